@@ -1,0 +1,1 @@
+"""Colocation admission for Kubernetes, compatible with Koordinator's protocol."""
