@@ -1,0 +1,245 @@
+"""The one door to the core: a review and a view in, a decision out.
+
+Pure: no I/O, no clock, no randomness but the request's uid. The service, the command
+line, audit, benchmarks and tests all come through here.
+"""
+
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+import orjson
+
+from webhook.admission import extendedspec, gpu, podlevel, reinvocation
+from webhook.admission.editor import Operation
+from webhook.admission.mutation import apply_profile
+from webhook.admission.pod import Denial, Denied, PodEdit, check_shape, labels, spec
+from webhook.admission.priority import effective_class
+from webhook.admission.profiles import Profile, ProfileError, read_profile
+from webhook.admission.review import API_VERSION, KIND, Review, Webhook
+from webhook.admission.selection import matching, selected
+from webhook.admission.settings import Mode, Settings
+from webhook.admission.translation import translate
+from webhook.admission.validation import action_of, violations
+from webhook.admission.view import View
+from webhook.protocol import (
+    ANNOTATION_MIRROR_POD,
+    LABEL_IGNORE,
+    PROFILE_GROUP,
+    PROFILE_KIND,
+    PROFILE_RESOURCE,
+    TRANSLATION,
+    Action,
+)
+
+MAX_WARNING: Final = 120  # characters: what kubectl shows of a warning without cutting it
+AUDIT_ANNOTATION: Final = "profiles"  # the API server puts the webhook's name before it
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is answered, and everything that is known about why.
+
+    Attributes:
+        uid: of the request.
+        operations: the JSON Patch, each operation with its causes.
+        applied: names of the profiles in effect, in the order in which they apply.
+        translated: figures turned into batch or mid resources, by the new name.
+        warnings: for the user, each at most MAX_WARNING characters.
+        denial: why the request is refused, None where it is allowed.
+        audited: nothing is carried out; operations and denial say what would be.
+    """
+
+    uid: str
+    operations: tuple[Operation, ...] = ()
+    applied: tuple[str, ...] = ()
+    translated: Mapping[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    denial: Denial | None = None
+    audited: bool = False
+
+    @property
+    def outcome(self) -> str:
+        """Name the outcome in a word: the value of a label of the metrics."""
+        if self.denial is not None:
+            return "would_deny" if self.audited else "denied"
+        if self.operations:
+            return "would_patch" if self.audited else "patched"
+        return "allowed"
+
+    def patch(self) -> list[dict[str, Any]]:
+        """Return the JSON Patch."""
+        return [operation.to_json() for operation in self.operations]
+
+    def response(self) -> dict[str, Any]:
+        """Return the ``response`` of the AdmissionReview."""
+        response: dict[str, Any] = {"uid": self.uid, "allowed": True}
+        if self.denial is not None and not self.audited:
+            response["allowed"] = False
+            response["status"] = {
+                "status": "Failure",
+                "message": self.denial.message,
+                "reason": self.denial.reason,
+                "code": int(self.denial.status),
+            }
+        elif self.operations and not self.audited:
+            response["patchType"] = "JSONPatch"
+            response["patch"] = b64encode(orjson.dumps(self.patch())).decode()
+        if self.warnings:
+            response["warnings"] = self.warnings
+        if self.applied:
+            response["auditAnnotations"] = {AUDIT_ANNOTATION: ",".join(self.applied)}
+        return response
+
+    def response_body(self) -> bytes:
+        """Return the whole AdmissionReview that answers the request, as JSON."""
+        return orjson.dumps({"kind": KIND, "apiVersion": API_VERSION, "response": self.response()})
+
+    def log_fields(self) -> dict[str, Any]:
+        """Return what a log line says of the decision."""
+        fields: dict[str, Any] = {"uid": self.uid, "outcome": self.outcome}
+        if self.applied:
+            fields["profiles"] = self.applied
+        if self.operations:
+            fields["operations"] = len(self.operations)
+        if self.warnings:
+            fields["warnings"] = self.warnings
+        if self.denial is not None:
+            fields["message"] = self.denial.message
+        return fields
+
+
+def decide(webhook: Webhook, review: Review, view: View, settings: Settings) -> Decision:
+    """Answer a review.
+
+    Never raises for a user's mistake: what is wrong with the object is a denial. What
+    is not ours to judge is allowed, unchanged.
+    """
+    try:
+        if webhook is Webhook.MUTATE:
+            decision = _mutate(review, view, settings)
+        else:
+            decision = _validate(review, view, settings)
+    except Denied as denied:
+        decision = Decision(review.uid, denial=denied.denial)
+    if settings.mode == Mode.AUDIT:
+        decision = _audited(decision)
+    if decision.warnings:
+        decision = replace(decision, warnings=tuple(map(_shortened, decision.warnings)))
+    return decision
+
+
+def _mutate(review: Review, view: View, settings: Settings) -> Decision:
+    if not _is_pod(review, {""}, {"CREATE"}) or _out_of_reach(review, view):
+        return Decision(review.uid)
+    check_shape(review.object)
+    pod = PodEdit(review.object)
+    warnings: list[str] = []
+    recalled = reinvocation.recall(review, settings.signing_key)
+    if recalled is None:
+        found = matching(review, view)
+        applied = [profile for profile in found if selected(profile, review)]
+        for profile in applied:
+            warnings += apply_profile(pod, profile, view)
+        names = tuple(profile.name for profile in applied)
+        if found:
+            reinvocation.remember(pod, review, names, settings.signing_key)
+        else:
+            reinvocation.forget(pod)
+    else:
+        names = recalled
+        applied = [view.profiles[name] for name in names if name in view.profiles]
+    translated: Mapping[str, int] = {}
+    if names and not any(profile.skip_resources for profile in applied):
+        translated = _translate(pod, review, view, settings, warnings)
+    gpu.expand(pod)
+    if warning := extendedspec.update(pod):
+        warnings.append(warning)
+    return Decision(
+        review.uid, tuple(pod.operations()), names, translated, tuple(dict.fromkeys(warnings))
+    )
+
+
+def _translate(
+    pod: PodEdit, review: Review, view: View, settings: Settings, warnings: list[str]
+) -> Mapping[str, int]:
+    """Translate the pod's resources by its priority class, as it is by now."""
+    table = TRANSLATION.get(effective_class(labels(pod.value), spec(pod.value).get("priority")))
+    if table is None:
+        return {}
+    if warning := podlevel.dissolve(pod, table, settings.pod_level_resources):
+        warnings.append(warning)
+    translated: Counter[str] = translate(pod, table)
+    if translated:
+        warnings += (
+            f"{obstacle} asks for native cpu/memory, which colocated pods have not: it may refuse this pod"
+            for obstacle in view.obstacles.get(review.namespace, ())
+        )
+    return translated
+
+
+def _validate(review: Review, view: View, settings: Settings) -> Decision:
+    if review.resource[0] == PROFILE_GROUP and review.resource[2] == PROFILE_RESOURCE:
+        return _validate_profile(review)
+    if not _is_pod(review, {"", "resize"}, {"CREATE", "UPDATE"}) or _out_of_reach(review, view):
+        return Decision(review.uid)
+    check_shape(review.object)
+    old = None
+    if review.operation == "UPDATE":
+        check_shape(review.old_object)
+        old = review.old_object
+    refused, warnings = [], []
+    for violation in violations(review.object, old, resize=review.subresource == "resize"):
+        action = action_of(violation.rule, settings.rules)
+        if action == Action.DENY:
+            refused.append(f"{violation.message} (rule {violation.rule})")
+        elif action == Action.WARN:
+            warnings.append(violation.message)
+    denial = Denial("; ".join(refused)) if refused else None
+    return Decision(review.uid, warnings=tuple(dict.fromkeys(warnings)), denial=denial)
+
+
+def _validate_profile(review: Review) -> Decision:
+    if review.operation not in {"CREATE", "UPDATE"} or review.subresource:
+        return Decision(review.uid)
+    try:
+        profile: Profile = read_profile(review.object)
+    except ProfileError as error:
+        raise Denied(Denial(f"{PROFILE_KIND}: {error}")) from None
+    if profile.problems:
+        raise Denied(Denial(f'{PROFILE_KIND} "{profile.name}": {"; ".join(profile.problems)}'))
+    return Decision(review.uid, warnings=profile.notes)
+
+
+def _is_pod(review: Review, subresources: set[str], operations: set[str]) -> bool:
+    return (
+        review.resource == ("", "v1", "pods")
+        and review.subresource in subresources
+        and review.operation in operations
+    )
+
+
+def _out_of_reach(review: Review, view: View) -> bool:
+    """Tell whether the pod is none of our business: a mirror pod, or a namespace that opted out."""
+    if view.namespace_labels(review.namespace).get(LABEL_IGNORE) == "true":
+        return True
+    metadata = review.object.get("metadata")
+    present = metadata.get("annotations") if isinstance(metadata, dict) else None
+    return isinstance(present, dict) and ANNOTATION_MIRROR_POD in present
+
+
+def _audited(decision: Decision) -> Decision:
+    """Keep what would be done, as warnings, and do nothing."""
+    would: list[str] = []
+    if decision.denial is not None:
+        would.append(f"audit: would be denied: {decision.denial.message}")
+    elif decision.operations:
+        names = ", ".join(decision.applied) or "no profile"
+        would.append(f"audit: would be changed by {len(decision.operations)} operations ({names})")
+    return replace(decision, audited=True, warnings=(*would, *decision.warnings))
+
+
+def _shortened(warning: str) -> str:
+    return warning if len(warning) <= MAX_WARNING else f"{warning[: MAX_WARNING - 1]}…"

@@ -1,0 +1,215 @@
+"""Recorded edits: changes to a JSON tree that note themselves.
+
+An edit copies only what it touches (the tree that came in is never written to) and
+remembers who wanted it. What differs at the end is the JSON Patch: nothing is
+compared that was not written, a value that came back to what it was is no
+operation, and a second run over the patched tree gives none at all.
+
+Source: RFC 6902 (JSON Patch); of its operations add, replace and remove are used.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple, TypeVar
+
+
+_Edit = TypeVar("_Edit", "ObjectEdit", "ListEdit")
+
+
+class Cause(NamedTuple):
+    """Who wanted a change: a profile and the field of its spec, or a rule of ours."""
+
+    source: str
+    field: str
+
+    def __str__(self) -> str:
+        """Write the cause as messages show it."""
+        return f"{self.source}: {self.field}" if self.field else self.source
+
+
+class Operation(NamedTuple):
+    """One operation of a JSON Patch, with everybody who had a part in its value."""
+
+    op: str
+    path: str
+    value: Any
+    causes: tuple[Cause, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the operation as RFC 6902 writes it."""
+        if self.op == "remove":
+            return {"op": self.op, "path": self.path}
+        return {"op": self.op, "path": self.path, "value": self.value}
+
+
+def _escape(key: str) -> str:
+    """Escape a key for a JSON Pointer (RFC 6901)."""
+    return key.replace("~", "~0").replace("/", "~1") if "~" in key or "/" in key else key
+
+
+class ObjectEdit:
+    """A JSON object under edit.
+
+    Attributes:
+        value: the object as it is now; read it freely, write only by the methods.
+    """
+
+    __slots__ = ("_causes", "_children", "_source", "value")
+
+    def __init__(self, source: dict[str, Any] | None) -> None:
+        """Open ``source`` for edits; None starts an object that was not there."""
+        self._source = source
+        self.value: dict[str, Any] = dict(source) if source is not None else {}
+        self._causes: dict[str, list[Cause]] = {}  # in the order of first writing
+        self._children: dict[str, ObjectEdit | ListEdit] = {}
+
+    def get(self, key: str) -> Any:  # noqa: ANN401 — any JSON value
+        """Return the value at ``key`` as it is now, None where there is none."""
+        return self.value.get(key)
+
+    def set(self, key: str, value: Any, cause: Cause) -> None:  # noqa: ANN401 — any JSON value
+        """Give ``key`` a value; the value is not copied and must not change afterwards."""
+        if key in self.value and self.value[key] == value:
+            return
+        self.value[key] = value
+        self._children.pop(key, None)
+        self._causes.setdefault(key, []).append(cause)
+
+    def remove(self, key: str, cause: Cause) -> None:
+        """Take ``key`` away; nothing happens where it is not there."""
+        if key in self.value:
+            del self.value[key]
+            self._children.pop(key, None)
+            self._causes.setdefault(key, []).append(cause)
+
+    def object(self, key: str) -> "ObjectEdit":
+        """Open the object at ``key``, making one where there is none (or null)."""
+        child = self._children.get(key)
+        if child is None:
+            child = self._adopt(key, ObjectEdit(self.value.get(key)))
+        assert isinstance(child, ObjectEdit)  # noqa: S101 — shapes were checked when the pod was read
+        return child
+
+    def list(self, key: str) -> "ListEdit":
+        """Open the list at ``key``, making one where there is none (or null)."""
+        child = self._children.get(key)
+        if child is None:
+            child = self._adopt(key, ListEdit(self.value.get(key)))
+        assert isinstance(child, ListEdit)  # noqa: S101 — as above
+        return child
+
+    def _adopt(self, key: str, child: "_Edit") -> "_Edit":
+        self.value[key] = child.value
+        self._children[key] = child
+        self._causes.setdefault(key, [])
+        return child
+
+    def operations(self, path: str = "") -> Iterator[Operation]:
+        """Yield what turns the object as it came into the object as it is."""
+        source = self._source or {}
+        for key, causes in self._causes.items():
+            at = f"{path}/{_escape(key)}"
+            old, child = source.get(key), self._children.get(key)
+            if child is not None and child.edits(old):
+                yield from child.operations(at)
+            elif key not in self.value:
+                if key in source:
+                    yield Operation("remove", at, None, tuple(causes))
+            elif (new := self.value[key]) != old or key not in source:
+                if child is not None:
+                    if not new:
+                        continue  # opened, and nothing put in
+                    causes = [*causes, *child.causes()]  # noqa: PLW2901 — the child's count too
+                op = "replace" if key in source else "add"
+                yield Operation(op, at, new, tuple(dict.fromkeys(causes)))
+
+    def edits(self, old: object) -> bool:
+        """Tell whether this is an edit of ``old`` rather than of something new."""
+        return self._source is not None and self._source is old
+
+    def causes(self) -> Iterator[Cause]:
+        """Yield everybody who wrote here or below."""
+        for key, causes in self._causes.items():
+            yield from causes
+            if key in self._children:
+                yield from self._children[key].causes()
+
+
+class ListEdit:
+    """A JSON list under edit.
+
+    Attributes:
+        value: the list as it is now; read it freely, write only by the methods.
+    """
+
+    __slots__ = ("_causes", "_children", "_origins", "_source", "value")
+
+    def __init__(self, source: list[Any] | None) -> None:
+        """Open ``source`` for edits; None starts a list that was not there."""
+        self._source = source
+        self.value: list[Any] = list(source) if source is not None else []
+        # For each element: where it stood in the source (None: it is new), who put
+        # it there, and the edit of it, if one was opened.
+        self._origins: list[int | None] = list(range(len(self.value)))
+        self._children: dict[int, ObjectEdit] = {}  # by origin
+        self._causes: list[Cause] = []
+
+    def object(self, index: int) -> ObjectEdit:
+        """Open the object at ``index``."""
+        origin = self._origins[index]
+        if origin is None:  # new here: the patch carries it whole
+            edit = ObjectEdit(self.value[index])
+            self.value[index] = edit.value
+            return edit
+        child = self._children.get(origin)
+        if child is None:
+            child = self._children[origin] = ObjectEdit(self.value[index])
+            self.value[index] = child.value
+        return child
+
+    def insert(self, index: int, value: Any, cause: Cause) -> None:  # noqa: ANN401 — any JSON value
+        """Put ``value`` before the element at ``index``."""
+        self.value.insert(index, value)
+        self._origins.insert(index, None)
+        self._causes.append(cause)
+
+    def remove(self, index: int, cause: Cause) -> None:
+        """Take the element at ``index`` away."""
+        del self.value[index]
+        del self._origins[index]
+        self._causes.append(cause)
+
+    def arrange(self, order: list[int], cause: Cause) -> None:
+        """Reorder: ``order`` holds each present index once, in the new order."""
+        if order != list(range(len(self.value))):
+            self.value[:] = [self.value[i] for i in order]
+            self._origins = [self._origins[i] for i in order]
+            self._causes.append(cause)
+
+    def operations(self, path: str) -> Iterator[Operation]:
+        """Yield removals (last first), then additions in order, then edits of what stayed."""
+        causes = tuple(dict.fromkeys(self._causes))
+        staying: set[int] = set()
+        highest = -1
+        for origin in self._origins:  # an element that changed places is removed and added
+            if origin is not None and origin > highest:
+                staying.add(origin)
+                highest = origin
+        for origin in range(len(self._source or ()) - 1, -1, -1):
+            if origin not in staying:
+                yield Operation("remove", f"{path}/{origin}", None, causes)
+        for i, origin in enumerate(self._origins):
+            if origin not in staying:
+                yield Operation("add", f"{path}/{i}", self.value[i], causes)
+        for i, origin in enumerate(self._origins):
+            if origin in staying and origin in self._children:
+                yield from self._children[origin].operations(f"{path}/{i}")
+
+    def edits(self, old: object) -> bool:
+        """Tell whether this is an edit of ``old`` rather than of something new."""
+        return self._source is not None and self._source is old
+
+    def causes(self) -> Iterator[Cause]:
+        """Yield everybody who wrote here or below."""
+        yield from self._causes
+        for child in self._children.values():
+            yield from child.causes()

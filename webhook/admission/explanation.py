@@ -1,0 +1,74 @@
+"""Why a pod was changed, or was not: rendered only when somebody asks."""
+
+from typing import Any
+
+from webhook.admission.decision import Decision, decide
+from webhook.admission.pod import Denied, check_shape, labels
+from webhook.admission.profiles import ALWAYS, Profile
+from webhook.admission.review import Review, Webhook
+from webhook.admission.selection import selected
+from webhook.admission.settings import Settings
+from webhook.admission.view import View
+
+
+def explain(webhook: Webhook, review: Review, view: View, settings: Settings) -> dict[str, Any]:
+    """Return the decision with its reasons, as JSON.
+
+    Every profile of the view is asked: whether it matched and, if not, by which clause;
+    every operation names the profile and the field that caused it.
+    """
+    return render(decide(webhook, review, view, settings), review, view)
+
+
+def render(decision: Decision, review: Review, view: View) -> dict[str, Any]:
+    """Return a decision already made with its reasons, as JSON."""
+    denial = decision.denial
+    return {
+        "uid": decision.uid,
+        "outcome": decision.outcome,
+        "namespace": review.namespace,
+        "namespaceLabels": dict(view.namespace_labels(review.namespace)),
+        "profiles": profiles(decision, review, view),
+        "operations": [
+            operation.to_json()
+            | {"causes": [{"source": c.source, "field": c.field} for c in operation.causes]}
+            for operation in decision.operations
+        ],
+        "warnings": list(decision.warnings),
+        "denial": None
+        if denial is None
+        else {"code": int(denial.status), "reason": denial.reason, "message": denial.message},
+    }
+
+
+def profiles(decision: Decision, review: Review, view: View) -> list[dict[str, Any]]:
+    """Return for each profile of the view whether it was applied, and the reason."""
+    try:
+        check_shape(review.object)
+    except Denied:
+        return []  # the denial says what is wrong; there are no labels to match
+    return [
+        {"name": name, "applied": name in decision.applied, "reason": _reason(profile, decision, review, view)}
+        for name, profile in view.profiles.items()
+    ]
+
+
+def _reason(profile: Profile, decision: Decision, review: Review, view: View) -> str:
+    if not profile.ready:
+        return f"not ready: {'; '.join(profile.problems)}"
+    failing = profile.namespace_selector.failing(view.namespace_labels(review.namespace))
+    if failing is not None:
+        found = view.namespace_labels(review.namespace).get(failing.key)
+        return f"namespaceSelector: {failing}, the namespace has {_shown(failing.key, found)}"
+    failing = profile.selector.failing(labels(review.object))
+    if failing is not None:
+        return f"selector: {failing}, the pod has {_shown(failing.key, labels(review.object).get(failing.key))}"
+    if profile.name in decision.applied:
+        return "matched"
+    if profile.probability < ALWAYS and not selected(profile, review):
+        return f"matched, but left out by its probability of {profile.probability}%"
+    return "matched, but it was not among the profiles decided on"
+
+
+def _shown(key: str, value: str | None) -> str:
+    return f"no {key}" if value is None else f"{key}={value}"

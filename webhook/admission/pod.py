@@ -1,0 +1,188 @@
+"""A Pod as admission reads and edits it.
+
+The API server sends well-formed pods; anything else is refused here, once, so that
+the rest of the core may rely on shapes. Only what the core reads is checked.
+"""
+
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple
+
+from webhook.admission.editor import Cause, ObjectEdit
+from webhook.admission.quantities import QuantityError, parse, text_of
+
+CONTAINER_LISTS: Final = ("initContainers", "containers")
+SECTIONS: Final = ("requests", "limits")
+
+
+class Denial(NamedTuple):
+    """Why a request is refused, as the API server tells its user."""
+
+    message: str
+    status: int = HTTPStatus.UNPROCESSABLE_ENTITY
+    reason: str = "Invalid"
+
+
+class Denied(Exception):
+    """Ends a decision with a denial."""
+
+    def __init__(self, denial: Denial) -> None:
+        """Keep the denial."""
+        super().__init__(denial.message)
+        self.denial = denial
+
+
+class Container(NamedTuple):
+    """A container of a pod: where it stands and what it is."""
+
+    kind: str
+    index: int
+    value: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Return the container's name; the API server refuses pods without."""
+        return self.value.get("name") or ""
+
+    @property
+    def sidecar(self) -> bool:
+        """Tell whether this is a native sidecar (an init container that keeps running)."""
+        return self.kind == "initContainers" and self.value.get("restartPolicy") == "Always"
+
+    def quantities(self, section: str) -> Mapping[str, Any]:
+        """Return ``resources.requests`` or ``.limits``, empty where there are none."""
+        return (self.value.get("resources") or {}).get(section) or {}
+
+
+def labels(pod: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the pod's labels."""
+    return (pod.get("metadata") or {}).get("labels") or {}
+
+
+def annotations(pod: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the pod's annotations."""
+    return (pod.get("metadata") or {}).get("annotations") or {}
+
+
+def spec(pod: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the pod's spec."""
+    return pod.get("spec") or {}
+
+
+def containers(pod: Mapping[str, Any]) -> Iterator[Container]:
+    """Yield init containers (sidecars among them), then containers."""
+    of = spec(pod)
+    for kind in CONTAINER_LISTS:
+        for index, value in enumerate(of.get(kind) or ()):
+            yield Container(kind, index, value)
+
+
+class PodEdit(ObjectEdit):
+    """A pod under edit."""
+
+    __slots__ = ()
+
+    def set_label(self, key: str, value: str, cause: Cause) -> None:
+        """Set a label."""
+        if labels(self.value).get(key) != value:
+            self.object("metadata").object("labels").set(key, value, cause)
+
+    def set_annotation(self, key: str, value: str, cause: Cause) -> None:
+        """Set an annotation."""
+        if annotations(self.value).get(key) != value:
+            self.object("metadata").object("annotations").set(key, value, cause)
+
+    def remove_annotation(self, key: str, cause: Cause) -> None:
+        """Remove an annotation if it is there."""
+        if key in annotations(self.value):
+            self.object("metadata").object("annotations").remove(key, cause)
+
+    def set_spec(self, key: str, value: Any, cause: Cause) -> None:  # noqa: ANN401 — any JSON value
+        """Set a field of the spec."""
+        if spec(self.value).get(key) != value:
+            self.object("spec").set(key, value, cause)
+
+    def resources(self, container: Container) -> ObjectEdit:
+        """Open a container's ``resources``."""
+        return self.object("spec").list(container.kind).object(container.index).object("resources")
+
+
+def check_shape(pod: Mapping[str, Any]) -> None:
+    """Check the types of everything in a pod that the core reads.
+
+    Raises:
+        Denied: naming field, value and what it must be. Quantities are refused where
+            Kubernetes would refuse them.
+    """
+    metadata = _map(pod, "metadata", "")
+    for field in ("labels", "annotations"):
+        for key, value in _map(metadata, field, "metadata.").items():
+            if not isinstance(value, str):
+                _refuse(f"metadata.{field}[{key}]", value, "a string")
+    for field in ("name", "generateName"):
+        _string(metadata, field, "metadata.")
+    _list(metadata, "ownerReferences", "metadata.")
+    _list(metadata, "managedFields", "metadata.")
+    of = _map(pod, "spec", "")
+    for field in ("priorityClassName", "preemptionPolicy", "schedulerName"):
+        _string(of, field, "spec.")
+    priority = of.get("priority")
+    if priority is not None and (not isinstance(priority, int) or isinstance(priority, bool)):
+        _refuse("spec.priority", priority, "an integer")
+    _check_resources(_map(of, "resources", "spec."), "spec.resources.")
+    _check_quantities(_map(of, "overhead", "spec."), "spec.overhead")
+    for kind in CONTAINER_LISTS:
+        for i, container in enumerate(_list(of, kind, "spec.")):
+            at = f"spec.{kind}[{i}]."
+            _string(container, "name", at)
+            _string(container, "restartPolicy", at)
+            _check_resources(_map(container, "resources", at), f"{at}resources.")
+
+
+def _check_resources(resources: Mapping[str, Any], at: str) -> None:
+    for section in SECTIONS:
+        if quantities := resources.get(section):
+            if not isinstance(quantities, dict):
+                _refuse(at + section, quantities, "a map")
+            _check_quantities(quantities, at + section)
+
+
+def _check_quantities(quantities: Mapping[str, Any], at: str) -> None:
+    for resource, raw in quantities.items():
+        try:
+            parse(raw if isinstance(raw, str) else text_of(raw))
+        except QuantityError as error:
+            raise Denied(Denial(f"{at}[{resource}]: {error}")) from None
+
+
+def _map(parent: Mapping[str, Any], field: str, at: str) -> Mapping[str, Any]:
+    value = parent.get(field)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        _refuse(at + field, value, "a map")
+    return value  # type: ignore[no-any-return]
+
+
+def _list(parent: Mapping[str, Any], field: str, at: str) -> list[dict[str, Any]]:
+    value = parent.get(field)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        _refuse(at + field, value, "a list")
+    for i, item in enumerate(value):
+        if not isinstance(item, dict):
+            _refuse(f"{at}{field}[{i}]", item, "a map")
+    return value  # type: ignore[no-any-return]
+
+
+def _string(parent: Mapping[str, Any], field: str, at: str) -> None:
+    value = parent.get(field)
+    if value is not None and not isinstance(value, str):
+        _refuse(at + field, value, "a string")
+
+
+def _refuse(field: str, value: object, wanted: str) -> None:
+    shown = repr(value)
+    shown = shown if len(shown) <= 80 else f"{shown[:79]}…"  # noqa: PLR2004 — a line of a terminal
+    raise Denied(Denial(f"{field}: must be {wanted}, not {shown}"))

@@ -1,0 +1,99 @@
+"""Pod-level resources (``spec.resources``, KEP-2837) of a pod that is translated.
+
+They know only cpu, memory and hugepages, so batch resources cannot stand there. They
+are dissolved: what they ask for beyond the containers' own figures goes to the
+containers, before these are translated.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from webhook.admission.editor import Cause
+from webhook.admission.pod import SECTIONS, Container, Denial, Denied, PodEdit, containers, spec
+from webhook.admission.quantities import milli, text_of, units
+from webhook.admission.settings import PodLevelResources
+from webhook.protocol import CPU, NATIVE_RESOURCES
+
+CAUSE: Final = Cause("pod-level resources", "dissolved into the containers")
+WARNING: Final = "spec.resources: pod-level cpu and memory were given to the containers, which colocation needs"
+
+
+def dissolve(
+    pod: PodEdit, table: Mapping[str, str], policy: PodLevelResources
+) -> str | None:
+    """Treat pod-level cpu and memory as ``policy`` says.
+
+    Returns:
+        A warning for the user, or None where there was nothing to do.
+
+    Raises:
+        Denied: the policy is ``deny`` and the pod has pod-level cpu or memory.
+    """
+    pod_level = spec(pod.value).get("resources") or {}
+    present = [
+        (section, resource)
+        for section in SECTIONS
+        for resource in NATIVE_RESOURCES
+        if resource in (pod_level.get(section) or {})
+    ]
+    if not present or policy == PodLevelResources.KEEP:
+        return None
+    if policy == PodLevelResources.DENY:
+        section, resource = present[0]
+        raise Denied(
+            Denial(
+                f"spec.resources.{section}[{resource}]: pod-level resources cannot be colocated: "
+                "set resources on the containers"
+            )
+        )
+    for section, resource in present:
+        _distribute(pod, section, resource, pod_level[section][resource], table[resource])
+        pod.object("spec").object("resources").object(section).remove(resource, CAUSE)
+    for section in {section for section, _ in present}:
+        if not spec(pod.value)["resources"][section]:
+            pod.object("spec").object("resources").remove(section, CAUSE)
+    if not spec(pod.value)["resources"]:
+        pod.object("spec").remove("resources", CAUSE)
+    return WARNING
+
+
+def _distribute(  # noqa: PLR0913 — one figure and what it is called
+    pod: PodEdit, section: str, resource: str, total: Any, translated: str  # noqa: ANN401
+) -> None:
+    """Give the containers what ``total`` holds beyond their own figures."""
+    running = [c for c in containers(pod.value) if c.kind == "containers" or c.sidecar]
+    own = {(c.kind, c.index): _figure(c, section, resource, translated) for c in running}
+    rest = _count(resource, total) - sum(figure or 0 for figure in own.values())
+    mains = [c for c in running if c.kind == "containers"]
+    if rest <= 0 or not mains:
+        return
+    without = [c for c in mains if own[c.kind, c.index] is None]
+    if without:
+        share, more = divmod(rest, len(without))
+        for i, container in enumerate(without):
+            _give(pod, container, section, resource, share + (i < more), translated)
+    else:
+        first = mains[0]
+        figure = (own[first.kind, first.index] or 0) + rest
+        _give(pod, first, section, resource, figure, translated)
+
+
+def _figure(container: Container, section: str, resource: str, translated: str) -> int | None:
+    """Return a container's own figure: milli-cores or bytes, None where it has none."""
+    quantities = container.quantities(section)
+    if translated in quantities:
+        return units(text_of(quantities[translated]))
+    return _count(resource, quantities[resource]) if resource in quantities else None
+
+
+def _count(resource: str, raw: object) -> int:
+    text = text_of(raw)
+    return milli(text) if resource == CPU else units(text)
+
+
+def _give(  # noqa: PLR0913 — one figure and where it goes
+    pod: PodEdit, container: Container, section: str, resource: str, figure: int, translated: str
+) -> None:
+    edit = pod.resources(container).object(section)
+    edit.set(translated, str(figure), CAUSE)
+    edit.remove(resource, CAUSE)

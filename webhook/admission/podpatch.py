@@ -1,0 +1,147 @@
+"""The ``patch`` of a profile: does it apply to a Pod?
+
+Checked once, when the profile is read, so that applying it needs no checks.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from webhook.admission.podschema import POD, Field, object_types
+from webhook.admission.quantities import QuantityError, parse, text_of
+
+DIRECTIVE: Final = "$patch"
+RETAIN_KEYS: Final = "$retainKeys"
+SET_ELEMENT_ORDER: Final = "$setElementOrder/"
+DELETE_FROM_PRIMITIVE_LIST: Final = "$deleteFromPrimitiveList/"
+
+# What a webhook cannot change, or what would make a pod another pod.
+_FORBIDDEN: Final = {
+    "Pod": {"status"},
+    "ObjectMeta": {
+        "creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generateName",
+        "generation", "managedFields", "name", "namespace", "resourceVersion", "selfLink", "uid",
+    },
+}  # fmt: skip
+_SCALARS: Final[Mapping[str, tuple[type, ...]]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "intstr": (int, str),
+}
+
+
+class CheckedPatch(NamedTuple):
+    """A patch without the fields a Pod does not have.
+
+    Problems (it cannot be applied) and notes (fields left out) begin with the path.
+    """
+
+    patch: dict[str, Any]
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def check_patch(raw: Mapping[str, Any]) -> CheckedPatch:
+    """Check a strategic merge patch for a Pod."""
+    checker = _Checker()
+    patch = checker.object(raw, POD, "")
+    return CheckedPatch(patch, tuple(checker.problems), tuple(checker.notes))
+
+
+class _Checker:
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+        self.notes: list[str] = []
+
+    def object(self, raw: object, type_name: str, at: str) -> dict[str, Any]:
+        """Check a map that is merged into an object of type ``type_name``."""
+        if not isinstance(raw, Mapping):
+            self.problems.append(f"{at}: must be a map, not {raw!r}")
+            return {}
+        fields = object_types()[type_name]
+        clean: dict[str, Any] = {}
+        for key, value in raw.items():
+            if not isinstance(key, str):
+                self.problems.append(f"{at}: the key {key!r} must be a string")
+            elif key.startswith("$"):
+                if self._directive(key, value, fields, f"{at}.{key}"):
+                    clean[key] = value
+            elif key in _FORBIDDEN.get(type_name, ()):
+                self.problems.append(f"{at}.{key}: cannot be set by a patch")
+            elif key not in fields:
+                self.notes.append(f"{at}.{key}: a Pod has no such field, left out")
+            elif value is None:
+                clean[key] = None
+            else:
+                clean[key] = self._field(value, fields[key], f"{at}.{key}")
+        return clean
+
+    def _directive(self, key: str, value: object, fields: Mapping[str, Field], at: str) -> bool:
+        """Check a directive; True when it can be kept."""
+        problem = None
+        if key == DIRECTIVE:
+            if value not in ("merge", "replace", "delete"):
+                problem = f"{value!r} is not one of merge, replace, delete"
+        elif key == RETAIN_KEYS:
+            if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+                problem = f"must be a list of field names, not {value!r}"
+        elif key.startswith((SET_ELEMENT_ORDER, DELETE_FROM_PRIMITIVE_LIST)):
+            field = fields.get(key.partition("/")[2])
+            if not isinstance(value, list):
+                problem = f"must be a list, not {value!r}"
+            elif field is None or field.merge_key is None:
+                problem = "names no list that is merged"
+            elif key.startswith(DELETE_FROM_PRIMITIVE_LIST) and field.merge_key:
+                problem = "names a list of objects: use $patch: delete on its elements"
+            elif field.merge_key and not all(
+                isinstance(v, Mapping) and field.merge_key in v for v in value
+            ):
+                problem = f"each element needs {field.merge_key!r}"
+        else:
+            problem = "is no directive of strategic merge patches"
+        if problem:
+            self.problems.append(f"{at}: {problem}")
+        return problem is None
+
+    def _field(self, value: object, field: Field, at: str) -> Any:  # noqa: ANN401 — any JSON value
+        if field.container == "[]":
+            if not isinstance(value, list):
+                self.problems.append(f"{at}: must be a list, not {value!r}")
+                return []
+            return list(self._elements(value, field, at))
+        if field.container == "{}":
+            if not isinstance(value, Mapping):
+                self.problems.append(f"{at}: must be a map, not {value!r}")
+                return {}
+            return {
+                key: item if key == DIRECTIVE or item is None else self._single(item, field.type, f"{at}[{key}]")
+                for key, item in value.items()
+            }
+        return self._single(value, field.type, at)
+
+    def _elements(self, value: list[object], field: Field, at: str) -> Iterator[Any]:
+        for i, item in enumerate(value):
+            spot = f"{at}[{i}]"
+            if (
+                field.merge_key
+                and isinstance(item, Mapping)
+                and field.merge_key not in item
+                and item.get(DIRECTIVE) != "replace"
+            ):
+                self.problems.append(f"{spot}: needs {field.merge_key!r}, by which elements are told apart")
+            yield self._single(item, field.type, spot)
+
+    def _single(self, value: object, type_name: str, at: str) -> Any:  # noqa: ANN401 — any JSON value
+        if type_name in object_types():
+            return self.object(value, type_name, at)
+        if type_name == "quantity":
+            try:
+                parse(text_of(value))
+            except QuantityError as error:
+                self.problems.append(f"{at}: {error}")
+        elif type_name != "any":
+            kinds = _SCALARS[type_name]
+            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+                self.problems.append(f"{at}: must be of type {type_name}, not {value!r}")
+        return value

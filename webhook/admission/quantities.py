@@ -1,0 +1,91 @@
+"""Quantities, exact, in every notation that Kubernetes accepts and no other.
+
+Source: Kubernetes ``apimachinery/pkg/api/resource`` (Quantity). A quantity is a
+decimal number with an optional suffix: a binary one (Ki … Ei), a decimal one
+(n u m k M G T P E) or an exponent (e3, E-2). Values are kept to a nano, rounded
+away from zero as Kubernetes does.
+"""
+
+import re
+from functools import lru_cache
+from typing import Final
+
+NANO: Final = 10**9
+MAX: Final = 2**63 - 1  # the greatest value that Kubernetes keeps
+
+_FORM = re.compile(r"([+-]?)([0-9]*)(?:\.([0-9]*))?([eEinumkKMGTP]*[-+]?[0-9]*)", re.ASCII)
+_BINARY: Final = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "Ei": 2**60}
+_DECIMAL: Final = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
+_EXPONENT = re.compile(r"[eE]([-+]?[0-9]{1,18})", re.ASCII)
+# Beyond these an exponent cannot matter: 10^20 is over MAX, 10^-60 of any
+# number short enough to be read is under a nano.
+_MAX_DIGITS: Final = 64
+_MAX_EXPONENT: Final = 128
+
+
+class QuantityError(ValueError):
+    """A text that is not a quantity, or a quantity out of range; the message says which."""
+
+
+@lru_cache(maxsize=8192)
+def parse(text: str) -> int:
+    """Return the value of ``text`` in nano units, rounded away from zero.
+
+    Raises:
+        QuantityError: not a quantity, or outside ±(2^63 - 1).
+    """
+    form = _FORM.fullmatch(text) if text and len(text) <= _MAX_DIGITS else None
+    if form is None:
+        raise QuantityError(
+            f"{_shown(text)} is not a quantity: write a number and an optional suffix, "
+            "such as 500m, 2, 1.5Gi or 100M"
+        )
+    sign, whole, fraction, suffix = form.groups()
+    digits = int(f"0{whole}{fraction or ''}")
+    exponent = 9 - len(fraction or "")
+    factor = 1
+    if suffix in _BINARY:
+        factor = _BINARY[suffix]
+    elif suffix in _DECIMAL:
+        exponent += _DECIMAL[suffix]
+    elif scientific := _EXPONENT.fullmatch(suffix):
+        exponent += max(-_MAX_EXPONENT, min(_MAX_EXPONENT, int(scientific[1])))
+    else:
+        raise QuantityError(
+            f"{_shown(text)} has the unknown suffix {suffix!r}: use one of "
+            f"{', '.join(_BINARY)} or {', '.join(filter(None, _DECIMAL))}"
+        )
+    if exponent >= 0:
+        nano = digits * factor * 10**exponent
+    else:
+        nano = -(-digits * factor // 10**-exponent)
+    if nano > MAX * NANO:
+        raise QuantityError(f"{_shown(text)} is greater than 2^63 - 1")
+    return -nano if sign == "-" else nano
+
+
+def text_of(raw: object) -> str:
+    """Return the text of a quantity as it stands in JSON, where a bare number is allowed.
+
+    Raises:
+        QuantityError: neither text nor number.
+    """
+    if isinstance(raw, str):
+        return raw
+    if isinstance(raw, (int, float)) and not isinstance(raw, bool):
+        return repr(raw).replace("e+", "e")
+    raise QuantityError(f"{raw!r} is not a quantity: write a text or a number")
+
+
+def milli(text: str) -> int:
+    """Return ``text`` in thousandths, rounded up (as CPU is counted: milli-cores)."""
+    return -(-parse(text) // (NANO // 1000))
+
+
+def units(text: str) -> int:
+    """Return ``text`` in whole units, rounded up (as memory is counted: bytes)."""
+    return -(-parse(text) // NANO)
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _MAX_DIGITS else f"{text[:_MAX_DIGITS]}…")

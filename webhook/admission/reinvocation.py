@@ -1,0 +1,68 @@
+"""What one call of the mutating webhook tells the next about the same pod.
+
+With ``reinvocationPolicy: IfNeeded`` the API server calls again when other webhooks
+changed the pod after us. By then its labels may be others than those it arrived
+with, and a roll of the dice must not be repeated; so the profiles decided on are
+written into two annotations, the second of which signs the first. The signature
+binds them to this request (who asks, where, under which name, and the times that
+the API server wrote into managedFields), so that a user can neither write them
+nor copy them from another pod to escape a profile: annotations that do not verify
+are overwritten as if they were not there.
+"""
+
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
+from hmac import compare_digest
+from typing import Any, Final
+
+from webhook.admission.editor import Cause
+from webhook.admission.pod import PodEdit, annotations
+from webhook.admission.review import Review
+from webhook.protocol import ANNOTATION_PROFILES, ANNOTATION_PROFILES_SIGNATURE
+
+CAUSE: Final = Cause("reinvocation", "the profiles decided on")
+MAX_KEY_BYTES: Final = 64  # of BLAKE2b
+_SIGNATURE_BYTES: Final = 16
+
+
+def recall(review: Review, key: bytes) -> tuple[str, ...] | None:
+    """Return the names of the profiles applied on an earlier call, None on the first one."""
+    present = annotations(review.object)
+    signature = present.get(ANNOTATION_PROFILES_SIGNATURE)
+    if signature is None:
+        return None
+    text = present.get(ANNOTATION_PROFILES, "")
+    if not compare_digest(signature.encode(), _signature(review, text, key).encode()):
+        return None
+    return tuple(filter(None, text.split(",")))
+
+
+def remember(pod: PodEdit, review: Review, applied: Iterable[str], key: bytes) -> None:
+    """Write down which profiles were applied."""
+    text = ",".join(applied)
+    pod.set_annotation(ANNOTATION_PROFILES, text, CAUSE)
+    pod.set_annotation(ANNOTATION_PROFILES_SIGNATURE, _signature(review, text, key), CAUSE)
+
+
+def forget(pod: PodEdit) -> None:
+    """Remove annotations that somebody else wrote."""
+    pod.remove_annotation(ANNOTATION_PROFILES, CAUSE)
+    pod.remove_annotation(ANNOTATION_PROFILES_SIGNATURE, CAUSE)
+
+
+def _signature(review: Review, text: str, key: bytes) -> str:
+    metadata: Mapping[str, Any] = review.object.get("metadata") or {}
+    bound = [
+        text,
+        review.namespace,
+        review.username,
+        str(review.dry_run),
+        metadata.get("name") or "",
+        metadata.get("generateName") or "",
+        *(str(owner.get("uid")) for owner in metadata.get("ownerReferences") or ()),
+    ]
+    for entry in metadata.get("managedFields") or ():
+        bound += (str(entry.get("manager")), str(entry.get("operation")), str(entry.get("time")))
+    # The length before each part keeps ("a", "bc") apart from ("ab", "c").
+    message = "".join(f"{len(part)}:{part}" for part in bound)
+    return blake2b(message.encode("utf-8", "surrogatepass"), key=key, digest_size=_SIGNATURE_BYTES).hexdigest()

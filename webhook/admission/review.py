@@ -1,0 +1,145 @@
+"""The envelope: an AdmissionReview's bytes in, the request inside out.
+
+Source: the Kubernetes API, ``admission.k8s.io/v1``.
+"""
+
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+API_VERSION: Final = "admission.k8s.io/v1"
+KIND: Final = "AdmissionReview"
+
+
+class Webhook(StrEnum):
+    """Which of the two questions is asked."""
+
+    MUTATE = "mutate"
+    VALIDATE = "validate"
+
+
+class ReviewError(Exception):
+    """A request that is no AdmissionReview we can read: a 4xx.
+
+    Attributes:
+        status: the HTTP status code.
+        message: names the field, the value and the remedy.
+        uid: the request's uid where it could be read, else "".
+    """
+
+    def __init__(self, message: str, *, status: int = HTTPStatus.BAD_REQUEST, uid: str = "") -> None:
+        """Keep the evidence."""
+        super().__init__(message)
+        self.message = message
+        self.status = int(status)
+        self.uid = uid
+
+    def status_body(self) -> bytes:
+        """Return the ``meta/v1 Status`` that the API server shows to its user."""
+        return status_body(self.status, self.message)
+
+
+def status_body(code: int, message: str) -> bytes:
+    """Return a ``meta/v1 Status`` of a failure as JSON bytes."""
+    reason = HTTPStatus(code).phrase.title().replace(" ", "").replace("-", "")
+    return orjson.dumps(
+        {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": message,
+            "reason": reason,
+            "code": code,
+        }
+    )
+
+
+class Review(NamedTuple):
+    """The request of an AdmissionReview.
+
+    Attributes:
+        uid: made by the API server for each call of a webhook.
+        resource: group, version and plural name.
+        subresource: "" for the object itself.
+        namespace: "" for cluster-scoped objects; the object itself may lack it.
+        name: "" where the API server will make it (generateName).
+        object: as it is or shall be; {} on DELETE.
+        old_object: as it was; {} on CREATE.
+        username: of whoever made the request.
+    """
+
+    uid: str
+    resource: tuple[str, str, str]
+    subresource: str
+    operation: str
+    namespace: str
+    name: str
+    object: dict[str, Any]
+    old_object: dict[str, Any]
+    dry_run: bool
+    username: str
+
+
+def parse_review(body: bytes) -> Review:
+    """Read an AdmissionReview.
+
+    Raises:
+        ReviewError: not JSON, not an AdmissionReview of v1, or a field of the wrong type.
+    """
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise ReviewError(f"the body is not JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise ReviewError(f"the body must be a JSON object, not a {type(document).__name__}")
+    kind, version = document.get("kind"), document.get("apiVersion")
+    if kind != KIND:
+        raise ReviewError(f"kind: {_shown(kind)} is not {KIND!r}")
+    if version != API_VERSION:
+        raise ReviewError(
+            f"apiVersion: {_shown(version)} is not {API_VERSION!r}: "
+            f"set admissionReviewVersions: [v1] in the webhook configuration"
+        )
+    request = _field(document, "request", dict, "")
+    uid = request.get("uid")
+    if not isinstance(uid, str) or not uid:
+        raise ReviewError(f"request.uid: must be a string that is not empty, not {_shown(uid)}")
+    resource = _field(request, "resource", dict, uid)
+    return Review(
+        uid=uid,
+        resource=(
+            _field(resource, "group", str, uid, "request.resource."),
+            _field(resource, "version", str, uid, "request.resource."),
+            _field(resource, "resource", str, uid, "request.resource."),
+        ),
+        subresource=_field(request, "subResource", str, uid),
+        operation=_field(request, "operation", str, uid),
+        namespace=_field(request, "namespace", str, uid),
+        name=_field(request, "name", str, uid),
+        object=_field(request, "object", dict, uid),
+        old_object=_field(request, "oldObject", dict, uid),
+        dry_run=_field(request, "dryRun", bool, uid),
+        username=_field(_field(request, "userInfo", dict, uid), "username", str, uid, "request.userInfo."),
+    )
+
+
+_WORDS: Final = {dict: "an object", str: "a string", bool: "true or false"}
+
+
+def _field(parent: dict[str, Any], key: str, kind: type, uid: str, at: str = "request.") -> Any:  # noqa: ANN401 — ``kind`` says
+    """Return a field of the given type; absent and null are its empty value."""
+    value = parent.get(key)
+    if value is None:
+        return kind()
+    if not isinstance(value, kind):
+        path = key if key == "request" else at + key
+        raise ReviewError(f"{path}: must be {_WORDS[kind]}, not {_shown(value)}", uid=uid)
+    return value
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:79]}…"  # noqa: PLR2004 — a line of a terminal

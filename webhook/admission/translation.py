@@ -1,0 +1,63 @@
+"""Native cpu and memory become batch or mid resources, by the pod's priority class.
+
+CPU turns into whole milli-cores, rounded up; memory keeps its text. A batch or mid
+figure that is already there wins over a native one: the user's figure, translated on
+an earlier call, must not give way to a default that LimitRanger added afterwards.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Final
+
+from webhook.admission.editor import Cause
+from webhook.admission.pod import SECTIONS, Container, PodEdit, containers
+from webhook.admission.quantities import milli, text_of
+from webhook.protocol import CPU, NATIVE_RESOURCES
+
+CAUSE: Final = Cause("translation of resources", "")
+CAUSE_COPIED: Final = Cause("translation of resources", "a limit without a request")
+
+
+def translated_text(resource: str, raw: object) -> str:
+    """Return the batch or mid quantity for a native one."""
+    text = text_of(raw)
+    return str(milli(text)) if resource == CPU else text
+
+
+def translate(pod: PodEdit, table: Mapping[str, str]) -> Counter[str]:
+    """Translate the resources of every container.
+
+    Args:
+        pod: the pod under edit.
+        table: what native resources become, a row of ``protocol.TRANSLATION``.
+
+    Returns:
+        How many figures were translated, by the name of the new resource.
+    """
+    counts: Counter[str] = Counter()
+    for container in list(containers(pod.value)):
+        _translate_container(pod, container, table, counts)
+    return counts
+
+
+def _translate_container(
+    pod: PodEdit, container: Container, table: Mapping[str, str], counts: Counter[str]
+) -> None:
+    for section in SECTIONS:
+        present = container.quantities(section)
+        native = [resource for resource in NATIVE_RESOURCES if resource in present]
+        if not native:
+            continue
+        edit = pod.resources(container).object(section)
+        for resource in native:
+            name = table[resource]
+            if name not in present:
+                edit.set(name, translated_text(resource, present[resource]), CAUSE)
+                counts[name] += 1
+            edit.remove(resource, CAUSE)
+    value = pod.value["spec"][container.kind][container.index]
+    now = Container(container.kind, container.index, value)
+    limits, requests = now.quantities("limits"), now.quantities("requests")
+    for name in table.values():
+        if name in limits and name not in requests:
+            pod.resources(container).object("requests").set(name, text_of(limits[name]), CAUSE_COPIED)

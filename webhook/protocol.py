@@ -1,0 +1,139 @@
+"""Names and tables of the colocation protocol: the one place where they stand.
+
+Koordinator defined the protocol (``koordinator.sh``); names under
+``colocation-webhook.io/`` are our own. Code, documentation and tests read the
+tables from here.
+"""
+
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+# --- Labels and annotations of pods -----------------------------------------
+LABEL_QOS_CLASS: Final = "koordinator.sh/qosClass"
+LABEL_PRIORITY_CLASS: Final = "koordinator.sh/priority-class"
+LABEL_PRIORITY: Final = "koordinator.sh/priority"
+ANNOTATION_EXTENDED_RESOURCE_SPEC: Final = "node.koordinator.sh/extended-resource-spec"
+ANNOTATION_RESERVE_POD: Final = "scheduling.koordinator.sh/reserve-pod"
+ANNOTATION_MIRROR_POD: Final = "kubernetes.io/config.mirror"
+
+# --- Annotations of profiles -------------------------------------------------
+ANNOTATION_SKIP_UPDATE_RESOURCES: Final = "config.koordinator.sh/skip-update-resources"
+
+# --- Our own -----------------------------------------------------------------
+OWN_PREFIX: Final = "colocation-webhook.io/"
+LABEL_IGNORE: Final = OWN_PREFIX + "ignore"
+ANNOTATION_PROFILES: Final = OWN_PREFIX + "profiles"
+ANNOTATION_PROFILES_SIGNATURE: Final = OWN_PREFIX + "profiles-signature"
+ANNOTATION_PROBABILITY_SCOPE: Final = OWN_PREFIX + "probability-scope"
+
+LABEL_NAMESPACE_NAME: Final = "kubernetes.io/metadata.name"
+
+# --- The custom resource -----------------------------------------------------
+PROFILE_GROUP: Final = "config.koordinator.sh"
+PROFILE_VERSION: Final = "v1alpha1"
+PROFILE_API_VERSION: Final = f"{PROFILE_GROUP}/{PROFILE_VERSION}"
+PROFILE_KIND: Final = "ClusterColocationProfile"
+PROFILE_RESOURCE: Final = "clustercolocationprofiles"
+
+
+class QoSClass(StrEnum):
+    """Values of the label ``koordinator.sh/qosClass``."""
+
+    LSE = "LSE"
+    LSR = "LSR"
+    LS = "LS"
+    BE = "BE"
+    SYSTEM = "SYSTEM"
+
+
+QOS_CLASSES: Final = frozenset(str(qos) for qos in QoSClass)
+
+
+class PriorityBand(NamedTuple):
+    """One of Koordinator's priority classes and the values it spans, both ends included."""
+
+    name: str
+    value: int
+    lowest: int
+    highest: int
+
+
+PROD: Final = "koord-prod"
+MID: Final = "koord-mid"
+BATCH: Final = "koord-batch"
+FREE: Final = "koord-free"
+
+PRIORITY_BANDS: Final = (
+    PriorityBand(PROD, 9000, 9000, 9999),
+    PriorityBand(MID, 7000, 7000, 7999),
+    PriorityBand(BATCH, 5000, 5000, 5999),
+    PriorityBand(FREE, 3000, 3000, 3999),
+)
+PRIORITY_BAND_NAMES: Final = frozenset(band.name for band in PRIORITY_BANDS)
+
+# PriorityClasses that exist although no object was read: Koordinator's four,
+# and the two that every API server makes at start (values fixed by Kubernetes).
+BUILTIN_PRIORITY_CLASSES: Final = MappingProxyType(
+    {band.name: band.value for band in PRIORITY_BANDS}
+    | {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
+)
+
+# --- Resources ---------------------------------------------------------------
+CPU: Final = "cpu"
+MEMORY: Final = "memory"
+NATIVE_RESOURCES: Final = (CPU, MEMORY)
+BATCH_CPU: Final = "kubernetes.io/batch-cpu"
+BATCH_MEMORY: Final = "kubernetes.io/batch-memory"
+MID_CPU: Final = "kubernetes.io/mid-cpu"
+MID_MEMORY: Final = "kubernetes.io/mid-memory"
+BATCH_RESOURCES: Final = (BATCH_CPU, BATCH_MEMORY)
+
+# What native resources become, by priority class; a class not named keeps them.
+# CPU is counted in whole milli-cores, memory in bytes.
+TRANSLATION: Final = MappingProxyType(
+    {
+        BATCH: MappingProxyType({CPU: BATCH_CPU, MEMORY: BATCH_MEMORY}),
+        MID: MappingProxyType({CPU: MID_CPU, MEMORY: MID_MEMORY}),
+    }
+)
+COLOCATION_RESOURCES: Final = frozenset(
+    name for table in TRANSLATION.values() for name in table.values()
+)
+
+GPU_PREFIX: Final = "koordinator.sh/gpu"
+GPU: Final = "koordinator.sh/gpu"
+GPU_CORE: Final = "koordinator.sh/gpu-core"
+GPU_MEMORY_RATIO: Final = "koordinator.sh/gpu-memory-ratio"
+GPU_SHARED: Final = "koordinator.sh/gpu.shared"
+
+
+# --- QoS class x priority class ----------------------------------------------
+class Action(StrEnum):
+    """What a validation rule does when a pod breaks it."""
+
+    DENY = "deny"
+    WARN = "warn"
+    OFF = "off"
+
+
+NONE: Final = "none"  # a row without a QoS label, a column without a priority class
+PRIORITY_COLUMNS: Final = (PROD, MID, BATCH, FREE, NONE)
+
+_OK, _WARN, _DENY = Action.OFF, Action.WARN, Action.DENY
+# Rows: the pod's QoS label. Columns: its raw priority class (label, else the
+# range of spec.priority, else none).
+QOS_PRIORITY_MATRIX: Final = MappingProxyType(
+    {
+        qos: MappingProxyType(dict(zip(PRIORITY_COLUMNS, row, strict=True)))
+        for qos, row in {
+            "LSE": (_OK, _DENY, _DENY, _DENY, _DENY),
+            "LSR": (_OK, _DENY, _DENY, _DENY, _DENY),
+            "LS": (_OK, _OK, _WARN, _WARN, _OK),
+            "BE": (_DENY, _OK, _OK, _OK, _WARN),
+            "SYSTEM": (_OK, _OK, _OK, _OK, _OK),
+            NONE: (_OK, _OK, _OK, _OK, _OK),
+        }.items()
+    }
+)
+
