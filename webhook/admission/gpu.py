@@ -35,7 +35,7 @@ def _expand_container(pod: PodEdit, container: Container) -> None:
     if GPU_SHARED not in requests:
         wanted[GPU_SHARED] = str(_gpus(requests | wanted))
     for section in SECTIONS:
-        edit = pod.resources(container).object(section)
+        edit = pod.resources(container).open_object(section)
         if shorthand:
             edit.remove(GPU, CAUSE)
         for name, text in wanted.items():

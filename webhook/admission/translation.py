@@ -48,16 +48,16 @@ def _translate_container(
         native = [resource for resource in NATIVE_RESOURCES if resource in present]
         if not native:
             continue
-        edit = pod.resources(container).object(section)
+        edit = pod.resources(container).open_object(section)
         for resource in native:
             name = table[resource]
             if name not in present:
                 edit.set(name, translated_text(resource, present[resource]), CAUSE)
                 counts[name] += 1
             edit.remove(resource, CAUSE)
-    value = pod.value["spec"][container.kind][container.index]
-    now = Container(container.kind, container.index, value)
+    value = pod.value["spec"][container.kind][container.position]
+    now = Container(container.kind, container.position, value)
     limits, requests = now.quantities("limits"), now.quantities("requests")
     for name in table.values():
         if name in limits and name not in requests:
-            pod.resources(container).object("requests").set(name, text_of(limits[name]), CAUSE_COPIED)
+            pod.resources(container).open_object("requests").set(name, text_of(limits[name]), CAUSE_COPIED)
