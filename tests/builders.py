@@ -25,7 +25,7 @@ DEFAULTS = Settings(signing_key=b"a key that only tests know")
 NAMESPACE = "spark-demo"
 
 
-def container(name: str = "main", **fields: Any) -> Json:  # noqa: ANN401 — any JSON value
+def container(name: str = "main", **fields: Any) -> Json:
     """Return a container; ``requests`` and ``limits`` go into its resources."""
     resources = {s: fields.pop(s) for s in ("requests", "limits") if s in fields}
     return {"name": name, "image": "busybox"} | ({"resources": resources} if resources else {}) | fields
@@ -35,7 +35,7 @@ def pod(
     *containers: Json,
     labels: Mapping[str, str] | None = None,
     annotations: Mapping[str, str] | None = None,
-    **spec: Any,  # noqa: ANN401 — any JSON value
+    **spec: Any,
 ) -> Json:
     """Return a pod as an API server sends it: no namespace, the Priority plugin has run."""
     metadata: Json = {
@@ -57,7 +57,7 @@ def pod(
     }
 
 
-def profile(name: str = "a-profile", *, annotations: Mapping[str, str] | None = None, **spec: Any) -> Json:  # noqa: ANN401
+def profile(name: str = "a-profile", *, annotations: Mapping[str, str] | None = None, **spec: Any) -> Json:
     """Return a ClusterColocationProfile."""
     return {
         "apiVersion": "config.koordinator.sh/v1alpha1",
@@ -84,7 +84,7 @@ def priority_class(name: str, value: int, policy: str | None = None) -> Json:
     return raw | ({"preemptionPolicy": policy} if policy else {})
 
 
-def batch_profile(name: str = "batch", **spec: Any) -> Json:  # noqa: ANN401
+def batch_profile(name: str = "batch", **spec: Any) -> Json:
     """Return a profile that makes every pod a batch pod."""
     return profile(name, qosClass="BE", priorityClassName="koord-batch", **spec)
 
@@ -100,7 +100,7 @@ def review(
     old: Json | None = None,
     uid: str | None = None,
     operation: str | None = None,
-    **request: Any,  # noqa: ANN401
+    **request: Any,
 ) -> Json:
     """Return an AdmissionReview; an UPDATE where there is an old object."""
     fields: Json = {
@@ -126,12 +126,12 @@ def read(raw: Json) -> Review:
     return parse_review(json.dumps(raw).encode())
 
 
-def mutate(new: Json, *objects: Json, settings: Settings = DEFAULTS, **request: Any) -> Decision:  # noqa: ANN401
+def mutate(new: Json, *objects: Json, settings: Settings = DEFAULTS, **request: Any) -> Decision:
     """Ask the mutating webhook about a new pod."""
     return decide(Webhook.MUTATE, read(review(new, **request)), view_of(objects), settings)
 
 
-def validate(new: Json, *, settings: Settings = DEFAULTS, **request: Any) -> Decision:  # noqa: ANN401
+def validate(new: Json, *, settings: Settings = DEFAULTS, **request: Any) -> Decision:
     """Ask the validating webhook about a pod; ``old`` makes it an update."""
     return decide(Webhook.VALIDATE, read(review(new, **request)), View(), settings)
 
@@ -143,7 +143,7 @@ def after(decision: Decision, before: Json) -> Json:
     return changed
 
 
-def mutated(new: Json, *objects: Json, **options: Any) -> Json:  # noqa: ANN401
+def mutated(new: Json, *objects: Json, **options: Any) -> Json:
     """Return the pod as the mutating webhook leaves it."""
     return after(mutate(new, *objects, **options), new)
 

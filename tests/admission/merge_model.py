@@ -25,7 +25,7 @@ MERGE_KEYS = {
 }
 
 
-def merged(original: Any, patch: Any, path: str = "") -> Any:  # noqa: ANN401 — any JSON value
+def merged(original: Any, patch: Any, path: str = "") -> Any:
     """Return what the patch makes of the original, which is left as it is."""
     if not isinstance(patch, dict) or not isinstance(original, dict):
         return fresh(patch)
@@ -61,7 +61,7 @@ def merged_list(original: list[Any], patch: list[Any], order: list[Any] | None, 
     """Merge a list by its merge key; what the patch adds goes before what was there."""
     key = MERGE_KEYS[at]
 
-    def identity(item: Any) -> Any:  # noqa: ANN401
+    def identity(item: Any) -> Any:
         return item[key] if key else item
 
     directives = [item for item in patch if isinstance(item, dict) and "$patch" in item]
@@ -92,7 +92,7 @@ def merged_list(original: list[Any], patch: list[Any], order: list[Any] | None, 
     return [both[name] for name in dict.fromkeys(result)]
 
 
-def fresh(patch: Any) -> Any:  # noqa: ANN401
+def fresh(patch: Any) -> Any:
     """Return what a patch puts where nothing was: without nulls and directives."""
     if isinstance(patch, dict):
         return {k: fresh(v) for k, v in patch.items() if v is not None and not k.startswith("$")}

@@ -252,11 +252,11 @@ def _dissolve(pod: Json, names: Mapping[str, str]) -> None:
                 continue
 
             def own(container: Json) -> int | None:
-                quantities = _section(container, section)  # noqa: B023
-                if name in quantities:  # noqa: B023
-                    return in_units(quantities[name])  # noqa: B023
-                if native in quantities:  # noqa: B023
-                    return (in_milli if native == "cpu" else in_units)(quantities[native])  # noqa: B023
+                quantities = _section(container, section)
+                if name in quantities:
+                    return in_units(quantities[name])
+                if native in quantities:
+                    return (in_milli if native == "cpu" else in_units)(quantities[native])
                 return None
 
             total = (in_milli if native == "cpu" else in_units)(level[section].pop(native))
@@ -331,7 +331,7 @@ def plain(pod: Json) -> Json:
     return result
 
 
-def _plain(value: Any, path: tuple[str, ...]) -> Any:  # noqa: ANN401 — any JSON value
+def _plain(value: Any, path: tuple[str, ...]) -> Any:
     if path[-1:] in {("requests",), ("limits",), ("overhead",)} and isinstance(value, dict):
         return {k: v for k, raw in value.items() if (v := value_of(raw)) or isinstance(raw, str)}
     if path == ("metadata", "annotations") and isinstance(value, dict):
@@ -346,7 +346,7 @@ def _plain(value: Any, path: tuple[str, ...]) -> Any:  # noqa: ANN401 — any JS
     return value
 
 
-def _plain_spec(text: str) -> Any:  # noqa: ANN401
+def _plain_spec(text: str) -> Any:
     try:
         return {
             name: {s: {r: value_of(q) for r, q in (quantities or {}).items()} for s, quantities in sections.items()}
