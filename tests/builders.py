@@ -57,20 +57,19 @@ def pod(
     }
 
 
-def profile(name: str = "a-profile", *, annotations: Mapping[str, str] | None = None, **spec: Any) -> Json:
-    """Return a ClusterColocationProfile."""
+def profile(name: str = "a-profile", *, marks: Mapping[str, str] | None = None, **spec: Any) -> Json:
+    """Return a ClusterColocationProfile; ``marks`` are annotations of its own."""
     return {
         "apiVersion": "config.koordinator.sh/v1alpha1",
         "kind": "ClusterColocationProfile",
-        "metadata": {"name": name} | ({"annotations": dict(annotations)} if annotations else {}),
+        "metadata": {"name": name} | ({"annotations": dict(marks)} if marks else {}),
         "spec": spec,
     }
 
 
-def namespace(name: str = NAMESPACE, **labels: str) -> Json:
-    """Return a Namespace; ``__`` and ``_`` in the names of labels stand for ``/`` and ``-``."""
-    readable = {key.replace("__", "/").replace("_", "-"): value for key, value in labels.items()}
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": readable}}
+def namespace(name: str = NAMESPACE, labels: Mapping[str, str] | None = None) -> Json:
+    """Return a Namespace."""
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": dict(labels or {})}}
 
 
 def priority_class(name: str, value: int, policy: str | None = None) -> Json:
