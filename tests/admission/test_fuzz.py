@@ -210,18 +210,15 @@ def test_deep_nesting_within_a_container_that_moves(depth) -> None:
     An element that a strategic merge moves is removed and added again, its unknown
     fields with it.
     """
-    nested: list = []
-    for _ in range(depth):
-        nested = [nested]
-    new = pod(container("a", x=nested), container("b"))
+    new = pod(container("a", x="NESTED"), container("b"))
     order = {"spec": {"$setElementOrder/containers": [{"name": "b"}, {"name": "a"}]}}
-    body = to_bytes(review(new))
+    body = to_bytes(review(new)).replace(b'"NESTED"', b"[" * depth + b"]" * depth)
     try:
         parsed = parse_review(body)
     except ReviewError:
         return
     decision = decide(Webhook.MUTATE, parsed, view_of([profile(patch=order)]), DEFAULTS)
-    assert orjson.loads(decision.response_body())["response"]["uid"] == parsed.uid
+    assert parsed.uid.encode() in decision.response_body()
 
 
 def test_large_bodies() -> None:
