@@ -65,23 +65,15 @@ class _Checker:
         fields = object_types()[type_name]
         clean: dict[str, Any] = {}
         for key, value in raw.items():
-            if not isinstance(key, str):
-                self.problems.append(f"{at}: the key {key!r} must be a string")
+            if refusal := _refusal(type_name, key, value):
+                self.problems.append(f"{at}.{key}: {refusal}")
             elif key.startswith("$"):
-                if type_name in _KEPT and (key == RETAIN_KEYS or value in ("replace", "delete")):
-                    self.problems.append(f"{at}.{key}: a pod cannot be without what this would take away")
-                elif self._directive(key, value, fields, f"{at}.{key}"):
+                if self._directive(key, value, fields, f"{at}.{key}"):
                     clean[key] = value
-            elif key in _FORBIDDEN.get(type_name, ()):
-                self.problems.append(f"{at}.{key}: cannot be set by a patch")
-            elif value is None and key in _KEPT.get(type_name, ()):
-                self.problems.append(f"{at}.{key}: a pod cannot be without it")
             elif key not in fields:
                 self.notes.append(f"{at}.{key}: a Pod has no such field, left out")
-            elif value is None:
-                clean[key] = None
             else:
-                clean[key] = self._field(value, fields[key], f"{at}.{key}")
+                clean[key] = None if value is None else self._field(value, fields[key], f"{at}.{key}")
         return clean
 
     def _directive(self, key: str, value: object, fields: Mapping[str, Field], at: str) -> bool:
@@ -158,6 +150,20 @@ class _Checker:
             if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
                 self.problems.append(f"{at}: must be of type {type_name}, not {value!r}")
         return value
+
+
+def _refusal(type_name: str, key: object, value: object) -> str | None:
+    """Say why a patch may not have ``key`` in an object of this type at all, or None."""
+    if not isinstance(key, str):
+        return "the key must be a string"
+    if key in _FORBIDDEN.get(type_name, ()):
+        return "cannot be set by a patch"
+    if type_name in _KEPT:
+        if key == RETAIN_KEYS or (key == DIRECTIVE and value in ("replace", "delete")):
+            return "a pod cannot be without what this would take away"
+        if value is None and key in _KEPT[type_name]:
+            return "a pod cannot be without it"
+    return None
 
 
 def _list_problem(key: str, value: list[object], fields: Mapping[str, Field]) -> str | None:
