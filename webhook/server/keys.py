@@ -1,0 +1,37 @@
+"""Where the key comes from that signs what a pod carries from the first call of the webhook to the second.
+
+Every replica must have the same one, and a user must not: a signature is what keeps a pod from claiming that it has
+been treated already.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from pathlib import Path
+
+_PERSON = b"colocation-sign\x00"
+_SIZE = 32
+
+
+def signing_key(key_file: Path | None, tls_key: bytes | None) -> bytes:
+    """32 bytes: from ``key_file`` if there is one, else from the TLS private key, else random.
+
+    Replicas that serve from one Secret share the TLS key and so this key. A random one is right for one process
+    (and its forked workers) only: a pod treated before a restart is treated again after it. Raises OSError where the
+    file cannot be read and ValueError where it is too short to be a secret.
+    """
+    if key_file is not None:
+        content = key_file.read_bytes()
+        if len(content.strip()) < 16:  # noqa: PLR2004 - 128 bits, if every byte counts
+            message = f"{key_file} has fewer than 16 bytes; write 32 random ones"
+            raise ValueError(message)
+        return _derive(content)
+    if tls_key is not None:
+        return _derive(tls_key)
+    return secrets.token_bytes(_SIZE)
+
+
+def _derive(secret: bytes) -> bytes:
+    """A key for this purpose alone, so that it says nothing about the secret it came from."""
+    return hashlib.blake2b(secret, digest_size=_SIZE, person=_PERSON).digest()
