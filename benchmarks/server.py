@@ -8,6 +8,7 @@ and rates do.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import datetime
 import os
@@ -31,12 +32,25 @@ _SERVE = "from webhook.cli.serve import serve; serve()"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Figure:
-    """One server under one load: microseconds of CPU a review, and what the client saw."""
+    """One server under one load: microseconds of CPU a review, MiB of memory, and what the client saw."""
 
     name: str
     cpu: float
     resident: float
     load: Load
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Pairing:
+    """The service and, just before it under the same load, the baseline: a shared machine is slow by the minute."""
+
+    baseline: Figure
+    ours: Figure
+
+    @property
+    def ratio(self) -> float:
+        """CPU of a review as a share of the baseline's."""
+        return self.ours.cpu / self.baseline.cpu
 
 
 def main() -> None:
@@ -47,45 +61,61 @@ def main() -> None:
     parser.add_argument("--connections", type=int, nargs="*", default=CONNECTIONS)
     options = parser.parse_args()
     os.sched_setaffinity(0, {CLIENT_CORE})
-    figures = []
+    pairings: dict[int, list[Pairing]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         ensure(folder, (), datetime.datetime.now(datetime.UTC))
-        for figure in _measure(folder, options.profiles, options.connections, options.seconds):
-            figures.append(figure)
-            print(_line(figure, figures[0]), flush=True)
-    _summary(figures)
-    sys.exit(any(figure.load.failed for figure in figures))
+        print(_HEAD)
+        with _baseline(folder) as baseline:
+            for size in options.profiles:
+                with _webhook(folder, size) as ours:
+                    pairings[size] = list(_pairings(baseline, ours, options.connections, options.seconds))
+    _summary(pairings)
+    sys.exit(any(p.ours.load.failed for group in pairings.values() for p in group))
 
 
-def _measure(folder: Path, sizes: list[int], connections: list[int], seconds: float) -> Iterator[Figure]:
-    files = CertificateFiles(folder)
-    print(_HEAD)
-    port = free_port()
-    gunicorn = (
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Running:
+    name: str
+    server: Server
+    target: Target
+
+    def measure(self, connections: int, seconds: float) -> Figure:
+        run(self.target, connections, seconds / 10)  # Handshakes, caches, compiled bytecode.
+        before = self.server.cpu_seconds()
+        load = run(self.target, connections, seconds)
+        cpu = (self.server.cpu_seconds() - before) / max(1, load.requests) * 1e6
+        return Figure(self.name, cpu, self.server.resident_mib(), load)
+
+
+@contextlib.contextmanager
+def _baseline(folder: Path) -> Iterator[_Running]:
+    files, port = CertificateFiles(folder), free_port()
+    arguments = (
         f"-m gunicorn --no-control-socket --worker-class gthread --threads 80 --keep-alive 100 --log-level error "
         f"--bind 127.0.0.1:{port} --certfile {files.certificate} --keyfile {files.key} benchmarks.baseline:app"
     )
-    with started(gunicorn.split(), port, folder / "baseline.log") as server:
-        yield from _loads("baseline, 1 profile", server, _target(files, port), connections, seconds)
-    for size in sizes:
-        objects = folder / str(size)
-        objects.mkdir()
-        write_profiles(objects, size)
-        port, admin = free_port(), free_port()
-        arguments = ["-c", _SERVE, "--objects", str(objects), "--certs-dir", str(folder)]
-        arguments += ["--bind", f"127.0.0.1:{port}", "--admin-bind", f"127.0.0.1:{admin}"]
-        with started(arguments, port, folder / f"{size}.log") as server:
-            yield from _loads(f"webhook, {size} profiles", server, _target(files, port), connections, seconds)
+    with started(arguments.split(), port, folder / "baseline.log") as server:
+        yield _Running("baseline", server, _target(files, port))
 
 
-def _loads(name: str, server: Server, target: Target, connections: list[int], seconds: float) -> Iterator[Figure]:
-    run(target, 1, 0.5)  # Caches, compiled bytecode, the first handshake.
+@contextlib.contextmanager
+def _webhook(folder: Path, profiles: int) -> Iterator[_Running]:
+    objects = folder / str(profiles)
+    objects.mkdir()
+    write_profiles(objects, profiles)
+    port, admin = free_port(), free_port()
+    arguments = ["-c", _SERVE, "--objects", str(objects), "--certs-dir", str(folder)]
+    arguments += ["--bind", f"127.0.0.1:{port}", "--admin-bind", f"127.0.0.1:{admin}"]
+    with started(arguments, port, folder / f"{profiles}.log") as server:
+        yield _Running(f"{profiles:,} profiles", server, _target(CertificateFiles(folder), port))
+
+
+def _pairings(baseline: _Running, ours: _Running, connections: list[int], seconds: float) -> Iterator[Pairing]:
     for count in connections:
-        before = server.cpu_seconds()
-        load = run(target, count, seconds)
-        cpu = (server.cpu_seconds() - before) / max(1, load.requests) * 1e6
-        yield Figure(name, cpu, server.resident_mib(), load)
+        pairing = Pairing(baseline.measure(count, seconds), ours.measure(count, seconds))
+        print(_line(pairing.baseline, 1.0), _line(pairing.ours, pairing.ratio), sep="\n", flush=True)
+        yield pairing
 
 
 def _target(files: CertificateFiles, port: int) -> Target:
@@ -94,30 +124,29 @@ def _target(files: CertificateFiles, port: int) -> Target:
 
 
 _HEAD = (
-    f"{'server':24} {'conns':>5} {'CPU µs':>7} {'ratio':>6} {'req/s':>7} {'p50 ms':>7} {'p99 ms':>7} {'p99/p50':>7} "
+    f"{'server':16} {'conns':>5} {'CPU µs':>7} {'ratio':>6} {'req/s':>7} {'p50 ms':>7} {'p99 ms':>7} {'p99/p50':>7} "
     f"{'failed':>6} {'RSS MiB':>7} {'client':>6}"
 )
 
 
-def _line(figure: Figure, baseline: Figure) -> str:
+def _line(figure: Figure, ratio: float) -> str:
     load = figure.load
     return (
-        f"{figure.name:24} {load.connections:5} {figure.cpu:7.0f} {figure.cpu / baseline.cpu:6.3f} {load.rate:7.0f} "
-        f"{load.p50:7.2f} {load.p99:7.2f} {load.p99 / load.p50:7.1f} {load.failed:6} {figure.resident:7.1f} "
-        f"{load.client_cpu:6.0%}"
+        f"{figure.name:16} {load.connections:5} {figure.cpu:7.0f} {ratio:6.3f} {load.rate:7.0f} {load.p50:7.2f} "
+        f"{load.p99:7.2f} {load.p99 / load.p50:7.1f} {load.failed:6} {figure.resident:7.1f} {load.client_cpu:6.0%}"
     )
 
 
-def _summary(figures: list[Figure]) -> None:
-    """CPU as a mean over the loads, which is steadier than any one of them."""
-    means: dict[str, list[float]] = {}
-    for figure in figures:
-        means.setdefault(figure.name, []).append(figure.cpu)
-    mean = {name: sum(values) / len(values) for name, values in means.items()}
-    baseline, *ours = mean.values()
-    print("\nmean CPU a review: baseline 1.000 =", f"{baseline:.0f} µs")
-    for name, value in list(mean.items())[1:]:
-        print(f"{name:24} {value / baseline:6.3f} of the baseline, {value / ours[0]:5.2f} of the first")
+def _summary(pairings: dict[int, list[Pairing]]) -> None:
+    """Ratios over all loads: sums, so that the longest-running figures count the most."""
+    print("\nCPU a review over all loads; the baseline has one profile throughout")
+    ratios = {
+        size: sum(p.ours.cpu for p in group) / sum(p.baseline.cpu for p in group) for size, group in pairings.items()
+    }
+    first = next(iter(ratios.values()))
+    for size, ratio in ratios.items():
+        resident = pairings[size][-1].ours.resident
+        print(f"{size:7,} profiles: {ratio:.3f} of the baseline, {ratio / first:.2f} of the first row, {resident:.0f} MiB")
 
 
 if __name__ == "__main__":

@@ -56,6 +56,10 @@ class Connection(ASGIProtocol):  # type: ignore[misc] - gunicorn has no types
         """Close a connection that serves no request, the way gunicorn does when keep-alive runs out."""
         self._keepalive_timeout()
 
+    async def _serve_http_request(self, request: Any, sockname: Any, peername: Any) -> bool:  # noqa: ANN401
+        """Run the application in the connection's own task: it does nothing after its answer that the next could pass."""
+        return bool(await self._handle_http_request(request, sockname, peername))
+
     def _send_error_response(self, status: int, message: str, extra_headers: Any = ()) -> None:  # noqa: ANN401
         """Answer what the HTTP parser refuses (and nothing else) with a ``Status`` object instead of plain text."""
         body = status_body(status, message)
