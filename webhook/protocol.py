@@ -97,9 +97,7 @@ TRANSLATION: Final = MappingProxyType(
         MID: MappingProxyType({CPU: MID_CPU, MEMORY: MID_MEMORY}),
     }
 )
-COLOCATION_RESOURCES: Final = frozenset(
-    name for table in TRANSLATION.values() for name in table.values()
-)
+COLOCATION_RESOURCES: Final = frozenset(name for table in TRANSLATION.values() for name in table.values())
 
 GPU_PREFIX: Final = "koordinator.sh/gpu"
 GPU: Final = "koordinator.sh/gpu"
@@ -136,4 +134,3 @@ QOS_PRIORITY_MATRIX: Final = MappingProxyType(
         }.items()
     }
 )
-

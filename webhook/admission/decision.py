@@ -157,9 +157,7 @@ def _mutate(review: Review, view: View, settings: Settings) -> Decision:
     gpu.expand(pod)
     if warning := extendedspec.update(pod):
         warnings.append(warning)
-    return Decision(
-        review.uid, tuple(pod.operations()), names, translated, tuple(dict.fromkeys(warnings))
-    )
+    return Decision(review.uid, tuple(pod.operations()), names, translated, tuple(dict.fromkeys(warnings)))
 
 
 def _translate(

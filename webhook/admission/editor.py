@@ -11,7 +11,6 @@ Source: RFC 6902 (JSON Patch); of its operations add, replace and remove are use
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeVar
 
-
 _Edit = TypeVar("_Edit", "ObjectEdit", "ListEdit")
 
 
@@ -39,6 +38,11 @@ class Operation(NamedTuple):
         if self.op == "remove":
             return {"op": self.op, "path": self.path}
         return {"op": self.op, "path": self.path, "value": self.value}
+
+
+def _distinct(causes: list[Cause]) -> tuple[Cause, ...]:
+    """Return each cause once, in order of first mention."""
+    return (causes[0],) if len(causes) == 1 else tuple(dict.fromkeys(causes))
 
 
 def _escape(key: str) -> str:
@@ -81,7 +85,7 @@ class ObjectEdit:
             self._children.pop(key, None)
             self._causes.setdefault(key, []).append(cause)
 
-    def object(self, key: str) -> "ObjectEdit":
+    def open_object(self, key: str) -> "ObjectEdit":
         """Open the object at ``key``, making one where there is none (or null)."""
         child = self._children.get(key)
         if child is None:
@@ -89,7 +93,7 @@ class ObjectEdit:
         assert isinstance(child, ObjectEdit)  # noqa: S101 — shapes were checked when the pod was read
         return child
 
-    def list(self, key: str) -> "ListEdit":
+    def open_list(self, key: str) -> "ListEdit":
         """Open the list at ``key``, making one where there is none (or null)."""
         child = self._children.get(key)
         if child is None:
@@ -103,24 +107,30 @@ class ObjectEdit:
         self._causes.setdefault(key, [])
         return child
 
-    def operations(self, path: str = "") -> Iterator[Operation]:
-        """Yield what turns the object as it came into the object as it is."""
-        source = self._source or {}
+    def operations(self) -> list[Operation]:
+        """Return what turns the object as it came into the object as it is."""
+        operations: list[Operation] = []
+        self.collect("", operations)
+        return operations
+
+    def collect(self, path: str, into: list[Operation]) -> None:
+        """Add the operations of this object, which stands at ``path``."""
+        source, value, children = self._source or {}, self.value, self._children
         for key, causes in self._causes.items():
             at = f"{path}/{_escape(key)}"
-            old, child = source.get(key), self._children.get(key)
+            old, child = source.get(key), children.get(key)
             if child is not None and child.edits(old):
-                yield from child.operations(at)
-            elif key not in self.value:
+                child.collect(at, into)
+            elif key not in value:
                 if key in source:
-                    yield Operation("remove", at, None, tuple(causes))
-            elif (new := self.value[key]) != old or key not in source:
+                    into.append(Operation("remove", at, None, _distinct(causes)))
+            elif (new := value[key]) != old or key not in source:
                 if child is not None:
                     if not new:
                         continue  # opened, and nothing put in
                     causes = [*causes, *child.causes()]  # noqa: PLW2901 — the child's count too
                 op = "replace" if key in source else "add"
-                yield Operation(op, at, new, tuple(dict.fromkeys(causes)))
+                into.append(Operation(op, at, new, _distinct(causes)))
 
     def edits(self, old: object) -> bool:
         """Tell whether this is an edit of ``old`` rather than of something new."""
@@ -153,7 +163,7 @@ class ListEdit:
         self._children: dict[int, ObjectEdit] = {}  # by origin
         self._causes: list[Cause] = []
 
-    def object(self, index: int) -> ObjectEdit:
+    def open_object(self, index: int) -> ObjectEdit:
         """Open the object at ``index``."""
         origin = self._origins[index]
         if origin is None:  # new here: the patch carries it whole
@@ -185,24 +195,31 @@ class ListEdit:
             self._origins = [self._origins[i] for i in order]
             self._causes.append(cause)
 
-    def operations(self, path: str) -> Iterator[Operation]:
-        """Yield removals (last first), then additions in order, then edits of what stayed."""
-        causes = tuple(dict.fromkeys(self._causes))
+    def collect(self, path: str, into: list[Operation]) -> None:
+        """Add removals (last first), then additions in order, then edits of what stayed."""
+        staying = self._collect_moves(path, into) if self._causes else self._children
+        for i, origin in enumerate(self._origins):
+            if origin is not None and origin in staying and origin in self._children:
+                self._children[origin].collect(f"{path}/{i}", into)
+
+    def _collect_moves(self, path: str, into: list[Operation]) -> set[int]:
+        """Add what changes the places of elements; return the origins of those that stay."""
+        causes = _distinct(self._causes)
         staying: set[int] = set()
         highest = -1
         for origin in self._origins:  # an element that changed places is removed and added
             if origin is not None and origin > highest:
                 staying.add(origin)
                 highest = origin
-        for origin in range(len(self._source or ()) - 1, -1, -1):
-            if origin not in staying:
-                yield Operation("remove", f"{path}/{origin}", None, causes)
+        into += (
+            Operation("remove", f"{path}/{origin}", None, causes)
+            for origin in range(len(self._source or ()) - 1, -1, -1)
+            if origin not in staying
+        )
         for i, origin in enumerate(self._origins):
             if origin not in staying:
-                yield Operation("add", f"{path}/{i}", self.value[i], causes)
-        for i, origin in enumerate(self._origins):
-            if origin in staying and origin in self._children:
-                yield from self._children[origin].operations(f"{path}/{i}")
+                into.append(Operation("add", f"{path}/{i}", self.value[i], causes))
+        return staying
 
     def edits(self, old: object) -> bool:
         """Tell whether this is an edit of ``old`` rather than of something new."""

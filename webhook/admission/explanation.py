@@ -48,7 +48,11 @@ def profiles(decision: Decision, review: Review, view: View) -> list[dict[str, A
     except Denied:
         return []  # the denial says what is wrong; there are no labels to match
     return [
-        {"name": name, "applied": name in decision.applied, "reason": _reason(profile, decision, review, view)}
+        {
+            "name": name,
+            "applied": name in decision.applied,
+            "reason": _reason(profile, decision, review, view),
+        }
         for name, profile in view.profiles.items()
     ]
 
@@ -62,7 +66,9 @@ def _reason(profile: Profile, decision: Decision, review: Review, view: View) ->
         return f"namespaceSelector: {failing}, the namespace has {_shown(failing.key, found)}"
     failing = profile.selector.failing(labels(review.object))
     if failing is not None:
-        return f"selector: {failing}, the pod has {_shown(failing.key, labels(review.object).get(failing.key))}"
+        return (
+            f"selector: {failing}, the pod has {_shown(failing.key, labels(review.object).get(failing.key))}"
+        )
     if profile.name in decision.applied:
         return "matched"
     if profile.probability < ALWAYS and not selected(profile, review):

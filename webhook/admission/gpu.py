@@ -18,10 +18,10 @@ _PERCENT_OF_ONE: Final = 100
 
 
 def expand(pod: PodEdit) -> None:
-    """Write out the GPU resources of every container that has any."""
+    """Write out the GPU resources of every container that has any; init containers are left alone."""
     for container in list(containers(pod.value)):
         names = (name for section in SECTIONS for name in container.quantities(section))
-        if any(name.startswith(GPU_PREFIX) for name in names):
+        if container.kind == "containers" and any(name.startswith(GPU_PREFIX) for name in names):
             _expand_container(pod, container)
 
 
@@ -35,7 +35,7 @@ def _expand_container(pod: PodEdit, container: Container) -> None:
     if GPU_SHARED not in requests:
         wanted[GPU_SHARED] = str(_gpus(requests | wanted))
     for section in SECTIONS:
-        edit = pod.resources(container).object(section)
+        edit = pod.resources(container).open_object(section)
         if shorthand:
             edit.remove(GPU, CAUSE)
         for name, text in wanted.items():

@@ -28,9 +28,7 @@ class ProfileIndex:
 
     def __init__(self, profiles: Iterable[Profile]) -> None:
         """File ``profiles``; those that are not ready are left out."""
-        self.profiles: Final = tuple(
-            sorted((p for p in profiles if p.ready), key=lambda p: p.name)
-        )
+        self.profiles: Final = tuple(sorted((p for p in profiles if p.ready), key=lambda p: p.name))
         self._filed: dict[_Anchor, list[int]] = {}
         self._forbidding = 0
         self._strikes: dict[_Anchor, int] = {}

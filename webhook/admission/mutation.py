@@ -125,7 +125,7 @@ def _patch(pod: PodEdit, profile: Profile, view: View, warnings: list[str]) -> N
         if value is not None:
             pod.set_spec(field, value, cause)
         else:
-            pod.object("spec").remove(field, cause)
+            pod.open_object("spec").remove(field, cause)
     warnings.append(f'profile "{profile.name}": patch sets spec.priority without a class; left out')
 
 

@@ -23,7 +23,7 @@ class Denial(NamedTuple):
     reason: str = "Invalid"
 
 
-class Denied(Exception):
+class Denied(Exception):  # noqa: N818 — it is an answer, not an error
     """Ends a decision with a denial."""
 
     def __init__(self, denial: Denial) -> None:
@@ -36,7 +36,7 @@ class Container(NamedTuple):
     """A container of a pod: where it stands and what it is."""
 
     kind: str
-    index: int
+    position: int
     value: Mapping[str, Any]
 
     @property
@@ -85,26 +85,31 @@ class PodEdit(ObjectEdit):
     def set_label(self, key: str, value: str, cause: Cause) -> None:
         """Set a label."""
         if labels(self.value).get(key) != value:
-            self.object("metadata").object("labels").set(key, value, cause)
+            self.open_object("metadata").open_object("labels").set(key, value, cause)
 
     def set_annotation(self, key: str, value: str, cause: Cause) -> None:
         """Set an annotation."""
         if annotations(self.value).get(key) != value:
-            self.object("metadata").object("annotations").set(key, value, cause)
+            self.open_object("metadata").open_object("annotations").set(key, value, cause)
 
     def remove_annotation(self, key: str, cause: Cause) -> None:
         """Remove an annotation if it is there."""
         if key in annotations(self.value):
-            self.object("metadata").object("annotations").remove(key, cause)
+            self.open_object("metadata").open_object("annotations").remove(key, cause)
 
     def set_spec(self, key: str, value: Any, cause: Cause) -> None:  # noqa: ANN401 — any JSON value
         """Set a field of the spec."""
         if spec(self.value).get(key) != value:
-            self.object("spec").set(key, value, cause)
+            self.open_object("spec").set(key, value, cause)
 
     def resources(self, container: Container) -> ObjectEdit:
         """Open a container's ``resources``."""
-        return self.object("spec").list(container.kind).object(container.index).object("resources")
+        return (
+            self.open_object("spec")
+            .open_list(container.kind)
+            .open_object(container.position)
+            .open_object("resources")
+        )
 
 
 def check_shape(pod: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ containers, before these are translated.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from webhook.admission.editor import Cause
 from webhook.admission.pod import SECTIONS, Container, Denial, Denied, PodEdit, containers, spec
@@ -15,12 +15,12 @@ from webhook.admission.settings import PodLevelResources
 from webhook.protocol import CPU, NATIVE_RESOURCES
 
 CAUSE: Final = Cause("pod-level resources", "dissolved into the containers")
-WARNING: Final = "spec.resources: pod-level cpu and memory were given to the containers, which colocation needs"
+WARNING: Final = (
+    "spec.resources: pod-level cpu and memory were given to the containers, which colocation needs"
+)
 
 
-def dissolve(
-    pod: PodEdit, table: Mapping[str, str], policy: PodLevelResources
-) -> str | None:
+def dissolve(pod: PodEdit, table: Mapping[str, str], policy: PodLevelResources) -> str | None:
     """Treat pod-level cpu and memory as ``policy`` says.
 
     Returns:
@@ -48,33 +48,37 @@ def dissolve(
         )
     for section, resource in present:
         _distribute(pod, section, resource, pod_level[section][resource], table[resource])
-        pod.object("spec").object("resources").object(section).remove(resource, CAUSE)
+        pod.open_object("spec").open_object("resources").open_object(section).remove(resource, CAUSE)
     for section in {section for section, _ in present}:
         if not spec(pod.value)["resources"][section]:
-            pod.object("spec").object("resources").remove(section, CAUSE)
+            pod.open_object("spec").open_object("resources").remove(section, CAUSE)
     if not spec(pod.value)["resources"]:
-        pod.object("spec").remove("resources", CAUSE)
+        pod.open_object("spec").remove("resources", CAUSE)
     return WARNING
 
 
-def _distribute(  # noqa: PLR0913 — one figure and what it is called
-    pod: PodEdit, section: str, resource: str, total: Any, translated: str  # noqa: ANN401
+def _distribute(
+    pod: PodEdit,
+    section: str,
+    resource: str,
+    total: object,
+    translated: str,
 ) -> None:
     """Give the containers what ``total`` holds beyond their own figures."""
     running = [c for c in containers(pod.value) if c.kind == "containers" or c.sidecar]
-    own = {(c.kind, c.index): _figure(c, section, resource, translated) for c in running}
+    own = {(c.kind, c.position): _figure(c, section, resource, translated) for c in running}
     rest = _count(resource, total) - sum(figure or 0 for figure in own.values())
     mains = [c for c in running if c.kind == "containers"]
     if rest <= 0 or not mains:
         return
-    without = [c for c in mains if own[c.kind, c.index] is None]
+    without = [c for c in mains if own[c.kind, c.position] is None]
     if without:
         share, more = divmod(rest, len(without))
         for i, container in enumerate(without):
             _give(pod, container, section, resource, share + (i < more), translated)
     else:
         first = mains[0]
-        figure = (own[first.kind, first.index] or 0) + rest
+        figure = (own[first.kind, first.position] or 0) + rest
         _give(pod, first, section, resource, figure, translated)
 
 
@@ -91,9 +95,9 @@ def _count(resource: str, raw: object) -> int:
     return milli(text) if resource == CPU else units(text)
 
 
-def _give(  # noqa: PLR0913 — one figure and where it goes
+def _give(
     pod: PodEdit, container: Container, section: str, resource: str, figure: int, translated: str
 ) -> None:
-    edit = pod.resources(container).object(section)
+    edit = pod.resources(container).open_object(section)
     edit.set(translated, str(figure), CAUSE)
     edit.remove(resource, CAUSE)

@@ -45,7 +45,7 @@ class CheckedPatch(NamedTuple):
 def check_patch(raw: Mapping[str, Any]) -> CheckedPatch:
     """Check a strategic merge patch for a Pod."""
     checker = _Checker()
-    patch = checker.object(raw, POD, "")
+    patch = checker.merged(raw, POD, "")
     return CheckedPatch(patch, tuple(checker.problems), tuple(checker.notes))
 
 
@@ -54,7 +54,7 @@ class _Checker:
         self.problems: list[str] = []
         self.notes: list[str] = []
 
-    def object(self, raw: object, type_name: str, at: str) -> dict[str, Any]:
+    def merged(self, raw: object, type_name: str, at: str) -> dict[str, Any]:
         """Check a map that is merged into an object of type ``type_name``."""
         if not isinstance(raw, Mapping):
             self.problems.append(f"{at}: must be a map, not {raw!r}")
@@ -79,25 +79,16 @@ class _Checker:
 
     def _directive(self, key: str, value: object, fields: Mapping[str, Field], at: str) -> bool:
         """Check a directive; True when it can be kept."""
-        problem = None
         if key == DIRECTIVE:
-            if value not in ("merge", "replace", "delete"):
-                problem = f"{value!r} is not one of merge, replace, delete"
+            known = value in {"merge", "replace", "delete"} if isinstance(value, str) else False
+            problem = None if known else f"{value!r} is not one of merge, replace, delete"
+        elif not isinstance(value, list):
+            problem = f"must be a list, not {value!r}"
         elif key == RETAIN_KEYS:
-            if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
-                problem = f"must be a list of field names, not {value!r}"
+            names = all(isinstance(v, str) for v in value)
+            problem = None if names else f"must be a list of field names, not {value!r}"
         elif key.startswith((SET_ELEMENT_ORDER, DELETE_FROM_PRIMITIVE_LIST)):
-            field = fields.get(key.partition("/")[2])
-            if not isinstance(value, list):
-                problem = f"must be a list, not {value!r}"
-            elif field is None or field.merge_key is None:
-                problem = "names no list that is merged"
-            elif key.startswith(DELETE_FROM_PRIMITIVE_LIST) and field.merge_key:
-                problem = "names a list of objects: use $patch: delete on its elements"
-            elif field.merge_key and not all(
-                isinstance(v, Mapping) and field.merge_key in v for v in value
-            ):
-                problem = f"each element needs {field.merge_key!r}"
+            problem = _list_problem(key, value, fields)
         else:
             problem = "is no directive of strategic merge patches"
         if problem:
@@ -115,7 +106,9 @@ class _Checker:
                 self.problems.append(f"{at}: must be a map, not {value!r}")
                 return {}
             return {
-                key: item if key == DIRECTIVE or item is None else self._single(item, field.type, f"{at}[{key}]")
+                key: item
+                if key == DIRECTIVE or item is None
+                else self._single(item, field.type, f"{at}[{key}]")
                 for key, item in value.items()
             }
         return self._single(value, field.type, at)
@@ -134,7 +127,7 @@ class _Checker:
 
     def _single(self, value: object, type_name: str, at: str) -> Any:  # noqa: ANN401 — any JSON value
         if type_name in object_types():
-            return self.object(value, type_name, at)
+            return self.merged(value, type_name, at)
         if type_name == "quantity":
             try:
                 parse(text_of(value))
@@ -145,3 +138,15 @@ class _Checker:
             if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
                 self.problems.append(f"{at}: must be of type {type_name}, not {value!r}")
         return value
+
+
+def _list_problem(key: str, value: list[object], fields: Mapping[str, Field]) -> str | None:
+    """Say what is wrong with a directive about the list that its key names, or None."""
+    field = fields.get(key.partition("/")[2])
+    if field is None or field.merge_key is None:
+        return "names no list that is merged"
+    if key.startswith(DELETE_FROM_PRIMITIVE_LIST) and field.merge_key:
+        return "names a list of objects: use $patch: delete on its elements"
+    if field.merge_key and not all(isinstance(v, Mapping) and field.merge_key in v for v in value):
+        return f"each element needs {field.merge_key!r}"
+    return None

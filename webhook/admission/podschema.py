@@ -39,7 +39,4 @@ def _field(raw: str | list[str]) -> Field:
 def object_types() -> Mapping[str, Mapping[str, Field]]:
     """Return the fields of every object type below Pod, by the type's name."""
     table = orjson.loads(files(__package__).joinpath("pod_schema.json").read_bytes())
-    return {
-        name: {field: _field(raw) for field, raw in fields.items()}
-        for name, fields in table.items()
-    }
+    return {name: {field: _field(raw) for field, raw in fields.items()} for name, fields in table.items()}

@@ -137,8 +137,7 @@ class _Reader:
         scope = self.metadata_annotations.get(ANNOTATION_PROBABILITY_SCOPE, "pod")
         if scope not in {"pod", "workload"}:
             self.problems.append(
-                f"metadata.annotations[{ANNOTATION_PROBABILITY_SCOPE}]: "
-                f"{scope!r} is not one of pod, workload"
+                f"metadata.annotations[{ANNOTATION_PROBABILITY_SCOPE}]: {scope!r} is not one of pod, workload"
             )
         return Profile(
             name=self.name,
@@ -175,17 +174,13 @@ class _Reader:
         percent = _PERCENT.fullmatch(raw) if isinstance(raw, str) else None
         value = int(percent[1]) if percent else raw
         if not isinstance(value, int) or not 0 <= value <= ALWAYS:
-            self.problems.append(
-                f"spec.probability: {raw!r} is not 0 to 100 or '0%' to '100%'"
-            )
+            self.problems.append(f"spec.probability: {raw!r} is not 0 to 100 or '0%' to '100%'")
             return 0
         return value
 
     def _qos_class(self, value: str) -> str:
         if value and value not in QOS_CLASSES:
-            self.problems.append(
-                f"spec.qosClass: {value!r} is not one of {', '.join(sorted(QOS_CLASSES))}"
-            )
+            self.problems.append(f"spec.qosClass: {value!r} is not one of {', '.join(sorted(QOS_CLASSES))}")
         return value
 
     def _name(self, field: str) -> str:
@@ -211,9 +206,7 @@ class _Reader:
             if isinstance(key, str) and isinstance(value, str):
                 pairs[key] = value
             else:
-                self.problems.append(
-                    f"{at}.{field}[{key}]: {value!r} must be a string: quote it"
-                )
+                self.problems.append(f"{at}.{field}[{key}]: {value!r} must be a string: quote it")
         return pairs
 
     def _pairs(self, field: str, *, values_are_keys: bool) -> tuple[tuple[str, str], ...]:

@@ -55,10 +55,8 @@ def parse(text: str) -> int:
             f"{_shown(text)} has the unknown suffix {suffix!r}: use one of "
             f"{', '.join(_BINARY)} or {', '.join(filter(None, _DECIMAL))}"
         )
-    if exponent >= 0:
-        nano = digits * factor * 10**exponent
-    else:
-        nano = -(-digits * factor // 10**-exponent)
+    scaled: int = digits * factor
+    nano: int = scaled * 10**exponent if exponent >= 0 else -(-scaled // 10**-exponent)
     if nano > MAX * NANO:
         raise QuantityError(f"{_shown(text)} is greater than 2^63 - 1")
     return -nano if sign == "-" else nano

@@ -19,7 +19,7 @@ class Rule(NamedTuple):
 
 
 def matrix_rule(qos: str, priority_class: str) -> str:
-    """Return the name of the rule for one cell of the QoS × priority table."""
+    """Return the name of the rule for one cell of the QoS by priority table."""
     return f"qos-priority/{qos}-{priority_class.removeprefix('koord-')}"
 
 
@@ -41,8 +41,7 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         **{
             matrix_rule(qos, column): Rule(
                 action,
-                f"QoS {qos} with "
-                + ("no priority class" if column == NONE else f"priority class {column}"),
+                f"QoS {qos} with " + ("no priority class" if column == NONE else f"priority class {column}"),
             )
             for qos, row in QOS_PRIORITY_MATRIX.items()
             for column, action in row.items()

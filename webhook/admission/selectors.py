@@ -107,13 +107,9 @@ def compile_selector(raw: object, field: str) -> Selector:
         raise SelectorError(f"{field}: must be a map, not {raw!r}")
     unknown = set(raw) - {"matchLabels", "matchExpressions"}
     if unknown:
-        raise SelectorError(
-            f"{field}: unknown field {min(unknown)!r}: use matchLabels and matchExpressions"
-        )
+        raise SelectorError(f"{field}: unknown field {min(unknown)!r}: use matchLabels and matchExpressions")
     labels = _typed(raw.get("matchLabels"), dict, f"{field}.matchLabels", "a map")
-    expressions = _typed(
-        raw.get("matchExpressions"), list, f"{field}.matchExpressions", "a list"
-    )
+    expressions = _typed(raw.get("matchExpressions"), list, f"{field}.matchExpressions", "a list")
     requirements = [
         _requirement(key, "In", [value], f"{field}.matchLabels[{key}]")
         for key, value in sorted(labels.items(), key=lambda item: str(item[0]))
@@ -123,9 +119,7 @@ def compile_selector(raw: object, field: str) -> Selector:
         if not isinstance(expression, Mapping):
             raise SelectorError(f"{at}: must be a map, not {expression!r}")
         values = _typed(expression.get("values"), list, f"{at}.values", "a list")
-        requirements.append(
-            _requirement(expression.get("key"), expression.get("operator"), values, at)
-        )
+        requirements.append(_requirement(expression.get("key"), expression.get("operator"), values, at))
     return Selector(tuple(requirements))
 
 
@@ -141,9 +135,7 @@ def _requirement(key: object, operator: object, values: list[object], field: str
     if not isinstance(key, str):
         raise SelectorError(f"{field}: the key must be a string, not {key!r}")
     if operator not in OPERATORS:
-        raise SelectorError(
-            f"{field}.operator: {operator!r} is not one of {', '.join(OPERATORS)}"
-        )
+        raise SelectorError(f"{field}.operator: {operator!r} is not one of {', '.join(OPERATORS)}")
     if (operator in {"In", "NotIn"}) is not bool(values):
         needs = "needs at least one value" if not values else "takes no values"
         raise SelectorError(f"{field}.values: operator {operator} {needs}")

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from webhook.admission.editor import Cause, ListEdit, ObjectEdit
+from webhook.admission.pod import Denial, Denied
 from webhook.admission.podpatch import (
     DELETE_FROM_PRIMITIVE_LIST,
     DIRECTIVE,
@@ -26,9 +27,7 @@ def merge(pod: ObjectEdit, patch: Mapping[str, Any], cause: Cause) -> None:
     _object(pod, patch, object_types()[POD], cause)
 
 
-def _object(
-    edit: ObjectEdit, patch: Mapping[str, Any], fields: Mapping[str, Field], cause: Cause
-) -> None:
+def _object(edit: ObjectEdit, patch: Mapping[str, Any], fields: Mapping[str, Field], cause: Cause) -> None:
     directive = patch.get(DIRECTIVE)
     if directive in {"replace", "delete"}:
         wanted = {} if directive == "delete" else _plain(patch)
@@ -50,7 +49,7 @@ def _object(
             _value(edit, key, value, fields.get(key, _MAP_FIELD), patch, cause)
 
 
-def _list_directive(  # noqa: PLR0913 — one directive and all it refers to
+def _list_directive(
     edit: ObjectEdit,
     key: str,
     value: list[Any],
@@ -60,21 +59,21 @@ def _list_directive(  # noqa: PLR0913 — one directive and all it refers to
 ) -> None:
     kind, _, name = key.partition("/")
     present = edit.get(name)
-    if not present:
+    if not isinstance(present, list):
         return
     if f"{kind}/" == DELETE_FROM_PRIMITIVE_LIST:
-        items = edit.list(name)
+        items = edit.open_list(name)
         for i in range(len(items.value) - 1, -1, -1):
             if items.value[i] in value:
                 items.remove(i, cause)
     elif f"{kind}/" == SET_ELEMENT_ORDER and name not in patch:
         # Where the patch has the list too, the order is settled with its merge.
         merge_key = fields[name].merge_key
-        items = edit.list(name)
+        items = edit.open_list(name)
         _settle(items, list(items.value), _identities(value, merge_key), merge_key, cause)
 
 
-def _value(  # noqa: PLR0913 — one field and all it refers to
+def _value(
     edit: ObjectEdit,
     key: str,
     value: Any,  # noqa: ANN401 — any JSON value
@@ -84,19 +83,18 @@ def _value(  # noqa: PLR0913 — one field and all it refers to
 ) -> None:
     present = edit.get(key)
     if isinstance(value, dict) and isinstance(present, dict):
-        _object(edit.object(key), value, object_types().get(field.type, {}), cause)
+        _object(edit.open_object(key), value, object_types().get(field.type, {}), cause)
     elif isinstance(value, list) and isinstance(present, list) and field.merge_key is not None:
         order = patch.get(SET_ELEMENT_ORDER + key)
-        _list(edit.list(key), value, order, field, cause)
+        _list(edit.open_list(key), value, order, field, cause)
     else:
         edit.set(key, _plain(value), cause)
 
 
-def _list(
-    items: ListEdit, patch: list[Any], order: list[Any] | None, field: Field, cause: Cause
-) -> None:
+def _list(items: ListEdit, patch: list[Any], order: list[Any] | None, field: Field, cause: Cause) -> None:
     merge_key, fields = field.merge_key, object_types().get(field.type, {})
     added = [item for item in patch if not (isinstance(item, dict) and DIRECTIVE in item)]
+    _identities(items.value, merge_key)  # refuses elements that are no objects
     if any(isinstance(item, dict) and item.get(DIRECTIVE) == "replace" for item in patch):
         for i in range(len(items.value) - 1, -1, -1):
             items.remove(i, cause)
@@ -112,7 +110,7 @@ def _list(
         if index is None:
             items.insert(len(items.value), _plain(item), cause)
         elif merge_key:
-            _object(items.object(index), item, fields, cause)
+            _object(items.open_object(index), item, fields, cause)
     _settle(items, server_order, _identities(order or added, merge_key), merge_key, cause)
 
 
@@ -138,7 +136,12 @@ def _settle(
 
 def _identities(elements: list[Any], merge_key: str | None) -> list[Any]:
     """Return what tells elements apart: the merge key's value, or a scalar itself."""
-    return [e.get(merge_key) for e in elements] if merge_key else elements
+    if not merge_key:
+        return elements
+    for element in elements:
+        if not isinstance(element, dict):
+            raise Denied(Denial(f"a list of objects told apart by {merge_key!r} holds {element!r:.80}"))
+    return [element.get(merge_key) for element in elements]
 
 
 def _find(elements: list[Any], wanted: Any, merge_key: str | None) -> int | None:  # noqa: ANN401
@@ -150,13 +153,9 @@ def _find(elements: list[Any], wanted: Any, merge_key: str | None) -> int | None
 def _plain(value: Any) -> Any:  # noqa: ANN401 — any JSON value
     """Return what a patch puts where nothing was: no directives, no nulls, own copies."""
     if isinstance(value, dict):
-        return {
-            k: _plain(v) for k, v in value.items() if v is not None and not k.startswith("$")
-        }
+        return {k: _plain(v) for k, v in value.items() if v is not None and not k.startswith("$")}
     if isinstance(value, list):
         return [
-            _plain(item)
-            for item in value
-            if not (isinstance(item, dict) and item.get(DIRECTIVE) == "delete")
+            _plain(item) for item in value if not (isinstance(item, dict) and item.get(DIRECTIVE) == "delete")
         ]
     return value

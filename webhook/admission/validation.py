@@ -219,4 +219,4 @@ def _shown(nano: int | None) -> str:
 
 
 def _at(container: Container) -> str:
-    return f"spec.{container.kind}[{container.index}]"
+    return f"spec.{container.kind}[{container.position}]"
