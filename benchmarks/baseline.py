@@ -1,7 +1,8 @@
 """The naive webhook every figure is compared with: what a first afternoon with Flask would give.
 
-Flask's routing, ``json`` both ways, a deep copy of the pod, and ``jsonpatch.make_patch`` for the difference, under
-gunicorn's gthread worker. It knows one profile and the translation of cpu and memory, nothing else.
+Flask's routing, ``json`` both ways, a deep copy of the pod, and ``jsonpatch.make_patch`` for the
+difference, under gunicorn's gthread worker. It knows one profile and the translation of cpu and
+memory, nothing else.
 """
 
 from __future__ import annotations

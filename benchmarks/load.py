@@ -1,7 +1,7 @@
 """A closed-loop HTTP client that costs less than the servers it measures.
 
-One thread, one ``epoll``, one request in flight on each keep-alive connection. The request is rendered once;
-of a response only the length, the status and one marker are looked at.
+One thread, one ``epoll``, one request in flight on each keep-alive connection. The request is
+rendered once; of a response only the length, the status and one marker are looked at.
 """
 
 from __future__ import annotations
@@ -28,18 +28,25 @@ class Target:
     tls: ssl.SSLContext | None
 
     def request(self) -> bytes:
-        """The request as the API server writes it: HTTP/1.1, keep-alive."""
+        """Render the request as the API server writes it: HTTP/1.1, keep-alive."""
         head = (
-            f"POST {self.path} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\nUser-Agent: kube-apiserver-admission\r\n"
-            f"Content-Length: {len(self.body)}\r\nAccept: application/json, */*\r\nContent-Type: application/json\r\n"
-            "Accept-Encoding: gzip\r\n\r\n"
+            f"POST {self.path} HTTP/1.1",
+            f"Host: {self.host}:{self.port}",
+            "User-Agent: kube-apiserver-admission",
+            f"Content-Length: {len(self.body)}",
+            "Accept: application/json, */*",
+            "Content-Type: application/json",
+            "Accept-Encoding: gzip",
         )
-        return head.encode() + self.body
+        return "\r\n".join((*head, "", "")).encode() + self.body
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Load:
-    """What one run saw. Latencies are in milliseconds, ``client_cpu`` is the client's share of one core."""
+    """What one run saw.
+
+    Latencies are in milliseconds, ``client_cpu`` is the client's share of one core.
+    """
 
     connections: int
     requests: int
@@ -74,7 +81,7 @@ class _Connection:
         self.expected = 0
         self.sent_at = time.perf_counter()
         self.socket.sendall(request)
-        self.socket.setblocking(False)  # noqa: FBT003 - the standard library's signature
+        self.socket.settimeout(0)
 
     def receive(self) -> bytes | None:
         """The whole response, or None while some of it is missing."""
@@ -84,8 +91,7 @@ class _Connection:
             except (ssl.SSLWantReadError, BlockingIOError):
                 return None
             if not data:
-                message = "the server closed the connection in the middle of a run"
-                raise ConnectionError(message)
+                raise ConnectionError("the server closed the connection in the middle of a run")
             self.buffer += data
             if not self.expected:
                 self.expected = _length(self.buffer)
@@ -149,8 +155,13 @@ def run(target: Target, connections: int, seconds: float) -> Load:
     latencies.sort()
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Load(
-        connections, len(latencies), failed, elapsed,
-        _quantile(latencies, 0.50), _quantile(latencies, 0.99), cpu / elapsed,
+        connections,
+        len(latencies),
+        failed,
+        elapsed,
+        _quantile(latencies, 0.50),
+        _quantile(latencies, 0.99),
+        cpu / elapsed,
     )
 
 

@@ -1,8 +1,8 @@
-"""What a review costs over TLS, beside the naive baseline in the same run: ``python -m benchmarks.server``.
+"""What a review costs over TLS, beside the naive baseline in the same run.
 
-Server on one core, client on the other. The review is a Spark executor's as a kube-apiserver sent it. CPU is user and
-system time of the worker process by the number of reviews, so it does not depend on how busy the machine is; latencies
-and rates do.
+Server on one core, client on the other. The review is a Spark executor's as a kube-apiserver sent
+it. CPU is user and system time of the worker process by the number of reviews, so it does not
+depend on how busy the machine is; latencies and rates do.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import datetime
+import datetime as dt
 import os
 import ssl
 import sys
@@ -42,7 +42,10 @@ class Figure:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Pairing:
-    """The service and, just before it under the same load, the baseline: a shared machine is slow by the minute."""
+    """The service, and the baseline just before it under the same load.
+
+    A shared machine is slow by the minute; what is measured side by side can be compared.
+    """
 
     baseline: Figure
     ours: Figure
@@ -64,7 +67,7 @@ def main() -> None:
     pairings: dict[int, list[Pairing]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        ensure(folder, (), datetime.datetime.now(datetime.UTC))
+        ensure(folder, (), dt.datetime.now(dt.UTC))
         print(_HEAD)
         with _baseline(folder) as baseline:
             for size in options.profiles:
@@ -92,8 +95,9 @@ class _Running:
 def _baseline(folder: Path) -> Iterator[_Running]:
     files, port = CertificateFiles(folder), free_port()
     arguments = (
-        f"-m gunicorn --no-control-socket --worker-class gthread --threads 80 --keep-alive 100 --log-level error "
-        f"--bind 127.0.0.1:{port} --certfile {files.certificate} --keyfile {files.key} benchmarks.baseline:app"
+        "-m gunicorn --no-control-socket --worker-class gthread --threads 80 --keep-alive 100 "
+        f"--log-level error --bind 127.0.0.1:{port} "
+        f"--certfile {files.certificate} --keyfile {files.key} benchmarks.baseline:app"
     )
     with started(arguments.split(), port, folder / "baseline.log") as server:
         yield _Running("baseline", server, _target(files, port))
@@ -111,7 +115,9 @@ def _webhook(folder: Path, profiles: int) -> Iterator[_Running]:
         yield _Running(f"{profiles:,} profiles", server, _target(CertificateFiles(folder), port))
 
 
-def _pairings(baseline: _Running, ours: _Running, connections: list[int], seconds: float) -> Iterator[Pairing]:
+def _pairings(
+    baseline: _Running, ours: _Running, connections: list[int], seconds: float
+) -> Iterator[Pairing]:
     for count in connections:
         pairing = Pairing(baseline.measure(count, seconds), ours.measure(count, seconds))
         print(_line(pairing.baseline, 1.0), _line(pairing.ours, pairing.ratio), sep="\n", flush=True)
@@ -123,17 +129,16 @@ def _target(files: CertificateFiles, port: int) -> Target:
     return Target("localhost", port, "/mutate?timeout=10s", REVIEW.read_bytes(), b'"patch"', context)
 
 
-_HEAD = (
-    f"{'server':16} {'conns':>5} {'CPU µs':>7} {'ratio':>6} {'req/s':>7} {'p50 ms':>7} {'p99 ms':>7} {'p99/p50':>7} "
-    f"{'failed':>6} {'RSS MiB':>7} {'client':>6}"
-)
+_COLUMNS = ("conns", "CPU µs", "ratio", "req/s", "p50 ms", "p99 ms", "p99/p50", "failed", "RSS MiB", "client")
+_HEAD = f"{'server':16}" + "".join(f"{column:>8}" for column in _COLUMNS)
 
 
 def _line(figure: Figure, ratio: float) -> str:
     load = figure.load
     return (
-        f"{figure.name:16} {load.connections:5} {figure.cpu:7.0f} {ratio:6.3f} {load.rate:7.0f} {load.p50:7.2f} "
-        f"{load.p99:7.2f} {load.p99 / load.p50:7.1f} {load.failed:6} {figure.resident:7.1f} {load.client_cpu:6.0%}"
+        f"{figure.name:16}{load.connections:8}{figure.cpu:8.0f}{ratio:8.3f}{load.rate:8.0f}{load.p50:8.2f}"
+        f"{load.p99:8.2f}{load.p99 / load.p50:8.1f}{load.failed:8}{figure.resident:8.1f}"
+        f"{load.client_cpu:8.0%}"
     )
 
 
@@ -141,12 +146,14 @@ def _summary(pairings: dict[int, list[Pairing]]) -> None:
     """Ratios over all loads: sums, so that the longest-running figures count the most."""
     print("\nCPU a review over all loads; the baseline has one profile throughout")
     ratios = {
-        size: sum(p.ours.cpu for p in group) / sum(p.baseline.cpu for p in group) for size, group in pairings.items()
+        size: sum(p.ours.cpu for p in group) / sum(p.baseline.cpu for p in group)
+        for size, group in pairings.items()
     }
     first = next(iter(ratios.values()))
     for size, ratio in ratios.items():
         resident = pairings[size][-1].ours.resident
-        print(f"{size:7,} profiles: {ratio:.3f} of the baseline, {ratio / first:.2f} of the first row, {resident:.0f} MiB")
+        compared = f"{ratio:.3f} of the baseline, {ratio / first:.2f} of the first row"
+        print(f"{size:7,} profiles: {compared}, {resident:.0f} MiB")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Certificates: making a CA and a serving certificate, checking a pair before it is used, keeping both in files."""
+"""Certificates: made, checked before they are used, and kept in files."""
 
 from webhook.certificates.checking import CertificateError, Pair, check_pair
 from webhook.certificates.files import CertificateFiles, ensure, needs_renewal

@@ -1,9 +1,10 @@
-"""Check a certificate chain and its key before anything is served with them: bytes in, a `Pair` or a reason out."""
+"""Check a certificate chain and its key before anything is served with them."""
 
 from __future__ import annotations
 
 import dataclasses
-import datetime
+import datetime as dt
+import itertools
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -12,53 +13,65 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, Pub
 
 
 class CertificateError(Exception):
-    """A certificate, key or chain that must not be used; the message names what is wrong with which of them."""
+    """A certificate, key or chain that must not be used; the message says which and why."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Pair:
-    """A chain and the key that belongs to its leaf, checked. ``expires_at`` is the earliest end in the chain."""
+    """A chain and the key that belongs to its leaf, checked.
+
+    Attributes:
+        chain: PEM, leaf first.
+        key: PEM.
+        names: DNS names and addresses the leaf is for.
+        expires_at: the earliest end in the chain.
+    """
 
     chain: bytes
     key: bytes
     names: tuple[str, ...]
-    expires_at: datetime.datetime
+    expires_at: dt.datetime
 
 
-def check_pair(chain: bytes, key: bytes, now: datetime.datetime) -> Pair:
-    """Check that ``chain`` (PEM, leaf first) holds together, is valid at ``now`` and belongs to ``key`` (PEM).
+def check_pair(chain: bytes, key: bytes, now: dt.datetime) -> Pair:
+    """Check that a chain holds together, is valid at ``now`` and belongs to the key.
 
-    Raises CertificateError otherwise.
+    Args:
+        chain: PEM, leaf first.
+        key: PEM, without a passphrase.
+        now: the moment that must lie within the validity of every certificate.
+
+    Raises:
+        CertificateError: it does not.
     """
     certificates = _certificates(chain)
     leaf = certificates[0]
     if _encoded(_private_key(key).public_key()) != _encoded(leaf.public_key()):
-        message = "the key does not belong to the certificate"
-        raise CertificateError(message)
-    for number, (issued, issuer) in enumerate(zip(certificates, certificates[1:], strict=False), start=1):
+        raise CertificateError("the key does not belong to the certificate")
+    for number, (issued, issuer) in enumerate(itertools.pairwise(certificates), start=1):
         try:
             issued.verify_directly_issued_by(issuer)
         except (ValueError, TypeError, InvalidSignature) as error:
-            message = f"certificate {number} of the chain was not issued by certificate {number + 1}"
-            raise CertificateError(message) from error
+            raise CertificateError(
+                f"certificate {number} of the chain was not issued by certificate {number + 1}"
+            ) from error
     for number, certificate in enumerate(certificates, start=1):
         if certificate.not_valid_after_utc <= now:
-            message = f"certificate {number} of the chain expired at {certificate.not_valid_after_utc:%Y-%m-%dT%H:%MZ}"
-            raise CertificateError(message)
+            end = certificate.not_valid_after_utc
+            raise CertificateError(f"certificate {number} of the chain expired at {end:%Y-%m-%dT%H:%MZ}")
         if certificate.not_valid_before_utc > now:
-            message = f"certificate {number} of the chain begins at {certificate.not_valid_before_utc:%Y-%m-%dT%H:%MZ}"
-            raise CertificateError(message)
+            begin = certificate.not_valid_before_utc
+            raise CertificateError(f"certificate {number} of the chain begins at {begin:%Y-%m-%dT%H:%MZ}")
     return Pair(chain, key, names(leaf), min(c.not_valid_after_utc for c in certificates))
 
 
 def check_issued_by(chain: bytes, authority: bytes) -> None:
-    """Raise CertificateError unless the leaf of ``chain`` was signed by the CA certificate ``authority``, both PEM."""
+    """Raise CertificateError unless the CA ``authority`` signed the leaf of ``chain`` (both PEM)."""
     leaf, issuer = _certificates(chain)[0], _certificates(authority)[0]
     try:
         leaf.verify_directly_issued_by(issuer)
     except (ValueError, TypeError, InvalidSignature) as error:
-        message = "the serving certificate was not issued by this CA"
-        raise CertificateError(message) from error
+        raise CertificateError("the serving certificate was not issued by this CA") from error
 
 
 def names(certificate: x509.Certificate) -> tuple[str, ...]:
@@ -75,19 +88,16 @@ def _certificates(pem: bytes) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(pem)
     except ValueError as error:
-        message = "the certificate file holds no complete PEM certificate"
-        raise CertificateError(message) from error
+        raise CertificateError("the certificate file holds no complete PEM certificate") from error
 
 
 def _private_key(pem: bytes) -> PrivateKeyTypes:
     try:
         return serialization.load_pem_private_key(pem, password=None)
     except TypeError as error:
-        message = "the key is encrypted; a server needs it without a passphrase"
-        raise CertificateError(message) from error
+        raise CertificateError("the key is encrypted; a server needs it without a passphrase") from error
     except (ValueError, UnsupportedAlgorithm) as error:
-        message = "the key file holds no complete PEM private key"
-        raise CertificateError(message) from error
+        raise CertificateError("the key file holds no complete PEM private key") from error
 
 
 def _encoded(key: PublicKeyTypes) -> bytes:

@@ -1,9 +1,9 @@
-"""The CA and the serving certificate as files of one folder: ``ca.crt``, ``ca.key``, ``tls.crt``, ``tls.key``."""
+"""The CA and the serving certificate as the files of one folder."""
 
 from __future__ import annotations
 
 import dataclasses
-import datetime
+import datetime as dt
 import os
 import tempfile
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from webhook.certificates.checking import CertificateError, Pair, check_issued_b
 from webhook.certificates.making import Authority, issue, make_authority
 
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
-RENEW_BEFORE = datetime.timedelta(days=30)
+RENEW_BEFORE = dt.timedelta(days=30)
 """How long before its end a certificate is replaced."""
 
 
@@ -44,11 +44,12 @@ class CertificateFiles:
         return self.folder / "tls.key"
 
 
-def ensure(folder: Path, extra_names: Sequence[str], now: datetime.datetime, *, force: bool = False) -> Pair | None:
-    """Make or renew what ``folder`` lacks; the new serving pair, or None where everything was still good.
+def ensure(folder: Path, extra_names: Sequence[str], now: dt.datetime, *, force: bool = False) -> Pair | None:
+    """Make or renew what ``folder`` lacks; return the new pair, None where all was good.
 
-    A CA that is still good signs the new leaf, so clients that trust it need no change; ``force`` makes both anew.
-    Raises OSError where the folder cannot be written and ValueError for a name no certificate can carry.
+    A CA that is still good signs the new leaf, so clients that trust it need no change; ``force``
+    makes both anew. Raises OSError where the folder cannot be written and ValueError for a name no
+    certificate can carry.
     """
     files = CertificateFiles(folder)
     reason = "forced" if force else needs_renewal(files, extra_names, now)
@@ -65,13 +66,14 @@ def ensure(folder: Path, extra_names: Sequence[str], now: datetime.datetime, *, 
     if fresh_authority:
         _write(files.ca_key, authority.key, 0o600)
         _write(files.ca_certificate, authority.certificate, 0o644)
-    # A server that reads between the two sees a pair that does not match, keeps its old one and looks again.
+    # A server that reads between the two sees a pair that does not match, keeps its old one and looks
+    # again.
     _write(files.key, key, 0o600)
     _write(files.certificate, chain, 0o644)
     return pair
 
 
-def needs_renewal(files: CertificateFiles, names: Sequence[str], now: datetime.datetime) -> str | None:
+def needs_renewal(files: CertificateFiles, names: Sequence[str], now: dt.datetime) -> str | None:
     """Why the serving certificate has to be made anew, or None."""
     try:
         chain, authority = files.certificate.read_bytes(), files.ca_certificate.read_bytes()
@@ -89,7 +91,7 @@ def needs_renewal(files: CertificateFiles, names: Sequence[str], now: datetime.d
     return None
 
 
-def _usable_authority(files: CertificateFiles, now: datetime.datetime) -> Authority | None:
+def _usable_authority(files: CertificateFiles, now: dt.datetime) -> Authority | None:
     try:
         certificate, key = files.ca_certificate.read_bytes(), files.ca_key.read_bytes()
         ca = check_pair(certificate, key, now)
@@ -99,7 +101,7 @@ def _usable_authority(files: CertificateFiles, now: datetime.datetime) -> Author
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:
-    """Write beside and rename: a reader sees the old file or the new one, and a key is never readable by others."""
+    """Write beside and rename: readers see the old file or the new, and nobody else sees a key."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -1,12 +1,13 @@
 """Make a certificate authority and serving certificates: values in, PEM out, no file and no clock.
 
-Keys are ECDSA P-256: every client that speaks TLS 1.2 knows them, and a handshake costs a tenth of RSA's.
+Keys are ECDSA P-256: every client that speaks TLS 1.2 knows them, and a handshake costs a tenth of
+RSA's.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import datetime
+import datetime as dt
 import ipaddress
 from collections.abc import Iterable
 
@@ -15,10 +16,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-CA_LIFETIME = datetime.timedelta(days=3650)
-LEAF_LIFETIME = datetime.timedelta(days=365)
-BACKDATED = datetime.timedelta(hours=1)
+CA_LIFETIME = dt.timedelta(days=3650)
+LEAF_LIFETIME = dt.timedelta(days=365)
+BACKDATED = dt.timedelta(hours=1)
 """How far back certificates begin, so that a client whose clock is behind accepts them."""
+
+_NAME_LENGTH, _LABEL_LENGTH = 253, 63
+"""RFC 1035 §2.3.4."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -29,12 +33,15 @@ class Authority:
     key: bytes
 
 
-def make_authority(now: datetime.datetime) -> Authority:
+def make_authority(now: dt.datetime) -> Authority:
     """Make a self-signed CA that may sign leaves only (path length 0)."""
     key = ec.generate_private_key(ec.SECP256R1())
-    # The serial in the name keeps two authorities apart in a trust store that holds the old and the new one.
+    # The serial in the name keeps two authorities apart in a trust store that holds the old and the
+    # new one.
     serial = x509.random_serial_number()
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"colocation-webhook CA {serial & 0xFFFFFFFF:08x}")])
+    name = x509.Name(
+        [x509.NameAttribute(NameOID.COMMON_NAME, f"colocation-webhook CA {serial & 0xFFFFFFFF:08x}")]
+    )
     certificate = (
         _builder(name, name, key.public_key(), now, CA_LIFETIME)
         .serial_number(serial)
@@ -46,24 +53,23 @@ def make_authority(now: datetime.datetime) -> Authority:
     return Authority(certificate.public_bytes(serialization.Encoding.PEM), _key_pem(key))
 
 
-def issue(authority: Authority, names: Iterable[str], now: datetime.datetime) -> tuple[bytes, bytes]:
+def issue(authority: Authority, names: Iterable[str], now: dt.datetime) -> tuple[bytes, bytes]:
     """Issue a serving certificate for ``names`` (DNS names or addresses): (chain, key), both PEM.
 
-    The leaf never outlives its CA. Raises ValueError for a name that is neither a DNS name nor an address, or
-    for none.
+    The leaf never outlives its CA. Raises ValueError for a name that is neither a DNS name nor an
+    address, or for none.
     """
     sans = [_general_name(name) for name in dict.fromkeys(names)]
     if not sans:
-        message = "a serving certificate needs at least one name"
-        raise ValueError(message)
+        raise ValueError("a serving certificate needs at least one name")
     ca = x509.load_pem_x509_certificate(authority.certificate)
     ca_key = serialization.load_pem_private_key(authority.key, password=None)
     if not isinstance(ca_key, ec.EllipticCurvePrivateKey):
-        message = "the CA key is not an ECDSA key"
-        raise ValueError(message)  # noqa: TRY004 - the value of a file is wrong, not the type of an argument
+        raise ValueError("the CA key is not an ECDSA key")  # noqa: TRY004 — a file's value, no argument's type
     key = ec.generate_private_key(ec.SECP256R1())
     lifetime = min(LEAF_LIFETIME, ca.not_valid_after_utc - now)
-    # RFC 5280 §4.1.2.6: with an empty subject the names must be critical; the common name is not looked at any more.
+    # RFC 5280 §4.1.2.6: with an empty subject the names must be critical; the common name is not
+    # looked at any more.
     certificate = (
         _builder(x509.Name([]), ca.subject, key.public_key(), now, lifetime)
         .serial_number(x509.random_serial_number())
@@ -72,7 +78,9 @@ def issue(authority: Authority, names: Iterable[str], now: datetime.datetime) ->
         .add_extension(_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False
+        )
         .sign(ca_key, hashes.SHA256())
     )
     return certificate.public_bytes(serialization.Encoding.PEM), _key_pem(key)
@@ -82,8 +90,8 @@ def _builder(
     subject: x509.Name,
     issuer: x509.Name,
     public_key: ec.EllipticCurvePublicKey,
-    now: datetime.datetime,
-    lifetime: datetime.timedelta,
+    now: dt.datetime,
+    lifetime: dt.timedelta,
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
@@ -115,9 +123,8 @@ def _general_name(name: str) -> x509.GeneralName:
     except ValueError:
         pass
     labels = name.split(".")
-    if not name.isascii() or len(name) > 253 or not all(_is_label(label) for label in labels):  # noqa: PLR2004 - RFC 1035
-        message = f"{name!r} is neither a DNS name nor an IP address"
-        raise ValueError(message)
+    if not name.isascii() or len(name) > _NAME_LENGTH or not all(_is_label(label) for label in labels):
+        raise ValueError(f"{name!r} is neither a DNS name nor an IP address")
     return x509.DNSName(name)
 
 
@@ -126,7 +133,7 @@ def _is_label(label: str) -> bool:
     if label == "*":
         return True
     plain = label.replace("-", "").isalnum()
-    return plain and len(label) <= 63 and not label.startswith("-") and not label.endswith("-")  # noqa: PLR2004
+    return plain and len(label) <= _LABEL_LENGTH and not label.startswith("-") and not label.endswith("-")
 
 
 def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from pathlib import Path
 
 import click
@@ -21,28 +21,31 @@ def certs() -> None:
     show_default=True,
     help="Folder of ca.crt, ca.key, tls.crt and tls.key.",
 )
-@click.option("--name", "names", multiple=True, metavar="NAME", help="Another DNS name or address; may be repeated.")
+@click.option(
+    "--name", "names", multiple=True, metavar="NAME", help="Another DNS name or address; may be repeated."
+)
 @click.option("--force", is_flag=True, help="Make a new CA and certificate even where the old ones are good.")
 def init(certs_dir: Path, names: tuple[str, ...], *, force: bool) -> None:
-    """Make what is missing, and renew what ends within 30 days.
+    r"""Make what is missing, and renew what ends within 30 days.
 
-    The certificate is for localhost, 127.0.0.1 and ::1, and for every --name. A running server takes it over by itself.
+    The certificate is for localhost, 127.0.0.1 and ::1, and for every --name. A running server
+    takes it over by itself.
 
     \b
     Examples:
       colocation-webhook certs init
       colocation-webhook certs init --name webhook.example --force
     """
-    from webhook.certificates import ensure  # noqa: PLC0415 - --help should not wait for cryptography
+    from webhook.certificates import ensure
 
     try:
-        pair = ensure(certs_dir, names, datetime.datetime.now(datetime.UTC), force=force)
+        pair = ensure(certs_dir, names, dt.datetime.now(dt.UTC), force=force)
     except ValueError as error:
-        message = f"--name: {error}"
-        raise click.UsageError(message) from error
+        raise click.UsageError(f"--name: {error}") from error
     except OSError as error:
-        message = f"--certs-dir {certs_dir}: {error.strerror or error}; choose a folder that can be written"
-        raise click.ClickException(message) from error
+        raise click.ClickException(
+            f"--certs-dir {certs_dir}: {error.strerror or error}; choose a folder that can be written"
+        ) from error
     if pair is None:
         click.echo(f"{certs_dir}: the CA and the certificate are good; --force makes new ones")
     else:

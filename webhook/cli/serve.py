@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import ipaddress
 import shlex
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -25,10 +25,13 @@ class _Rule(click.ParamType[tuple[str, str]]):
     name = "NAME=ACTION"
 
     def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None  # noqa: ANN401 - click's signature
+        self,
+        value: object,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
     ) -> tuple[str, str]:
-        from webhook.admission.rules import RULES  # noqa: PLC0415 - only where the flag is used
-        from webhook.protocol import Action  # noqa: PLC0415
+        from webhook.admission.rules import RULES
+        from webhook.protocol import Action
 
         name, _, action = str(value).partition("=")
         if name not in RULES:
@@ -43,12 +46,18 @@ class _Rule(click.ParamType[tuple[str, str]]):
     "--objects",
     required=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder with profiles, PriorityClasses, Namespaces and LimitRanges (YAML or JSON); changes are taken over.",
+    help="Folder of profiles, PriorityClasses, Namespaces, LimitRanges: YAML or JSON, reloaded on change.",
 )
-@click.option("--bind", default="127.0.0.1:8443", show_default=True, metavar="HOST:PORT", help="Where reviews come in.")
-@click.option("--tls-cert", type=click.Path(path_type=Path), help="Serving certificate chain (PEM); with --tls-key.")
+@click.option(
+    "--bind", default="127.0.0.1:8443", show_default=True, metavar="HOST:PORT", help="Where reviews come in."
+)
+@click.option(
+    "--tls-cert", type=click.Path(path_type=Path), help="Serving certificate chain (PEM); with --tls-key."
+)
 @click.option("--tls-key", type=click.Path(path_type=Path), help="Private key of --tls-cert (PEM).")
-@click.option("--no-tls", is_flag=True, help="Speak plain HTTP. The API server does not; for tests and proxies.")
+@click.option(
+    "--no-tls", is_flag=True, help="Speak plain HTTP. The API server does not; for tests and proxies."
+)
 @click.option(
     "--certs-dir",
     type=click.Path(file_okay=False, path_type=Path),
@@ -78,7 +87,13 @@ class _Rule(click.ParamType[tuple[str, str]]):
     show_default=True,
     help="What to do with spec.resources of a pod whose resources are translated.",
 )
-@click.option("--rule", "rules", type=_Rule(), multiple=True, help="Set a validation rule: deny, warn or off; may be repeated.")
+@click.option(
+    "--rule",
+    "rules",
+    type=_Rule(),
+    multiple=True,
+    help="Set a validation rule: deny, warn or off; may be repeated.",
+)
 @click.option(
     "--signing-key",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -97,7 +112,7 @@ class _Rule(click.ParamType[tuple[str, str]]):
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
 )
 @click.option("--log-format", type=click.Choice(["json", "text"]), default="json", show_default=True)
-def serve(  # noqa: PLR0913 - one parameter a flag
+def serve(  # noqa: PLR0913 — one parameter a flag
     *,
     objects: Path,
     bind: str,
@@ -116,15 +131,15 @@ def serve(  # noqa: PLR0913 - one parameter a flag
     log_level: str,
     log_format: Literal["json", "text"],
 ) -> None:
-    """Serve admission reviews over TLS: POST /mutate and POST /validate.
+    r"""Serve admission reviews over TLS: POST /mutate and POST /validate.
 
     Without certificate flags, a CA and a certificate for localhost are made in --certs-dir.
 
     \b
     Examples:
       colocation-webhook serve --objects examples
-      colocation-webhook serve --objects /etc/webhook --tls-cert tls.crt --tls-key tls.key --bind 0.0.0.0:8443
-      colocation-webhook serve --objects examples --mode audit --log-format text
+      colocation-webhook serve --objects /etc/webhook --tls-cert tls.crt --tls-key tls.key --bind
+      0.0.0.0:8443 colocation-webhook serve --objects examples --mode audit --log-format text
     """
     if (tls_cert is None) != (tls_key is None):
         given, lacking = ("--tls-cert", "--tls-key") if tls_cert else ("--tls-key", "--tls-cert")
@@ -132,18 +147,18 @@ def serve(  # noqa: PLR0913 - one parameter a flag
     if no_tls and tls_cert:
         raise click.UsageError(f"--no-tls and --tls-cert {tls_cert} exclude each other: leave one out")
 
-    from webhook.server.processes import shared_books  # noqa: PLC0415 - --help should not wait for the service
+    from webhook.server.processes import shared_books
 
     with shared_books(workers):
-        from webhook.cluster.files import FilesSource  # noqa: PLC0415
-        from webhook.server.run import Serving, run  # noqa: PLC0415
+        from webhook.cluster.files import FilesSource, SourceError
+        from webhook.server.run import Serving, run
 
         certificate, authority = _certificate(tls_cert, tls_key, certs_dir) if not no_tls else (None, None)
         settings = _settings(mode, pod_level_resources, dict(rules), signing_key, certificate)
         source = FilesSource(objects)
         try:
             source.load()
-        except (OSError, ValueError) as error:
+        except SourceError as error:
             raise click.ClickException(f"--objects {objects}: {error}") from error
         listener = _listen("--bind", bind)
         admin_listener = _listen("--admin-bind", admin_bind)
@@ -168,23 +183,23 @@ def _certificate(
     tls_cert: Path | None, tls_key: Path | None, certs_dir: Path
 ) -> tuple[ServingCertificate, Path | None]:
     """The certificate to serve, and the CA file a client should trust where we know it."""
-    from webhook.certificates import CertificateError, CertificateFiles, ensure  # noqa: PLC0415
-    from webhook.server.tls import ServingCertificate  # noqa: PLC0415
+    from webhook.certificates import CertificateError, CertificateFiles, ensure
+    from webhook.server.tls import ServingCertificate
 
     if tls_cert is not None and tls_key is not None:
         try:
             return ServingCertificate(tls_cert, tls_key), None
         except (OSError, CertificateError) as error:
             raise click.ClickException(
-                f"--tls-cert {tls_cert} and --tls-key {tls_key}: {error}; give a chain (leaf first) and its key"
+                f"--tls-cert {tls_cert} and --tls-key {tls_key}: {error}; give a chain and its key"
             ) from error
     files = CertificateFiles(certs_dir)
     try:
-        ensure(certs_dir, (), datetime.datetime.now(datetime.UTC))
+        ensure(certs_dir, (), dt.datetime.now(dt.UTC))
         return ServingCertificate(files.certificate, files.key), files.ca_certificate
     except (OSError, CertificateError) as error:
         raise click.ClickException(
-            f"--certs-dir {certs_dir}: {error}; choose a folder that can be written, or give --tls-cert and --tls-key"
+            f"--certs-dir {certs_dir}: {error}; choose a folder that can be written, or give --tls-cert"
         ) from error
 
 
@@ -195,9 +210,9 @@ def _settings(
     key_file: Path | None,
     certificate: ServingCertificate | None,
 ) -> Settings:
-    from webhook.admission import Mode, PodLevelResources, Settings  # noqa: PLC0415
-    from webhook.protocol import Action  # noqa: PLC0415
-    from webhook.server.keys import signing_key  # noqa: PLC0415
+    from webhook.admission import Mode, PodLevelResources, Settings
+    from webhook.protocol import Action
+    from webhook.server.keys import signing_key
 
     try:
         key = signing_key(key_file, certificate.pair.key if certificate is not None else None)
@@ -212,14 +227,15 @@ def _settings(
 
 
 def _listen(flag: str, address: str) -> socket.socket:
-    from webhook.server.run import listen  # noqa: PLC0415
+    from webhook.server.run import listen
 
     try:
         return listen(address)
     except ValueError as error:
         raise click.UsageError(f"{flag}: {error}; write for example {flag} 127.0.0.1:8443") from error
     except OSError as error:
-        raise click.ClickException(f"{flag} {address}: {error.strerror or error}; choose another address or port") from error
+        reason = error.strerror or error
+        raise click.ClickException(f"{flag} {address}: {reason}; choose another address or port") from error
 
 
 def _curl(listener: socket.socket, authority: Path | None, *, tls: bool) -> str:
@@ -229,7 +245,7 @@ def _curl(listener: socket.socket, authority: Path | None, *, tls: bool) -> str:
     if address.is_loopback or address.is_unspecified:
         # The name works for both families; curl tries ::1 first and then 127.0.0.1.
         host = "localhost"
-    elif address.version == 6:  # noqa: PLR2004 - IPv6
+    elif isinstance(address, ipaddress.IPv6Address):
         host = f"[{host}]"
     example = str(_EXAMPLE) if _EXAMPLE.exists() else "REVIEW.json"
     trust = ["--cacert", str(authority) if authority is not None else "CA.crt"] if tls else []

@@ -1,1 +1,1 @@
-"""The service: reviews over TLS under gunicorn, and health, metrics and explanations on a second, plain port."""
+"""The service: reviews over TLS, and health, metrics and explanations on a plain port."""

@@ -1,22 +1,26 @@
-"""The second, plain port: health, readiness, metrics and explanations. It answers while reviews flood the first."""
+"""The second, plain port: health, readiness, metrics, explanations.
+
+It answers while reviews flood the first.
+"""
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import ipaddress
 import socket
 import socketserver
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer
 
 import flask
 import orjson
 from werkzeug.exceptions import HTTPException
 
-from webhook.admission import ReviewError, Settings, View, Webhook, parse_review, status_body
+from webhook.admission import ReviewError, Settings, Webhook, parse_review, status_body
 from webhook.admission.explanation import explain
+from webhook.cluster.files import FilesSource
 from webhook.server.answer import Answer
 from webhook.server.envelope import MAX_BODY, check_content_type
 from webhook.server.metrics import CONTENT_TYPE, Metrics
@@ -28,30 +32,8 @@ _MAX_CONNECTIONS = 64
 _CONNECTION_SECONDS = 10.0
 
 
-class SourceStatus(Protocol):
-    """What a view source says about itself."""
-
-    @property
-    def ready(self) -> bool: ...  # noqa: D102
-    @property
-    def error(self) -> str | None: ...  # noqa: D102
-    @property
-    def loaded_at(self) -> float: ...  # noqa: D102
-    @property
-    def reload_errors(self) -> int: ...  # noqa: D102
-
-
-class Source(Protocol):
-    """A view source, as far as this port is concerned."""
-
-    @property
-    def view(self) -> View: ...  # noqa: D102
-    @property
-    def status(self) -> SourceStatus: ...  # noqa: D102
-
-
-def create_admin_app(  # noqa: PLR0913 - everything the port shows, each once
-    source: Source,
+def create_admin_app(
+    source: FilesSource,
     settings: Settings,
     metrics: Metrics,
     certificate: ServingCertificate | None,
@@ -59,7 +41,7 @@ def create_admin_app(  # noqa: PLR0913 - everything the port shows, each once
     draining: Callable[[], bool],
     explains: bool,
 ) -> flask.Flask:
-    """Make the application of the admin port; ``explains`` says whether ``/explain`` answers or refuses."""
+    """Make the application of the admin port; ``explains``: whether ``/explain`` answers."""
     app = flask.Flask("webhook-admin", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
 
@@ -115,7 +97,7 @@ def create_admin_app(  # noqa: PLR0913 - everything the port shows, each once
     return app
 
 
-def observe(metrics: Metrics, source: Source, certificate: ServingCertificate | None) -> None:
+def observe(metrics: Metrics, source: FilesSource, certificate: ServingCertificate | None) -> None:
     """Take over into the metrics what the source and the certificate say about themselves."""
     status = source.status
     metrics.observe_reloads("objects", status.reload_errors)
@@ -126,7 +108,7 @@ def observe(metrics: Metrics, source: Source, certificate: ServingCertificate | 
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches ``host``; a name that is no address counts as reachable from elsewhere."""
+    """Whether only this machine reaches ``host``; a name other than localhost does not count."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -144,29 +126,30 @@ class AdminServer(socketserver.ThreadingMixIn, WSGIServer):
     def __init__(self, listener: socket.socket, app: flask.Flask) -> None:
         super().__init__(listener.getsockname()[:2], _Handler, bind_and_activate=False)
         self.socket.close()
-        # Several processes are woken by one connection; the ones that come too late must not block in accept().
-        listener.setblocking(False)  # noqa: FBT003 - the standard library's signature
+        # Several processes are woken by one connection; the ones that come too late must not block in
+        # accept().
+        listener.settimeout(0)
         self.socket = listener
         self.server_name, self.server_port = "admin", listener.getsockname()[1]
         self.setup_environ()
         self.set_app(app)
         self._slots = threading.BoundedSemaphore(_MAX_CONNECTIONS)
 
-    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - socketserver's signature
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 — socketserver's types
         """Serve the connection in a thread, or close it when too many are open."""
         if not self._slots.acquire(blocking=False):
             self.shutdown_request(request)
             return
         super().process_request(request, client_address)
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
+    def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 — socketserver's types
         """Serve the connection."""
         try:
             super().process_request_thread(request, client_address)
         finally:
             self._slots.release()
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 — socketserver's types
         """Ignore what goes wrong with a connection: the client went away or was too slow."""
 
     def start(self) -> None:
@@ -179,15 +162,15 @@ class _Handler(WSGIRequestHandler):
 
     timeout = _CONNECTION_SECONDS
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the standard library's name
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 — the standard library's name
         """Say nothing: probes and scrapes come every few seconds."""
 
 
 ServerHandler.server_software = "colocation-webhook"
 
 
-def _moment(timestamp: float) -> datetime.datetime | None:
-    return datetime.datetime.fromtimestamp(timestamp, datetime.UTC) if timestamp else None
+def _moment(timestamp: float) -> dt.datetime | None:
+    return dt.datetime.fromtimestamp(timestamp, dt.UTC) if timestamp else None
 
 
 def _refused(error: HTTPException) -> flask.Response:

@@ -1,7 +1,7 @@
 """From the bytes of a review to the bytes of its answer: the one function that every way in calls.
 
-`Answerer.answer` never raises. What the client did wrong is a 4xx, what we did wrong a 500 that is counted and logged
-with the review's uid; both are ``Status`` objects and neither shows a traceback.
+`Answerer.answer` never raises. What the client did wrong is a 4xx, what we did wrong a 500 that is
+counted and logged with the review's uid; both are ``Status`` objects and neither shows a traceback.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class HasView(Protocol):
-    """Whatever holds the current picture of the cluster: one attribute, swapped as a whole by its owner."""
+    """Whatever holds the current picture of the cluster and swaps it as a whole."""
 
     @property
     def view(self) -> View:
@@ -58,7 +58,7 @@ class Answerer:
             self._log.decided(webhook.value, review, decision, seconds)
         except ReviewError as error:
             return self.refuse(webhook, error)
-        except Exception:  # noqa: BLE001 - the last line of defence: a fault must not reach the client as a traceback
+        except Exception:  # noqa: BLE001 — the last line of defence: no traceback reaches a client
             return self._fault(webhook, review)
         return answer
 
@@ -72,5 +72,5 @@ class Answerer:
         uid = review.uid if review is not None else "unknown"
         self._metrics.fault(webhook.value)
         _LOG.exception("fault while answering review %s at /%s", uid, webhook.value)
-        message = f"an internal fault while answering review {uid}; the log of the webhook has the details under that uid"
+        message = f"internal fault at review {uid}; the webhook's log has the details under that uid"
         return Answer(500, status_body(500, message))

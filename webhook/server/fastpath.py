@@ -1,7 +1,8 @@
-"""The ASGI front: POST /mutate and POST /validate are answered here, everything else by the Flask application.
+"""The ASGI front: POST /mutate and /validate are answered here, the rest by Flask.
 
-It exists because routing and request objects cost as much as a decision (``python -m benchmarks.workers``). It reads
-a body within its limits and calls the same `Answerer.answer` as the Flask routes.
+It exists because routing and request objects cost as much as a decision (``python -m
+benchmarks.workers``). It reads a body within its limits and calls the same `Answerer.answer` as the
+Flask routes.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ class FastPath:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a review, or hand the request on."""
-        webhook = WEBHOOKS.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        webhook = (
+            WEBHOOKS.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        )
         if webhook is None:
             await self._rest(scope, receive, send)
             return
@@ -95,7 +98,8 @@ async def _send(send: Send, answer: Answer, *, close: bool = False) -> None:
 async def _linger(receive: Receive) -> None:
     """Throw away what a refused client is still sending.
 
-    Closing a socket with unread bytes resets the connection, and the client would lose the answer that says why.
+    Closing a socket with unread bytes resets the connection, and the client would lose the answer
+    that says why.
     """
     left = _LINGER_BYTES
     try:

@@ -1,7 +1,7 @@
-"""Where the key comes from that signs what a pod carries from the first call of the webhook to the second.
+"""Where the key comes from that signs what a pod carries from one call to the next.
 
-Every replica must have the same one, and a user must not: a signature is what keeps a pod from claiming that it has
-been treated already.
+Every replica must have the same one, and a user must not: a signature is what keeps a pod from
+claiming that it has been treated already.
 """
 
 from __future__ import annotations
@@ -12,20 +12,22 @@ from pathlib import Path
 
 _PERSON = b"colocation-sign\x00"
 _SIZE = 32
+_SECRET = 16
+"""Bytes a key file must have: 128 bits, if every one counts."""
 
 
 def signing_key(key_file: Path | None, tls_key: bytes | None) -> bytes:
     """32 bytes: from ``key_file`` if there is one, else from the TLS private key, else random.
 
-    Replicas that serve from one Secret share the TLS key and so this key. A random one is right for one process
-    (and its forked workers) only: a pod treated before a restart is treated again after it. Raises OSError where the
-    file cannot be read and ValueError where it is too short to be a secret.
+    Replicas that serve from one Secret share the TLS key and so this key. A random one is right for
+    one process (and its forked workers) only: a pod treated before a restart is treated again after
+    it. Raises OSError where the file cannot be read and ValueError where it is too short to be a
+    secret.
     """
     if key_file is not None:
         content = key_file.read_bytes()
-        if len(content.strip()) < 16:  # noqa: PLR2004 - 128 bits, if every byte counts
-            message = f"{key_file} has fewer than 16 bytes; write 32 random ones"
-            raise ValueError(message)
+        if len(content.strip()) < _SECRET:
+            raise ValueError(f"{key_file} has fewer than 16 bytes; write 32 random ones")
         return _derive(content)
     if tls_key is not None:
         return _derive(tls_key)

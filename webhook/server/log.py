@@ -1,17 +1,18 @@
 """Structured logs on stderr: one line a decision, JSON for machines or text for people.
 
-Decisions go past the ``logging`` package, whose records cost more than a decision's own bookkeeping; everything rare
-(start, stop, reloads, faults) goes through it and comes out in the same shape.
+Decisions go past the ``logging`` package, whose records cost more than a decision's own
+bookkeeping; everything rare (start, stop, reloads, faults) goes through it and comes out in the
+same shape.
 """
 
 from __future__ import annotations
 
 import contextlib
-import datetime
+import datetime as dt
 import logging
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import orjson
 from gunicorn import glogging
@@ -75,7 +76,7 @@ class _Formatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         fields = {
-            "time": datetime.datetime.fromtimestamp(record.created, datetime.UTC),
+            "time": dt.datetime.fromtimestamp(record.created, dt.UTC),
             "level": record.levelname.lower(),
             "event": record.name,
             "message": record.getMessage(),
@@ -86,10 +87,10 @@ class _Formatter(logging.Formatter):
         return render(fields).decode(errors="replace").rstrip("\n")
 
 
-class GunicornLogger(glogging.Logger):
+class GunicornLogger(glogging.Logger):  # type: ignore[misc]  # gunicorn has no types
     """gunicorn's own messages through the root logger, so that there is one format and one level."""
 
-    def setup(self, cfg: Any) -> None:  # noqa: ANN401 - gunicorn's configuration object has no type
+    def setup(self, cfg: object) -> None:
         """Leave the handlers out and pass records on."""
         super().setup(cfg)
         for handler in list(self.error_log.handlers):
@@ -104,22 +105,27 @@ def configure(level: str, form: Format) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 
 
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
 
 
 def _json(fields: Mapping[str, object]) -> bytes:
     options = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z
     try:
         return orjson.dumps(fields, default=str, option=options)
-    except (TypeError, ValueError):  # A lone surrogate from somebody's name must not cost a decision its line.
+    except (
+        TypeError,
+        ValueError,
+    ):  # A lone surrogate from somebody's name must not cost a decision its line.
         return orjson.dumps({name: ascii(value) for name, value in fields.items()}, option=options)
 
 
 def _text(fields: Mapping[str, object]) -> bytes:
     time, level, event = fields["time"], fields["level"], fields["event"]
-    rest = " ".join(f"{name}={_plain(value)}" for name, value in fields.items() if name not in _HEAD and value)
-    stamp = time.strftime("%H:%M:%S") if isinstance(time, datetime.datetime) else time
+    rest = " ".join(
+        f"{name}={_plain(value)}" for name, value in fields.items() if name not in _HEAD and value
+    )
+    stamp = time.strftime("%H:%M:%S") if isinstance(time, dt.datetime) else time
     return f"{stamp} {level:7} {event} {rest}\n".encode(errors="replace")
 
 

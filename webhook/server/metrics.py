@@ -1,6 +1,7 @@
-"""What is counted, in the shapes that dashboards know. With several processes prometheus-client's own mode adds up.
+"""What is counted, in the shapes that dashboards know.
 
-Every label has few values: profile and resource names come from the cluster's objects, nothing comes from a request.
+Every label has few values: profile and resource names come from the cluster's objects, nothing
+comes from a request.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ _BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.
 _PREFIX = "colocation_webhook"
 
 
-prometheus_client.disable_created_metrics()  # twice the lines, and nobody asks for them
+prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the lines, and nobody asks for them
 
 
 class Metrics:
-    """The service's books. Values that others keep (reloads, expiry) are taken over by `observe_reloads`."""
+    """The service's books. What others keep count of is taken over by ``observe_…``."""
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
@@ -49,7 +50,10 @@ class Metrics:
             registry=registry,
         )
         self._applied = Counter(
-            f"{_PREFIX}_profiles_applied_total", "Pods a profile was applied to.", ["profile"], registry=registry
+            f"{_PREFIX}_profiles_applied_total",
+            "Pods a profile was applied to.",
+            ["profile"],
+            registry=registry,
         )
         self._translated = Counter(
             f"{_PREFIX}_resources_translated_total",
@@ -58,7 +62,10 @@ class Metrics:
             registry=registry,
         )
         self._faults = Counter(
-            f"{_PREFIX}_faults_total", "Reviews answered 500: faults of our own.", ["webhook"], registry=registry
+            f"{_PREFIX}_faults_total",
+            "Reviews answered 500: faults of our own.",
+            ["webhook"],
+            registry=registry,
         )
         self._reload_errors = Counter(
             f"{_PREFIX}_reload_errors_total",
@@ -123,7 +130,7 @@ class Metrics:
         self._faults.labels(webhook).inc()
 
     def observe_reloads(self, what: str, errors: int) -> None:
-        """Take over how many reloads of ``what`` (``objects``, ``certificate``) have failed in this process so far."""
+        """Take over how many reloads of ``what`` have failed in this process so far."""
         new = errors - self._seen_errors.get(what, 0)
         if new > 0:
             self._reload_errors.labels(what).inc(new)
@@ -142,16 +149,16 @@ class Metrics:
         registry = self._registry
         if multiprocess():
             registry = CollectorRegistry()
-            MultiProcessCollector(registry)
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return prometheus_client.generate_latest(registry)
 
 
 def multiprocess() -> bool:
-    """Whether several processes keep their books in one folder; decided by the environment before the first import."""
+    """Whether several processes keep their books in one folder (see ``processes``)."""
     return "PROMETHEUS_MULTIPROC_DIR" in os.environ
 
 
 def process_ended(pid: int) -> None:
     """Take a process that has ended out of the gauges that speak of live ones."""
     if multiprocess():
-        mark_process_dead(pid)
+        mark_process_dead(pid)  # type: ignore[no-untyped-call]

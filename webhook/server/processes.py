@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def shared_books(workers: int) -> Iterator[None]:
-    """With more than one worker, a folder in which their metrics are added up, for as long as the service runs.
+    """Have the metrics of more than one worker added up, in a folder of this context.
 
     prometheus-client decides when it is imported whether it works that way: enter this first.
     """
@@ -26,6 +26,6 @@ def shared_books(workers: int) -> Iterator[None]:
 
 
 def memory_folder() -> str | None:
-    """A folder in memory for heartbeats and metrics, so that a read-only root file system is enough; None: the default."""
-    folder = "/dev/shm"  # noqa: S108 - files in it are made by tempfile, with names nobody can guess
+    """Return a folder in memory, so that a read-only root is enough; None: the default one."""
+    folder = "/dev/shm"  # noqa: S108 — tempfile gives what is in it names nobody can guess
     return folder if os.access(folder, os.W_OK) else None

@@ -1,9 +1,9 @@
-"""The TLS context, and the certificate in it, which changes with its files while connections stay open."""
+"""The TLS context, and the certificate in it, which changes with its files."""
 
 from __future__ import annotations
 
 import contextlib
-import datetime
+import datetime as dt
 import logging
 import os
 import ssl
@@ -17,21 +17,20 @@ from webhook.certificates import CertificateError, Pair, check_pair
 _LOG = logging.getLogger(__name__)
 
 
-def _utc_now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)
+def _utc_now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
 
 
 class ServingCertificate:
-    """The certificate being served: read from two files, taken over only when both are good and belong together.
+    """The certificate being served, taken over from two files only when both are good.
 
-    `context` stays the same object for the life of the process. It hands each handshake to the newest certificate's
-    own context, because a certificate of another key type does not replace the old one inside a context but joins it.
+    `context` stays the same object for the life of the process. It hands each handshake to the
+    newest certificate's own context, because a certificate of another key type does not replace the
+    old one inside a context but joins it.
     """
 
-    def __init__(
-        self, certificate: Path, key: Path, *, now: Callable[[], datetime.datetime] = _utc_now
-    ) -> None:
-        """Read and check both files. Raises CertificateError or OSError: without a certificate nothing starts."""
+    def __init__(self, certificate: Path, key: Path, *, now: Callable[[], dt.datetime] = _utc_now) -> None:
+        """Read and check both files; raises CertificateError or OSError."""
         self._certificate = certificate
         self._key = key
         self._now = now
@@ -43,13 +42,16 @@ class ServingCertificate:
         self.context = _context(self.pair)
         self.context.sni_callback = self._choose
 
-    def _choose(self, connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _context: ssl.SSLContext) -> None:
+    def _choose(
+        self, connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _context: ssl.SSLContext
+    ) -> None:
         connection.context = self._current
 
     def reload_if_changed(self) -> bool:
         """Take over what the files hold now, if it is new and good; whether it was.
 
-        Content is compared, not time stamps: a Secret's symlink swap and two writes within one tick look the same.
+        Content is compared, not time stamps: a Secret's symlink swap and two writes within one tick
+        look the same.
         """
         try:
             content = self._read()
@@ -65,7 +67,11 @@ class ServingCertificate:
             return False
         self.pair, self._current = pair, context
         self.error = None
-        _LOG.info("serving the certificate of %s, which ends at %s", ", ".join(pair.names), pair.expires_at.isoformat())
+        _LOG.info(
+            "serving the certificate of %s, which ends at %s",
+            ", ".join(pair.names),
+            pair.expires_at.isoformat(),
+        )
         return True
 
     def watch(self, stop: threading.Event, interval: float) -> None:
@@ -96,7 +102,7 @@ def _context(pair: Pair) -> ssl.SSLContext:
 
 @contextlib.contextmanager
 def _as_file(content: bytes) -> Iterator[str]:
-    """``content`` under a path: OpenSSL takes nothing else, and the files may have changed since they were checked."""
+    """Give ``content`` a path: OpenSSL takes nothing else, and the files may have changed."""
     if hasattr(os, "memfd_create"):  # Linux: nothing touches a disk, which may be read-only anyway.
         with os.fdopen(os.memfd_create("serving-pair"), "wb") as file:
             file.write(content)

@@ -1,17 +1,17 @@
-"""gunicorn's ASGI worker with bounds on what a connection may hold, and a drain that closes what is idle.
+"""gunicorn's ASGI worker, with bounds on a connection and a drain that closes idle ones.
 
-gunicorn parses HTTP, speaks TLS through the event loop and says ``Connection: close`` once it is told to stop. Added
-here, because its worker does not do it: a limit of connections, a time limit for the first request's head (later ones
-fall under keep-alive's), a TLS handshake limit, ``Status`` objects for requests that are not HTTP, a once-a-second
-hook, and a drain that lets go of idle connections instead of waiting for them until the end of the grace period.
+gunicorn parses HTTP, speaks TLS through the event loop and says ``Connection: close`` once it is
+told to stop. Added here, because its worker does not do it: a limit of connections, a time limit
+for the first request's head (later ones fall under keep-alive's), a TLS handshake limit, ``Status``
+objects for requests that are not HTTP, a once-a-second hook, and a drain that lets go of idle
+connections instead of waiting for them until the end of the grace period.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
 
 from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.workers.gasgi import ASGIWorker
@@ -20,17 +20,18 @@ from webhook.admission import status_body
 
 HEADER_SECONDS = 10.0
 HANDSHAKE_SECONDS = 10.0
+_GOODBYE_SECONDS = 2.0
 _TICK_SECONDS = 1.0
 _STILL_ACCEPTING_SECONDS = 0.25
-"""After SIGTERM: connections that the kernel has already accepted would be reset if the socket closed at once."""
+"""After SIGTERM: what the kernel has accepted already would be reset if the socket closed at once."""
 
 _IDLE_SECONDS = 1.0
-"""After SIGTERM: how long a connection may say nothing before it is closed. A busy one hears ``Connection: close``."""
+"""After SIGTERM: how long a connection may be idle; a busy one hears ``Connection: close``."""
 
 _POLL_SECONDS = 0.05
 
 
-class Connection(ASGIProtocol):  # type: ignore[misc] - gunicorn has no types
+class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
     """One connection: gunicorn's own, known to its worker so that it can be closed in time."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:
@@ -39,7 +40,9 @@ class Connection(ASGIProtocol):  # type: ignore[misc] - gunicorn has no types
         self.since = self.worker.loop.time()
         self.worker.open.add(self)
         if len(self.worker.open) > self.worker.worker_connections:
-            self.worker.log.warning("more than %d connections: closing a new one", self.worker.worker_connections)
+            self.worker.log.warning(
+                "more than %d connections: closing a new one", self.worker.worker_connections
+            )
             self.close_idle()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -49,19 +52,25 @@ class Connection(ASGIProtocol):  # type: ignore[misc] - gunicorn has no types
 
     @property
     def waits(self) -> bool:
-        """Whether no request is being served: the connection is idle, or the head of one has not arrived yet."""
+        """Whether no request is being served: it is idle, or a head has not arrived yet."""
         return bool(self._awaiting_request)
 
     def close_idle(self) -> None:
         """Close a connection that serves no request, the way gunicorn does when keep-alive runs out."""
         self._keepalive_timeout()
 
-    async def _serve_http_request(self, request: Any, sockname: Any, peername: Any) -> bool:  # noqa: ANN401
-        """Run the application in the connection's own task: it does nothing after its answer that the next could pass."""
+    async def _serve_http_request(self, request: object, sockname: object, peername: object) -> bool:
+        """Run the application in the connection's own task.
+
+        gunicorn gives it one of its own, so that the next request need not wait for what an
+        application does after its answer. Ours does nothing then, and a task costs 10 µs.
+        """
         return bool(await self._handle_http_request(request, sockname, peername))
 
-    def _send_error_response(self, status: int, message: str, extra_headers: Any = ()) -> None:  # noqa: ANN401
-        """Answer what the HTTP parser refuses (and nothing else) with a ``Status`` object instead of plain text."""
+    def _send_error_response(
+        self, status: int, message: str, extra_headers: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        """Answer what the HTTP parser refuses with a ``Status`` object instead of plain text."""
         body = status_body(status, message)
         extra = "".join(f"{name}: {value}\r\n" for name, value in extra_headers)
         head = (
@@ -71,13 +80,15 @@ class Connection(ASGIProtocol):  # type: ignore[misc] - gunicorn has no types
         self._safe_write(head.encode("latin-1") + body)
 
 
-class ReviewWorker(ASGIWorker):  # type: ignore[misc] - gunicorn has no types
+class ReviewWorker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
     """Serves reviews in one process with one event loop."""
+
+    alive: bool
 
     on_tick: Callable[[], None] = staticmethod(lambda: None)
     """Called about once a second in the event loop; whoever starts the worker may set it."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - gunicorn's signature
+    def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self.open: set[Connection] = set()
         self._stopping = asyncio.Event()
@@ -94,7 +105,9 @@ class ReviewWorker(ASGIWorker):  # type: ignore[misc] - gunicorn has no types
 
     async def _serve(self) -> None:
         context = self._get_ssl_context()
-        limits = {"ssl_handshake_timeout": HANDSHAKE_SECONDS} if context else {}
+        limits = {}
+        if context:
+            limits = {"ssl_handshake_timeout": HANDSHAKE_SECONDS, "ssl_shutdown_timeout": _GOODBYE_SECONDS}
         for listener in self.sockets:
             server = await self.loop.create_server(
                 lambda: Connection(self), sock=listener.sock, ssl=context, backlog=self.cfg.backlog, **limits
