@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from webhook.certificates.checking import CertificateError, Pair, check_issued_by, check_pair
-from webhook.certificates.making import Authority, issue, make_authority
+from webhook.certificates.making import Authority, canonical, issue, make_authority
 
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 RENEW_BEFORE = dt.timedelta(days=30)
@@ -85,7 +85,7 @@ def needs_renewal(files: CertificateFiles, names: Sequence[str], now: dt.datetim
         return str(error)
     if pair.expires_at - now < RENEW_BEFORE:
         return f"it ends at {pair.expires_at:%Y-%m-%dT%H:%MZ}"
-    missing = [name for name in (*LOCAL_NAMES, *names) if name not in pair.names]
+    missing = [name for name in (*LOCAL_NAMES, *names) if canonical(name) not in pair.names]
     if missing:
         return f"it is not for {', '.join(missing)}"
     return None

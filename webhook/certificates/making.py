@@ -86,6 +86,14 @@ def issue(authority: Authority, names: Iterable[str], now: dt.datetime) -> tuple
     return certificate.public_bytes(serialization.Encoding.PEM), _key_pem(key)
 
 
+def canonical(name: str) -> str:
+    """Return an address in its one spelling, a DNS name as it is."""
+    try:
+        return str(ipaddress.ip_address(name))
+    except ValueError:
+        return name
+
+
 def _builder(
     subject: x509.Name,
     issuer: x509.Name,

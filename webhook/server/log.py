@@ -121,22 +121,21 @@ def _json(fields: Mapping[str, object]) -> bytes:
 
 
 def _text(fields: Mapping[str, object]) -> bytes:
-    time, level, event = fields["time"], fields["level"], fields["event"]
-    rest = " ".join(
-        f"{name}={_plain(value)}" for name, value in fields.items() if name not in _HEAD and value
-    )
+    rest = {name: value for name, value in fields.items() if value and name not in _SHOWN_OTHERWISE}
+    pairs = " ".join(f"{name}={_plain(value)}" for name, value in rest.items())
+    time, traceback = fields["time"], fields.get("traceback")
     stamp = time.strftime("%H:%M:%S") if isinstance(time, dt.datetime) else time
-    return f"{stamp} {level:7} {event} {rest}\n".encode(errors="replace")
+    line = f"{stamp} {fields['level']:7} {fields['event']} {pairs}\n"
+    return (f"{line}{traceback}\n" if traceback else line).encode(errors="replace")
 
 
-_HEAD = frozenset({"time", "level", "event"})
+_SHOWN_OTHERWISE = frozenset({"time", "level", "event", "traceback"})
 
 
 def _plain(value: object) -> str:
-    if isinstance(value, (list, tuple)):
-        return ",".join(map(str, value))
-    text = str(value)
-    return repr(text) if " " in text and "\n" not in text else text
+    """One line without control characters: names in a review may hold anything."""
+    text = ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    return text if text.isprintable() and " " not in text else repr(text)
 
 
 def _write(line: bytes) -> None:
