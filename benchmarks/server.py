@@ -68,7 +68,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         ensure(folder, (), dt.datetime.now(dt.UTC))
-        print(_HEAD)
+        print(HEAD)
         with _baseline(folder) as baseline:
             for size in options.profiles:
                 with _webhook(folder, size) as ours:
@@ -78,12 +78,15 @@ def main() -> None:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Running:
+class Running:
+    """A server that can be loaded."""
+
     name: str
     server: Server
     target: Target
 
     def measure(self, connections: int, seconds: float) -> Figure:
+        """Load it for ``seconds`` after a short warm-up."""
         run(self.target, connections, seconds / 10)  # Handshakes, caches, compiled bytecode.
         before = self.server.cpu_seconds()
         load = run(self.target, connections, seconds)
@@ -92,7 +95,7 @@ class _Running:
 
 
 @contextlib.contextmanager
-def _baseline(folder: Path) -> Iterator[_Running]:
+def _baseline(folder: Path) -> Iterator[Running]:
     files, port = CertificateFiles(folder), free_port()
     arguments = (
         "-m gunicorn --no-control-socket --worker-class gthread --threads 80 --keep-alive 100 "
@@ -100,11 +103,11 @@ def _baseline(folder: Path) -> Iterator[_Running]:
         f"--certfile {files.certificate} --keyfile {files.key} benchmarks.baseline:app"
     )
     with started(arguments.split(), port, folder / "baseline.log") as server:
-        yield _Running("baseline", server, _target(files, port))
+        yield Running("baseline", server, target_of(files, port))
 
 
 @contextlib.contextmanager
-def _webhook(folder: Path, profiles: int) -> Iterator[_Running]:
+def _webhook(folder: Path, profiles: int) -> Iterator[Running]:
     objects = folder / str(profiles)
     objects.mkdir()
     write_profiles(objects, profiles)
@@ -112,28 +115,28 @@ def _webhook(folder: Path, profiles: int) -> Iterator[_Running]:
     arguments = ["-c", _SERVE, "--objects", str(objects), "--certs-dir", str(folder)]
     arguments += ["--bind", f"127.0.0.1:{port}", "--admin-bind", f"127.0.0.1:{admin}"]
     with started(arguments, port, folder / f"{profiles}.log") as server:
-        yield _Running(f"{profiles:,} profiles", server, _target(CertificateFiles(folder), port))
+        yield Running(f"{profiles:,} profiles", server, target_of(CertificateFiles(folder), port))
 
 
-def _pairings(
-    baseline: _Running, ours: _Running, connections: list[int], seconds: float
-) -> Iterator[Pairing]:
+def _pairings(baseline: Running, ours: Running, connections: list[int], seconds: float) -> Iterator[Pairing]:
     for count in connections:
         pairing = Pairing(baseline.measure(count, seconds), ours.measure(count, seconds))
-        print(_line(pairing.baseline, 1.0), _line(pairing.ours, pairing.ratio), sep="\n", flush=True)
+        print(line(pairing.baseline, 1.0), line(pairing.ours, pairing.ratio), sep="\n", flush=True)
         yield pairing
 
 
-def _target(files: CertificateFiles, port: int) -> Target:
+def target_of(files: CertificateFiles, port: int) -> Target:
+    """Describe the executor's review, over TLS, to a port of the loopback address."""
     context = ssl.create_default_context(cafile=str(files.ca_certificate))
     return Target("localhost", port, "/mutate?timeout=10s", REVIEW.read_bytes(), b'"patch"', context)
 
 
 _COLUMNS = ("conns", "CPU µs", "ratio", "req/s", "p50 ms", "p99 ms", "p99/p50", "failed", "RSS MiB", "client")
-_HEAD = f"{'server':16}" + "".join(f"{column:>8}" for column in _COLUMNS)
+HEAD = f"{'server':16}" + "".join(f"{column:>8}" for column in _COLUMNS)
 
 
-def _line(figure: Figure, ratio: float) -> str:
+def line(figure: Figure, ratio: float) -> str:
+    """Render a row under HEAD."""
     load = figure.load
     return (
         f"{figure.name:16}{load.connections:8}{figure.cpu:8.0f}{ratio:8.3f}{load.rate:8.0f}{load.p50:8.2f}"

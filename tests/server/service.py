@@ -75,6 +75,12 @@ class Service:
         """What was logged."""
         return [json.loads(line) for line in (self.folder / "log").read_bytes().splitlines()]
 
+    def workers(self):
+        """Process ids of the workers that run."""
+        pid = self.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [int(child) for child in children]
+
     def context(self):
         """What trusts the service's CA."""
         return ssl.create_default_context(cafile=str(self.certs / "ca.crt"))

@@ -1,6 +1,8 @@
 """The admin port: plain, and there while reviews flood the other one."""
 
 import json
+import os
+import signal
 import threading
 import time
 
@@ -107,7 +109,7 @@ def test_probes_are_answered_during_a_flood(service):
 
 
 def test_two_workers_add_up_their_metrics(tmp_path):
-    """Whichever process is asked, the count is that of both."""
+    """Whichever process is asked, the count is that of all, one that has ended included."""
     with Service(tmp_path, "--workers", "2", tls=False) as service:
         for _ in range(40):
             assert service.post()[0] == 200
@@ -116,6 +118,10 @@ def test_two_workers_add_up_their_metrics(tmp_path):
         for _ in range(6):
             assert service.metric(line) == 40
         assert service.metric("colocation_webhook_requests_in_flight") == 0
+        ended, _ = service.workers()
+        os.kill(ended, signal.SIGTERM)
+        wait_for(lambda: ended not in service.workers() and len(service.workers()) == 2)
+        assert service.metric(line) == 40
         (service.objects / "broken.yaml").write_text("kind: [")
         errors = 'colocation_webhook_reload_errors_total{what="objects"}'
         wait_for(lambda: service.metric(errors) == 2)

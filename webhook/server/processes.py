@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 
@@ -17,12 +18,15 @@ def shared_books(workers: int) -> Iterator[None]:
     if workers == 1:
         yield
         return
-    with tempfile.TemporaryDirectory(prefix="colocation-webhook-", dir=memory_folder()) as folder:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        try:
-            yield
-        finally:
-            del os.environ["PROMETHEUS_MULTIPROC_DIR"]
+    owner = os.getpid()
+    folder = tempfile.mkdtemp(prefix="colocation-webhook-", dir=memory_folder())
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    try:
+        yield
+    finally:
+        del os.environ["PROMETHEUS_MULTIPROC_DIR"]
+        if os.getpid() == owner:  # A worker that ends comes by here, too, and the others still count.
+            shutil.rmtree(folder)
 
 
 def memory_folder() -> str | None:

@@ -145,6 +145,8 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             watched.append(serving.certificate)
         stop = threading.Event()
         for what in watched:
+            # A worker that replaces another begins with what was loaded before the first one.
+            what.reload_if_changed()
             threading.Thread(
                 target=what.watch, args=(stop, RELOAD_SECONDS), name=type(what).__name__, daemon=True
             ).start()
