@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from webhook.admission import extendedspec, gpu, podlevel, reinvocation
-from webhook.admission.editor import Operation
+from webhook.admission.editor import Cause, Operation
 from webhook.admission.mutation import apply_profile
 from webhook.admission.pod import Denial, Denied, PodEdit, check_shape, labels, spec
 from webhook.admission.priority import effective_class
@@ -153,7 +153,7 @@ def _mutate(review: Review, view: View, settings: Settings) -> Decision:
         applied = [view.profiles[name] for name in names if name in view.profiles]
     translated: Mapping[str, int] = {}
     if names and not any(profile.skip_resources for profile in applied):
-        translated = _translate(pod, review, view, settings, warnings)
+        translated = _translate(pod, names, review.namespace, view, settings, warnings)
     gpu.expand(pod)
     if warning := extendedspec.update(pod):
         warnings.append(warning)
@@ -161,19 +161,27 @@ def _mutate(review: Review, view: View, settings: Settings) -> Decision:
 
 
 def _translate(
-    pod: PodEdit, review: Review, view: View, settings: Settings, warnings: list[str]
+    pod: PodEdit,
+    names: tuple[str, ...],
+    namespace: str,
+    view: View,
+    settings: Settings,
+    warnings: list[str],
 ) -> Mapping[str, int]:
     """Translate the pod's resources by its priority class, as it is by now."""
-    table = TRANSLATION.get(effective_class(labels(pod.value), spec(pod.value).get("priority")))
+    priority_class = effective_class(labels(pod.value), spec(pod.value).get("priority"))
+    table = TRANSLATION.get(priority_class)
     if table is None:
         return {}
     if warning := podlevel.dissolve(pod, table, settings.pod_level_resources):
         warnings.append(warning)
-    translated: Counter[str] = translate(pod, table)
+    translated: Counter[str] = translate(
+        pod, table, Cause(",".join(names), f"resources, as {priority_class}")
+    )
     if translated:
         warnings += (
             f"{obstacle} asks for native cpu/memory, which colocated pods have not: it may refuse this pod"
-            for obstacle in view.obstacles.get(review.namespace, ())
+            for obstacle in view.obstacles.get(namespace, ())
         )
     return translated
 
