@@ -19,6 +19,10 @@ _SECRET = 16
 def signing_key(key_file: Path | None, tls_key: bytes | None) -> bytes:
     """32 bytes: from ``key_file`` if there is one, else from the TLS private key, else random.
 
+    A key derived from the TLS key does not change in a running process when the certificate does;
+    replicas that start after a rotation then disagree with it until it restarts, and a pod that
+    meets both is treated again. A cluster with rotation gives a key file.
+
     Replicas that serve from one Secret share the TLS key and so this key. A random one is right for
     one process (and its forked workers) only: a pod treated before a restart is treated again after
     it. Raises OSError where the file cannot be read and ValueError where it is too short to be a
