@@ -43,8 +43,8 @@ def translate(pod: PodEdit, table: Mapping[str, str]) -> Counter[str]:
 def _translate_container(
     pod: PodEdit, container: Container, table: Mapping[str, str], counts: Counter[str]
 ) -> None:
-    for section in SECTIONS:
-        present = container.quantities(section)
+    sections = {section: container.quantities(section) for section in SECTIONS}
+    for section, present in sections.items():
         native = [resource for resource in NATIVE_RESOURCES if resource in present]
         if not native:
             continue
@@ -55,9 +55,9 @@ def _translate_container(
                 edit.set(name, translated_text(resource, present[resource]), CAUSE)
                 counts[name] += 1
             edit.remove(resource, CAUSE)
-    value = pod.value["spec"][container.kind][container.position]
-    now = Container(container.kind, container.position, value)
-    limits, requests = now.quantities("limits"), now.quantities("requests")
+        sections[section] = edit.value
+    limits, requests = sections["limits"], sections["requests"]
     for name in table.values():
         if name in limits and name not in requests:
-            pod.resources(container).open_object("requests").set(name, text_of(limits[name]), CAUSE_COPIED)
+            edit = pod.resources(container).open_object("requests")
+            edit.set(name, text_of(limits[name]), CAUSE_COPIED)

@@ -1,0 +1,42 @@
+# Two commands are enough: `make run` and `make test`. Everything else stands in CONTRIBUTING.md.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: run test lint bench clean
+
+run: $(VENV)/installed
+	$(BIN)/colocation-webhook serve --objects examples/objects
+
+test: $(VENV)/test
+	$(BIN)/pytest -n auto
+
+lint: $(VENV)/test $(VENV)/lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/test
+	$(BIN)/python -m benchmarks.server
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
+
+$(VENV)/pip:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@touch $@
+
+$(VENV)/installed: $(VENV)/pip pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/test: $(VENV)/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --group test
+	@touch $@
+
+$(VENV)/lint: $(VENV)/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --group lint
+	@touch $@
