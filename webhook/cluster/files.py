@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 _Fingerprint = tuple[tuple[str, int, int, int, int, int], ...]
 
 
-class SourceError(Exception):
+class SourceError(ValueError):
     """The files do not give a view; the message is one line, naming file and line."""
 
 
