@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from webhook.admission import extendedspec, gpu, podlevel, reinvocation
-from webhook.admission.editor import Operation
+from webhook.admission.editor import Cause, Operation
 from webhook.admission.mutation import apply_profile
 from webhook.admission.pod import Denial, Denied, PodEdit, check_shape, labels, spec
 from webhook.admission.priority import effective_class
@@ -50,6 +50,7 @@ class Decision:
         warnings: for the user, each at most MAX_WARNING characters.
         denial: why the request is refused, None where it is allowed.
         audited: nothing is carried out; operations and denial say what would be.
+        reinvoked: the pod was here before; its profiles were applied then.
     """
 
     uid: str
@@ -59,6 +60,7 @@ class Decision:
     warnings: tuple[str, ...] = ()
     denial: Denial | None = None
     audited: bool = False
+    reinvoked: bool = False
 
     @property
     def outcome(self) -> str:
@@ -102,6 +104,8 @@ class Decision:
         fields: dict[str, Any] = {"uid": self.uid, "outcome": self.outcome}
         if self.applied:
             fields["profiles"] = self.applied
+        if self.reinvoked:
+            fields["reinvoked"] = True
         if self.operations:
             fields["operations"] = len(self.operations)
         if self.warnings:
@@ -153,27 +157,42 @@ def _mutate(review: Review, view: View, settings: Settings) -> Decision:
         applied = [view.profiles[name] for name in names if name in view.profiles]
     translated: Mapping[str, int] = {}
     if names and not any(profile.skip_resources for profile in applied):
-        translated = _translate(pod, review, view, settings, warnings)
+        translated = _translate(pod, names, review.namespace, view, settings, warnings)
     gpu.expand(pod)
     if warning := extendedspec.update(pod):
         warnings.append(warning)
-    return Decision(review.uid, tuple(pod.operations()), names, translated, tuple(dict.fromkeys(warnings)))
+    return Decision(
+        review.uid,
+        operations=tuple(pod.operations()),
+        applied=names,
+        translated=translated,
+        warnings=tuple(dict.fromkeys(warnings)),
+        reinvoked=recalled is not None,
+    )
 
 
 def _translate(
-    pod: PodEdit, review: Review, view: View, settings: Settings, warnings: list[str]
+    pod: PodEdit,
+    names: tuple[str, ...],
+    namespace: str,
+    view: View,
+    settings: Settings,
+    warnings: list[str],
 ) -> Mapping[str, int]:
     """Translate the pod's resources by its priority class, as it is by now."""
-    table = TRANSLATION.get(effective_class(labels(pod.value), spec(pod.value).get("priority")))
+    priority_class = effective_class(labels(pod.value), spec(pod.value).get("priority"))
+    table = TRANSLATION.get(priority_class)
     if table is None:
         return {}
     if warning := podlevel.dissolve(pod, table, settings.pod_level_resources):
         warnings.append(warning)
-    translated: Counter[str] = translate(pod, table)
+    translated: Counter[str] = translate(
+        pod, table, Cause(",".join(names), f"resources, as {priority_class}")
+    )
     if translated:
         warnings += (
             f"{obstacle} asks for native cpu/memory, which colocated pods have not: it may refuse this pod"
-            for obstacle in view.obstacles.get(review.namespace, ())
+            for obstacle in view.obstacles.get(namespace, ())
         )
     return translated
 

@@ -9,6 +9,7 @@ Source: RFC 6902 (JSON Patch); of its operations add, replace and remove are use
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 _Edit = TypeVar("_Edit", "ObjectEdit", "ListEdit")
@@ -42,12 +43,13 @@ class Operation(NamedTuple):
 
 def _distinct(causes: list[Cause]) -> tuple[Cause, ...]:
     """Return each cause once, in order of first mention."""
-    return (causes[0],) if len(causes) == 1 else tuple(dict.fromkeys(causes))
+    return tuple(causes) if len(causes) == 1 else tuple(dict.fromkeys(causes))
 
 
+@lru_cache(maxsize=4096)
 def _escape(key: str) -> str:
     """Escape a key for a JSON Pointer (RFC 6901)."""
-    return key.replace("~", "~0").replace("/", "~1") if "~" in key or "/" in key else key
+    return key.replace("~", "~0").replace("/", "~1")
 
 
 class ObjectEdit:
