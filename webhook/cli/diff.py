@@ -57,7 +57,8 @@ def difference(before: object, after: object) -> list[Line]:
 
 
 def _group(group: list[tuple[str, int, int, int, int]], old: list[str], new: list[str]) -> Iterator[Line]:
-    yield Line("place", _path(old, group[0][1]))
+    _, i, i_end, j, _ = next(change for change in group if change[0] != "equal")
+    yield Line("place", _path(old, i) if i < i_end else _path(new, j))
     for tag, i, i_end, j, j_end in group:
         if tag == "equal":
             yield from (Line("same", text) for text in old[i:i_end])

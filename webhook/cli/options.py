@@ -2,7 +2,7 @@
 
 Decorate a command with ``objects_option`` to get ``objects: Path``, with
 ``settings_options`` (or ``judging_options``, for commands that carry nothing out) to
-get ``settings: Settings``.
+get ``settings: Settings``, with ``rule_option`` to get ``rule``: pairs of name and action.
 """
 
 from collections.abc import Callable
@@ -85,7 +85,7 @@ def signing_key(path: Path | None) -> bytes:
 def judging_options(command: _Command) -> _Command:
     """Add --rule and --pod-level-resources; pass ``settings`` to the command."""
 
-    @_rule_option
+    @rule_option
     @_pod_level_option
     @wraps(command)
     def wrapped(
@@ -101,7 +101,7 @@ def settings_options(command: _Command) -> _Command:
     """Add --mode, --rule, --pod-level-resources and --signing-key; pass ``settings`` to the command."""
 
     @_mode_option
-    @_rule_option
+    @rule_option
     @_pod_level_option
     @_signing_key_option
     @wraps(command)
@@ -131,7 +131,7 @@ _mode_option = click.option(
     show_default=True,
     help="audit: patch and deny nothing; warnings say what would have been.",
 )
-_rule_option = click.option(
+rule_option = click.option(
     "--rule",
     multiple=True,
     type=RuleType(),

@@ -8,6 +8,7 @@ from typing import Any, Final
 from webhook.admission import View
 from webhook.admission.editor import Operation
 from webhook.admission.explanation import profiles
+from webhook.admission.reinvocation import CAUSE as REMEMBERING
 from webhook.cli.diff import difference
 from webhook.cli.simulation import Simulation
 from webhook.cli.terminal import bad, good, heading, odd, quiet
@@ -16,6 +17,7 @@ from webhook.protocol import ANNOTATION_PROFILES, ANNOTATION_PROFILES_SIGNATURE
 
 # What the webhook tells itself for a second call; it means nothing to a reader.
 BOOKKEEPING: Final = (ANNOTATION_PROFILES, ANNOTATION_PROFILES_SIGNATURE)
+_BOOKKEEPING_PATHS: Final = {"/metadata/annotations/" + key.replace("/", "~1") for key in BOOKKEEPING}
 _MAX_VALUE: Final = 90  # characters
 _PLAIN: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
 _MARKS: Final = {"added": "+", "removed": "-", "same": " "}
@@ -90,21 +92,39 @@ def _distance(reason: str) -> int:
 
 
 def _causes(simulation: Simulation) -> Iterator[str]:
-    """Yield the operations, grouped by who wanted them."""
-    groups: dict[str, list[str]] = {}
+    """Yield the operations, grouped by who wanted them: profiles first, in their order."""
+    groups: dict[str, list[tuple[str, str]]] = {f"profile {n}": [] for n in simulation.mutation.applied}
     for operation in simulation.mutation.operations:
-        if "reinvocation" in {cause.source for cause in operation.causes} and len(operation.causes) == 1:
-            continue
-        who = dict.fromkeys(_who(cause.source, cause.field, simulation) for cause in operation.causes)
-        groups.setdefault(" + ".join(who), []).append(_operation(operation, simulation.review.object))
+        causes = [cause for cause in operation.causes if cause.source != REMEMBERING.source]
+        who = " and ".join(dict.fromkeys(_who(cause.source, simulation) for cause in causes))
+        fields = ", ".join(dict.fromkeys(cause.field for cause in causes))
+        for part in _parts(operation):
+            line = _operation(part, simulation.review.object)
+            groups.setdefault(who, []).append((fields, line))
     for who, lines in groups.items():
+        if not lines:
+            continue
         yield who
-        yield from (f"  {line}" for line in lines)
+        width = max(len(fields) for fields, _ in lines)
+        last = None
+        for fields, line in lines:
+            shown = "" if fields == last else fields
+            yield f"  {quiet(shown.ljust(width))}  {line}" if width else f"  {line}"
+            last = fields
 
 
-def _who(source: str, field: str, simulation: Simulation) -> str:
-    shown = f"profile {source}" if source in simulation.mutation.applied else source
-    return f"{shown}: {field}" if field else shown
+def _who(source: str, simulation: Simulation) -> str:
+    return f"profile {source}" if source in simulation.mutation.applied else source
+
+
+def _parts(operation: Operation) -> Iterator[Operation]:
+    """Split the adding of a whole map of annotations; leave bookkeeping out."""
+    if operation.path == "/metadata/annotations" and isinstance(operation.value, dict):
+        for key, value in operation.value.items():
+            if key not in BOOKKEEPING:
+                yield operation._replace(path=f"{operation.path}/{_escaped(key)}", value=value)
+    elif operation.path not in _BOOKKEEPING_PATHS:
+        yield operation
 
 
 def _operation(operation: Operation, before: Mapping[str, Any]) -> str:
@@ -124,6 +144,10 @@ def readable(pointer: str) -> str:
     for key in _keys(pointer):
         path += f".{key}" if _PLAIN.fullmatch(key) else f"[{key}]"
     return path.removeprefix(".")
+
+
+def _escaped(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")
 
 
 def _keys(pointer: str) -> list[str]:
