@@ -50,6 +50,7 @@ class Decision:
         warnings: for the user, each at most MAX_WARNING characters.
         denial: why the request is refused, None where it is allowed.
         audited: nothing is carried out; operations and denial say what would be.
+        reinvoked: the pod was here before; its profiles were applied then.
     """
 
     uid: str
@@ -59,6 +60,7 @@ class Decision:
     warnings: tuple[str, ...] = ()
     denial: Denial | None = None
     audited: bool = False
+    reinvoked: bool = False
 
     @property
     def outcome(self) -> str:
@@ -102,6 +104,8 @@ class Decision:
         fields: dict[str, Any] = {"uid": self.uid, "outcome": self.outcome}
         if self.applied:
             fields["profiles"] = self.applied
+        if self.reinvoked:
+            fields["reinvoked"] = True
         if self.operations:
             fields["operations"] = len(self.operations)
         if self.warnings:
@@ -157,7 +161,14 @@ def _mutate(review: Review, view: View, settings: Settings) -> Decision:
     gpu.expand(pod)
     if warning := extendedspec.update(pod):
         warnings.append(warning)
-    return Decision(review.uid, tuple(pod.operations()), names, translated, tuple(dict.fromkeys(warnings)))
+    return Decision(
+        review.uid,
+        operations=tuple(pod.operations()),
+        applied=names,
+        translated=translated,
+        warnings=tuple(dict.fromkeys(warnings)),
+        reinvoked=recalled is not None,
+    )
 
 
 def _translate(

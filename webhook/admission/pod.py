@@ -155,9 +155,11 @@ def _check_resources(resources: Mapping[str, Any], at: str) -> None:
 def _check_quantities(quantities: Mapping[str, Any], at: str) -> None:
     for resource, raw in quantities.items():
         try:
-            parse(raw if isinstance(raw, str) else text_of(raw))
+            value = parse(raw if isinstance(raw, str) else text_of(raw))
         except QuantityError as error:
             raise Denied(Denial(f"{at}[{resource}]: {error}")) from None
+        if value < 0:
+            raise Denied(Denial(f"{at}[{resource}]: {raw!r} is negative: write a number from 0 up"))
 
 
 def _map(parent: Mapping[str, Any], field: str, at: str) -> Mapping[str, Any]:

@@ -65,6 +65,4 @@ def _signature(review: Review, text: str, key: bytes) -> str:
         bound += (str(entry.get("manager")), str(entry.get("operation")), str(entry.get("time")))
     # The length before each part keeps ("a", "bc") apart from ("ab", "c").
     message = "".join(f"{len(part)}:{part}" for part in bound)
-    return blake2b(
-        message.encode("utf-8", "surrogatepass"), key=key, digest_size=_SIGNATURE_BYTES
-    ).hexdigest()
+    return blake2b(message.encode(), key=key, digest_size=_SIGNATURE_BYTES).hexdigest()

@@ -27,7 +27,7 @@ def selected(profile: Profile, review: Review) -> bool:
     if profile.probability == ALWAYS:
         return True
     subject = _workload(review) if profile.per_workload else review.uid
-    digest = blake2b(f"{profile.name}\0{subject}".encode("utf-8", "surrogatepass"), digest_size=_ROLL_BYTES)
+    digest = blake2b(f"{profile.name}\0{subject}".encode(), digest_size=_ROLL_BYTES)
     # A number below 100 * 2^64 / 2^64: each percent has its exact share.
     return int.from_bytes(digest.digest(), "big") * ALWAYS >> 8 * _ROLL_BYTES < profile.probability
 

@@ -1,0 +1,134 @@
+"""``colocation-webhook check``: what is wrong with profiles, and where they disagree."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from webhook.admission import View
+from webhook.admission.overlap import Overlap
+from webhook.admission.profiles import Profile
+from webhook.cli.findings import Report, Severity, examine
+from webhook.cli.objects import load_view
+from webhook.cli.options import objects_option, rule_option
+from webhook.cli.terminal import bad, color_option, coloured, good, heading, odd, quiet
+from webhook.protocol import Action
+
+_NAMESPACES_SHOWN: Final = 3
+
+
+@click.command()
+@objects_option
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--strict", is_flag=True, help="Fail on warnings, too.")
+@click.option("--max-overlaps", type=click.IntRange(0), default=20, show_default=True,
+              help="How many pairs of disagreeing profiles to report.")  # fmt: skip
+@rule_option
+@color_option
+def check(  # noqa: PLR0913 — one parameter an option
+    objects: Path, *, output: str, strict: bool, max_overlaps: int, rule: tuple[tuple[str, Action], ...], color: str
+) -> None:
+    """Find what is wrong with profiles, and which of them disagree.
+
+    Errors: a profile that cannot be applied, names a PriorityClass that does not exist,
+    or joins a QoS class with a priority class that validation denies. Warnings: unknown
+    fields, selectors that nothing meets, a join that validation warns of, and pairs of
+    profiles that some pod could satisfy both of and that write different values: the
+    one with the later name wins. Schedulers cannot be checked from files.
+
+    Exit status: 1 when there is an error (with --strict: or a warning) or the files
+    cannot be read, else 0.
+
+    \b
+    Examples:
+      colocation-webhook check --objects examples/objects
+      colocation-webhook check --objects DIR --strict -o json | jq '.overlaps'
+    """  # noqa: D301 — see main
+    view = load_view(objects)
+    report = examine(view, dict(rule), max_overlaps)
+    if output == "json":
+        click.echo(json.dumps(_document(report, view), indent=2, ensure_ascii=False))
+    else:
+        click.echo("\n".join(_text(report, view)), color=coloured(color))
+    if report.count(Severity.ERROR) or (strict and report.count(Severity.WARNING)):
+        sys.exit(1)
+
+
+def _text(report: Report, view: View) -> Iterator[str]:
+    last = None
+    for finding in report.findings:
+        if finding.profile != last:
+            yield heading(f"Profile {finding.profile}")
+            last = finding.profile
+        style, mark = (bad, "✗") if finding.severity is Severity.ERROR else (odd, "!")
+        yield "  " + style(f"{mark} {finding.message}")
+    if report.findings:
+        yield ""
+    for overlap in report.overlaps:
+        yield from _overlap_text(overlap, view)
+    if report.more_overlaps:
+        yield quiet(f"… more pairs disagree: --max-overlaps shows more than {len(report.overlaps)}")
+        yield ""
+    errors, warnings = report.count(Severity.ERROR), report.count(Severity.WARNING)
+    total = f"{_counted(report.profiles, 'profile')}: {_counted(errors, 'error')}, {_counted(warnings, 'warning')}"
+    yield bad(total) if errors else odd(total) if warnings else good(f"✓ {total}")
+
+
+def _overlap_text(overlap: Overlap, view: View) -> Iterator[str]:
+    yield heading(f"Profiles {overlap.first} and {overlap.second} could meet on one pod and disagree")
+    yield quiet(f"  {_meeting(overlap, view)}")
+    for place, first, second in overlap.disagreements:
+        yield odd(f"  ! {place}: ") + f"{overlap.first} says {_shown(first)}, {overlap.second} says " + heading(
+            _shown(second)
+        ) + quiet(" (wins)")
+    yield ""
+
+
+def _meeting(overlap: Overlap, view: View) -> str:
+    """Say in which of the known namespaces both profiles look."""
+    common = _namespaces(overlap, view)
+    if not common:
+        return "in none of the namespaces that are described, but one could be made"
+    shown = ", ".join(common[:_NAMESPACES_SHOWN])
+    more = f" and {len(common) - _NAMESPACES_SHOWN} more" if len(common) > _NAMESPACES_SHOWN else ""
+    return f"in namespaces such as {shown}{more}"
+
+
+def _namespaces(overlap: Overlap, view: View) -> list[str]:
+    pair: list[Profile] = [view.profiles[overlap.first], view.profiles[overlap.second]]
+    return [
+        name
+        for name, labels in sorted(view.namespaces.items())
+        if all(profile.namespace_selector.matches(labels) for profile in pair)
+    ]
+
+
+def _shown(value: object) -> str:
+    return "nothing" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def _document(report: Report, view: View) -> dict[str, Any]:
+    return {
+        "profiles": report.profiles,
+        "errors": report.count(Severity.ERROR),
+        "warnings": report.count(Severity.WARNING),
+        "findings": [finding._asdict() for finding in report.findings],
+        "overlaps": [
+            {
+                "first": overlap.first,
+                "second": overlap.second,
+                "wins": overlap.second,
+                "namespaces": _namespaces(overlap, view),
+                "disagreements": [disagreement._asdict() for disagreement in overlap.disagreements],
+            }
+            for overlap in report.overlaps
+        ],
+        "moreOverlaps": report.more_overlaps,
+    }

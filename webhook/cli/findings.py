@@ -1,0 +1,134 @@
+"""What is wrong with the profiles of a view, as a list of findings."""
+
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from itertools import islice
+from typing import Any, NamedTuple
+
+from webhook.admission import View
+from webhook.admission.overlap import Overlap, overlaps, writes
+from webhook.admission.priority import raw_class
+from webhook.admission.profiles import Profile
+from webhook.admission.rules import matrix_rule
+from webhook.admission.selectors import satisfiable
+from webhook.admission.validation import action_of
+from webhook.protocol import (
+    LABEL_PRIORITY_CLASS,
+    LABEL_QOS_CLASS,
+    NONE,
+    QOS_CLASSES,
+    QOS_PRIORITY_MATRIX,
+    Action,
+)
+
+
+class Severity(StrEnum):
+    """How bad a finding is."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class Finding(NamedTuple):
+    """One finding: which profile, what is wrong with it, and what would be right."""
+
+    severity: Severity
+    profile: str
+    message: str
+
+
+class Report(NamedTuple):
+    """All findings.
+
+    Attributes:
+        profiles: how many were checked.
+        findings: of single profiles, errors before warnings.
+        overlaps: pairs that could meet and disagree, at most as many as asked for.
+        more_overlaps: there are more than those.
+    """
+
+    profiles: int
+    findings: tuple[Finding, ...]
+    overlaps: tuple[Overlap, ...]
+    more_overlaps: bool
+
+    def count(self, severity: Severity) -> int:
+        """Count the findings of a severity; each overlap is a warning."""
+        found = sum(finding.severity == severity for finding in self.findings)
+        return found + len(self.overlaps) * (severity is Severity.WARNING)
+
+
+def examine(view: View, rules: Mapping[str, Action], max_overlaps: int) -> Report:
+    """Check every profile of a view, and each against the others.
+
+    Args:
+        view: the cluster.
+        rules: actions of validation rules that differ from the defaults.
+        max_overlaps: where to stop looking for pairs.
+    """
+    findings = [finding for profile in view.profiles.values() for finding in _findings(profile, view, rules)]
+    findings.sort(key=lambda finding: finding.severity != Severity.ERROR)
+    pairs = list(islice(overlaps(view.profiles.values()), max_overlaps + 1))
+    return Report(
+        len(view.profiles), tuple(findings), tuple(pairs[:max_overlaps]), len(pairs) > max_overlaps
+    )
+
+
+def _findings(profile: Profile, view: View, rules: Mapping[str, Action]) -> Iterator[Finding]:
+    def finding(severity: Severity, message: str) -> Finding:
+        return Finding(severity, profile.name, message)
+
+    for problem in profile.problems:
+        yield finding(Severity.ERROR, problem)
+    for note in profile.notes:
+        yield finding(Severity.WARNING, note)
+    if not profile.ready:
+        return
+    for field, selector in (("selector", profile.selector), ("namespaceSelector", profile.namespace_selector)):
+        if not satisfiable(selector.requirements):
+            clauses = ", ".join(map(str, selector.requirements))
+            yield finding(Severity.WARNING, f"spec.{field}: no labels can meet all of: {clauses}")
+    written = writes(profile)
+    yield from _priority_class(finding, profile, written, view)
+    yield from _matrix(finding, written, view, rules)
+
+
+def _priority_class(finding: Any, profile: Profile, written: Mapping[str, Any], view: View) -> Iterator[Finding]:  # noqa: ANN401 — makes a Finding
+    name = written.get("spec.priorityClassName")
+    if name and name not in view.priority_classes:
+        field = "spec.priorityClassName" if name == profile.priority_class_name else "spec.patch.spec.priorityClassName"
+        yield finding(
+            Severity.ERROR,
+            f"{field}: no PriorityClass {name!r} among the objects: every pod that matches is denied: "
+            "create it or correct the name",
+        )
+    if "spec.priority" in written:
+        yield finding(
+            Severity.WARNING,
+            "spec.patch.spec.priority: cannot be set: the value of the PriorityClass is taken: "
+            "set priorityClassName instead",
+        )
+
+
+def _matrix(
+    finding: Any, written: Mapping[str, Any], view: View, rules: Mapping[str, Action]  # noqa: ANN401 — makes a Finding
+) -> Iterator[Finding]:
+    """Judge QoS class and priority class, where the profile sets both."""
+    qos = written.get(f"metadata.labels[{LABEL_QOS_CLASS}]")
+    found = view.priority_classes.get(written.get("spec.priorityClassName") or "")
+    stated = written.get(f"metadata.labels[{LABEL_PRIORITY_CLASS}]")
+    if qos not in QOS_CLASSES or (found is None and stated is None):
+        return
+    labels = {} if stated is None else {LABEL_PRIORITY_CLASS: stated}
+    column = raw_class(labels, found.value if found else None) or NONE
+    rule = matrix_rule(qos, column)
+    action = action_of(rule, rules)
+    if action == Action.OFF:
+        return
+    fitting = ", ".join(name for name, cell in QOS_PRIORITY_MATRIX[qos].items() if cell == Action.OFF)
+    meant = "no known priority class" if column == NONE else f"priority class {column}"
+    yield finding(
+        Severity.ERROR if action == Action.DENY else Severity.WARNING,
+        f"spec.qosClass: {qos} does not go with {meant}: rule {rule} "
+        f"{'denies' if action == Action.DENY else 'warns of'} every pod that matches: use {fitting}",
+    )

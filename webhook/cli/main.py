@@ -1,0 +1,102 @@
+"""``colocation-webhook``: the group, whose commands are imported when they are used."""
+
+from difflib import get_close_matches
+from importlib import import_module, metadata
+from importlib.util import find_spec
+from typing import Final, NamedTuple
+
+import click
+
+PROGRAM: Final = "colocation-webhook"
+DISTRIBUTION: Final = "colocation-webhook"
+
+
+class LazyCommand(NamedTuple):
+    """Where a command stands, and what the group's help says of it without importing it."""
+
+    module: str
+    attribute: str
+    summary: str
+
+
+COMMANDS: Final = {
+    name: LazyCommand(f"webhook.cli.{name}", name, summary)
+    for name, summary in {
+        "serve": "Serve admission reviews over TLS.",
+        "certs": "Make and inspect certificates.",
+        "review": "Answer reviews from a file, one a line.",
+        "preview": "Show what would happen to the pods of a manifest.",
+        "check": "Find what is wrong with profiles, and where they disagree.",
+        "cpuset": "Allocate CPU sets.",
+        "completion": "Print a script that completes commands in a shell.",
+    }.items()
+}
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by name; ``--help`` and ``--version`` import none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands that are installed, in the order of COMMANDS."""
+        del ctx
+        return [name for name, command in COMMANDS.items() if find_spec(command.module)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; None where there is none of that name."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        lazy = COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(lazy.module), lazy.attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; a name that is none is answered with the nearest one."""
+        name = args[0]
+        known = self.list_commands(ctx)
+        if not name.startswith("-") and name not in known and not ctx.resilient_parsing:
+            close = get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
+            raise click.UsageError(f"No such command {name!r}: {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name].summary) for name in self.list_commands(ctx)])
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 — click's signature
+    if value and not ctx.resilient_parsing:
+        try:
+            version = metadata.version(DISTRIBUTION)
+        except metadata.PackageNotFoundError:
+            version = "(not installed)"
+        click.echo(f"{PROGRAM} {version}")
+        ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit status: 0 fine; 1 something was denied, found or failed; 2 the command was used wrongly.",
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version and exit.",
+)
+def main() -> None:
+    """Colocation for Kubernetes: pods mutated and validated by ClusterColocationProfiles.
+
+    \b
+    Examples:
+      colocation-webhook check --objects examples/objects
+      colocation-webhook preview --objects examples/objects examples/manifests/spark-tc-complex.yaml
+      colocation-webhook serve --objects examples/objects
+      colocation-webhook COMMAND --help
+    """  # noqa: D301 — \b is click's mark for text that keeps its lines

@@ -1,0 +1,193 @@
+"""The view from a directory of files, kept up to date by polling.
+
+Polling sees everything that a watch would miss: a ConfigMap mount or a git checkout
+swaps a symbolic link, network file systems send no events. It costs one ``stat`` a
+file. A broken file never costs the view: the last good one stays, and the status
+says what is wrong, until the files are good again.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Event
+from typing import Final
+
+from webhook.admission import ObjectError, View, build_view
+from webhook.cluster.documents import Document, DocumentError, read_documents
+
+SUFFIXES: Final = (".yaml", ".yml", ".json")
+_log = logging.getLogger(__name__)
+
+# Path, time of change of content and of inode, size, device, inode: what differs when a
+# file was written, renamed into place, made readable or reached by another symbolic link.
+_Fingerprint = tuple[tuple[str, int, int, int, int, int], ...]
+
+
+class SourceError(ValueError):
+    """The files do not give a view; the message is one line, naming file and line."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """How the source is doing, for readiness, log and metrics.
+
+    Attributes:
+        ready: there is a view to decide with (perhaps not the newest, see ``error``).
+        error: why the files as they are now cannot be used, None when they are in use.
+        loaded_at: when the view in use was read, in seconds since the epoch; 0 before.
+        reload_errors: how often a changed directory could not be used, ever.
+        files: number of files behind the view in use.
+        profiles: number of profiles in it, those with problems included.
+        unready_profiles: the problems of each profile that is never applied, by name.
+    """
+
+    ready: bool = False
+    error: str | None = None
+    loaded_at: float = 0.0
+    reload_errors: int = 0
+    files: int = 0
+    profiles: int = 0
+    unready_profiles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+class FilesSource:
+    """A directory of YAML and JSON files.
+
+    Attributes:
+        view: the newest good view; one reference, swapped whole, so that readers in
+            other threads need no lock. Empty until ``load`` has returned.
+        status: swapped in the same way, after the view.
+    """
+
+    def __init__(self, directory: Path, *, clock: Callable[[], float] = time.time) -> None:
+        """Name the directory; nothing is read yet."""
+        self.view = View()
+        self.status = SourceStatus()
+        self._directory = directory
+        self._clock = clock
+        self._seen: _Fingerprint | str | None = None
+
+    def load(self) -> None:
+        """Read the directory.
+
+        All of it counts, subdirectories too, but nothing whose name begins with a dot
+        (a ConfigMap mount keeps its files a second time in such directories).
+
+        Raises:
+            SourceError: there is no such directory, it holds no file to read, a file
+                cannot be read, or its objects cannot be used. View and status are
+                as before, but for ``status.error`` and ``status.reload_errors``.
+        """
+        self._seen = None
+        self.reload_if_changed()
+        if self.status.error is not None:
+            raise SourceError(self.status.error)
+
+    def reload_if_changed(self) -> bool:
+        """Read the directory if anything in it changed; tell whether the view is a new one."""
+        try:
+            # Taken before the files are read: a change in between is seen next time.
+            fingerprint = _fingerprint(self._directory)
+        except SourceError as error:
+            if self._seen != str(error):
+                self._seen = str(error)
+                self._failed(str(error))
+            return False
+        if fingerprint == self._seen:
+            return False
+        self._seen = fingerprint
+        try:
+            view = build_view(_documents(entry[0] for entry in fingerprint))
+        except (SourceError, ObjectError) as error:
+            self._failed(str(error))
+            return False
+        except RecursionError:  # YAML can describe a list that contains itself
+            self._failed(f"{self._directory}: an object is nested too deeply, or in itself")
+            return False
+        self._loaded(view, len(fingerprint))
+        return True
+
+    def watch(self, stop: Event, interval: float = 1.0) -> None:
+        """Keep the view up to date until ``stop`` is set; meant to run in a thread.
+
+        Args:
+            stop: ends the loop, at once.
+            interval: seconds between two looks at the directory.
+        """
+        while not stop.wait(interval):
+            try:
+                self.reload_if_changed()
+            except Exception as error:
+                # The loop must outlive a fault of ours, or the view is stale in silence.
+                _log.exception("reloading failed")
+                self._failed(f"{self._directory}: internal error: {error!r}")
+
+    def _loaded(self, view: View, files: int) -> None:
+        unready = {name: p.problems for name, p in view.profiles.items() if not p.ready}
+        self.view = view
+        self.status = replace(
+            self.status,
+            ready=True,
+            error=None,
+            loaded_at=self._clock(),
+            files=files,
+            profiles=len(view.profiles),
+            unready_profiles=unready,
+        )
+        _log.info("read %d profiles from %d files in %s", len(view.profiles), files, self._directory)
+        for name, problems in unready.items():
+            _log.warning("profile %s is not applied: %s", name, "; ".join(problems))
+
+    def _failed(self, error: str) -> None:
+        self.status = replace(self.status, error=error, reload_errors=self.status.reload_errors + 1)
+        if self.status.ready:
+            _log.error("the last good view stays in use: %s", error)
+
+
+def _fingerprint(directory: Path) -> _Fingerprint:
+    entries = []
+    for path in sorted(_files(directory)):
+        try:
+            stat = os.stat(path)  # noqa: PTH116 — ten times as cheap as a Path for each file
+        except OSError as error:
+            raise SourceError(f"{path}: {error.strerror}") from None
+        entries.append(
+            (path, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_dev, stat.st_ino)
+        )
+    if not entries:
+        raise SourceError(f"{directory}: holds no file named {', '.join('*' + s for s in SUFFIXES)}")
+    return tuple(entries)
+
+
+def _files(directory: Path) -> Iterator[str]:
+    """Yield the paths of the files to read, through symbolic links, each directory once."""
+    entered: set[str] = set()
+
+    def refuse(error: OSError) -> None:
+        raise SourceError(f"{error.filename}: {error.strerror}") from None
+
+    for parent, directories, names in os.walk(directory, onerror=refuse, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in entered:  # a link to a directory above: going on would never end
+            directories.clear()
+            continue
+        entered.add(real)
+        directories[:] = sorted(name for name in directories if not name.startswith("."))
+        for name in names:
+            if name.endswith(SUFFIXES) and not name.startswith("."):
+                yield os.path.join(parent, name)  # noqa: PTH118 — see above
+
+
+def _documents(paths: Iterable[str]) -> Iterator[Document]:
+    for path in paths:
+        try:
+            data = Path(path).read_bytes()
+        except OSError as error:
+            raise SourceError(f"{path}: {error.strerror}") from None
+        try:
+            yield from read_documents(data, path)
+        except DocumentError as error:
+            raise SourceError(str(error)) from None
