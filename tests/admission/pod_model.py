@@ -241,34 +241,64 @@ def _translate_map(quantities: Json, names: Mapping[str, str], points: Points) -
 
 
 def _dissolve(pod: Json, names: Mapping[str, str]) -> None:
+    """Give the containers what the pod level asks for beyond them; no request above its limit."""
     level = pod["spec"].get("resources") or {}
-    running = [
-        *(c for c in pod["spec"].get("initContainers") or [] if c.get("restartPolicy") == "Always"),
-        *pod["spec"]["containers"],
-    ]
-    for section in SECTIONS:
-        for native, name in names.items():
-            if native not in (level.get(section) or {}):
-                continue
+    sidecars = [c for c in pod["spec"].get("initContainers") or [] if c.get("restartPolicy") == "Always"]
+    for native, name in names.items():
+        count = in_milli if native == "cpu" else in_units
+        present = [section for section in SECTIONS if native in (level.get(section) or {})]
+        for section in present:
+            total = count(level[section].pop(native))
+            figures = [_figure(c, section, native, name) for c in (*pod["spec"]["containers"], *sidecars)]
+            rest = total - sum(figure or 0 for figure in figures)
+            if rest > 0:
+                _spread(pod["spec"]["containers"], section, native, name, rest)
+        for container in pod["spec"]["containers"] if present else ():
+            request, limit = (_figure(container, section, native, name) for section in SECTIONS)
+            if request is not None and limit is not None and request > limit:
+                _give(container, "limits", native, name, request)
 
-            def own(container: Json) -> int | None:
-                quantities = _section(container, section)
-                if name in quantities:
-                    return in_units(quantities[name])
-                if native in quantities:
-                    return (in_milli if native == "cpu" else in_units)(quantities[native])
-                return None
 
-            total = (in_milli if native == "cpu" else in_units)(level[section].pop(native))
-            rest = total - sum(own(c) or 0 for c in running)
-            if rest <= 0:
-                continue
-            poor = [c for c in pod["spec"]["containers"] if own(c) is None]
-            takers = poor or pod["spec"]["containers"][:1]
-            for i, container in enumerate(takers):
-                share = rest // len(takers) + (i < rest % len(takers))
-                _section(container, section)[name] = str((own(container) or 0) + share)
-                _section(container, section).pop(native, None)
+def _spread(containers: list[Json], section: str, native: str, name: str, rest: int) -> None:
+    """Share ``rest`` among the containers without a figure, else give it to the first one.
+
+    Parts are equal and keep the sum, but nobody's limit is below its request.
+    """
+    poor = [c for c in containers if _figure(c, section, native, name) is None]
+    if not poor:
+        first = containers[0]
+        _give(first, section, native, name, (_figure(first, section, native, name) or 0) + rest)
+        return
+    needs = [(_figure(c, "requests", native, name) or 0) if section == "limits" else 0 for c in poor]
+    greedy: set[int] = set()  # those whose need is more than an equal part of what the others leave
+    while True:
+        others = [i for i in range(len(poor)) if i not in greedy]
+        left = max(rest - sum(needs[i] for i in greedy), 0)
+        more = {i for i in others if needs[i] > left // len(others)}
+        if not more:
+            break
+        greedy |= more
+    for i, container in enumerate(poor):
+        if i in greedy:
+            _give(container, section, native, name, needs[i])
+        else:
+            place = others.index(i)
+            _give(container, section, native, name, left // len(others) + (place < left % len(others)))
+
+
+def _figure(container: Json, section: str, native: str, name: str) -> int | None:
+    """Return what a container asks for itself, translated or not: milli-cores or bytes."""
+    quantities = _section(container, section)
+    if name in quantities:
+        return in_units(quantities[name])
+    if native in quantities:
+        return (in_milli if native == "cpu" else in_units)(quantities[native])
+    return None
+
+
+def _give(container: Json, section: str, native: str, name: str, figure: int) -> None:
+    _section(container, section)[name] = str(figure)
+    _section(container, section).pop(native, None)
 
 
 def _gpu(pod: Json, points: Points) -> None:

@@ -52,7 +52,7 @@ def test_native_sidecars_count_in_the_sum() -> None:
 def test_hugepages_stay_at_the_pod() -> None:
     """§3.7: only cpu and memory leave the pod level."""
     level = {"cpu": "1", "memory": "1Gi", "hugepages-2Mi": "4Mi"}
-    changed = mutated(pod(container(), resources={"requests": level, "limits": level}), BATCH)
+    changed = mutated(pod(container(), resources={"requests": level, "limits": dict(level)}), BATCH)
     huge = {"hugepages-2Mi": "4Mi"}
     assert changed["spec"]["resources"] == {"requests": huge, "limits": huge}
 
