@@ -83,9 +83,7 @@ def merged_list(original: list[Any], patch: list[Any], order: list[Any] | None, 
     places = list(old)
     result = []
     while named or others:
-        if not named or (
-            others and named[0] in old and places.index(others[0]) < places.index(named[0])
-        ):
+        if not named or (others and named[0] in old and places.index(others[0]) < places.index(named[0])):
             result.append(others.pop(0))
         else:
             result.append(named.pop(0))

@@ -37,9 +37,15 @@ class Refused(Exception):
 
 def holds(selector: Json | None, labels: Mapping[str, str]) -> bool | None:
     """Tell whether labels meet a selector; None: the selector is not valid."""
-    clauses = [{"key": k, "operator": "In", "values": [v]} for k, v in ((selector or {}).get("matchLabels") or {}).items()]
+    clauses = [
+        {"key": k, "operator": "In", "values": [v]}
+        for k, v in ((selector or {}).get("matchLabels") or {}).items()
+    ]
     clauses += (selector or {}).get("matchExpressions") or []
-    if any((c["operator"] not in OPERATORS) or (c["operator"] in {"In", "NotIn"}) != bool(c.get("values")) for c in clauses):
+    if any(
+        (c["operator"] not in OPERATORS) or (c["operator"] in {"In", "NotIn"}) != bool(c.get("values"))
+        for c in clauses
+    ):
         return None
     met = {
         "In": lambda key, values: key in labels and labels[key] in values,
@@ -73,7 +79,8 @@ def intended(
     profiles = sorted(of_kind(objects, "ClusterColocationProfile"), key=lambda p: p["metadata"]["name"])
     classes = {f"koord-{name[6:]}": (band * 1000, None) for name, band in BANDS.items()}
     classes |= {
-        c["metadata"]["name"]: (c["value"], c.get("preemptionPolicy")) for c in of_kind(objects, "PriorityClass")
+        c["metadata"]["name"]: (c["value"], c.get("preemptionPolicy"))
+        for c in of_kind(objects, "PriorityClass")
     }
     arrived = dict(metadata["labels"])
     matching = [p for p in profiles if _matches(p, arrived, request["namespace"], objects, points)]
@@ -81,7 +88,10 @@ def intended(
     for profile in applied:
         _apply(pod, profile["spec"], classes, points)
     counting = applied if "2" in points else matching
-    skipping = any("config.koordinator.sh/skip-update-resources" in (p["metadata"].get("annotations") or {}) for p in counting)
+    skipping = any(
+        "config.koordinator.sh/skip-update-resources" in (p["metadata"].get("annotations") or {})
+        for p in counting
+    )
     if counting and not skipping:
         _translate(pod, points)
     _gpu(pod, points)
@@ -113,13 +123,16 @@ def of_kind(objects: Iterable[Json], kind: str) -> list[Json]:
     return [each for each in objects if each["kind"] == kind]
 
 
-def _matches(profile: Json, labels: Mapping[str, str], namespace: str, objects: Iterable[Json], points: Points) -> bool:
+def _matches(
+    profile: Json, labels: Mapping[str, str], namespace: str, objects: Iterable[Json], points: Points
+) -> bool:
     known = {n["metadata"]["name"]: n["metadata"].get("labels") or {} for n in of_kind(objects, "Namespace")}
     spec = profile["spec"]
     on_pod = holds(spec.get("selector"), labels)
     if namespace in known or "1" in points:
         on_namespace = holds(
-            spec.get("namespaceSelector"), known.get(namespace, {}) | {"kubernetes.io/metadata.name": namespace}
+            spec.get("namespaceSelector"),
+            known.get(namespace, {}) | {"kubernetes.io/metadata.name": namespace},
         )
     else:
         on_namespace = True  # Koordinator: an error counts as a match
@@ -379,7 +392,10 @@ def _plain(value: Any, path: tuple[str, ...]) -> Any:
 def _plain_spec(text: str) -> Any:
     try:
         return {
-            name: {s: {r: value_of(q) for r, q in (quantities or {}).items()} for s, quantities in sections.items()}
+            name: {
+                s: {r: value_of(q) for r, q in (quantities or {}).items()}
+                for s, quantities in sections.items()
+            }
             for name, sections in (json.loads(text).get("containers") or {}).items()
         }
     except (ValueError, AttributeError):

@@ -138,14 +138,24 @@ def compare_validation(folder: Path) -> tuple[int, list[Difference]]:
                 continue
             pod = review["request"]["object"]
             ours, theirs = validation_model.ours(pod)[0], validation_model.koordinator(pod)
-            named = {rule for rule in RULES if f"(rule {rule})" in (decision.denial.message if decision.denial else "")}
+            named = {
+                rule
+                for rule in RULES
+                if f"(rule {rule})" in (decision.denial.message if decision.denial else "")
+            }
             if named != ours:
                 raise Unexplained(f"{where}: denied by {named}, the table says {ours}")
             if bool(theirs) is answer["allowed"]:
-                raise Unexplained(f"{where}: Koordinator's rules say {theirs}, its answer {answer['message']}")
+                raise Unexplained(
+                    f"{where}: Koordinator's rules say {theirs}, its answer {answer['message']}"
+                )
             if denied is answer["allowed"]:
                 rules = ours ^ theirs
                 if not rules or not rules <= validation_model.DIFFERENCES.keys():
                     raise Unexplained(f"{where}: the rules {rules} are not known to differ")
-                found.append(Difference(folder.name, reviews, answer["uid"], tuple(f"8:{rule}" for rule in sorted(rules))))
+                found.append(
+                    Difference(
+                        folder.name, reviews, answer["uid"], tuple(f"8:{rule}" for rule in sorted(rules))
+                    )
+                )
     return count, found

@@ -71,9 +71,7 @@ gpu_quantities = st.fixed_dictionaries(
 
 def _resources(of: st.SearchStrategy) -> st.SearchStrategy:
     section = st.one_of(st.none(), of)
-    return st.one_of(
-        st.none(), st.fixed_dictionaries({}, optional={"requests": section, "limits": section})
-    )
+    return st.one_of(st.none(), st.fixed_dictionaries({}, optional={"requests": section, "limits": section}))
 
 
 resources = st.one_of(_resources(quantities), _resources(quantities), _resources(gpu_quantities))
@@ -92,9 +90,15 @@ def _containers(names: list[str], most: int, least: int = 0, **more: st.SearchSt
 
 
 pod_level = st.fixed_dictionaries(
-    {}, optional={s: st.fixed_dictionaries({}, optional={"cpu": cpus, "memory": memories}) for s in ("requests", "limits")}
+    {},
+    optional={
+        s: st.fixed_dictionaries({}, optional={"cpu": cpus, "memory": memories})
+        for s in ("requests", "limits")
+    },
 )
-priorities = st.sampled_from([None, 0, 2999, 3000, 3999, 5000, 5999, 6000, 7000, 7500, 7999, 8999, 9000, 9999, 10000])
+priorities = st.sampled_from(
+    [None, 0, 2999, 3000, 3999, 5000, 5999, 6000, 7000, 7500, 7999, 8999, 9000, 9999, 10000]
+)
 pod_labels = st.builds(
     lambda base, own: base | own,
     labels,
@@ -102,7 +106,9 @@ pod_labels = st.builds(
         {},
         optional={
             "koordinator.sh/qosClass": st.sampled_from(["BE", "LS", "LSR", "weird"]),
-            "koordinator.sh/priority-class": st.sampled_from(["koord-batch", "koord-mid", "koord-prod", "unknown"]),
+            "koordinator.sh/priority-class": st.sampled_from(
+                ["koord-batch", "koord-mid", "koord-prod", "unknown"]
+            ),
             "koordinator.sh/priority": st.just("7"),
         },
     ),
@@ -113,7 +119,13 @@ annotations = st.fixed_dictionaries(
         "note": values,
         "a/b": values,
         "node.koordinator.sh/extended-resource-spec": st.sampled_from(
-            ["", "{", "[]", '{"containers":{}}', '{"containers":{"main":{"requests":{"kubernetes.io/batch-cpu":"1"}}}}']
+            [
+                "",
+                "{",
+                "[]",
+                '{"containers":{}}',
+                '{"containers":{"main":{"requests":{"kubernetes.io/batch-cpu":"1"}}}}',
+            ]
         ),
     },
 )
@@ -136,7 +148,9 @@ pods = st.builds(
             "nodeSelector": st.dictionaries(st.sampled_from(["disk", "zone"]), values, max_size=2),
             "tolerations": st.lists(st.just({"key": "a", "operator": "Exists"}), max_size=2),
             "volumes": st.lists(
-                st.fixed_dictionaries({"name": st.sampled_from(["data", "scratch"]), "emptyDir": st.just({})}),
+                st.fixed_dictionaries(
+                    {"name": st.sampled_from(["data", "scratch"]), "emptyDir": st.just({})}
+                ),
                 max_size=2,
                 unique_by=lambda volume: volume["name"],
             ),
@@ -160,7 +174,9 @@ _metadata_patches = st.fixed_dictionaries(
 )
 _environment_patches = st.lists(
     st.one_of(
-        st.fixed_dictionaries({"name": st.sampled_from(["A", "B", "D", "E"]), "value": st.one_of(st.none(), values)}),
+        st.fixed_dictionaries(
+            {"name": st.sampled_from(["A", "B", "D", "E"]), "value": st.one_of(st.none(), values)}
+        ),
         st.fixed_dictionaries({"name": st.sampled_from(["A", "C"]), "$patch": st.just("delete")}),
     ),
     max_size=3,
@@ -177,7 +193,11 @@ _container_patches = st.lists(
                     lambda names: [{"name": name} for name in names]
                 ),
                 "resources": st.fixed_dictionaries(
-                    {}, optional={"requests": st.just({"cpu": "1"}), "limits": st.just({"$patch": "replace", "memory": "1Gi"})}
+                    {},
+                    optional={
+                        "requests": st.just({"cpu": "1"}),
+                        "limits": st.just({"$patch": "replace", "memory": "1Gi"}),
+                    },
                 ),
             },
         ),
@@ -233,7 +253,9 @@ _profile_specs = st.fixed_dictionaries(
         "labelSuffixes": st.dictionaries(keys, st.sampled_from(["-x", "-y", "", "-"]), max_size=2),
         "schedulerName": st.sampled_from(["koord-scheduler", "default-scheduler"]),
         "qosClass": st.sampled_from(["BE", "BE", "LS", "LSR"]),
-        "priorityClassName": st.sampled_from(["koord-batch", "koord-batch", "koord-mid", "koord-prod", "tiny", "missing"]),
+        "priorityClassName": st.sampled_from(
+            ["koord-batch", "koord-batch", "koord-mid", "koord-prod", "tiny", "missing"]
+        ),
         "koordinatorPriority": st.sampled_from([0, 1000, -5]),
         "patch": st.one_of(patches, patches, patches, priority_patches),
     },
@@ -256,7 +278,11 @@ profiles = st.lists(
 )
 namespaces = st.lists(
     st.builds(
-        lambda name, own: {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": own}},
+        lambda name, own: {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": name, "labels": own},
+        },
         st.sampled_from(NAMESPACES[:2]),
         labels,
     ),

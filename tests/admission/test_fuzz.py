@@ -40,7 +40,9 @@ VIEW = view_of(
     ]
 )
 AUDIT = Settings(mode=Mode.AUDIT, signing_key=b"key")
-SAMPLES = [path.read_bytes() for path in sorted((Path(__file__).parents[1] / "data" / "reviews").glob("*.json"))]
+SAMPLES = [
+    path.read_bytes() for path in sorted((Path(__file__).parents[1] / "data" / "reviews").glob("*.json"))
+]
 
 
 def check_answer(body: bytes) -> None:
@@ -66,7 +68,15 @@ def check_response(parsed, answer) -> None:
     response = answer["response"]
     assert response["uid"] == parsed.uid
     assert isinstance(response["allowed"], bool)
-    assert response.keys() <= {"uid", "allowed", "status", "patch", "patchType", "warnings", "auditAnnotations"}
+    assert response.keys() <= {
+        "uid",
+        "allowed",
+        "status",
+        "patch",
+        "patchType",
+        "warnings",
+        "auditAnnotations",
+    }
     assert all(0 < len(warning) <= 120 for warning in response.get("warnings", ()))
     assert all(isinstance(text, str) for text in response.get("auditAnnotations", {}).values())
     assert ("patch" in response) is ("patchType" in response)
@@ -111,7 +121,9 @@ def mutate_tree(tree, rng: random.Random):
         if action < 0.15 and isinstance(parent, dict):
             del parent[path[-1]]
         elif action < 0.3 and isinstance(parent, dict):
-            parent[rng.choice(["resources", "labels", "containers", "cpu", "name", "", "\0", "spec"])] = rng.choice(JUNK)
+            parent[rng.choice(["resources", "labels", "containers", "cpu", "name", "", "\0", "spec"])] = (
+                rng.choice(JUNK)
+            )
         else:
             parent[path[-1]] = copy.deepcopy(rng.choice(JUNK))
     return tree
@@ -151,7 +163,9 @@ def test_broken_bytes(part) -> None:
             elif action < 0.6:
                 body[at : at + 1] = bytes([rng.randrange(256)])
             else:
-                body[at:at] = rng.choice((b'"', b"}", b"{", b"[", b"\0", b"\xff", b"\\u0000", b"1e999", b"null", b","))
+                body[at:at] = rng.choice(
+                    (b'"', b"}", b"{", b"[", b"\0", b"\xff", b"\\u0000", b"1e999", b"null", b",")
+                )
         try:
             check_answer(bytes(body))
         except Exception as error:
@@ -225,6 +239,8 @@ def test_large_bodies() -> None:
     """A pod of several megabytes is answered; the limit on bodies is the service's."""
     big = {
         "metadata": {"labels": {f"key-{i}": "x" * 60 for i in range(20_000)}},
-        "spec": {"containers": [{"name": f"c{i}", "resources": {"requests": {"cpu": "1"}}} for i in range(5_000)]},
+        "spec": {
+            "containers": [{"name": f"c{i}", "resources": {"requests": {"cpu": "1"}}} for i in range(5_000)]
+        },
     }
     check_answer(to_bytes(review(big)))

@@ -95,7 +95,9 @@ def test_later_profiles_over_earlier_ones() -> None:
 def test_the_scheduler_name() -> None:
     """§2: schedulerName is set."""
     new = pod(schedulerName="default-scheduler")
-    assert mutated(new, profile(schedulerName="koord-scheduler"))["spec"]["schedulerName"] == "koord-scheduler"
+    assert (
+        mutated(new, profile(schedulerName="koord-scheduler"))["spec"]["schedulerName"] == "koord-scheduler"
+    )
 
 
 @pytest.mark.parametrize("policy", [None, "Never"])
@@ -105,7 +107,9 @@ def test_the_priority_class(policy) -> None:
     spec = mutated(pod(), profile(priorityClassName="own"), own)["spec"]
     assert spec["priorityClassName"] == "own"
     assert spec["priority"] == 1234
-    assert spec["preemptionPolicy"] == policy or (policy is None and spec["preemptionPolicy"] == "PreemptLowerPriority")
+    assert spec["preemptionPolicy"] == policy or (
+        policy is None and spec["preemptionPolicy"] == "PreemptLowerPriority"
+    )
 
 
 @pytest.mark.parametrize(("name", "value"), BUILTIN_PRIORITY_CLASSES.items())
@@ -117,7 +121,9 @@ def test_classes_that_need_no_object(name, value) -> None:
 
 def test_an_object_overrides_the_built_in_value() -> None:
     """§3.6: the value is the one of the PriorityClass in the cluster."""
-    spec = mutated(pod(), profile(priorityClassName="koord-batch"), priority_class("koord-batch", 5999))["spec"]
+    spec = mutated(pod(), profile(priorityClassName="koord-batch"), priority_class("koord-batch", 5999))[
+        "spec"
+    ]
     assert spec["priority"] == 5999
 
 
@@ -165,7 +171,9 @@ def test_suffixes_that_make_an_invalid_label(suffix) -> None:
         assert part in denial.message
 
 
-@pytest.mark.parametrize("arrived", [{}, {"metadata": None}, {"metadata": {}}, {"metadata": {"labels": None}}])
+@pytest.mark.parametrize(
+    "arrived", [{}, {"metadata": None}, {"metadata": {}}, {"metadata": {"labels": None}}]
+)
 def test_pods_without_metadata_or_labels(arrived) -> None:
     """Parents that are absent or null are made."""
     new = pod() | arrived
@@ -179,7 +187,11 @@ def test_pods_without_metadata_or_labels(arrived) -> None:
 def test_nothing_that_was_there_is_replaced_as_a_whole() -> None:
     """§1: maps and lists that were there are patched, not replaced; unknown fields survive."""
     new = pod(
-        {"name": "main", "resources": {"requests": {"cpu": "1"}, "claims": [{"name": "gpu"}]}, "unknown": {"x": 1}},
+        {
+            "name": "main",
+            "resources": {"requests": {"cpu": "1"}, "claims": [{"name": "gpu"}]},
+            "unknown": {"x": 1},
+        },
         labels={"a": "b"},
         annotations={"c": "d"},
         unknownField={"y": [1, 2]},

@@ -36,9 +36,7 @@ def dissolved(*containers, section="requests", **level):
 @pytest.mark.parametrize("section", ["requests", "limits"])
 def test_what_is_beyond_the_sum_goes_to_the_containers(own, total, expected, section) -> None:
     """§3.7: in equal parts that keep the sum to those without a figure, else to the first."""
-    containers = [
-        container(f"c{i}", **({section: {"cpu": cpu}} if cpu else {})) for i, cpu in enumerate(own)
-    ]
+    containers = [container(f"c{i}", **({section: {"cpu": cpu}} if cpu else {})) for i, cpu in enumerate(own)]
     assert dissolved(*containers, section=section, cpu=total) == expected
 
 
@@ -111,4 +109,6 @@ def test_deny() -> None:
     denial = mutate(pod(resources={"limits": {"memory": "1Gi"}}), BATCH, settings=settings).denial
     assert denial is not None
     assert denial.message.startswith("spec.resources.limits[memory]")
-    assert mutate(pod(resources={"limits": {"hugepages-2Mi": "4Mi"}}), BATCH, settings=settings).denial is None
+    assert (
+        mutate(pod(resources={"limits": {"hugepages-2Mi": "4Mi"}}), BATCH, settings=settings).denial is None
+    )

@@ -19,7 +19,9 @@ SETTINGS = DEFAULTS
 
 def asked(pod, cluster, namespace="spark-demo", **request) -> Decision:
     """Ask the mutating webhook."""
-    return decide(Webhook.MUTATE, read(review(pod, namespace=namespace, **request)), view_of(cluster), SETTINGS)
+    return decide(
+        Webhook.MUTATE, read(review(pod, namespace=namespace, **request)), view_of(cluster), SETTINGS
+    )
 
 
 def modelled(pod, cluster, namespace="spark-demo"):
@@ -156,7 +158,9 @@ def test_audit_mode_does_nothing(pod, cluster) -> None:
     response = decide(Webhook.MUTATE, given_review, view, settings).response()
     assert response["allowed"] is True
     assert "patch" not in response
-    assert any("would be" in w for w in response.get("warnings", ())) == bool(enforced.denial or enforced.operations)
+    assert any("would be" in w for w in response.get("warnings", ())) == bool(
+        enforced.denial or enforced.operations
+    )
 
 
 @given(strategies.pods, strategies.clusters)

@@ -38,7 +38,10 @@ OBJECTS = [
     namespace("spark-demo", COLOCATION),
     namespace("limited", COLOCATION),
     LIMIT_RANGE,
-    *(priority_class(f"koord-{name}", value) for name, value in (("prod", 9000), ("mid", 7000), ("batch", 5000), ("free", 3000))),
+    *(
+        priority_class(f"koord-{name}", value)
+        for name, value in (("prod", 9000), ("mid", 7000), ("batch", 5000), ("free", 3000))
+    ),
     profile(
         "spark-demo",
         namespaceSelector={"matchLabels": COLOCATION},

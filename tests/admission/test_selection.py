@@ -40,7 +40,9 @@ def test_the_share_is_the_probability(percent) -> None:
     assert abs(taken(profile(probability=percent), reviews) - count * share) < bound
 
 
-@pytest.mark.parametrize(("probability", "expected"), [(0, 0), ("0%", 0), (100, 3000), ("100%", 3000), (None, 3000)])
+@pytest.mark.parametrize(
+    ("probability", "expected"), [(0, 0), ("0%", 0), (100, 3000), ("100%", 3000), (None, 3000)]
+)
 def test_none_and_all_are_exact(probability, expected) -> None:
     """§3.2: 0 takes nobody and 100 everybody (not one in a hundred more or less)."""
     base = read(review(pod()))

@@ -1,4 +1,4 @@
-"""Label selectors and the index of profiles, against asking one by one."""
+"""Label selectors against an independent oracle."""
 
 import itertools
 
@@ -8,9 +8,6 @@ from hypothesis import strategies as st
 
 from tests.admission import strategies
 from tests.admission.pod_model import holds
-from tests.builders import profile
-from webhook.admission.index import ProfileIndex
-from webhook.admission.profiles import read_profile
 from webhook.admission.selectors import SelectorError, compile_selector
 
 
@@ -51,7 +48,10 @@ def test_compatible_selectors_are_those_that_some_labels_meet(one, other) -> Non
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        ({"matchExpressions": [{"key": "a", "operator": "Equals", "values": ["b"]}]}, "'Equals' is not one of"),
+        (
+            {"matchExpressions": [{"key": "a", "operator": "Equals", "values": ["b"]}]},
+            "'Equals' is not one of",
+        ),
         ({"matchExpressions": [{"key": "a", "operator": "in", "values": ["b"]}]}, "'in' is not one of"),
         ({"matchExpressions": [{"key": "a", "operator": "In"}]}, "needs at least one value"),
         ({"matchExpressions": [{"key": "a", "operator": "NotIn", "values": []}]}, "needs at least one value"),
@@ -78,7 +78,9 @@ def test_invalid_selectors(raw, message) -> None:
     assert str(caught.value).startswith("spec.selector")
 
 
-@pytest.mark.parametrize("raw", [None, {}, {"matchLabels": {}}, {"matchLabels": None, "matchExpressions": []}])
+@pytest.mark.parametrize(
+    "raw", [None, {}, {"matchLabels": {}}, {"matchLabels": None, "matchExpressions": []}]
+)
 def test_an_empty_selector_matches_everything(raw) -> None:
     """Absent or empty, a selector matches everything."""
     assert compile_selector(raw, "spec.selector").matches({})
@@ -97,41 +99,3 @@ def test_an_empty_selector_matches_everything(raw) -> None:
 def test_clauses_are_written_as_kubectl_takes_them(clause, written) -> None:
     """A clause reads like an argument of ``kubectl get -l``."""
     assert str(compile_selector({"matchExpressions": [clause]}, "s").requirements[0]) == written
-
-
-any_selector = st.one_of(strategies.selectors, strategies.invalid_selectors)
-
-
-@given(
-    st.lists(st.tuples(any_selector, strategies.selectors), max_size=12),
-    strategies.labels,
-    strategies.labels,
-)
-def test_the_index_is_the_same_as_asking_every_profile(raw, labels, namespace_labels) -> None:
-    """§3.12: the index finds the ready profiles that match, in the order of their names."""
-    profiles = [
-        read_profile(profile(f"p-{i % 7}-{i}", selector=on_pod, namespaceSelector=on_namespace))
-        for i, (on_pod, on_namespace) in enumerate(raw)
-    ]
-    asked = [p.name for p in profiles if p.ready and p.matches(labels, namespace_labels)]
-    found = ProfileIndex(profiles).matching(labels, namespace_labels)
-    assert [p.name for p in found] == sorted(asked)
-
-
-def test_profiles_that_cannot_match_are_not_asked() -> None:
-    """§3.12: of thousands of profiles for other pods none is compared with this one."""
-    asked = []
-
-    class Watched(dict):
-        def get(self, key, default=None):
-            asked.append(key)
-            return super().get(key, default)
-
-        def __getitem__(self, key):
-            asked.append(key)
-            return super().__getitem__(key)
-
-    profiles = [read_profile(profile(f"p-{i}", selector={"matchLabels": {"app": f"a-{i}"}})) for i in range(5000)]
-    index = ProfileIndex(profiles)
-    assert [p.name for p in index.matching(Watched({"app": "a-7"}), {})] == ["p-7"]
-    assert len(asked) < 10

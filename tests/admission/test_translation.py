@@ -24,7 +24,19 @@ MID_CPU, MID_MEMORY = "kubernetes.io/mid-cpu", "kubernetes.io/mid-memory"
 
 @pytest.mark.parametrize(
     ("cpu", "figure"),
-    [("1", "1000"), ("1500m", "1500"), ("0.0001", "1"), ("1001u", "2"), ("0", "0"), (2, "2000"), (0.5, "500"), ("1e3", "1000000"), ("100e-3", "100"), ("+1", "1000"), (".5", "500")],
+    [
+        ("1", "1000"),
+        ("1500m", "1500"),
+        ("0.0001", "1"),
+        ("1001u", "2"),
+        ("0", "0"),
+        (2, "2000"),
+        (0.5, "500"),
+        ("1e3", "1000000"),
+        ("100e-3", "100"),
+        ("+1", "1000"),
+        (".5", "500"),
+    ],
 )
 def test_cpu_becomes_whole_milli_cores(cpu, figure) -> None:
     """§2: cpu is counted in milli-cores, rounded up, written as an integer."""
@@ -194,96 +206,3 @@ def test_obstacles_of_other_namespaces_or_other_pods_are_not_told() -> None:
     new = pod(container(requests={"cpu": "1"}))
     assert mutate(new, profile(labels={"a": "b"}), obstacle).warnings == ()
     assert mutate(new, BATCH, obstacle, namespace="web").warnings == ()
-
-
-# --- extended-resource-spec ---------------------------------------------------
-
-
-def annotation(changed):
-    """Return the annotation, read."""
-    return json.loads(changed["metadata"]["annotations"][SPEC])
-
-
-def test_the_annotation_describes_batch_resources() -> None:
-    """§2: batch resources of the containers, by name and section, as the pod has them."""
-    new = pod(container(requests={"cpu": "1", "memory": "1Gi"}, limits={"memory": "2Gi"}), container("idle"))
-    assert annotation(mutated(new, BATCH)) == {
-        "containers": {
-            "main": {
-                "requests": {BATCH_CPU: "1000", BATCH_MEMORY: "1Gi"},
-                "limits": {BATCH_MEMORY: "2Gi"},
-            }
-        }
-    }
-
-
-def test_mid_resources_are_not_described() -> None:
-    """The annotation holds batch resources only."""
-    changed = mutated(pod(container(requests={"cpu": "1"})), MID)
-    assert SPEC not in changed["metadata"].get("annotations", {})
-
-
-@pytest.mark.parametrize("stale", ['{"containers":{"gone":{"requests":{"kubernetes.io/batch-cpu":"1"}}}}', '{"containers":{}}', "{}"])
-def test_a_stale_annotation_is_removed(stale) -> None:
-    """§3.11: what describes nothing any more is removed, profile or not, without a warning."""
-    decision = mutate(new := pod(annotations={SPEC: stale, "a": "b"}))
-    assert after(decision, new)["metadata"]["annotations"] == {"a": "b"}
-    assert decision.warnings == ()
-
-
-@pytest.mark.parametrize("malformed", ["", "{", "[]", "7", '{"containers":[]}', '{"containers":{"main":7}}', '{"containers":{"main":{"requests":{"kubernetes.io/batch-cpu":"1K"}}}}', "NaN", "{bad"])
-@pytest.mark.parametrize("figures", [{}, {BATCH_CPU: "1000"}])
-def test_a_malformed_annotation_is_made_anew(malformed, figures) -> None:
-    """§3.11: replaced, or removed where nothing is left to say, with a warning."""
-    new = pod(container(requests=figures), annotations={SPEC: malformed})
-    decision = mutate(new)
-    changed = after(decision, new)
-    if figures:
-        assert annotation(changed) == {"containers": {"main": {"requests": figures}}}
-    else:
-        assert SPEC not in changed["metadata"].get("annotations", {})
-    assert [SPEC in warning for warning in decision.warnings] == [True]
-
-
-def test_an_annotation_that_is_right_is_left_alone() -> None:
-    """§2: the same quantities in another notation need no patch."""
-    spec = {"containers": {"main": {"requests": {BATCH_CPU: "1k"}}}}
-    new = pod(container(requests={BATCH_CPU: "1000"}), annotations={SPEC: json.dumps(spec, indent=1)})
-    assert mutate(new).patch() == []
-
-
-# --- GPU shorthand --------------------------------------------------------------
-
-G = "koordinator.sh/gpu"
-
-
-@pytest.mark.parametrize(
-    ("requests", "limits", "expected"),
-    [
-        ({G: "50"}, {G: "50"}, {f"{G}-core": "50", f"{G}-memory-ratio": "50", f"{G}.shared": "1"}),
-        ({G: "100"}, {G: "100"}, {f"{G}-core": "100", f"{G}-memory-ratio": "100", f"{G}.shared": "1"}),
-        ({G: "200"}, {G: "200"}, {f"{G}-core": "200", f"{G}-memory-ratio": "200", f"{G}.shared": "2"}),
-        ({G: "250"}, {}, {f"{G}-core": "250", f"{G}-memory-ratio": "250", f"{G}.shared": "1"}),
-        ({G: "400"}, None, {f"{G}-core": "400", f"{G}-memory-ratio": "400", f"{G}.shared": "4"}),
-        ({f"{G}-core": "300"}, {f"{G}-core": "300"}, {f"{G}-core": "300", f"{G}.shared": "3"}),
-        ({f"{G}-memory-ratio": "50", f"{G}.shared": "1"}, {f"{G}-memory-ratio": "50", f"{G}.shared": "1"}, {f"{G}-memory-ratio": "50", f"{G}.shared": "1"}),
-    ],
-)
-def test_the_gpu_shorthand(requests, limits, expected) -> None:
-    """§2: written out in requests and limits, with the number of GPUs, also without limits."""
-    sections = {"requests": requests} | ({} if limits is None else {"limits": limits})
-    changed = resources_of(mutated(pod(container(**sections))))
-    assert changed["requests"] == expected
-    wanted = {} if f"{G}.shared" in requests else expected
-    assert wanted.items() <= changed.get("limits", {}).items() or changed["limits"] == expected
-
-
-def test_gpus_of_init_containers_stay() -> None:
-    """§2: the shorthand concerns containers."""
-    assert mutate(pod(initContainers=[container("i", requests={G: "100"}, limits={G: "100"})])).patch() == []
-
-
-def test_gpus_without_requests_do_not_fail() -> None:
-    """§2: limits alone, or no limits at all, are no reason to fail."""
-    changed = resources_of(mutated(pod(container(limits={f"{G}-core": "100"}))))
-    assert changed["limits"] == {f"{G}-core": "100", f"{G}.shared": "1"}
