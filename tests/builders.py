@@ -105,7 +105,7 @@ def review(
         "uid": uid or str(uuid.uuid4()),
         "kind": {"group": "", "version": "v1", "kind": "Pod"},
         "resource": {"group": "", "version": "v1", "resource": "pods"},
-        "operation": operation or ("CREATE" if old is None else "UPDATE"),
+        "operation": ("CREATE" if old is None else "UPDATE") if operation is None else operation,
         "namespace": NAMESPACE,
         "userInfo": {"username": "jane"},
         "object": new,
