@@ -36,6 +36,7 @@ from webhook.protocol import (
 
 MAX_WARNING: Final = 120  # characters: what kubectl shows of a warning without cutting it
 AUDIT_ANNOTATION: Final = "profiles"  # the API server puts the webhook's name before it
+_TOO_DEEP: Final = Denial("the object is nested too deeply to be changed: flatten it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +88,12 @@ class Decision:
                 "code": int(self.denial.status),
             }
         elif self.operations and not self.audited:
+            try:
+                patch = orjson.dumps(self.patch())
+            except orjson.JSONEncodeError:  # it writes up to a depth of 254, and reads up to 1024
+                return replace(self, operations=(), denial=_TOO_DEEP).response()
             response["patchType"] = "JSONPatch"
-            response["patch"] = b64encode(orjson.dumps(self.patch())).decode()
+            response["patch"] = b64encode(patch).decode()
         if self.warnings:
             response["warnings"] = self.warnings
         if self.applied:
@@ -128,6 +133,8 @@ def decide(webhook: Webhook, review: Review, view: View, settings: Settings) -> 
             decision = _validate(review, view, settings)
     except Denied as denied:
         decision = Decision(review.uid, denial=denied.denial)
+    except RecursionError:
+        decision = Decision(review.uid, denial=_TOO_DEEP)
     if settings.mode == Mode.AUDIT:
         decision = _audited(decision)
     if decision.warnings:
