@@ -3,6 +3,7 @@
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
@@ -38,7 +39,7 @@ from webhook.cluster import DocumentError, read_documents
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.File("rb"))
 def preview(  # noqa: PLR0913 — one parameter an option
     objects: Path,
-    files: tuple[click.utils.LazyFile, ...],
+    files: tuple[BinaryIO, ...],
     *,
     namespace: str,
     output: str,
@@ -75,7 +76,7 @@ def preview(  # noqa: PLR0913 — one parameter an option
         sys.exit(1)
 
 
-def _subjects(file: click.utils.LazyFile) -> list[PodOf]:
+def _subjects(file: BinaryIO) -> list[PodOf]:
     name = "standard input" if file.name in {"-", "<stdin>"} else str(file.name)
     found: list[PodOf] = []
     try:

@@ -54,7 +54,8 @@ def _section(title: str, lines: Iterator[str]) -> list[str]:
 
 
 def _diff(simulation: Simulation) -> Iterator[str]:
-    for line in difference(_without_bookkeeping(simulation.review.object), _without_bookkeeping(simulation.after)):
+    before, after = map(_without_bookkeeping, (simulation.review.object, simulation.after))
+    for line in difference(before, after):
         if line.kind == "place":
             yield quiet(f"@ {line.text}") if line.text else quiet("@")
         else:
@@ -65,9 +66,11 @@ def _diff(simulation: Simulation) -> Iterator[str]:
 def _without_bookkeeping(pod: Object) -> Object:
     metadata = pod.get("metadata")
     annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
-    if not isinstance(annotations, dict) or not any(key in annotations for key in BOOKKEEPING):
+    if metadata is None or not isinstance(annotations, dict):
         return pod
     kept = {key: value for key, value in annotations.items() if key not in BOOKKEEPING}
+    if len(kept) == len(annotations):
+        return pod
     others = {key: value for key, value in metadata.items() if key != "annotations"}
     return {**pod, "metadata": {**others, "annotations": kept} if kept else others}
 

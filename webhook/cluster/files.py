@@ -120,7 +120,7 @@ class FilesSource:
         while not stop.wait(interval):
             try:
                 self.reload_if_changed()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 — see below
                 # The loop must outlive a fault of ours, or the view is stale in silence.
                 _log.exception("reloading failed")
                 self._failed(f"{self._directory}: internal error: {error!r}")
