@@ -96,7 +96,6 @@ def test_narrowing_down_loses_no_pair(found):
     expected = [
         (a.name, b.name)
         for a, b in combinations(profiles, 2)
-        if compatible(a, b)
-        and any(k in writes(b) and writes(b)[k] != v for k, v in writes(a).items())
+        if compatible(a, b) and any(k in writes(b) and writes(b)[k] != v for k, v in writes(a).items())
     ]
     assert [(pair.first, pair.second) for pair in overlaps(profiles)] == expected

@@ -71,7 +71,7 @@ def test_what_cannot_be_read_is_named_by_file_and_line(data, name, message):
     ["[" * 100_000, "{" * 100_000, "- " * 100_000, "\n".join(" " * i + "a:" for i in range(1000))],
 )
 def test_deep_nesting_is_refused_before_it_is_entered(text):
-    """libyaml would run out of stack and end the process."""
+    """The parser would run out of stack and end the process."""
     with pytest.raises(DocumentError, match=f"nested deeper than {MAX_DEPTH}"):
         read_documents(text.encode(), "f.yaml")
 

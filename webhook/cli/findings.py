@@ -69,9 +69,7 @@ def examine(view: View, rules: Mapping[str, Action], max_overlaps: int) -> Repor
     findings = [finding for profile in view.profiles.values() for finding in _findings(profile, view, rules)]
     findings.sort(key=lambda finding: finding.severity != Severity.ERROR)
     pairs = list(islice(overlaps(view.profiles.values()), max_overlaps + 1))
-    return Report(
-        len(view.profiles), tuple(findings), tuple(pairs[:max_overlaps]), len(pairs) > max_overlaps
-    )
+    return Report(len(view.profiles), tuple(findings), tuple(pairs[:max_overlaps]), len(pairs) > max_overlaps)
 
 
 def _findings(profile: Profile, view: View, rules: Mapping[str, Action]) -> Iterator[Finding]:

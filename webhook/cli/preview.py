@@ -3,7 +3,6 @@
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import BinaryIO
 
 import click
 
@@ -36,10 +35,16 @@ from webhook.cluster import DocumentError, read_documents
 @click.option("--seed", default="", help="Any text: another one lets probabilities fall otherwise.")
 @color_option
 @judging_options
-@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.File("rb"))
+@click.argument(
+    "files",
+    metavar="FILE...",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+)
 def preview(  # noqa: PLR0913 — one parameter an option
     objects: Path,
-    files: tuple[BinaryIO, ...],
+    files: tuple[str, ...],
     *,
     namespace: str,
     output: str,
@@ -76,11 +81,12 @@ def preview(  # noqa: PLR0913 — one parameter an option
         sys.exit(1)
 
 
-def _subjects(file: BinaryIO) -> list[PodOf]:
-    name = "standard input" if file.name in {"-", "<stdin>"} else str(file.name)
+def _subjects(file: str) -> list[PodOf]:
+    name = "standard input" if file == "-" else file
     found: list[PodOf] = []
     try:
-        for document in read_documents(file.read(), name):
+        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        for document in read_documents(data, name):
             pods = pods_of(document.value, document.source)
             if pods is None and isinstance(document.value, dict):
                 shown = f"{document.value['kind']} {name_of(document.value)}"

@@ -154,9 +154,7 @@ def _fingerprint(directory: Path) -> _Fingerprint:
             stat = os.stat(path)  # noqa: PTH116 — ten times as cheap as a Path for each file
         except OSError as error:
             raise SourceError(f"{path}: {error.strerror}") from None
-        entries.append(
-            (path, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_dev, stat.st_ino)
-        )
+        entries.append((path, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_dev, stat.st_ino))
     if not entries:
         raise SourceError(f"{directory}: holds no file named {', '.join('*' + s for s in SUFFIXES)}")
     return tuple(entries)
