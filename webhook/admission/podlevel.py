@@ -49,6 +49,8 @@ def dissolve(pod: PodEdit, table: Mapping[str, str], policy: PodLevelResources) 
     for section, resource in present:
         _distribute(pod, section, resource, pod_level[section][resource], table[resource])
         pod.open_object("spec").open_object("resources").open_object(section).remove(resource, CAUSE)
+    for resource in {resource for _, resource in present}:
+        _raise_limits(pod, resource, table[resource])
     for section in {section for section, _ in present}:
         if not spec(pod.value)["resources"][section]:
             pod.open_object("spec").open_object("resources").remove(section, CAUSE)
@@ -73,13 +75,44 @@ def _distribute(
         return
     without = [c for c in mains if own[c.kind, c.position] is None]
     if without:
-        share, more = divmod(rest, len(without))
-        for i, container in enumerate(without):
-            _give(pod, container, section, resource, share + (i < more), translated)
+        floors = [
+            (_figure(c, "requests", resource, translated) or 0) if section == "limits" else 0 for c in without
+        ]
+        for container, share in zip(without, _shares(rest, floors), strict=True):
+            _give(pod, container, section, resource, share, translated)
     else:
         first = mains[0]
         figure = (own[first.kind, first.position] or 0) + rest
         _give(pod, first, section, resource, figure, translated)
+
+
+def _shares(total: int, floors: list[int]) -> list[int]:
+    """Return equal parts that keep the sum; who needs more than an equal part gets what it needs.
+
+    The first parts are one larger where the total does not divide. The sum is kept
+    unless the floors alone are more than the total.
+    """
+    shares = list(floors)
+    open_ = list(range(len(floors)))
+    while open_:
+        share, more = divmod(max(total, 0), len(open_))
+        needy = [i for i in open_ if floors[i] > share]
+        if not needy:
+            for rank, i in enumerate(open_):
+                shares[i] = share + (rank < more)
+            break
+        total -= sum(floors[i] for i in needy)
+        open_ = [i for i in open_ if i not in needy]
+    return shares
+
+
+def _raise_limits(pod: PodEdit, resource: str, translated: str) -> None:
+    """Raise limits below requests, which the API server would refuse."""
+    for container in list(containers(pod.value)):
+        request = _figure(container, "requests", resource, translated)
+        limit = _figure(container, "limits", resource, translated)
+        if container.kind == "containers" and limit is not None and request is not None and request > limit:
+            _give(pod, container, "limits", resource, request, translated)
 
 
 def _figure(container: Container, section: str, resource: str, translated: str) -> int | None:

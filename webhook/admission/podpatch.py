@@ -6,6 +6,7 @@ Checked once, when the profile is read, so that applying it needs no checks.
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
+from webhook.admission.labels import key_problem, value_problem
 from webhook.admission.podschema import POD, Field, object_types
 from webhook.admission.quantities import QuantityError, parse, text_of
 
@@ -22,6 +23,8 @@ _FORBIDDEN: Final = {
         "generation", "managedFields", "name", "namespace", "resourceVersion", "selfLink", "uid",
     },
 }  # fmt: skip
+# What a pod cannot be without: merged into, never replaced, emptied or set to null.
+_KEPT: Final = {"Pod": {"metadata", "spec"}, "ObjectMeta": set(), "PodSpec": {"containers"}}
 _SCALARS: Final[Mapping[str, tuple[type, ...]]] = {
     "string": (str,),
     "integer": (int,),
@@ -62,35 +65,31 @@ class _Checker:
         fields = object_types()[type_name]
         clean: dict[str, Any] = {}
         for key, value in raw.items():
-            if not isinstance(key, str):
-                self.problems.append(f"{at}: the key {key!r} must be a string")
+            if refusal := _refusal(type_name, key, value):
+                self.problems.append(f"{at}.{key}: {refusal}")
             elif key.startswith("$"):
                 if self._directive(key, value, fields, f"{at}.{key}"):
                     clean[key] = value
-            elif key in _FORBIDDEN.get(type_name, ()):
-                self.problems.append(f"{at}.{key}: cannot be set by a patch")
             elif key not in fields:
                 self.notes.append(f"{at}.{key}: a Pod has no such field, left out")
-            elif value is None:
-                clean[key] = None
             else:
-                clean[key] = self._field(value, fields[key], f"{at}.{key}")
+                clean[key] = None if value is None else self._field(value, fields[key], f"{at}.{key}")
         return clean
 
     def _directive(self, key: str, value: object, fields: Mapping[str, Field], at: str) -> bool:
         """Check a directive; True when it can be kept."""
         if key == DIRECTIVE:
-            known = value in {"merge", "replace", "delete"} if isinstance(value, str) else False
+            known = value in ("merge", "replace", "delete")
             problem = None if known else f"{value!r} is not one of merge, replace, delete"
+        elif key != RETAIN_KEYS and not key.startswith((SET_ELEMENT_ORDER, DELETE_FROM_PRIMITIVE_LIST)):
+            problem = "is no directive of strategic merge patches"
         elif not isinstance(value, list):
             problem = f"must be a list, not {value!r}"
         elif key == RETAIN_KEYS:
             names = all(isinstance(v, str) for v in value)
             problem = None if names else f"must be a list of field names, not {value!r}"
-        elif key.startswith((SET_ELEMENT_ORDER, DELETE_FROM_PRIMITIVE_LIST)):
-            problem = _list_problem(key, value, fields)
         else:
-            problem = "is no directive of strategic merge patches"
+            problem = _list_problem(key, value, fields)
         if problem:
             self.problems.append(f"{at}: {problem}")
         return problem is None
@@ -105,13 +104,25 @@ class _Checker:
             if not isinstance(value, Mapping):
                 self.problems.append(f"{at}: must be a map, not {value!r}")
                 return {}
-            return {
-                key: item
-                if key == DIRECTIVE or item is None
-                else self._single(item, field.type, f"{at}[{key}]")
-                for key, item in value.items()
-            }
+            return self._map(value, field, at)
         return self._single(value, field.type, at)
+
+    def _map(self, value: Mapping[object, object], field: Field, at: str) -> dict[str, Any]:
+        """Check a map that is merged by its keys, such as labels or a node selector."""
+        clean: dict[str, Any] = {}
+        for key, item in value.items():
+            if not isinstance(key, str):
+                self.problems.append(f"{at}: the key {key!r} must be a string")
+            elif key.startswith("$"):
+                if self._directive(key, item, {}, f"{at}.{key}"):
+                    clean[key] = item
+            else:
+                clean[key] = None if item is None else self._single(item, field.type, f"{at}[{key}]")
+                if at.endswith((".labels", ".annotations")) and (problem := key_problem(key)):
+                    self.problems.append(f"{at}: {problem}")
+                if at.endswith(".labels") and isinstance(item, str) and (problem := value_problem(item)):
+                    self.problems.append(f"{at}[{key}]: {problem}")
+        return clean
 
     def _elements(self, value: list[object], field: Field, at: str) -> Iterator[Any]:
         for i, item in enumerate(value):
@@ -130,7 +141,8 @@ class _Checker:
             return self.merged(value, type_name, at)
         if type_name == "quantity":
             try:
-                parse(text_of(value))
+                if parse(text_of(value)) < 0:
+                    self.problems.append(f"{at}: {value!r} is negative: write a number from 0 up")
             except QuantityError as error:
                 self.problems.append(f"{at}: {error}")
         elif type_name != "any":
@@ -138,6 +150,20 @@ class _Checker:
             if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
                 self.problems.append(f"{at}: must be of type {type_name}, not {value!r}")
         return value
+
+
+def _refusal(type_name: str, key: object, value: object) -> str | None:
+    """Say why a patch may not have ``key`` in an object of this type at all, or None."""
+    if not isinstance(key, str):
+        return "the key must be a string"
+    if key in _FORBIDDEN.get(type_name, ()):
+        return "cannot be set by a patch"
+    if type_name in _KEPT:
+        if key == RETAIN_KEYS or (key == DIRECTIVE and value in ("replace", "delete")):
+            return "a pod cannot be without what this would take away"
+        if value is None and key in _KEPT[type_name]:
+            return "a pod cannot be without it"
+    return None
 
 
 def _list_problem(key: str, value: list[object], fields: Mapping[str, Field]) -> str | None:

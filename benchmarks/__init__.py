@@ -1,0 +1,1 @@
+"""Benchmarks: what a review costs, beside a naive baseline in the same run."""

@@ -1,0 +1,83 @@
+"""SIGTERM: no request fails, connections are told to close, idle ones are let go."""
+
+import contextlib
+import http.client
+import signal
+import threading
+import time
+
+import pytest
+
+from tests.server.service import JSON, REVIEW, Service
+
+
+@pytest.mark.parametrize("tls", [True, False])
+def test_no_request_fails_in_a_drain_under_load(tmp_path, tls):
+    """24 busy connections and 8 idle ones: each request sent gets its answer, and the process ends soon."""
+    with Service(tmp_path, tls=tls) as service:
+        outcomes, failures, closes = [], [], []
+
+        def work():
+            connection = service.connect()
+            connection.connect()
+            while True:
+                try:
+                    connection.request("POST", "/mutate", REVIEW, JSON)
+                    response = connection.getresponse()
+                    response.read()
+                except (OSError, http.client.HTTPException) as error:
+                    failures.append(error)
+                    return
+                outcomes.append(response.status)
+                if response.getheader("Connection") == "close":
+                    closes.append(True)
+                    connection.close()
+                    return
+
+        idle = [service.raw() for _ in range(8)]
+        threads = [threading.Thread(target=work) for _ in range(24)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.7)
+        started = time.monotonic()
+        service.process.send_signal(signal.SIGTERM)
+        for thread in threads:
+            thread.join(20)
+        assert service.process.wait(10) == 0
+        assert time.monotonic() - started < 5
+        for client in idle:
+            with contextlib.closing(client):
+                assert client.recv(10) == b""
+        assert failures == []
+        assert len(closes) == 24
+        assert set(outcomes) == {200}
+
+
+def test_a_request_under_way_is_finished_and_readiness_says_draining(tmp_path):
+    """Half a body before SIGTERM, the rest a second after it: the answer comes, and says close."""
+    with Service(tmp_path) as service, contextlib.closing(service.raw()) as client:
+        head = "POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        client.sendall(f"{head}Content-Length: {len(REVIEW)}\r\n\r\n".encode() + REVIEW[:100])
+        time.sleep(0.2)
+        service.process.send_signal(signal.SIGTERM)
+        time.sleep(1)
+        status, body = service.admin("/readyz")
+        assert status == 503
+        assert b'"draining":true' in body
+        client.sendall(REVIEW[100:])
+        received = client.recv(65536)
+        assert received.startswith(b"HTTP/1.1 200 ")
+        assert b"Connection: close" in received
+        assert service.process.wait(10) == 0
+
+
+def test_a_client_that_never_finishes_is_cut_at_the_grace_period(tmp_path):
+    """--grace bounds the drain."""
+    with Service(tmp_path, "--grace", 2, tls=False) as service, contextlib.closing(service.raw()) as client:
+        head = b"POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        client.sendall(head + b"Content-Length: 9\r\n\r\n")
+        time.sleep(0.2)
+        started = time.monotonic()
+        service.process.send_signal(signal.SIGTERM)
+        service.process.wait(10)
+        assert time.monotonic() - started < 5

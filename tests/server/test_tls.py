@@ -1,0 +1,112 @@
+"""The serving certificate changes with its files, and only for a better one."""
+
+import contextlib
+import datetime as dt
+import logging
+import shutil
+import ssl
+
+import pytest
+
+from tests.server.service import Service, ask, wait_for
+from webhook.certificates import CertificateError, ensure, issue, make_authority
+from webhook.server.tls import ServingCertificate
+
+NOW = dt.datetime.now(dt.UTC)
+CA = make_authority(NOW)
+
+
+def write(folder, pair):
+    """Write chain and key where a server looks for them."""
+    folder.mkdir(exist_ok=True)
+    for name, content in zip(("tls.crt", "tls.key"), pair, strict=True):
+        (folder / name).write_bytes(content)
+
+
+def serving(folder):
+    """What serves the pair in the folder."""
+    return ServingCertificate(folder / "tls.crt", folder / "tls.key")
+
+
+@pytest.fixture
+def pairs():
+    """Two good pairs of one CA, told apart by a name."""
+    return [issue(CA, ["localhost", name], NOW) for name in ("first.example", "second.example")]
+
+
+def test_a_half_written_pair_keeps_the_old_certificate_until_it_is_whole(tmp_path, pairs, caplog):
+    """The certificate first, then the key: an error is noted once, and cleared by the second half."""
+    write(tmp_path, pairs[0])
+    certificate = serving(tmp_path)
+    (tmp_path / "tls.crt").write_bytes(pairs[1][0])
+    with caplog.at_level(logging.ERROR):
+        for _ in range(3):
+            assert certificate.reload_if_changed() is False
+    assert "does not belong" in certificate.error
+    assert certificate.reload_errors == 1
+    assert len(caplog.records) == 1
+    assert "first.example" in certificate.pair.names
+    (tmp_path / "tls.key").write_bytes(pairs[1][1])
+    assert certificate.reload_if_changed() is True
+    assert certificate.error is None
+    assert "second.example" in certificate.pair.names
+
+
+@pytest.mark.parametrize("damage", [b"", b"-----BEGIN CERTIFICATE-----\nMIIB", b"\xff" * 100, None])
+def test_a_damaged_or_missing_file_keeps_the_old_certificate(tmp_path, pairs, damage):
+    """When the old content comes back, the error goes."""
+    write(tmp_path, pairs[0])
+    certificate = serving(tmp_path)
+    if damage is None:
+        (tmp_path / "tls.crt").unlink()
+    else:
+        (tmp_path / "tls.crt").write_bytes(damage)
+    assert certificate.reload_if_changed() is False
+    assert certificate.error
+    write(tmp_path, pairs[0])
+    certificate.reload_if_changed()
+    assert certificate.error is None
+
+
+def test_an_expired_pair_is_not_taken_and_not_started_with(tmp_path):
+    """A service that would show an expired certificate does not start."""
+    write(tmp_path, issue(CA, ["localhost"], NOW))
+    later = NOW + dt.timedelta(days=400)
+    with pytest.raises(CertificateError, match="expired"):
+        ServingCertificate(tmp_path / "tls.crt", tmp_path / "tls.key", now=lambda: later)
+
+
+def peer(service):
+    """The certificate the service shows to a new connection."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with contextlib.closing(service.connect()) as connection:
+        connection._context = context  # noqa: SLF001 - whatever the CA, show it
+        connection.connect()
+        return ssl.DER_cert_to_PEM_cert(connection.sock.getpeercert(binary_form=True))
+
+
+def test_new_connections_see_the_new_certificate_and_old_ones_live_on(tmp_path):
+    """A Secret's way: a symlink to a folder is swapped. The CA changes, too."""
+    names = ["first", "second"]
+    for name in names:
+        ensure(tmp_path / name, (), NOW)
+    (tmp_path / "data").symlink_to("first")
+    for name in ("tls.crt", "tls.key"):
+        (tmp_path / name).symlink_to(f"data/{name}")
+    (tmp_path / "certs").mkdir()
+    shutil.copy(tmp_path / "first" / "ca.crt", tmp_path / "certs" / "ca.crt")
+    flags = ("--tls-cert", tmp_path / "tls.crt", "--tls-key", tmp_path / "tls.key")
+    with Service(tmp_path, *flags) as service, contextlib.closing(service.connect()) as old:
+        assert ask(old)[0] == 200
+        assert peer(service).split() == (tmp_path / "first" / "tls.crt").read_text().split()
+        (tmp_path / "new").symlink_to("second")
+        (tmp_path / "new").rename(tmp_path / "data")
+        second = (tmp_path / "second" / "tls.crt").read_text().split()
+        wait_for(lambda: peer(service).split() == second)
+        assert ask(old)[0] == 200
+        (tmp_path / "second" / "tls.key").write_text("half")
+        wait_for(lambda: b'"error":null' not in service.admin("/readyz")[1].partition(b"certificate")[2])
+        assert service.metric('colocation_webhook_reload_errors_total{what="certificate"}') == 1
+        assert peer(service).split() == second

@@ -1,0 +1,17 @@
+"""Certificates: made, checked before they are used, and kept in files."""
+
+from webhook.certificates.checking import CertificateError, Pair, check_pair
+from webhook.certificates.files import CertificateFiles, ensure, needs_renewal
+from webhook.certificates.making import Authority, issue, make_authority
+
+__all__ = [
+    "Authority",
+    "CertificateError",
+    "CertificateFiles",
+    "Pair",
+    "check_pair",
+    "ensure",
+    "issue",
+    "make_authority",
+    "needs_renewal",
+]

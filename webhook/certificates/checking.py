@@ -1,0 +1,105 @@
+"""Check a certificate chain and its key before anything is served with them."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import itertools
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
+
+
+class CertificateError(Exception):
+    """A certificate, key or chain that must not be used; the message says which and why."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Pair:
+    """A chain and the key that belongs to its leaf, checked.
+
+    Attributes:
+        chain: PEM, leaf first.
+        key: PEM.
+        names: DNS names and addresses the leaf is for.
+        expires_at: the earliest end in the chain.
+    """
+
+    chain: bytes
+    key: bytes
+    names: tuple[str, ...]
+    expires_at: dt.datetime
+
+
+def check_pair(chain: bytes, key: bytes, now: dt.datetime) -> Pair:
+    """Check that a chain holds together, is valid at ``now`` and belongs to the key.
+
+    Args:
+        chain: PEM, leaf first.
+        key: PEM, without a passphrase.
+        now: the moment that must lie within the validity of every certificate.
+
+    Raises:
+        CertificateError: it does not.
+    """
+    certificates = _certificates(chain)
+    leaf = certificates[0]
+    if _encoded(_private_key(key).public_key()) != _encoded(leaf.public_key()):
+        raise CertificateError("the key does not belong to the certificate")
+    for number, (issued, issuer) in enumerate(itertools.pairwise(certificates), start=1):
+        try:
+            issued.verify_directly_issued_by(issuer)
+        except (ValueError, TypeError, InvalidSignature) as error:
+            raise CertificateError(
+                f"certificate {number} of the chain was not issued by certificate {number + 1}"
+            ) from error
+    for number, certificate in enumerate(certificates, start=1):
+        if certificate.not_valid_after_utc <= now:
+            end = certificate.not_valid_after_utc
+            raise CertificateError(f"certificate {number} of the chain expired at {end:%Y-%m-%dT%H:%MZ}")
+        if certificate.not_valid_before_utc > now:
+            begin = certificate.not_valid_before_utc
+            raise CertificateError(f"certificate {number} of the chain begins at {begin:%Y-%m-%dT%H:%MZ}")
+    return Pair(chain, key, names(leaf), min(c.not_valid_after_utc for c in certificates))
+
+
+def check_issued_by(chain: bytes, authority: bytes) -> None:
+    """Raise CertificateError unless the CA ``authority`` signed the leaf of ``chain`` (both PEM)."""
+    leaf, issuer = _certificates(chain)[0], _certificates(authority)[0]
+    try:
+        leaf.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature) as error:
+        raise CertificateError("the serving certificate was not issued by this CA") from error
+
+
+def names(certificate: x509.Certificate) -> tuple[str, ...]:
+    """The DNS names and addresses the certificate is for, as text."""
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, ValueError):
+        return ()
+    addresses = extension.get_values_for_type(x509.IPAddress)
+    return (*extension.get_values_for_type(x509.DNSName), *(str(address) for address in addresses))
+
+
+def _certificates(pem: bytes) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(pem)
+    except ValueError as error:
+        raise CertificateError("the certificate file holds no complete PEM certificate") from error
+
+
+def _private_key(pem: bytes) -> PrivateKeyTypes:
+    try:
+        return serialization.load_pem_private_key(pem, password=None)
+    except TypeError as error:
+        raise CertificateError("the key is encrypted; a server needs it without a passphrase") from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise CertificateError("the key file holds no complete PEM private key") from error
+
+
+def _encoded(key: PublicKeyTypes) -> bytes:
+    """One form for every kind of key, so that two can be compared."""
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)

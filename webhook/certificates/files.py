@@ -1,0 +1,115 @@
+"""The CA and the serving certificate as the files of one folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from webhook.certificates.checking import CertificateError, Pair, check_issued_by, check_pair
+from webhook.certificates.making import Authority, canonical, issue, make_authority
+
+LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
+RENEW_BEFORE = dt.timedelta(days=30)
+"""How long before its end a certificate is replaced."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CertificateFiles:
+    """Where the four files stand."""
+
+    folder: Path
+
+    @property
+    def ca_certificate(self) -> Path:
+        """What a client trusts."""
+        return self.folder / "ca.crt"
+
+    @property
+    def ca_key(self) -> Path:
+        """What signs the next serving certificate."""
+        return self.folder / "ca.key"
+
+    @property
+    def certificate(self) -> Path:
+        """What the server shows."""
+        return self.folder / "tls.crt"
+
+    @property
+    def key(self) -> Path:
+        """The private key of `certificate`."""
+        return self.folder / "tls.key"
+
+
+def ensure(folder: Path, extra_names: Sequence[str], now: dt.datetime, *, force: bool = False) -> Pair | None:
+    """Make or renew what ``folder`` lacks; return the new pair, None where all was good.
+
+    A CA that is still good signs the new leaf, so clients that trust it need no change; ``force``
+    makes both anew. Raises OSError where the folder cannot be written and ValueError for a name no
+    certificate can carry.
+    """
+    files = CertificateFiles(folder)
+    reason = "forced" if force else needs_renewal(files, extra_names, now)
+    if reason is None:
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    authority = None if force else _usable_authority(files, now)
+    fresh_authority = authority is None
+    if authority is None:
+        authority = make_authority(now)
+    chain, key = issue(authority, (*LOCAL_NAMES, *extra_names), now)
+    pair = check_pair(chain, key, now)
+    check_issued_by(chain, authority.certificate)
+    if fresh_authority:
+        _write(files.ca_key, authority.key, 0o600)
+        _write(files.ca_certificate, authority.certificate, 0o644)
+    # A server that reads between the two sees a pair that does not match, keeps its old one and looks
+    # again.
+    _write(files.key, key, 0o600)
+    _write(files.certificate, chain, 0o644)
+    return pair
+
+
+def needs_renewal(files: CertificateFiles, names: Sequence[str], now: dt.datetime) -> str | None:
+    """Why the serving certificate has to be made anew, or None."""
+    try:
+        chain, authority = files.certificate.read_bytes(), files.ca_certificate.read_bytes()
+        pair = check_pair(chain, files.key.read_bytes(), now)
+        check_issued_by(chain, authority)
+    except FileNotFoundError as error:
+        return f"{error.filename} does not exist"
+    except CertificateError as error:
+        return str(error)
+    if pair.expires_at - now < RENEW_BEFORE:
+        return f"it ends at {pair.expires_at:%Y-%m-%dT%H:%MZ}"
+    missing = [name for name in (*LOCAL_NAMES, *names) if canonical(name) not in pair.names]
+    if missing:
+        return f"it is not for {', '.join(missing)}"
+    return None
+
+
+def _usable_authority(files: CertificateFiles, now: dt.datetime) -> Authority | None:
+    try:
+        certificate, key = files.ca_certificate.read_bytes(), files.ca_key.read_bytes()
+        ca = check_pair(certificate, key, now)
+    except (FileNotFoundError, CertificateError):
+        return None
+    return Authority(certificate, key) if ca.expires_at - now >= 2 * RENEW_BEFORE else None
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    """Write beside and rename: readers see the old file or the new, and nobody else sees a key."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

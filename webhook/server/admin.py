@@ -1,0 +1,190 @@
+"""The second, plain port: health, readiness, metrics, explanations.
+
+It answers while reviews flood the first.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import socket
+import socketserver
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer
+
+import flask
+import orjson
+from werkzeug.exceptions import HTTPException
+
+from webhook.admission import ReviewError, Settings, Webhook, parse_review, status_body
+from webhook.admission.explanation import explain
+from webhook.cluster.files import FilesSource
+from webhook.server.answer import Answer
+from webhook.server.envelope import MAX_BODY, check_content_type
+from webhook.server.metrics import CONTENT_TYPE, Metrics
+
+if TYPE_CHECKING:
+    from webhook.server.tls import ServingCertificate
+
+_MAX_CONNECTIONS = 64
+_CONNECTION_SECONDS = 10.0
+
+
+def create_admin_app(
+    source: FilesSource,
+    settings: Settings,
+    metrics: Metrics,
+    certificate: ServingCertificate | None,
+    *,
+    draining: Callable[[], bool],
+    explains: bool,
+) -> flask.Flask:
+    """Make the application of the admin port; ``explains``: whether ``/explain`` answers."""
+    app = flask.Flask("webhook-admin", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+
+    @app.get("/healthz")
+    def healthz() -> flask.Response:
+        return flask.Response("ok\n", mimetype="text/plain")
+
+    @app.get("/readyz")
+    def readyz() -> flask.Response:
+        status = source.status
+        stopping = draining()
+        ready = status.ready and not stopping
+        report: dict[str, Any] = {
+            "ready": ready,
+            "draining": stopping,
+            "view": {
+                "ready": status.ready,
+                "loadedAt": _moment(status.loaded_at),
+                "error": status.error,
+                "reloadErrors": status.reload_errors,
+            },
+        }
+        if certificate is not None:
+            report["certificate"] = {
+                "expiresAt": certificate.pair.expires_at,
+                "error": certificate.error,
+                "reloadErrors": certificate.reload_errors,
+            }
+        return _json(200 if ready else 503, report)
+
+    @app.get("/metrics")
+    def exposition() -> flask.Response:
+        observe(metrics, source, certificate)
+        return flask.Response(metrics.render(), content_type=CONTENT_TYPE)
+
+    @app.post("/explain")
+    def explanation() -> flask.Response:
+        if not explains:
+            message = "/explain shows profiles and pods; it answers on a loopback address, or with --explain"
+            return _refusal(403, message)
+        name = flask.request.args.get("webhook", Webhook.MUTATE.value)
+        try:
+            check_content_type(flask.request.headers.get("Content-Type", ""))
+            webhook = Webhook(name)
+            review = parse_review(flask.request.get_data(cache=False))
+        except ReviewError as error:
+            return _response(Answer(error.status, error.status_body()))
+        except ValueError:
+            return _refusal(400, f"?webhook={name[:64]} is unknown; it is mutate or validate")
+        return _json(200, explain(webhook, review, source.view, settings))
+
+    app.register_error_handler(HTTPException, _refused)
+    return app
+
+
+def observe(metrics: Metrics, source: FilesSource, certificate: ServingCertificate | None) -> None:
+    """Take over into the metrics what the source and the certificate say about themselves."""
+    status = source.status
+    metrics.observe_reloads("objects", status.reload_errors)
+    metrics.observe_view(status.loaded_at)
+    if certificate is not None:
+        metrics.observe_reloads("certificate", certificate.reload_errors)
+        metrics.observe_certificate(certificate.pair.expires_at.timestamp())
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches ``host``; a name other than localhost does not count."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class AdminServer(socketserver.ThreadingMixIn, WSGIServer):
+    """Serves an application on a socket that several processes share, a thread a connection, at most 64.
+
+    It does not live in the event loop, so that a flood of reviews cannot keep a probe waiting.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, listener: socket.socket, app: flask.Flask) -> None:
+        super().__init__(listener.getsockname()[:2], _Handler, bind_and_activate=False)
+        self.socket.close()
+        # Several processes are woken by one connection; the ones that come too late must not block in
+        # accept().
+        listener.settimeout(0)
+        self.socket = listener
+        self.server_name, self.server_port = "admin", listener.getsockname()[1]
+        self.setup_environ()
+        self.set_app(app)
+        self._slots = threading.BoundedSemaphore(_MAX_CONNECTIONS)
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 — socketserver's types
+        """Serve the connection in a thread, or close it when too many are open."""
+        if not self._slots.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 — socketserver's types
+        """Serve the connection."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._slots.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 — socketserver's types
+        """Ignore what goes wrong with a connection: the client went away or was too slow."""
+
+    def start(self) -> None:
+        """Serve in a daemon thread until the process ends."""
+        threading.Thread(target=self.serve_forever, name="admin", daemon=True).start()
+
+
+class _Handler(WSGIRequestHandler):
+    """One connection: bounded in time, without a log line for every probe."""
+
+    timeout = _CONNECTION_SECONDS
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 — the standard library's name
+        """Say nothing: probes and scrapes come every few seconds."""
+
+
+ServerHandler.server_software = "colocation-webhook"
+
+
+def _moment(timestamp: float) -> dt.datetime | None:
+    return dt.datetime.fromtimestamp(timestamp, dt.UTC) if timestamp else None
+
+
+def _refused(error: HTTPException) -> flask.Response:
+    return _refusal(error.code or 500, error.description or error.name)
+
+
+def _refusal(code: int, message: str) -> flask.Response:
+    return _response(Answer(code, status_body(code, message)))
+
+
+def _json(code: int, value: object) -> flask.Response:
+    options = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS
+    return _response(Answer(code, orjson.dumps(value, default=str, option=options)))
+
+
+def _response(answer: Answer) -> flask.Response:
+    return flask.Response(answer.body, status=answer.status, mimetype="application/json")

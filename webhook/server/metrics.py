@@ -1,0 +1,164 @@
+"""What is counted, in the shapes that dashboards know.
+
+Every label has few values: profile and resource names come from the cluster's objects, nothing
+comes from a request.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import prometheus_client
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+if TYPE_CHECKING:
+    from webhook.admission import Decision
+
+CONTENT_TYPE = prometheus_client.CONTENT_TYPE_PLAIN_0_0_4
+_OPERATIONS = frozenset({"CREATE", "UPDATE", "DELETE", "CONNECT"})
+_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+_PREFIX = "colocation_webhook"
+
+
+prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the lines, and nobody asks for them
+
+
+class Metrics:
+    """The service's books. What others keep count of is taken over by ``observe_…``."""
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        self._requests = Counter(
+            f"{_PREFIX}_requests_total",
+            "Reviews and refused requests, by outcome and HTTP status.",
+            ["webhook", "operation", "outcome", "code"],
+            registry=registry,
+        )
+        self._duration = Histogram(
+            f"{_PREFIX}_request_duration_seconds",
+            "From the whole body to the whole answer.",
+            ["webhook"],
+            buckets=_BUCKETS,
+            registry=registry,
+        )
+        self.in_flight = Gauge(
+            f"{_PREFIX}_requests_in_flight",
+            "Reviews whose head has arrived and whose answer has not left.",
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+        self._applied = Counter(
+            f"{_PREFIX}_profiles_applied_total",
+            "Pods a profile was applied to.",
+            ["profile"],
+            registry=registry,
+        )
+        self._translated = Counter(
+            f"{_PREFIX}_resources_translated_total",
+            "Entries of requests and limits translated, by the resource they became.",
+            ["resource"],
+            registry=registry,
+        )
+        self._faults = Counter(
+            f"{_PREFIX}_faults_total",
+            "Reviews answered 500: faults of our own.",
+            ["webhook"],
+            registry=registry,
+        )
+        self._reload_errors = Counter(
+            f"{_PREFIX}_reload_errors_total",
+            "Reloads that failed and left the last good state in place.",
+            ["what"],
+            registry=registry,
+        )
+        self._loaded_at = Gauge(
+            f"{_PREFIX}_view_loaded_timestamp_seconds",
+            "When the view in use was loaded.",
+            multiprocess_mode="livemin",
+            registry=registry,
+        )
+        self._expires_at = Gauge(
+            f"{_PREFIX}_certificate_expiry_timestamp_seconds",
+            "When the first certificate of the serving chain ends.",
+            multiprocess_mode="livemin",
+            registry=registry,
+        )
+        if not multiprocess():
+            ProcessCollector(registry=registry)
+        # Looking a child up by its labels costs more than counting: the few that exist are kept.
+        self._request_children: dict[tuple[str, str, str], Counter] = {}
+        self._applied_children: dict[str, Counter] = {}
+        self._translated_children: dict[str, Counter] = {}
+        self._duration_children = {name: self._duration.labels(name) for name in ("mutate", "validate")}
+        self._seen_errors: dict[str, int] = {}
+        for what in ("objects", "certificate"):
+            self._reload_errors.labels(what)
+        for webhook in self._duration_children:
+            self._faults.labels(webhook)
+
+    def decided(self, webhook: str, operation: str, decision: Decision, seconds: float) -> None:
+        """Count a review that was decided on."""
+        key = (webhook, operation, decision.outcome)
+        child = self._request_children.get(key)
+        if child is None:
+            known = operation if operation in _OPERATIONS else "other"
+            child = self._requests.labels(webhook, known, decision.outcome, "200")
+            if known == operation:
+                self._request_children[key] = child
+        child.inc()
+        self._duration_children[webhook].observe(seconds)
+        for profile in decision.applied:
+            child = self._applied_children.get(profile)
+            if child is None:
+                child = self._applied_children[profile] = self._applied.labels(profile)
+            child.inc()
+        for resource, entries in decision.translated.items():
+            child = self._translated_children.get(resource)
+            if child is None:
+                child = self._translated_children[resource] = self._translated.labels(resource)
+            child.inc(entries)
+
+    def refused(self, webhook: str, status: int) -> None:
+        """Count a request that was answered 4xx."""
+        self._requests.labels(webhook, "unknown", "refused", str(status)).inc()
+
+    def fault(self, webhook: str) -> None:
+        """Count a fault of our own."""
+        self._requests.labels(webhook, "unknown", "fault", "500").inc()
+        self._faults.labels(webhook).inc()
+
+    def observe_reloads(self, what: str, errors: int) -> None:
+        """Take over how many reloads of ``what`` have failed in this process so far."""
+        new = errors - self._seen_errors.get(what, 0)
+        if new > 0:
+            self._reload_errors.labels(what).inc(new)
+        self._seen_errors[what] = errors
+
+    def observe_view(self, loaded_at: float) -> None:
+        """Take over when the view in use was loaded (seconds since the epoch)."""
+        self._loaded_at.set(loaded_at)
+
+    def observe_certificate(self, expires_at: float) -> None:
+        """Take over when the serving chain ends (seconds since the epoch)."""
+        self._expires_at.set(expires_at)
+
+    def render(self) -> bytes:
+        """All processes' books in Prometheus' text format."""
+        registry = self._registry
+        if multiprocess():
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return prometheus_client.generate_latest(registry)
+
+
+def multiprocess() -> bool:
+    """Whether several processes keep their books in one folder (see ``processes``)."""
+    return "PROMETHEUS_MULTIPROC_DIR" in os.environ
+
+
+def process_ended(pid: int) -> None:
+    """Take a process that has ended out of the gauges that speak of live ones."""
+    if multiprocess():
+        mark_process_dead(pid)  # type: ignore[no-untyped-call]

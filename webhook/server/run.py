@@ -1,0 +1,166 @@
+"""Put the service together and hand it to gunicorn.
+
+What all processes share (sockets, settings, the first view, the certificate) is made before the
+fork; what must belong to one process (threads) begins after it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import gc
+import logging
+import os
+import socket
+import threading
+from typing import TYPE_CHECKING, Any, cast
+
+from a2wsgi import WSGIMiddleware
+from gunicorn.app.base import BaseApplication
+
+from webhook.cluster.files import FilesSource
+from webhook.server.admin import AdminServer, create_admin_app, is_loopback, observe
+from webhook.server.answer import Answerer
+from webhook.server.app import create_app
+from webhook.server.fastpath import Application, FastPath
+from webhook.server.log import DecisionLog, Format, GunicornLogger, configure
+from webhook.server.metrics import Metrics, process_ended
+from webhook.server.processes import memory_folder
+
+if TYPE_CHECKING:
+    from webhook.admission import Settings
+    from webhook.server.tls import ServingCertificate
+    from webhook.server.worker import ReviewWorker
+
+_LOG = logging.getLogger(__name__)
+
+KEEP_ALIVE = 120
+"""Seconds an idle connection is kept: longer than the API server keeps one (90), so that it is the one
+that closes.
+"""
+
+RELOAD_SECONDS = 1.0
+_LAST_PORT = 65535
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Serving:
+    """Everything `run` needs, checked by whoever read it from the command line."""
+
+    source: FilesSource
+    settings: Settings
+    certificate: ServingCertificate | None
+    listener: socket.socket
+    admin_listener: socket.socket
+    workers: int = 1
+    log_level: str = "info"
+    log_format: Format = "json"
+    explain: bool = False
+    grace_seconds: int = 15
+
+
+def listen(address: str, *, backlog: int = 1024) -> socket.socket:
+    """A listening socket for ``HOST:PORT`` (``[::1]:8443`` for IPv6; port 0 picks a free one).
+
+    Raises ValueError for an address that cannot be read and OSError for one that cannot be had.
+    """
+    host, separator, port = address.rpartition(":")
+    if not separator or not port.isascii() or not port.isdigit() or int(port) > _LAST_PORT:
+        raise ValueError(f"{address!r} is not HOST:PORT")
+    host = host.removeprefix("[").removesuffix("]")
+    family, kind, protocol, _, where = socket.getaddrinfo(
+        host or "0.0.0.0",  # noqa: S104 — ":8443" asks for all
+        int(port),
+        type=socket.SOCK_STREAM,
+        flags=socket.AI_PASSIVE,
+    )[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(where)
+        listener.listen(backlog)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def run(serving: Serving) -> None:
+    """Serve until SIGTERM (drain) or SIGINT (stop); leaves through SystemExit."""
+    configure(serving.log_level, serving.log_format)
+    _Gunicorn(serving).run()
+
+
+class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
+    """gunicorn's view of the service: its settings, and the application to serve."""
+
+    def __init__(self, serving: Serving) -> None:
+        self._serving = serving
+        self._metrics = Metrics()
+        super().__init__()
+
+    def load_config(self) -> None:
+        serving = self._serving
+        settings: dict[str, Any] = {
+            "bind": f"fd://{os.dup(serving.listener.fileno())}",
+            "workers": serving.workers,
+            "worker_class": "webhook.server.worker.ReviewWorker",
+            "worker_connections": 1000,
+            "worker_tmp_dir": memory_folder(),
+            "keepalive": KEEP_ALIVE,
+            "graceful_timeout": serving.grace_seconds,
+            "timeout": 30,
+            "preload_app": True,
+            "asgi_lifespan": "off",
+            "control_socket_disable": True,
+            "logger_class": GunicornLogger,
+            # gunicorn says "Listening at" and the like at info, once a process: worth a line only to
+            # somebody debugging.
+            "loglevel": "debug" if serving.log_level == "debug" else "warning",
+            "post_worker_init": self._begin,
+            "child_exit": lambda _arbiter, worker: process_ended(worker.pid),
+        }
+        if serving.certificate is not None:
+            context = serving.certificate.context
+            settings["ssl_context"] = lambda _config, _default: context
+            settings["certfile"] = settings["keyfile"] = (
+                os.devnull
+            )  # Says "TLS" to gunicorn; the context has the rest.
+        for name, value in settings.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> FastPath:
+        serving = self._serving
+        log = DecisionLog(serving.log_level, serving.log_format)
+        answerer = Answerer(serving.source, serving.settings, self._metrics, log)
+        # Both packages describe the same protocols with types of their own.
+        rest = WSGIMiddleware(cast("Any", create_app(answerer)), workers=4)
+        return FastPath(answerer, self._metrics, cast("Application", rest))
+
+    def _begin(self, worker: ReviewWorker) -> None:
+        """Start what belongs to one process: the reloading threads and the admin port."""
+        serving = self._serving
+        watched: list[FilesSource | ServingCertificate] = [serving.source]
+        if serving.certificate is not None:
+            watched.append(serving.certificate)
+        stop = threading.Event()
+        for what in watched:
+            # A worker that replaces another begins with what was loaded before the first one.
+            what.reload_if_changed()
+            threading.Thread(
+                target=what.watch, args=(stop, RELOAD_SECONDS), name=type(what).__name__, daemon=True
+            ).start()
+        worker.on_tick = functools.partial(observe, self._metrics, serving.source, serving.certificate)
+        admin = create_admin_app(
+            serving.source,
+            serving.settings,
+            self._metrics,
+            serving.certificate,
+            draining=lambda: not worker.alive,
+            explains=serving.explain or is_loopback(serving.admin_listener.getsockname()[0]),
+        )
+        AdminServer(serving.admin_listener, admin).start()
+        # What has been loaded until now stays for good: the collector need not look at it again and
+        # again, and its pages stay shared between processes.
+        gc.collect()
+        gc.freeze()

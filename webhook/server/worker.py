@@ -1,0 +1,151 @@
+"""gunicorn's ASGI worker, with bounds on a connection and a drain that closes idle ones.
+
+gunicorn parses HTTP, speaks TLS through the event loop and says ``Connection: close`` once it is
+told to stop. Added here, because its worker does not do it: a limit of connections, a time limit
+for the first request's head (later ones fall under keep-alive's), a TLS handshake limit, ``Status``
+objects for requests that are not HTTP, a once-a-second hook, and a drain that lets go of idle
+connections instead of waiting for them until the end of the grace period.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterable
+
+from gunicorn.asgi.protocol import ASGIProtocol
+from gunicorn.workers.gasgi import ASGIWorker
+
+from webhook.admission import status_body
+
+HEADER_SECONDS = 10.0
+HANDSHAKE_SECONDS = 10.0
+_GOODBYE_SECONDS = 2.0
+_TICK_SECONDS = 1.0
+_STILL_ACCEPTING_SECONDS = 0.25
+"""After SIGTERM: what the kernel has accepted already would be reset if the socket closed at once."""
+
+_IDLE_SECONDS = 1.0
+"""After SIGTERM: how long a connection may be idle; a busy one hears ``Connection: close``."""
+
+_POLL_SECONDS = 0.05
+
+
+class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
+    """One connection: gunicorn's own, known to its worker so that it can be closed in time."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Take the connection, unless there are too many."""
+        super().connection_made(transport)
+        self.since = self.worker.loop.time()
+        self.worker.open.add(self)
+        if len(self.worker.open) > self.worker.worker_connections:
+            self.worker.log.warning(
+                "more than %d connections: closing a new one", self.worker.worker_connections
+            )
+            self.close_idle()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self.worker.open.discard(self)
+        super().connection_lost(exc)
+
+    @property
+    def waits(self) -> bool:
+        """Whether no request is being served: it is idle, or a head has not arrived yet."""
+        return bool(self._awaiting_request)
+
+    def close_idle(self) -> None:
+        """Close a connection that serves no request, the way gunicorn does when keep-alive runs out."""
+        self._keepalive_timeout()
+
+    async def _serve_http_request(self, request: object, sockname: object, peername: object) -> bool:
+        """Run the application in the connection's own task.
+
+        gunicorn gives it one of its own, so that the next request need not wait for what an
+        application does after its answer. Ours does nothing then, and a task costs 10 µs.
+        """
+        return bool(await self._handle_http_request(request, sockname, peername))
+
+    def _send_error_response(
+        self, status: int, message: str, extra_headers: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        """Answer what the HTTP parser refuses with a ``Status`` object instead of plain text."""
+        body = status_body(status, message)
+        extra = "".join(f"{name}: {value}\r\n" for name, value in extra_headers)
+        head = (
+            f"HTTP/1.1 {status} {self._get_reason_phrase(status)}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n{extra}Connection: close\r\n\r\n"
+        )
+        self._safe_write(head.encode("latin-1") + body)
+
+
+class ReviewWorker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
+    """Serves reviews in one process with one event loop."""
+
+    alive: bool
+
+    on_tick: Callable[[], None] = staticmethod(lambda: None)
+    """Called about once a second in the event loop; whoever starts the worker may set it."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        self.open: set[Connection] = set()
+        self._stopping = asyncio.Event()
+
+    def handle_exit_signal(self) -> None:
+        """SIGTERM: every answer from now on says ``Connection: close``."""
+        super().handle_exit_signal()
+        self._stopping.set()
+
+    def handle_quit_signal(self) -> None:
+        """SIGINT, SIGQUIT: stop at once."""
+        super().handle_quit_signal()
+        self._stopping.set()
+
+    async def _serve(self) -> None:
+        context = self._get_ssl_context()
+        limits = {}
+        if context:
+            limits = {"ssl_handshake_timeout": HANDSHAKE_SECONDS, "ssl_shutdown_timeout": _GOODBYE_SECONDS}
+        for listener in self.sockets:
+            server = await self.loop.create_server(
+                lambda: Connection(self), sock=listener.sock, ssl=context, backlog=self.cfg.backlog, **limits
+            )
+            self.servers.append(server)
+        while self.alive and self.ppid == os.getppid():
+            self.notify()
+            self.on_tick()
+            self._close_silent()
+            try:
+                await asyncio.wait_for(self._stopping.wait(), _TICK_SECONDS)
+            except TimeoutError:
+                continue
+        self.alive = False  # The parent may be gone instead; the answers should say so all the same.
+        await self._shutdown()
+
+    def _close_silent(self) -> None:
+        """Close connections whose first request has not come: a slow or a silent client."""
+        latest = self.loop.time() - HEADER_SECONDS
+        for connection in [c for c in self.open if c.waits and c.req_count <= 1 and c.since < latest]:
+            connection.close_idle()
+
+    async def _shutdown(self) -> None:
+        if not self._quick_shutdown:
+            await asyncio.sleep(_STILL_ACCEPTING_SECONDS)
+        for server in self.servers:
+            server.close()
+        # The master kills what is left when its own clock, which started earlier, runs out.
+        end = self.loop.time() + self.cfg.graceful_timeout - 1
+        idle: dict[Connection, tuple[int, float]] = {}
+        while self.open and not self._quick_shutdown and self.loop.time() < end:
+            now = self.loop.time()
+            for connection in [c for c in self.open if c.waits]:
+                requests, since = idle.setdefault(connection, (connection.req_count, now))
+                if requests != connection.req_count:
+                    idle[connection] = (connection.req_count, now)
+                elif now - since > _IDLE_SECONDS:
+                    connection.close_idle()
+            await asyncio.sleep(_POLL_SECONDS)
+        if self.open:
+            self.log.warning("stopping with %d connections still open", len(self.open))
