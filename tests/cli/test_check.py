@@ -109,3 +109,16 @@ def test_files_that_cannot_be_read_are_a_failure(run, tmp_path):
     result = run("check", "--objects", tmp_path)
     assert result.exit_code == 1
     assert "p.yaml:2:1" in result.output
+
+
+def test_profiles_with_errors_come_first(run, objects):
+    """Each profile has one block, its errors before its warnings."""
+    directory = objects(profile("a", typo=1), profile("z", typo=1, qosClass="best"))
+    lines = run("check", "--objects", directory).output.splitlines()
+    assert [line[:11] for line in lines[:5]] == [
+        "Profile z",
+        "  ✗ spec.qo",
+        "  ! spec.ty",
+        "Profile a",
+        "  ! spec.ty",
+    ]

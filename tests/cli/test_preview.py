@@ -84,9 +84,9 @@ def test_denials_give_exit_status_1(run, objects):
     result = run("preview", "--objects", missing, "-", stdin=POD)
     assert result.exit_code == 1
     assert "✗ spec.priorityClassName: profile" in result.stdout
+    assert "· p  matched, but the pod is denied" in result.stdout
     denied = objects(profile("p", qosClass="BE", priorityClassName="koord-prod"))
-    invalid = run("preview", "--objects", objects(profile("p", qosClass="BE", priorityClassName="koord-prod")),
-                  "-", stdin=POD)  # fmt: skip
+    invalid = run("preview", "--objects", denied, "-", stdin=POD)
     assert invalid.exit_code == 1
     assert "qos-priority/BE-prod" in invalid.stdout
     unknown = POD + "  priorityClassName: nobody\n"

@@ -6,6 +6,8 @@ import json
 import jsonpatch
 import pytest
 
+from tests.cli.conftest import profile
+
 
 @pytest.fixture
 def line(examples):
@@ -105,3 +107,10 @@ def test_objects_that_cannot_be_read(run, tmp_path):
     result = run("review", "--objects", tmp_path, stdin="")
     assert result.exit_code == 1
     assert "p.yaml:2:1: not YAML" in result.stderr
+
+
+def test_profiles_with_problems_are_told(run, objects):
+    """On standard error, once; the others work."""
+    result = run("review", "--objects", objects(profile("p", qosClass="best")), stdin="")
+    assert result.exit_code == 0
+    assert result.stderr.startswith("profile p is not applied: spec.qosClass: 'best'")

@@ -53,7 +53,7 @@ def check(
       colocation-webhook check --objects examples/objects
       colocation-webhook check --objects DIR --strict -o json | jq '.overlaps'
     """  # noqa: D301 — see main
-    view = load_view(objects)
+    view = load_view(objects, tell=False)
     report = examine(view, dict(rule), max_overlaps)
     if output == "json":
         click.echo(json.dumps(_document(report, view), indent=2, ensure_ascii=False))

@@ -42,7 +42,7 @@ class Report(NamedTuple):
 
     Attributes:
         profiles: how many were checked.
-        findings: of single profiles, errors before warnings.
+        findings: of single profiles, those with errors first, then by name.
         overlaps: pairs that could meet and disagree, at most as many as asked for.
         more_overlaps: there are more than those.
     """
@@ -67,7 +67,8 @@ def examine(view: View, rules: Mapping[str, Action], max_overlaps: int) -> Repor
         max_overlaps: where to stop looking for pairs.
     """
     findings = [finding for profile in view.profiles.values() for finding in _findings(profile, view, rules)]
-    findings.sort(key=lambda finding: finding.severity != Severity.ERROR)
+    broken = {finding.profile for finding in findings if finding.severity == Severity.ERROR}
+    findings.sort(key=lambda f: (f.profile not in broken, f.profile, f.severity != Severity.ERROR))
     pairs = list(islice(overlaps(view.profiles.values()), max_overlaps + 1))
     return Report(len(view.profiles), tuple(findings), tuple(pairs[:max_overlaps]), len(pairs) > max_overlaps)
 

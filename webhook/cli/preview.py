@@ -67,7 +67,7 @@ def preview(  # noqa: PLR0913 — one parameter an option
       helm template my-chart | colocation-webhook preview --objects DIR -n web -
       colocation-webhook preview --objects DIR -o json pod.yaml | jq '.pods[].patch'
     """  # noqa: D301 — see main
-    view = load_view(objects)
+    view = load_view(objects, tell=False)
     subjects = [subject for file in files for subject in _subjects(file)]
     try:
         simulations = [simulate(subject, namespace, view, settings, seed) for subject in subjects]
@@ -109,7 +109,7 @@ def _print_text(simulations: list[Simulation], view: View, profiles_shown: int, 
 
 def _print_document(simulations: list[Simulation], view: View, output: str) -> None:
     # Imported where it is wanted: orjson writes JSON only.
-    import orjson  # noqa: PLC0415
+    import orjson
 
     value = {"pods": [simulation.to_json(view) for simulation in simulations]}
     body = orjson.dumps(value, option=orjson.OPT_INDENT_2)
