@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from webhook.admission import extendedspec, gpu, podlevel, reinvocation
-from webhook.admission.editor import Cause, Operation
+from webhook.admission.editor import Cause, Operation, json_patch
 from webhook.admission.mutation import apply_profile
 from webhook.admission.pod import Denial, Denied, PodEdit, check_shape, labels, spec
 from webhook.admission.priority import effective_class
@@ -73,7 +73,7 @@ class Decision:
 
     def patch(self) -> list[dict[str, Any]]:
         """Return the JSON Patch."""
-        return [operation.to_json() for operation in self.operations]
+        return json_patch(self.operations)
 
     def response(self) -> dict[str, Any]:
         """Return the ``response`` of the AdmissionReview."""

@@ -30,9 +30,8 @@ def render(decision: Decision, review: Review, view: View) -> dict[str, Any]:
         "namespaceLabels": dict(view.namespace_labels(review.namespace)),
         "profiles": profiles(decision, review, view),
         "operations": [
-            operation.to_json()
-            | {"causes": [{"source": c.source, "field": c.field} for c in operation.causes]}
-            for operation in decision.operations
+            written | {"causes": [cause._asdict() for cause in operation.causes]}
+            for written, operation in zip(decision.patch(), decision.operations, strict=True)
         ],
         "warnings": list(decision.warnings),
         "denial": None
