@@ -70,9 +70,12 @@ def _reason(profile: Profile, decision: Decision, review: Review, view: View) ->
         )
     if profile.name in decision.applied:
         return "matched"
-    if profile.probability < ALWAYS and not selected(profile, review):
-        return f"matched, but left out by its probability of {profile.probability}%"
-    return "matched, but it was not among the profiles decided on"
+    but = "it was not among the profiles decided on"
+    if decision.denial is not None:
+        but = "the pod is denied"
+    elif profile.probability < ALWAYS and not selected(profile, review):
+        but = f"left out by its probability of {profile.probability}%"
+    return f"matched, but {but}"
 
 
 def _shown(key: str, value: str | None) -> str:
