@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from webhook.admission import extendedspec, gpu, podlevel, reinvocation
-from webhook.admission.editor import Cause, Operation
+from webhook.admission.editor import Cause, Operation, json_patch
 from webhook.admission.mutation import apply_profile
 from webhook.admission.pod import Denial, Denied, PodEdit, check_shape, labels, spec
 from webhook.admission.priority import effective_class
@@ -36,6 +36,7 @@ from webhook.protocol import (
 
 MAX_WARNING: Final = 120  # characters: what kubectl shows of a warning without cutting it
 AUDIT_ANNOTATION: Final = "profiles"  # the API server puts the webhook's name before it
+_TOO_DEEP: Final = Denial("the object is nested too deeply to be changed: flatten it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class Decision:
 
     def patch(self) -> list[dict[str, Any]]:
         """Return the JSON Patch."""
-        return [operation.to_json() for operation in self.operations]
+        return json_patch(self.operations)
 
     def response(self) -> dict[str, Any]:
         """Return the ``response`` of the AdmissionReview."""
@@ -87,8 +88,12 @@ class Decision:
                 "code": int(self.denial.status),
             }
         elif self.operations and not self.audited:
+            try:
+                patch = orjson.dumps(self.patch())
+            except orjson.JSONEncodeError:  # it writes up to a depth of 254, and reads up to 1024
+                return replace(self, operations=(), denial=_TOO_DEEP).response()
             response["patchType"] = "JSONPatch"
-            response["patch"] = b64encode(orjson.dumps(self.patch())).decode()
+            response["patch"] = b64encode(patch).decode()
         if self.warnings:
             response["warnings"] = self.warnings
         if self.applied:
@@ -128,6 +133,8 @@ def decide(webhook: Webhook, review: Review, view: View, settings: Settings) -> 
             decision = _validate(review, view, settings)
     except Denied as denied:
         decision = Decision(review.uid, denial=denied.denial)
+    except RecursionError:
+        decision = Decision(review.uid, denial=_TOO_DEEP)
     if settings.mode == Mode.AUDIT:
         decision = _audited(decision)
     if decision.warnings:

@@ -8,7 +8,7 @@ operation, and a second run over the patched tree gives none at all.
 Source: RFC 6902 (JSON Patch); of its operations add, replace and remove are used.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
@@ -34,11 +34,13 @@ class Operation(NamedTuple):
     value: Any
     causes: tuple[Cause, ...]
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the operation as RFC 6902 writes it."""
-        if self.op == "remove":
-            return {"op": self.op, "path": self.path}
-        return {"op": self.op, "path": self.path, "value": self.value}
+
+def json_patch(operations: Iterable[Operation]) -> list[dict[str, Any]]:
+    """Return operations as RFC 6902 writes them."""
+    return [
+        {"op": op, "path": path} if op == "remove" else {"op": op, "path": path, "value": value}
+        for op, path, value, _ in operations
+    ]
 
 
 def _distinct(causes: list[Cause]) -> tuple[Cause, ...]:
@@ -56,14 +58,15 @@ class ObjectEdit:
     """A JSON object under edit.
 
     Attributes:
+        source: the object as it came, None where there was none.
         value: the object as it is now; read it freely, write only by the methods.
     """
 
-    __slots__ = ("_causes", "_children", "_source", "value")
+    __slots__ = ("_causes", "_children", "source", "value")
 
     def __init__(self, source: dict[str, Any] | None) -> None:
         """Open ``source`` for edits; None starts an object that was not there."""
-        self._source = source
+        self.source = source
         self.value: dict[str, Any] = dict(source) if source is not None else {}
         self._causes: dict[str, list[Cause]] = {}  # in the order of first writing
         self._children: dict[str, ObjectEdit | ListEdit] = {}
@@ -117,11 +120,11 @@ class ObjectEdit:
 
     def collect(self, path: str, into: list[Operation]) -> None:
         """Add the operations of this object, which stands at ``path``."""
-        source, value, children = self._source or {}, self.value, self._children
+        source, value, children = self.source or {}, self.value, self._children
         for key, causes in self._causes.items():
             at = f"{path}/{_escape(key)}"
             old, child = source.get(key), children.get(key)
-            if child is not None and child.edits(old):
+            if child is not None and old is not None and child.source is old:
                 child.collect(at, into)
             elif key not in value:
                 if key in source:
@@ -133,10 +136,6 @@ class ObjectEdit:
                     causes = [*causes, *child.causes()]  # noqa: PLW2901 — the child's count too
                 op = "replace" if key in source else "add"
                 into.append(Operation(op, at, new, _distinct(causes)))
-
-    def edits(self, old: object) -> bool:
-        """Tell whether this is an edit of ``old`` rather than of something new."""
-        return self._source is not None and self._source is old
 
     def causes(self) -> Iterator[Cause]:
         """Yield everybody who wrote here or below."""
@@ -150,14 +149,15 @@ class ListEdit:
     """A JSON list under edit.
 
     Attributes:
+        source: the list as it came, None where there was none.
         value: the list as it is now; read it freely, write only by the methods.
     """
 
-    __slots__ = ("_causes", "_children", "_origins", "_source", "value")
+    __slots__ = ("_causes", "_children", "_origins", "source", "value")
 
     def __init__(self, source: list[Any] | None) -> None:
         """Open ``source`` for edits; None starts a list that was not there."""
-        self._source = source
+        self.source = source
         self.value: list[Any] = list(source) if source is not None else []
         # For each element: where it stood in the source (None: it is new), who put
         # it there, and the edit of it, if one was opened.
@@ -215,17 +215,13 @@ class ListEdit:
                 highest = origin
         into += (
             Operation("remove", f"{path}/{origin}", None, causes)
-            for origin in range(len(self._source or ()) - 1, -1, -1)
+            for origin in range(len(self.source or ()) - 1, -1, -1)
             if origin not in staying
         )
         for i, origin in enumerate(self._origins):
             if origin not in staying:
                 into.append(Operation("add", f"{path}/{i}", self.value[i], causes))
         return staying
-
-    def edits(self, old: object) -> bool:
-        """Tell whether this is an edit of ``old`` rather than of something new."""
-        return self._source is not None and self._source is old
 
     def causes(self) -> Iterator[Cause]:
         """Yield everybody who wrote here or below."""

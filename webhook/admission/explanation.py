@@ -30,9 +30,8 @@ def render(decision: Decision, review: Review, view: View) -> dict[str, Any]:
         "namespaceLabels": dict(view.namespace_labels(review.namespace)),
         "profiles": profiles(decision, review, view),
         "operations": [
-            operation.to_json()
-            | {"causes": [{"source": c.source, "field": c.field} for c in operation.causes]}
-            for operation in decision.operations
+            written | {"causes": [cause._asdict() for cause in operation.causes]}
+            for written, operation in zip(decision.patch(), decision.operations, strict=True)
         ],
         "warnings": list(decision.warnings),
         "denial": None
@@ -71,9 +70,12 @@ def _reason(profile: Profile, decision: Decision, review: Review, view: View) ->
         )
     if profile.name in decision.applied:
         return "matched"
-    if profile.probability < ALWAYS and not selected(profile, review):
-        return f"matched, but left out by its probability of {profile.probability}%"
-    return "matched, but it was not among the profiles decided on"
+    but = "it was not among the profiles decided on"
+    if decision.denial is not None:
+        but = "the pod is denied"
+    elif profile.probability < ALWAYS and not selected(profile, review):
+        but = f"left out by its probability of {profile.probability}%"
+    return f"matched, but {but}"
 
 
 def _shown(key: str, value: str | None) -> str:

@@ -63,9 +63,10 @@ def update(pod: PodEdit) -> str | None:
 
 def _values(described: Any) -> dict[tuple[str, str, str], int]:  # noqa: ANN401 — any JSON value
     """Return the quantities as numbers, whatever their notation."""
+    present = described.get("containers")
     return {
         (name, section, resource): parse(text_of(raw))
-        for name, sections in (described.get("containers") or {}).items()
+        for name, sections in ({} if present is None else present).items()
         for section, quantities in (sections or {}).items()
         for resource, raw in (quantities or {}).items()
     }

@@ -20,9 +20,16 @@ _PERCENT_OF_ONE: Final = 100
 def expand(pod: PodEdit) -> None:
     """Write out the GPU resources of every container that has any; init containers are left alone."""
     for container in list(containers(pod.value)):
-        names = (name for section in SECTIONS for name in container.quantities(section))
-        if container.kind == "containers" and any(name.startswith(GPU_PREFIX) for name in names):
+        if container.kind == "containers" and _has_gpu(container):
             _expand_container(pod, container)
+
+
+def _has_gpu(container: Container) -> bool:
+    for section in SECTIONS:
+        for name in container.quantities(section):
+            if name.startswith(GPU_PREFIX):
+                return True
+    return False
 
 
 def _expand_container(pod: PodEdit, container: Container) -> None:

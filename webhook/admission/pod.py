@@ -146,7 +146,8 @@ def check_shape(pod: Mapping[str, Any]) -> None:
 
 def _check_resources(resources: Mapping[str, Any], at: str) -> None:
     for section in SECTIONS:
-        if quantities := resources.get(section):
+        quantities = resources.get(section)
+        if quantities is not None:
             if not isinstance(quantities, dict):
                 _refuse(at + section, quantities, "a map")
             _check_quantities(quantities, at + section)

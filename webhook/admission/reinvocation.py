@@ -52,17 +52,15 @@ def forget(pod: PodEdit) -> None:
 
 def _signature(review: Review, text: str, key: bytes) -> str:
     metadata: Mapping[str, Any] = review.object.get("metadata") or {}
-    bound = [
+    bound = (
         text,
         review.namespace,
         review.username,
-        str(review.dry_run),
-        metadata.get("name") or "",
-        metadata.get("generateName") or "",
-        *(str(owner.get("uid")) for owner in metadata.get("ownerReferences") or ()),
-    ]
-    for entry in metadata.get("managedFields") or ():
-        bound += (str(entry.get("manager")), str(entry.get("operation")), str(entry.get("time")))
-    # The length before each part keeps ("a", "bc") apart from ("ab", "c").
-    message = "".join(f"{len(part)}:{part}" for part in bound)
-    return blake2b(message.encode(), key=key, digest_size=_SIGNATURE_BYTES).hexdigest()
+        review.dry_run,
+        metadata.get("name"),
+        metadata.get("generateName"),
+        [owner.get("uid") for owner in metadata.get("ownerReferences") or ()],
+        [(e.get("manager"), e.get("operation"), e.get("time")) for e in metadata.get("managedFields") or ()],
+    )
+    # repr is unambiguous for strings, whatever they hold; ("a", "bc") is not ("ab", "c").
+    return blake2b(repr(bound).encode(), key=key, digest_size=_SIGNATURE_BYTES).hexdigest()

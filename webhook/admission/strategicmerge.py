@@ -156,6 +156,8 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 — any JSON value
         return {k: _plain(v) for k, v in value.items() if v is not None and not k.startswith("$")}
     if isinstance(value, list):
         return [
-            _plain(item) for item in value if not (isinstance(item, dict) and item.get(DIRECTIVE) == "delete")
+            _plain(item)
+            for item in value
+            if not (isinstance(item, dict) and item.get(DIRECTIVE) in {"delete", "replace"})
         ]
     return value

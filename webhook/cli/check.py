@@ -28,8 +28,14 @@ _NAMESPACES_SHOWN: Final = 3
               help="How many pairs of disagreeing profiles to report.")  # fmt: skip
 @rule_option
 @color_option
-def check(  # noqa: PLR0913 — one parameter an option
-    objects: Path, *, output: str, strict: bool, max_overlaps: int, rule: tuple[tuple[str, Action], ...], color: str
+def check(
+    objects: Path,
+    *,
+    output: str,
+    strict: bool,
+    max_overlaps: int,
+    rule: tuple[tuple[str, Action], ...],
+    color: str,
 ) -> None:
     """Find what is wrong with profiles, and which of them disagree.
 
@@ -47,7 +53,7 @@ def check(  # noqa: PLR0913 — one parameter an option
       colocation-webhook check --objects examples/objects
       colocation-webhook check --objects DIR --strict -o json | jq '.overlaps'
     """  # noqa: D301 — see main
-    view = load_view(objects)
+    view = load_view(objects, tell=False)
     report = examine(view, dict(rule), max_overlaps)
     if output == "json":
         click.echo(json.dumps(_document(report, view), indent=2, ensure_ascii=False))
@@ -73,7 +79,9 @@ def _text(report: Report, view: View) -> Iterator[str]:
         yield quiet(f"… more pairs disagree: --max-overlaps shows more than {len(report.overlaps)}")
         yield ""
     errors, warnings = report.count(Severity.ERROR), report.count(Severity.WARNING)
-    total = f"{_counted(report.profiles, 'profile')}: {_counted(errors, 'error')}, {_counted(warnings, 'warning')}"
+    counted = ((report.profiles, "profile"), (errors, "error"), (warnings, "warning"))
+    profiles, *found = (_counted(number, word) for number, word in counted)
+    total = f"{profiles}: {', '.join(found)}"
     yield bad(total) if errors else odd(total) if warnings else good(f"✓ {total}")
 
 
@@ -81,9 +89,8 @@ def _overlap_text(overlap: Overlap, view: View) -> Iterator[str]:
     yield heading(f"Profiles {overlap.first} and {overlap.second} could meet on one pod and disagree")
     yield quiet(f"  {_meeting(overlap, view)}")
     for place, first, second in overlap.disagreements:
-        yield odd(f"  ! {place}: ") + f"{overlap.first} says {_shown(first)}, {overlap.second} says " + heading(
-            _shown(second)
-        ) + quiet(" (wins)")
+        said = f"{overlap.first} says {_shown(first)}, {overlap.second} says "
+        yield odd(f"  ! {place}: ") + said + heading(_shown(second)) + quiet(" (wins)")
     yield ""
 
 

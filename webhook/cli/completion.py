@@ -13,7 +13,7 @@ def completion(shell: str) -> None:
 
     \b
     Examples:
-      source <(colocation-webhook completion bash)     # this session; or in ~/.bashrc
+      source <(colocation-webhook completion bash)     # this shell; or in ~/.bashrc
       source <(colocation-webhook completion zsh)      # or in ~/.zshrc
       colocation-webhook completion fish > ~/.config/fish/completions/colocation-webhook.fish
     """  # noqa: D301 — see main

@@ -42,7 +42,7 @@ class Report(NamedTuple):
 
     Attributes:
         profiles: how many were checked.
-        findings: of single profiles, errors before warnings.
+        findings: of single profiles, those with errors first, then by name.
         overlaps: pairs that could meet and disagree, at most as many as asked for.
         more_overlaps: there are more than those.
     """
@@ -67,51 +67,51 @@ def examine(view: View, rules: Mapping[str, Action], max_overlaps: int) -> Repor
         max_overlaps: where to stop looking for pairs.
     """
     findings = [finding for profile in view.profiles.values() for finding in _findings(profile, view, rules)]
-    findings.sort(key=lambda finding: finding.severity != Severity.ERROR)
+    broken = {finding.profile for finding in findings if finding.severity == Severity.ERROR}
+    findings.sort(key=lambda f: (f.profile not in broken, f.profile, f.severity != Severity.ERROR))
     pairs = list(islice(overlaps(view.profiles.values()), max_overlaps + 1))
-    return Report(
-        len(view.profiles), tuple(findings), tuple(pairs[:max_overlaps]), len(pairs) > max_overlaps
-    )
+    return Report(len(view.profiles), tuple(findings), tuple(pairs[:max_overlaps]), len(pairs) > max_overlaps)
 
 
 def _findings(profile: Profile, view: View, rules: Mapping[str, Action]) -> Iterator[Finding]:
-    def finding(severity: Severity, message: str) -> Finding:
-        return Finding(severity, profile.name, message)
-
     for problem in profile.problems:
-        yield finding(Severity.ERROR, problem)
+        yield Finding(Severity.ERROR, profile.name, problem)
     for note in profile.notes:
-        yield finding(Severity.WARNING, note)
+        yield Finding(Severity.WARNING, profile.name, note)
     if not profile.ready:
         return
-    for field, selector in (("selector", profile.selector), ("namespaceSelector", profile.namespace_selector)):
+    selectors = {"selector": profile.selector, "namespaceSelector": profile.namespace_selector}
+    for field, selector in selectors.items():
         if not satisfiable(selector.requirements):
             clauses = ", ".join(map(str, selector.requirements))
-            yield finding(Severity.WARNING, f"spec.{field}: no labels can meet all of: {clauses}")
+            message = f"spec.{field}: no labels can meet all of: {clauses}"
+            yield Finding(Severity.WARNING, profile.name, message)
     written = writes(profile)
-    yield from _priority_class(finding, profile, written, view)
-    yield from _matrix(finding, written, view, rules)
+    yield from _priority_class(profile, written, view)
+    yield from _matrix(profile, written, view, rules)
 
 
-def _priority_class(finding: Any, profile: Profile, written: Mapping[str, Any], view: View) -> Iterator[Finding]:  # noqa: ANN401 — makes a Finding
+def _priority_class(profile: Profile, written: Mapping[str, Any], view: View) -> Iterator[Finding]:
     name = written.get("spec.priorityClassName")
     if name and name not in view.priority_classes:
-        field = "spec.priorityClassName" if name == profile.priority_class_name else "spec.patch.spec.priorityClassName"
-        yield finding(
+        field = "spec." if name == profile.priority_class_name else "spec.patch.spec."
+        yield Finding(
             Severity.ERROR,
-            f"{field}: no PriorityClass {name!r} among the objects: every pod that matches is denied: "
-            "create it or correct the name",
+            profile.name,
+            f"{field}priorityClassName: no PriorityClass {name!r} among the objects: "
+            "every pod that matches is denied: create it or correct the name",
         )
     if "spec.priority" in written:
-        yield finding(
+        yield Finding(
             Severity.WARNING,
+            profile.name,
             "spec.patch.spec.priority: cannot be set: the value of the PriorityClass is taken: "
             "set priorityClassName instead",
         )
 
 
 def _matrix(
-    finding: Any, written: Mapping[str, Any], view: View, rules: Mapping[str, Action]  # noqa: ANN401 — makes a Finding
+    profile: Profile, written: Mapping[str, Any], view: View, rules: Mapping[str, Action]
 ) -> Iterator[Finding]:
     """Judge QoS class and priority class, where the profile sets both."""
     qos = written.get(f"metadata.labels[{LABEL_QOS_CLASS}]")
@@ -125,10 +125,12 @@ def _matrix(
     action = action_of(rule, rules)
     if action == Action.OFF:
         return
-    fitting = ", ".join(name for name, cell in QOS_PRIORITY_MATRIX[qos].items() if cell == Action.OFF)
+    cells = QOS_PRIORITY_MATRIX[qos].items()
+    fitting = ", ".join(name for name, cell in cells if cell == Action.OFF)
     meant = "no known priority class" if column == NONE else f"priority class {column}"
-    yield finding(
+    yield Finding(
         Severity.ERROR if action == Action.DENY else Severity.WARNING,
+        profile.name,
         f"spec.qosClass: {qos} does not go with {meant}: rule {rule} "
         f"{'denies' if action == Action.DENY else 'warns of'} every pod that matches: use {fitting}",
     )

@@ -30,7 +30,7 @@ objects_option = click.option(
 )
 
 
-class RuleType(click.ParamType):
+class RuleType(click.ParamType):  # type: ignore[type-arg] # generic only since click 8.4
     """``NAME=ACTION``: a rule of ``webhook.admission.rules`` and what it shall do."""
 
     name = "name=action"

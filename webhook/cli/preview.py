@@ -35,10 +35,16 @@ from webhook.cluster import DocumentError, read_documents
 @click.option("--seed", default="", help="Any text: another one lets probabilities fall otherwise.")
 @color_option
 @judging_options
-@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.File("rb"))
+@click.argument(
+    "files",
+    metavar="FILE...",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+)
 def preview(  # noqa: PLR0913 — one parameter an option
     objects: Path,
-    files: tuple[click.utils.LazyFile, ...],
+    files: tuple[str, ...],
     *,
     namespace: str,
     output: str,
@@ -61,7 +67,7 @@ def preview(  # noqa: PLR0913 — one parameter an option
       helm template my-chart | colocation-webhook preview --objects DIR -n web -
       colocation-webhook preview --objects DIR -o json pod.yaml | jq '.pods[].patch'
     """  # noqa: D301 — see main
-    view = load_view(objects)
+    view = load_view(objects, tell=False)
     subjects = [subject for file in files for subject in _subjects(file)]
     try:
         simulations = [simulate(subject, namespace, view, settings, seed) for subject in subjects]
@@ -75,11 +81,12 @@ def preview(  # noqa: PLR0913 — one parameter an option
         sys.exit(1)
 
 
-def _subjects(file: click.utils.LazyFile) -> list[PodOf]:
-    name = "standard input" if file.name in {"-", "<stdin>"} else str(file.name)
+def _subjects(file: str) -> list[PodOf]:
+    name = "standard input" if file == "-" else file
     found: list[PodOf] = []
     try:
-        for document in read_documents(file.read(), name):
+        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        for document in read_documents(data, name):
             pods = pods_of(document.value, document.source)
             if pods is None and isinstance(document.value, dict):
                 shown = f"{document.value['kind']} {name_of(document.value)}"
@@ -102,7 +109,7 @@ def _print_text(simulations: list[Simulation], view: View, profiles_shown: int, 
 
 def _print_document(simulations: list[Simulation], view: View, output: str) -> None:
     # Imported where it is wanted: orjson writes JSON only.
-    import orjson  # noqa: PLC0415
+    import orjson
 
     value = {"pods": [simulation.to_json(view) for simulation in simulations]}
     body = orjson.dumps(value, option=orjson.OPT_INDENT_2)

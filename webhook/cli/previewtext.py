@@ -10,13 +10,10 @@ from webhook.admission.editor import Operation
 from webhook.admission.explanation import profiles
 from webhook.admission.reinvocation import CAUSE as REMEMBERING
 from webhook.cli.diff import difference
-from webhook.cli.simulation import Simulation
+from webhook.cli.simulation import BOOKKEEPING, Simulation, without_bookkeeping
 from webhook.cli.terminal import bad, good, heading, odd, quiet
-from webhook.cli.workloads import Object, name_of
-from webhook.protocol import ANNOTATION_PROFILES, ANNOTATION_PROFILES_SIGNATURE
+from webhook.cli.workloads import name_of
 
-# What the webhook tells itself for a second call; it means nothing to a reader.
-BOOKKEEPING: Final = (ANNOTATION_PROFILES, ANNOTATION_PROFILES_SIGNATURE)
 _BOOKKEEPING_PATHS: Final = {"/metadata/annotations/" + key.replace("/", "~1") for key in BOOKKEEPING}
 _MAX_VALUE: Final = 90  # characters
 _PLAIN: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
@@ -54,22 +51,13 @@ def _section(title: str, lines: Iterator[str]) -> list[str]:
 
 
 def _diff(simulation: Simulation) -> Iterator[str]:
-    for line in difference(_without_bookkeeping(simulation.review.object), _without_bookkeeping(simulation.after)):
+    before, after = map(without_bookkeeping, (simulation.review.object, simulation.after))
+    for line in difference(before, after):
         if line.kind == "place":
             yield quiet(f"@ {line.text}") if line.text else quiet("@")
         else:
             text = f"{_MARKS[line.kind]} {line.text}"
             yield good(text) if line.kind == "added" else bad(text) if line.kind == "removed" else text
-
-
-def _without_bookkeeping(pod: Object) -> Object:
-    metadata = pod.get("metadata")
-    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
-    if not isinstance(annotations, dict) or not any(key in annotations for key in BOOKKEEPING):
-        return pod
-    kept = {key: value for key, value in annotations.items() if key not in BOOKKEEPING}
-    others = {key: value for key, value in metadata.items() if key != "annotations"}
-    return {**pod, "metadata": {**others, "annotations": kept} if kept else others}
 
 
 def _profiles(simulation: Simulation, view: View, shown: int) -> Iterator[str]:

@@ -32,10 +32,7 @@ def review(objects: Path, *, validate: bool, settings: Settings) -> None:
     """  # noqa: D301 — see main
     webhook = Webhook.VALIDATE if validate else Webhook.MUTATE
     view = load_view(objects)
-    refused = answer_all(
-        click.get_binary_stream("stdin"), click.get_binary_stream("stdout"), webhook, view, settings
-    )
-    if refused:
+    if answer_all(sys.stdin.buffer, sys.stdout.buffer, webhook, view, settings):
         sys.exit(1)
 
 

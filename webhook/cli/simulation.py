@@ -1,6 +1,6 @@
 """What would happen to one pod if it were created now."""
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import jsonpatch
 import orjson
@@ -9,6 +9,10 @@ from webhook.admission import Decision, Review, Settings, View, Webhook, decide
 from webhook.admission.explanation import render
 from webhook.cli.apiserver import arriving, creation, request_uid
 from webhook.cli.workloads import Object, PodOf, WorkloadError
+from webhook.protocol import ANNOTATION_PROFILES, ANNOTATION_PROFILES_SIGNATURE
+
+# What the webhook tells itself for a second call; it means nothing to a reader.
+BOOKKEEPING: Final = (ANNOTATION_PROFILES, ANNOTATION_PROFILES_SIGNATURE)
 
 
 class Simulation(NamedTuple):
@@ -45,8 +49,10 @@ class Simulation(NamedTuple):
 
     @property
     def outcome(self) -> str:
-        """``denied``, ``changed`` or ``unchanged``."""
-        return "denied" if self.denials else "changed" if self.mutation.operations else "unchanged"
+        """``denied``, ``changed`` or ``unchanged`` (but for bookkeeping)."""
+        if self.denials:
+            return "denied"
+        return "unchanged" if without_bookkeeping(self.after) == self.review.object else "changed"
 
     def to_json(self, view: View) -> dict[str, Any]:
         """Return all of it as JSON."""
@@ -91,3 +97,16 @@ def simulate(subject: PodOf, namespace: str, view: View, settings: Settings, see
     after = jsonpatch.apply_patch(pod, mutation.patch())
     validation = decide(Webhook.VALIDATE, review._replace(object=after), view, settings)
     return Simulation(subject, review, mutation, after, validation, refusal)
+
+
+def without_bookkeeping(pod: Object) -> Object:
+    """Return the pod without what the webhook tells itself for a second call."""
+    metadata = pod.get("metadata")
+    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
+    if metadata is None or not isinstance(annotations, dict):
+        return pod
+    kept = {key: value for key, value in annotations.items() if key not in BOOKKEEPING}
+    if len(kept) == len(annotations):
+        return pod
+    others = {key: value for key, value in metadata.items() if key != "annotations"}
+    return {**pod, "metadata": {**others, "annotations": kept} if kept else others}

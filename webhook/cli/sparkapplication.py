@@ -119,7 +119,8 @@ class _Application:
 
     def _container(self, role: str, own: Object, template: Object) -> Object:
         container: Object = {**template, "name": template.get("name") or f"spark-kubernetes-{role}"}
-        if image := own.get("image") or self.spec.get("image") or self.conf.get("spark.kubernetes.container.image"):
+        images = (own.get("image"), self.spec.get("image"), self.conf.get("spark.kubernetes.container.image"))
+        if image := next(filter(None, images), None):
             container["image"] = image
         container["args"] = [role]
         for field in _CONTAINER_FIELDS:
@@ -144,7 +145,8 @@ class _Application:
     def _memory(self, role: str, own: Object) -> int:
         """Return what the container asks for, in MiB."""
         at = f"{self.path}{role}."
-        memory = self._size(f"{at}memory", self._setting((own, "memory"), f"spark.{role}.memory", default=DEFAULT_MEMORY))
+        stated = self._setting((own, "memory"), f"spark.{role}.memory", default=DEFAULT_MEMORY)
+        memory = self._size(f"{at}memory", stated)
         overhead = self._setting((own, "memoryOverhead"), f"spark.{role}.memoryOverhead")
         # The factor of the role beats the one for both; Spark knows it from its configuration only.
         factor = self.conf.get(f"spark.{role}.memoryOverheadFactor") or self._setting(
@@ -153,8 +155,10 @@ class _Application:
         try:
             share = float(factor) if factor else default_factor(str(self.spec.get("type", "")))
         except ValueError:
-            raise WorkloadError(f"{self.at}: {self.path}memoryOverheadFactor: {factor!r} is not a number") from None
-        total = with_overhead(memory, share, self._size(f"{at}memoryOverhead", overhead) if overhead else None)
+            where = f"{self.at}: {self.path}memoryOverheadFactor"
+            raise WorkloadError(f"{where}: {factor!r} is not a number") from None
+        extra = self._size(f"{at}memoryOverhead", overhead) if overhead else None
+        total = with_overhead(memory, share, extra)
         if self.conf.get("spark.memory.offHeap.enabled") == "true" and role == EXECUTOR:
             total += self._bytes("spark.memory.offHeap.size")
         if role == EXECUTOR and (python := self.conf.get("spark.executor.pyspark.memory")):

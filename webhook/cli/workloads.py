@@ -52,7 +52,7 @@ def pods_of(document: object, source: str) -> list[PodOf] | None:
         return [pod for pods in found if pods is not None for pod in pods]
     if kind in {"SparkApplication", "ScheduledSparkApplication"}:
         # Imported here, where both ends are known: that module builds on this one.
-        from webhook.cli.sparkapplication import spark_pods  # noqa: PLC0415
+        from webhook.cli.sparkapplication import spark_pods
 
         return spark_pods(document, source)
     path = ("",) if kind == "Pod" else TEMPLATES.get(kind, ("spec", "template"))

@@ -120,7 +120,7 @@ class FilesSource:
         while not stop.wait(interval):
             try:
                 self.reload_if_changed()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 — see below
                 # The loop must outlive a fault of ours, or the view is stale in silence.
                 _log.exception("reloading failed")
                 self._failed(f"{self._directory}: internal error: {error!r}")
@@ -154,9 +154,7 @@ def _fingerprint(directory: Path) -> _Fingerprint:
             stat = os.stat(path)  # noqa: PTH116 — ten times as cheap as a Path for each file
         except OSError as error:
             raise SourceError(f"{path}: {error.strerror}") from None
-        entries.append(
-            (path, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_dev, stat.st_ino)
-        )
+        entries.append((path, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_dev, stat.st_ino))
     if not entries:
         raise SourceError(f"{directory}: holds no file named {', '.join('*' + s for s in SUFFIXES)}")
     return tuple(entries)

@@ -1,0 +1,124 @@
+"""What is wrong with profiles."""
+
+import json
+
+import pytest
+
+from tests.cli.conftest import profile
+
+
+def test_the_examples_are_clean(run, examples):
+    """Even under --strict: no problem, no note, no disagreement."""
+    result = run("check", "--objects", examples / "objects", "--strict")
+    assert result.exit_code == 0
+    assert result.output == "✓ 3 profiles: 0 errors, 0 warnings\n"
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"qosClass": "best"}, "spec.qosClass: 'best' is not one of"),
+        ({"priorityClassName": "none"}, "spec.priorityClassName: no PriorityClass 'none' among the objects"),
+        (
+            {"patch": {"spec": {"priorityClassName": "none"}}},
+            "spec.patch.spec.priorityClassName: no PriorityClass",
+        ),
+        ({"qosClass": "BE", "priorityClassName": "koord-prod"}, "rule qos-priority/BE-prod denies every pod"),
+        ({"qosClass": "LSR", "patch": {"spec": {"priorityClassName": "koord-mid"}}}, "qos-priority/LSR-mid"),
+    ],
+)
+def test_errors(run, objects, spec, message):
+    """Exit status 1."""
+    result = run("check", "--objects", objects(profile("p", **spec)))
+    assert result.exit_code == 1
+    assert "Profile p\n  ✗ " in result.output
+    assert message in result.output
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"typo": 1}, "spec.typo: unknown field"),
+        ({"patch": {"spec": {"typo": 1}}}, "a Pod has no such field"),
+        ({"patch": {"spec": {"priority": 5}}}, "spec.patch.spec.priority: cannot be set"),
+        (
+            {"qosClass": "LS", "priorityClassName": "koord-batch"},
+            "rule qos-priority/LS-batch warns of every pod",
+        ),
+        (
+            {
+                "selector": {
+                    "matchLabels": {"a": "b"},
+                    "matchExpressions": [{"key": "a", "operator": "DoesNotExist"}],
+                }
+            },
+            "spec.selector: no labels can meet all of: a=b, !a",
+        ),
+    ],
+)
+def test_warnings(run, objects, spec, message):
+    """Exit status 0, with --strict 1."""
+    directory = objects(profile("p", **spec))
+    result = run("check", "--objects", directory)
+    assert result.exit_code == 0
+    assert "  ! " in result.output
+    assert message in result.output
+    assert run("check", "--objects", directory, "--strict").exit_code == 1
+
+
+def test_rules_can_be_set(run, objects):
+    """A denial that the service was told to switch off is no error."""
+    directory = objects(profile("p", qosClass="BE", priorityClassName="koord-prod"))
+    assert run("check", "--objects", directory, "--rule", "qos-priority/BE-prod=off").exit_code == 0
+
+
+def test_overlaps(run, objects):
+    """Which two, in which namespaces, which place, both values, and who wins."""
+    namespace = json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n"}})
+    directory = objects(namespace, profile("a", qosClass="BE"), profile("b", qosClass="LS"))
+    result = run("check", "--objects", directory)
+    assert result.exit_code == 0
+    assert "Profiles a and b could meet on one pod and disagree" in result.output
+    assert "in namespaces such as n" in result.output
+    assert 'metadata.labels[koordinator.sh/qosClass]: a says "BE", b says "LS" (wins)' in result.output
+    document = json.loads(run("check", "--objects", directory, "-o", "json").output)
+    (overlap,) = document["overlaps"]
+    assert (overlap["first"], overlap["second"], overlap["wins"]) == ("a", "b", "b")
+    assert overlap["namespaces"] == ["n"]
+    assert (document["errors"], document["warnings"]) == (0, 1)
+
+
+def test_namespaces_that_nobody_described_may_exist(run, objects):
+    """Profiles overlap even where no namespace of today has them meet."""
+    chosen = {"matchLabels": {"team": "x"}}
+    directory = objects(profile("a", qosClass="BE", namespaceSelector=chosen), profile("b", qosClass="LS"))
+    assert "in none of the namespaces that are described" in run("check", "--objects", directory).output
+
+
+def test_a_thousand_profiles_that_all_disagree(run, objects):
+    """The output is bounded and says so."""
+    directory = objects(*(profile(f"p{i}", labels={"k": f"v{i}"}) for i in range(1000)))
+    result = run("check", "--objects", directory, "--max-overlaps", "5")
+    assert result.output.count("could meet on one pod") == 5
+    assert "more pairs disagree" in result.output
+
+
+def test_files_that_cannot_be_read_are_a_failure(run, tmp_path):
+    """File and line."""
+    (tmp_path / "p.yaml").write_text("a: [")
+    result = run("check", "--objects", tmp_path)
+    assert result.exit_code == 1
+    assert "p.yaml:2:1" in result.output
+
+
+def test_profiles_with_errors_come_first(run, objects):
+    """Each profile has one block, its errors before its warnings."""
+    directory = objects(profile("a", typo=1), profile("z", typo=1, qosClass="best"))
+    lines = run("check", "--objects", directory).output.splitlines()
+    assert [line[:11] for line in lines[:5]] == [
+        "Profile z",
+        "  ✗ spec.qo",
+        "  ! spec.ty",
+        "Profile a",
+        "  ! spec.ty",
+    ]

@@ -1,0 +1,102 @@
+"""The group: help, version, names of commands, and how it behaves as a process."""
+
+import signal
+import subprocess
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+
+import click
+import pytest
+
+from tests.cli.conftest import ROOT
+from webhook.cli.main import COMMANDS, main
+
+PROGRAM = [sys.executable, "-c", "from webhook.cli.main import main; main(prog_name='colocation-webhook')"]
+PRESENT = [name for name, command in COMMANDS.items() if find_spec(command.module)]
+
+
+def test_help_imports_no_command():
+    """It stays fast however much the commands need."""
+    code = (
+        "import sys; from webhook.cli.main import main; main(['--help'], standalone_mode=False);"
+        "sys.exit(any(m.startswith(('webhook.admission', 'flask', 'yaml', 'webhook.cli.review'))"
+        " for m in sys.modules))"
+    )
+    done = subprocess.run(  # noqa: S603 — our own code
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0
+    assert "Examples:" in done.stdout
+
+
+@pytest.mark.parametrize("name", PRESENT)
+def test_every_command_is_a_command_and_helps_with_examples(run, name):
+    """``-h`` too; a group shows its commands instead."""
+    command = getattr(import_module(COMMANDS[name].module), COMMANDS[name].attribute)
+    assert isinstance(command, click.Command)
+    for flag in ("-h", "--help"):
+        shown = run(name, flag)
+        assert shown.exit_code == 0
+        assert "Examples:" in shown.output or isinstance(command, click.Group)
+
+
+def test_a_wrong_name_is_answered_with_the_nearest(run):
+    """Exit status 2, as for all wrong use."""
+    result = run("reviw")
+    assert result.exit_code == 2
+    assert "did you mean 'review'?" in result.output
+    assert "there are" in run("xyz").output
+
+
+def test_version(run):
+    """One line, installed or not."""
+    result = run("--version")
+    assert result.exit_code == 0
+    assert result.output.startswith("colocation-webhook ")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_a_script(run, shell):
+    """It names the program and its variable."""
+    result = run("completion", shell)
+    assert result.exit_code == 0
+    assert "_COLOCATION_WEBHOOK_COMPLETE" in result.output
+
+
+def test_completion_completes():
+    """Commands, and names of rules after --rule."""
+    base = click.Context(main)
+    assert "preview" in [item.value for item in main.shell_complete(base, "pre")]
+    rule = next(p for p in main.get_command(base, "review").params if p.name == "rule")
+    assert [i.value for i in rule.shell_complete(base, "whole")] == ["whole-cpus="]
+    assert "whole-cpus=warn" in [i.value for i in rule.shell_complete(base, "whole-cpus=w")]
+
+
+def test_a_closed_pipe_gives_no_traceback():
+    """``colocation-webhook review … | head -1``."""
+    command = [*PROGRAM, "review", "--objects", "examples/objects"]
+    with subprocess.Popen(  # noqa: S603 — our own code
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdin.write(b"x\n")
+        process.stdin.flush()
+        assert process.stdout.readline()
+        process.stdout.close()
+        process.stdin.write(b"x\n" * 3)
+        process.stdin.close()
+        assert b"Traceback" not in process.stderr.read()
+
+
+def test_an_interrupt_gives_no_traceback():
+    """Ctrl-C while waiting for input."""
+    command = [*PROGRAM, "review", "--objects", "examples/objects"]
+    with subprocess.Popen(  # noqa: S603 — our own code
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdin.write(b"x\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert b"Traceback" not in process.stderr.read()
+    assert process.returncode == 1

@@ -1,0 +1,65 @@
+"""Options that commands share."""
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from webhook.admission import Mode, PodLevelResources, Settings
+from webhook.cli.options import settings_options
+from webhook.protocol import Action
+
+
+@pytest.fixture
+def settings():
+    """Return a function from arguments to the Settings they make."""
+
+    def parse(*args):
+        seen = []
+
+        @click.command()
+        @settings_options
+        def command(settings):
+            seen.append(settings)
+
+        result = CliRunner().invoke(command, args)
+        return seen[0] if seen else result
+
+    return parse
+
+
+def test_defaults_are_those_of_the_core(settings):
+    """No option, no difference."""
+    assert settings() == Settings()
+
+
+def test_all_options(settings, tmp_path):
+    """Each becomes its field."""
+    key = tmp_path / "key"
+    key.write_bytes(b"k\n")
+    arguments = ["--mode", "audit", "--pod-level-resources", "deny", "--signing-key", str(key)]
+    assert settings(*arguments, "--rule", "whole-cpus=warn", "--rule", "reserve-pod=off") == Settings(
+        mode=Mode.AUDIT,
+        pod_level_resources=PodLevelResources.DENY,
+        rules={"whole-cpus": Action.WARN, "reserve-pod": Action.OFF},
+        signing_key=b"k\n",
+    )
+
+
+def test_a_wrong_rule_gets_the_nearest_or_the_list(settings):
+    """Exit status 2."""
+    near = settings("--rule", "qos-priority/BE-pro=deny")
+    assert near.exit_code == 2
+    assert "did you mean 'qos-priority/BE-prod'?" in near.output
+    assert "whole-cpus" in settings("--rule", "zzz=deny").output
+    assert "one of deny, warn, off" in settings("--rule", "whole-cpus=maybe").output
+    assert "one of deny, warn, off" in settings("--rule", "whole-cpus").output
+
+
+@pytest.mark.parametrize("size", [0, 65])
+def test_a_key_is_neither_empty_nor_too_long(settings, tmp_path, size):
+    """The message says how to make one."""
+    key = tmp_path / "key"
+    key.write_bytes(b"k" * size)
+    result = settings("--signing-key", str(key))
+    assert result.exit_code == 2
+    assert "head -c 32 /dev/urandom" in result.output
