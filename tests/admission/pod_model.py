@@ -1,0 +1,402 @@
+"""What shall become of a pod: the rules, plain and slow, on deep copies.
+
+An independent model of the specification, with which random pods and Koordinator's
+answers are compared. Each point in which the project differs from Koordinator on
+purpose can be switched: with no point the model does what Koordinator does, with
+all of them what the project does. The points have the numbers of the specification's
+section 3 (see ``reference.MEANINGS``); "gpu" is Koordinator's panic on GPU containers
+without limits.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
+from typing import Any
+
+from tests.admission.merge_model import merged
+from tests.admission.quantity_model import in_milli, in_units, value_of
+
+Json = dict[str, Any]
+Points = frozenset[str]
+
+POINTS: Points = frozenset({"1", "2", "3", "5", "6", "7", "11", "gpu"})
+
+SPEC = "node.koordinator.sh/extended-resource-spec"
+QOS, PRIORITY, CLASS = "koordinator.sh/qosClass", "koordinator.sh/priority", "koordinator.sh/priority-class"
+BANDS = {"koord-prod": 9, "koord-mid": 7, "koord-batch": 5, "koord-free": 3}
+OPERATORS = {"In", "NotIn", "Exists", "DoesNotExist"}
+NATIVE = ("cpu", "memory")
+SECTIONS = ("requests", "limits")
+LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?", re.ASCII)
+
+
+class Refused(Exception):
+    """The pod is denied."""
+
+
+def holds(selector: Json | None, labels: Mapping[str, str]) -> bool | None:
+    """Tell whether labels meet a selector; None: the selector is not valid."""
+    clauses = [
+        {"key": k, "operator": "In", "values": [v]}
+        for k, v in ((selector or {}).get("matchLabels") or {}).items()
+    ]
+    clauses += (selector or {}).get("matchExpressions") or []
+    if any(
+        (c["operator"] not in OPERATORS) or (c["operator"] in {"In", "NotIn"}) != bool(c.get("values"))
+        for c in clauses
+    ):
+        return None
+    met = {
+        "In": lambda key, values: key in labels and labels[key] in values,
+        "NotIn": lambda key, values: key not in labels or labels[key] not in values,
+        "Exists": lambda key, _: key in labels,
+        "DoesNotExist": lambda key, _: key not in labels,
+    }
+    return all(met[c["operator"]](c["key"], c.get("values") or []) for c in clauses)
+
+
+def intended(
+    review: Json, objects: Iterable[Json], points: Points = POINTS, taken: frozenset[str] | None = None
+) -> Json:
+    """Return the pod of a CREATE review as it shall be.
+
+    Args:
+        review: the AdmissionReview.
+        objects: the profiles, PriorityClasses and Namespaces.
+        points: in which points of the specification's §3 it shall differ from Koordinator.
+        taken: which matching profiles the dice take; None: all but those of 0 %.
+
+    Raises:
+        Refused: the pod is denied.
+    """
+    request = review["request"]
+    pod = deepcopy(request["object"])
+    check(pod)
+    metadata = pod.setdefault("metadata", {})
+    for field in ("labels", "annotations"):
+        metadata[field] = metadata.get(field) or {}
+    profiles = sorted(of_kind(objects, "ClusterColocationProfile"), key=lambda p: p["metadata"]["name"])
+    classes = {f"koord-{name[6:]}": (band * 1000, None) for name, band in BANDS.items()}
+    classes |= {
+        c["metadata"]["name"]: (c["value"], c.get("preemptionPolicy"))
+        for c in of_kind(objects, "PriorityClass")
+    }
+    arrived = dict(metadata["labels"])
+    matching = [p for p in profiles if _matches(p, arrived, request["namespace"], objects, points)]
+    applied = [p for p in matching if _taken(p, taken)]
+    for profile in applied:
+        _apply(pod, profile["spec"], classes, points)
+    counting = applied if "2" in points else matching
+    skipping = any(
+        "config.koordinator.sh/skip-update-resources" in (p["metadata"].get("annotations") or {})
+        for p in counting
+    )
+    if counting and not skipping:
+        _translate(pod, points)
+    _gpu(pod, points)
+    _annotate(pod, points)
+    return pod
+
+
+def check(pod: Json) -> None:
+    """Refuse what does not decode as a Pod, as far as tests go."""
+    metadata, spec = pod.get("metadata") or {}, pod.get("spec") or {}
+    texts = [*(metadata.get("labels") or {}).values(), *(metadata.get("annotations") or {}).values()]
+    if not all(isinstance(text, str) for text in texts):
+        raise Refused("labels and annotations are strings")
+    if not isinstance(spec.get("priority") or 0, int):
+        raise Refused("the priority is an integer")
+    for kind in ("initContainers", "containers"):
+        if not isinstance(spec.get(kind) or [], list):
+            raise Refused("containers are a list")
+    holders = [*_containers(pod), spec, {"resources": {"requests": spec.get("overhead")}}]
+    for holder in holders:
+        for section in SECTIONS:
+            for raw in ((holder.get("resources") or {}).get(section) or {}).values():
+                if value_of(raw) is None:
+                    raise Refused(f"{raw} is not a quantity")
+
+
+def of_kind(objects: Iterable[Json], kind: str) -> list[Json]:
+    """Return the objects of a kind."""
+    return [each for each in objects if each["kind"] == kind]
+
+
+def _matches(
+    profile: Json, labels: Mapping[str, str], namespace: str, objects: Iterable[Json], points: Points
+) -> bool:
+    known = {n["metadata"]["name"]: n["metadata"].get("labels") or {} for n in of_kind(objects, "Namespace")}
+    spec = profile["spec"]
+    on_pod = holds(spec.get("selector"), labels)
+    if namespace in known or "1" in points:
+        on_namespace = holds(
+            spec.get("namespaceSelector"),
+            known.get(namespace, {}) | {"kubernetes.io/metadata.name": namespace},
+        )
+    else:
+        on_namespace = True  # Koordinator: an error counts as a match
+    if None in (on_pod, on_namespace):
+        if "1" in points:
+            return False
+        return on_pod is not False and on_namespace is not False
+    return bool(on_pod and on_namespace)
+
+
+def _taken(profile: Json, taken: frozenset[str] | None) -> bool:
+    if taken is not None:
+        return profile["metadata"]["name"] in taken
+    return profile["spec"].get("probability") not in (0, "0%")
+
+
+def _apply(pod: Json, spec: Json, classes: Mapping[str, tuple[int, str | None]], points: Points) -> None:
+    labels, annotations = pod["metadata"]["labels"], pod["metadata"]["annotations"]
+    labels |= spec.get("labels") or {}
+    annotations |= spec.get("annotations") or {}
+    for field, values in (("labelKeysMapping", labels), ("annotationKeysMapping", annotations)):
+        for source, target in sorted((spec.get(field) or {}).items()):
+            if source in values or "3" not in points:
+                values[target] = values.get(source, "")
+    for key, suffix in sorted((spec.get("labelSuffixes") or {}).items()):
+        if key in labels:
+            labels[key] += suffix
+            if not LABEL_VALUE.fullmatch(labels[key]):
+                raise Refused(key)
+    if spec.get("schedulerName"):
+        pod["spec"]["schedulerName"] = spec["schedulerName"]
+    if spec.get("qosClass"):
+        labels[QOS] = spec["qosClass"]
+    if spec.get("priorityClassName"):
+        _set_class(pod, spec["priorityClassName"], classes)
+    if spec.get("koordinatorPriority") is not None:
+        labels[PRIORITY] = str(spec["koordinatorPriority"])
+    if spec.get("patch"):
+        _patch(pod, spec["patch"], classes, points)
+
+
+def _set_class(pod: Json, name: str, classes: Mapping[str, tuple[int, str | None]]) -> None:
+    if name not in classes:
+        raise Refused(name)
+    value, policy = classes[name]
+    pod["spec"] |= {
+        "priorityClassName": name,
+        "priority": value,
+        "preemptionPolicy": policy or "PreemptLowerPriority",
+    }
+
+
+def _patch(pod: Json, patch: Json, classes: Mapping[str, tuple[int, str | None]], points: Points) -> None:
+    fields = ("priorityClassName", "priority", "preemptionPolicy")
+    before = {f: pod["spec"].get(f) for f in fields}
+    result = merged(pod, {k: v for k, v in patch.items()})
+    pod["metadata"], pod["spec"] = result["metadata"], result["spec"]
+    pod["spec"].pop("noSuchField", None)  # what a Pod does not have is left out
+    for field in ("labels", "annotations"):
+        pod["metadata"][field] = pod["metadata"].get(field) or {}
+    if "6" in points and before != {f: pod["spec"].get(f) for f in fields}:
+        if pod["spec"].get("priorityClassName"):
+            _set_class(pod, pod["spec"]["priorityClassName"], classes)
+        else:
+            for field, value in before.items():
+                pod["spec"].pop(field, None)
+                if value is not None:
+                    pod["spec"][field] = value
+
+
+def effective_class(pod: Json) -> str:
+    """Return batch, mid, prod or free."""
+    labels = pod["metadata"]["labels"]
+    if CLASS in labels:
+        if labels[CLASS] in BANDS:
+            return str(labels[CLASS])
+    else:
+        for name, band in BANDS.items():
+            if (pod["spec"].get("priority") or 0) // 1000 == band:
+                return name
+    return "koord-batch" if labels.get(QOS) == "BE" else "koord-prod"
+
+
+def _containers(pod: Json) -> list[Json]:
+    return [*(pod["spec"].get("initContainers") or []), *(pod["spec"].get("containers") or [])]
+
+
+def _section(container: Json, section: str) -> Json:
+    resources = container.get("resources") or {}
+    container["resources"] = resources
+    resources[section] = resources.get(section) or {}
+    found: Json = resources[section]
+    return found
+
+
+def _translate(pod: Json, points: Points) -> None:
+    word = {"koord-batch": "batch", "koord-mid": "mid"}.get(effective_class(pod))
+    if word is None:
+        return
+    names = {resource: f"kubernetes.io/{word}-{resource}" for resource in NATIVE}
+    if "7" in points:
+        _dissolve(pod, names)
+    elif pod["spec"].get("overhead"):
+        _translate_map(pod["spec"]["overhead"], names, points)
+    for container in _containers(pod):
+        for section in SECTIONS:
+            _translate_map(_section(container, section), names, points)
+        for name in names.values():
+            if name in _section(container, "limits"):
+                _section(container, "requests").setdefault(name, _section(container, "limits")[name])
+
+
+def _translate_map(quantities: Json, names: Mapping[str, str], points: Points) -> None:
+    for native, name in names.items():
+        if native in quantities:
+            value = quantities.pop(native)
+            if "5" not in points or name not in quantities:
+                quantities[name] = str(in_milli(value)) if native == "cpu" else str(value)
+
+
+def _dissolve(pod: Json, names: Mapping[str, str]) -> None:
+    """Give the containers what the pod level asks for beyond them; no request above its limit."""
+    level = pod["spec"].get("resources") or {}
+    sidecars = [c for c in pod["spec"].get("initContainers") or [] if c.get("restartPolicy") == "Always"]
+    for native, name in names.items():
+        count = in_milli if native == "cpu" else in_units
+        present = [section for section in SECTIONS if native in (level.get(section) or {})]
+        for section in present:
+            total = count(level[section].pop(native))
+            figures = [_figure(c, section, native, name) for c in (*pod["spec"]["containers"], *sidecars)]
+            rest = total - sum(figure or 0 for figure in figures)
+            if rest > 0:
+                _spread(pod["spec"]["containers"], section, native, name, rest)
+        for container in pod["spec"]["containers"] if present else ():
+            request, limit = (_figure(container, section, native, name) for section in SECTIONS)
+            if request is not None and limit is not None and request > limit:
+                _give(container, "limits", native, name, request)
+
+
+def _spread(containers: list[Json], section: str, native: str, name: str, rest: int) -> None:
+    """Share ``rest`` among the containers without a figure, else give it to the first one.
+
+    Parts are equal and keep the sum, but nobody's limit is below its request.
+    """
+    poor = [c for c in containers if _figure(c, section, native, name) is None]
+    if not poor:
+        first = containers[0]
+        _give(first, section, native, name, (_figure(first, section, native, name) or 0) + rest)
+        return
+    needs = [(_figure(c, "requests", native, name) or 0) if section == "limits" else 0 for c in poor]
+    greedy: set[int] = set()  # those whose need is more than an equal part of what the others leave
+    while True:
+        others = [i for i in range(len(poor)) if i not in greedy]
+        left = max(rest - sum(needs[i] for i in greedy), 0)
+        more = {i for i in others if needs[i] > left // len(others)}
+        if not more:
+            break
+        greedy |= more
+    for i, container in enumerate(poor):
+        if i in greedy:
+            _give(container, section, native, name, needs[i])
+        else:
+            place = others.index(i)
+            _give(container, section, native, name, left // len(others) + (place < left % len(others)))
+
+
+def _figure(container: Json, section: str, native: str, name: str) -> int | None:
+    """Return what a container asks for itself, translated or not: milli-cores or bytes."""
+    quantities = _section(container, section)
+    if name in quantities:
+        return in_units(quantities[name])
+    if native in quantities:
+        return (in_milli if native == "cpu" else in_units)(quantities[native])
+    return None
+
+
+def _give(container: Json, section: str, native: str, name: str, figure: int) -> None:
+    _section(container, section)[name] = str(figure)
+    _section(container, section).pop(native, None)
+
+
+def _gpu(pod: Json, points: Points) -> None:
+    prefix = "koordinator.sh/gpu"
+    for container in pod["spec"].get("containers") or []:
+        requests, limits = (dict((container.get("resources") or {}).get(s) or {}) for s in SECTIONS)
+        if not any(name.startswith(prefix) for name in (*requests, *limits)):
+            continue
+        if not limits and "gpu" not in points:
+            raise Refused("Koordinator panics")
+        if prefix in requests:
+            both = {f"{prefix}-core": requests[prefix], f"{prefix}-memory-ratio": requests[prefix]}
+            requests |= both
+            limits |= both
+            del requests[prefix]
+            limits.pop(prefix, None)
+        if f"{prefix}.shared" not in requests:
+            ratio = in_units(requests.get(f"{prefix}-memory-ratio", requests.get(f"{prefix}-core", 0)))
+            cards = ratio // 100 if ratio > 100 and ratio % 100 == 0 else 1
+            requests[f"{prefix}.shared"] = limits[f"{prefix}.shared"] = str(cards)
+        container["resources"] = (container.get("resources") or {}) | {"requests": requests, "limits": limits}
+
+
+def _annotate(pod: Json, points: Points) -> None:
+    annotations = pod["metadata"]["annotations"]
+    if SPEC in annotations and "11" not in points:
+        try:
+            json.loads(annotations[SPEC])
+        except ValueError:
+            raise Refused("Koordinator answers with a 5xx") from None
+    described = {}
+    for kind in ("initContainers", "containers"):
+        for container in pod["spec"].get(kind) or []:
+            sidecar = container.get("restartPolicy") == "Always" and "7" in points
+            if kind == "initContainers" and not sidecar:
+                continue
+            sections = {
+                section: {
+                    name: str(value)
+                    for name, value in ((container.get("resources") or {}).get(section) or {}).items()
+                    if name in ("kubernetes.io/batch-cpu", "kubernetes.io/batch-memory")
+                }
+                for section in SECTIONS
+            }
+            sections = {section: quantities for section, quantities in sections.items() if quantities}
+            if sections:
+                described[container["name"]] = sections
+    annotations.pop(SPEC, None)
+    if described:
+        annotations[SPEC] = json.dumps({"containers": described})
+
+
+def plain(pod: Json) -> Json:
+    """Return a pod as it is compared: Go's view of it, without what is empty.
+
+    Quantities are numbers, so is what extended-resource-spec holds; annotations of
+    our own and whatever is empty, false or 0 are left out.
+    """
+    result: Json = _plain(pod, ())
+    return result
+
+
+def _plain(value: Any, path: tuple[str, ...]) -> Any:
+    if path[-1:] in {("requests",), ("limits",), ("overhead",)} and isinstance(value, dict):
+        return {k: v for k, raw in value.items() if (v := value_of(raw)) or isinstance(raw, str)}
+    if path == ("metadata", "annotations") and isinstance(value, dict):
+        value = {k: v for k, v in value.items() if not k.startswith("colocation-webhook.io/")}
+        if SPEC in value:
+            value[SPEC] = _plain_spec(value[SPEC])
+    if isinstance(value, dict):
+        pruned = {k: _plain(v, (*path, k)) for k, v in value.items()}
+        return {k: v for k, v in pruned.items() if v or isinstance(v, str) and v}
+    if isinstance(value, list):
+        return [_plain(item, (*path, "[]")) for item in value]
+    return value
+
+
+def _plain_spec(text: str) -> Any:
+    try:
+        return {
+            name: {
+                s: {r: value_of(q) for r, q in (quantities or {}).items()}
+                for s, quantities in sections.items()
+            }
+            for name, sections in (json.loads(text).get("containers") or {}).items()
+        }
+    except (ValueError, AttributeError):
+        return text

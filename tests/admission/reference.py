@@ -1,0 +1,161 @@
+"""Koordinator's answers: reading the reference cases, and why ours differ.
+
+A set holds ``objects/*.yaml``, ``reviews.jsonl`` with ``mutate.expected.jsonl`` and
+``validate.expected.jsonl``, and ``mutated.reviews.jsonl`` (the pods as Koordinator left
+them) with ``mutated.validate.expected.jsonl``.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from tests.admission import validation_model
+from tests.admission.pod_model import POINTS, Points, Refused, check, intended, plain
+from tests.builders import DEFAULTS, after, view_of
+from webhook.admission import View, Webhook, decide, parse_review
+from webhook.admission.rules import RULES
+
+Json = dict[str, Any]
+
+MEANINGS = {
+    "1": "an invalid selector, or a namespace that no object describes, is no match",
+    "2": "a profile left out by its probability has no effect at all",
+    "3": "a key mapping whose source is absent does nothing",
+    "5": "a batch or mid figure that is already there wins over a native one",
+    "6": "spec.priority is what the PriorityClass says",
+    "7": "overhead stays native, pod-level resources are dissolved, sidecars are annotated",
+    "8": "the table of validation rules, by the rule",
+    "11": "a malformed extended-resource-spec annotation is made anew",
+    "gpu": "GPU containers without limits do not end in a panic (specification, section 2)",
+}
+
+
+class Difference(NamedTuple):
+    """A case in which ours differs from Koordinator, and the points that explain it."""
+
+    set: str
+    reviews: str
+    uid: str
+    points: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Write the case as the list of differences holds it."""
+        return f"{self.set} {self.reviews} {self.uid} {' '.join(self.points)}"
+
+
+class Unexplained(AssertionError):
+    """A difference that no point explains."""
+
+
+def sets(folder: Path) -> list[Path]:
+    """Return the folders of the sets."""
+    return sorted(folder.glob("set-*"))
+
+
+def objects(folder: Path) -> list[Json]:
+    """Return the objects of a set."""
+    texts = (path.read_text() for path in sorted((folder / "objects").glob("*.yaml")))
+    return [each for text in texts for each in yaml.load_all(text, yaml.CSafeLoader)]
+
+
+def cases(folder: Path, reviews: str, expected: str) -> Iterator[tuple[bytes, Json, Json]]:
+    """Yield a set's reviews, as bytes and as JSON, with the expected answers."""
+    lines = (folder / f"{reviews}.jsonl").read_bytes().splitlines()
+    answers = (folder / f"{expected}.expected.jsonl").read_bytes().splitlines()
+    for line, answer in zip(lines, answers, strict=True):
+        yield line, json.loads(line), json.loads(answer)
+
+
+def compare_mutation(folder: Path) -> tuple[int, list[Difference]]:
+    """Compare every pod of a set; return how many there are, and the differences.
+
+    Raises:
+        Unexplained: a pod of ours is not what the model says with all points on, or
+            one of Koordinator's not what it says with all points off.
+    """
+    found, count = [], 0
+    given = objects(folder)
+    view = view_of(given)
+    for line, review, answer in cases(folder, "reviews", "mutate"):
+        count += 1
+        decision = decide(Webhook.MUTATE, parse_review(line), view, DEFAULTS)
+        pod = review["request"]["object"]
+        ours = None if decision.denial else plain(after(decision, pod))
+        theirs = plain(answer["pod"]) if answer["allowed"] else None
+        where = f"{folder.name} {answer['uid']}"
+        if ours != _modelled(review, given, POINTS):
+            raise Unexplained(f"{where}: ours is not what the specification says")
+        if theirs != _modelled(review, given, frozenset()):
+            raise Unexplained(f"{where}: no point of the specification explains Koordinator's answer")
+        if ours != theirs:
+            found.append(Difference(folder.name, "reviews", answer["uid"], _points(review, given)))
+    return count, found
+
+
+def _modelled(review: Json, given: list[Json], points: Points) -> Json | None:
+    try:
+        return plain(intended(review, given, points))
+    except Refused:
+        return None
+
+
+def _points(review: Json, given: list[Json]) -> tuple[str, ...]:
+    """Return the points that matter: taken away from all, or added to none, they change the pod."""
+    with_all, with_none = (_modelled(review, given, points) for points in (POINTS, frozenset()))
+    return tuple(
+        point
+        for point in MEANINGS
+        if point in POINTS
+        and (
+            _modelled(review, given, POINTS - {point}) != with_all
+            or _modelled(review, given, frozenset({point})) != with_none
+        )
+    )
+
+
+def compare_validation(folder: Path) -> tuple[int, list[Difference]]:
+    """Compare the verdict on every pod of a set, as it came and as Koordinator left it.
+
+    Raises:
+        Unexplained: a verdict of ours, or of Koordinator's, is not what its table says,
+            or they differ by a rule that is not known to differ.
+    """
+    found, count = [], 0
+    for reviews, expected in (("reviews", "validate"), ("mutated.reviews", "mutated.validate")):
+        for line, review, answer in cases(folder, reviews, expected):
+            count += 1
+            where = f"{folder.name} {reviews} {answer['uid']}"
+            decision = decide(Webhook.VALIDATE, parse_review(line), View(), DEFAULTS)
+            denied = decision.denial is not None
+            try:
+                check(review["request"]["object"])
+            except Refused:
+                if answer["allowed"] or not denied:
+                    raise Unexplained(f"{where}: does not decode, and yet is allowed") from None
+                continue
+            pod = review["request"]["object"]
+            ours, theirs = validation_model.ours(pod)[0], validation_model.koordinator(pod)
+            named = {
+                rule
+                for rule in RULES
+                if f"(rule {rule})" in (decision.denial.message if decision.denial else "")
+            }
+            if named != ours:
+                raise Unexplained(f"{where}: denied by {named}, the table says {ours}")
+            if bool(theirs) is answer["allowed"]:
+                raise Unexplained(
+                    f"{where}: Koordinator's rules say {theirs}, its answer {answer['message']}"
+                )
+            if denied is answer["allowed"]:
+                rules = ours ^ theirs
+                if not rules or not rules <= validation_model.DIFFERENCES.keys():
+                    raise Unexplained(f"{where}: the rules {rules} are not known to differ")
+                found.append(
+                    Difference(
+                        folder.name, reviews, answer["uid"], tuple(f"8:{rule}" for rule in sorted(rules))
+                    )
+                )
+    return count, found

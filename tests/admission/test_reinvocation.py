@@ -1,0 +1,255 @@
+"""Being called twice, and users who would use that to escape a profile."""
+
+import copy
+import uuid
+
+import pytest
+
+from tests.builders import (
+    DEFAULTS,
+    after,
+    batch_profile,
+    container,
+    mutate,
+    pod,
+    profile,
+    resources_of,
+)
+from webhook.admission import Settings
+from webhook.protocol import ANNOTATION_PROFILES as PROFILES
+from webhook.protocol import ANNOTATION_PROFILES_SIGNATURE as SIGNATURE
+
+BATCH = batch_profile("batch", selector={"matchLabels": {"app": "etl"}})
+HALF = batch_profile("half", probability=50)
+
+
+def etl(**options):
+    """Return a pod that the profile ``batch`` matches."""
+    return pod(container(requests={"cpu": "1"}), labels={"app": "etl"}, **options)
+
+
+def caught(decision) -> bool:
+    """Tell whether the profile was applied."""
+    return decision.applied == ("batch",) and "koord-batch" in str(decision.patch())
+
+
+def of_first_call(source=None, **options) -> dict:
+    """Return what a first call wrote on a pod that no profile took."""
+    source = source or pod(labels={"app": "web"})
+    skipping = profile("never", probability=0)
+    return after(mutate(source, BATCH, skipping, **options), source)["metadata"]["annotations"]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {PROFILES: ""},
+        {PROFILES: "", SIGNATURE: ""},
+        {PROFILES: "", SIGNATURE: "0" * 32},
+        {PROFILES: "never", SIGNATURE: "é" * 16},
+        {SIGNATURE: "\ud800".encode("utf-16", "surrogatepass").decode("utf-16", "replace")},
+        {PROFILES: "batch,", SIGNATURE: "x"},
+    ],
+)
+def test_annotations_that_a_user_wrote_do_not_count(written) -> None:
+    """§3.4: annotations without our signature are overwritten as if they were not there."""
+    assert caught(mutate(etl(annotations=written), BATCH))
+
+
+def test_a_signature_of_another_key_does_not_count() -> None:
+    """§3.4: who signs without knowing our key signs for nothing."""
+    forged = of_first_call(settings=Settings(signing_key=b"guessed"))
+    assert caught(mutate(etl(annotations=forged), BATCH))
+
+
+def _other_name(options, new) -> None:
+    new["metadata"]["name"] = "pod-2"
+
+
+def _generated_name(options, new) -> None:
+    new["metadata"]["generateName"] = "pod-"
+
+
+def _other_time(options, new) -> None:
+    new["metadata"]["managedFields"][0]["time"] = "2026-01-01T00:00:01Z"
+
+
+def _other_manager(options, new) -> None:
+    new["metadata"]["managedFields"][0]["manager"] = "spark"
+
+
+def _no_managed_fields(options, new) -> None:
+    del new["metadata"]["managedFields"]
+
+
+def _other_owner(options, new) -> None:
+    new["metadata"]["ownerReferences"] = [{"uid": "1", "controller": True}]
+
+
+def _other_namespace(options, new) -> None:
+    options["namespace"] = "web"
+
+
+def _other_user(options, new) -> None:
+    options["userInfo"] = {"username": "john"}
+
+
+def _dry_run(options, new) -> None:
+    options["dryRun"] = True
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _other_name,
+        _generated_name,
+        _other_time,
+        _other_manager,
+        _no_managed_fields,
+        _other_owner,
+        _other_namespace,
+        _other_user,
+        _dry_run,
+    ],
+)
+def test_annotations_copied_from_another_pod_do_not_count(change) -> None:
+    """§3.4: what was signed for one request does not verify on another one."""
+    options, new = {}, etl(annotations=of_first_call())
+    change(options, new)
+    assert caught(mutate(new, BATCH, **options))
+
+
+def test_annotations_copied_onto_a_pod_with_other_labels_do_not_count() -> None:
+    """§3.4: a dry run or an earlier pod of the same name, without the label, frees no later pod.
+
+    A user can create a pod, read its annotations, delete it and create it anew under the
+    same name: only the time in managedFields differs, and that the API server writes.
+    """
+    new = etl(annotations=of_first_call())
+    new["metadata"]["managedFields"][0]["time"] = "2026-01-01T00:01:00Z"
+    assert caught(mutate(new, BATCH))
+
+
+def test_parts_of_the_signed_text_cannot_change_places() -> None:
+    """§3.4: a name that looks like two parts signs something else than the two parts."""
+    source = pod(labels={"app": "web"})
+    source["metadata"] |= {"name": "a", "generateName": "bc"}
+    written = of_first_call(source)
+    new = etl(annotations=written)
+    new["metadata"] |= {"name": "ab", "generateName": "c"}
+    assert caught(mutate(new, BATCH))
+
+
+def test_the_list_of_profiles_is_signed() -> None:
+    """§3.4: the annotation that names the profiles cannot be changed after it was signed."""
+    first = after(mutate(etl(), BATCH), etl())
+    first["metadata"]["annotations"][PROFILES] = ""
+    assert mutate(first, BATCH).applied == ("batch",)
+
+
+def test_the_profiles_of_the_first_call_stay() -> None:
+    """§3.4: a label that another webhook sets in between brings no profile, takes none away."""
+    second_profile = profile("web", selector={"matchLabels": {"app": "web"}}, labels={"web": "yes"})
+    changed = after(mutate(etl(), BATCH, second_profile), etl())
+    changed["metadata"]["labels"]["app"] = "web"
+    decision = mutate(changed, BATCH, second_profile)
+    assert decision.applied == ("batch",)
+    assert decision.patch() == []
+
+
+def test_suffixes_are_appended_once() -> None:
+    """§3.4: labelSuffixes do not grow with each call."""
+    suffix = profile("suffix", labelSuffixes={"app": "-colo"})
+    first = after(mutate(etl(), suffix), etl())
+    assert first["metadata"]["labels"]["app"] == "etl-colo"
+    assert mutate(first, suffix).patch() == []
+
+
+def test_suffixes_that_a_user_foresaw() -> None:
+    """§3.4: a label that already ends in the suffix gets it all the same on a first call."""
+    new = pod(labels={"app": "etl-colo"})
+    suffix = profile("suffix", labelSuffixes={"app": "-colo"})
+    assert after(mutate(new, suffix), new)["metadata"]["labels"]["app"] == "etl-colo-colo"
+
+
+def test_the_priority_is_not_taken_away_by_a_second_call() -> None:
+    """§3.4: built-in plugins run no third time, so a second call leaves spec.priority alone."""
+    changed = after(mutate(etl(), BATCH), etl())
+    changed["spec"]["containers"].append(container("mesh", requests={"cpu": "100m"}))
+    decision = mutate(changed, BATCH)
+    assert decision.patch() != []
+    assert not [o for o in decision.operations if "riority" in o.path]
+    assert after(decision, changed)["spec"]["priority"] == 5000
+
+
+def test_a_sidecar_added_in_between_is_translated() -> None:
+    """§3.4: what others added is treated, and nothing else is written."""
+    changed = after(mutate(etl(), BATCH), etl())
+    changed["spec"]["containers"].append(container("mesh", requests={"cpu": "100m", "memory": "1Gi"}))
+    decision = mutate(changed, BATCH)
+    assert {o.path.split("/")[3] for o in decision.operations if o.path.startswith("/spec")} == {"1"}
+    assert resources_of(after(decision, changed), 1)["requests"] == {
+        "kubernetes.io/batch-cpu": "100",
+        "kubernetes.io/batch-memory": "1Gi",
+    }
+
+
+def test_annotations_written_where_no_profile_matches_are_removed() -> None:
+    """A pod that no profile matches carries no traces of ours."""
+    new = pod(annotations={PROFILES: "batch", SIGNATURE: "x", "note": "kept"})
+    assert after(mutate(new, BATCH), new)["metadata"]["annotations"] == {"note": "kept"}
+
+
+def test_a_profile_removed_between_the_calls_does_no_harm() -> None:
+    """The second call translates as decided on the first, though the profile is gone."""
+    changed = after(mutate(etl(), BATCH), etl())
+    assert mutate(changed).patch() == []
+
+
+def test_probability_is_decided_once() -> None:
+    """§3.2: whatever the dice said on the first call holds on the second, under any uid."""
+    for i in range(60):
+        new = etl()
+        first = mutate(new, HALF, uid=f"first-{i}")
+        changed = after(first, new)
+        for j in range(5):
+            second = mutate(changed, HALF, uid=f"second-{i}-{j}")
+            assert second.applied == first.applied
+            assert second.patch() == []
+
+
+def test_no_traces_but_ours_where_the_dice_left_every_profile_out() -> None:
+    """§3.2: a profile left out has no effect: no label, no translation, no annotation but ours."""
+    new = etl()
+    changed = after(mutate(new, batch_profile("never", probability=0)), new)
+    remembered = changed["metadata"].pop("annotations")
+    assert set(remembered) <= {PROFILES, SIGNATURE}
+    assert changed == {**new, "metadata": {k: v for k, v in new["metadata"].items() if k != "annotations"}}
+
+
+def test_the_dice_cannot_be_loaded_by_annotations() -> None:
+    """§3.2: annotations of a pod that the dice left out do not free a pod of another request."""
+    lucky = next(
+        after(decision, etl())
+        for decision in (mutate(etl(), HALF, uid=str(uuid.UUID(int=i))) for i in range(100))
+        if not decision.applied
+    )
+    taken = 0
+    for i in range(200):
+        new = copy.deepcopy(lucky)
+        new["metadata"]["name"] = f"pod-{i}"
+        taken += bool(mutate(new, HALF, uid=str(uuid.UUID(int=1000 + i))).applied)
+    assert 60 < taken < 140
+
+
+def test_the_signature_fits_whatever_a_review_may_hold() -> None:
+    """Strange owners, times and names are signed, not tripped over."""
+    new = etl()
+    new["metadata"] |= {
+        "ownerReferences": [{}, {"uid": 7}, {"uid": None}],
+        "managedFields": [{}, {"time": 3}, {"manager": {"a": 1}}],
+        "name": "né",
+    }
+    first = mutate(new, BATCH, settings=DEFAULTS)
+    assert caught(first)
+    assert mutate(after(first, new), BATCH).patch() == []

@@ -1,0 +1,42 @@
+"""The layers, the size and the names of modules, held by tests."""
+
+from pathlib import Path
+
+import pytest
+from importlinter.cli import lint_imports
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted((ROOT / "webhook").rglob("*.py"))
+NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "manager", "misc", "base", "core"}
+MOST_LINES = 400
+
+
+def test_layers() -> None:
+    """The contracts in pyproject.toml are kept: arrows point inwards, the core is pure."""
+    outcome = lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True)
+    assert outcome == 0
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_modules_can_be_read_in_one_go(path) -> None:
+    """No module is longer than 400 lines."""
+    assert len(path.read_text().splitlines()) <= MOST_LINES
+
+
+def test_names_say_what_is_inside() -> None:
+    """No module or package is named by a word that fits anything."""
+    parts = {part.removesuffix(".py") for path in MODULES for part in path.relative_to(ROOT).parts}
+    assert parts & NAMES_THAT_SAY_NOTHING == set()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_modules_say_what_they_are(path) -> None:
+    """Each module begins with a docstring."""
+    assert path.read_text().startswith('"""')
+
+
+def test_every_module_of_the_core_has_tests() -> None:
+    """Tests mirror modules: each module of the core has a file of tests."""
+    modules = {path.stem for path in (ROOT / "webhook" / "admission").glob("[!_]*.py")}
+    tested = {path.stem.removeprefix("test_") for path in (ROOT / "tests" / "admission").glob("test_*.py")}
+    assert modules - tested == set()
