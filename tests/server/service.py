@@ -56,7 +56,7 @@ class Service:
         self.process = subprocess.Popen(  # noqa: S603 — our own command
             self.arguments, stdout=subprocess.PIPE, stderr=self.log, env=ENVIRONMENT, cwd=self.folder
         )
-        self.curl = self.process.stdout.readline().decode()
+        self.curl = next((line.decode() for line in self.process.stdout if line.startswith(b"curl")), "")
         wait_for(lambda: self.admin("/readyz")[0] == 200)
         return self
 

@@ -225,9 +225,9 @@ def test_start_errors_are_one_line_that_names_flag_and_value(tmp_path):
             (("--tls-cert", "junk.pem"), 2, ("--tls-cert", "--tls-key")),
             (("--tls-cert", "junk.pem", "--tls-key", "junk.pem"), 1, ("--tls-cert", "junk.pem", "PEM")),
             (("--objects", str(tmp_path / "nowhere")), 2, ("--objects", "nowhere")),
-            (("--rule", "nothing=deny"), 2, ("--rule", "nothing")),
-            (("--rule", "whole-cpus=perhaps"), 2, ("whole-cpus=warn",)),
-            (("--signing-key", "junk.pem"), 1, ("--signing-key", "16 bytes")),
+            (("--rule", "whole-cpu=deny"), 2, ("--rule", "whole-cpu", "'whole-cpus'")),
+            (("--rule", "whole-cpus=perhaps"), 2, ("whole-cpus=", "deny, warn, off")),
+            (("--signing-key", "junk.pem"), 2, ("--signing-key", "16 bytes")),
         ):
             run_and_fail(tmp_path, flags, code, words)
 

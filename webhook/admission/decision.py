@@ -14,10 +14,11 @@ import orjson
 
 from webhook.admission import extendedspec, gpu, podlevel, reinvocation
 from webhook.admission.editor import Cause, Operation, json_patch
+from webhook.admission.findings import Severity, own_findings, reference_findings
 from webhook.admission.mutation import apply_profile
 from webhook.admission.pod import Denial, Denied, PodEdit, check_shape, labels, spec
 from webhook.admission.priority import effective_class
-from webhook.admission.profiles import Profile, ProfileError, read_profile
+from webhook.admission.profiles import ProfileError, read_profile
 from webhook.admission.review import API_VERSION, KIND, Review, Webhook
 from webhook.admission.selection import matching, selected
 from webhook.admission.settings import Mode, Settings
@@ -206,7 +207,7 @@ def _translate(
 
 def _validate(review: Review, view: View, settings: Settings) -> Decision:
     if review.resource[0] == PROFILE_GROUP and review.resource[2] == PROFILE_RESOURCE:
-        return _validate_profile(review)
+        return _validate_profile(review, view, settings)
     if not _is_pod(review, {"", "resize"}, {"CREATE", "UPDATE"}) or _out_of_reach(review, view):
         return Decision(review.uid)
     check_shape(review.object)
@@ -225,16 +226,20 @@ def _validate(review: Review, view: View, settings: Settings) -> Decision:
     return Decision(review.uid, warnings=tuple(dict.fromkeys(warnings)), denial=denial)
 
 
-def _validate_profile(review: Review) -> Decision:
+def _validate_profile(review: Review, view: View, settings: Settings) -> Decision:
+    """Judge a profile as it is written; what it refers to may be made after it, so that only warns."""
     if review.operation not in {"CREATE", "UPDATE"} or review.subresource:
         return Decision(review.uid)
     try:
-        profile: Profile = read_profile(review.object)
+        profile = read_profile(review.object)
     except ProfileError as error:
         raise Denied(Denial(f"{PROFILE_KIND}: {error}")) from None
-    if profile.problems:
-        raise Denied(Denial(f'{PROFILE_KIND} "{profile.name}": {"; ".join(profile.problems)}'))
-    return Decision(review.uid, warnings=profile.notes)
+    own = list(own_findings(profile, view, settings.rules))
+    errors = [finding.message for finding in own if finding.severity is Severity.ERROR]
+    if errors:
+        raise Denied(Denial(f'{PROFILE_KIND} "{profile.name}": {"; ".join(errors)}'))
+    found = (*own, *reference_findings(profile, view))
+    return Decision(review.uid, warnings=tuple(finding.message for finding in found))
 
 
 def _is_pod(review: Review, subresources: set[str], operations: set[str]) -> bool:

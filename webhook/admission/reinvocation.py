@@ -21,8 +21,18 @@ from webhook.admission.review import Review
 from webhook.protocol import ANNOTATION_PROFILES, ANNOTATION_PROFILES_SIGNATURE
 
 CAUSE: Final = Cause("reinvocation", "the profiles decided on")
-MAX_KEY_BYTES: Final = 64  # of BLAKE2b
+MIN_SECRET_BYTES: Final = 16  # 128 bits, if every one counts
+_KEY_BYTES: Final = 32
 _SIGNATURE_BYTES: Final = 16
+
+
+def derive_key(secret: bytes) -> bytes:
+    """Return the signing key that a secret gives: the same in all replicas that have it.
+
+    The key is for this purpose alone and says nothing about the secret, which may be the
+    private key of a certificate.
+    """
+    return blake2b(secret, digest_size=_KEY_BYTES, person=b"profiles-sign").digest()
 
 
 def recall(review: Review, key: bytes) -> tuple[str, ...] | None:

@@ -13,6 +13,19 @@ API_VERSION: Final = "admission.k8s.io/v1"
 KIND: Final = "AdmissionReview"
 
 
+# As ``metav1.StatusReason`` names them.
+_REASONS: Final = {
+    400: "BadRequest",
+    403: "Forbidden",
+    404: "NotFound",
+    405: "MethodNotAllowed",
+    408: "Timeout",
+    413: "RequestEntityTooLarge",
+    415: "UnsupportedMediaType",
+    500: "InternalError",
+}
+
+
 class Webhook(StrEnum):
     """Which of the two questions is asked."""
 
@@ -43,7 +56,6 @@ class ReviewError(Exception):
 
 def status_body(code: int, message: str) -> bytes:
     """Return a ``meta/v1 Status`` of a failure as JSON bytes."""
-    reason = HTTPStatus(code).phrase.title().replace(" ", "").replace("-", "")
     return orjson.dumps(
         {
             "kind": "Status",
@@ -51,7 +63,7 @@ def status_body(code: int, message: str) -> bytes:
             "metadata": {},
             "status": "Failure",
             "message": message,
-            "reason": reason,
+            "reason": _REASONS.get(code, ""),
             "code": code,
         }
     )

@@ -32,9 +32,9 @@ class Settings:
         pod_level_resources: how pod-level resources are treated, see there.
         rules: actions of validation rules that differ from their defaults, by the
             rule's name (see ``webhook.admission.rules``).
-        signing_key: at most 64 bytes, the same in all replicas; signs what one call
-            tells the next about a pod. Empty: anybody can sign, which is good enough
-            only where there is nobody to defend against (a command line).
+        signing_key: from ``reinvocation.derive_key``, the same in all replicas; signs
+            what one call tells the next about a pod. Empty: anybody can sign, which is
+            good enough only where there is nobody to defend against (a command line).
     """
 
     mode: Mode = Mode.ENFORCE

@@ -9,16 +9,16 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from functools import wraps
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
+from webhook.admission.reinvocation import MIN_SECRET_BYTES, derive_key
 from webhook.admission.rules import RULES
 from webhook.admission.settings import Mode, PodLevelResources, Settings
 from webhook.protocol import Action
 
-MAX_KEY_BYTES: Final = 64
 _Command = Callable[..., Any]
 
 objects_option = click.option(
@@ -62,24 +62,24 @@ class RuleType(click.ParamType):  # type: ignore[type-arg] # generic only since 
 
 
 def signing_key(path: Path | None) -> bytes:
-    """Return the bytes of a key file as they are; no path is the empty key.
+    """Return the key that the secret in a file gives; no path is the empty key.
 
     Raises:
-        click.BadParameter: the file cannot be read, is empty or is longer than a key may be.
+        click.BadParameter: the file cannot be read, or holds too little to be a secret.
     """
     if path is None:
         return b""
     try:
-        key = path.read_bytes()
+        secret = path.read_bytes()
     except OSError as error:
         raise click.BadParameter(f"{path}: {error.strerror}", param_hint="--signing-key") from None
-    if not 0 < len(key) <= MAX_KEY_BYTES:
+    if len(secret.strip()) < MIN_SECRET_BYTES:
         raise click.BadParameter(
-            f"{path}: holds {len(key)} bytes, a key has 1 to {MAX_KEY_BYTES}: "
+            f"{path}: has fewer than {MIN_SECRET_BYTES} bytes: "
             f"make one with 'head -c 32 /dev/urandom > {path}'",
             param_hint="--signing-key",
         )
-    return key
+    return derive_key(secret)
 
 
 def judging_options(command: _Command) -> _Command:
@@ -150,5 +150,5 @@ _signing_key_option = click.option(
     "signing_key_file",
     metavar="FILE",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help=f"Secret of 1 to {MAX_KEY_BYTES} bytes, the same for all replicas; signs what was decided on a pod.",
+    help="Secret that all replicas share; signs what was decided on a pod, for the webhook's next call.",
 )

@@ -2,52 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import ipaddress
+import secrets
 import shlex
 import socket
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
+from webhook.cli.options import objects_option, settings_options
+
 if TYPE_CHECKING:
     from webhook.admission import Settings
     from webhook.server.tls import ServingCertificate
 
-_EXAMPLE = Path("examples/reviews/spark-operator-driver.json")
-
-
-class _Rule(click.ParamType[tuple[str, str]]):
-    """``NAME=deny|warn|off``."""
-
-    name = "NAME=ACTION"
-
-    def convert(
-        self,
-        value: object,
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> tuple[str, str]:
-        from webhook.admission.rules import RULES
-        from webhook.protocol import Action
-
-        name, _, action = str(value).partition("=")
-        if name not in RULES:
-            self.fail(f"there is no rule {name!r}; there are: {', '.join(sorted(RULES))}", param, ctx)
-        if action not in set(Action):
-            self.fail(f"{value!r}: write {name}=deny, {name}=warn or {name}=off", param, ctx)
-        return name, action
+_EXAMPLE = Path("examples/reviews/spark-driver.json")
 
 
 @click.command()
-@click.option(
-    "--objects",
-    required=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of profiles, PriorityClasses, Namespaces, LimitRanges: YAML or JSON, reloaded on change.",
-)
+@objects_option
 @click.option(
     "--bind", default="127.0.0.1:8443", show_default=True, metavar="HOST:PORT", help="Where reviews come in."
 )
@@ -73,32 +49,7 @@ class _Rule(click.ParamType[tuple[str, str]]):
     help="Where /healthz, /readyz, /metrics and /explain answer, without TLS.",
 )
 @click.option("--explain", is_flag=True, help="Answer /explain on an address that is not loopback, too.")
-@click.option(
-    "--mode",
-    type=click.Choice(["enforce", "audit"]),
-    default="enforce",
-    show_default=True,
-    help="audit: patch and deny nothing; warnings, log and metrics say what would have been.",
-)
-@click.option(
-    "--pod-level-resources",
-    type=click.Choice(["dissolve", "keep", "deny"]),
-    default="dissolve",
-    show_default=True,
-    help="What to do with spec.resources of a pod whose resources are translated.",
-)
-@click.option(
-    "--rule",
-    "rules",
-    type=_Rule(),
-    multiple=True,
-    help="Set a validation rule: deny, warn or off; may be repeated.",
-)
-@click.option(
-    "--signing-key",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="File with the secret that all replicas share (default: derived from the TLS key).",
-)
+@settings_options
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes.")
 @click.option(
     "--grace",
@@ -122,10 +73,7 @@ def serve(  # noqa: PLR0913 — one parameter a flag
     certs_dir: Path,
     admin_bind: str,
     explain: bool,
-    mode: str,
-    pod_level_resources: str,
-    rules: tuple[tuple[str, str], ...],
-    signing_key: Path | None,
+    settings: Settings,
     workers: int,
     grace: int,
     log_level: str,
@@ -137,9 +85,9 @@ def serve(  # noqa: PLR0913 — one parameter a flag
 
     \b
     Examples:
-      colocation-webhook serve --objects examples
-      colocation-webhook serve --objects /etc/webhook --tls-cert tls.crt --tls-key tls.key --bind
-      0.0.0.0:8443 colocation-webhook serve --objects examples --mode audit --log-format text
+      colocation-webhook serve --objects examples/objects
+      colocation-webhook serve --objects examples/objects --mode audit --log-format text
+      colocation-webhook serve --objects DIR --bind :8443 --tls-cert tls.crt --tls-key tls.key
     """
     if (tls_cert is None) != (tls_key is None):
         given, lacking = ("--tls-cert", "--tls-key") if tls_cert else ("--tls-key", "--tls-cert")
@@ -154,7 +102,6 @@ def serve(  # noqa: PLR0913 — one parameter a flag
         from webhook.server.run import Serving, run
 
         certificate, authority = _certificate(tls_cert, tls_key, certs_dir) if not no_tls else (None, None)
-        settings = _settings(mode, pod_level_resources, dict(rules), signing_key, certificate)
         source = FilesSource(objects)
         try:
             source.load()
@@ -162,11 +109,11 @@ def serve(  # noqa: PLR0913 — one parameter a flag
             raise click.ClickException(f"--objects {objects}: {error}") from error
         listener = _listen("--bind", bind)
         admin_listener = _listen("--admin-bind", admin_bind)
-        click.echo(_curl(listener, authority, tls=certificate is not None))
+        _announce(listener, admin_listener, authority, tls=certificate is not None)
         run(
             Serving(
                 source=source,
-                settings=settings,
+                settings=settings if settings.signing_key else _with_key(settings, certificate),
                 certificate=certificate,
                 listener=listener,
                 admin_listener=admin_listener,
@@ -203,27 +150,17 @@ def _certificate(
         ) from error
 
 
-def _settings(
-    mode: str,
-    pod_level_resources: str,
-    rules: Mapping[str, str],
-    key_file: Path | None,
-    certificate: ServingCertificate | None,
-) -> Settings:
-    from webhook.admission import Mode, PodLevelResources, Settings
-    from webhook.protocol import Action
-    from webhook.server.keys import signing_key
+def _with_key(settings: Settings, certificate: ServingCertificate | None) -> Settings:
+    """Settings with a signing key: from the TLS key, which replicas share, else a random one.
 
-    try:
-        key = signing_key(key_file, certificate.pair.key if certificate is not None else None)
-    except (OSError, ValueError) as error:
-        raise click.ClickException(f"--signing-key {key_file}: {error}") from error
-    return Settings(
-        mode=Mode(mode),
-        pod_level_resources=PodLevelResources(pod_level_resources),
-        rules={name: Action(action) for name, action in rules.items()},
-        signing_key=key,
-    )
+    A random key serves one process and its forks; a key from the TLS key stays the same
+    until a restart, whatever becomes of the certificate. Where a pod meets two keys it is
+    treated as new: --signing-key avoids that.
+    """
+    from webhook.admission.reinvocation import derive_key
+
+    secret = secrets.token_bytes() if certificate is None else certificate.pair.key
+    return dataclasses.replace(settings, signing_key=derive_key(secret))
 
 
 def _listen(flag: str, address: str) -> socket.socket:
@@ -238,16 +175,24 @@ def _listen(flag: str, address: str) -> socket.socket:
         raise click.ClickException(f"{flag} {address}: {reason}; choose another address or port") from error
 
 
-def _curl(listener: socket.socket, authority: Path | None, *, tls: bool) -> str:
-    """A line to copy: the Spark driver's review, sent to this server."""
+def _announce(
+    listener: socket.socket, admin_listener: socket.socket, authority: Path | None, *, tls: bool
+) -> None:
+    """Say where things are and how to try it, on stdout: stderr has log lines only."""
+    reviews = f"{'https' if tls else 'http'}://{_address(listener)}"
+    click.echo(f"Serving {reviews}/mutate and /validate")
+    click.echo(f"Health, metrics and explanations: http://{_address(admin_listener)}")
+    click.echo("Try it from another terminal:")
+    example = str(_EXAMPLE) if _EXAMPLE.exists() else "REVIEW.json"
+    trust = ["--cacert", str(authority) if authority is not None else "CA.crt"] if tls else []
+    command = ["curl", "--silent", *trust, "-H", "Content-Type: application/json", "--data", f"@{example}"]
+    click.echo(shlex.join([*command, f"{reviews}/mutate"]))
+
+
+def _address(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     address = ipaddress.ip_address(host)
     if address.is_loopback or address.is_unspecified:
         # The name works for both families; curl tries ::1 first and then 127.0.0.1.
-        host = "localhost"
-    elif isinstance(address, ipaddress.IPv6Address):
-        host = f"[{host}]"
-    example = str(_EXAMPLE) if _EXAMPLE.exists() else "REVIEW.json"
-    trust = ["--cacert", str(authority) if authority is not None else "CA.crt"] if tls else []
-    command = ["curl", "--silent", *trust, "-H", "Content-Type: application/json", "--data", f"@{example}"]
-    return shlex.join([*command, f"{'https' if tls else 'http'}://{host}:{port}/mutate"])
+        return f"localhost:{port}"
+    return f"[{host}]:{port}" if isinstance(address, ipaddress.IPv6Address) else f"{host}:{port}"

@@ -62,6 +62,8 @@ def create_admin_app(
                 "loadedAt": _moment(status.loaded_at),
                 "error": status.error,
                 "reloadErrors": status.reload_errors,
+                "profiles": status.profiles,
+                "unreadyProfiles": status.unready_profiles,
             },
         }
         if certificate is not None:
@@ -101,7 +103,8 @@ def observe(metrics: Metrics, source: FilesSource, certificate: ServingCertifica
     """Take over into the metrics what the source and the certificate say about themselves."""
     status = source.status
     metrics.observe_reloads("objects", status.reload_errors)
-    metrics.observe_view(status.loaded_at)
+    unready = len(status.unready_profiles)
+    metrics.observe_view(status.loaded_at, status.profiles - unready, unready)
     if certificate is not None:
         metrics.observe_reloads("certificate", certificate.reload_errors)
         metrics.observe_certificate(certificate.pair.expires_at.timestamp())

@@ -79,6 +79,13 @@ class Metrics:
             multiprocess_mode="livemin",
             registry=registry,
         )
+        self._profiles = Gauge(
+            f"{_PREFIX}_profiles",
+            "Profiles in the view in use; those that are not ready are never applied.",
+            ["ready"],
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
         self._expires_at = Gauge(
             f"{_PREFIX}_certificate_expiry_timestamp_seconds",
             "When the first certificate of the serving chain ends.",
@@ -109,7 +116,7 @@ class Metrics:
                 self._request_children[key] = child
         child.inc()
         self._duration_children[webhook].observe(seconds)
-        for profile in decision.applied:
+        for profile in () if decision.reinvoked else decision.applied:
             child = self._applied_children.get(profile)
             if child is None:
                 child = self._applied_children[profile] = self._applied.labels(profile)
@@ -136,9 +143,11 @@ class Metrics:
             self._reload_errors.labels(what).inc(new)
         self._seen_errors[what] = errors
 
-    def observe_view(self, loaded_at: float) -> None:
-        """Take over when the view in use was loaded (seconds since the epoch)."""
+    def observe_view(self, loaded_at: float, ready: int, unready: int) -> None:
+        """Take over when the view in use was loaded (seconds since the epoch), and its profiles."""
         self._loaded_at.set(loaded_at)
+        self._profiles.labels("true").set(ready)
+        self._profiles.labels("false").set(unready)
 
     def observe_certificate(self, expires_at: float) -> None:
         """Take over when the serving chain ends (seconds since the epoch)."""

@@ -5,13 +5,13 @@ from enum import StrEnum
 from itertools import islice
 from typing import Any, NamedTuple
 
-from webhook.admission import View
 from webhook.admission.overlap import Overlap, overlaps, writes
 from webhook.admission.priority import raw_class
 from webhook.admission.profiles import Profile
 from webhook.admission.rules import matrix_rule
 from webhook.admission.selectors import satisfiable
 from webhook.admission.validation import action_of
+from webhook.admission.view import View
 from webhook.protocol import (
     LABEL_PRIORITY_CLASS,
     LABEL_QOS_CLASS,
@@ -66,14 +66,19 @@ def examine(view: View, rules: Mapping[str, Action], max_overlaps: int) -> Repor
         rules: actions of validation rules that differ from the defaults.
         max_overlaps: where to stop looking for pairs.
     """
-    findings = [finding for profile in view.profiles.values() for finding in _findings(profile, view, rules)]
+    findings = [
+        finding
+        for profile in view.profiles.values()
+        for finding in (*own_findings(profile, view, rules), *reference_findings(profile, view))
+    ]
     broken = {finding.profile for finding in findings if finding.severity == Severity.ERROR}
     findings.sort(key=lambda f: (f.profile not in broken, f.profile, f.severity != Severity.ERROR))
     pairs = list(islice(overlaps(view.profiles.values()), max_overlaps + 1))
     return Report(len(view.profiles), tuple(findings), tuple(pairs[:max_overlaps]), len(pairs) > max_overlaps)
 
 
-def _findings(profile: Profile, view: View, rules: Mapping[str, Action]) -> Iterator[Finding]:
+def own_findings(profile: Profile, view: View, rules: Mapping[str, Action]) -> Iterator[Finding]:
+    """Yield what is wrong with a profile by itself."""
     for problem in profile.problems:
         yield Finding(Severity.ERROR, profile.name, problem)
     for note in profile.notes:
@@ -87,12 +92,19 @@ def _findings(profile: Profile, view: View, rules: Mapping[str, Action]) -> Iter
             message = f"spec.{field}: no labels can meet all of: {clauses}"
             yield Finding(Severity.WARNING, profile.name, message)
     written = writes(profile)
-    yield from _priority_class(profile, written, view)
+    if "spec.priority" in written:
+        yield Finding(
+            Severity.WARNING,
+            profile.name,
+            "spec.patch.spec.priority: cannot be set: the value of the PriorityClass is taken: "
+            "set priorityClassName instead",
+        )
     yield from _matrix(profile, written, view, rules)
 
 
-def _priority_class(profile: Profile, written: Mapping[str, Any], view: View) -> Iterator[Finding]:
-    name = written.get("spec.priorityClassName")
+def reference_findings(profile: Profile, view: View) -> Iterator[Finding]:
+    """Yield which objects the profile names that the view has not; they may come later."""
+    name = writes(profile).get("spec.priorityClassName") if profile.ready else None
     if name and name not in view.priority_classes:
         field = "spec." if name == profile.priority_class_name else "spec.patch.spec."
         yield Finding(
@@ -100,13 +112,6 @@ def _priority_class(profile: Profile, written: Mapping[str, Any], view: View) ->
             profile.name,
             f"{field}priorityClassName: no PriorityClass {name!r} among the objects: "
             "every pod that matches is denied: create it or correct the name",
-        )
-    if "spec.priority" in written:
-        yield Finding(
-            Severity.WARNING,
-            profile.name,
-            "spec.patch.spec.priority: cannot be set: the value of the PriorityClass is taken: "
-            "set priorityClassName instead",
         )
 
 
