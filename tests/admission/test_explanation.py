@@ -9,6 +9,9 @@ from webhook.admission import Webhook
 from webhook.admission.explanation import explain
 
 
+ABSENT = {"key": "app", "operator": "DoesNotExist"}
+
+
 def explained(new, *objects, **request) -> dict:
     """Explain a mutation, by way of JSON."""
     answer = explain(Webhook.MUTATE, read(review(new, **request)), view_of(objects), DEFAULTS)
@@ -22,12 +25,16 @@ def explained(new, *objects, **request) -> dict:
         ({}, True, "matched"),
         ({"selector": {"matchLabels": {"app": "web"}}}, False, "selector: app=web, the pod has app=etl"),
         ({"selector": {"matchLabels": {"tier": "x"}}}, False, "selector: tier=x, the pod has no tier"),
-        ({"selector": {"matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]}}, False, "selector: !app, the pod has app=etl"),
-        ({"namespaceSelector": {"matchLabels": {"team": "web"}}}, False, "namespaceSelector: team=web, the namespace has team=data"),
+        ({"selector": {"matchExpressions": [ABSENT]}}, False, "selector: !app, the pod has app=etl"),
+        (
+            {"namespaceSelector": {"matchLabels": {"team": "web"}}},
+            False,
+            "namespaceSelector: team=web, the namespace has team=data",
+        ),
         ({"qosClass": "be"}, False, "not ready: spec.qosClass"),
         ({"probability": 0}, False, "probability of 0%"),
     ],
-)  # fmt: skip
+)
 def test_each_profile_has_a_reason(fields, applied, reason) -> None:
     """Matched, or by which clause not, or not ready, or left out by the dice."""
     answer = explained(pod(labels={"app": "etl"}), profile("p", **fields), namespace(labels={"team": "data"}))
@@ -62,4 +69,6 @@ def test_a_pod_that_cannot_be_read() -> None:
 
 def test_the_labels_of_the_namespace_are_shown() -> None:
     """Those that were asked, also for a namespace that no object describes."""
-    assert explained(pod(), namespace=("ghost"))["namespaceLabels"] == {"kubernetes.io/metadata.name": "ghost"}
+    assert explained(pod(), namespace=("ghost"))["namespaceLabels"] == {
+        "kubernetes.io/metadata.name": "ghost"
+    }

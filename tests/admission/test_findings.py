@@ -22,7 +22,12 @@ def found(*objects, rules=None) -> list[tuple[str, str, str]]:
         ({"patch": {"spec": {"priorityClassName": "missing"}}}, "error", "spec.patch.spec.priorityClassName"),
         ({"patch": {"spec": {"priority": 5500}}}, "warning", "spec.patch.spec.priority"),
         (
-            {"selector": {"matchLabels": {"a": "b"}, "matchExpressions": [{"key": "a", "operator": "DoesNotExist"}]}},
+            {
+                "selector": {
+                    "matchLabels": {"a": "b"},
+                    "matchExpressions": [{"key": "a", "operator": "DoesNotExist"}],
+                }
+            },
             "warning",
             "no labels can meet",
         ),
@@ -59,7 +64,14 @@ def test_a_rule_that_is_off_finds_nothing() -> None:
 def test_errors_come_first_and_are_counted() -> None:
     """The order of the report, and its sums: an overlap counts as a warning."""
     report = examine(
-        view_of([profile("a", unknown=1), profile("b", qosClass="be"), profile("c", qosClass="LS"), profile("d", qosClass="BE")]),
+        view_of(
+            [
+                profile("a", unknown=1),
+                profile("b", qosClass="be"),
+                profile("c", qosClass="LS"),
+                profile("d", qosClass="BE"),
+            ]
+        ),
         {},
         10,
     )

@@ -50,4 +50,6 @@ def test_what_they_disagree_about_is_named() -> None:
     pair = [read_profile(profile(name, qosClass=qos)) for name, qos in (("b", "LS"), ("a", "BE"))]
     (found,) = overlaps(pair)
     assert (found.first, found.second) == ("a", "b")
-    assert [tuple(each) for each in found.disagreements] == [("metadata.labels[koordinator.sh/qosClass]", "BE", "LS")]
+    assert [tuple(each) for each in found.disagreements] == [
+        ("metadata.labels[koordinator.sh/qosClass]", "BE", "LS")
+    ]

@@ -20,7 +20,9 @@ def test_the_default_rules_cannot_be_written_to() -> None:
         Settings().rules["whole-cpus"] = "off"
 
 
-@pytest.mark.parametrize(("enum", "words"), [(Mode, "enforce audit"), (PodLevelResources, "dissolve keep deny")])
+@pytest.mark.parametrize(
+    ("enum", "words"), [(Mode, "enforce audit"), (PodLevelResources, "dissolve keep deny")]
+)
 def test_words(enum, words) -> None:
     """The words of the command line."""
     assert " ".join(enum) == words

@@ -13,13 +13,20 @@ def test_lists_are_opened() -> None:
         "kind": "ClusterColocationProfileList",
         "items": [{"metadata": {"name": "b"}, "spec": {}}],
     }
-    nested = {"apiVersion": "v1", "kind": "List", "items": [profile("a"), {"apiVersion": "v1", "kind": "List", "items": [typed]}]}
+    nested = {
+        "apiVersion": "v1",
+        "kind": "List",
+        "items": [profile("a"), {"apiVersion": "v1", "kind": "List", "items": [typed]}],
+    }
     assert list(view_of([nested]).profiles) == ["a", "b"]
 
 
 def test_other_kinds_are_passed_over() -> None:
     """Deployments, and other things in the same file, do no harm."""
-    others = [{"apiVersion": "apps/v1", "kind": "Deployment"}, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": 7}]
+    others = [
+        {"apiVersion": "apps/v1", "kind": "Deployment"},
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": 7},
+    ]
     view = view_of(others)
     assert (view.profiles, view.namespaces, view.obstacles) == ({}, {}, {})
 
@@ -37,16 +44,41 @@ def test_other_kinds_are_passed_over() -> None:
         (profile() | {"metadata": {}}, r"metadata\.name"),
         (profile("A_B"), "DNS subdomain"),
         (namespace() | {"metadata": None}, r"metadata\.name"),
-        ({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n", "labels": {"a": 1}}}, "map of strings"),
-        ({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n", "labels": ["a"]}}, "map of strings"),
+        (
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n", "labels": {"a": 1}}},
+            "map of strings",
+        ),
+        (
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n", "labels": ["a"]}},
+            "map of strings",
+        ),
         (priority_class("p", "high"), "value must be an integer"),
-        (priority_class("p", True), "value must be an integer"),
-        ({"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "l"}, "spec": {"limits": {"a": 1}}}, r"spec\.limits"),
+        (priority_class("p", 1.5), "value must be an integer"),
+        (
+            {
+                "apiVersion": "v1",
+                "kind": "LimitRange",
+                "metadata": {"name": "l"},
+                "spec": {"limits": {"a": 1}},
+            },
+            r"spec\.limits",
+        ),
         ({"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "l"}, "spec": [1]}, "spec"),
         ({"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "l"}, "spec": "x"}, "spec"),
-        ({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": {"hard": [1]}}, "hard"),
+        (
+            {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": {"hard": [1]}},
+            "hard",
+        ),
         ({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": "x"}, "hard|spec"),
-        ({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": {"hard": {"cpu": 1}, "scopes": 7}}, "scopes"),
+        (
+            {
+                "apiVersion": "v1",
+                "kind": "ResourceQuota",
+                "metadata": {"name": "q"},
+                "spec": {"hard": {"cpu": 1}, "scopes": 7},
+            },
+            "scopes",
+        ),
     ],
 )
 def test_objects_that_cannot_be_read(raw, message) -> None:
@@ -58,7 +90,7 @@ def test_objects_that_cannot_be_read(raw, message) -> None:
 
 def test_two_objects_of_one_name() -> None:
     """Both places are named."""
-    with pytest.raises(ObjectError, match="a.yaml") as caught:
+    with pytest.raises(ObjectError, match=r"a\.yaml") as caught:
         build_view([(profile("p"), "a.yaml"), (profile("p"), "b.yaml")])
     assert "b.yaml" in str(caught.value)
 
@@ -66,7 +98,12 @@ def test_two_objects_of_one_name() -> None:
 def test_the_same_name_in_two_kinds_or_namespaces() -> None:
     """A PriorityClass and a profile may have one name, so may LimitRanges of two namespaces."""
     limits = [
-        {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "x", "namespace": n}, "spec": {"limits": [{"type": "Pod", "max": {"cpu": "1"}}]}}
+        {
+            "apiVersion": "v1",
+            "kind": "LimitRange",
+            "metadata": {"name": "x", "namespace": n},
+            "spec": {"limits": [{"type": "Pod", "max": {"cpu": "1"}}]},
+        }
         for n in ("a", "b")
     ]
     view = view_of([profile("x"), priority_class("x", 1), *limits])
@@ -82,7 +119,12 @@ def test_a_faulty_profile_does_not_harm_the_others() -> None:
 
 def test_namespaces() -> None:
     """§3.1: a namespace has the label that the API server gives it, known or not."""
-    view = view_of([namespace("known", {"a": "b"}), {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "bare"}}])
+    view = view_of(
+        [
+            namespace("known", {"a": "b"}),
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "bare"}},
+        ]
+    )
     assert view.namespace_labels("known") == {"a": "b", "kubernetes.io/metadata.name": "known"}
     assert view.namespace_labels("bare") == {"kubernetes.io/metadata.name": "bare"}
     assert view.namespace_labels("ghost") == {"kubernetes.io/metadata.name": "ghost"}
@@ -91,6 +133,12 @@ def test_namespaces() -> None:
 def test_a_view_cannot_be_changed() -> None:
     """Sources build the next view; none is written to."""
     view = view_of([profile("p"), namespace("n", {"a": "b"}), priority_class("c", 1)])
-    for mapping in (view.profiles, view.namespaces, view.priority_classes, view.obstacles, view.namespaces["n"]):
+    for mapping in (
+        view.profiles,
+        view.namespaces,
+        view.priority_classes,
+        view.obstacles,
+        view.namespaces["n"],
+    ):
         with pytest.raises(TypeError):
             mapping["new"] = None
