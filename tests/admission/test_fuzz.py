@@ -153,7 +153,7 @@ def mutate_tree(tree, rng: random.Random):
             del parent[path[-1]]
         elif action < 0.3 and isinstance(parent, dict):
             parent[rng.choice(["resources", "labels", "containers", "cpu", "name", "", "\0", "spec"])] = (
-                rng.choice(JUNK)
+                copy.deepcopy(rng.choice(JUNK))
             )
         else:
             parent[path[-1]] = copy.deepcopy(rng.choice(JUNK))
