@@ -8,7 +8,6 @@ from tests.builders import DEFAULTS, batch_profile, container, namespace, pod, p
 from webhook.admission import Webhook
 from webhook.admission.explanation import explain
 
-
 ABSENT = {"key": "app", "operator": "DoesNotExist"}
 
 
