@@ -487,8 +487,10 @@ int cpuset_select_be(const struct cpuset_topology *topology, const struct cpuset
         int32_t width = narrowest(&p, part, &arena, &starved);
         if (!starved)
             (void)best_window(&p, width, &arena, &best, &starved);
-        if (starved || !collect_plan(&p, &best, &arena, result))
+        if (starved || !collect_plan(&p, &best, &arena, result)) {
+            arena.used *= 2;   /* the next window may need more than this one */
             return arena_fail(&arena, fault);
+        }
     }
     if (!status)
         memcpy(chosen, result, (size_t)topology->words * sizeof *chosen);

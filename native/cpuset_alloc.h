@@ -243,7 +243,8 @@ struct cpuset_amount {
  * do not forbid, the highest score, then the lowest mask. Score: 0 to 100 for
  * each resource, the share of capacity in use after the pod (MostAllocated) or
  * left free (LeastAllocated), summed over the resources. 0 in *mask: none.
- * `limit` bounds the sets looked at, E_RANGE when it was reached undecided. */
+ * `limit` bounds the sets looked at, E_RANGE when it was reached undecided; E_RANGE
+ * also for amounts below 0 or above 2^50. */
 int cpuset_best_nodes(const struct cpuset_amount *amounts, size_t resources, int32_t nodes,
                       int32_t strategy, int32_t exclusive, const uint8_t *status, int64_t limit,
                       uint64_t *mask, int64_t *score, struct cpuset_fault *fault);
@@ -263,8 +264,9 @@ struct cpuset_be {
 /* cpuset_select_be: writes to `chosen` min(want, candidates) CPUs, of them as many
  * LSR ones as is their share of the candidates rounded down, least in: cores
  * taken in part; greatest minus least count over the NUMA nodes; CPUs not in
- * `old`. Exact. A `want` below 1 gives the empty set. `work` as in
- * cpuset_select. */
+ * `old`. Exact. A `want` below 1 gives the empty set. `work` as in cpuset_select;
+ * E_MEMORY may come again with more. E_RANGE: one NUMA node has over a thousand
+ * CPUs on cores that LSR pods hold in part. */
 int cpuset_select_be(const struct cpuset_topology *topology, const struct cpuset_be *be, void *work,
                      size_t size, uint64_t *chosen, struct cpuset_fault *fault);
 

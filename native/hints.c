@@ -83,12 +83,13 @@ static struct word ask(const struct cpuset_merge *merge, size_t list, uint64_t m
 static struct cpuset_affinity exact_result(const struct cpuset_merge *merge, uint64_t mask)
 {
     struct cpuset_affinity loose = {.mask = mask}, close = {.mask = mask, .preferred = 1};
-    bool is_all = mask == merge->all, named = is_all;
+    bool is_all = mask == merge->all, named = is_all, preferred_by_name = is_all;
     for (size_t list = 0; list < merge->lists; list++) {
         struct word word = ask(merge, list, mask);
         if (!word.over)
             return (struct cpuset_affinity){0};
         named |= word.exact;
+        preferred_by_name |= word.exact_preferred;
         loose.score += word.exact ? word.score : 0;
         loose.unsatisfied |= !word.exact && !word.any;
         close.score += word.exact_preferred ? word.score_preferred : 0;
@@ -96,7 +97,7 @@ static struct cpuset_affinity exact_result(const struct cpuset_merge *merge, uin
     }
     if (!named)
         return (struct cpuset_affinity){0};
-    if (forbidden(mask, merge->exclusive, merge->status))
+    if (!preferred_by_name || forbidden(mask, merge->exclusive, merge->status))
         close.preferred = 0;
     return close.preferred ? close : loose;
 }
@@ -273,7 +274,7 @@ static int64_t score_of(const struct search *s, uint64_t mask)
         }
         int64_t kept = free - s->amounts[r].want;
         int64_t counted = s->strategy == CPUSET_LEAST_ALLOCATED ? kept : capacity - kept;
-        sum += capacity > 0 ? (int64_t)((double)counted / (double)capacity * 100.0) : 0;
+        sum += capacity > 0 ? counted * 100 / capacity : 0;
     }
     return sum;
 }
@@ -336,7 +337,7 @@ static bool extend(struct search *s, uint64_t mask, int32_t node, int32_t more)
 static int check_amounts(const struct cpuset_amount *amounts, size_t resources, int32_t nodes,
                          struct cpuset_fault *fault)
 {
-    const int64_t greatest = INT64_C(1) << 54;   /* sums over all nodes still fit */
+    const int64_t greatest = INT64_C(1) << 50;   /* so that 100 times all nodes' fits */
     for (size_t r = 0; r < resources; r++) {
         if (!amounts[r].free || !amounts[r].capacity)
             return cpuset_fail(fault, CPUSET_E_ARGUMENT, 0, (int64_t)r, -1);
