@@ -1,0 +1,126 @@
+"""Pods read from Kubernetes manifests, as far as their CPUs go."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import Any, Final
+
+from webhook.cpuset.allocation import BindPolicy, Exclusive, Request
+from webhook.cpuset.errors import RequestError
+from webhook.cpuset.qos import BATCH_CPU, QOS_LABEL, RESOURCE_SPEC_ANNOTATION, QoS
+from webhook.cpuset.sharing import Pod
+
+_SUFFIXES: Final = {"n": Fraction(1, 10**9), "u": Fraction(1, 10**6), "m": Fraction(1, 1000),
+                    "": Fraction(1), "k": Fraction(1000), "M": Fraction(10**6)}
+_POLICIES: Final = {"": BindPolicy.FULL_PCPUS, "Default": BindPolicy.FULL_PCPUS,
+                    "FullPCPUs": BindPolicy.FULL_PCPUS,
+                    "SpreadByPCPUs": BindPolicy.SPREAD_BY_PCPUS,
+                    "ConstrainedBurst": BindPolicy.NONE}
+_WORKLOADS: Final = frozenset({"Deployment", "StatefulSet", "ReplicaSet", "Job"})
+
+
+def cpu_milli(value: object, field: str = "cpu") -> int:
+    """Return a CPU quantity (``2``, ``"900m"``, ``"1.5"``) in thousandths, rounded up."""
+    text = str(value) if not isinstance(value, bool) else ""
+    number, suffix = (text[:-1], text[-1]) if text and text[-1] in _SUFFIXES else (text, "")
+    whole, _, part = number.partition(".")
+    if not (whole + part).isascii() or not (whole + part).isdigit() or len(text) > 24:
+        raise RequestError(field, value, "is no CPU quantity", 'write it as 2, "1.5" or "900m"')
+    amount = Fraction(f"{whole or 0}.{part or 0}") * _SUFFIXES[suffix] * 1000
+    return -(-amount.numerator // amount.denominator)
+
+
+def pods_of(document: object) -> Iterator[Pod]:
+    """Yield the pods of one manifest: a Pod, a workload (once per replica) or a List.
+
+    Other kinds have none. RequestError names the field that is malformed.
+    """
+    if not isinstance(document, Mapping):
+        raise RequestError("manifest", document, "is no object", "give Kubernetes manifests")
+    kind = document.get("kind")
+    if kind == "List":
+        for item in _list(document, "items"):
+            yield from pods_of(item)
+    elif kind == "Pod":
+        yield _pod(document, _name(document))
+    elif kind in _WORKLOADS:
+        spec = _object(document, "spec")
+        replicas = spec.get("replicas", spec.get("parallelism", 1))
+        if isinstance(replicas, bool) or not isinstance(replicas, int) or not 0 <= replicas <= 8192:
+            raise RequestError("spec.replicas", replicas, "is no count", "give 0 to 8192")
+        for number in range(replicas):
+            name = _name(document)
+            yield _pod(_object(spec, "template"), name if replicas == 1 else f"{name}-{number}")
+
+
+def _pod(manifest: Mapping[str, Any], name: str) -> Pod:
+    metadata = _object(manifest, "metadata")
+    label = _object(metadata, "labels").get(QOS_LABEL, "")
+    qos = QoS(label) if label in set(QoS) else QoS.NONE
+    spec = _object(manifest, "spec")
+    resource = BATCH_CPU if qos is QoS.BE else "cpu"
+    containers = sum(_wanted(item, resource) for item in _list(spec, "containers"))
+    first = max((_wanted(item, resource) for item in _list(spec, "initContainers")), default=0)
+    overhead = _amount(_object(spec, "overhead"), resource)
+    text = _object(metadata, "annotations").get(RESOURCE_SPEC_ANNOTATION, "{}")
+    return Pod(name, qos, max(containers, first) + overhead, _request(text))
+
+
+def _request(text: object) -> Request:
+    try:
+        spec = json.loads(str(text))
+    except ValueError:
+        spec = None
+    if not isinstance(spec, dict):
+        raise RequestError(RESOURCE_SPEC_ANNOTATION, text, "is no JSON object",
+                           'write {"preferredCPUBindPolicy": "FullPCPUs"}')
+    required = spec.get("requiredCPUBindPolicy") or ""
+    wished = required or spec.get("preferredCPUBindPolicy") or ""
+    level = spec.get("preferredCPUExclusivePolicy") or "None"
+    if wished not in _POLICIES:
+        raise RequestError("CPUBindPolicy", wished, "is unknown",
+                           f"use one of {', '.join(name for name in _POLICIES if name)}")
+    if level not in set(Exclusive):
+        raise RequestError("preferredCPUExclusivePolicy", level, "is unknown",
+                           f"use one of {', '.join(Exclusive)}")
+    return Request(0, _POLICIES[wished], required=bool(required), exclusive=Exclusive(level))
+
+
+def _wanted(container: object, resource: str) -> int:
+    if not isinstance(container, Mapping):
+        raise RequestError("containers", container, "is no object", "give a list of containers")
+    resources = _object(container, "resources")
+    return _amount({**_object(resources, "limits"), **_object(resources, "requests")}, resource)
+
+
+def _amount(amounts: Mapping[str, Any], resource: str) -> int:
+    milli = cpu_milli(amounts.get(resource, 0), resource)
+    # Batch CPU is counted in thousandths already: 2k of it is two CPUs.
+    return milli // 1000 if resource == BATCH_CPU else milli
+
+
+def _name(manifest: Mapping[str, Any]) -> str:
+    name = _object(manifest, "metadata").get("name")
+    if not isinstance(name, str) or not name:
+        raise RequestError("metadata.name", name, "is no name", "name every pod and workload")
+    return name
+
+
+def _object(parent: Mapping[str, Any], field: str) -> Mapping[str, Any]:
+    value = parent.get(field)
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise RequestError(field, value, "is no object", "write it as Kubernetes does")
+    return value
+
+
+def _list(parent: Mapping[str, Any], field: str) -> list[Any]:
+    value = parent.get(field)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise RequestError(field, value, "is no list", "write it as Kubernetes does")
+    return value
