@@ -37,28 +37,34 @@ def pods_of(document: object) -> Iterator[Pod]:
 
     Other kinds have none. RequestError names the field that is malformed.
     """
-    if not isinstance(document, Mapping):
-        raise RequestError("manifest", document, "is no object", "give Kubernetes manifests")
-    kind = document.get("kind")
-    if kind == "List":
+    if isinstance(document, Mapping) and document.get("kind") == "List":
+        # Lists do not nest; a document that refers to itself ends here as well.
         for item in _list(document, "items"):
-            yield from pods_of(item)
-    elif kind == "Pod":
-        yield _pod(document, _name(document))
-    elif kind in _WORKLOADS:
-        spec = _object(document, "spec")
+            yield from _pods_of_one(item)
+    else:
+        yield from _pods_of_one(document)
+
+
+def _pods_of_one(manifest: object) -> Iterator[Pod]:
+    if not isinstance(manifest, Mapping):
+        raise RequestError("manifest", manifest, "is no object", "give Kubernetes manifests")
+    kind = manifest.get("kind")
+    if kind == "Pod":
+        yield _pod(manifest, _name(manifest))
+    elif isinstance(kind, str) and kind in _WORKLOADS:
+        spec = _object(manifest, "spec")
         replicas = spec.get("replicas", spec.get("parallelism", 1))
         if isinstance(replicas, bool) or not isinstance(replicas, int) or not 0 <= replicas <= 8192:
             raise RequestError("spec.replicas", replicas, "is no count", "give 0 to 8192")
         for number in range(replicas):
-            name = _name(document)
+            name = _name(manifest)
             yield _pod(_object(spec, "template"), name if replicas == 1 else f"{name}-{number}")
 
 
 def _pod(manifest: Mapping[str, Any], name: str) -> Pod:
     metadata = _object(manifest, "metadata")
     label = _object(metadata, "labels").get(QOS_LABEL, "")
-    qos = QoS(label) if label in set(QoS) else QoS.NONE
+    qos = QoS(label) if label in list(QoS) else QoS.NONE
     spec = _object(manifest, "spec")
     resource = BATCH_CPU if qos is QoS.BE else "cpu"
     containers = sum(_wanted(item, resource) for item in _list(spec, "containers"))
@@ -79,10 +85,10 @@ def _request(text: object) -> Request:
     required = spec.get("requiredCPUBindPolicy") or ""
     wished = required or spec.get("preferredCPUBindPolicy") or ""
     level = spec.get("preferredCPUExclusivePolicy") or "None"
-    if wished not in _POLICIES:
+    if not isinstance(wished, str) or wished not in _POLICIES:
         raise RequestError("CPUBindPolicy", wished, "is unknown",
                            f"use one of {', '.join(name for name in _POLICIES if name)}")
-    if level not in set(Exclusive):
+    if level not in list(Exclusive):
         raise RequestError("preferredCPUExclusivePolicy", level, "is unknown",
                            f"use one of {', '.join(Exclusive)}")
     return Request(0, _POLICIES[wished], required=bool(required), exclusive=Exclusive(level))
