@@ -44,9 +44,9 @@ Key = tuple[int, int, str]
 def native() -> dict[Key, dict[str, float]]:
     """Return ns per call in C: the short way, and the general one for comparison."""
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(["make", "-s", "-C", str(NATIVE), f"BUILD={folder}", f"{folder}/bench"],  # noqa: S603, S607  # our own Makefile
+        subprocess.run(["make", "-s", "-C", str(NATIVE), f"BUILD={folder}", f"{folder}/bench"],
                        check=True)
-        text = subprocess.run([f"{folder}/bench"], check=True, capture_output=True, text=True).stdout  # noqa: S603  # just built
+        text = subprocess.run([f"{folder}/bench"], check=True, capture_output=True, text=True).stdout
     found: dict[Key, dict[str, float]] = {}
     for line in text.splitlines():
         cpus, count, policy, way, ns = line.split()
@@ -57,7 +57,7 @@ def native() -> dict[Key, dict[str, float]]:
 def half_full(topology: Topology, seed: int) -> NodeState:
     """Return a node of which an LSR pod holds half of the CPUs at random."""
     state = NodeState(topology, limit=PoolLimit(minimum_cpus=0))
-    taken = random.Random(seed).sample(range(len(topology)), len(topology) // 2)  # noqa: S311
+    taken = random.Random(seed).sample(range(len(topology)), len(topology) // 2)
     state.adopt(Pod("half", QoS.LSR, len(taken) * 1000), taken)
     return state
 

@@ -45,7 +45,7 @@ def allocate(problem: Problem) -> list[int] | None:
     cores: list[list[Place]] = [[] for _ in topology.core_masks]
     for place in topology.places:
         cores[place.core].append(place)
-    free = {node: 0 for node in topology.nodes}
+    free = dict.fromkeys(topology.nodes, 0)
     for cpu in problem.available:
         free[topology.places[topology.position[cpu]].node] += 1
     options = [core_options(problem, core, available) for core in cores]
@@ -55,17 +55,14 @@ def allocate(problem: Problem) -> list[int] | None:
     for index in range(len(cores) - 1, -1, -1):
         for touched in ((False, False), (True, False), (True, True)):
             for count in range(request.count + 1):
-                best = None
+                sums = []
                 for taken, cost, _cpus in options[index]:
-                    if taken > count:
-                        break
                     after, cost_of_touch = step(problem, cores, index, taken, touched, free)
                     rest = tables[index + 1].get((count - taken, *after))
                     if rest is not None:
-                        whole = add(add(cost, cost_of_touch), rest)
-                        best = whole if best is None or whole < best else best
-                if best is not None:
-                    tables[index][count, *touched] = best
+                        sums.append(add(add(cost, cost_of_touch), rest))
+                if sums:
+                    tables[index][count, *touched] = min(sums)
     return collect(problem, cores, options, tables, free)
 
 

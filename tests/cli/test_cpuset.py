@@ -11,6 +11,8 @@ from click.testing import CliRunner, Result
 from webhook.cli.cpuset import cpuset
 
 DATA = Path(__file__).parents[1] / "data" / "cpuset"
+HUGE = ("kind: Pod\nmetadata: {name: p, labels: {koordinator.sh/qosClass: LSE}}\n"
+        "spec: {containers: [{resources: {requests: {cpu: 99}}}]}\n")
 NODE = ["--topology", "1x1x8x2", "--numbering", "linux"]
 
 
@@ -85,8 +87,7 @@ def test_plan_reads_stdin() -> None:
     (["--threshold", "140"], "", "threshold_percent 140"),
     ([], "a: [", "PODS: is not YAML"), ([], "\x00", "PODS: is not YAML"), ([], "3", "manifest 3"),
     ([], "2020-99-99", "PODS: is not YAML"),
-    ([], "kind: Pod\nmetadata: {name: p, labels: {koordinator.sh/qosClass: LSE}}\nspec: "
-     "{containers: [{resources: {requests: {cpu: 99}}}]}", "numCPUs 99: not enough CPUs"),
+    ([], HUGE, "numCPUs 99: not enough CPUs"),
 ])
 def test_plan_errors(args: list[str], pods: str, message: str) -> None:
     """What is wrong is said in one line, with exit status 1."""

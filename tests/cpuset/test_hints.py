@@ -127,7 +127,7 @@ def test_refused() -> None:
         merge_hints([[Hint(4)]], nodes=2, policy=NumaPolicy.RESTRICTED)
     with pytest.raises(RequestError, match="nodes 65"):
         merge_hints([], nodes=65, policy=NumaPolicy.RESTRICTED)
-    with pytest.raises(RequestError, match="amounts.cpu -1"):
+    with pytest.raises(RequestError, match=r"amounts\.cpu -1"):
         best_nodes({"cpu": Amount(-1, [1], [1])}, nodes=1, policy=NumaPolicy.RESTRICTED)
     with pytest.raises(RequestError, match="uses 1"):
         merge_hints([], nodes=2, policy=NumaPolicy.RESTRICTED, uses=[NodeUse.IDLE])

@@ -151,7 +151,7 @@ def test_share_pool_is_not_starved() -> None:
     """An LSR pod that would leave LS pods too few CPUs is refused, with the reason."""
     state = NodeState(SIXTEEN)
     state.assign(Pod("s", QoS.LS, 4500))
-    with pytest.raises(SharingError, match="leave 4 CPUs in the LS share pool.*4500m") as caught:
+    with pytest.raises(SharingError, match=r"leave 4 CPUs in the LS share pool.*4500m") as caught:
         state.assign(Pod("r", QoS.LSR, 12000))
     assert caught.value.value == "r"
     assert len(state.assign(Pod("r", QoS.LSR, 10000))) == 10

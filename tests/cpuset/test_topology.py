@@ -131,7 +131,7 @@ def test_sysfs_without_numa(tmp_path: Path) -> None:
 
 def test_sysfs_missing(tmp_path: Path) -> None:
     """A missing or malformed file is named."""
-    with pytest.raises(TopologyError, match="online.*cannot be read"):
+    with pytest.raises(TopologyError, match=r"online.*cannot be read"):
         topology_from_sysfs(tmp_path)
     root = sysfs(tmp_path, "0", {0: "0"}, {0: "0"})
     (root / "devices/system/cpu/cpu0/topology/physical_package_id").write_text("zero")

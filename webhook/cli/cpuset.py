@@ -38,6 +38,9 @@ from webhook.cpuset.topology import NUMBERINGS
 P = ParamSpec("P")
 R = TypeVar("R")
 
+KNOWN_TOPOLOGIES = 256
+"""How many machines ``allocate`` keeps, so that lines about the same one are quick."""
+
 COLOURS = {"E": "red", "R": "yellow", "L": "green", "S": "magenta", "K": "blue", "X": "bright_black",
            "+": "cyan"}
 
@@ -145,7 +148,7 @@ def answer(line: str, known: dict[str, Topology]) -> dict[str, object]:
     try:
         key = json.dumps(problem.get("topology"), sort_keys=True)
         if key not in known:
-            if len(known) == 256:
+            if len(known) == KNOWN_TOPOLOGIES:
                 known.clear()
             known[key] = topology_from_data(problem.get("topology"))
         found = solve(problem, known[key])
@@ -168,9 +171,8 @@ def answer(line: str, known: dict[str, Topology]) -> dict[str, object]:
 @click.option("--kubelet-pinned", default="", metavar="CPUS", help="CPUs the kubelet has given away.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table and a picture.")
 @one_line
-def plan(pods: IO[bytes], shape: str | None, numbering: str, used: str, threshold: int,
-         reserved: str, kubelet_reserved: str, system: str, kubelet_pinned: str, *,
-         as_json: bool) -> None:
+def plan(pods: IO[bytes], shape: str | None, numbering: str, *, used: str, threshold: int,  # options
+         as_json: bool, **spoken_for: str) -> None:
     r"""Place the pods of PODS (YAML; - is stdin) on a node, in the order they stand there.
 
     \b
@@ -179,11 +181,9 @@ def plan(pods: IO[bytes], shape: str | None, numbering: str, used: str, threshol
       kubectl get pods -o yaml | colocation-webhook cpuset plan --topology 2x1x32x2 -
     """
     topology = machine(shape, numbering)
-    state = NodeState(topology, Reservations(
-        reserved=parse_cpulist(reserved, field="--reserved"),
-        kubelet_reserved=parse_cpulist(kubelet_reserved, field="--kubelet-reserved"),
-        system=parse_cpulist(system, field="--system"),
-        kubelet_pinned=parse_cpulist(kubelet_pinned, field="--kubelet-pinned")))
+    sets: dict[str, Any] = {name: parse_cpulist(text, field=f"--{name.replace('_', '-')}")
+                            for name, text in spoken_for.items()}
+    state = NodeState(topology, Reservations(**sets))
     placed = []
     for document in documents(pods):
         for pod in pods_of(document):
@@ -205,7 +205,7 @@ def plan(pods: IO[bytes], shape: str | None, numbering: str, used: str, threshol
 
 def documents(stream: IO[bytes]) -> Iterator[Any]:
     """Yield the YAML documents of a stream; ClickException for malformed ones."""
-    import yaml   # noqa: PLC0415  # only this command reads YAML
+    import yaml
 
     try:
         for document in yaml.safe_load_all(stream):

@@ -1,5 +1,4 @@
-"""The compiled binding; its functions are documented in native/cpuset_alloc.h."""
-
+# The compiled binding; its functions are documented in native/cpuset_alloc.h.
 from typing import Any
 
 ffi: Any

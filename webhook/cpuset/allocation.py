@@ -59,7 +59,8 @@ class Request:
     ``count`` CPUs; ``required`` makes the bind policy binding instead of preferred;
     ``spare_whole_cores`` makes SpreadByPCPUs use shared cores before idle ones;
     ``numa_nodes`` restricts the choice to NUMA node ids (None: anywhere).
-    Raises RequestError for a count that is no integer or is negative.
+    ``codes`` is the request as the native side writes it. Raises RequestError for a
+    count that is no integer or is negative.
     """
 
     count: int
@@ -69,7 +70,7 @@ class Request:
     strategy: Strategy = Strategy.MOST_ALLOCATED
     spare_whole_cores: bool = False
     numa_nodes: frozenset[int] | None = None
-    _key: tuple[int, int, int, int, int] = field(init=False, repr=False, compare=False)
+    codes: tuple[int, int, int, int, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check the fields and translate them once."""
@@ -79,9 +80,9 @@ class Request:
             raise RequestError("numCPUs", self.count, "is no number of CPUs", "ask for 0 or more")
         flags = (lib.CPUSET_REQUIRED if self.required else 0) | (
             lib.CPUSET_KEEP_WHOLE if self.spare_whole_cores else 0)
-        key = (self.count, _BIND[BindPolicy(self.bind_policy)],
-               _EXCLUSIVE[Exclusive(self.exclusive)], _STRATEGY[Strategy(self.strategy)], flags)
-        object.__setattr__(self, "_key", key)
+        codes = (self.count, _BIND[BindPolicy(self.bind_policy)],
+                 _EXCLUSIVE[Exclusive(self.exclusive)], _STRATEGY[Strategy(self.strategy)], flags)
+        object.__setattr__(self, "codes", codes)
 
 
 class Holder(NamedTuple):
@@ -140,7 +141,7 @@ class Pool:
                  held: tuple[int, int] = (0, 0)) -> Pool:
         """Return a pool of sets of positions; ``held`` at PCPULevel and NUMANodeLevel."""
         pool = cls.__new__(cls)
-        pool._fill(topology, available, preferred, held, None)
+        pool._fill(topology, available, preferred, held, None)  # noqa: SLF001  # of its own class
         return pool
 
     def _fill(self, topology: Topology, available: int, preferred: int, held: tuple[int, int],
@@ -169,7 +170,7 @@ class Pool:
                 raise NotEnoughCpusError(count, 0)
         if count > topology.size:
             count = topology.size + 1   # no more than that can be told apart
-        asked = ffi.new("struct cpuset_request *", (count, *request._key[1:], ranks))
+        asked = ffi.new("struct cpuset_request *", (count, *request.codes[1:], ranks))
         ids = ffi.new("int32_t[]", count or 1)
         out = ffi.new("uint64_t *")
         status = lib.cpuset_select_ids(topology.pointer, self._pointer, asked, ffi.NULL, 0, ids,
@@ -208,7 +209,7 @@ class Pool:
         topology = self.topology
         ranks = topology.node_ranks(request.numa_nodes or ())
         mask = topology.mask(cpus)
-        asked = ffi.new("struct cpuset_request *", (0, *request._key[1:], ranks))
+        asked = ffi.new("struct cpuset_request *", (0, *request.codes[1:], ranks))
         lines = ffi.new("int64_t[]", lib.CPUSET_LINES)
         status = lib.cpuset_measure(topology.pointer, self._pointer, asked,
                                     ffi.from_buffer("uint64_t[]", topology.bits(mask)), lines)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+_SHOWN: Final = 120
+"""How many characters of a value a message shows; ``value`` holds all of it."""
+
 
 class CpuSetError(ValueError):
     """Something given to this package cannot be used.
@@ -13,8 +18,8 @@ class CpuSetError(ValueError):
     def __init__(self, field: str, value: object, problem: str, remedy: str) -> None:
         """Make the error from its evidence."""
         shown = repr(value)
-        if len(shown) > 120:
-            shown = shown[:117] + "..."
+        if len(shown) > _SHOWN:
+            shown = shown[:_SHOWN] + "..."
         super().__init__(f"{field} {shown}: {problem}; {remedy}")
         self.field = field
         self.value = value

@@ -18,6 +18,8 @@ _POLICIES: Final = {"": BindPolicy.FULL_PCPUS, "Default": BindPolicy.FULL_PCPUS,
                     "FullPCPUs": BindPolicy.FULL_PCPUS,
                     "SpreadByPCPUs": BindPolicy.SPREAD_BY_PCPUS,
                     "ConstrainedBurst": BindPolicy.NONE}
+_LONGEST_QUANTITY: Final = 24
+_MOST_REPLICAS: Final = 8192
 _WORKLOADS: Final = frozenset({"Deployment", "StatefulSet", "ReplicaSet", "Job"})
 
 
@@ -26,7 +28,7 @@ def cpu_milli(value: object, field: str = "cpu") -> int:
     text = str(value) if not isinstance(value, bool) else ""
     number, suffix = (text[:-1], text[-1]) if text and text[-1] in _SUFFIXES else (text, "")
     whole, _, part = number.partition(".")
-    if not (whole + part).isascii() or not (whole + part).isdigit() or len(text) > 24:
+    if not (whole + part).isascii() or not (whole + part).isdigit() or len(text) > _LONGEST_QUANTITY:
         raise RequestError(field, value, "is no CPU quantity", 'write it as 2, "1.5" or "900m"')
     amount = Fraction(f"{whole or 0}.{part or 0}") * _SUFFIXES[suffix] * 1000
     return -(-amount.numerator // amount.denominator)
@@ -54,8 +56,9 @@ def _pods_of_one(manifest: object) -> Iterator[Pod]:
     elif isinstance(kind, str) and kind in _WORKLOADS:
         spec = _object(manifest, "spec")
         replicas = spec.get("replicas", spec.get("parallelism", 1))
-        if isinstance(replicas, bool) or not isinstance(replicas, int) or not 0 <= replicas <= 8192:
-            raise RequestError("spec.replicas", replicas, "is no count", "give 0 to 8192")
+        if (isinstance(replicas, bool) or not isinstance(replicas, int)
+                or not 0 <= replicas <= _MOST_REPLICAS):
+            raise RequestError("spec.replicas", replicas, "is no count", f"give 0 to {_MOST_REPLICAS}")
         for number in range(replicas):
             name = _name(manifest)
             yield _pod(_object(spec, "template"), name if replicas == 1 else f"{name}-{number}")

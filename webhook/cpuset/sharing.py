@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from threading import Lock
 from types import MappingProxyType
-from typing import NamedTuple, final
+from typing import Final, NamedTuple, final
 
 from webhook.cpuset.allocation import Allocation, Exclusive, Pool, Request
 from webhook.cpuset.cpulist import format_cpulist
@@ -21,6 +21,8 @@ from webhook.cpuset.errors import RequestError, SharingError
 from webhook.cpuset.qos import BOUND, POOLED, QoS
 from webhook.cpuset.suppression import select_be
 from webhook.cpuset.topology import Topology
+
+_NO_WISH: Final = Request(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Pod:
     uid: str
     qos: QoS
     milli: int
-    request: Request = Request(0)
+    request: Request = _NO_WISH
     preferred: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:

@@ -78,8 +78,8 @@ def topology_from_data(value: object) -> Topology:
             if field not in value:
                 raise TopologyError(f"topology.{field}", None, "is missing",
                                     f"give {', '.join(fields)}")
-        return Topology.regular(*(value[field] for field in fields),
-                                numbering=value.get("numbering", "adjacent"))
+        sockets, nodes, cores, threads = (value[field] for field in fields)
+        return Topology.regular(sockets, nodes, cores, threads, value.get("numbering", "adjacent"))
     return _from_rows(value, "topology", "cpu")
 
 
