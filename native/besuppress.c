@@ -5,13 +5,17 @@
  * Cores whose candidates are all of one sort need one dimension each; only cores
  * of both sorts (an LSR pod holds one thread, nobody the other) need a table of
  * two. Fewest cores in part is a sum over all cores and found first, machine-wide.
- * Greatest minus least per NUMA node is not a sum, so windows [low, low + width]
- * for a node's count are tried, narrowest first, until one allows that few cores
- * in part; within the narrowest the fewest CPUs are moved.
+ * Greatest minus least per NUMA node is not a sum, so windows [low, high] for a
+ * node's count are tried, until the narrowest is known that allows that few cores
+ * in part; within the windows of that width the fewest CPUs are moved.
  */
 #include "internal.h"
 
-enum { IMPOSSIBLE = INT32_MAX / 4, MOST_MIXED = 1 << 20 };
+enum {
+    IMPOSSIBLE = INT32_MAX / 4,
+    MOST_MIXED = 1 << 20,      /* entries of a table of two dimensions */
+    MOST_STEPS = 1 << 26       /* of filling the plan of one window */
+};
 
 /* A core's candidates: [0] LSR ones, [1] the others. */
 struct be_core {
@@ -34,9 +38,14 @@ struct be_problem {
     const struct cpuset_be *be;
     int32_t total[2], take[2];      /* candidates and how many of them, by sort */
     struct be_core *cores;          /* those with candidates, by node */
+    int32_t nodes;                  /* 1 where the machine is taken for one node */
     int32_t *node_core;             /* [nodes + 1] */
     struct be_tables *tables;       /* [nodes] */
+    int32_t part;                   /* fewest cores in part */
 };
+
+/* How a search ended that could not be finished. */
+enum stop { STOP_NOT, STOP_MEMORY, STOP_STEPS };
 
 static bool is_mixed(const struct be_core *core)
 {
@@ -208,7 +217,7 @@ static int collect_cores(struct be_problem *p)
 /* How many of each sort to take, from how many there are. */
 static void be_shares(struct be_problem *p)
 {
-    for (int32_t k = 0; k < p->node_core[p->topology->nodes]; k++)
+    for (int32_t k = 0; k < p->node_core[p->nodes]; k++)
         for (int sort = 0; sort < 2; sort++)
             p->total[sort] += p->cores[k].free[sort];
     int32_t all = p->total[0] + p->total[1], count = most(0, least(p->be->want, all));
@@ -222,7 +231,7 @@ static int32_t fewest_in_part(const struct be_problem *p, struct arena arena, in
 {
     struct be_tables all = {.part = 1, .count_moves = false};
     int32_t a, b;
-    be_extent(&all, p->cores, p->node_core[p->topology->nodes]);
+    be_extent(&all, p->cores, p->node_core[p->nodes]);
     bool with_both = p->topology->max_threads > 2;
     be_reserve(&all, &arena, with_both);
     if (with_both && both_size(&all) > MOST_MIXED)
@@ -251,16 +260,22 @@ static int32_t node_most(const struct be_problem *p, int32_t node, int32_t high)
     return least(high, node_total(p, node, 0) + node_total(p, node, 1));
 }
 
-static bool window_of(const struct be_problem *p, int32_t low, int32_t width, struct window *w)
+/* The greatest low end a window can have: no node has fewer candidates, and all
+ * nodes together take no more than is asked. */
+static int32_t greatest_low(const struct be_problem *p)
 {
-    int32_t need = p->take[0] + p->take[1];
-    *w = (struct window){low, low + width, -need};
-    for (int32_t node = 0; node < p->topology->nodes; node++) {
-        if (node_most(p, node, INT32_MAX) < low)
-            return false;
-        w->slack += node_most(p, node, w->high);
-    }
-    return w->slack >= 0 && low <= need / p->topology->nodes;
+    int32_t low = (p->take[0] + p->take[1]) / p->nodes;
+    for (int32_t node = 0; node < p->nodes; node++)
+        low = node_most(p, node, low);
+    return low;
+}
+
+static bool window_of(const struct be_problem *p, int32_t low, int32_t high, struct window *w)
+{
+    *w = (struct window){low, high, -p->take[0] - p->take[1]};
+    for (int32_t node = 0; node < p->nodes; node++)
+        w->slack += node_most(p, node, high);
+    return w->slack >= 0 && low <= high && low <= greatest_low(p);
 }
 
 static size_t plan_at(const struct be_problem *p, const struct window *w, int32_t node, int32_t u,
@@ -272,58 +287,129 @@ static size_t plan_at(const struct be_problem *p, const struct window *w, int32_
 
 static size_t plan_size(const struct be_problem *p, const struct window *w)
 {
-    return plan_at(p, w, p->topology->nodes + 1, 0, 0);
+    return plan_at(p, w, p->nodes + 1, 0, 0);
 }
 
 /* Fills `plan`: the least cost of nodes before `node` taking u LSR CPUs in all and
  * leaving s of their upper ends untaken. Returns the cost of the whole. */
 static int32_t fill_plan(const struct be_problem *p, const struct window *w, int32_t *plan)
 {
-    int32_t nodes = p->topology->nodes, a, b;
+    int32_t a, b;
     for (size_t i = 0; i < plan_size(p, w); i++)
         plan[i] = IMPOSSIBLE;
     plan[plan_at(p, w, 0, 0, 0)] = 0;
-    for (int32_t node = 0; node < nodes; node++) {
+    for (int32_t node = 0; node < p->nodes; node++) {
         int32_t high = node_most(p, node, w->high);
         for (int32_t m = most(w->low, high - w->slack); m <= high; m++)
             for (int32_t i = 0; i <= least(m, least(p->take[0], node_total(p, node, 0))); i++) {
-                if (m - i > node_total(p, node, 1))
+                /* Before the first node nothing is taken, after the last all is. */
+                int32_t first = node == p->nodes - 1 ? p->take[0] : i;
+                int32_t last = node == 0 ? i : p->take[0];
+                if (m - i > node_total(p, node, 1) || first > last)
                     continue;
                 int32_t cost = be_cost(&p->tables[node], i, m - i, &a, &b), skipped = high - m;
-                for (int32_t u = i; u <= p->take[0]; u++)
-                    for (int32_t s = skipped; s <= w->slack; s++) {
-                        int32_t sum = plan[plan_at(p, w, node, u - i, s - skipped)] + cost;
-                        int32_t *at = &plan[plan_at(p, w, node + 1, u, s)];
-                        *at = least(*at, sum);
-                    }
+                for (int32_t u = first; u <= last; u++) {
+                    const int32_t *from = &plan[plan_at(p, w, node, u - i, 0)];
+                    int32_t *to = &plan[plan_at(p, w, node + 1, u, skipped)];
+                    for (int32_t s = 0; s <= w->slack - skipped; s++)
+                        to[s] = least(to[s], from[s] + cost);
+                }
             }
     }
-    return plan[plan_at(p, w, nodes, p->take[0], w->slack)];
+    return plan[plan_at(p, w, p->nodes, p->take[0], w->slack)];
 }
 
-/* The best window of a width, or IMPOSSIBLE. */
-static int32_t best_window(const struct be_problem *p, int32_t width, struct arena *arena,
-                           struct window *best, bool *starved)
+/* About how many steps fill_plan takes. */
+static double plan_steps(const struct be_problem *p, const struct window *w)
 {
-    int32_t least_cost = IMPOSSIBLE;
+    double steps = 0;
+    for (int32_t node = 0; node < p->nodes; node++) {
+        int32_t high = node_most(p, node, w->high);
+        const struct be_tables *t = &p->tables[node];
+        steps += (double)(high - most(w->low, high - w->slack) + 1)
+            * (least(p->take[0], node_total(p, node, 0)) + 1)
+            * ((double)(p->take[0] + 1) * (w->slack + 1)
+               + (double)(t->mixed[0] + 1) * (t->mixed[1] + 1));
+    }
+    return steps;
+}
+
+/* The least cost within a window, IMPOSSIBLE where there is none with as few cores
+ * in part as can be. Sets *stop and returns IMPOSSIBLE where it cannot be told. */
+static int32_t window_cost(const struct be_problem *p, int32_t low, int32_t high,
+                           struct arena *arena, enum stop *stop)
+{
     struct window w;
-    for (int32_t low = 0; low <= (p->take[0] + p->take[1]) / p->topology->nodes; low++) {
-        if (!window_of(p, low, width, &w))
-            continue;
-        struct arena mine = *arena;
-        int32_t *plan = arena_take(&mine, plan_size(p, &w), sizeof *plan);
-        if (!plan) {
-            *starved = true;
-            arena->used = mine.used;
-            return IMPOSSIBLE;
-        }
-        int32_t cost = fill_plan(p, &w, plan);
-        if (cost < least_cost) {
+    struct arena mine = *arena;
+    if (*stop || !window_of(p, low, high, &w))
+        return IMPOSSIBLE;
+    if (p->nodes > 1 && plan_steps(p, &w) > MOST_STEPS) {
+        *stop = STOP_STEPS;
+        return IMPOSSIBLE;
+    }
+    int32_t *plan = arena_take(&mine, plan_size(p, &w), sizeof *plan);
+    if (!plan) {
+        *stop = STOP_MEMORY;
+        arena->used = mine.used;
+        return IMPOSSIBLE;
+    }
+    int32_t cost = fill_plan(p, &w, plan);
+    return cost < (p->part + 1) * (p->topology->cpus + 1) ? cost : IMPOSSIBLE;
+}
+
+/* The least high end that leaves any answer: found by doubling steps upwards, then
+ * halving between. */
+static int32_t least_high(const struct be_problem *p, struct arena *arena, enum stop *stop)
+{
+    struct window w;
+    int32_t no = -1, yes = 0, step = 1;
+    while (!window_of(p, 0, yes, &w))
+        yes++;
+    while (window_cost(p, 0, yes, arena, stop) == IMPOSSIBLE && !*stop) {
+        no = yes;
+        yes += step;
+        step *= 2;
+    }
+    while (yes - no > 1 && !*stop) {
+        int32_t middle = no + (yes - no) / 2;
+        if (window_cost(p, 0, middle, arena, stop) == IMPOSSIBLE)
+            no = middle;
+        else
+            yes = middle;
+    }
+    return yes;
+}
+
+/* The least width of any window that leaves an answer. From the least high end up,
+ * the low end only rises: it has to beat the best width so far. */
+static int32_t least_width(const struct be_problem *p, int32_t first_high, struct arena *arena,
+                           enum stop *stop)
+{
+    int32_t top = greatest_low(p), low = top;
+    while (low > 0 && window_cost(p, low, first_high, arena, stop) == IMPOSSIBLE && !*stop)
+        low--;
+    int32_t width = first_high - low;
+    for (int32_t high = first_high + 1; high - width + 1 <= top && !*stop; high++)
+        while (high - width + 1 <= top && width > 0
+               && window_cost(p, high - width + 1, high, arena, stop) != IMPOSSIBLE)
+            width--;
+    return width;
+}
+
+/* The window in which the fewest CPUs are moved, of the narrowest ones. */
+static struct window best_window(const struct be_problem *p, struct arena *arena, enum stop *stop)
+{
+    struct window best = {0, 0, 0}, w;
+    int32_t first_high = least_high(p, arena, stop), least_cost = IMPOSSIBLE;
+    int32_t width = *stop ? 0 : least_width(p, first_high, arena, stop);
+    for (int32_t low = most(0, first_high - width); low <= greatest_low(p) && !*stop; low++) {
+        int32_t cost = window_cost(p, low, low + width, arena, stop);
+        if (cost < least_cost && window_of(p, low, low + width, &w)) {
             least_cost = cost;
-            *best = w;
+            best = w;
         }
     }
-    return least_cost;
+    return best;
 }
 
 static void take_of_core(const struct be_problem *p, const struct be_core *core, int sort,
@@ -385,7 +471,7 @@ static bool collect_plan(struct be_problem *p, const struct window *w, struct ar
     if (!plan)
         return false;
     (void)fill_plan(p, w, plan);
-    for (int32_t node = p->topology->nodes; node-- > 0;) {
+    for (int32_t node = p->nodes; node-- > 0;) {
         int32_t goal = plan[plan_at(p, w, node + 1, u, s)], high = node_most(p, node, w->high);
         int32_t found = -1, lsr = 0;
         for (int32_t m = high; m >= most(w->low, high - s) && found < 0; m--)
@@ -407,31 +493,10 @@ static bool collect_plan(struct be_problem *p, const struct window *w, struct ar
     return true;
 }
 
-/* The narrowest width whose best window has no more than `part` cores in part. */
-static int32_t narrowest(const struct be_problem *p, int32_t part, struct arena *arena,
-                         bool *starved)
-{
-    const int32_t enough = (part + 1) * (p->topology->cpus + 1);
-    int32_t widest = p->take[0] + p->take[1], low = -1, high = 0;
-    struct window w;
-    while (best_window(p, high, arena, &w, starved) >= enough && !*starved && high < widest) {
-        low = high;
-        high = least(widest, 2 * high + 1);
-    }
-    while (high - low > 1 && !*starved) {
-        int32_t middle = low + (high - low) / 2;
-        if (best_window(p, middle, arena, &w, starved) < enough)
-            high = middle;
-        else
-            low = middle;
-    }
-    return high;
-}
-
 /* Takes the tables of every node. */
 static int reserve_nodes(struct be_problem *p, struct arena *arena, struct cpuset_fault *fault)
 {
-    for (int32_t node = 0; node < p->topology->nodes; node++) {
+    for (int32_t node = 0; node < p->nodes; node++) {
         struct be_tables *t = &p->tables[node];
         *t = (struct be_tables){.part = p->topology->cpus + 1, .count_moves = true};
         be_extent(t, p->cores + p->node_core[node], p->node_core[node + 1] - p->node_core[node]);
@@ -441,7 +506,7 @@ static int reserve_nodes(struct be_problem *p, struct arena *arena, struct cpuse
     }
     if (arena_short(arena))
         return arena_fail(arena, fault);
-    for (int32_t node = 0; node < p->topology->nodes; node++)
+    for (int32_t node = 0; node < p->nodes; node++)
         be_fill(&p->tables[node], true, NULL);
     return CPUSET_OK;
 }
@@ -454,7 +519,7 @@ static bool be_given(const struct cpuset_topology *t, const struct cpuset_be *be
 static int pose_be(const struct cpuset_topology *t, const struct cpuset_be *be, struct arena *arena,
                    struct be_problem *p, struct cpuset_fault *fault)
 {
-    *p = (struct be_problem){.topology = t, .be = be};
+    *p = (struct be_problem){.topology = t, .be = be, .nodes = t->nodes};
     p->cores = arena_take(arena, (size_t)t->cores, sizeof *p->cores);
     p->node_core = arena_take(arena, (size_t)t->nodes + 1, sizeof *p->node_core);
     p->tables = arena_take(arena, (size_t)t->nodes, sizeof *p->tables);
@@ -466,32 +531,49 @@ static int pose_be(const struct cpuset_topology *t, const struct cpuset_be *be, 
     return CPUSET_OK;
 }
 
+/* Chooses the CPUs of a problem with something to take, node by node, or, where
+ * that is too much to search, with the machine taken for one node. */
+static int solve_be(struct be_problem *p, struct arena *arena, uint64_t *chosen,
+                    struct cpuset_fault *fault)
+{
+    int status = CPUSET_OK;
+    enum stop stop = STOP_NOT;
+    p->part = fewest_in_part(p, *arena, &status, fault);
+    struct arena before = *arena;
+    if (!status)
+        status = reserve_nodes(p, arena, fault);
+    if (status)
+        return status;
+    struct window best = best_window(p, arena, &stop);
+    if (stop == STOP_STEPS) {
+        p->node_core[1] = p->node_core[p->nodes];
+        p->nodes = 1;
+        *arena = before;
+        stop = STOP_NOT;
+        status = reserve_nodes(p, arena, fault);
+        if (status)
+            return status;
+        best = best_window(p, arena, &stop);
+    }
+    if (stop || !collect_plan(p, &best, arena, chosen)) {
+        arena->used *= 2;   /* the next window may need more than this one */
+        return arena_fail(arena, fault);
+    }
+    return CPUSET_OK;
+}
+
 int cpuset_select_be(const struct cpuset_topology *topology, const struct cpuset_be *be, void *work,
                      size_t size, uint64_t *chosen, struct cpuset_fault *fault)
 {
     uint64_t result[CPUSET_MAX_CPUS / 64] = {0};
     struct arena arena = arena_of(work, size);
     struct be_problem p;
-    struct window best = {0, 0, 0};
-    bool starved = false;
 
     if (!be_given(topology, be) || !chosen)
         return cpuset_fail(fault, CPUSET_E_ARGUMENT, 0, -1, -1);
     int status = pose_be(topology, be, &arena, &p, fault);
-    if (!status && p.take[0] + p.take[1] > 0) {
-        int32_t part = fewest_in_part(&p, arena, &status, fault);
-        if (!status)
-            status = reserve_nodes(&p, &arena, fault);
-        if (status)
-            return status;
-        int32_t width = narrowest(&p, part, &arena, &starved);
-        if (!starved)
-            (void)best_window(&p, width, &arena, &best, &starved);
-        if (starved || !collect_plan(&p, &best, &arena, result)) {
-            arena.used *= 2;   /* the next window may need more than this one */
-            return arena_fail(&arena, fault);
-        }
-    }
+    if (!status && p.take[0] + p.take[1] > 0)
+        status = solve_be(&p, &arena, result, fault);
     if (!status)
         memcpy(chosen, result, (size_t)topology->words * sizeof *chosen);
     return status;

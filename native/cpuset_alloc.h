@@ -264,7 +264,9 @@ struct cpuset_be {
 /* cpuset_select_be: writes to `chosen` min(want, candidates) CPUs, of them as many
  * LSR ones as is their share of the candidates rounded down, least in: cores
  * taken in part; greatest minus least count over the NUMA nodes; CPUs not in
- * `old`. Exact. A `want` below 1 gives the empty set. `work` as in cpuset_select;
+ * `old`. Exact, but that on machines on which few cores in part and even NUMA nodes
+ * are so much at odds that the search would take seconds the NUMA nodes are not
+ * looked at. A `want` below 1 gives the empty set. `work` as in cpuset_select;
  * E_MEMORY may come again with more. E_RANGE: one NUMA node has over a thousand
  * CPUs on cores that LSR pods hold in part. */
 int cpuset_select_be(const struct cpuset_topology *topology, const struct cpuset_be *be, void *work,
