@@ -124,14 +124,15 @@ def main() -> int:
     if options.json:
         print(json.dumps(rows, indent=2))
         return 0
-    print("ns per call; assign+release is a pod coming and going, with its sharing rules\n")
+    print("ns per call; refused: more asked for than half of the machine. assign+release is a pod coming and going, with its sharing rules\n")
     print(f"{'policy':<14}{'CPUs':>5}{'n':>4}{'C':>8}{'C general':>11}{'Python':>9}"
           f"{'assign+release':>16}{'plain Python':>14}{'plain/C':>9}{'plain/Python':>14}")
     for row in rows:
         plain = row["plain"]
         print(f"{row['policy']:<14}{row['cpus']:>5}{row['count']:>4}{row['short']:>8.0f}"
               f"{row['general']:>11.0f}{row['python']:>9.0f}{row['churn']:>16.0f}{plain:>14.0f}"
-              f"{plain / row['short']:>9.0f}{plain / row['python']:>14.0f}")
+              f"{plain / row['short']:>9.0f}{plain / row['python']:>14.0f}"
+              f"{'  refused' if row['count'] > row['cpus'] // 2 else ''}")
     figures = {(row["cpus"], row["count"]): row for row in rows if row["policy"] == "FullPCPUs"}
     target, larger = figures[256, 16], figures[512, 16]
     checks = {

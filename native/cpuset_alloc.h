@@ -267,8 +267,9 @@ struct cpuset_be {
  * `old`. Exact, but that on machines on which few cores in part and even NUMA nodes
  * are so much at odds that the search would take seconds the NUMA nodes are not
  * looked at. A `want` below 1 gives the empty set. `work` as in cpuset_select;
- * E_MEMORY may come again with more. E_RANGE: one NUMA node has over a thousand
- * CPUs on cores that LSR pods hold in part. */
+ * E_MEMORY may come again with more. E_RANGE: over a thousand CPUs of one NUMA
+ * node (of the machine, where cores have more than two threads) lie on cores that
+ * LSR pods hold in part. */
 int cpuset_select_be(const struct cpuset_topology *topology, const struct cpuset_be *be, void *work,
                      size_t size, uint64_t *chosen, struct cpuset_fault *fault);
 

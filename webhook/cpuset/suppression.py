@@ -56,7 +56,8 @@ def select_be(topology: Topology, count: int, *, candidates: int, lsr: int = 0,
 
     ``candidates``, ``lsr`` and ``old`` are sets of positions. LSR CPUs are taken in
     proportion, whole cores first, spread over the NUMA nodes, as few moved from
-    ``old`` as that allows. Fewer candidates than asked for are all taken.
+    ``old`` as that allows. Fewer candidates than asked for are all taken. CpuSetError
+    where thousands of CPUs lie on cores that LSR pods hold in part.
     """
     given, keep = _native(topology, count, candidates, lsr, old)
     chosen = ffi.new("uint64_t[]", topology.words)
@@ -68,8 +69,8 @@ def select_be(topology: Topology, count: int, *, candidates: int, lsr: int = 0,
     status = with_scratch(call, fault)
     del keep
     if status == lib.CPUSET_E_RANGE:
-        raise CpuSetError("topology", topology, f"has {fault.value} CPUs of one NUMA node on cores "
-                          f"that LSR pods hold in part", "give LSR pods whole cores (FullPCPUs)")
+        raise CpuSetError("topology", topology, f"has {fault.value} CPUs on cores that LSR pods "
+                          "hold in part, more than can be searched", "give LSR pods whole cores (FullPCPUs)")
     if status:
         raise CpuSetError("candidates", hex(candidates), f"was refused with status {status}",
                           "this is a defect of the library, please report it")
