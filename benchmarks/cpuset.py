@@ -124,7 +124,8 @@ def main() -> int:
     if options.json:
         print(json.dumps(rows, indent=2))
         return 0
-    print("ns per call; refused: more asked for than half of the machine. assign+release is a pod coming and going, with its sharing rules\n")
+    print("ns per call; assign+release is a pod coming and going, with its sharing rules; refused: more "
+          "is asked for than half of the machine\n")
     print(f"{'policy':<14}{'CPUs':>5}{'n':>4}{'C':>8}{'C general':>11}{'Python':>9}"
           f"{'assign+release':>16}{'plain Python':>14}{'plain/C':>9}{'plain/Python':>14}")
     for row in rows:

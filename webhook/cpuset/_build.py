@@ -13,7 +13,8 @@ from pathlib import Path
 from cffi import FFI
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = ("topology", "cpuset_alloc", "regular", "general", "besuppress", "hints", "cpulist")
+SOURCES = ("topology", "cpuset_alloc", "regular", "general", "besuppress", "be_tables", "be_window",
+           "hints", "cpulist")
 
 
 def declarations(header: str) -> str:
@@ -28,6 +29,6 @@ ffibuilder.set_source(
     '#include "cpuset_alloc.h"',
     sources=[f"native/{name}.c" for name in SOURCES],
     include_dirs=["native"],
-    depends=["native/cpuset_alloc.h", "native/internal.h", "native/general.inc"],
-    extra_compile_args=["-std=c11", "-O2"],
+    depends=["native/cpuset_alloc.h", "native/internal.h", "native/be.h", "native/general.inc"],
+    extra_compile_args=["-std=c11", "-O2", "-fvisibility=hidden"],
 )
