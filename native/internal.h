@@ -46,6 +46,18 @@ static inline int32_t bit_first(uint64_t word)
     return (int32_t)__builtin_ctzll(word);
 }
 
+/* Whether set `a` is before `b` in line 10, the sorted list of positions; both have
+ * as many members, so whoever has the first position in which they differ. */
+static inline bool bits_before(const uint64_t *a, const uint64_t *b, int32_t words)
+{
+    for (int32_t w = 0; w < words; w++)
+        if (a[w] != b[w]) {
+            uint64_t differ = a[w] ^ b[w];
+            return a[w] & differ & (~differ + 1);
+        }
+    return false;
+}
+
 /* The bits of word `word` whose positions lie in [low, high). */
 static inline uint64_t bits_between(int32_t word, int32_t low, int32_t high)
 {

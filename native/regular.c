@@ -278,11 +278,7 @@ static bool pick_several(const struct offer *offer, uint64_t *chosen)
             continue;
         memset(other, 0, (size_t)words * sizeof *other);
         pick(offer, cells, stock, other);
-        int32_t w = 0;
-        while (w < words && other[w] == chosen[w])
-            w++;
-        uint64_t differ = w < words ? other[w] ^ chosen[w] : 0;
-        if (first || (other[w] & differ & (~differ + 1)))
+        if (first || bits_before(other, chosen, words))
             memcpy(chosen, other, (size_t)words * sizeof *other);
         first = false;
     }

@@ -1,5 +1,6 @@
 """CPU sets: exact allocation, sharing rules, NUMA hints and BE suppression."""
 
+from webhook.cpuset.alignment import Aligned, align, cpu_amount, node_uses
 from webhook.cpuset.allocation import (
     MAX_REFERENCES,
     Allocation,
@@ -41,6 +42,7 @@ __all__ = [
     "MAX_NUMA_NODES",
     "MAX_REFERENCES",
     "Affinity",
+    "Aligned",
     "Allocation",
     "Amount",
     "BindPolicy",
@@ -66,16 +68,19 @@ __all__ = [
     "Strategy",
     "Topology",
     "TopologyError",
+    "align",
     "allocate",
     "be_budget",
     "be_count",
     "best_nodes",
+    "cpu_amount",
     "draw",
     "draw_node",
     "format_cpulist",
     "may_share",
     "measure_be",
     "merge_hints",
+    "node_uses",
     "parse_cpulist",
     "parse_shape",
     "select_be",
