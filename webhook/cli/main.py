@@ -27,7 +27,7 @@ COMMANDS: Final = {
         "review": "Answer reviews from a file, one a line.",
         "preview": "Show what would happen to the pods of a manifest.",
         "check": "Find what is wrong with profiles, and where they disagree.",
-        "cpuset": "Allocate CPU sets.",
+        "cpuset": "Allocate CPU sets, plan a node, draw a machine.",
         "completion": "Print a script that completes commands in a shell.",
     }.items()
 }
