@@ -5,9 +5,10 @@ changed the pod after us. By then its labels may be others than those it arrived
 with, and a roll of the dice must not be repeated; so the profiles decided on are
 written into two annotations, the second of which signs the first. The signature
 binds them to this request: who asks, where, under which name, with which labels of
-his own, and at the times that the API server wrote into managedFields. A user can
-neither write them nor take them from another pod to escape a profile: annotations
-that do not verify are overwritten as if they were not there.
+his own, and at the times that the API server wrote into managedFields; and the pod
+must show what the profiles set. A user can neither write them nor take them from
+another pod to escape a profile: annotations that do not verify are overwritten as if
+they were not there.
 
 A pod that no profile matched is left without annotations, as it came; it is judged
 anew on every call.
@@ -19,11 +20,16 @@ from hmac import compare_digest
 from typing import Any, Final
 
 from webhook.admission.editor import Cause
-from webhook.admission.pod import PodEdit, annotations
+from webhook.admission.pod import PodEdit, annotations, labels, spec
 from webhook.admission.profiles import Profile
 from webhook.admission.review import Review
 from webhook.admission.view import View
-from webhook.protocol import ANNOTATION_PROFILES, ANNOTATION_PROFILES_SIGNATURE
+from webhook.protocol import (
+    ANNOTATION_PROFILES,
+    ANNOTATION_PROFILES_SIGNATURE,
+    LABEL_PRIORITY,
+    LABEL_QOS_CLASS,
+)
 
 CAUSE: Final = Cause("reinvocation", "the profiles decided on")
 MIN_SECRET_BYTES: Final = 16  # 128 bits, if every one counts
@@ -50,7 +56,9 @@ def recall(review: Review, view: View, key: bytes) -> tuple[str, ...] | None:
     names = tuple(filter(None, text.split(",")))
     applied = [view.profiles[name] for name in names if name in view.profiles]
     expected = _signature(review, text, applied, key)
-    return names if compare_digest(signature.encode(), expected.encode()) else None
+    if compare_digest(signature.encode(), expected.encode()) and _looks_treated(review.object, applied):
+        return names
+    return None
 
 
 def remember(pod: PodEdit, review: Review, applied: Sequence[Profile], key: bytes) -> None:
@@ -64,6 +72,27 @@ def forget(pod: PodEdit) -> None:
     """Remove annotations that somebody else wrote."""
     pod.remove_annotation(ANNOTATION_PROFILES, CAUSE)
     pod.remove_annotation(ANNOTATION_PROFILES_SIGNATURE, CAUSE)
+
+
+def _looks_treated(pod: Mapping[str, Any], applied: Iterable[Profile]) -> bool:
+    """Tell whether the pod has the labels and the priority class that the profiles set."""
+    expected: set[str] = set()
+    priority_class = ""
+    for profile in applied:
+        expected.update(key for key, _ in profile.labels)
+        if profile.qos_class:
+            expected.add(LABEL_QOS_CLASS)
+        if profile.koordinator_priority is not None:
+            expected.add(LABEL_PRIORITY)
+        patch = profile.patch or {}
+        for key, value in ((patch.get("metadata") or {}).get("labels") or {}).items():
+            (expected.discard if value is None or key.startswith("$") else expected.add)(key)
+        patched_class = (patch.get("spec") or {}).get("priorityClassName")
+        priority_class = patched_class or profile.priority_class_name or priority_class
+    # Other webhooks may have given a label another value; nobody takes them all away.
+    if not expected <= labels(pod).keys():
+        return False
+    return not priority_class or spec(pod).get("priorityClassName") == priority_class
 
 
 def _signature(review: Review, text: str, applied: Sequence[Profile], key: bytes) -> str:
@@ -85,7 +114,7 @@ def _signature(review: Review, text: str, applied: Sequence[Profile], key: bytes
 
 
 def _own_labels(
-    labels: Mapping[str, str], managed: Iterable[Mapping[str, Any]], applied: Iterable[Profile]
+    present: Mapping[str, str], managed: Iterable[Mapping[str, Any]], applied: Iterable[Profile]
 ) -> list[tuple[str, str]]:
     """Return the labels that the user wrote and the applied profiles do not touch.
 
@@ -101,4 +130,4 @@ def _own_labels(
             brought.update(fields)
     for profile in applied:
         brought.difference_update(profile.written_labels)
-    return [(key, value) for key, value in sorted(labels.items()) if f"f:{key}" in brought]
+    return [(key, value) for key, value in sorted(present.items()) if f"f:{key}" in brought]
