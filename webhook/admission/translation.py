@@ -7,7 +7,7 @@ an earlier call, must not give way to a default that LimitRanger added afterward
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from webhook.admission.editor import Cause
 from webhook.admission.pod import SECTIONS, Container, Denial, Denied, PodEdit, containers
@@ -43,43 +43,54 @@ def _translate_container(
     *,
     again: bool,
 ) -> None:
+    requests, limits = container.quantities("requests"), container.quantities("limits")
     for resource, name in table.items():
-        native = {section: container.quantities(section).get(resource) for section in SECTIONS}
-        own = {section: container.quantities(section).get(name) for section in SECTIONS}
-        if native["requests"] is native["limits"] is own["limits"] is None:
+        native = _Pair(requests.get(resource), limits.get(resource))
+        own = _Pair(requests.get(name), limits.get(name))
+        if native == _NOTHING and own.limit is None:
             continue
-        late = again and not own["requests"] is own["limits"] is None
-        figures = _figures(container, resource, {} if late else native, own)
-        for section in SECTIONS:
-            figure = figures.get(section)
-            if figure is None and native[section] is None:
+        late = again and own != _NOTHING
+        figures = _figures(container, resource, _NOTHING if late else native, own)
+        for section, figure, raw, mine in zip(SECTIONS, figures, native, own, strict=True):
+            if raw is None and (figure is None or mine is not None):
                 continue
             edit = pod.resources(container).open_object(section)
-            if figure is not None and own[section] is None:
+            if figure is not None and mine is None:
                 edit.set(name, figure, cause)
-                counts[name] += native[section] is not None
+                counts[name] += raw is not None
             edit.remove(resource, cause)
 
 
-def _figures(
-    container: Container, resource: str, native: Mapping[str, Any], own: Mapping[str, Any]
-) -> dict[str, str]:
-    """Return what request and limit shall be, each left out where there is none."""
-    figures = {section: text_of(raw) for section, raw in own.items() if raw is not None}
-    for section, raw in native.items():
-        if raw is not None and section not in figures:
-            figures[section] = _translated(container, section, resource, raw)
-    request, limit = figures.get("requests"), figures.get("limits")
-    if request is None and limit is not None:
-        figures["requests"] = limit
-    elif request is not None and limit is not None and parse(limit) < parse(request):
+class _Pair(NamedTuple):
+    """A figure of ``requests`` and one of ``limits``, each None where there is none."""
+
+    request: Any
+    limit: Any
+
+
+_NOTHING: Final = _Pair(None, None)
+
+
+def _figures(container: Container, resource: str, native: _Pair, own: _Pair) -> _Pair:
+    """Return the texts that request and limit shall be."""
+    request, limit = (
+        text_of(mine)
+        if mine is not None
+        else None
+        if raw is None
+        else _translated(container, section, resource, raw)
+        for section, raw, mine in zip(SECTIONS, native, own, strict=True)
+    )
+    if request is None:
+        request = limit
+    elif limit is not None and limit != request and parse(limit) < parse(request):
         # The API server refuses a limit below the request. Where one of the two was
         # there as a batch or mid figure, it wins over the other, a default most likely.
-        if own["requests"] is not None and own["limits"] is None:
-            del figures["limits"]
-        elif own["limits"] is not None and own["requests"] is None:
-            figures["requests"] = limit
-    return figures
+        if own.limit is None and own.request is not None:
+            limit = None
+        elif own.request is None and own.limit is not None:
+            request = limit
+    return _Pair(request, limit)
 
 
 def _translated(container: Container, section: str, resource: str, raw: object) -> str:
