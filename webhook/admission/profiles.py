@@ -56,8 +56,7 @@ class Profile:
         probability: percent of matching pods that are changed, 0 to 100.
         per_workload: the probability is rolled once for a workload, not for each pod.
         skip_resources: the pod's resources are left alone.
-        written_labels: labels that it may write, each as ``f:`` and its key, which is
-            how managedFields names them.
+        written_labels: keys of the labels that it may write.
         problems: why the profile is not ready; empty when it is.
         notes: what is odd but harmless (unknown fields).
     """
@@ -251,14 +250,11 @@ class _Reader:
 
 
 def _written_labels(profile: Profile) -> Iterator[str]:
-    """Yield the labels that a profile may write, as managedFields names them."""
-    for key, _ in (*profile.labels, *profile.label_suffixes):
-        yield f"f:{key}"
-    for _, key in profile.label_keys_mapping:
-        yield f"f:{key}"
+    """Yield the keys of the labels that a profile may write."""
+    yield from (key for key, _ in (*profile.labels, *profile.label_suffixes))
+    yield from (key for _, key in profile.label_keys_mapping)
     if profile.qos_class:
-        yield f"f:{LABEL_QOS_CLASS}"
+        yield LABEL_QOS_CLASS
     if profile.koordinator_priority is not None:
-        yield f"f:{LABEL_PRIORITY}"
-    for key in ((profile.patch or {}).get("metadata") or {}).get("labels") or ():
-        yield f"f:{key}"
+        yield LABEL_PRIORITY
+    yield from ((profile.patch or {}).get("metadata") or {}).get("labels") or ()

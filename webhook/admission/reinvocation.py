@@ -121,13 +121,19 @@ def _own_labels(
     The API server lists in managedFields every field that the request brought, before
     any webhook saw it; these labels are the same on each call for one pod.
     """
-    brought: set[str] = set()
+    brought = []
     for entry in managed:
         fields: Any = entry.get("fieldsV1")
         for step in ("f:metadata", "f:labels"):
             fields = fields.get(step) if isinstance(fields, dict) else None
         if isinstance(fields, dict):
-            brought.update(fields)
+            brought.append(fields)
+    written: frozenset[str] = frozenset()
     for profile in applied:
-        brought.difference_update(profile.written_labels)
-    return [(key, value) for key, value in sorted(present.items()) if f"f:{key}" in brought]
+        written |= profile.written_labels
+    return [
+        (key, value)
+        for fields in brought
+        for key, value in present.items()
+        if "f:" + key in fields and key not in written
+    ]

@@ -7,10 +7,9 @@ an earlier call, must not give way to a default that LimitRanger added afterward
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
 
-from webhook.admission.editor import Cause
-from webhook.admission.pod import SECTIONS, Container, Denial, Denied, PodEdit, containers
+from webhook.admission.editor import Cause, ObjectEdit
+from webhook.admission.pod import Container, Denial, Denied, PodEdit, containers
 from webhook.admission.quantities import MAX, milli, parse, text_of
 from webhook.protocol import CPU
 
@@ -45,52 +44,41 @@ def _translate_container(
 ) -> None:
     requests, limits = container.quantities("requests"), container.quantities("limits")
     for resource, name in table.items():
-        native = _Pair(requests.get(resource), limits.get(resource))
-        own = _Pair(requests.get(name), limits.get(name))
-        if native == _NOTHING and own.limit is None:
+        native_request, native_limit = requests.get(resource), limits.get(resource)
+        own_request, own_limit = requests.get(name), limits.get(name)
+        if native_request is None and native_limit is None and own_limit is None:
             continue
-        late = again and own != _NOTHING
-        figures = _figures(container, resource, _NOTHING if late else native, own)
-        for section, figure, raw, mine in zip(SECTIONS, figures, native, own, strict=True):
-            if raw is None and (figure is None or mine is not None):
-                continue
-            edit = pod.resources(container).open_object(section)
-            if figure is not None and mine is None:
-                edit.set(name, figure, cause)
-                counts[name] += raw is not None
-            edit.remove(resource, cause)
-
-
-class _Pair(NamedTuple):
-    """A figure of ``requests`` and one of ``limits``, each None where there is none."""
-
-    request: Any
-    limit: Any
-
-
-_NOTHING: Final = _Pair(None, None)
-
-
-def _figures(container: Container, resource: str, native: _Pair, own: _Pair) -> _Pair:
-    """Return the texts that request and limit shall be."""
-    request, limit = (
-        text_of(mine)
-        if mine is not None
-        else None
-        if raw is None
-        else _translated(container, section, resource, raw)
-        for section, raw, mine in zip(SECTIONS, native, own, strict=True)
-    )
-    if request is None:
-        request = limit
-    elif limit is not None and limit != request and parse(limit) < parse(request):
-        # The API server refuses a limit below the request. Where one of the two was
-        # there as a batch or mid figure, it wins over the other, a default most likely.
-        if own.limit is None and own.request is not None:
-            limit = None
-        elif own.request is None and own.limit is not None:
+        request, limit = own_request, own_limit
+        if not (again and (own_request is not None or own_limit is not None)):
+            if request is None and native_request is not None:
+                request = _translated(container, "requests", resource, native_request)
+                counts[name] += 1
+            if limit is None and native_limit is not None:
+                limit = _translated(container, "limits", resource, native_limit)
+                counts[name] += 1
+        if request is None:
             request = limit
-    return _Pair(request, limit)
+        elif limit is not None and parse(text_of(limit)) < parse(text_of(request)):
+            # The API server refuses a limit below the request. Where one of the two was
+            # there as a batch or mid figure, it wins over the other, a default most likely.
+            if own_limit is None and own_request is not None:
+                limit = None
+            elif own_request is None and own_limit is not None:
+                request = limit
+        edit = pod.resources(container)
+        _write(edit, "requests", resource, name, request, cause)
+        _write(edit, "limits", resource, name, limit, cause)
+
+
+def _write(
+    resources: ObjectEdit, section: str, resource: str, name: str, figure: object, cause: Cause
+) -> None:
+    if figure is None and not resources.get(section):
+        return
+    edit = resources.open_object(section)
+    if figure is not None:
+        edit.set(name, text_of(figure), cause)
+    edit.remove(resource, cause)
 
 
 def _translated(container: Container, section: str, resource: str, raw: object) -> str:
