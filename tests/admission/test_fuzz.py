@@ -95,10 +95,41 @@ def check_response(parsed, answer) -> None:
 
 
 JUNK = [
-    None, True, False, 0, -1, 1.5, 1e400, 2**63, 2**64, -(2**70), "", "x", "1K", "-1", "1e400", "0x10", "\0", "\ud800",
-    "é" * 70, [], {}, [None], [[]], [1], {"": None}, {"a": 1}, {"cpu": []}, [{"name": None}], [{"name": "main"}] * 2, "9" * 300,
-    {"requests": {"cpu": "1K"}}, {"requests": []}, {"limits": {"koordinator.sh/gpu": "100"}}, {"\ud800": "\ud800"},
-]  # fmt: skip
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1.5,
+    1e400,
+    2**63,
+    2**64,
+    -(2**70),
+    "",
+    "x",
+    "1K",
+    "-1",
+    "1e400",
+    "0x10",
+    "\0",
+    "\ud800",
+    "é" * 70,
+    [],
+    {},
+    [None],
+    [[]],
+    [1],
+    {"": None},
+    {"a": 1},
+    {"cpu": []},
+    [{"name": None}],
+    [{"name": "main"}] * 2,
+    "9" * 300,
+    {"requests": {"cpu": "1K"}},
+    {"requests": []},
+    {"limits": {"koordinator.sh/gpu": "100"}},
+    {"\ud800": "\ud800"},
+]
 
 
 def places(value, path=()):
@@ -180,20 +211,42 @@ def test_any_bytes(body) -> None:
 
 
 json_values = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), st.sampled_from(["1K", "1", "BE"])),
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(),
+        st.text(max_size=8),
+        st.sampled_from(["1K", "1", "BE"]),
+    ),
     lambda inner: st.one_of(
         st.lists(inner, max_size=3),
         st.dictionaries(
             st.sampled_from(
-                ["metadata", "spec", "labels", "annotations", "containers", "initContainers", "resources", "requests",
-                 "limits", "cpu", "name", "overhead", "priority", "ownerReferences", "managedFields"]  # fmt: skip
+                [
+                    "metadata",
+                    "spec",
+                    "labels",
+                    "annotations",
+                    "containers",
+                    "initContainers",
+                    "resources",
+                    "requests",
+                    "limits",
+                    "cpu",
+                    "name",
+                    "overhead",
+                    "priority",
+                    "ownerReferences",
+                    "managedFields",
+                ]
             ),
             inner,
             max_size=5,
         ),
     ),
     max_leaves=20,
-)  # fmt: skip
+)
 
 
 @given(json_values, json_values, st.sampled_from(["CREATE", "UPDATE", "DELETE", "CONNECT", ""]))

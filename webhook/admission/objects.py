@@ -59,8 +59,11 @@ def read_resource_quota(name: str, raw: Mapping[str, Any]) -> str | None:
     hard = spec.get("hard") or {} if isinstance(spec, Mapping) else None
     if not isinstance(hard, Mapping):
         raise ObjectError(f"ResourceQuota {name!r}: spec.hard must be a map")
+    scopes = spec.get("scopes") or []
+    if not isinstance(scopes, list):
+        raise ObjectError(f"ResourceQuota {name!r}: spec.scopes must be a list")
     # Quotas of the NotBestEffort scope do not count pods without native resources.
-    if "NotBestEffort" not in (spec.get("scopes") or ()) and any(
+    if "NotBestEffort" not in scopes and any(
         str(resource).removeprefix("requests.").removeprefix("limits.") in NATIVE_RESOURCES
         for resource in hard
     ):
