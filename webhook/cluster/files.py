@@ -10,6 +10,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -17,7 +18,7 @@ from typing import Final
 
 from webhook.admission import ObjectError, View, build_view
 from webhook.cluster.documents import Document, DocumentError, read_documents
-from webhook.cluster.source import SourceStatus
+from webhook.cluster.source import LookUpError, SourceStatus, unready
 
 SUFFIXES: Final = (".yaml", ".yml", ".json")
 _log = logging.getLogger(__name__)
@@ -103,8 +104,14 @@ class FilesSource:
                 _log.exception("reloading failed")
                 self._failed(f"{self._directory}: internal error: {error!r}")
 
+    def look_up(self, namespace: str) -> Future[None]:
+        """Fail: files are all there is, and their view never asks."""
+        future: Future[None] = Future()
+        future.set_exception(LookUpError(f"namespace {namespace!r}: there is no cluster to ask"))
+        return future
+
     def _loaded(self, view: View, files: int) -> None:
-        unready = {name: p.problems for name, p in view.profiles.items() if not p.ready}
+        unready_profiles = unready(view)
         self.view = view
         self.status = replace(
             self.status,
@@ -113,10 +120,10 @@ class FilesSource:
             loaded_at=self._clock(),
             files=files,
             profiles=len(view.profiles),
-            unready_profiles=unready,
+            unready_profiles=unready_profiles,
         )
         _log.info("read %d profiles from %d files in %s", len(view.profiles), files, self._directory)
-        for name, problems in unready.items():
+        for name, problems in unready_profiles.items():
             _log.warning("profile %s is not applied: %s", name, "; ".join(problems))
 
     def _failed(self, error: str) -> None:

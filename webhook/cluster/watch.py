@@ -125,8 +125,6 @@ class ClusterSource:
         return future
 
     def _look_up(self, namespace: str) -> None:
-        if namespace in self.view.namespaces:
-            return  # it came by the watch in the meantime
         try:
             raw = self._api.get(f"{NAMESPACES}/{quote(namespace, safe='')}", timeout=LOOK_UP_SECONDS)
             if not isinstance(raw.get("metadata"), dict) or raw["metadata"].get("name") != namespace:
@@ -135,6 +133,7 @@ class ClusterSource:
         except (ApiError, ObjectError) as error:
             raise LookUpError(f"namespace {namespace!r} cannot be looked up: {error}") from None
         self._refresh()
+        self.on_change()  # another thread may have swapped the view, and not have told yet
 
     def _refresh(self) -> None:
         """Make and swap a view, if there is anything new."""
