@@ -29,8 +29,9 @@ $(VENV)/pip:
 	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	@touch $@
 
+# -qq: errors only, without the notes on editable installs.
 $(VENV)/installed: $(VENV)/pip pyproject.toml
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	$(BIN)/pip install -qq --disable-pip-version-check --editable .
 	@touch $@
 
 $(VENV)/test: $(VENV)/installed

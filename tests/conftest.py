@@ -8,7 +8,7 @@ SLOW_IS_FINE = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.fi
 
 settings.register_profile("default", max_examples=100, deadline=None, suppress_health_check=SLOW_IS_FINE)
 settings.register_profile(
-    "ci", max_examples=1000, deadline=None, suppress_health_check=SLOW_IS_FINE, print_blob=True
+    "ci", max_examples=400, deadline=None, suppress_health_check=SLOW_IS_FINE, print_blob=True
 )
 CI = os.environ.get("CI") == "true" or os.environ.get("HYPOTHESIS_PROFILE") == "ci"
 settings.load_profile("ci" if CI else "default")

@@ -1,5 +1,6 @@
 """The tables of the protocol agree with each other and with what is documented."""
 
+import itertools
 import re
 from pathlib import Path
 
@@ -80,7 +81,7 @@ def test_every_cell_has_a_rule() -> None:
 def test_bands_are_disjoint_and_hold_their_values() -> None:
     """No value of spec.priority lies in two bands; a class's own value lies in its band."""
     bands = sorted(protocol.PRIORITY_BANDS, key=lambda band: band.lowest)
-    for lower, higher in zip(bands, bands[1:], strict=False):
+    for lower, higher in itertools.pairwise(bands):
         assert lower.highest < higher.lowest
     for band in bands:
         assert band.lowest <= band.value <= band.highest

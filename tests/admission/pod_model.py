@@ -31,7 +31,7 @@ SECTIONS = ("requests", "limits")
 LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?", re.ASCII)
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 — an outcome, not a fault
     """The pod is denied."""
 
 
@@ -188,7 +188,7 @@ def _set_class(pod: Json, name: str, classes: Mapping[str, tuple[int, str | None
 def _patch(pod: Json, patch: Json, classes: Mapping[str, tuple[int, str | None]], points: Points) -> None:
     fields = ("priorityClassName", "priority", "preemptionPolicy")
     before = {f: pod["spec"].get(f) for f in fields}
-    result = merged(pod, {k: v for k, v in patch.items()})
+    result = merged(pod, patch)
     pod["metadata"], pod["spec"] = result["metadata"], result["spec"]
     pod["spec"].pop("noSuchField", None)  # what a Pod does not have is left out
     for field in ("labels", "annotations"):
@@ -383,7 +383,7 @@ def _plain(value: Any, path: tuple[str, ...]) -> Any:
             value[SPEC] = _plain_spec(value[SPEC])
     if isinstance(value, dict):
         pruned = {k: _plain(v, (*path, k)) for k, v in value.items()}
-        return {k: v for k, v in pruned.items() if v or isinstance(v, str) and v}
+        return {k: v for k, v in pruned.items() if v or (isinstance(v, str) and v)}
     if isinstance(value, list):
         return [_plain(item, (*path, "[]")) for item in value]
     return value

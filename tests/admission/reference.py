@@ -46,7 +46,7 @@ class Difference(NamedTuple):
         return f"{self.set} {self.reviews} {self.uid} {' '.join(self.points)}"
 
 
-class Unexplained(AssertionError):
+class Unexplained(AssertionError):  # noqa: N818 — read as a sentence
     """A difference that no point explains."""
 
 

@@ -101,7 +101,13 @@ def test_warnings_are_cut() -> None:
 
 def test_warnings_are_said_once() -> None:
     """The same warning is not repeated for each container."""
-    warnings = validate(pod(*(container(f"c{i}", requests={"cpu": "1"}) for i in range(9)), labels={"koordinator.sh/qosClass": "BE"}, priority=5000)).warnings
+    warnings = validate(
+        pod(
+            *(container(f"c{i}", requests={"cpu": "1"}) for i in range(9)),
+            labels={"koordinator.sh/qosClass": "BE"},
+            priority=5000,
+        )
+    ).warnings
     assert len(set(warnings)) == len(warnings)
 
 
@@ -148,7 +154,9 @@ def test_mirror_pods_are_left_alone() -> None:
 
 def test_the_namespace_of_the_request_counts() -> None:
     """§1: the object carries no namespace on CREATE; the request does."""
-    selecting = batch_profile(namespaceSelector={"matchLabels": {"kubernetes.io/metadata.name": "spark-demo"}})
+    selecting = batch_profile(
+        namespaceSelector={"matchLabels": {"kubernetes.io/metadata.name": "spark-demo"}}
+    )
     assert mutate(NEW, selecting).applied == ("batch",)
     assert mutate(NEW, selecting, namespace="web").applied == ()
 
@@ -156,7 +164,9 @@ def test_the_namespace_of_the_request_counts() -> None:
 def test_a_namespace_that_no_object_describes() -> None:
     """§3.1: it has the one label the API server gives, and matches nothing else."""
     labelled = batch_profile(namespaceSelector={"matchLabels": {"team": "data"}})
-    absent = batch_profile(namespaceSelector={"matchExpressions": [{"key": "team", "operator": "DoesNotExist"}]})
+    absent = batch_profile(
+        namespaceSelector={"matchExpressions": [{"key": "team", "operator": "DoesNotExist"}]}
+    )
     assert mutate(NEW, labelled, namespace="ghost").applied == ()
     assert mutate(NEW, absent, namespace="ghost").applied == ("batch",)
 
@@ -201,7 +211,11 @@ def test_operations_name_profile_and_field() -> None:
 def test_profiles_are_validated_when_they_are_written(spec, allowed) -> None:
     """§3.10: selectors, ranges, the matrix, and that the patch applies to a Pod."""
     raw = profile("written", **spec)
-    resource = {"group": "config.koordinator.sh", "version": "v1alpha1", "resource": "clustercolocationprofiles"}
+    resource = {
+        "group": "config.koordinator.sh",
+        "version": "v1alpha1",
+        "resource": "clustercolocationprofiles",
+    }
     for fields in ({}, {"old": profile("written"), "operation": "UPDATE"}):
         decision = validate(raw, resource=resource, namespace="", **fields)
         assert decision.response()["allowed"] is allowed

@@ -13,7 +13,23 @@ def test_valid_keys(key) -> None:
 
 @pytest.mark.parametrize(
     "key",
-    ["", "/", "a/", "/a", "-a", "a-", "a b", "a/b/c", "A.com/b", "x" * 64, "a" * 254 + "/b", "é", "a\n", "a..b/c", "a_b/c"],
+    [
+        "",
+        "/",
+        "a/",
+        "/a",
+        "-a",
+        "a-",
+        "a b",
+        "a/b/c",
+        "A.com/b",
+        "x" * 64,
+        "a" * 254 + "/b",
+        "é",
+        "a\n",
+        "a..b/c",
+        "a_b/c",
+    ],
 )
 def test_invalid_keys(key) -> None:
     """Keys that Kubernetes refuses, and the message shows the key."""

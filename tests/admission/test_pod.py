@@ -46,16 +46,38 @@ MALFORMED = [
     ({"spec": {"resources": {"limits": {"memory": "x"}}}}, "spec.resources.limits[memory]"),
     (with_resources(requests=[1]), "spec.containers[0].resources.requests"),
     ({"spec": {"containers": [{"resources": []}]}}, "spec.containers[0].resources"),
-    *((with_resources(requests=empty), "spec.containers[0].resources.requests") for empty in ([], "", 0, False)),
+    *(
+        (with_resources(requests=empty), "spec.containers[0].resources.requests")
+        for empty in ([], "", 0, False)
+    ),
     ({"spec": {"resources": {"requests": 0}}}, "spec.resources.requests"),
     *(
         (with_resources(limits={"cpu": raw}), "spec.containers[0].resources.limits[cpu]")
-        for raw in ("1K", "1e400", "0x10", "1 Gi", "NaN", "", LONG, str(2**63), None, [], {}, True, "-1", -1, -0.5, "-1m")
+        for raw in (
+            "1K",
+            "1e400",
+            "0x10",
+            "1 Gi",
+            "NaN",
+            "",
+            LONG,
+            str(2**63),
+            None,
+            [],
+            {},
+            True,
+            "-1",
+            -1,
+            -0.5,
+            "-1m",
+        )
     ),
 ]
 
 
-@pytest.mark.parametrize(("new", "field"), MALFORMED, ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("new", "field"), MALFORMED, ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_bad_input(new, field) -> None:
     """Bad input: a well-formed review of a bad pod is denied with a 4xx that names the field."""
     answers = [mutate(new, batch_profile()), validate(new), validate(pod(), old=new)]
@@ -76,7 +98,15 @@ def test_bad_input(new, field) -> None:
         {},
         {"metadata": None, "spec": None},
         {"metadata": {"labels": None, "annotations": None, "ownerReferences": None, "managedFields": None}},
-        {"spec": {"containers": None, "initContainers": None, "overhead": None, "resources": None, "priority": None}},
+        {
+            "spec": {
+                "containers": None,
+                "initContainers": None,
+                "overhead": None,
+                "resources": None,
+                "priority": None,
+            }
+        },
         {"spec": {"containers": []}},
         {"spec": {"containers": [{}]}},
         {"spec": {"containers": [{"name": None, "resources": None}]}},

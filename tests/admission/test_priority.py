@@ -13,8 +13,26 @@ LABEL = "koordinator.sh/priority-class"
 
 @pytest.mark.parametrize(
     ("value", "band"),
-    [(2999, None), (3000, "free"), (3999, "free"), (4000, None), (5000, "batch"), (5999, "batch"), (6000, None), (7000, "mid"), (7999, "mid"), (8000, None), (9000, "prod"), (9999, "prod"), (10000, None), (0, None), (-1, None), (None, None), (2_000_001_000, None)],
-)  # fmt: skip
+    [
+        (2999, None),
+        (3000, "free"),
+        (3999, "free"),
+        (4000, None),
+        (5000, "batch"),
+        (5999, "batch"),
+        (6000, None),
+        (7000, "mid"),
+        (7999, "mid"),
+        (8000, None),
+        (9000, "prod"),
+        (9999, "prod"),
+        (10000, None),
+        (0, None),
+        (-1, None),
+        (None, None),
+        (2_000_001_000, None),
+    ],
+)
 def test_bands(value, band) -> None:
     """Both ends of a range belong to it, what lies between ranges to none."""
     assert band_of_value(value) == (band and f"koord-{band}")
@@ -40,4 +58,6 @@ def test_the_label_then_the_priority_then_the_qos_class(labels, priority, raw, e
 @given(strategies.pod_labels, st.one_of(st.none(), st.integers(-1, 10_001)))
 def test_against_the_model(labels, priority) -> None:
     """Every pod is of the class that the plain model says."""
-    assert effective_class(labels, priority) == modelled({"metadata": {"labels": labels}, "spec": {"priority": priority}})
+    assert effective_class(labels, priority) == modelled(
+        {"metadata": {"labels": labels}, "spec": {"priority": priority}}
+    )

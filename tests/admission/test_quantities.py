@@ -94,7 +94,7 @@ def test_values(text: str, nano: int) -> None:
 )
 def test_refused(text: str) -> None:
     """What Kubernetes does not read as a quantity, or cannot keep, is refused with the text shown."""
-    with pytest.raises(QuantityError, match="quantity|suffix|greater"):
+    with pytest.raises(QuantityError, match=r"quantity|suffix|greater"):
         parse(text)
 
 

@@ -62,39 +62,39 @@ def test_a_signature_of_another_key_does_not_count() -> None:
     assert caught(mutate(etl(annotations=forged), BATCH))
 
 
-def _other_name(options, new) -> None:
+def _other_name(_options, new) -> None:
     new["metadata"]["name"] = "pod-2"
 
 
-def _generated_name(options, new) -> None:
+def _generated_name(_options, new) -> None:
     new["metadata"]["generateName"] = "pod-"
 
 
-def _other_time(options, new) -> None:
+def _other_time(_options, new) -> None:
     new["metadata"]["managedFields"][0]["time"] = "2026-01-01T00:00:01Z"
 
 
-def _other_manager(options, new) -> None:
+def _other_manager(_options, new) -> None:
     new["metadata"]["managedFields"][0]["manager"] = "spark"
 
 
-def _no_managed_fields(options, new) -> None:
+def _no_managed_fields(_options, new) -> None:
     del new["metadata"]["managedFields"]
 
 
-def _other_owner(options, new) -> None:
+def _other_owner(_options, new) -> None:
     new["metadata"]["ownerReferences"] = [{"uid": "1", "controller": True}]
 
 
-def _other_namespace(options, new) -> None:
+def _other_namespace(options, _new) -> None:
     options["namespace"] = "web"
 
 
-def _other_user(options, new) -> None:
+def _other_user(options, _new) -> None:
     options["userInfo"] = {"username": "john"}
 
 
-def _dry_run(options, new) -> None:
+def _dry_run(options, _new) -> None:
     options["dryRun"] = True
 
 

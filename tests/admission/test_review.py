@@ -106,7 +106,9 @@ def test_wrong_types_in_the_fields_we_read(field, value) -> None:
     assert error.uid == "the-uid"
 
 
-@pytest.mark.parametrize("field", ["subResource", "namespace", "name", "oldObject", "dryRun", "userInfo", "object"])
+@pytest.mark.parametrize(
+    "field", ["subResource", "namespace", "name", "oldObject", "dryRun", "userInfo", "object"]
+)
 def test_optional_fields_may_be_null_or_absent(field) -> None:
     """Absent and null are the same."""
     null, absent = of(**{field: None}), of()
@@ -127,11 +129,25 @@ def test_what_is_read() -> None:
     read = parse_review(json.dumps(raw).encode())
     assert read.uid == "the-uid"
     assert read.resource == ("", "v1", "pods")
-    assert (read.subresource, read.operation, read.namespace, read.name) == ("resize", "UPDATE", "spark-demo", "n")
+    assert (read.subresource, read.operation, read.namespace, read.name) == (
+        "resize",
+        "UPDATE",
+        "spark-demo",
+        "n",
+    )
     assert (read.dry_run, read.username, read.old_object) == (True, "jane", {"a": 1})
 
 
-@pytest.mark.parametrize(("code", "reason"), [(400, "BadRequest"), (404, "NotFound"), (413, None), (415, "UnsupportedMediaType"), (405, "MethodNotAllowed")])
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (400, "BadRequest"),
+        (404, "NotFound"),
+        (413, None),
+        (415, "UnsupportedMediaType"),
+        (405, "MethodNotAllowed"),
+    ],
+)
 def test_the_status(code, reason) -> None:
     """§1: a 4xx carries a Status object that says what is wrong."""
     status = json.loads(status_body(code, "what is wrong"))

@@ -9,7 +9,7 @@ from hypothesis import given
 
 from tests.admission import strategies
 from tests.admission.merge_model import merged
-from webhook.admission.editor import Cause, ObjectEdit
+from webhook.admission.editor import Cause, ObjectEdit, json_patch
 from webhook.admission.podpatch import check_patch
 from webhook.admission.strategicmerge import merge
 
@@ -22,7 +22,7 @@ def apply(pod, patch):
     assert checked.problems == ()
     edit = ObjectEdit(pod)
     merge(edit, checked.patch, CAUSE)
-    result = jsonpatch.apply_patch(json.loads(json.dumps(pod)), [o.to_json() for o in edit.operations()])
+    result = jsonpatch.apply_patch(json.loads(json.dumps(pod)), json_patch(edit.operations()))
     assert without_empty(result) == without_empty(edit.value)
     return result
 

@@ -35,7 +35,9 @@ def test_the_matrix(qos, column, action) -> None:
     """§3.8: each cell of the table of QoS and priority class, by spec.priority and by the label."""
     rule = f"qos-priority/{qos}-{column.removeprefix('koord-')}"
     by_priority = of(None if qos == "none" else qos, VALUES[column])
-    by_label = of(None if qos == "none" else qos, 100, labels={CLASS: column if column != "none" else "other"})
+    by_label = of(
+        None if qos == "none" else qos, 100, labels={CLASS: column if column != "none" else "other"}
+    )
     for new in (by_priority, by_label):
         if qos == "BE":
             new["spec"]["containers"] = [container(requests={BATCH_CPU: "1"})]
@@ -80,7 +82,12 @@ BREAKERS = [
     ("request-equals-limit", of("LSR", 9000, container(requests={"cpu": "1"})), {}, {}),
     ("be-native-resources", of("BE", 5000, container(requests={"cpu": "1"})), {}, {}),
     ("be-native-resources", of("BE", 5000, container(limits={"memory": "1Gi"})), {}, {}),
-    ("qos-class-immutable", changed(**{QOS: "LS"}), {"old": OLD}, {"batch-resources-need-be": Action.OFF, "qos-priority/LS-batch": Action.OFF}),
+    (
+        "qos-class-immutable",
+        changed(**{QOS: "LS"}),
+        {"old": OLD},
+        {"batch-resources-need-be": Action.OFF, "qos-priority/LS-batch": Action.OFF},
+    ),
     ("qos-class-immutable", changed(**{QOS: None}), {"old": OLD}, {"batch-resources-need-be": Action.OFF}),
     ("priority-class-immutable", changed(**{CLASS: "koord-mid"}), {"old": OLD}, {}),
     ("priority-immutable", changed(**{PRIORITY: "8"}), {"old": OLD}, {}),
@@ -89,7 +96,9 @@ BREAKERS = [
 ]
 
 
-@pytest.mark.parametrize(("rule", "new", "request_fields", "others"), BREAKERS, ids=lambda v: v if isinstance(v, str) else "")
+@pytest.mark.parametrize(
+    ("rule", "new", "request_fields", "others"), BREAKERS, ids=lambda v: v if isinstance(v, str) else ""
+)
 def test_every_rule_in_each_setting(rule, new, request_fields, others) -> None:
     """§3.8: a rule does what the table says by default, and deny, warn or off where it is set."""
     for setting in (None, *Action):
@@ -102,7 +111,9 @@ def test_every_rule_in_each_setting(rule, new, request_fields, others) -> None:
 
 def test_every_rule_has_a_pod_that_breaks_it() -> None:
     """The two tables above leave no rule out."""
-    tested = {rule for rule, *_ in BREAKERS} | {f"qos-priority/{q}-{c.removeprefix('koord-')}" for q, c, _ in CELLS}
+    tested = {rule for rule, *_ in BREAKERS} | {
+        f"qos-priority/{q}-{c.removeprefix('koord-')}" for q, c, _ in CELLS
+    }
     assert tested == set(RULES)
 
 
@@ -130,14 +141,30 @@ def test_good_pods(new) -> None:
     [
         ({"initContainers": [container("i", requests={"cpu": "500m"}, limits={"cpu": "500m"})]}, True),
         ({"initContainers": [container("i", requests={"cpu": "2500m"}, limits={"cpu": "2500m"})]}, False),
-        ({"initContainers": [container("s", restartPolicy="Always", requests={"cpu": "500m"}, limits={"cpu": "500m"})]}, False),
+        (
+            {
+                "initContainers": [
+                    container("s", restartPolicy="Always", requests={"cpu": "500m"}, limits={"cpu": "500m"})
+                ]
+            },
+            False,
+        ),
         ({"initContainers": [container("s", restartPolicy="Always", **WHOLE)]}, True),
         ({"overhead": {"cpu": "250m"}}, False),
         ({"overhead": {"cpu": "1"}}, True),
         ({"resources": {"requests": {"cpu": "3"}}}, True),
         ({"resources": {"requests": {"cpu": "2500m"}}}, False),
     ],
-    ids=["small init", "large init", "sidecar", "whole sidecar", "overhead", "whole overhead", "pod level", "odd pod level"],
+    ids=[
+        "small init",
+        "large init",
+        "sidecar",
+        "whole sidecar",
+        "overhead",
+        "whole overhead",
+        "pod level",
+        "odd pod level",
+    ],
 )
 def test_how_the_cpus_of_a_pod_are_counted(fields, whole) -> None:
     """§3.8: as the scheduler does: containers, sidecars, the largest init step, overhead, pod level."""
@@ -163,13 +190,19 @@ def test_adding_what_was_absent_is_a_change() -> None:
 
 def test_the_raw_priority_class_may_not_change_but_the_value_may() -> None:
     """§3.8: it is the class that is compared, not the number."""
-    for priority, rules in ((5999, set()), (7000, {"priority-class-immutable"}), (0, {"priority-class-immutable"})):
+    for priority, rules in (
+        (5999, set()),
+        (7000, {"priority-class-immutable"}),
+        (0, {"priority-class-immutable"}),
+    ):
         new = changed()
         new["spec"]["priority"] = priority
         assert broken(validate(new, old=OLD)) == rules
 
 
-@pytest.mark.parametrize("resources", [{"requests": {"kubernetes.io/mid-cpu": "1"}}, {"limits": {BATCH_MEMORY: "1Gi"}}])
+@pytest.mark.parametrize(
+    "resources", [{"requests": {"kubernetes.io/mid-cpu": "1"}}, {"limits": {BATCH_MEMORY: "1Gi"}}]
+)
 def test_a_resize_of_a_colocated_pod(resources) -> None:
     """§3.7: on a pod with batch or mid resources a resize that adds cpu or memory is denied."""
     old = of("BE", 5000, container(**deepcopy(resources)))

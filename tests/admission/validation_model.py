@@ -36,7 +36,7 @@ DIFFERENCES = {
         f"qos-priority/LSE-{column}": "ours holds LSE to the same classes as LSR"
         for column in ("mid", "batch", "free", "none")
     },
-    "batch-resources-need-be": "ours looks at limits and at every container, Koordinator at the pod's request",
+    "batch-resources-need-be": "ours looks at limits too, Koordinator at requests only",
     "request-equals-limit": "ours wants request = limit of LSE and LSR",
 }
 

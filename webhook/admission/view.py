@@ -117,8 +117,11 @@ class _Builder:
         hard = spec.get("hard") or {} if isinstance(spec, Mapping) else None
         if not isinstance(hard, Mapping):
             raise ObjectError(f"{source}: ResourceQuota {name!r}: spec.hard must be a map")
+        scopes = spec.get("scopes") or []
+        if not isinstance(scopes, list):
+            raise ObjectError(f"{source}: ResourceQuota {name!r}: spec.scopes must be a list")
         # Quotas of the NotBestEffort scope do not count pods without native resources.
-        if "NotBestEffort" not in (spec.get("scopes") or ()) and any(
+        if "NotBestEffort" not in scopes and any(
             str(resource).removeprefix("requests.").removeprefix("limits.") in NATIVE_RESOURCES
             for resource in hard
         ):

@@ -26,7 +26,7 @@ def certs() -> None:
 )
 @click.option("--force", is_flag=True, help="Make a new CA and certificate even where the old ones are good.")
 def init(certs_dir: Path, names: tuple[str, ...], *, force: bool) -> None:
-    r"""Make what is missing, and renew what ends within 30 days.
+    """Make what is missing, and renew what ends within 30 days.
 
     The certificate is for localhost, 127.0.0.1 and ::1, and for every --name. A running server
     takes it over by itself.
@@ -35,7 +35,7 @@ def init(certs_dir: Path, names: tuple[str, ...], *, force: bool) -> None:
     Examples:
       colocation-webhook certs init
       colocation-webhook certs init --name webhook.example --force
-    """
+    """  # noqa: D301 — see main
     from webhook.certificates import ensure
 
     try:

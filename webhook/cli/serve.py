@@ -79,7 +79,7 @@ def serve(  # noqa: PLR0913 — one parameter a flag
     log_level: str,
     log_format: Literal["json", "text"],
 ) -> None:
-    r"""Serve admission reviews over TLS: POST /mutate and POST /validate.
+    """Serve admission reviews over TLS: POST /mutate and POST /validate.
 
     Without certificate flags, a CA and a certificate for localhost are made in --certs-dir.
 
@@ -88,7 +88,7 @@ def serve(  # noqa: PLR0913 — one parameter a flag
       colocation-webhook serve --objects examples/objects
       colocation-webhook serve --objects examples/objects --mode audit --log-format text
       colocation-webhook serve --objects DIR --bind :8443 --tls-cert tls.crt --tls-key tls.key
-    """
+    """  # noqa: D301 — see main
     if (tls_cert is None) != (tls_key is None):
         given, lacking = ("--tls-cert", "--tls-key") if tls_cert else ("--tls-key", "--tls-cert")
         raise click.UsageError(f"{given} {tls_cert or tls_key} needs {lacking} beside it")

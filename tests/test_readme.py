@@ -1,0 +1,51 @@
+"""The README says what is so: its commands, its answer, its flags."""
+
+import json
+import re
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from webhook.admission import Settings, Webhook, decide, parse_review
+from webhook.cli.main import main
+from webhook.cli.objects import load_view
+from webhook.protocol import ANNOTATION_PROFILES_SIGNATURE
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_patch_is_the_real_one() -> None:
+    """The block under "Try it" is the patch for the Spark driver, but for the signature."""
+    body = (ROOT / "examples" / "reviews" / "spark-driver.json").read_bytes()
+    decision = decide(
+        Webhook.MUTATE, parse_review(body), load_view(ROOT / "examples" / "objects"), Settings()
+    )
+    patch = decision.patch()
+    for operation in patch:
+        if operation["path"] == "/metadata/annotations":
+            operation["value"][ANNOTATION_PROFILES_SIGNATURE] = "…"
+    block = re.search(r"```json\n(.*?)```", README, re.DOTALL)
+    assert block is not None
+    assert [json.loads(line) for line in block[1].splitlines()] == patch
+
+
+def test_commands_are_those_there_are() -> None:
+    """Every command of the table exists, and every command is in the table."""
+    table = README.partition("## Commands")[2].partition("## ")[0]
+    listed = re.findall(r"^\| `([a-z]+)", table, re.MULTILINE)
+    assert sorted(listed) == sorted(main.list_commands(None))  # type: ignore[arg-type]
+
+
+def test_flags_exist() -> None:
+    """Every flag that is named is one of ``serve``."""
+    help_text = CliRunner().invoke(main, ["serve", "--help"]).output
+    section = README.partition("## Serving")[2].partition("## Different")[0]
+    for flag in re.findall(r"`(--[a-z-]+)", section):
+        assert flag in help_text, flag
+
+
+def test_links_lead_somewhere() -> None:
+    """Every relative link is a file of the project."""
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
