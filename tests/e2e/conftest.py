@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -87,4 +88,19 @@ def make_namespace(kubectl: Kubectl, labels: dict[str, str]) -> str:
     kubectl.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
     # Pods need its service account.
     eventually(lambda: kubectl.get("serviceaccount", "default", namespace=name), what="default account")
+    return name
+
+
+@pytest.fixture(scope="session")
+def batch_node(kubectl: Kubectl) -> str:
+    """A node that advertises batch resources; nothing runs on it."""
+    name = "batch-node"
+    kubectl.create({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
+    capacity = {"cpu": "64", "memory": "256Gi", "pods": "500"}
+    capacity |= {"kubernetes.io/batch-cpu": "500k", "kubernetes.io/batch-memory": "1Ti"}
+    ready = {"type": "Ready", "status": "True", "reason": "ForTheTest", "message": ""}
+    status = {"status": {"capacity": capacity, "allocatable": capacity, "conditions": [ready]}}
+    kubectl.run("patch", "node", name, "--subresource=status", "--type=merge", "-p", json.dumps(status))
+    # Given to every new node until somebody finds it ready; here nobody looks.
+    kubectl.run("taint", "node", name, "node.kubernetes.io/not-ready-")
     return name
