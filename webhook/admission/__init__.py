@@ -3,7 +3,7 @@
 Nothing here does I/O, reads a clock or rolls dice. The parts, in the order of the flow:
 
 - ``review``: the envelope; ``pod``: what is inside;
-- ``view``: the picture of the cluster (``profiles``, ``selectors``, ``index``, ``priority``);
+- ``view``: the picture of the cluster (``objects``, ``profiles``, ``selectors``, ``index``, ``priority``);
 - ``decision``: ``decide``, the only door;
 - changing a pod: ``selection`` (which profiles), ``mutation`` (what their fields do),
   ``strategicmerge``, ``podlevel``, ``translation``, ``gpu``, ``extendedspec``, all
@@ -13,9 +13,10 @@ Nothing here does I/O, reads a clock or rolls dice. The parts, in the order of t
 """
 
 from webhook.admission.decision import Decision, decide
+from webhook.admission.objects import ObjectError
 from webhook.admission.review import Review, ReviewError, Webhook, parse_review, status_body
 from webhook.admission.settings import Mode, PodLevelResources, Settings
-from webhook.admission.view import ObjectError, View, build_view
+from webhook.admission.view import View, build_view
 
 __all__ = [
     "Decision",

@@ -23,6 +23,7 @@ _REASONS: Final = {
     413: "RequestEntityTooLarge",
     415: "UnsupportedMediaType",
     500: "InternalError",
+    503: "ServiceUnavailable",
 }
 
 

@@ -10,13 +10,16 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from webhook.admission.index import ProfileIndex
-from webhook.admission.priority import BUILTIN, DEFAULT_PREEMPTION_POLICY, PriorityClass
+from webhook.admission.objects import (
+    ObjectError,
+    read_limit_range,
+    read_namespace,
+    read_priority_class,
+    read_resource_quota,
+)
+from webhook.admission.priority import BUILTIN, PriorityClass
 from webhook.admission.profiles import Profile, ProfileError, read_profile
-from webhook.protocol import LABEL_NAMESPACE_NAME, NATIVE_RESOURCES, PROFILE_API_VERSION, PROFILE_KIND
-
-
-class ObjectError(ValueError):
-    """An object that cannot be read; the message names kind, name, field and value."""
+from webhook.protocol import LABEL_NAMESPACE_NAME, PROFILE_API_VERSION, PROFILE_KIND
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,10 @@ class View:
         namespaces: labels of the namespaces that are known.
         obstacles: by namespace, the LimitRanges and ResourceQuotas that refuse pods
             without native cpu or memory, each as ``kind "name"``.
+        exhaustive: ``namespaces`` is meant to hold every one of a cluster, so that one
+            that is not there has to be looked up before a decision.
+        missing: plural names of the kinds that have not been read yet; while there are
+            any, nothing can be decided.
     """
 
     index: ProfileIndex = field(default_factory=lambda: ProfileIndex(()))
@@ -37,6 +44,8 @@ class View:
     priority_classes: Mapping[str, PriorityClass] = field(default_factory=lambda: dict(BUILTIN))
     namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     obstacles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    exhaustive: bool = False
+    missing: tuple[str, ...] = ()
 
     def namespace_labels(self, name: str) -> Mapping[str, str]:
         """Return a namespace's labels; an unknown one has what the API server gives to each."""
@@ -79,53 +88,32 @@ class _Builder:
         first = self.seen.setdefault((kind, namespace, name), source)
         if first is not source:
             raise ObjectError(f"{source}: {kind} {name!r} stands already in {first}: remove one")
-        reader(self, name, namespace, raw, source)
+        try:
+            reader(self, name, namespace, raw)
+        except ObjectError as error:
+            raise ObjectError(f"{source}: {error}") from None
 
-    def profile(self, name: str, _: str, raw: Mapping[str, Any], source: str) -> None:
+    def profile(self, name: str, _: str, raw: Mapping[str, Any]) -> None:
         try:
             self.profiles[name] = read_profile(raw)
         except ProfileError as error:
-            raise ObjectError(f"{source}: {PROFILE_KIND}: {error}") from None
+            raise ObjectError(f"{PROFILE_KIND}: {error}") from None
 
-    def priority_class(self, name: str, _: str, raw: Mapping[str, Any], source: str) -> None:
-        value = raw.get("value", 0)
-        policy = raw.get("preemptionPolicy") or DEFAULT_PREEMPTION_POLICY
-        if not isinstance(value, int) or isinstance(value, bool) or not isinstance(policy, str):
-            raise ObjectError(f"{source}: PriorityClass {name!r}: value must be an integer, not {value!r}")
-        self.priority_classes[name] = PriorityClass(name, value, policy)
+    def priority_class(self, name: str, _: str, raw: Mapping[str, Any]) -> None:
+        self.priority_classes[name] = read_priority_class(name, raw)
 
-    def namespace(self, name: str, _: str, raw: Mapping[str, Any], source: str) -> None:
-        labels = raw["metadata"].get("labels") or {}
-        if not isinstance(labels, Mapping) or not all(
-            isinstance(k, str) and isinstance(v, str) for k, v in labels.items()
-        ):
-            raise ObjectError(f"{source}: Namespace {name!r}: metadata.labels must be a map of strings")
-        self.namespaces[name] = MappingProxyType({**labels, LABEL_NAMESPACE_NAME: name})
+    def namespace(self, name: str, _: str, raw: Mapping[str, Any]) -> None:
+        self.namespaces[name] = read_namespace(name, raw)
 
-    def limit_range(self, name: str, namespace: str, raw: Mapping[str, Any], source: str) -> None:
-        for limit in _items(raw, "limits", f"{source}: LimitRange {name!r}"):
-            bounds = (limit.get(b) for b in ("min", "max", "maxLimitRequestRatio"))
-            # A PersistentVolumeClaim's limits do not concern pods.
-            if limit.get("type") in {"Container", "Pod"} and any(
-                isinstance(b, Mapping) and not b.keys().isdisjoint(NATIVE_RESOURCES) for b in bounds
-            ):
-                self.obstacles.setdefault(namespace, []).append(f'LimitRange "{name}"')
-                return
+    def limit_range(self, name: str, namespace: str, raw: Mapping[str, Any]) -> None:
+        self.obstacle(namespace, read_limit_range(name, raw))
 
-    def resource_quota(self, name: str, namespace: str, raw: Mapping[str, Any], source: str) -> None:
-        spec = raw.get("spec") or {}
-        hard = spec.get("hard") or {} if isinstance(spec, Mapping) else None
-        if not isinstance(hard, Mapping):
-            raise ObjectError(f"{source}: ResourceQuota {name!r}: spec.hard must be a map")
-        scopes = spec.get("scopes") or []
-        if not isinstance(scopes, list):
-            raise ObjectError(f"{source}: ResourceQuota {name!r}: spec.scopes must be a list")
-        # Quotas of the NotBestEffort scope do not count pods without native resources.
-        if "NotBestEffort" not in scopes and any(
-            str(resource).removeprefix("requests.").removeprefix("limits.") in NATIVE_RESOURCES
-            for resource in hard
-        ):
-            self.obstacles.setdefault(namespace, []).append(f'ResourceQuota "{name}"')
+    def resource_quota(self, name: str, namespace: str, raw: Mapping[str, Any]) -> None:
+        self.obstacle(namespace, read_resource_quota(name, raw))
+
+    def obstacle(self, namespace: str, found: str | None) -> None:
+        if found is not None:
+            self.obstacles.setdefault(namespace, []).append(found)
 
     def view(self) -> View:
         return View(
@@ -137,15 +125,7 @@ class _Builder:
         )
 
 
-def _items(raw: Mapping[str, Any], field: str, source: str) -> list[Mapping[str, Any]]:
-    spec = raw.get("spec") or {}
-    items = spec.get(field) or [] if isinstance(spec, Mapping) else None
-    if not isinstance(items, list) or not all(isinstance(item, Mapping) for item in items):
-        raise ObjectError(f"{source}: spec.{field} must be a list of maps")
-    return items
-
-
-_Reader = Callable[[_Builder, str, str, Mapping[str, Any], str], None]
+_Reader = Callable[[_Builder, str, str, Mapping[str, Any]], None]
 _READERS: Final[Mapping[tuple[str, str], _Reader]] = {
     (PROFILE_API_VERSION, PROFILE_KIND): _Builder.profile,
     ("scheduling.k8s.io/v1", "PriorityClass"): _Builder.priority_class,

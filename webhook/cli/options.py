@@ -29,6 +29,13 @@ objects_option = click.option(
     help="Directory of profiles, PriorityClasses, Namespaces, LimitRanges and ResourceQuotas (YAML or JSON).",
 )
 
+optional_objects_option = click.option(
+    "--objects",
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Directory of objects (YAML or JSON); beside a cluster its profiles count in addition.",
+)
+
 
 class RuleType(click.ParamType):  # type: ignore[type-arg] # generic only since click 8.4
     """``NAME=ACTION``: a rule of ``webhook.admission.rules`` and what it shall do."""

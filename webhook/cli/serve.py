@@ -1,4 +1,4 @@
-"""``colocation-webhook serve``: the service, with the view from files."""
+"""``colocation-webhook serve``: the service, with the view from files, a cluster, or both."""
 
 from __future__ import annotations
 
@@ -13,17 +13,30 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from webhook.cli.options import objects_option, settings_options
+from webhook.cli.access import (
+    DEFAULT_LEASE,
+    in_cluster_option,
+    kubeconfig_option,
+    open_api,
+    status_options,
+)
+from webhook.cli.options import optional_objects_option, settings_options
 
 if TYPE_CHECKING:
     from webhook.admission import Settings
+    from webhook.cluster.api import Api
+    from webhook.cluster.profilestatus import StatusWriter
+    from webhook.cluster.source import Source
     from webhook.server.tls import ServingCertificate
 
 _EXAMPLE = Path("examples/reviews/spark-driver.json")
 
 
 @click.command()
-@objects_option
+@optional_objects_option
+@kubeconfig_option
+@in_cluster_option
+@status_options
 @click.option(
     "--bind", default="127.0.0.1:8443", show_default=True, metavar="HOST:PORT", help="Where reviews come in."
 )
@@ -65,7 +78,11 @@ _EXAMPLE = Path("examples/reviews/spark-driver.json")
 @click.option("--log-format", type=click.Choice(["json", "text"]), default="json", show_default=True)
 def serve(  # noqa: PLR0913 — one parameter a flag
     *,
-    objects: Path,
+    objects: Path | None,
+    kubeconfig: Path | None,
+    in_cluster: bool,
+    write_status: bool,
+    lease: tuple[str, str] | None,
     bind: str,
     tls_cert: Path | None,
     tls_key: Path | None,
@@ -83,10 +100,15 @@ def serve(  # noqa: PLR0913 — one parameter a flag
 
     Without certificate flags, a CA and a certificate for localhost are made in --certs-dir.
 
+    The view of the cluster comes from --objects, from --kubeconfig or --in-cluster, or from files
+    beside a cluster. Until a cluster has been read once, reviews are answered 503 and /readyz says
+    what is missing.
+
     \b
     Examples:
       colocation-webhook serve --objects examples/objects
       colocation-webhook serve --objects examples/objects --mode audit --log-format text
+      colocation-webhook serve --kubeconfig ~/.kube/config
       colocation-webhook serve --objects DIR --bind :8443 --tls-cert tls.crt --tls-key tls.key
     """  # noqa: D301 — see main
     if (tls_cert is None) != (tls_key is None):
@@ -98,21 +120,18 @@ def serve(  # noqa: PLR0913 — one parameter a flag
     from webhook.server.processes import shared_books
 
     with shared_books(workers):
-        from webhook.cluster.files import FilesSource, SourceError
         from webhook.server.run import Serving, run
 
         certificate, authority = _certificate(tls_cert, tls_key, certs_dir) if not no_tls else (None, None)
-        source = FilesSource(objects)
-        try:
-            source.load()
-        except SourceError as error:
-            raise click.ClickException(f"--objects {objects}: {error}") from error
+        api = open_api(kubeconfig, in_cluster=in_cluster)
+        source, writer = _source(objects, api, settings, lease, write_status=write_status)
         listener = _listen("--bind", bind)
         admin_listener = _listen("--admin-bind", admin_bind)
         _announce(listener, admin_listener, authority, tls=certificate is not None)
         run(
             Serving(
                 source=source,
+                beside=writer,
                 settings=settings if settings.signing_key else _with_key(settings, certificate),
                 certificate=certificate,
                 listener=listener,
@@ -124,6 +143,44 @@ def serve(  # noqa: PLR0913 — one parameter a flag
                 grace_seconds=grace,
             )
         )
+
+
+def _source(
+    objects: Path | None,
+    api: Api | None,
+    settings: Settings,
+    lease: tuple[str, str] | None,
+    *,
+    write_status: bool,
+) -> tuple[Source, StatusWriter | None]:
+    """The source of views, and what writes statuses where there is a cluster and it is wanted."""
+    from webhook.cluster.files import FilesSource, SourceError
+
+    files = None
+    if objects is not None:
+        files = FilesSource(objects)
+        try:
+            files.load()
+        except SourceError as error:
+            raise click.ClickException(f"--objects {objects}: {error}") from error
+    if api is None:
+        if files is None:
+            raise click.UsageError(
+                "nothing says where profiles come from: give --objects DIR, --kubeconfig FILE or --in-cluster"
+            )
+        return files, None
+
+    from webhook.cluster.combined import CombinedSource
+    from webhook.cluster.lease import Lease
+    from webhook.cluster.profilestatus import StatusWriter
+    from webhook.cluster.watch import ClusterSource
+
+    cluster = ClusterSource(api)
+    source: Source = cluster if files is None else CombinedSource(files, cluster)
+    if not write_status:
+        return source, None
+    held = Lease(api, *(lease or (api.access.namespace, DEFAULT_LEASE)))
+    return source, StatusWriter(api, cluster.picture, source, held, settings.rules)
 
 
 def _certificate(

@@ -9,14 +9,16 @@ says what is wrong, until the files are good again.
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Final
 
 from webhook.admission import ObjectError, View, build_view
 from webhook.cluster.documents import Document, DocumentError, read_documents
+from webhook.cluster.source import LookUpError, SourceStatus, unready
 
 SUFFIXES: Final = (".yaml", ".yml", ".json")
 _log = logging.getLogger(__name__)
@@ -28,29 +30,6 @@ _Fingerprint = tuple[tuple[str, int, int, int, int, int], ...]
 
 class SourceError(ValueError):
     """The files do not give a view; the message is one line, naming file and line."""
-
-
-@dataclass(frozen=True, slots=True)
-class SourceStatus:
-    """How the source is doing, for readiness, log and metrics.
-
-    Attributes:
-        ready: there is a view to decide with (perhaps not the newest, see ``error``).
-        error: why the files as they are now cannot be used, None when they are in use.
-        loaded_at: when the view in use was read, in seconds since the epoch; 0 before.
-        reload_errors: how often a changed directory could not be used, ever.
-        files: number of files behind the view in use.
-        profiles: number of profiles in it, those with problems included.
-        unready_profiles: the problems of each profile that is never applied, by name.
-    """
-
-    ready: bool = False
-    error: str | None = None
-    loaded_at: float = 0.0
-    reload_errors: int = 0
-    files: int = 0
-    profiles: int = 0
-    unready_profiles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class FilesSource:
@@ -125,8 +104,14 @@ class FilesSource:
                 _log.exception("reloading failed")
                 self._failed(f"{self._directory}: internal error: {error!r}")
 
+    def look_up(self, namespace: str) -> Future[None]:
+        """Fail: files are all there is, and their view never asks."""
+        future: Future[None] = Future()
+        future.set_exception(LookUpError(f"namespace {namespace!r}: there is no cluster to ask"))
+        return future
+
     def _loaded(self, view: View, files: int) -> None:
-        unready = {name: p.problems for name, p in view.profiles.items() if not p.ready}
+        unready_profiles = unready(view)
         self.view = view
         self.status = replace(
             self.status,
@@ -135,10 +120,10 @@ class FilesSource:
             loaded_at=self._clock(),
             files=files,
             profiles=len(view.profiles),
-            unready_profiles=unready,
+            unready_profiles=unready_profiles,
         )
         _log.info("read %d profiles from %d files in %s", len(view.profiles), files, self._directory)
-        for name, problems in unready.items():
+        for name, problems in unready_profiles.items():
             _log.warning("profile %s is not applied: %s", name, "; ".join(problems))
 
     def _failed(self, error: str) -> None:

@@ -10,6 +10,7 @@ import ipaddress
 import socket
 import socketserver
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer
@@ -20,7 +21,7 @@ from werkzeug.exceptions import HTTPException
 
 from webhook.admission import ReviewError, Settings, Webhook, parse_review, status_body
 from webhook.admission.explanation import explain
-from webhook.cluster.files import FilesSource
+from webhook.cluster.source import Source
 from webhook.server.answer import Answer
 from webhook.server.envelope import MAX_BODY, check_content_type
 from webhook.server.metrics import CONTENT_TYPE, Metrics
@@ -33,7 +34,7 @@ _CONNECTION_SECONDS = 10.0
 
 
 def create_admin_app(
-    source: FilesSource,
+    source: Source,
     settings: Settings,
     metrics: Metrics,
     certificate: ServingCertificate | None,
@@ -64,6 +65,17 @@ def create_admin_app(
                 "reloadErrors": status.reload_errors,
                 "profiles": status.profiles,
                 "unreadyProfiles": status.unready_profiles,
+                "ageSeconds": round(time.time() - status.loaded_at, 1) if status.loaded_at else None,
+                "watched": {
+                    name: {
+                        "synced": kind.synced,
+                        "contactAt": _moment(kind.contact_at),
+                        "error": kind.error,
+                        "failures": kind.failures,
+                        "lists": kind.lists,
+                    }
+                    for name, kind in status.kinds.items()
+                },
             },
         }
         if certificate is not None:
@@ -99,12 +111,14 @@ def create_admin_app(
     return app
 
 
-def observe(metrics: Metrics, source: FilesSource, certificate: ServingCertificate | None) -> None:
+def observe(metrics: Metrics, source: Source, certificate: ServingCertificate | None) -> None:
     """Take over into the metrics what the source and the certificate say about themselves."""
     status = source.status
     metrics.observe_reloads("objects", status.reload_errors)
     unready = len(status.unready_profiles)
     metrics.observe_view(status.loaded_at, status.profiles - unready, unready)
+    for name, kind in status.kinds.items():
+        metrics.observe_watch(name, kind.contact_at, kind.failures)
     if certificate is not None:
         metrics.observe_reloads("certificate", certificate.reload_errors)
         metrics.observe_certificate(certificate.pair.expires_at.timestamp())

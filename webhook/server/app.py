@@ -26,7 +26,7 @@ def create_app(answerer: Answerer) -> flask.Flask:
         try:
             check_length(request.content_length or 0)
             check_content_type(request.headers.get("Content-Type", ""))
-            budget(request.query_string.decode("latin-1"))
+            seconds = budget(request.query_string.decode("latin-1"))
             try:
                 body = request.get_data(cache=False)
             except RequestEntityTooLarge:
@@ -35,7 +35,7 @@ def create_app(answerer: Answerer) -> flask.Flask:
             check_length(len(body))
         except ReviewError as error:
             return _response(answerer.refuse(webhook, error))
-        return _response(answerer.answer(webhook, body))
+        return _response(answerer.answer(webhook, body, seconds))
 
     for webhook in Webhook:
         app.add_url_rule(

@@ -1,18 +1,19 @@
 """The ASGI front: POST /mutate and /validate are answered here, the rest by Flask.
 
 It exists because routing and request objects cost as much as a decision (``python -m
-benchmarks.workers``). It reads a body within its limits and calls the same `Answerer.answer` as the
-Flask routes.
+benchmarks.workers``). It reads a body within its limits and calls the same `Answerer` as the Flask routes.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from webhook.admission import ReviewError, Webhook
-from webhook.server.answer import Answer, Answerer
+from webhook.server.answer import Answer, Answerer, Waiting, failure
 from webhook.server.envelope import MAX_BODY, budget, check_content_type, check_length, too_slow
 from webhook.server.metrics import Metrics
 
@@ -23,6 +24,9 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 WEBHOOKS = {f"/{webhook.value}": webhook for webhook in Webhook}
+
+_ANSWER_SECONDS = 0.2
+"""Of a request's time, what is kept for the way back when a namespace has to be looked up."""
 
 _LINGER_SECONDS = 2.0
 _LINGER_BYTES = 8 * MAX_BODY
@@ -47,13 +51,18 @@ class FastPath:
             await self._rest(scope, receive, send)
             return
         self._metrics.in_flight.inc()
+        started = time.monotonic()
         try:
             body = await _read(scope, receive)
         except ReviewError as error:
             await _send(send, self._answerer.refuse(webhook, error), close=True)
             await _linger(receive)
         else:
-            await _send(send, self._answerer.answer(webhook, body))
+            answer = self._answerer.begin(webhook, body)
+            if isinstance(answer, Waiting):
+                end = started + budget(scope["query_string"].decode("latin-1")) - _ANSWER_SECONDS
+                answer = self._answerer.finish(answer, await _failure(answer, end - time.monotonic()))
+            await _send(send, answer)
         finally:
             self._metrics.in_flight.dec()
 
@@ -85,6 +94,17 @@ async def _read(scope: Scope, receive: Receive) -> bytes:
         pass
     # Out of time, or the client went away; then nobody reads this answer.
     raise too_slow(seconds)
+
+
+async def _failure(waiting: Waiting, seconds: float) -> str | None:
+    """Wait as `webhook.server.answer.failure` does, while other reviews are answered."""
+    loop, done = asyncio.get_running_loop(), asyncio.Event()
+    # Others may wait for the same look-up: it goes on when this one gives up.
+    waiting.found.add_done_callback(lambda _: loop.call_soon_threadsafe(done.set))
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(max(0.0, seconds)):
+            await done.wait()
+    return failure(waiting.found, 0)
 
 
 async def _send(send: Send, answer: Answer, *, close: bool = False) -> None:

@@ -67,6 +67,25 @@ class Metrics:
             ["webhook"],
             registry=registry,
         )
+        self._look_ups = Counter(
+            f"{_PREFIX}_namespace_lookups_total",
+            "Reviews that waited for a namespace that was not watched yet.",
+            ["result"],
+            registry=registry,
+        )
+        self._contact_at = Gauge(
+            f"{_PREFIX}_watch_contact_timestamp_seconds",
+            "When the API server was last heard of, for each watched kind.",
+            ["resource"],
+            multiprocess_mode="livemin",
+            registry=registry,
+        )
+        self._watch_failures = Counter(
+            f"{_PREFIX}_watch_failures_total",
+            "Lists and watches that failed.",
+            ["resource"],
+            registry=registry,
+        )
         self._reload_errors = Counter(
             f"{_PREFIX}_reload_errors_total",
             "Reloads that failed and left the last good state in place.",
@@ -99,6 +118,8 @@ class Metrics:
         self._applied_children: dict[str, Counter] = {}
         self._translated_children: dict[str, Counter] = {}
         self._duration_children = {name: self._duration.labels(name) for name in ("mutate", "validate")}
+        for result in ("found", "failed"):
+            self._look_ups.labels(result)
         self._seen_errors: dict[str, int] = {}
         for what in ("objects", "certificate"):
             self._reload_errors.labels(what)
@@ -135,6 +156,22 @@ class Metrics:
         """Count a fault of our own."""
         self._requests.labels(webhook, "unknown", "fault", "500").inc()
         self._faults.labels(webhook).inc()
+
+    def unanswered(self, webhook: str) -> None:
+        """Count a review that was left to failurePolicy."""
+        self._requests.labels(webhook, "unknown", "unanswered", "503").inc()
+
+    def looked_up(self, *, found: bool) -> None:
+        """Count a review that waited for its namespace."""
+        self._look_ups.labels("found" if found else "failed").inc()
+
+    def observe_watch(self, resource: str, contact_at: float, failures: int) -> None:
+        """Take over how a watched kind is doing: last contact (seconds since the epoch), failures so far."""
+        self._contact_at.labels(resource).set(contact_at)
+        new = failures - self._seen_errors.get(resource, 0)
+        if new > 0:
+            self._watch_failures.labels(resource).inc(new)
+        self._seen_errors[resource] = failures
 
     def observe_reloads(self, what: str, errors: int) -> None:
         """Take over how many reloads of ``what`` have failed in this process so far."""

@@ -13,12 +13,12 @@ import logging
 import os
 import socket
 import threading
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from a2wsgi import WSGIMiddleware
 from gunicorn.app.base import BaseApplication
 
-from webhook.cluster.files import FilesSource
+from webhook.cluster.source import Source
 from webhook.server.admin import AdminServer, create_admin_app, is_loopback, observe
 from webhook.server.answer import Answerer
 from webhook.server.app import create_app
@@ -40,14 +40,22 @@ that closes.
 """
 
 RELOAD_SECONDS = 1.0
+_GOODBYE_SECONDS = 2.0
 _LAST_PORT = 65535
+
+
+class Beside(Protocol):
+    """What a process does beside answering: it begins after the fork and ends with the process."""
+
+    def watch(self, stop: threading.Event, interval: float) -> None:
+        """Work until ``stop`` is set; runs in a thread of its own."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Serving:
     """Everything `run` needs, checked by whoever read it from the command line."""
 
-    source: FilesSource
+    source: Source
     settings: Settings
     certificate: ServingCertificate | None
     listener: socket.socket
@@ -57,6 +65,7 @@ class Serving:
     log_format: Format = "json"
     explain: bool = False
     grace_seconds: int = 15
+    beside: Beside | None = None
 
 
 def listen(address: str, *, backlog: int = 1024) -> socket.socket:
@@ -97,6 +106,8 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     def __init__(self, serving: Serving) -> None:
         self._serving = serving
         self._metrics = Metrics()
+        self._stop = threading.Event()
+        self._beside: threading.Thread | None = None
         super().__init__()
 
     def load_config(self) -> None:
@@ -118,6 +129,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             # somebody debugging.
             "loglevel": "debug" if serving.log_level == "debug" else "warning",
             "post_worker_init": self._begin,
+            "worker_exit": self._end,
             "child_exit": lambda _arbiter, worker: process_ended(worker.pid),
         }
         if serving.certificate is not None:
@@ -140,16 +152,21 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     def _begin(self, worker: ReviewWorker) -> None:
         """Start what belongs to one process: the reloading threads and the admin port."""
         serving = self._serving
-        watched: list[FilesSource | ServingCertificate] = [serving.source]
+        watched: list[Source | ServingCertificate] = [serving.source]
         if serving.certificate is not None:
             watched.append(serving.certificate)
-        stop = threading.Event()
+        stop = self._stop
         for what in watched:
             # A worker that replaces another begins with what was loaded before the first one.
             what.reload_if_changed()
             threading.Thread(
                 target=what.watch, args=(stop, RELOAD_SECONDS), name=type(what).__name__, daemon=True
             ).start()
+        if serving.beside is not None:
+            self._beside = threading.Thread(
+                target=serving.beside.watch, args=(stop, RELOAD_SECONDS), name="beside", daemon=True
+            )
+            self._beside.start()
         worker.on_tick = functools.partial(observe, self._metrics, serving.source, serving.certificate)
         admin = create_admin_app(
             serving.source,
@@ -164,3 +181,9 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         # again, and its pages stay shared between processes.
         gc.collect()
         gc.freeze()
+
+    def _end(self, _arbiter: object, _worker: ReviewWorker) -> None:
+        """Let the threads of a process that ends give back what they hold: a lease."""
+        self._stop.set()
+        if self._beside is not None:
+            self._beside.join(_GOODBYE_SECONDS)

@@ -1,0 +1,81 @@
+"""``--kubeconfig`` and ``--in-cluster``: how a command reaches an API server."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+if TYPE_CHECKING:
+    from webhook.cluster.api import Api
+
+kubeconfig_option = click.option(
+    "--kubeconfig",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Watch the cluster of this kubeconfig's current context.",
+)
+in_cluster_option = click.option(
+    "--in-cluster", is_flag=True, help="Watch the cluster whose pod this is, with its service account."
+)
+
+DEFAULT_LEASE: Final = "colocation-webhook"
+_Command = Callable[..., Any]
+
+
+class LeaseType(click.ParamType):  # type: ignore[type-arg] # generic only since click 8.4
+    """``NAMESPACE/NAME``."""
+
+    name = "namespace/name"
+
+    def convert(
+        self, value: str | tuple[str, str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Return namespace and name."""
+        if isinstance(value, tuple):
+            return value
+        namespace, _, name = value.partition("/")
+        if not namespace or not name or "/" in name:
+            self.fail(f"{value!r} is not NAMESPACE/NAME", param, ctx)
+        return namespace, name
+
+
+def status_options(command: _Command) -> _Command:
+    """Add --write-status and --lease; pass ``write_status`` and ``lease``."""
+    command = click.option(
+        "--lease",
+        type=LeaseType(),
+        metavar="NAMESPACE/NAME",
+        help="Lease by which replicas agree on which of them writes statuses "
+        f"[default: {DEFAULT_LEASE} in the namespace of the service account or context].",
+    )(command)
+    return click.option(
+        "--write-status/--no-write-status",
+        default=True,
+        show_default=True,
+        help="With a cluster: write conditions (Ready, Conflicting) into the profiles' status.",
+    )(command)
+
+
+def open_api(kubeconfig: Path | None, *, in_cluster: bool) -> "Api | None":
+    """Return the API server that the flags name, None where neither was given; nothing is called yet.
+
+    Raises:
+        click.UsageError: both were given.
+        click.ClickException: what was given cannot be used.
+    """
+    if kubeconfig is not None and in_cluster:
+        raise click.UsageError(
+            f"--kubeconfig {kubeconfig} and --in-cluster exclude each other: leave one out"
+        )
+    if kubeconfig is None and not in_cluster:
+        return None
+    from webhook.cluster import access
+    from webhook.cluster.api import Api
+    from webhook.cluster.kubeconfig import read_kubeconfig
+
+    try:
+        return Api(access.in_cluster() if kubeconfig is None else read_kubeconfig(kubeconfig))
+    except access.AccessError as error:
+        flag = "--in-cluster" if kubeconfig is None else "--kubeconfig"
+        raise click.ClickException(f"{flag}: {error}") from None

@@ -1,0 +1,92 @@
+"""What every source of views has: the newest view, how it is doing, and a loop that keeps it up."""
+
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Protocol
+
+from webhook.admission import View
+
+
+@dataclass(frozen=True, slots=True)
+class KindStatus:
+    """How one watched kind is doing.
+
+    Attributes:
+        synced: all its objects have been read once.
+        contact_at: when the API server was last heard of, in seconds since the epoch; 0: never.
+        error: why nothing is heard at the moment, None while all is well.
+        failures: lists and watches that failed, ever.
+        lists: how often everything was listed.
+    """
+
+    synced: bool = False
+    contact_at: float = 0.0
+    error: str | None = None
+    failures: int = 0
+    lists: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """How the source is doing, for readiness, log and metrics.
+
+    Attributes:
+        ready: there is a view to decide with (perhaps not the newest, see ``error``).
+        error: why the newest state cannot be used, None when it is in use.
+        loaded_at: the moment whose state the view shows at least, in seconds since the
+            epoch: when the files were read, when the API server was last heard of (for
+            the kind that is furthest behind); 0 before.
+        reload_errors: how often a newer state could not be had, ever.
+        files: number of files behind the view in use.
+        profiles: number of profiles in it, those with problems included.
+        unready_profiles: the problems of each profile that is never applied, by name.
+        kinds: each watched kind by its plural name; empty where nothing is watched.
+    """
+
+    ready: bool = False
+    error: str | None = None
+    loaded_at: float = 0.0
+    reload_errors: int = 0
+    files: int = 0
+    profiles: int = 0
+    unready_profiles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    kinds: Mapping[str, KindStatus] = field(default_factory=dict)
+
+
+class LookUpError(Exception):
+    """A namespace could not be looked up; the message says why."""
+
+
+class Source(Protocol):
+    """A source of views.
+
+    ``view`` is one reference, swapped whole, so that readers need no lock.
+    """
+
+    @property
+    def view(self) -> View:
+        """The newest good view."""
+
+    @property
+    def status(self) -> SourceStatus:
+        """How the source is doing."""
+
+    def reload_if_changed(self) -> bool:
+        """Take over at once what can be had at once; tell whether the view is a new one."""
+
+    def watch(self, stop: Event, interval: float) -> None:
+        """Keep the view up to date until ``stop`` is set; runs in a thread."""
+
+    def look_up(self, namespace: str) -> Future[None]:
+        """Ask for a namespace that an exhaustive view lacks.
+
+        Returns at once. When the future is done without an exception the view has the
+        namespace; else the exception is a LookUpError.
+        """
+
+
+def unready(view: View) -> dict[str, tuple[str, ...]]:
+    """Return the problems of the profiles that are never applied, by name."""
+    return {name: profile.problems for name, profile in view.profiles.items() if not profile.ready}

@@ -1,0 +1,161 @@
+"""The view kept up to date by watching an API server.
+
+A thread for each kind hears of changes (``reflector``) and puts them on a shelf
+(``picture``); one more makes views from the shelves, never more often than every 100 ms
+and never for more than a tenth of its time, however many changes come in. The hot path
+reads ``view`` and nothing else.
+
+A namespace that is not in the view, made a moment ago, is looked up by itself. The call
+runs in a small pool, one for each namespace however many reviews wait for it.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event, Lock, Thread
+from typing import Final
+from urllib.parse import quote
+
+from webhook.admission import View
+from webhook.admission.objects import ObjectError
+from webhook.cluster.api import Api, ApiError
+from webhook.cluster.picture import NAMESPACES, Picture
+from webhook.cluster.reflector import Reflector
+from webhook.cluster.source import LookUpError, SourceStatus, unready
+
+VIEW_SECONDS: Final = 0.1
+_SHARE: Final = 10  # a view that takes t to make is followed by 10 t without one
+LOOK_UP_SECONDS: Final = 3.0
+_LOOK_UPS_AT_ONCE: Final = 4
+
+_log = logging.getLogger(__name__)
+
+
+class ClusterSource:
+    """The view of one cluster.
+
+    Attributes:
+        view: one reference, swapped whole. Until everything has been listed once its
+            ``missing`` names what has not.
+        picture: what is kept of the cluster; statuses are written from it.
+    """
+
+    def __init__(self, api: Api, *, clock: Callable[[], float] = time.time) -> None:
+        """Take the API server; nothing is called before ``watch`` or ``look_up``.
+
+        No thread begins here either: a process may fork between the two.
+        """
+        self._api = api
+        self._news = Event()
+        self.picture = Picture(self._news.set)
+        self.view: View = self.picture.view()
+        self.on_change: Callable[[], None] = lambda: None
+        self._reflectors = {
+            path.rpartition("/")[2]: Reflector(api, path, shelf, clock=clock)
+            for path, shelf in self.picture.shelves.items()
+        }
+        self._lock = Lock()
+        self._looking_up: dict[str, Future[None]] = {}
+        self._pool: ThreadPoolExecutor | None = None
+
+    @property
+    def status(self) -> SourceStatus:
+        """How each kind is doing, put together now."""
+        view = self.view
+        kinds = {name: reflector.contact for name, reflector in self._reflectors.items()}
+        errors = [f"{name}: {kind.error}" for name, kind in kinds.items() if kind.error]
+        return SourceStatus(
+            ready=not view.missing,
+            error="; ".join(errors) or None,
+            loaded_at=min(kind.contact_at for kind in kinds.values()),
+            reload_errors=sum(kind.failures for kind in kinds.values()),
+            profiles=len(view.profiles),
+            unready_profiles=unready(view),
+            kinds=kinds,
+        )
+
+    def reload_if_changed(self) -> bool:
+        """Nothing can be had at once: the first lists are the watch's."""
+        return False
+
+    def watch(self, stop: Event, interval: float = VIEW_SECONDS) -> None:
+        """Keep the view up to date until ``stop`` is set; meant to run in a thread.
+
+        Args:
+            stop: ends the loop and the watches.
+            interval: seconds after which ``stop`` is seen at the latest.
+        """
+        threads = [
+            Thread(target=reflector.run, args=(stop,), name=f"watch-{name}", daemon=True)
+            for name, reflector in self._reflectors.items()
+        ]
+        for thread in threads:
+            thread.start()
+        while not stop.is_set():
+            if not self._news.wait(interval):
+                continue
+            self._news.clear()
+            started = time.monotonic()
+            try:
+                self._refresh()
+            except Exception:  # noqa: BLE001 — see below
+                # The loop must outlive a fault of ours, or the view is stale in silence.
+                _log.exception("making a view failed")
+            stop.wait(max(VIEW_SECONDS, _SHARE * (time.monotonic() - started)))
+        for reflector in self._reflectors.values():
+            reflector.abort()
+        for thread in threads:
+            thread.join(1.0)
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def look_up(self, namespace: str) -> Future[None]:
+        """Ask the API server for a namespace, unless that is being done; see ``Source``."""
+        with self._lock:
+            future = self._looking_up.get(namespace)
+            if future is None:
+                if self._pool is None:
+                    self._pool = ThreadPoolExecutor(_LOOK_UPS_AT_ONCE, "look-up")
+                future = self._pool.submit(self._look_up, namespace)
+                self._looking_up[namespace] = future
+        future.add_done_callback(lambda _: self._looking_up.pop(namespace, None))
+        return future
+
+    def _look_up(self, namespace: str) -> None:
+        try:
+            raw = self._api.get(f"{NAMESPACES}/{quote(namespace, safe='')}", timeout=LOOK_UP_SECONDS)
+            if not isinstance(raw.get("metadata"), dict) or raw["metadata"].get("name") != namespace:
+                raise LookUpError(f"namespace {namespace!r}: the API server answered with something else")
+            self.picture.learn_namespace(raw)
+        except (ApiError, ObjectError) as error:
+            raise LookUpError(f"namespace {namespace!r} cannot be looked up: {error}") from None
+        self._refresh()
+        self.on_change()  # another thread may have swapped the view, and not have told yet
+
+    def _refresh(self) -> None:
+        """Make and swap a view, if there is anything new."""
+        with self._lock:
+            before, view = self.view, self.picture.view()
+            self.view = view
+        if view is before:
+            return
+        if before.missing and not view.missing:
+            _log.info(
+                "synced: %d profiles, %d namespaces, %d PriorityClasses",
+                len(view.profiles),
+                len(view.namespaces),
+                len(view.priority_classes),
+            )
+        if view.profiles is not before.profiles:
+            _tell_unready(before, view)
+        self.on_change()
+
+
+def _tell_unready(before: View, view: View) -> None:
+    known = unready(before)
+    for name, problems in unready(view).items():
+        if known.get(name) != problems:
+            _log.warning("profile %s is not applied: %s", name, "; ".join(problems))
