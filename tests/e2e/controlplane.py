@@ -33,7 +33,7 @@ class ControlPlane:
         self.url = f"https://127.0.0.1:{self.port}"
         self.kubeconfig = folder / "admin.kubeconfig"
         self.kubectl = Kubectl(find("kubectl", cache), self.kubeconfig)
-        self._ca = folder / "apiserver" / "apiserver.crt"
+        self.certificate = folder / "apiserver" / "apiserver.crt"
         self._processes: dict[str, Process] = {}
 
     def __enter__(self) -> ControlPlane:
@@ -111,7 +111,7 @@ class ControlPlane:
             "kube-controller-manager",
             f"--kubeconfig={self.kubeconfig}",
             f"--service-account-private-key-file={self._folder / 'service-accounts.key'}",
-            f"--root-ca-file={self._ca}",
+            f"--root-ca-file={self.certificate}",
             "--use-service-account-credentials",
             "--leader-elect=false",
             "--bind-address=127.0.0.1",
@@ -134,7 +134,7 @@ class ControlPlane:
         )
         (self._folder / "service-accounts.key").write_bytes(pem)
         (self._folder / "tokens.csv").write_text(f'{ADMIN_TOKEN},admin,admin,"system:masters"\n')
-        cluster = {"server": self.url, "certificate-authority": str(self._ca)}
+        cluster = {"server": self.url, "certificate-authority": str(self.certificate)}
         config = {
             "apiVersion": "v1",
             "kind": "Config",
@@ -171,6 +171,6 @@ class ControlPlane:
         request = urllib.request.Request(  # noqa: S310 — our own API server
             self.url + path, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}
         )
-        trust = ssl.create_default_context(cafile=str(self._ca))
+        trust = ssl.create_default_context(cafile=str(self.certificate))
         with urllib.request.urlopen(request, timeout=5, context=trust) as answer:  # noqa: S310 — as above
             return str(answer.read().decode())
