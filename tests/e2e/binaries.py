@@ -1,4 +1,4 @@
-"""Where the control plane's binaries are: KUBEBUILDER_ASSETS, the cache of ``make control-plane``, the PATH."""
+"""Where the binaries are: in KUBEBUILDER_ASSETS, the cache of ``make control-plane``, or on the PATH."""
 
 from __future__ import annotations
 

@@ -16,6 +16,8 @@ from tests.e2e.kubectl import Kubectl
 from tests.e2e.processes import eventually
 from tests.e2e.readme import install
 
+pytest.register_assert_rewrite("tests.e2e.objects")
+
 
 @pytest.fixture(scope="session")
 def cache() -> Path:
@@ -32,7 +34,7 @@ def control_plane(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture(scope="session")
 def kubectl(control_plane: ControlPlane) -> Kubectl:
-    """kubectl as the administrator."""
+    """The administrator's kubectl."""
     return control_plane.kubectl
 
 

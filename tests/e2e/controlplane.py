@@ -7,6 +7,7 @@ import os
 import ssl
 import urllib.request
 from pathlib import Path
+from typing import Self
 
 import yaml
 from cryptography.hazmat.primitives import serialization
@@ -36,7 +37,7 @@ class ControlPlane:
         self.certificate = folder / "apiserver" / "apiserver.crt"
         self._processes: dict[str, Process] = {}
 
-    def __enter__(self) -> ControlPlane:
+    def __enter__(self) -> Self:
         """Start all four, in the order in which they need each other."""
         try:
             self._write_files()

@@ -10,7 +10,7 @@ BE_FIGURES = {"kubernetes.io/batch-cpu": "1k", "kubernetes.io/batch-memory": "1G
 """What a container of `pod` has after translation, as the API server writes it."""
 
 
-def pod(name: str, labels: dict[str, str] | None = None, **spec: Any) -> Object:  # noqa: ANN401 — fields of a Pod
+def pod(name: str, labels: dict[str, str] | None = None, **spec: Any) -> Object:
     """A pod with one container of 1 CPU and 1Gi; labels make it a Spark driver unless they are given."""
     return {
         "apiVersion": "v1",
@@ -26,7 +26,7 @@ def container(name: str = "main", cpu: str = "1", memory: str = "1Gi") -> Object
     return {"name": name, "image": "none", "resources": {"requests": figures, "limits": dict(figures)}}
 
 
-def profile(name: str, **spec: Any) -> Object:  # noqa: ANN401 — fields of the spec
+def profile(name: str, **spec: Any) -> Object:
     """A ClusterColocationProfile."""
     return {
         "apiVersion": "config.koordinator.sh/v1alpha1",

@@ -35,9 +35,15 @@ ALL_OPTIONS: dict[str, Any] = {
     "extraArgs": ["--explain"],
     "nodeSelector": {"disk": "fast"},
     "tolerations": [{"key": "dedicated", "operator": "Exists"}],
-    "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
-        "nodeSelectorTerms": [{"matchExpressions": [{"key": "arch", "operator": "In", "values": ["x"]}]}]
-    }}},
+    "affinity": {
+        "nodeAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": {
+                "nodeSelectorTerms": [
+                    {"matchExpressions": [{"key": "arch", "operator": "In", "values": ["x"]}]}
+                ]
+            }
+        }
+    },
     "podAnnotations": {"example.com/a": "b"},
     "podLabels": {"example.com/c": "d"},
     "service": {"annotations": {"example.com/e": "f"}},
@@ -46,7 +52,9 @@ ALL_OPTIONS: dict[str, Any] = {
     "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
     "networkPolicy": {
         "enabled": True,
-        "metricsFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
+        "metricsFrom": [
+            {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+        ],
     },
 }
 
@@ -60,7 +68,12 @@ NO_OPTIONS: dict[str, Any] = {
     "serviceAccount": {"create": False, "name": "somebody"},
     "rbac": {"create": False},
 }
-SETS = {"default": DEFAULT, "all options": ALL_OPTIONS, "out of cluster": OUT_OF_CLUSTER, "no options": NO_OPTIONS}
+SETS = {
+    "default": DEFAULT,
+    "all options": ALL_OPTIONS,
+    "out of cluster": OUT_OF_CLUSTER,
+    "no options": NO_OPTIONS,
+}
 
 
 class Helm:

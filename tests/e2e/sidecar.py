@@ -46,7 +46,7 @@ def _translate(pod: dict[str, Any], labels: dict[str, str]) -> list[dict[str, An
     containers = []
     for container in spec["containers"]:
         translated = {
-            side: dict((_UNITS[name][0], _UNITS[name][1](figure)) for name, figure in figures.items())
+            side: {_UNITS[name][0]: _UNITS[name][1](figure) for name, figure in figures.items()}
             for side, figures in container["resources"].items()
         }
         extended[container["name"]] = translated

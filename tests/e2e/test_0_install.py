@@ -14,7 +14,9 @@ pytestmark = pytest.mark.usefixtures("in_cluster")
 def test_the_objects_are_there(bare: Installation, kubectl: Kubectl) -> None:
     """Every object of the release is stored by the API server."""
     assert "STATUS: deployed" in bare.helm("status", RELEASE)
-    listed = bare.shell(f"helm -n {NAMESPACE} get manifest {RELEASE} | kubectl -n {NAMESPACE} get -o name -f -")
+    listed = bare.shell(
+        f"helm -n {NAMESPACE} get manifest {RELEASE} | kubectl -n {NAMESPACE} get -o name -f -"
+    )
     kinds = {line.split("/")[0].split(".")[0] for line in listed.split()}
     assert kinds >= {"deployment", "service", "serviceaccount", "clusterrole", "role", "poddisruptionbudget"}
     assert kinds >= {"mutatingwebhookconfiguration", "validatingwebhookconfiguration", "priorityclass"}
@@ -26,7 +28,9 @@ def test_the_example_profiles_are_there(in_cluster: dict[str, str]) -> None:
     lines = in_cluster["opt in"].splitlines()
     header = next(line for line in lines if line.startswith("NAME"))
     assert header.split() == ["NAME", "QOS", "PRIORITYCLASS", "READY", "CONFLICTING", "AGE"]
-    rows = {line.split()[0]: line.split()[1:3] for line in lines if line.startswith("spark-") and "BE" in line}
+    rows = {
+        line.split()[0]: line.split()[1:3] for line in lines if line.startswith("spark-") and "BE" in line
+    }
     assert rows == {"spark-demo": ["BE", "koord-batch"], "spark-submit": ["BE", "koord-batch"]}
 
 

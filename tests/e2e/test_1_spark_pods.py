@@ -55,7 +55,12 @@ def test_the_scheduler_binds_them(kubectl: Kubectl, namespace: str, batch_node: 
     pod["metadata"]["namespace"] = namespace
     kubectl.create(pod)
     kubectl.run(
-        "-n", namespace, "wait", f"pod/{pod['metadata']['name']}", "--for=condition=PodScheduled", "--timeout=30s"
+        "-n",
+        namespace,
+        "wait",
+        f"pod/{pod['metadata']['name']}",
+        "--for=condition=PodScheduled",
+        "--timeout=30s",
     )
     stored = kubectl.get("pod", pod["metadata"]["name"], namespace=namespace)
     assert stored["spec"]["nodeName"] == batch_node

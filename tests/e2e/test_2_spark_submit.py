@@ -28,17 +28,30 @@ FIGURES = {"kubernetes.io/batch-cpu": "1k"}
 
 @pytest.fixture(scope="module")
 def spark_env(release: Installation) -> dict[str, str]:
-    """The environment of spark-submit: the administrator's kubeconfig, and the interpreter that runs the tests."""
+    """The environment of spark-submit: the administrator's kubeconfig, and the tests' interpreter."""
     if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
         pytest.fail("spark-submit needs Java 17 or newer on the PATH")
-    return {**release.env, "SPARK_HOME": str(SPARK_HOME), "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
+    return {
+        **release.env,
+        "SPARK_HOME": str(SPARK_HOME),
+        "PYSPARK_PYTHON": sys.executable,
+        "SPARK_LOCAL_IP": "127.0.0.1",
+    }
 
 
 @pytest.fixture
 def spark_account(kubectl: Kubectl, namespace: str) -> str:
     """An account that may make pods, as Spark's driver needs one."""
     kubectl.run("-n", namespace, "create", "serviceaccount", "spark")
-    kubectl.run("-n", namespace, "create", "rolebinding", "spark", "--clusterrole=edit", f"--serviceaccount={namespace}:spark")
+    kubectl.run(
+        "-n",
+        namespace,
+        "create",
+        "rolebinding",
+        "spark",
+        "--clusterrole=edit",
+        f"--serviceaccount={namespace}:spark",
+    )
     return "spark"
 
 
@@ -74,7 +87,9 @@ def assert_colocated(stored: Object) -> None:
 
 
 @pytest.mark.usefixtures("spark_account")
-def test_cluster_mode(control_plane: ControlPlane, kubectl: Kubectl, namespace: str, spark_env: dict[str, str]) -> None:
+def test_cluster_mode(
+    control_plane: ControlPlane, kubectl: Kubectl, namespace: str, spark_env: dict[str, str]
+) -> None:
     """The driver pod that spark-submit creates is colocated, by a profile for ``spark-role``."""
     command = submit(
         control_plane,
@@ -109,7 +124,9 @@ def client(
         "--conf=spark.driver.bindAddress=127.0.0.1",
         str(application),
     )
-    with stopping(Process("spark-submit", command, tmp_path / "spark.log", env=spark_env, cwd=tmp_path)) as process:
+    with stopping(
+        Process("spark-submit", command, tmp_path / "spark.log", env=spark_env, cwd=tmp_path)
+    ) as process:
         yield process
 
 

@@ -20,6 +20,7 @@ def template(**spec: str) -> Object:
 
 
 def job_spec() -> Object:
+    """What Jobs run, by themselves or made by a CronJob."""
     return {"backoffLimit": 0, "template": template(restartPolicy="Never")}
 
 

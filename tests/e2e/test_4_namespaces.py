@@ -41,9 +41,7 @@ def in_namespace(made: Object, namespace: str) -> Object:
 def test_limit_range_defaults(kubectl: Kubectl, namespace: str) -> None:
     """The pod keeps its own figures and nothing native, although defaults are filled in after translation."""
     defaults = {"cpu": "200m", "memory": "64Mi"}
-    kubectl.create(
-        limit_range(namespace, default=defaults, defaultRequest={"cpu": "100m", "memory": "32Mi"})
-    )
+    kubectl.create(limit_range(namespace, default=defaults, defaultRequest={"cpu": "100m", "memory": "32Mi"}))
     made = in_namespace(pod("explicit"), namespace)
     eventually(lambda: _defaulted(kubectl, namespace), what="LimitRange in effect")
     assert_be(kubectl.create(made))
@@ -85,7 +83,9 @@ def test_resource_quota(kubectl: Kubectl, namespace: str) -> None:
         with pytest.raises(RefusedError) as caught:
             kubectl.create(in_namespace(pod("refused"), namespace))
         shown = str(caught.value)
-        return "Warning" in shown and 'ResourceQuota "quota"' in shown and "must specify requests.cpu" in shown
+        return (
+            "Warning" in shown and 'ResourceQuota "quota"' in shown and "must specify requests.cpu" in shown
+        )
 
     eventually(refused, what="warning beside the refusal")
 

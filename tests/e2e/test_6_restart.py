@@ -9,7 +9,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import pytest
 
@@ -42,7 +42,7 @@ class Creators:
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._create) for _ in range(CLIENTS)]
 
-    def __enter__(self) -> Creators:
+    def __enter__(self) -> Self:
         """Begin."""
         for thread in self._threads:
             thread.start()

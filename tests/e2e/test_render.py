@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def test_lint(helm: Helm, name: str) -> None:
     helm.lint(SETS[name])
 
 
-@pytest.mark.parametrize(("name", "version"), itertools.product(SETS, [OLDEST, NEWEST]))
+@pytest.mark.parametrize(("name", "version"), list(itertools.product(SETS, [OLDEST, NEWEST])))
 def test_schemas(helm: Helm, name: str, version: str) -> None:
     """Every object of Kubernetes' own fits the schema of its version, without unknown fields."""
     objects = helm.render(SETS[name], version)
@@ -80,12 +81,22 @@ def test_configurations_follow_the_rules(helm: Helm, name: str) -> None:
             if webhook["name"].startswith("pods."):
                 left_out, opted_out = webhook["namespaceSelector"]["matchExpressions"][:2]
                 assert left_out["values"][:3] == ["kube-system", "kube-node-lease", "somewhere"]
-                assert opted_out == {"key": "colocation-webhook.io/ignore", "operator": "NotIn", "values": ["true"]}
+                assert opted_out == {
+                    "key": "colocation-webhook.io/ignore",
+                    "operator": "NotIn",
+                    "values": ["true"],
+                }
                 assert "config.mirror" in webhook["matchConditions"][0]["expression"]
     (webhook,) = mutating[0]["webhooks"]
     assert webhook["reinvocationPolicy"] == "IfNeeded"
     assert webhook["rules"] == [
-        {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"], "scope": "Namespaced"}
+        {
+            "apiGroups": [""],
+            "apiVersions": ["v1"],
+            "operations": ["CREATE"],
+            "resources": ["pods"],
+            "scope": "Namespaced",
+        }
     ]
 
 
@@ -126,7 +137,9 @@ def test_cert_manager_fills_in_the_authority(helm: Helm) -> None:
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_the_api_server_accepts_the_objects(helm: Helm, kubectl: Kubectl, in_cluster: object, name: str) -> None:
+def test_the_api_server_accepts_the_objects(
+    helm: Helm, kubectl: Kubectl, in_cluster: object, name: str
+) -> None:
     """A server dry run stores every object of kinds that this API server knows, warning of nothing."""
     del in_cluster
     place = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "somewhere"}}
@@ -136,9 +149,11 @@ def test_the_api_server_accepts_the_objects(helm: Helm, kubectl: Kubectl, in_clu
             continue
         if each["kind"] in {"ServiceAccount", "Pod"} and each["metadata"]["name"].endswith("-doctor"):
             continue  # the pod's account would have to be there: see test_doctor
-        each["metadata"]["name"] += "" if each["kind"] == "CustomResourceDefinition" else "-dry"
+        command = ["apply", "--server-side", "--force-conflicts"]
+        if each["kind"] != "CustomResourceDefinition":
+            each["metadata"]["name"] += "-dry"
+            command = ["create"]
         if each["kind"] == "ClusterColocationProfile":
             each["metadata"]["annotations"] = {}
-        import json  # noqa: PLC0415
-        done = kubectl.run("create" if "Definition" not in each["kind"] else "apply", "--dry-run=server", "-f", "-", stdin=json.dumps(each))
+        done = kubectl.run(*command, "--dry-run=server", "-f", "-", stdin=json.dumps(each))
         assert "Warning" not in done.stderr, done.stderr
