@@ -118,7 +118,7 @@ def test_two_workers_add_up_their_metrics(tmp_path):
         for _ in range(6):
             assert service.metric(line) == 40
         assert service.metric("colocation_webhook_requests_in_flight") == 0
-        ended, _ = service.workers()
+        ended, _ = wait_for(lambda: len(found := service.workers()) == 2 and found)
         os.kill(ended, signal.SIGTERM)
         wait_for(lambda: ended not in service.workers() and len(service.workers()) == 2)
         assert service.metric(line) == 40

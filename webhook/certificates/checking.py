@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import itertools
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -66,12 +67,35 @@ def check_pair(chain: bytes, key: bytes, now: dt.datetime) -> Pair:
 
 
 def check_issued_by(chain: bytes, authority: bytes) -> None:
-    """Raise CertificateError unless the CA ``authority`` signed the leaf of ``chain`` (both PEM)."""
-    leaf, issuer = _certificates(chain)[0], _certificates(authority)[0]
-    try:
-        leaf.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature) as error:
-        raise CertificateError("the serving certificate was not issued by this CA") from error
+    """Raise CertificateError unless a CA in ``authority`` signed the top of ``chain`` (both PEM)."""
+    top = _certificates(chain)[-1]
+    for issuer in _certificates(authority):
+        try:
+            top.verify_directly_issued_by(issuer)
+        except (ValueError, TypeError, InvalidSignature):
+            if top == issuer:  # the CA stands in the chain itself
+                return
+        else:
+            return
+    raise CertificateError("the serving certificate was not issued by this CA")
+
+
+class Chain(NamedTuple):
+    """What a chain says of itself, unchecked.
+
+    Attributes:
+        names: DNS names and addresses the leaf is for.
+        expires_at: the earliest end in it.
+    """
+
+    names: tuple[str, ...]
+    expires_at: dt.datetime
+
+
+def read_chain(chain: bytes) -> Chain:
+    """Read a chain (PEM, leaf first), good or not; raises CertificateError where it is none."""
+    certificates = _certificates(chain)
+    return Chain(names(certificates[0]), min(c.not_valid_after_utc for c in certificates))
 
 
 def names(certificate: x509.Certificate) -> tuple[str, ...]:

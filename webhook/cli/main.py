@@ -27,6 +27,7 @@ COMMANDS: Final = {
         "review": "Answer reviews from a file, one a line.",
         "preview": "Show what would happen to the pods of a manifest.",
         "check": "Find what is wrong with profiles, and where they disagree.",
+        "doctor": "Tell what works in a cluster and what does not, with remedies.",
         "cpuset": "Allocate CPU sets.",
         "completion": "Print a script that completes commands in a shell.",
     }.items()

@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from threading import Event
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import quote
 
 from webhook.admission import View
 from webhook.cluster.api import MERGE_PATCH, Api, ApiError
-from webhook.cluster.conditions import Condition, judge, status_with
+from webhook.cluster.conditions import READY, Condition, judge, status_with
 from webhook.cluster.lease import RENEW_SECONDS, Lease
 from webhook.cluster.picture import Picture, WatchedProfile
 from webhook.cluster.reflector import Backoff
@@ -107,19 +107,28 @@ class StatusWriter:
         if revision == self._revision:
             return
         self._revision = -1  # until all has been written
-        for name, watched in self._picture.watched().items():
-            # What was judged must be what is there: otherwise the next round is right.
-            if self._judged is None or self._judged.profiles.get(name) is not watched.profile:
-                continue
-            status = status_with(watched.status, self._conditions[name], watched.generation, self._now())
-            if status is None:
-                continue
-            if stop.is_set() or not self._elected():
-                return
-            if not self._write(name, watched, status):
+        for name, watched, status in self._differences(view):
+            if stop.is_set() or not self._elected() or not self._write(name, watched, status):
                 return
             stop.wait(1 / WRITES_PER_SECOND)
+            if self._source.view.profiles is not view.profiles:
+                return  # what changed since may matter more than what is left
         self._revision = revision
+
+    def _differences(self, view: View) -> list[tuple[str, WatchedProfile, dict[str, Any]]]:
+        """Return which statuses are to be written, those that tell of something wrong first."""
+        found = []
+        for name, watched in self._picture.watched().items():
+            # What was judged must be what is there: otherwise the next round is right.
+            if view.profiles.get(name) is not watched.profile:
+                continue
+            conditions = self._conditions[name]
+            status = status_with(watched.status, conditions, watched.generation, self._now())
+            if status is not None:
+                fine = all((c.type == READY) == (c.status == "True") for c in conditions)
+                found.append((fine, name, watched, status))
+        found.sort(key=lambda each: each[:2])
+        return [(name, watched, status) for _, name, watched, status in found]
 
     def _elected(self) -> bool:
         if time.monotonic() >= self._next_renewal:
@@ -144,7 +153,7 @@ class StatusWriter:
         self._revision = -1
         self._rest_until = time.monotonic() + _SHARE * (time.monotonic() - started)
 
-    def _write(self, name: str, watched: WatchedProfile, status: dict[str, object]) -> bool:
+    def _write(self, name: str, watched: WatchedProfile, status: dict[str, Any]) -> bool:
         """Write one status; tell whether to go on with others."""
         body = {"metadata": {"resourceVersion": watched.version}, "status": status}
         try:

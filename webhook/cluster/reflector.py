@@ -31,7 +31,13 @@ LASTED_SECONDS: Final = 10.0
 """A watch that lasted so long was a good one: the next begins at once."""
 
 FIRST_WAIT: Final = 0.25
-LONGEST_WAIT: Final = 15.0
+LONGEST_WAIT: Final = 5.0
+"""Short, because a few replicas with five watches each are no burden to an API server that comes back,
+and pods that are made meanwhile are judged by an old view.
+"""
+
+_LONGEST_ASKED: Final = 30.0
+_LISTED_LATELY: Final = 60.0
 
 # The version is refused, forgotten, or ahead of what the server has (etcd came from a backup).
 _LIST_AGAIN: Final = {400, 404, 410, 504}
@@ -71,10 +77,10 @@ class Backoff:
         self._next = FIRST_WAIT
 
     def wait(self, least: float = 0.0) -> float:
-        """Return the seconds to wait now, at least ``least`` (at most LONGEST_WAIT of them)."""
+        """Return the seconds to wait now, at least ``least``."""
         seconds = self._next * (1.0 - self._dice() / 2)
         self._next = min(self._next * 2, LONGEST_WAIT)
-        return max(seconds, min(least, LONGEST_WAIT))
+        return max(seconds, min(least, _LONGEST_ASKED))
 
 
 class Reflector:
@@ -99,6 +105,7 @@ class Reflector:
         self._backoff = backoff or Backoff()
         self._silence = silence
         self._version: str | None = None
+        self._listed_at = 0.0
         self._answer: Answer | None = None
 
     def run(self, stop: Event) -> None:
@@ -157,6 +164,7 @@ class Reflector:
             raise ApiError(f"GET {self._path}: the list has no metadata.resourceVersion")
         self._kept.commit()
         self._version = version
+        self._listed_at = time.monotonic()
         self.contact = replace(
             self.contact, synced=True, error=None, contact_at=self._clock(), lists=self.contact.lists + 1
         )
@@ -222,6 +230,10 @@ class Reflector:
     def _failed(self, error: ApiError, stop: Event) -> None:
         if error.status in _LIST_AGAIN:
             self._version = None
+            if time.monotonic() - self._listed_at > _LISTED_LATELY:
+                # Often the first words of a server that is back. Another time the wait goes on growing.
+                self._listed_at = time.monotonic()
+                self._backoff.reset()
         if stop.is_set():
             return
         if self.contact.error is None:
