@@ -73,7 +73,11 @@ class Kubectl:
 
     def _write(self, command: list[str], objects: Sequence[Object]) -> Object:
         done = self.run(*command, "-f", "-", "-o", "json", stdin=_stream(objects))
-        result: Object = json.loads(done.stdout)
+        # One document after another for several objects; the last one counts.
+        text, result = done.stdout.strip(), {}
+        while text:
+            result, end = json.JSONDecoder().raw_decode(text)
+            text = text[end:].lstrip()
         return result["items"][-1] if result["kind"] == "List" else result
 
 
