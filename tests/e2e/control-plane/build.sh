@@ -3,7 +3,8 @@
 #
 # A binary is taken from KUBEBUILDER_ASSETS if that is set and has it, else from the cache folder, where
 # this script builds it from the Go modules. etcd comes from KUBEBUILDER_ASSETS, the PATH, or (as root)
-# Debian's etcd-server. Needs go; the first build takes about twelve minutes of CPU, a second run none.
+# Debian's etcd-server, and so the Java that spark-submit runs on. Needs go; the first build takes about
+# twelve minutes of CPU, a second run none.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/versions.sh"
@@ -79,16 +80,18 @@ if ! have helm; then
   mv "$cache/helm/helm" "$bin/helm"
 fi
 
-if ! have etcd && ! command -v etcd > /dev/null; then
-  if [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
-    say "installing etcd-server"
-    apt-get update -qq >&2
-    # The package would start a service of its own; tests start theirs.
-    RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends etcd-server >&2
-  else
-    say "etcd is missing: install it (Debian: apt-get install etcd-server), or put it into KUBEBUILDER_ASSETS"
+packages=()
+have etcd || command -v etcd > /dev/null || packages+=(etcd-server)
+command -v java > /dev/null || [ -n "${JAVA_HOME:-}" ] || packages+=(default-jre-headless)
+if [ ${#packages[@]} -gt 0 ]; then
+  if [ "$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then
+    say "missing: install ${packages[*]} (names of Debian), or put etcd into KUBEBUILDER_ASSETS"
     exit 1
   fi
+  say "installing ${packages[*]}"
+  apt-get update -qq >&2
+  # RUNLEVEL: the package of etcd would start a service of its own; tests start theirs.
+  RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >&2
 fi
 
 printf '%s\n' "$bin"
