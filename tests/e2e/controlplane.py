@@ -52,8 +52,9 @@ class ControlPlane:
 
     def __exit__(self, *_: object) -> None:
         """End them in the opposite order."""
-        for process in reversed(self._processes.values()):
-            process.stop()
+        for name in ("kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd"):
+            if name in self._processes:
+                self._processes.pop(name).stop()
 
     def process(self, name: str) -> Process:
         """One of the four, by the name of its binary."""

@@ -15,6 +15,7 @@ from tests.e2e.installation import CHART, NAMESPACE, RELEASE, Installation
 from tests.e2e.kubectl import Kubectl, RefusedError
 from tests.e2e.objects import assert_be, pod
 from tests.e2e.processes import eventually
+from tests.e2e.readme import install
 
 CONFIGURATIONS = "mutatingwebhookconfigurations,validatingwebhookconfigurations"
 
@@ -137,6 +138,12 @@ def test_upgrade_from_the_earlier_chart(
 ) -> None:
     """What an uninstall kept is taken over again, and an upgrade from the earlier chart works."""
     reinstall(release, earlier_chart)
+    # The account is a new one: the README's commands, but for the upgrade they begin with, make a new token.
+    upgrade, _, tokens = install().pointing_out.partition("\n")
+    assert upgrade.startswith("helm ")
+    release.stop()
+    release.shell(tokens)
+    release.serve()
     eventually(lambda: colocated(kubectl, namespace) is None, what="colocated with the earlier chart")
     # As the README says; the values of the earlier chart, the defaults of this one.
     release.helm("upgrade", RELEASE, str(CHART), "--reset-then-reuse-values")

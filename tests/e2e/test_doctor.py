@@ -51,8 +51,9 @@ def examine(
     kubeconfig["users"][0]["user"] = {"token": token}
     (tmp_path / "kubeconfig").write_text(yaml.safe_dump(kubeconfig))
     (pod,) = [each for each in hooks if each["kind"] == "Pod"]
-    arguments = pod["spec"]["containers"][0]["args"]
-    arguments[arguments.index("--in-cluster")] = f"--kubeconfig={tmp_path / 'kubeconfig'}"
+    instead = {"--in-cluster": f"--kubeconfig={tmp_path / 'kubeconfig'}"}
+    arguments = [instead.get(each, each) for each in pod["spec"]["containers"][0]["args"]]
+    assert instead["--in-cluster"] in arguments
 
     def run() -> list[dict[str, str]]:
         done = subprocess.run(  # noqa: S603 — the hook's own command
