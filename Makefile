@@ -4,13 +4,19 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint bench control-plane e2e clean
+.PHONY: run test test-long lint bench control-plane e2e clean
 
 run: $(VENV)/installed
 	$(BIN)/colocation-webhook serve --objects examples/objects
 
+# The allocator's own tests first: brute force, sanitizers, no memory, hostile input.
 test: $(VENV)/test
+	$(MAKE) --silent --jobs=2 -C native test
 	$(BIN)/pytest -n auto
+
+# The same with many more cases: 300,000 selections against brute force.
+test-long: $(VENV)/test
+	$(MAKE) --silent --jobs=2 -C native long
 
 lint: $(VENV)/test $(VENV)/lint
 	$(BIN)/ruff check .
@@ -25,10 +31,12 @@ e2e: $(VENV)/e2e control-plane
 	$(BIN)/pytest tests/e2e
 
 bench: $(VENV)/test
+	$(BIN)/python -m benchmarks.cpuset
 	$(BIN)/python -m benchmarks.server
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	$(MAKE) --silent -C native clean
+	rm -rf $(VENV) build dist *.egg-info webhook/cpuset/_native*.so
 
 $(VENV)/pip:
 	$(PYTHON) -m venv $(VENV)
@@ -36,7 +44,7 @@ $(VENV)/pip:
 	@touch $@
 
 # -qq: errors only, without the notes on editable installs.
-$(VENV)/installed: $(VENV)/pip pyproject.toml
+$(VENV)/installed: $(VENV)/pip pyproject.toml setup.py webhook/cpuset/_build.py $(wildcard native/*.[ch] native/*.inc)
 	$(BIN)/pip install -qq --disable-pip-version-check --editable .
 	@touch $@
 

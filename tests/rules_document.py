@@ -41,4 +41,4 @@ def rules_document() -> str:
 
 
 if __name__ == "__main__":
-    print(rules_document())  # noqa: T201
+    print(rules_document())

@@ -49,3 +49,12 @@ def test_links_lead_somewhere() -> None:
     """Every relative link is a file of the project."""
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_the_plan_is_the_real_one() -> None:
+    """The CPU map under "CPU sets" is what the command before it prints."""
+    section = README.partition("## CPU sets")[2].partition("## ")[0]
+    _, command, _, picture, _ = section.split("```")
+    arguments = [word.replace("examples/", f"{ROOT}/examples/") for word in command.split()[1:]]
+    printed = CliRunner().invoke(main, arguments).output
+    assert picture.strip() == printed.strip()

@@ -14,6 +14,7 @@ LABEL_QOS_CLASS: Final = "koordinator.sh/qosClass"
 LABEL_PRIORITY_CLASS: Final = "koordinator.sh/priority-class"
 LABEL_PRIORITY: Final = "koordinator.sh/priority"
 ANNOTATION_EXTENDED_RESOURCE_SPEC: Final = "node.koordinator.sh/extended-resource-spec"
+ANNOTATION_RESOURCE_SPEC: Final = "scheduling.koordinator.sh/resource-spec"
 ANNOTATION_RESERVE_POD: Final = "scheduling.koordinator.sh/reserve-pod"
 ANNOTATION_MIRROR_POD: Final = "kubernetes.io/config.mirror"
 

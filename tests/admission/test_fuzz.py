@@ -168,7 +168,7 @@ def to_bytes(tree) -> bytes:
 @pytest.mark.parametrize("part", range(4))
 def test_reviews_with_anything_anywhere(part) -> None:
     """A real review in which some field is gone, or holds a value of another type."""
-    rng = random.Random(part)  # noqa: S311 — the same inputs each time
+    rng = random.Random(part)
     trees = [json.loads(sample) for sample in SAMPLES]
     for tree in trees:  # in smaller trees what the core reads is hit more often
         (tree["request"].get("object") or {}).get("metadata", {}).pop("managedFields", None)
@@ -183,7 +183,7 @@ def test_reviews_with_anything_anywhere(part) -> None:
 @pytest.mark.parametrize("part", range(2))
 def test_broken_bytes(part) -> None:
     """A real review with bytes changed, cut off, inserted or doubled."""
-    rng = random.Random(100 + part)  # noqa: S311 — the same inputs each time
+    rng = random.Random(100 + part)
     for _ in range(INPUTS // 4):
         body = bytearray(rng.choice(SAMPLES))
         for _ in range(rng.choice((1, 1, 2, 8))):

@@ -95,7 +95,7 @@ def test_all_cases() -> None:
     counts, differences = compared(Path(REFERENCE) / "mutate")
     assert counts == {"mutate": 1000, "validate": 2000}
     text = listing(counts, differences)
-    print(text)  # noqa: T201
+    print(text)
     assert text == LISTED.read_text()
 
 

@@ -114,8 +114,8 @@ def profiles(case: Case) -> Iterator[Line]:
             Verdict.WARNING,
             _PROFILE,
             f"the status of {_some(unjudged)} is not of its newest version",
-            "wait a minute; if it stays: does the webhook run, is the CustomResourceDefinition this project's "
-            "(Koordinator's keeps none), is --no-write-status set?",
+            "wait a minute; if it stays: does the webhook run, is the CustomResourceDefinition the chart's "
+            "(Koordinator's keeps no conditions), is --no-write-status set?",
         )
     if settled:
         yield Line(Verdict.OK, _PROFILE, f"{settled} of {len(found)} are ready")

@@ -28,7 +28,7 @@ COMMANDS: Final = {
         "preview": "Show what would happen to the pods of a manifest.",
         "check": "Find what is wrong with profiles, and where they disagree.",
         "doctor": "Tell what works in a cluster and what does not, with remedies.",
-        "cpuset": "Allocate CPU sets.",
+        "cpuset": "Allocate CPU sets, plan a node, draw a machine.",
         "completion": "Print a script that completes commands in a shell.",
     }.items()
 }

@@ -159,6 +159,10 @@ class Picture:
             (0,) * len(self.shelves),
         )
 
+    def has_namespace(self, name: str) -> bool:
+        """Tell whether a namespace has been heard of, though perhaps not by the last view yet."""
+        return ("", name) in self._namespaces.values
+
     def learn_namespace(self, raw: Mapping[str, Any]) -> None:
         """Take a namespace that was looked up."""
         self._namespaces.changed(raw)

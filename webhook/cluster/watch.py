@@ -13,8 +13,9 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from http import HTTPStatus
 from threading import Event, Lock, Thread
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 from webhook.admission import View
@@ -27,6 +28,7 @@ from webhook.cluster.source import LookUpError, SourceStatus, unready
 VIEW_SECONDS: Final = 0.1
 _SHARE: Final = 10  # a view that takes t to make is followed by 10 t without one
 LOOK_UP_SECONDS: Final = 3.0
+_LOOK_UP_PAUSE: Final = 0.2
 _LOOK_UPS_AT_ONCE: Final = 4
 
 _log = logging.getLogger(__name__)
@@ -125,15 +127,28 @@ class ClusterSource:
         return future
 
     def _look_up(self, namespace: str) -> None:
-        try:
-            raw = self._api.get(f"{NAMESPACES}/{quote(namespace, safe='')}", timeout=LOOK_UP_SECONDS)
-            if not isinstance(raw.get("metadata"), dict) or raw["metadata"].get("name") != namespace:
-                raise LookUpError(f"namespace {namespace!r}: the API server answered with something else")
-            self.picture.learn_namespace(raw)
-        except (ApiError, ObjectError) as error:
-            raise LookUpError(f"namespace {namespace!r} cannot be looked up: {error}") from None
+        if not self.picture.has_namespace(namespace):
+            try:
+                raw = self._read_namespace(namespace)
+                if not isinstance(raw.get("metadata"), dict) or raw["metadata"].get("name") != namespace:
+                    raise LookUpError(f"namespace {namespace!r}: the API server answered with something else")
+                self.picture.learn_namespace(raw)
+            except (ApiError, ObjectError) as error:
+                raise LookUpError(f"namespace {namespace!r} cannot be looked up: {error}") from None
         self._refresh()
         self.on_change()  # another thread may have swapped the view, and not have told yet
+
+    def _read_namespace(self, namespace: str) -> dict[str, Any]:
+        """Ask until there is an answer: an API server that has just begun refuses what it allows later."""
+        end = time.monotonic() + LOOK_UP_SECONDS
+        while True:
+            left = end - time.monotonic()
+            try:
+                return self._api.get(f"{NAMESPACES}/{quote(namespace, safe='')}", timeout=max(left, 0.1))
+            except ApiError as error:
+                if error.status == HTTPStatus.NOT_FOUND or left < _LOOK_UP_PAUSE:
+                    raise
+            time.sleep(_LOOK_UP_PAUSE)
 
     def _refresh(self) -> None:
         """Make and swap a view, if there is anything new."""

@@ -105,7 +105,10 @@ def create_admin_app(
             return _response(Answer(error.status, error.status_body()))
         except ValueError:
             return _refusal(400, f"?webhook={name[:64]} is unknown; it is mutate or validate")
-        return _json(200, explain(webhook, review, source.view, settings))
+        view = source.view
+        if view.missing:
+            return _refusal(503, f"not synced yet: {', '.join(view.missing)}")
+        return _json(200, explain(webhook, review, view, settings))
 
     app.register_error_handler(HTTPException, _refused)
     return app

@@ -1,0 +1,375 @@
+/*
+ * hints.c - which NUMA nodes a pod is best put on, without trying every mask.
+ *
+ * Merging: a preferred result is a mask that every resource prefers, so it is
+ * found by looking each mask up in every list. Only when there is none do
+ * intersections matter; then the distinct intersections are kept, of which there
+ * are few, instead of the combinations that lead to them, of which there are many.
+ */
+#include "internal.h"
+
+/* The rank of a result: preferred, fewest nodes, highest score, lowest mask. */
+static bool better(const struct cpuset_affinity *a, const struct cpuset_affinity *b)
+{
+    if (a->preferred != b->preferred)
+        return a->preferred;
+    int32_t nodes_a = bit_count(a->mask), nodes_b = bit_count(b->mask);
+    if (nodes_a != nodes_b)
+        return nodes_a < nodes_b;
+    return a->score != b->score ? a->score > b->score : a->mask < b->mask;
+}
+
+static bool forbidden(uint64_t mask, int32_t exclusive, const uint8_t *status)
+{
+    if (!exclusive || !status)
+        return false;
+    uint8_t against = mask & (mask - 1) ? CPUSET_NODE_SINGLE : CPUSET_NODE_SHARED;
+    for (; mask; mask &= mask - 1)
+        if (status[bit_first(mask)] == against)
+            return true;
+    return false;
+}
+
+/* Whether a hint takes part at all: under SingleNUMANode only preferred hints of
+ * one node, or of any, do. */
+static bool enters(const struct cpuset_merge *merge, const struct cpuset_hint *hint)
+{
+    return merge->policy != CPUSET_NUMA_SINGLE
+        || (hint->preferred && !(hint->mask & (hint->mask - 1)));
+}
+
+/* Whether a list speaks of a resource that can be had nowhere, under a policy to
+ * which any mask is as bad then; SingleNUMANode has nothing to merge at all. */
+static bool is_empty(const struct cpuset_merge *merge, size_t list)
+{
+    return merge->start[list] == merge->start[list + 1] && merge->policy != CPUSET_NUMA_SINGLE;
+}
+
+/* What a list has for one mask. */
+struct word {
+    bool exact, exact_preferred, any, any_preferred, over;
+    int64_t score, score_preferred;
+};
+
+static struct word ask(const struct cpuset_merge *merge, size_t list, uint64_t mask)
+{
+    struct word word = {0};
+    if (is_empty(merge, list))
+        word.any = word.over = true;
+    for (size_t i = merge->start[list]; i < merge->start[list + 1]; i++) {
+        const struct cpuset_hint *hint = &merge->hints[i];
+        if (!enters(merge, hint))
+            continue;
+        if (!hint->mask) {
+            word.any = word.over = true;
+            word.any_preferred |= hint->preferred != 0;
+        } else if (hint->mask == mask) {
+            word.score = word.exact && word.score > hint->score ? word.score : hint->score;
+            word.exact = word.over = true;
+            if (!hint->preferred)
+                continue;
+            word.score_preferred = word.exact_preferred && word.score_preferred > hint->score
+                ? word.score_preferred : hint->score;
+            word.exact_preferred = true;
+        } else {
+            word.over |= (hint->mask & mask) == mask;
+        }
+    }
+    return word;
+}
+
+/* The best combination whose mask is `mask` because some list has just that, or
+ * all say "any"; `candidate->mask` is 0 if there is none. */
+static struct cpuset_affinity exact_result(const struct cpuset_merge *merge, uint64_t mask)
+{
+    struct cpuset_affinity loose = {.mask = mask}, close = {.mask = mask, .preferred = 1};
+    bool is_all = mask == merge->all, named = is_all, preferred_by_name = is_all;
+    for (size_t list = 0; list < merge->lists; list++) {
+        struct word word = ask(merge, list, mask);
+        if (!word.over)
+            return (struct cpuset_affinity){0};
+        named |= word.exact;
+        preferred_by_name |= word.exact_preferred;
+        loose.score += word.exact ? word.score : 0;
+        loose.unsatisfied |= !word.exact && !word.any;
+        close.score += word.exact_preferred ? word.score_preferred : 0;
+        close.preferred &= word.exact_preferred || word.any_preferred;
+    }
+    if (!named)
+        return (struct cpuset_affinity){0};
+    if (!preferred_by_name || forbidden(mask, merge->exclusive, merge->status))
+        close.preferred = 0;
+    return close.preferred ? close : loose;
+}
+
+/* A set of masks in an open table; 0 marks a free slot, for no mask is empty. */
+struct masks {
+    uint64_t *slots;
+    size_t capacity, count;
+};
+
+static bool masks_add(struct masks *set, uint64_t mask)
+{
+    size_t at = (size_t)(mask * UINT64_C(0x9E3779B97F4A7C15) >> 20) & (set->capacity - 1);
+    while (set->slots[at]) {
+        if (set->slots[at] == mask)
+            return true;
+        at = (at + 1) & (set->capacity - 1);
+    }
+    if ((set->count + 1) * 4 > set->capacity * 3)
+        return false;
+    set->slots[at] = mask;
+    set->count++;
+    return true;
+}
+
+static void masks_clear(struct masks *set)
+{
+    memset(set->slots, 0, set->capacity * sizeof *set->slots);
+    set->count = 0;
+}
+
+/* Adds to `to` what list `list` makes of the masks in `from`. */
+static bool intersect(const struct cpuset_merge *merge, size_t list, const struct masks *from,
+                      struct masks *to)
+{
+    bool empty = is_empty(merge, list);
+    for (size_t at = 0; at < from->capacity; at++) {
+        if (!from->slots[at])
+            continue;
+        if (empty && !masks_add(to, from->slots[at]))
+            return false;
+        for (size_t i = merge->start[list]; i < merge->start[list + 1]; i++) {
+            const struct cpuset_hint *hint = &merge->hints[i];
+            uint64_t both = from->slots[at] & (hint->mask ? hint->mask : merge->all);
+            if (enters(merge, hint) && both && !masks_add(to, both))
+                return false;
+        }
+    }
+    return true;
+}
+
+/* The best result that no list names itself: an intersection, of score 0. */
+static int intersected_result(const struct cpuset_merge *merge, void *work, size_t size,
+                              struct cpuset_affinity *best, struct cpuset_fault *fault)
+{
+    struct masks sets[2] = {{0}, {0}};
+    struct arena arena = arena_of(work, size);
+    size_t capacity = 16;
+    while (capacity * 2 * 2 * sizeof(uint64_t) + 16 <= arena.size)
+        capacity *= 2;
+    for (int i = 0; i < 2; i++)
+        sets[i] = (struct masks){arena_take(&arena, capacity, sizeof(uint64_t)), capacity, 0};
+    if (arena_short(&arena))
+        return arena_fail(&arena, fault);
+
+    masks_clear(&sets[0]);
+    (void)masks_add(&sets[0], merge->all);
+    for (size_t list = 0; list < merge->lists; list++) {
+        masks_clear(&sets[(list + 1) % 2]);
+        if (!intersect(merge, list, &sets[list % 2], &sets[(list + 1) % 2]))
+            return cpuset_fail(fault, CPUSET_E_MEMORY, (int64_t)(capacity * 4 * sizeof(uint64_t)) + 64,
+                               -1, -1);
+    }
+    const struct masks *last = &sets[merge->lists % 2];
+    for (size_t at = 0; at < last->capacity; at++) {
+        struct cpuset_affinity found = {.mask = last->slots[at], .unsatisfied = 1};
+        if (!found.mask)
+            continue;
+        struct cpuset_affinity exact = exact_result(merge, found.mask);
+        if (exact.mask)
+            found = exact;
+        if (better(&found, best))
+            *best = found;
+    }
+    return CPUSET_OK;
+}
+
+static int check_merge(const struct cpuset_merge *merge, struct cpuset_fault *fault)
+{
+    if (!merge || !merge->start || !merge->all || merge->policy < CPUSET_NUMA_BEST_EFFORT
+        || merge->policy > CPUSET_NUMA_SINGLE)
+        return cpuset_fail(fault, CPUSET_E_ARGUMENT, 0, -1, -1);
+    for (size_t list = 0; list < merge->lists; list++)
+        if (merge->start[list] > merge->start[list + 1])
+            return cpuset_fail(fault, CPUSET_E_ARGUMENT, 0, (int64_t)list, -1);
+    if (!merge->lists)
+        return CPUSET_OK;
+    if (!merge->hints && merge->start[0] != merge->start[merge->lists])
+        return cpuset_fail(fault, CPUSET_E_ARGUMENT, 0, -1, -1);
+    for (size_t i = merge->start[0]; i < merge->start[merge->lists]; i++)
+        if (merge->hints[i].mask & ~merge->all)
+            return cpuset_fail(fault, CPUSET_E_RANGE, 0, (int64_t)i, -1);
+    return CPUSET_OK;
+}
+
+static void judge(const struct cpuset_merge *merge, struct cpuset_affinity *best)
+{
+    bool nowhere = false;
+    for (size_t list = 0; list < merge->lists; list++)
+        nowhere |= merge->start[list] == merge->start[list + 1];
+    switch (merge->policy) {
+    case CPUSET_NUMA_BEST_EFFORT:
+        best->admit = 1;
+        if (best->unsatisfied)
+            *best = (struct cpuset_affinity){.mask = merge->all, .admit = 1};
+        break;
+    case CPUSET_NUMA_RESTRICTED:
+        best->admit = best->preferred && !nowhere;
+        break;
+    default:
+        best->admit = best->preferred && !nowhere;
+        if (best->mask == merge->all)
+            best->mask = 0;
+    }
+}
+
+int cpuset_merge_hints(const struct cpuset_merge *merge, void *work, size_t size,
+                       struct cpuset_affinity *out, struct cpuset_fault *fault)
+{
+    int status = check_merge(merge, fault);
+    if (status || !out)
+        return status ? status : cpuset_fail(fault, CPUSET_E_ARGUMENT, 0, -1, -1);
+
+    struct cpuset_affinity best = {.mask = merge->all}, found;
+    found = exact_result(merge, merge->all);
+    if (found.mask && better(&found, &best))
+        best = found;
+    size_t end = merge->lists ? merge->start[merge->lists] : 0;
+    for (size_t i = merge->lists ? merge->start[0] : 0; i < end; i++) {
+        if (!merge->hints[i].mask || !enters(merge, &merge->hints[i]))
+            continue;
+        found = exact_result(merge, merge->hints[i].mask);
+        if (found.mask && better(&found, &best))
+            best = found;
+    }
+    if (!best.preferred)
+        status = intersected_result(merge, work, size, &best, fault);
+    if (status)
+        return status;
+    judge(merge, &best);
+    *out = best;
+    return CPUSET_OK;
+}
+
+/* A search for the best set of a given number of nodes. */
+struct search {
+    const struct cpuset_amount *amounts;
+    size_t resources;
+    int32_t nodes, strategy, exclusive;
+    const uint8_t *status;
+    int64_t left;          /* sets that may still be looked at */
+    int64_t best_score;
+    uint64_t best;
+};
+
+static int64_t score_of(const struct search *s, uint64_t mask)
+{
+    int64_t sum = 0;
+    for (size_t r = 0; r < s->resources; r++) {
+        int64_t free = 0, capacity = 0;
+        for (uint64_t rest = mask; rest; rest &= rest - 1) {
+            free += s->amounts[r].free[bit_first(rest)];
+            capacity += s->amounts[r].capacity[bit_first(rest)];
+        }
+        int64_t kept = free - s->amounts[r].want;
+        int64_t counted = s->strategy == CPUSET_LEAST_ALLOCATED ? kept : capacity - kept;
+        sum += capacity > 0 ? counted * 100 / capacity : 0;
+    }
+    return sum;
+}
+
+static bool node_has_all(const struct search *s, int32_t node)
+{
+    for (size_t r = 0; r < s->resources; r++)
+        if (s->amounts[r].want > 0 && s->amounts[r].capacity[node] <= 0)
+            return false;
+    return true;
+}
+
+/* Whether `more` nodes from `node` on could bring `mask` up to every amount. */
+static bool in_reach(const struct search *s, uint64_t mask, int32_t node, int32_t more)
+{
+    for (size_t r = 0; r < s->resources; r++) {
+        int64_t sum = 0, greatest = 0;
+        for (uint64_t rest = mask; rest; rest &= rest - 1)
+            sum += s->amounts[r].free[bit_first(rest)];
+        for (int32_t i = node; i < s->nodes; i++)
+            if (s->amounts[r].free[i] > greatest)
+                greatest = s->amounts[r].free[i];
+        if (sum + greatest * more < s->amounts[r].want)
+            return false;
+    }
+    return true;
+}
+
+static void consider(struct search *s, uint64_t mask)
+{
+    if (forbidden(mask, s->exclusive, s->status))
+        return;
+    int64_t score = score_of(s, mask);
+    if (!s->best || score > s->best_score || (score == s->best_score && mask < s->best)) {
+        s->best = mask;
+        s->best_score = score;
+    }
+}
+
+/* Looks at every set that adds `more` nodes from `node` on to `mask`, leaving out
+ * those that cannot reach the amounts; false if the limit ended it. As deep as
+ * there are nodes. */
+static bool extend(struct search *s, uint64_t mask, int32_t node, int32_t more)
+{
+    if (more == 0) {
+        consider(s, mask);
+        return true;
+    }
+    for (; node <= s->nodes - more; node++) {
+        uint64_t with = mask | UINT64_C(1) << node;
+        if (s->left-- <= 0)
+            return false;
+        if (node_has_all(s, node) && in_reach(s, with, node + 1, more - 1)
+            && !extend(s, with, node + 1, more - 1))
+            return false;
+    }
+    return true;
+}
+
+static int check_amounts(const struct cpuset_amount *amounts, size_t resources, int32_t nodes,
+                         struct cpuset_fault *fault)
+{
+    const int64_t greatest = INT64_C(1) << 50;   /* so that 100 times all nodes' fits */
+    for (size_t r = 0; r < resources; r++) {
+        if (!amounts[r].free || !amounts[r].capacity)
+            return cpuset_fail(fault, CPUSET_E_ARGUMENT, 0, (int64_t)r, -1);
+        if (amounts[r].want < 0 || amounts[r].want > greatest)
+            return cpuset_fail(fault, CPUSET_E_RANGE, amounts[r].want, (int64_t)r, -1);
+        for (int32_t i = 0; i < nodes; i++) {
+            if (amounts[r].free[i] < 0 || amounts[r].free[i] > greatest)
+                return cpuset_fail(fault, CPUSET_E_RANGE, amounts[r].free[i], (int64_t)r, -1);
+            if (amounts[r].capacity[i] < 0 || amounts[r].capacity[i] > greatest)
+                return cpuset_fail(fault, CPUSET_E_RANGE, amounts[r].capacity[i], (int64_t)r, -1);
+        }
+    }
+    return CPUSET_OK;
+}
+
+int cpuset_best_nodes(const struct cpuset_amount *amounts, size_t resources, int32_t nodes,
+                      int32_t strategy, int32_t exclusive, const uint8_t *status, int64_t limit,
+                      uint64_t *mask, int64_t *score, struct cpuset_fault *fault)
+{
+    if ((!amounts && resources) || !mask || !score || nodes < 1 || nodes > CPUSET_MAX_NODES
+        || strategy < CPUSET_MOST_ALLOCATED || strategy > CPUSET_LEAST_ALLOCATED)
+        return cpuset_fail(fault, CPUSET_E_ARGUMENT, 0, -1, -1);
+    int result = check_amounts(amounts, resources, nodes, fault);
+    if (result)
+        return result;
+    struct search search = {.amounts = amounts, .resources = resources, .nodes = nodes,
+                            .strategy = strategy, .exclusive = exclusive, .status = status,
+                            .left = limit};
+    for (int32_t size = 1; size <= nodes && !search.best; size++)
+        if (!extend(&search, 0, 0, size))
+            return cpuset_fail(fault, CPUSET_E_RANGE, limit, -1, -1);
+    *mask = search.best;
+    *score = search.best_score;
+    return CPUSET_OK;
+}

@@ -1,0 +1,267 @@
+/* topology.c - a machine's CPUs put in the order of positions. */
+#include "internal.h"
+
+static bool place_less(const struct cpuset_cpu *a, const struct cpuset_cpu *b)
+{
+    if (a->socket != b->socket)
+        return a->socket < b->socket;
+    if (a->node != b->node)
+        return a->node < b->node;
+    if (a->core != b->core)
+        return a->core < b->core;
+    return a->cpu < b->cpu;
+}
+
+static bool id_less(const struct cpuset_cpu *a, const struct cpuset_cpu *b)
+{
+    return a->cpu < b->cpu;
+}
+
+typedef bool less_fn(const struct cpuset_cpu *, const struct cpuset_cpu *);
+
+static void sift(struct cpuset_cpu *heap, size_t root, size_t count, less_fn *less)
+{
+    struct cpuset_cpu moved = heap[root];
+    for (size_t child; (child = 2 * root + 1) < count; root = child) {
+        if (child + 1 < count && less(&heap[child], &heap[child + 1]))
+            child++;
+        if (!less(&moved, &heap[child]))
+            break;
+        heap[root] = heap[child];
+    }
+    heap[root] = moved;
+}
+
+/* Heapsort: no memory of its own, which qsort does not promise. */
+static void sort(struct cpuset_cpu *cpus, size_t count, less_fn *less)
+{
+    for (size_t i = count / 2; i-- > 0;)
+        sift(cpus, i, count, less);
+    for (size_t last = count - 1; last > 0; last--) {
+        struct cpuset_cpu top = cpus[0];
+        cpus[0] = cpus[last];
+        cpus[last] = top;
+        sift(cpus, 0, last, less);
+    }
+}
+
+static size_t take(size_t *used, size_t bytes)
+{
+    size_t at = *used;
+    *used += (bytes + 7U) & ~(size_t)7U;
+    return at;
+}
+
+/* Where each array lies behind the struct; all are sized for the worst case. */
+struct layout {
+    size_t sorted, id, core_of, by_id, core_start, core_cell, cell_core, cell_node, cell_socket,
+        node_cells, pairs, total;
+};
+
+static struct layout layout_of(size_t count)
+{
+    size_t used = (sizeof(struct cpuset_topology) + 7U) & ~(size_t)7U;
+    struct layout at;
+    at.sorted = take(&used, count * sizeof(struct cpuset_cpu));
+    at.id = take(&used, count * sizeof(int32_t));
+    at.core_of = take(&used, count * sizeof(int32_t));
+    at.by_id = take(&used, count * sizeof(int32_t));
+    at.core_start = take(&used, (count + 1) * sizeof(int32_t));
+    at.core_cell = take(&used, count * sizeof(int32_t));
+    at.cell_core = take(&used, (count + 1) * sizeof(int32_t));
+    at.cell_node = take(&used, count * sizeof(int32_t));
+    at.cell_socket = take(&used, count * sizeof(int32_t));
+    at.node_cells = take(&used, CPUSET_MAX_NODES * sizeof(int32_t));
+    at.pairs = take(&used, (count + 63) / 64 * sizeof(uint64_t));
+    at.total = used;
+    return at;
+}
+
+size_t cpuset_topology_size(size_t count)
+{
+    return count == 0 || count > CPUSET_MAX_CPUS ? 0 : layout_of(count).total;
+}
+
+static int check(const struct cpuset_cpu *cpus, size_t count, struct cpuset_fault *fault)
+{
+    for (size_t i = 0; i < count; i++) {
+        const int32_t fields[] = {cpus[i].cpu, cpus[i].core, cpus[i].node, cpus[i].socket};
+        for (size_t f = 0; f < 4; f++)
+            if (fields[f] < 0)
+                return cpuset_fail(fault, CPUSET_E_RANGE, fields[f], (int64_t)i, -1);
+        if (cpus[i].cpu > CPUSET_MAX_ID)
+            return cpuset_fail(fault, CPUSET_E_RANGE, cpus[i].cpu, (int64_t)i, -1);
+    }
+    return CPUSET_OK;
+}
+
+/* Writes the distinct node ids, ascending, to `ids` (CPUSET_MAX_NODES + 1 of
+ * room) and returns how many there are, stopping one above the most. */
+static int32_t distinct_nodes(const struct cpuset_cpu *cpus, size_t count, int32_t *ids)
+{
+    int32_t found = 0;
+    for (size_t i = 0; i < count; i++) {
+        int32_t at = found;
+        while (at > 0 && ids[at - 1] >= cpus[i].node)
+            at--;
+        if (at < found && ids[at] == cpus[i].node)
+            continue;
+        if (found == CPUSET_MAX_NODES)
+            return found + 1;
+        memmove(ids + at + 1, ids + at, (size_t)(found - at) * sizeof *ids);
+        ids[at] = cpus[i].node;
+        found++;
+    }
+    return found;
+}
+
+static int32_t rank_of(const int32_t *ids, int32_t count, int32_t id)
+{
+    int32_t low = 0;
+    for (int32_t high = count; high - low > 1;) {
+        int32_t middle = low + (high - low) / 2;
+        if (ids[middle] <= id)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+int cpuset_topology_init(void *memory, size_t size, const struct cpuset_cpu *cpus, size_t count,
+                         const struct cpuset_topology **out, struct cpuset_fault *fault)
+{
+    int32_t node_ids[CPUSET_MAX_NODES + 1];
+
+    if (!memory || !cpus || !out || (uintptr_t)memory % sizeof(uint64_t))
+        return cpuset_fail(fault, CPUSET_E_ARGUMENT, 0, -1, -1);
+    if (count == 0 || count > CPUSET_MAX_CPUS)
+        return cpuset_fail(fault, CPUSET_E_RANGE, (int64_t)count, -1, -1);
+    const struct layout at = layout_of(count);
+    if (size < at.total)
+        return cpuset_fail(fault, CPUSET_E_MEMORY, (int64_t)at.total, -1, -1);
+    int status = check(cpus, count, fault);
+    if (status)
+        return status;
+    int32_t nodes = distinct_nodes(cpus, count, node_ids);
+    if (nodes > CPUSET_MAX_NODES)
+        return cpuset_fail(fault, CPUSET_E_RANGE, nodes, -1, -1);
+
+    unsigned char *base = memory;
+    memset(base, 0, at.total);
+    struct cpuset_topology *t = memory;
+    struct cpuset_cpu *sorted = (void *)(base + at.sorted);
+    int32_t *id = (void *)(base + at.id), *core_of = (void *)(base + at.core_of);
+    int32_t *by_id = (void *)(base + at.by_id), *core_start = (void *)(base + at.core_start);
+    int32_t *core_cell = (void *)(base + at.core_cell), *cell_core = (void *)(base + at.cell_core);
+    int32_t *cell_node = (void *)(base + at.cell_node);
+    int32_t *cell_socket = (void *)(base + at.cell_socket);
+    int32_t *node_cells = (void *)(base + at.node_cells);
+    uint64_t *pairs = (void *)(base + at.pairs);
+
+    memcpy(sorted, cpus, count * sizeof *sorted);
+    sort(sorted, count, place_less);
+    int32_t cores = 0, cells = 0, sockets = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct cpuset_cpu *cpu = &sorted[i], *before = i ? &sorted[i - 1] : NULL;
+        bool new_socket = !before || before->socket != cpu->socket;
+        bool new_cell = new_socket || before->node != cpu->node;
+        if (new_cell || before->core != cpu->core) {
+            if (new_cell) {
+                cell_node[cells] = rank_of(node_ids, nodes, cpu->node);
+                sockets += new_socket;
+                cell_socket[cells] = sockets - 1;
+                node_cells[cell_node[cells]]++;
+                cell_core[cells++] = cores;
+            }
+            core_cell[cores] = cells - 1;
+            core_start[cores++] = (int32_t)i;
+        }
+        id[i] = cpu->cpu;
+        core_of[i] = cores - 1;
+    }
+    core_start[cores] = (int32_t)count;
+    cell_core[cells] = cores;
+
+    int32_t max_threads = 0, wide_nodes = 0;
+    for (int32_t core = 0; core < cores; core++) {
+        int32_t threads = core_start[core + 1] - core_start[core];
+        max_threads = most(max_threads, threads);
+        if (threads == 2)
+            bit_set(pairs, core_start[core]);
+    }
+    for (int32_t node = 0; node < nodes; node++)
+        wide_nodes += node_cells[node] > 1;
+    if (wide_nodes > CPUSET_MAX_WIDE_NODES)
+        return cpuset_fail(fault, CPUSET_E_WIDE, wide_nodes, -1, -1);
+
+    /* The copy has done its work in the order of positions; sorted again by id,
+     * with the position in a field no longer needed, it gives by_id. */
+    for (size_t i = 0; i < count; i++)
+        sorted[i].core = (int32_t)i;
+    sort(sorted, count, id_less);
+    for (size_t i = 0; i < count; i++) {
+        if (i && sorted[i].cpu == sorted[i - 1].cpu)
+            return cpuset_fail(fault, CPUSET_E_DUPLICATE, sorted[i].cpu, -1, -1);
+        by_id[i] = sorted[i].core;
+    }
+    *t = (struct cpuset_topology){
+        .cpus = (int32_t)count, .words = (int32_t)((count + 63) / 64), .cores = cores,
+        .cells = cells, .nodes = nodes, .sockets = sockets, .max_threads = max_threads,
+        .wide_nodes = wide_nodes, .id = id, .core_of = core_of, .by_id = by_id,
+        .core_start = core_start, .core_cell = core_cell, .cell_core = cell_core,
+        .cell_node = cell_node, .cell_socket = cell_socket, .node_cells = node_cells,
+        .pairs = pairs,
+    };
+    *out = t;
+    return CPUSET_OK;
+}
+
+int32_t cpuset_cpus(const struct cpuset_topology *topology) { return topology->cpus; }
+int32_t cpuset_words(const struct cpuset_topology *topology) { return topology->words; }
+int32_t cpuset_cores(const struct cpuset_topology *topology) { return topology->cores; }
+int32_t cpuset_nodes(const struct cpuset_topology *topology) { return topology->nodes; }
+int32_t cpuset_sockets(const struct cpuset_topology *topology) { return topology->sockets; }
+
+int cpuset_place_of(const struct cpuset_topology *topology, int32_t position,
+                    struct cpuset_place *place)
+{
+    if (!topology || !place)
+        return CPUSET_E_ARGUMENT;
+    if (position < 0 || position >= topology->cpus)
+        return CPUSET_E_RANGE;
+    int32_t core = topology->core_of[position], cell = topology->core_cell[core];
+    *place = (struct cpuset_place){
+        .cpu = topology->id[position],
+        .core = core,
+        .node = topology->cell_node[cell],
+        .socket = topology->cell_socket[cell],
+        .thread = position - topology->core_start[core],
+        .threads = topology->core_start[core + 1] - topology->core_start[core],
+    };
+    return CPUSET_OK;
+}
+
+int32_t cpuset_ids(const struct cpuset_topology *topology, const uint64_t *set, int32_t *out)
+{
+    enum { FEW = 64 };
+    int32_t count = 0;
+    for (int32_t w = 0; w < topology->words; w++)
+        count += bit_count(set[w] & bits_between(w, 0, topology->cpus));
+    if (count > FEW) {
+        count = 0;
+        for (int32_t i = 0; i < topology->cpus; i++)
+            if (bit_get(set, topology->by_id[i]))
+                out[count++] = topology->id[topology->by_id[i]];
+        return count;
+    }
+    count = 0;
+    for (int32_t w = 0; w < topology->words; w++)
+        for (uint64_t word = set[w] & bits_between(w, 0, topology->cpus); word; word &= word - 1) {
+            int32_t id = topology->id[w * 64 + bit_first(word)], at = count++;
+            for (; at > 0 && out[at - 1] > id; at--)
+                out[at] = out[at - 1];
+            out[at] = id;
+        }
+    return count;
+}

@@ -1,0 +1,277 @@
+"""A cluster is listed and watched, and the view follows it, whatever the connection does."""
+
+import threading
+import time
+
+import pytest
+
+from tests.cluster.conftest import until, watched
+from tests.cluster.fakeapi import CLASSES, COLLECTIONS, LIMIT_RANGES, NAMESPACES, PROFILES, QUOTAS
+from webhook.cluster.source import LookUpError
+
+pytestmark = pytest.mark.usefixtures("hurry")
+
+
+def names(source):
+    """The namespaces of the view."""
+    return set(source.view.namespaces)
+
+
+def test_the_view_holds_what_was_listed_and_follows_what_changes(fake):
+    """Objects that were there, that come, change and go, of every kind."""
+    fake.put(NAMESPACES, "a", metadata={"labels": {"x": "1"}})
+    fake.put(PROFILES, "p", spec={"qosClass": "BE"})
+    fake.put(CLASSES, "koord-batch", value=5000)
+    with watched(fake) as source:
+        view = source.view
+        assert view.namespaces["a"] == {"x": "1", "kubernetes.io/metadata.name": "a"}
+        assert view.profiles["p"].qos_class == "BE"
+        assert set(view.priority_classes) == {"koord-batch"}
+        assert view.exhaustive
+        fake.put(NAMESPACES, "a", metadata={"labels": {"x": "2"}})
+        fake.put(NAMESPACES, "b")
+        fake.put(PROFILES, "p", spec={"qosClass": "LS"})
+        fake.put(LIMIT_RANGES, "l", "a", spec={"limits": [{"type": "Pod", "min": {"cpu": "1"}}]})
+        fake.put(QUOTAS, "q", "a", spec={"hard": {"cpu": "1"}})
+        until(lambda: len(source.view.obstacles.get("a", ())) == 2)
+        until(lambda: names(source) == {"a", "b"} and source.view.profiles["p"].qos_class == "LS")
+        assert source.view.namespaces["a"]["x"] == "2"
+        fake.delete(NAMESPACES, "b")
+        fake.delete(QUOTAS, "q", "a")
+        until(lambda: names(source) == {"a"} and source.view.obstacles == {"a": ('LimitRange "l"',)})
+        assert view.namespaces["a"]["x"] == "1", "a view that was handed out does not change"
+
+
+def test_lists_come_in_pages(fake):
+    """1,200 namespaces are three pages."""
+    for i in range(1200):
+        fake.put(NAMESPACES, f"n-{i}")
+    with watched(fake) as source:
+        assert len(source.view.namespaces) == 1200
+        assert fake.requests["GET", NAMESPACES] == 3
+
+
+def test_pages_that_take_too_long_are_asked_for_at_once(fake):
+    """A continue token that has expired (410) leads to one list without pages."""
+    for i in range(600):
+        fake.put(NAMESPACES, f"n-{i}")
+    page = {"metadata": {"resourceVersion": "5", "continue": "500"}, "items": []}
+    fake.failures["GET", NAMESPACES] = [(200, page), (410, {"reason": "Expired"})]
+    with watched(fake) as source:
+        assert len(source.view.namespaces) == 600
+    asked = [query for path, query in fake.queries if path == NAMESPACES and "watch" not in query]
+    assert [("limit" in q, "continue" in q) for q in asked[:3]] == [
+        (True, False),
+        (True, True),
+        (False, False),
+    ]
+
+
+def test_it_is_not_ready_until_every_kind_is_synced(fake):
+    """What is missing is named, with the reason; then it comes by itself."""
+    refused = {"message": 'limitranges is forbidden: User "x" cannot list', "reason": "Forbidden"}
+    fake.failures["GET", LIMIT_RANGES] = [(403, refused)] * 999
+    with watched(fake, wait=False) as source:
+        until(lambda: source.view.missing == ("limitranges",))
+        assert not source.status.ready
+        until(lambda: "cannot list" in (source.status.error or ""))
+        fake.failures.clear()
+        until(lambda: source.status.ready and source.status.error is None)
+        assert source.status.reload_errors == source.status.kinds["limitranges"].failures > 0
+        assert source.status.loaded_at > time.time() - 10
+
+
+def test_a_watch_that_ends_is_taken_up_where_it_was(fake):
+    """No second list; the version asked for is that of the last event or bookmark."""
+    with watched(fake) as source:
+        fake.put(NAMESPACES, "a")
+        until(lambda: "a" in names(source))
+        fake.bookmark(NAMESPACES)
+        bookmark = fake.version
+        until(lambda: len(fake.watches) == len(COLLECTIONS))
+        time.sleep(0.05)
+        fake.cut()
+        fake.put(NAMESPACES, "b")
+        until(lambda: "b" in names(source))
+        assert fake.requests["GET", NAMESPACES] == 1
+        asked = [int(q["resourceVersion"]) for p, q in fake.queries if p == NAMESPACES and "watch" in q]
+        assert bookmark in asked
+        assert all(q["allowWatchBookmarks"] == "true" for _, q in fake.queries if "watch" in q)
+
+
+@pytest.mark.parametrize("in_the_stream", [False, True])
+def test_an_expired_version_is_listed_again(fake, in_the_stream):
+    """410, as an answer or as an event: what vanished in between is gone from the view."""
+    fake.put(NAMESPACES, "a")
+    fake.put(NAMESPACES, "b")
+    with watched(fake) as source:
+        until(lambda: len(fake.watches) == len(COLLECTIONS))
+        del fake.objects[NAMESPACES]["", "a"]
+        fake.quietly(NAMESPACES, "c")
+        fake.oldest = fake.version
+        if in_the_stream:
+            status = (
+                b'{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired","message":"old"}}\n'
+            )
+            fake.tell(status, NAMESPACES)
+        else:
+            fake.cut()
+        until(lambda: names(source) == {"b", "c"})
+        assert source.status.kinds["namespaces"].lists == 2
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"{\n", b"null\n", b"[1]\n", b'{"type":"ADDED"}\n', b"\xff\xfe\n", b'{"type":1,"object":7}\n']
+)
+def test_garbage_in_a_stream_is_survived_by_listing_again(fake, garbage):
+    """What else was lost cannot be known."""
+    with watched(fake) as source:
+        until(lambda: len(fake.watches) == len(COLLECTIONS))
+        fake.quietly(NAMESPACES, "lost")
+        fake.tell(garbage, NAMESPACES)
+        until(lambda: "lost" in names(source))
+
+
+def test_garbage_as_a_list_is_asked_for_again(fake):
+    """Not JSON, not an object, no list, no version, a connection that closes: each is tried again."""
+    fake.put(NAMESPACES, "a")
+    fake.failures["GET", NAMESPACES] = [
+        (200, b"<html>"),
+        (200, b"[]"),
+        (200, {"metadata": {}}),
+        (200, {"metadata": 1, "items": {}}),
+        (0, b""),
+        (500, b"oops"),
+        (429, {"message": "too many"}),
+    ]
+    with watched(fake) as source:
+        assert names(source) == {"a"}
+        assert source.status.kinds["namespaces"].failures == 7
+
+
+def test_an_object_that_cannot_be_read_costs_the_others_nothing(fake, caplog):
+    """It is logged and passed over."""
+    fake.put(NAMESPACES, "bad", metadata={"labels": {"x": 1}})
+    fake.put(NAMESPACES, "good")
+    fake.put(CLASSES, "bad", value="many")
+    fake.put(PROFILES, "wrong", spec={"selector": {"matchExpressions": [{"key": "a", "operator": "Foo"}]}})
+    fake.put(PROFILES, "right", spec={"qosClass": "BE"})
+    with watched(fake) as source:
+        assert names(source) == {"good"}
+        assert set(source.status.unready_profiles) == {"wrong"}
+        assert [profile.name for profile in source.view.index.profiles] == ["right"]
+        fake.put(NAMESPACES, "later")
+        until(lambda: "later" in names(source))
+    assert "Namespace 'bad': metadata.labels must be a map of strings" in caplog.text
+
+
+def test_the_server_restarts(fake):
+    """The view stays while it is away, says so, and follows again when it is back."""
+    fake.put(NAMESPACES, "a")
+    with watched(fake) as source:
+        fake.stop()
+        until(lambda: source.status.error)
+        assert names(source) == {"a"}
+        assert source.status.ready
+        age = source.status.loaded_at
+        fake.quietly(NAMESPACES, "b")
+        fake.oldest = fake.version
+        fake.start()
+        until(lambda: names(source) == {"a", "b"} and source.status.error is None)
+        assert source.status.loaded_at > age
+
+
+def test_a_connection_that_falls_silent_is_given_up(fake):
+    """The server holds the connection and says nothing: another watch hears what came."""
+    fake.mute = True
+    with watched(fake) as source:
+        for each in source._reflectors.values():  # noqa: SLF001 — a second is too long for a test
+            each._silence = 0.2  # noqa: SLF001
+        until(lambda: len(fake.watches) == len(COLLECTIONS))
+        fake.put(NAMESPACES, "a")
+        fake.cut()  # the first ones wait for their full time
+        fake.mute = False
+        until(lambda: "a" in names(source))
+        fake.mute = True
+        failures = source.status.kinds["namespaces"].failures
+        until(lambda: source.status.kinds["namespaces"].failures > failures)
+
+
+def test_a_server_that_ends_each_watch_at_once_makes_no_busy_loop(fake):
+    """Half a second of such watches is a handful, with the waits of these tests."""
+    ended = threading.Event()
+
+    def cut():
+        while not ended.wait(0.001):
+            fake.cut()
+
+    cutting = threading.Thread(target=cut)
+    with watched(fake):
+        cutting.start()
+        before = fake.requests["WATCH", NAMESPACES]
+        time.sleep(0.5)
+        assert fake.requests["WATCH", NAMESPACES] - before < 12
+        ended.set()
+        cutting.join()
+
+
+def test_many_events_make_few_views(fake):
+    """However many changes come, a view is made ten times a second at most."""
+    with watched(fake) as source:
+        before, views = time.monotonic(), set()
+        for i in range(400):
+            fake.put(NAMESPACES, f"n-{i}")
+            views.add(id(source.view))
+        until(lambda: len(source.view.namespaces) == 400)
+        assert len(views) <= (time.monotonic() - before) / 0.1 + 2
+
+
+def test_only_what_changed_is_made_again(fake):
+    """A namespace costs no index of profiles; a written status neither."""
+    fake.put(PROFILES, "p", spec={"qosClass": "BE"})
+    with watched(fake) as source:
+        before = source.view
+        fake.put(NAMESPACES, "a")
+        fake.put(PROFILES, "p", spec={"qosClass": "BE"}, status={"observedGeneration": 1})
+        until(lambda: "a" in names(source))
+        until(lambda: source.picture.watched()["p"].status)
+        until(lambda: source.view.index is before.index and source.view.profiles is before.profiles)
+
+
+def test_a_new_namespace_is_looked_up_once_for_all_who_wait(fake):
+    """The view has it when the future is done; the watch had not told."""
+    with watched(fake) as source:
+        until(lambda: len(fake.watches) == len(COLLECTIONS))
+        fake.quietly(NAMESPACES, "new", metadata={"labels": {"team": "a"}})
+        fake.lag = 0.1
+        waiting = [source.look_up("new") for _ in range(50)]
+        for future in waiting:
+            future.result(5)
+        assert source.view.namespaces["new"]["team"] == "a"
+        assert fake.requests["GET", f"{NAMESPACES}/new"] == 1
+        source.look_up("new").result(5)
+        assert fake.requests["GET", f"{NAMESPACES}/new"] == 1, "what has been heard of is not asked for"
+
+
+def test_a_look_up_that_fails_says_why(fake):
+    """No such namespace is an answer; a server that is starting is asked again."""
+    with watched(fake) as source:
+        with pytest.raises(LookUpError, match=r"namespace 'none' cannot be looked up: .*404"):
+            source.look_up("none").result(5)
+        fake.quietly(NAMESPACES, "late")
+        fake.failures["GET", f"{NAMESPACES}/late"] = [(403, {"message": "not yet"}), (503, {})]
+        source.look_up("late").result(5)
+        assert "late" in names(source)
+
+
+def test_nothing_is_left_running(fake):
+    """When it is told to stop the threads end, also those that wait for an event."""
+    with watched(fake) as source:
+        source.look_up("x").exception(5)
+        assert ours()
+    until(lambda: not ours())
+
+
+def ours():
+    """Names of the source's threads."""
+    return [t.name for t in threading.enumerate() if t.name.startswith(("watch-", "look-up"))]

@@ -1,0 +1,252 @@
+"""The sharing rules hold whatever is assigned and released, in whatever order."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from tests.cpuset.machines import topologies
+from webhook.cpuset import (
+    BindPolicy,
+    CpuSetError,
+    Exclusive,
+    NodeState,
+    NotEnoughCpusError,
+    Pod,
+    PoolLimit,
+    QoS,
+    Request,
+    RequestError,
+    Reservations,
+    SharingError,
+    Topology,
+    may_share,
+    parse_cpulist,
+    parse_shape,
+)
+
+SIXTEEN = parse_shape("1x1x8x2", "linux")
+SPREAD = Request(0, BindPolicy.SPREAD_BY_PCPUS)
+
+
+class Sharing(RuleBasedStateMachine):
+    """Random pods come and go on a random node."""
+
+    state: NodeState
+    topology: Topology
+    limit: PoolLimit
+
+    @initialize(data=st.data())
+    def node(self, data: st.DataObject) -> None:
+        """Set up a node with CPUs spoken for in every way."""
+        self.topology = data.draw(topologies(24))
+        few = st.frozensets(st.sampled_from(sorted(self.topology.position)), max_size=3)
+        self.given = data.draw(st.builds(Reservations, few, few, few, st.booleans(), few))
+        self.limit = PoolLimit(data.draw(st.integers(0, 2)), data.draw(st.sampled_from([0, 50, 100])))
+        self.state = NodeState(self.topology, self.given, self.limit)
+        self.number = 0
+
+    @rule(
+        qos=st.sampled_from(QoS),
+        cpus=st.integers(1, 6),
+        policy=st.sampled_from(BindPolicy),
+        required=st.booleans(),
+        exclusive=st.sampled_from(Exclusive),
+        milli=st.integers(0, 999),
+    )
+    def assign(
+        self,
+        qos: QoS,
+        cpus: int,
+        policy: BindPolicy,
+        required: bool,  # noqa: FBT001
+        exclusive: Exclusive,
+        milli: int,
+    ) -> None:
+        """A pod gets CPUs by its class, or is refused and changes nothing."""
+        self.number += 1
+        amount = cpus * 1000 + (0 if qos in (QoS.LSE, QoS.LSR) else milli)
+        pod = Pod(
+            f"pod-{self.number}", qos, amount, Request(0, policy, required=required, exclusive=exclusive)
+        )
+        before = self.state._view
+        try:
+            got = self.state.assign(pod)
+        except (NotEnoughCpusError, SharingError):
+            assert self.state._view is before
+            return
+        assert got == self.state.cpus_of(pod.uid)
+        if qos in (QoS.LSE, QoS.LSR):
+            assert len(got) == cpus
+
+    @rule(data=st.data())
+    def release(self, data: st.DataObject) -> None:
+        """What a pod held alone is free again."""
+        if not self.state.pods():
+            return
+        uid = data.draw(st.sampled_from(sorted(self.state.pods())))
+        free = self.state.available()
+        freed = self.state.release(uid)
+        assert self.state.available() == free | freed
+        with pytest.raises(SharingError, match="is not on this node"):
+            self.state.cpus_of(uid)
+
+    @rule(data=st.data())
+    def restart(self, data: st.DataObject) -> None:
+        """A state rebuilt from what pods hold is the same state."""
+        again = NodeState(self.topology, self.given, self.limit)
+        pods = self.state.pods()
+        for uid in data.draw(st.permutations(sorted(pods))):
+            try:
+                if pods[uid].qos in (QoS.LSE, QoS.LSR):
+                    again.adopt(pods[uid], self.state.cpus_of(uid))
+                else:
+                    again.assign(pods[uid])
+            except SharingError:
+                return  # a limit may depend on the order in which pods came
+        assert again.available() == self.state.available()
+        assert again.shared_pool() == self.state.shared_pool()
+        assert again.be_pool() == self.state.be_pool()
+
+    @invariant()
+    def rules_hold(self) -> None:
+        """LSE alone; LSR with BE only; pools hold nothing that is spoken for."""
+        pods = self.state.pods()
+        closed = self.given.reserved | self.given.kubelet_pinned
+        if self.given.system_exclusive:
+            closed |= self.given.system
+        held = {uid: self.state.cpus_of(uid) for uid in pods}
+        for uid, pod in pods.items():
+            if pod.qos in (QoS.LSE, QoS.LSR):
+                assert not held[uid] & (closed | self.given.kubelet_reserved)
+            for other, second in pods.items():
+                if (
+                    other != uid
+                    and pod.qos is not QoS.SYSTEM is not second.qos
+                    and not may_share(pod.qos, second.qos)
+                ):
+                    assert not held[uid] & held[other], (pod, second)
+        bound = {
+            qos: frozenset().union(*(held[uid] for uid, pod in pods.items() if pod.qos is qos))
+            for qos in (QoS.LSE, QoS.LSR)
+        }
+        everything = frozenset(self.topology.position)
+        assert self.state.shared_pool() == everything - closed - bound[QoS.LSE] - bound[QoS.LSR]
+        assert self.state.be_pool() == everything - closed - bound[QoS.LSE]
+        best_effort = self.state.be_cpus(4, everything)
+        assert best_effort <= self.state.be_pool()
+        assert len(best_effort) == min(4, len(self.state.be_pool()))
+
+    @invariant()
+    def share_pool_is_kept(self) -> None:
+        """The share pool holds what its pods request, by the limit set."""
+        pods = [pod for pod in self.state.pods().values() if pod.qos in (QoS.LS, QoS.NONE)]
+        if not any(pod.qos in (QoS.LSE, QoS.LSR) for pod in self.state.pods().values()) and not pods:
+            return
+        asked = sum(pod.milli for pod in pods)
+        assert len(self.state.shared_pool()) * 100_000 >= asked * self.limit.request_percent
+
+
+TestSharing = Sharing.TestCase
+TestSharing.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+
+
+def test_walk_through() -> None:
+    """LSE 0-1, LSR 2-3, the rest for LS, everything but the LSE CPUs for BE."""
+    state = NodeState(SIXTEEN)
+    assert state.assign(Pod("e", QoS.LSE, 2000, SPREAD)) == {0, 1}
+    assert state.assign(Pod("r", QoS.LSR, 2000, SPREAD)) == {2, 3}
+    assert state.assign(Pod("s", QoS.LS, 2000)) == parse_cpulist("4-15")
+    assert state.assign(Pod("b", QoS.BE, 2000)) == parse_cpulist("2-15")
+    assert len(state.be_cpus(10)) == 10
+    assert len(state.be_cpus(10) & {2, 3}) == 1
+
+
+def test_share_pool_is_not_starved() -> None:
+    """An LSR pod that would leave LS pods too few CPUs is refused, with the reason."""
+    state = NodeState(SIXTEEN)
+    state.assign(Pod("s", QoS.LS, 4500))
+    with pytest.raises(SharingError, match=r"leave 4 CPUs in the LS share pool.*4500m") as caught:
+        state.assign(Pod("r", QoS.LSR, 12000))
+    assert caught.value.value == "r"
+    assert len(state.assign(Pod("r", QoS.LSR, 10000))) == 10
+    with pytest.raises(SharingError, match="leave 6 CPUs"):
+        state.assign(Pod("s2", QoS.NONE, 1600))
+
+
+def test_share_pool_is_not_emptied() -> None:
+    """The last CPU stays in the share pool unless the limit is set to nothing."""
+    with pytest.raises(SharingError, match="share pool empty"):
+        NodeState(SIXTEEN).assign(Pod("e", QoS.LSE, 16000))
+    state = NodeState(SIXTEEN, limit=PoolLimit(minimum_cpus=0))
+    assert len(state.assign(Pod("e", QoS.LSE, 16000))) == 16
+    assert state.shared_pool() == state.be_pool() == frozenset()
+
+
+def test_adopting_what_is_not_to_be_had() -> None:
+    """A pod cannot bring CPUs that are reserved, held or of the wrong number."""
+    state = NodeState(SIXTEEN, Reservations(reserved=frozenset({0})))
+    state.adopt(Pod("a", QoS.LSE, 1000), {1})
+    for cpus, problem in (({0}, "CPUs 0 are reserved"), ({1}, "CPUs 1 are"), ({2, 3}, "not 1 CPUs")):
+        with pytest.raises(SharingError, match=problem):
+            state.adopt(Pod("b", QoS.LSR, 1000), cpus)
+    with pytest.raises(SharingError, match="no CPUs of its own"):
+        state.adopt(Pod("b", QoS.LS, 1000), {2})
+    with pytest.raises(RequestError, match="cpus 16"):
+        state.adopt(Pod("b", QoS.LSR, 1000), {16})
+
+
+def test_twice_and_unknown() -> None:
+    """A pod comes once, and only what is there is released."""
+    state = NodeState(SIXTEEN)
+    state.assign(Pod("a", QoS.BE, 0))
+    with pytest.raises(SharingError, match="uid 'a': is on this node already"):
+        state.assign(Pod("a", QoS.BE, 0))
+    with pytest.raises(SharingError, match="uid 'b': is not on this node"):
+        state.release("b")
+
+
+@pytest.mark.parametrize(
+    ("qos", "milli"), [(QoS.LSE, 0), (QoS.LSR, 1500), (QoS.LS, -1), (QoS.LSE, 1.0), (QoS.BE, True)]
+)
+def test_amounts_are_checked(qos: QoS, milli: int) -> None:
+    """LSE and LSR pods request whole CPUs; nobody requests less than nothing."""
+    with pytest.raises(RequestError, match="cpu "):
+        Pod("a", qos, milli)
+
+
+def test_system_pods() -> None:
+    """SYSTEM pods run on their set where there is one, else on the share pool."""
+    state = NodeState(SIXTEEN, Reservations(system=frozenset({14, 15})))
+    assert state.assign(Pod("d", QoS.SYSTEM, 100)) == {14, 15}
+    assert NodeState(SIXTEEN).assign(Pod("d", QoS.SYSTEM, 100)) == parse_cpulist("0-15")
+
+
+def test_many_threads() -> None:
+    """Pods that come and go in many threads never share a CPU."""
+    state = NodeState(parse_shape("2x1x16x2"))
+    failures: list[object] = []
+
+    def run(name: str) -> None:
+        for round_ in range(60):
+            pod = Pod(f"{name}-{round_}", QoS.LSR if round_ % 2 else QoS.LSE, 3000)
+            try:
+                mine = state.assign(pod)
+            except CpuSetError as error:
+                failures.append(error)
+                continue
+            if mine & state.shared_pool() or mine & state.available():
+                failures.append(mine)
+            state.release(pod.uid)
+
+    threads = [threading.Thread(target=run, args=(f"t{number}",)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert len(state.available()) == 64

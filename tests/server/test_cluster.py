@@ -1,0 +1,169 @@
+"""The service with a watched cluster: a real process, a fake API server."""
+
+import concurrent.futures
+import json
+import threading
+import time
+
+import orjson
+import pytest
+import yaml
+
+from tests.cluster.fakeapi import CLASSES, NAMESPACES, PROFILES, FakeApi
+from tests.server.service import PROFILE, REVIEW, Service, wait_for
+from webhook.admission import Settings, View, Webhook
+from webhook.cluster.source import LookUpError
+from webhook.server.answer import Answer, Answerer
+from webhook.server.log import DecisionLog
+from webhook.server.metrics import Metrics
+
+HOME = orjson.loads(REVIEW)["request"]["namespace"]
+METRICS = Metrics()
+
+
+class ClusterService(Service):
+    """One ``serve`` process that watches ``fake``."""
+
+    def __init__(self, folder, fake, *flags):
+        super().__init__(folder, *flags, tls=False)
+        config = {
+            "current-context": "x",
+            "contexts": [{"name": "x", "context": {"cluster": "c", "namespace": "home"}}],
+            "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{fake.port}"}}],
+        }
+        (folder / "kubeconfig").write_text(yaml.safe_dump(config))
+        at = self.arguments.index("--objects")
+        self.arguments[at : at + 2] = ["--kubeconfig", str(folder / "kubeconfig")]
+
+
+@pytest.fixture
+def fake():
+    """A cluster with a profile and a class, and without the namespace of the review."""
+    with FakeApi() as server:
+        server.objects["/apis/coordination.k8s.io/v1/namespaces/home/leases"] = {}
+        server.put(PROFILES, "spark", spec=yaml.safe_load(PROFILE)["spec"])
+        server.put(CLASSES, "koord-batch", value=5000)
+        server.put(NAMESPACES, "known")
+        yield server
+
+
+def in_namespace(name):
+    """The review of a pod in another namespace."""
+    review = orjson.loads(REVIEW)
+    review["request"]["namespace"] = name
+    return orjson.dumps(review)
+
+
+def test_reviews_readiness_metrics_and_statuses(tmp_path, fake):
+    """What an installed replica does: decide by the cluster, tell its age, write statuses, give back."""
+    with ClusterService(tmp_path, fake) as service:
+        status, answer = service.post(body=in_namespace("known"))
+        assert (status, answer["response"]["patchType"]) == (200, "JSONPatch")
+        report = json.loads(service.admin("/readyz")[1])["view"]
+        assert report["watched"]["namespaces"]["synced"] is True
+        assert report["ageSeconds"] < 10
+        wait_for(
+            lambda: service.metric(
+                'colocation_webhook_watch_contact_timestamp_seconds{resource="namespaces"}'
+            )
+        )
+        wait_for(lambda: fake.objects[PROFILES]["", "spark"].get("status"))
+        service.process.terminate()
+        service.process.wait(10)
+    lease = fake.objects["/apis/coordination.k8s.io/v1/namespaces/home/leases"]["", "colocation-webhook"]
+    assert lease["spec"]["holderIdentity"] == ""
+
+
+def test_a_namespace_made_a_moment_ago(tmp_path, fake):
+    """One look-up, which keeps no other review waiting; where it fails, failurePolicy decides."""
+    with ClusterService(tmp_path, fake, "--no-write-status") as service:
+        status, answer = service.post()
+        assert (status, answer["kind"], answer["reason"]) == (503, "Status", "ServiceUnavailable")
+        assert HOME in answer["message"]
+        fake.quietly(NAMESPACES, HOME)
+        fake.lag = 1.0
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            waiting = [pool.submit(service.post) for _ in range(8)]
+            time.sleep(0.1)
+            started = time.monotonic()
+            assert service.post(body=in_namespace("known"))[0] == 200
+            assert time.monotonic() - started < 0.5
+            answers = [each.result() for each in waiting]
+        assert all(a["response"]["patchType"] == "JSONPatch" for _, a in answers)
+        assert fake.requests["GET", f"{NAMESPACES}/{HOME}"] == 2
+        assert service.metric('colocation_webhook_namespace_lookups_total{result="found"}') == 8
+        assert service.metric('colocation_webhook_namespace_lookups_total{result="failed"}') == 1
+
+
+def test_a_look_up_ends_with_the_request_s_time(tmp_path, fake):
+    """?timeout=1s: the answer comes in time, as a 503."""
+    with ClusterService(tmp_path, fake, "--no-write-status") as service:
+        fake.lag = 2.5
+        started = time.monotonic()
+        status, answer = service.post("/mutate?timeout=1s")
+        assert time.monotonic() - started < 1.0
+        assert status == 503
+        assert "in time" in answer["message"]
+
+
+def test_until_it_is_synced_nothing_is_decided(tmp_path, fake):
+    """Reviews are 503 and so is /readyz, which names what is missing; then all comes by itself."""
+    fake.failures["GET", CLASSES] = [(403, {"message": "priorityclasses is forbidden"})] * 999
+    service = ClusterService(tmp_path, fake, "--no-write-status")
+    ready = threading.Thread(target=service.__enter__)
+    ready.start()
+    try:
+        wait_for(lambda: service.admin("/readyz")[0] == 503)
+        wait_for(lambda: b"priorityclasses is forbidden" in service.admin("/readyz")[1])
+        status, answer = service.post(body=in_namespace("known"))
+        assert (status, "not synced yet: priorityclasses" in answer["message"]) == (503, True)
+        assert service.admin("/explain", REVIEW)[0] == 503
+        fake.failures.clear()
+        ready.join(10)
+        assert service.post(body=in_namespace("known"))[0] == 200
+    finally:
+        service.__exit__()
+
+
+class Source:
+    """A view without a namespace, and a look-up that ends as it is told."""
+
+    def __init__(self, end):
+        self.view = View(exhaustive=True)
+        self._end = end
+
+    def look_up(self, namespace):
+        """Return a future that has ended."""
+        future = concurrent.futures.Future()
+        if isinstance(self._end, Exception):
+            future.set_exception(self._end)
+        else:
+            self.view = View(exhaustive=True, namespaces={namespace: {}} if self._end else {})
+            future.set_result(None)
+        return future
+
+
+@pytest.mark.parametrize(
+    ("end", "status", "message"),
+    [
+        (True, 200, ""),
+        (False, 503, "is gone again"),
+        (LookUpError("cannot be looked up"), 503, "cannot be looked up"),
+        (RuntimeError(), 503, "RuntimeError"),
+    ],
+)
+def test_answers_after_a_look_up(end, status, message):
+    """The blocking way in, which the Flask routes take."""
+    subject = Answerer(Source(end), Settings(), METRICS, DecisionLog("error", "json"))
+    answer = subject.answer(Webhook.MUTATE, REVIEW, 1.0)
+    assert answer.status == status
+    assert message in answer.body.decode()
+
+
+def test_only_pods_are_looked_up():
+    """A profile has no namespace; other kinds are none of our business."""
+    subject = Answerer(Source(LookUpError("x")), Settings(), METRICS, DecisionLog("error", "json"))
+    for changes in ({"namespace": ""}, {"resource": {"group": "", "version": "v1", "resource": "services"}}):
+        review = orjson.loads(REVIEW)
+        review["request"] |= changes
+        assert isinstance(subject.begin(Webhook.VALIDATE, orjson.dumps(review)), Answer)

@@ -1,0 +1,290 @@
+"""``cpuset``: allocate CPUs from problems, plan a node's pods, show a machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from functools import wraps
+from pathlib import Path
+from typing import IO, Any, ParamSpec, TypeVar
+
+import click
+
+from webhook.cpuset import (
+    CpuSetError,
+    NodeState,
+    Pod,
+    QoS,
+    Reservations,
+    Topology,
+    be_budget,
+    be_count,
+    draw,
+    draw_node,
+    format_cpulist,
+    parse_cpulist,
+    parse_shape,
+    solve,
+    topology_from_annotation,
+    topology_from_data,
+    topology_from_lscpu,
+    topology_from_sysfs,
+)
+from webhook.cpuset.manifests import cpu_milli, pods_of
+from webhook.cpuset.topology import NUMBERINGS
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+KNOWN_TOPOLOGIES = 256
+"""How many machines ``allocate`` keeps, so that lines about the same one are quick."""
+
+COLOURS = {
+    "E": "red",
+    "R": "yellow",
+    "L": "green",
+    "S": "magenta",
+    "K": "blue",
+    "X": "bright_black",
+    "+": "cyan",
+}
+
+
+def one_line(command: Callable[P, R]) -> Callable[P, R]:
+    """Turn errors of the package into one line and exit status 1."""
+
+    @wraps(command)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except CpuSetError as error:
+            raise click.ClickException(" ".join(str(error).split())) from None
+        except BrokenPipeError:
+            # Whoever read the output has seen enough; nothing is left to flush.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
+
+    return guarded
+
+
+def machine(shape: str | None, numbering: str) -> Topology:
+    """Return the machine a ``--topology`` option means; this one where it is left out."""
+    if shape is None:
+        return topology_from_sysfs()
+    path = Path(shape)
+    if not path.is_file():
+        return parse_shape(shape, numbering)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.ClickException(f"--topology {shape}: cannot be read ({error})") from None
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise click.ClickException(f"--topology {shape}: is not JSON ({error})") from None
+    if isinstance(data, dict) and "detail" in data:
+        return topology_from_annotation(text)
+    if isinstance(data, dict) and ("cpus" in data or "lscpu" in data):
+        return topology_from_lscpu(text)
+    return topology_from_data(data)
+
+
+def topology_options(command: Callable[P, R]) -> Callable[P, R]:
+    """Add ``--topology`` and ``--numbering`` to a command."""
+    command = click.option(
+        "--numbering",
+        type=click.Choice(NUMBERINGS),
+        default="adjacent",
+        show_default=True,
+        help="How CPU ids run in a machine given by numbers: linux puts siblings half the machine apart.",
+    )(command)
+    return click.option(
+        "--topology",
+        "shape",
+        metavar="SHAPE|FILE",
+        help="SOCKETSxNUMAxCORESxTHREADS such as 2x1x16x2, or a file: output of lscpu -J -e, "
+        "Koordinator's cpu-topology annotation, or a list of {cpu, core, node, socket}. "
+        "Left out: this machine.",
+    )(command)
+
+
+def paint(text: str, mark: str) -> str:
+    """Colour a CPU by what it is for; underlined where BE may run."""
+    return click.style(text, fg=COLOURS.get(mark), underline=text.endswith("+") and len(text) > 1)
+
+
+def columns() -> int:
+    """Return how wide a picture may be: the terminal, 80 where there is none."""
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns
+    except (OSError, ValueError):
+        return 80
+
+
+@click.group(name="cpuset", context_settings={"help_option_names": ["-h", "--help"]})
+def cpuset() -> None:
+    """Allocate CPU sets exactly, plan a node's pods, show a machine's CPUs."""
+
+
+@cpuset.command()
+@click.argument("problems", type=click.File("r", encoding="utf-8", errors="surrogateescape"), default="-")
+@one_line
+def allocate(problems: IO[str]) -> None:
+    """Answer allocation problems, one JSON object a line, from PROBLEMS or stdin.
+
+    Every line gets one line back: {"cpuset": "0-3", "numaNodes": [0]} or {"error": "…"}.
+
+    \b
+    Examples:
+      colocation-webhook cpuset allocate < problems.jsonl > answers.jsonl
+      echo '{"topology": {"sockets": 1, "numaPerSocket": 1, "coresPerNuma": 4,
+        "threadsPerCore": 2}, "numCPUs": 3, "available": "0-5,7"}' | tr -d '\n' |
+        colocation-webhook cpuset allocate
+    """  # noqa: D301 — see main
+    known: dict[str, Topology] = {}
+    for line in problems:
+        if line.strip():
+            click.echo(json.dumps(answer(line, known), ensure_ascii=False))
+
+
+def answer(line: str, known: dict[str, Topology]) -> dict[str, object]:
+    """Return the answer to one line; ``known`` keeps topologies met before."""
+    try:
+        problem = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return {"error": f"is not JSON: {error}"}
+    if not isinstance(problem, dict):
+        return {"error": "a problem is a JSON object"}
+    try:
+        key = json.dumps(problem.get("topology"), sort_keys=True)
+        if key not in known:
+            if len(known) == KNOWN_TOPOLOGIES:
+                known.clear()
+            known[key] = topology_from_data(problem.get("topology"))
+        found = solve(problem, known[key])
+    except CpuSetError as error:
+        return {"error": str(error)}
+    return {"cpuset": found.cpulist, "numaNodes": list(found.numa_nodes)}
+
+
+@cpuset.command()
+@click.argument("pods", type=click.File("rb"))
+@topology_options
+@click.option(
+    "--used", default="0", metavar="CPU", show_default=True, help="What all but BE uses now, such as 900m."
+)
+@click.option(
+    "--threshold",
+    default=65,
+    show_default=True,
+    metavar="PERCENT",
+    help="Share of the machine that all may use before BE work is narrowed.",
+)
+@click.option("--reserved", default="", metavar="CPUS", help="CPUs in no pool (a cpulist).")
+@click.option(
+    "--kubelet-reserved",
+    default="",
+    metavar="CPUS",
+    help="The kubelet's reserved CPUs: never bound, but in the pools.",
+)
+@click.option("--system", default="", metavar="CPUS", help="CPUs for SYSTEM pods alone.")
+@click.option("--kubelet-pinned", default="", metavar="CPUS", help="CPUs the kubelet has given away.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table and a picture.")
+@one_line
+def plan(
+    pods: IO[bytes],
+    shape: str | None,
+    numbering: str,
+    *,
+    used: str,
+    threshold: int,  # options
+    as_json: bool,
+    **spoken_for: str,
+) -> None:
+    """Place the pods of PODS (YAML; - is stdin) on a node, in the order they stand there.
+
+    \b
+    Examples:
+      colocation-webhook cpuset plan --topology 1x1x8x2 --numbering linux --used 900m pods.yaml
+      kubectl get pods -o yaml | colocation-webhook cpuset plan --topology 2x1x32x2 -
+    """  # noqa: D301 — see main
+    topology = machine(shape, numbering)
+    sets: dict[str, Any] = {
+        name: parse_cpulist(text, field=f"--{name.replace('_', '-')}") for name, text in spoken_for.items()
+    }
+    state = NodeState(topology, Reservations(**sets))
+    placed = []
+    for document in documents(pods):
+        for pod in pods_of(document):
+            state.assign(pod)
+            placed.append(pod)
+    budget = be_budget(topology.size * 1000, cpu_milli(used, "--used"), threshold_percent=threshold)
+    best_effort = state.be_cpus(be_count(budget, cpus=topology.size))
+    if as_json:
+        click.echo(json.dumps(as_data(state, placed, best_effort), indent=2))
+        return
+    for pod in placed:
+        cpus = best_effort if pod.qos is QoS.BE else state.cpus_of(pod.uid)
+        click.echo(f"{pod.uid:<24} {pod.qos or '-':<6} {format_cpulist(cpus)}")
+    click.echo(f"\nshare pool: {format_cpulist(state.shared_pool()) or 'empty'}")
+    click.echo(
+        f"BE pool:    {format_cpulist(state.be_pool()) or 'empty'}; now {len(best_effort)} CPUs: "
+        f"{format_cpulist(best_effort) or 'none'}\n"
+    )
+    click.echo(draw_node(state, best_effort, width=columns(), paint=paint))
+
+
+def documents(stream: IO[bytes]) -> Iterator[Any]:
+    """Yield the YAML documents of a stream; ClickException for malformed ones."""
+    import yaml
+
+    try:
+        for document in yaml.safe_load_all(stream):
+            if document is not None:
+                yield document
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise click.ClickException(f"PODS: is not YAML ({' '.join(str(error).split())})") from None
+
+
+def as_data(state: NodeState, placed: list[Pod], best_effort: frozenset[int]) -> dict[str, object]:
+    """Return a plan as plain data."""
+    return {
+        "pods": [
+            {
+                "name": pod.uid,
+                "qos": str(pod.qos),
+                "cpuset": format_cpulist(best_effort if pod.qos is QoS.BE else state.cpus_of(pod.uid)),
+            }
+            for pod in placed
+        ],
+        "sharedPool": format_cpulist(state.shared_pool()),
+        "bePool": format_cpulist(state.be_pool()),
+        "be": format_cpulist(best_effort),
+    }
+
+
+@cpuset.command()
+@topology_options
+@one_line
+def show(shape: str | None, numbering: str) -> None:
+    """Draw this machine's CPUs, or another's.
+
+    \b
+    Examples:
+      colocation-webhook cpuset show
+      colocation-webhook cpuset show --topology 2x2x8x2 --numbering linux
+      lscpu -J -e > machine.json && colocation-webhook cpuset show --topology machine.json
+    """  # noqa: D301 — see main
+    topology = machine(shape, numbering)
+    sockets = len({place.socket for place in topology.places})
+    click.echo(
+        f"{topology.size} CPUs, {len(topology.core_masks)} cores, {len(topology.nodes)} NUMA "
+        f"nodes, {sockets} sockets\n"
+    )
+    click.echo(draw(topology, width=columns(), paint=paint))
+
+
+if __name__ == "__main__":
+    cpuset(prog_name="cpuset")

@@ -1,0 +1,291 @@
+"""Asking for CPUs: what there is to choose from, what is wanted, what comes back.
+
+The order in which an answer is best is that of ``cpuset_select`` in
+``native/cpuset_alloc.h``; docs/cpuset.md explains it. The names of policies are
+Koordinator's (annotations ``scheduling.koordinator.sh/resource-spec`` and node label
+``node.koordinator.sh/numa-allocate-strategy``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NamedTuple, final
+
+from webhook.cpuset._native import ffi, lib
+from webhook.cpuset.cpulist import format_cpulist, members
+from webhook.cpuset.errors import CpuSetError, NotEnoughCpusError, RequestError
+from webhook.cpuset.topology import Topology
+
+
+class BindPolicy(StrEnum):
+    """How the CPUs of a pod lie on cores."""
+
+    NONE = "None"
+    FULL_PCPUS = "FullPCPUs"
+    SPREAD_BY_PCPUS = "SpreadByPCPUs"
+
+
+class Exclusive(StrEnum):
+    """What a pod would rather share with nobody of the same wish."""
+
+    NONE = "None"
+    PCPU_LEVEL = "PCPULevel"
+    NUMA_NODE_LEVEL = "NUMANodeLevel"
+
+
+class Strategy(StrEnum):
+    """Which NUMA nodes are filled first."""
+
+    MOST_ALLOCATED = "MostAllocated"
+    LEAST_ALLOCATED = "LeastAllocated"
+
+
+_BIND = {
+    BindPolicy.NONE: lib.CPUSET_BIND_NONE,
+    BindPolicy.FULL_PCPUS: lib.CPUSET_BIND_FULL,
+    BindPolicy.SPREAD_BY_PCPUS: lib.CPUSET_BIND_SPREAD,
+}
+_EXCLUSIVE = {
+    Exclusive.NONE: lib.CPUSET_EXCLUSIVE_NONE,
+    Exclusive.PCPU_LEVEL: lib.CPUSET_EXCLUSIVE_CORE,
+    Exclusive.NUMA_NODE_LEVEL: lib.CPUSET_EXCLUSIVE_NODE,
+}
+_STRATEGY = {
+    Strategy.MOST_ALLOCATED: lib.CPUSET_MOST_ALLOCATED,
+    Strategy.LEAST_ALLOCATED: lib.CPUSET_LEAST_ALLOCATED,
+}
+MAX_REFERENCES: int = lib.CPUSET_MAX_REFERENCES
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a pod asks for.
+
+    ``count`` CPUs; ``required`` makes the bind policy binding instead of preferred;
+    ``spare_whole_cores`` makes SpreadByPCPUs use shared cores before idle ones;
+    ``numa_nodes`` restricts the choice to NUMA node ids (None: anywhere).
+    ``codes`` is the request as the native side writes it. Raises RequestError for a
+    count that is no integer or is negative.
+    """
+
+    count: int
+    bind_policy: BindPolicy = BindPolicy.FULL_PCPUS
+    required: bool = False
+    exclusive: Exclusive = Exclusive.NONE
+    strategy: Strategy = Strategy.MOST_ALLOCATED
+    spare_whole_cores: bool = False
+    numa_nodes: frozenset[int] | None = None
+    codes: tuple[int, int, int, int, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Check the fields and translate them once."""
+        if isinstance(self.count, bool) or not isinstance(self.count, int):
+            raise RequestError("numCPUs", self.count, "is no integer", "ask for whole CPUs")
+        if not 0 <= self.count < 2**31:
+            raise RequestError("numCPUs", self.count, "is no number of CPUs", "ask for 0 or more")
+        flags = (lib.CPUSET_REQUIRED if self.required else 0) | (
+            lib.CPUSET_KEEP_WHOLE if self.spare_whole_cores else 0
+        )
+        codes = (
+            self.count,
+            _BIND[BindPolicy(self.bind_policy)],
+            _EXCLUSIVE[Exclusive(self.exclusive)],
+            _STRATEGY[Strategy(self.strategy)],
+            flags,
+        )
+        object.__setattr__(self, "codes", codes)
+
+
+class Holder(NamedTuple):
+    """A pod that holds CPUs: their ids, and the exclusivity it asked for."""
+
+    cpus: frozenset[int]
+    exclusive: Exclusive = Exclusive.NONE
+
+
+class Allocation(NamedTuple):
+    """The CPUs a request got, as ids, and the NUMA node ids they lie on, ascending."""
+
+    cpus: frozenset[int]
+    numa_nodes: tuple[int, ...]
+
+    @property
+    def cpulist(self) -> str:
+        """The CPUs as a cpulist."""
+        return format_cpulist(self.cpus)
+
+
+@final
+class Pool:
+    """What there is to choose from on one machine, immutable.
+
+    ``available`` are CPU ids; ``preferred`` those to be drawn from first (None or
+    empty: none); ``holders`` the pods whose exclusivity counts; ``references`` how
+    many pods hold each CPU id, where CPUs have several holders at all (at most
+    ``MAX_REFERENCES``). RequestError names a CPU the machine does not have.
+    """
+
+    __slots__ = ("_keep", "_pointer", "topology")
+
+    def __init__(
+        self,
+        topology: Topology,
+        available: Iterable[int],
+        *,
+        preferred: Iterable[int] | None = None,
+        holders: Iterable[Holder] = (),
+        references: Mapping[int, int] | None = None,
+    ) -> None:
+        """Check everything and turn it into the bitmaps of the native side."""
+        levels = {Exclusive.PCPU_LEVEL: 0, Exclusive.NUMA_NODE_LEVEL: 0}
+        for holder in holders:
+            if holder.exclusive is not Exclusive.NONE:
+                levels[holder.exclusive] |= topology.mask(holder.cpus, field="holders")
+        counts = None
+        if references is not None:
+            counts = [0] * topology.size
+            for cpu, count in references.items():
+                if isinstance(count, bool) or not 0 <= count <= MAX_REFERENCES:
+                    raise RequestError(
+                        "refcount", count, "is no number of holders", f"give 0 to {MAX_REFERENCES}"
+                    )
+                counts[topology.mask((cpu,), field="references").bit_length() - 1] = count
+        self._fill(
+            topology,
+            topology.mask(available, field="available"),
+            topology.mask(preferred or (), field="preferred"),
+            (levels[Exclusive.PCPU_LEVEL], levels[Exclusive.NUMA_NODE_LEVEL]),
+            counts,
+        )
+
+    @classmethod
+    def of_masks(
+        cls, topology: Topology, available: int, preferred: int = 0, held: tuple[int, int] = (0, 0)
+    ) -> Pool:
+        """Return a pool of sets of positions; ``held`` at PCPULevel and NUMANodeLevel."""
+        pool = cls.__new__(cls)
+        pool._fill(topology, available, preferred, held, None)  # noqa: SLF001  # of its own class
+        return pool
+
+    def _fill(
+        self,
+        topology: Topology,
+        available: int,
+        preferred: int,
+        held: tuple[int, int],
+        references: list[int] | None,
+    ) -> None:
+        self.topology = topology
+        masks = [available, preferred, *held]
+        buffers = [
+            ffi.from_buffer("uint64_t[]", topology.bits(mask)) if mask or not i else ffi.NULL
+            for i, mask in enumerate(masks)
+        ]
+        buffers.append(ffi.NULL if references is None else ffi.new("uint16_t[]", references))
+        self._pointer = ffi.new("struct cpuset_pool *", buffers)
+        self._keep = buffers  # the struct points into them
+
+    def allocate(self, request: Request) -> Allocation:
+        """Return the best CPUs for a request.
+
+        Raises NotEnoughCpusError, and RequestError for an unknown NUMA node. The GIL
+        is released while the native code runs.
+        """
+        count = request.count
+        topology = self.topology
+        if request.numa_nodes is None:
+            ranks = 0
+        else:
+            ranks = topology.node_ranks(request.numa_nodes)
+            if not ranks and count:
+                raise NotEnoughCpusError(count, 0)
+        if count > topology.size:
+            count = topology.size + 1  # no more than that can be told apart
+        asked = ffi.new("struct cpuset_request *", (count, *request.codes[1:], ranks))
+        ids = ffi.new("int32_t[]", count or 1)
+        out = ffi.new("uint64_t *")
+        status = lib.cpuset_select_ids(
+            topology.pointer, self._pointer, asked, ffi.NULL, 0, ids, out, ffi.NULL
+        )
+        if status:
+            self._again(status, asked, ids, out, request)
+        nodes = topology.nodes
+        return Allocation(
+            frozenset(ffi.unpack(ids, count)) if count else frozenset(),
+            tuple([nodes[rank] for rank in members(out[0])]),
+        )
+
+    def _again(self, status: int, asked: Any, ids: Any, out: Any, request: Request) -> None:
+        """Answer a failed call: with scratch memory if that was missing, else by raising."""
+        fault = ffi.new("struct cpuset_fault *")
+        pointer = self.topology.pointer
+
+        def call(work: Any, size: int) -> int:
+            return int(lib.cpuset_select_ids(pointer, self._pointer, asked, work, size, ids, out, fault))
+
+        status = with_scratch(call, fault)
+        if status == lib.CPUSET_E_NOT_ENOUGH:
+            raise NotEnoughCpusError(request.count, fault.value)
+        if status == lib.CPUSET_E_POLICY:
+            raise NotEnoughCpusError(request.count, fault.value, str(request.bind_policy))
+        if status:
+            raise CpuSetError(
+                "request",
+                request,
+                f"was refused with status {status}",
+                "this is a defect of the library, please report it",
+            )
+
+    def measure(self, request: Request, cpus: Iterable[int]) -> tuple[int, ...]:
+        """Return the lines of the order for a set of CPUs; the lesser tuple is better.
+
+        ``request.count`` is not looked at. The first entry counts CPUs that are not
+        available or break a required policy; the last entries are the positions, which
+        make different sets of the same size differ.
+        """
+        topology = self.topology
+        ranks = topology.node_ranks(request.numa_nodes or ())
+        mask = topology.mask(cpus)
+        asked = ffi.new("struct cpuset_request *", (0, *request.codes[1:], ranks))
+        lines = ffi.new("int64_t[]", lib.CPUSET_LINES)
+        status = lib.cpuset_measure(
+            topology.pointer, self._pointer, asked, ffi.from_buffer("uint64_t[]", topology.bits(mask)), lines
+        )
+        if status:
+            raise CpuSetError(
+                "request",
+                request,
+                f"cannot be measured ({status})",
+                "this is a defect of the library, please report it",
+            )
+        return (*ffi.unpack(lines, lib.CPUSET_LINES), *members(mask))
+
+
+def with_scratch(call: Any, fault: Any) -> int:
+    """Run ``call(work, size)`` with as much scratch memory as it says it needs."""
+    status, size, before = int(call(ffi.NULL, 0)), 0, -1
+    while status == lib.CPUSET_E_MEMORY and fault.value > before:
+        before, size = fault.value, (fault.value + 7) // 8
+        work = _uncleared("uint64_t[]", size)
+        status = int(call(work, size * 8))
+    return status
+
+
+_uncleared = ffi.new_allocator(should_clear_after_alloc=False)
+
+
+def allocate(
+    topology: Topology,
+    available: Iterable[int],
+    request: Request,
+    *,
+    preferred: Iterable[int] | None = None,
+    holders: Iterable[Holder] = (),
+    references: Mapping[int, int] | None = None,
+) -> Allocation:
+    """Return the best CPUs for a request out of the available ones (see Pool)."""
+    return Pool(topology, available, preferred=preferred, holders=holders, references=references).allocate(
+        request
+    )

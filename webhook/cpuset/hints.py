@@ -1,0 +1,236 @@
+"""NUMA topology policies: which nodes a pod's resources are best taken from.
+
+Hints are merged and policies judged as Koordinator's topology manager does, with one
+difference: among equally good results the choice does not hang on the order in
+which they are met, but is by (preferred, fewest nodes, highest score, lowest mask).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from webhook.cpuset._native import ffi, lib
+from webhook.cpuset.allocation import Strategy, with_scratch
+from webhook.cpuset.cpulist import members
+from webhook.cpuset.errors import CpuSetError, RequestError
+from webhook.cpuset.topology import MAX_NUMA_NODES
+
+SEARCH_LIMIT = 2_000_000
+"""How many sets of nodes best_nodes looks at before it gives up."""
+
+
+class NumaPolicy(StrEnum):
+    """What a node asks of a pod's NUMA nodes; NONE asks nothing."""
+
+    NONE = ""
+    BEST_EFFORT = "BestEffort"
+    RESTRICTED = "Restricted"
+    SINGLE_NUMA_NODE = "SingleNUMANode"
+
+    @classmethod
+    def parse(cls, text: str) -> NumaPolicy:
+        """Return a policy by Koordinator's and the kubelet's names for it.
+
+        ``None`` is the empty policy; ``…PodLevel`` and ``…ContainerLevel`` are taken for
+        the policy they name. RequestError for anything else.
+        """
+        name = text.removesuffix("PodLevel").removesuffix("ContainerLevel")
+        try:
+            return cls("" if name == "None" else name)
+        except ValueError:
+            raise RequestError(
+                "numaTopologyPolicy", text, "is unknown", "use None, BestEffort, Restricted or SingleNUMANode"
+            ) from None
+
+
+class NodeUse(StrEnum):
+    """How bound pods use a NUMA node: not, alone, or spanning it and others."""
+
+    IDLE = "idle"
+    SINGLE = "single"
+    SHARED = "shared"
+
+
+class Hint(NamedTuple):
+    """One resource's word on a set of NUMA nodes, given as bits; 0 means any."""
+
+    mask: int
+    preferred: bool = False
+    score: int = 0
+
+
+class Affinity(NamedTuple):
+    """The nodes a pod is to be put on, as bits; 0: it may run on any."""
+
+    mask: int
+    preferred: bool
+    score: int
+    unsatisfied: bool
+    admit: bool
+
+    @property
+    def nodes(self) -> tuple[int, ...]:
+        """The node numbers, ascending."""
+        return tuple(members(self.mask))
+
+
+class Amount(NamedTuple):
+    """What a pod wants of one resource, and what each node has free and in all."""
+
+    want: int
+    free: Sequence[int]
+    capacity: Sequence[int]
+
+
+_POLICY = {
+    NumaPolicy.BEST_EFFORT: lib.CPUSET_NUMA_BEST_EFFORT,
+    NumaPolicy.RESTRICTED: lib.CPUSET_NUMA_RESTRICTED,
+    NumaPolicy.SINGLE_NUMA_NODE: lib.CPUSET_NUMA_SINGLE,
+}
+_USE = {
+    NodeUse.IDLE: lib.CPUSET_NODE_IDLE,
+    NodeUse.SINGLE: lib.CPUSET_NODE_SINGLE,
+    NodeUse.SHARED: lib.CPUSET_NODE_SHARED,
+}
+
+
+def merge_hints(
+    resources: Iterable[Sequence[Hint]],
+    *,
+    nodes: int,
+    policy: NumaPolicy,
+    exclusive: bool = False,
+    uses: Sequence[NodeUse] = (),
+) -> Affinity:
+    """Return the best nodes that all resources' hints allow on a machine of ``nodes``.
+
+    Every resource gives its hints; an empty sequence says that it can be had nowhere,
+    a resource with nothing to say is left out. ``exclusive`` is Koordinator's
+    ``singleNUMANodeExclusive: Required``: several nodes are not preferred where a
+    pod lies wholly in one of them, nor one node where pods span it and others; ``uses``
+    tells so by node. RequestError names a hint beyond the machine.
+    """
+    if policy is NumaPolicy.NONE:
+        return Affinity(0, preferred=True, score=0, unsatisfied=False, admit=True)
+    everything = _all_nodes(nodes)
+    lists = [list(hints) for hints in resources]
+    start = [0]
+    for index, hints in enumerate(lists):
+        for hint in hints:
+            if not 0 <= hint.mask <= everything:
+                raise RequestError(
+                    f"hints[{index}]",
+                    hint.mask,
+                    f"is no set of {nodes} NUMA nodes",
+                    "set bits of nodes the machine has",
+                )
+            if not -(2**40) < hint.score < 2**40:
+                raise RequestError(f"hints[{index}]", hint.score, "is no score", "give 0 to 100")
+        start.append(start[-1] + len(hints))
+    flat = [(hint.mask, hint.score, int(hint.preferred)) for hints in lists for hint in hints]
+    keep = (ffi.new("struct cpuset_hint[]", flat), ffi.new("size_t[]", start), _uses(uses, nodes))
+    merge = ffi.new(
+        "struct cpuset_merge *",
+        (keep[0], keep[1], len(lists), everything, _POLICY[policy], int(exclusive), keep[2]),
+    )
+    out = ffi.new("struct cpuset_affinity *")
+    fault = ffi.new("struct cpuset_fault *")
+
+    def call(work: Any, size: int) -> int:
+        return int(lib.cpuset_merge_hints(merge, work, size, out, fault))
+
+    status = with_scratch(call, fault)
+    if status:
+        raise CpuSetError(
+            "hints",
+            len(flat),
+            f"were refused with status {status}",
+            "this is a defect of the library, please report it",
+        )
+    return Affinity(out.mask, bool(out.preferred), out.score, bool(out.unsatisfied), bool(out.admit))
+
+
+def best_nodes(
+    amounts: Mapping[str, Amount],
+    *,
+    nodes: int,
+    policy: NumaPolicy,
+    strategy: Strategy = Strategy.MOST_ALLOCATED,
+    exclusive: bool = False,
+    uses: Sequence[NodeUse] = (),
+) -> Affinity:
+    """Return the nodes that amounts are best taken from, without trying every set.
+
+    The fewest nodes that together hold every amount, then the highest score (0 to 100
+    for each resource: the share in use after the pod for MostAllocated, free for
+    LeastAllocated), then the lowest mask. Where no set does, BestEffort admits the
+    pod anywhere and the others refuse it; SingleNUMANode refuses several nodes too.
+    """
+    if policy is NumaPolicy.NONE:
+        return Affinity(0, preferred=True, score=0, unsatisfied=False, admit=True)
+    everything = _all_nodes(nodes)
+    rows, keep = [], []
+    for name, amount in amounts.items():
+        for values in ((amount.want,), amount.free, amount.capacity):
+            for value in values:
+                if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 2**50:
+                    raise RequestError(f"amounts.{name}", value, "is no amount", "give 0 to 2**50")
+        if len(amount.free) != nodes or len(amount.capacity) != nodes:
+            raise RequestError(
+                f"amounts.{name}",
+                len(amount.free),
+                f"is not one for each of {nodes}",
+                "give free and capacity of every NUMA node",
+            )
+        pair = (ffi.new("int64_t[]", list(amount.free)), ffi.new("int64_t[]", list(amount.capacity)))
+        keep.append(pair)
+        rows.append((amount.want, *pair))
+    mask, score = ffi.new("uint64_t *"), ffi.new("int64_t *")
+    fault = ffi.new("struct cpuset_fault *")
+    kind = lib.CPUSET_LEAST_ALLOCATED if strategy is Strategy.LEAST_ALLOCATED else lib.CPUSET_MOST_ALLOCATED
+    status = lib.cpuset_best_nodes(
+        ffi.new("struct cpuset_amount[]", rows),
+        len(rows),
+        nodes,
+        kind,
+        int(exclusive),
+        _uses(uses, nodes),
+        SEARCH_LIMIT,
+        mask,
+        score,
+        fault,
+    )
+    if status:
+        raise CpuSetError(
+            "amounts",
+            sorted(amounts),
+            f"need more than {SEARCH_LIMIT} sets of nodes to be looked at",
+            "restrict the NUMA nodes first",
+        )
+    found = int(mask[0])
+    if policy is NumaPolicy.SINGLE_NUMA_NODE and found.bit_count() > 1:
+        found = 0
+    if not found:
+        best_effort = policy is NumaPolicy.BEST_EFFORT
+        return Affinity(
+            everything if best_effort else 0, preferred=False, score=0, unsatisfied=False, admit=best_effort
+        )
+    return Affinity(found, preferred=True, score=int(score[0]), unsatisfied=False, admit=True)
+
+
+def _all_nodes(nodes: int) -> int:
+    if isinstance(nodes, bool) or not isinstance(nodes, int) or not 1 <= nodes <= MAX_NUMA_NODES:
+        raise RequestError("nodes", nodes, "is no number of NUMA nodes", f"give 1 to {MAX_NUMA_NODES}")
+    return (1 << nodes) - 1
+
+
+def _uses(uses: Sequence[NodeUse], nodes: int) -> Any:
+    if not uses:
+        return ffi.NULL
+    if len(uses) != nodes:
+        raise RequestError(
+            "uses", len(uses), f"is not one for each of {nodes} nodes", "give every NUMA node's use"
+        )
+    return ffi.new("uint8_t[]", [_USE[NodeUse(use)] for use in uses])

@@ -1,0 +1,125 @@
+"""How many CPUs best-effort work may use while others need them, and which.
+
+The amounts are koordlet's CPU suppression (NodeSLO ``resourceUsedThresholdWithBE``);
+the choice of CPUs is ``cpuset_select_be`` in ``native/cpuset_alloc.h``. Amounts are
+in thousandths of a CPU.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from webhook.cpuset._native import ffi, lib
+from webhook.cpuset.allocation import with_scratch
+from webhook.cpuset.errors import CpuSetError, RequestError
+from webhook.cpuset.topology import Topology
+
+DEFAULT_THRESHOLD_PERCENT = 65
+FEWEST_CPUS = 2
+GROWTH_PERCENT = 10
+
+
+def be_budget(
+    capacity: int, used: int, *, threshold_percent: int = DEFAULT_THRESHOLD_PERCENT, min_percent: int = 0
+) -> int:
+    """Return what BE work may use of ``capacity`` while others use ``used``.
+
+    ``used`` counts everything but BE: pods, host applications, and the system or what
+    is reserved for it, whichever is more. May be negative where others use more than
+    the threshold; never below ``min_percent`` of the capacity where that is set.
+    """
+    for field, value, most in (
+        ("capacity", capacity, None),
+        ("used", used, None),
+        ("threshold_percent", threshold_percent, 100),
+        ("min_percent", min_percent, 100),
+    ):
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int)
+            or value < 0
+            or (most is not None and value > most)
+        ):
+            raise RequestError(
+                field,
+                value,
+                "is out of range",
+                f"give an integer from 0 to {most}" if most else "give 0 or more",
+            )
+    budget = capacity * threshold_percent // 100 - used
+    return max(budget, capacity * min_percent // 100) if min_percent else budget
+
+
+def be_count(budget: int, *, cpus: int, current: int | None = None) -> int:
+    """Return how many CPUs a budget stands for: whole ones, rounded up, 2 or more.
+
+    On a machine of ``cpus`` logical CPUs the number grows by a tenth of them (rounded
+    up) over the ``current`` one at most, and shrinks at once. None: no such limit.
+    """
+    count = max(FEWEST_CPUS, -(-budget // 1000))
+    if current is not None:
+        count = min(count, current - (-cpus * GROWTH_PERCENT // 100))
+    return count
+
+
+def select_be(
+    topology: Topology, count: int, *, candidates: int, lsr: int = 0, old: int = 0
+) -> frozenset[int]:
+    """Return the CPU ids BE work is best left, at most ``count``.
+
+    ``candidates``, ``lsr`` and ``old`` are sets of positions. LSR CPUs are taken in
+    proportion, whole cores first, spread over the NUMA nodes, as few moved from
+    ``old`` as that allows. Fewer candidates than asked for are all taken. CpuSetError
+    where thousands of CPUs lie on cores that LSR pods hold in part.
+    """
+    given, keep = _native(topology, count, candidates, lsr, old)
+    chosen = ffi.new("uint64_t[]", topology.words)
+    fault = ffi.new("struct cpuset_fault *")
+
+    def call(work: Any, size: int) -> int:
+        return int(lib.cpuset_select_be(topology.pointer, given, work, size, chosen, fault))
+
+    status = with_scratch(call, fault)
+    del keep
+    if status == lib.CPUSET_E_RANGE:
+        raise CpuSetError(
+            "topology",
+            topology,
+            f"has {fault.value} CPUs on cores that LSR pods hold in part, more than can be searched",
+            "give LSR pods whole cores (FullPCPUs)",
+        )
+    if status:
+        raise CpuSetError(
+            "candidates",
+            hex(candidates),
+            f"was refused with status {status}",
+            "this is a defect of the library, please report it",
+        )
+    return topology.ids(int.from_bytes(ffi.buffer(chosen), "little"))
+
+
+def measure_be(
+    topology: Topology, count: int, cpus: int, *, candidates: int, lsr: int = 0, old: int = 0
+) -> tuple[int, ...]:
+    """Return what a set of positions costs as BE set; the lesser tuple is better.
+
+    Forbidden CPUs; CPUs too many or too few; LSR CPUs away from their share; cores
+    taken in part; greatest minus least count of the NUMA nodes; CPUs not in ``old``.
+    """
+    given, keep = _native(topology, count, candidates, lsr, old)
+    lines = ffi.new("int64_t[4]")
+    bits = ffi.from_buffer("uint64_t[]", topology.bits(cpus))
+    lib.cpuset_measure_be(topology.pointer, given, bits, lines)
+    del keep
+    return ((cpus & ~candidates).bit_count(), abs(cpus.bit_count() - max(0, count)), *lines)
+
+
+def _native(topology: Topology, count: int, candidates: int, lsr: int, old: int) -> tuple[Any, Any]:
+    """Return the native arguments and what has to live as long as they do."""
+    if isinstance(count, bool) or not isinstance(count, int):
+        raise RequestError("count", count, "is no integer", "ask for whole CPUs")
+    buffers = [
+        ffi.from_buffer("uint64_t[]", topology.bits(mask & topology.everything))
+        for mask in (candidates, lsr, old)
+    ]
+    return ffi.new("struct cpuset_be *", (max(0, min(count, topology.size)), *buffers)), buffers
