@@ -52,15 +52,16 @@ def earlier_chart(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / path
 
 
-def reinstall(release: Installation, chart: Path) -> None:
+def reinstall(release: Installation, chart: Path, *flags: str) -> str:
     """Install a chart with the values that the README's commands gave."""
-    release.helm(
+    return release.helm(
         "install",
         RELEASE,
         str(chart),
         "--set-file=certificates.caBundle=certs/ca.crt",
         "--set=exampleProfiles.create=true",
         f"--set=webhook.url=https://localhost:{release.port}",
+        *flags,
     )
 
 
@@ -131,6 +132,24 @@ def test_uninstall(release: Installation, kubectl: Kubectl) -> None:
     assert before >= {"spark-demo", "spark-submit"}
     assert kubectl.get("priorityclass", "koord-batch")["value"] == 5000
     assert kubectl.get("ccp", "spark-demo")["metadata"]["labels"]["mine"] == "yes"
+
+
+def test_beside_koordinators_definition(release: Installation, kubectl: Kubectl) -> None:
+    """What another release brought is not taken from it; values leave the definition and the classes out."""
+    brought = [("crd", "clustercolocationprofiles.config.koordinator.sh"), ("priorityclass", "koord-batch")]
+
+    def belongs_to(owner: str) -> None:
+        for kind, name in brought:
+            kubectl.run("annotate", kind, name, "--overwrite", f"meta.helm.sh/release-name={owner}")
+
+    belongs_to("koordinator")
+    try:
+        with pytest.raises(AssertionError, match="invalid ownership metadata"):
+            reinstall(release, CHART, "--dry-run=server")
+        few = ("--set=crds.install=false", "--set=priorityClasses.create=false")
+        assert "STATUS" in reinstall(release, CHART, "--dry-run=server", *few)
+    finally:
+        belongs_to(RELEASE)
 
 
 def test_upgrade_from_the_earlier_chart(
