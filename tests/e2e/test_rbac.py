@@ -23,6 +23,7 @@ from tests.e2e.objects import pod, profile
 from tests.e2e.processes import NotInTimeError, Process, eventually, free_ports, stopping
 from tests.e2e.rendering import DEFAULT, Helm
 
+NEW_NAMESPACES = 10
 SECONDS = 6.0
 """In which everything has to work; with all rights it takes less than two."""
 
@@ -67,7 +68,8 @@ class Trial:
         self.name = account
         self.port, self.admin_port = free_ports(2)
         self.folder = folder
-        self._trust = ssl.create_default_context(cafile=str(release.folder / "certs" / "ca.crt"))
+        trust = ssl.create_default_context(cafile=str(release.folder / "certs" / "ca.crt"))
+        self.reviews = http.client.HTTPSConnection("localhost", self.port, timeout=5, context=trust)
 
     def command(self, certs: Path) -> list[str]:
         """How it is started."""
@@ -96,13 +98,10 @@ class Trial:
             "object": pod("reviewed", labels),
         }
         body = {"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": request}
-        connection = http.client.HTTPSConnection("localhost", self.port, timeout=5, context=self._trust)
-        try:
-            connection.request("POST", "/mutate", json.dumps(body), {"Content-Type": "application/json"})
-            answer = connection.getresponse()
-            text = answer.read().decode()
-        finally:
-            connection.close()
+        # One connection is kept: a review has to be there sooner than what the watch tells.
+        self.reviews.request("POST", "/mutate", json.dumps(body), {"Content-Type": "application/json"})
+        answer = self.reviews.getresponse()
+        text = answer.read().decode()
         assert answer.status == 200, text
         response: dict[str, Any] = json.loads(text)["response"]
         return response
@@ -129,7 +128,7 @@ class Trial:
         )
         eventually(lambda: self.review(name, labels).get("patch"), seconds=SECONDS, what="PriorityClass seen")
         # A namespace is looked up when a pod comes before the watch has told of it.
-        for number in range(5):
+        for number in range(NEW_NAMESPACES):
             make_namespace(create, f"{name}-{number}", labels)
             assert self.review(f"{name}-{number}", labels).get("patch")
         # Namespaces are watched: a label that changes is seen.
@@ -246,12 +245,13 @@ def try_with(
     except (NotInTimeError, AssertionError) as error:
         return str(error)
     finally:
+        trial.reviews.close()
         create.close()
         kubectl.delete("ccp", account)
         kubectl.delete("priorityclass", account)
         kubectl.delete("clusterrole,clusterrolebinding", account)
         kubectl.delete("role,rolebinding,serviceaccount,lease", account, namespace=NAMESPACE)
-        kubectl.delete("namespace", account, *(f"{account}-{number}" for number in range(5)))
+        kubectl.delete("namespace", account, *(f"{account}-{number}" for number in range(NEW_NAMESPACES)))
     return ""
 
 
