@@ -238,11 +238,25 @@ def _translate(pod: Json, points: Points) -> None:
     elif pod["spec"].get("overhead"):
         _translate_map(pod["spec"]["overhead"], names, points)
     for container in _containers(pod):
+        owners = {
+            name: [section for section in SECTIONS if name in _section(container, section)]
+            for name in names.values()
+        }
         for section in SECTIONS:
             _translate_map(_section(container, section), names, points)
+        for native, name in names.items():
+            if "5" in points and len(owners[name]) == 1:
+                _yield_to(container, owners[name][0], native, name)
         for name in names.values():
             if name in _section(container, "limits"):
                 _section(container, "requests").setdefault(name, _section(container, "limits")[name])
+
+
+def _yield_to(container: Json, owner: str, native: str, name: str) -> None:
+    """Take a translated figure back that contradicts the one that was there."""
+    request, limit = (_figure(container, section, native, name) for section in SECTIONS)
+    if request is not None and limit is not None and request > limit:
+        del _section(container, "limits" if owner == "requests" else "requests")[name]
 
 
 def _translate_map(quantities: Json, names: Mapping[str, str], points: Points) -> None:

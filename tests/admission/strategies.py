@@ -250,7 +250,7 @@ _profile_specs = st.fixed_dictionaries(
         "annotationKeysMapping": st.dictionaries(
             st.sampled_from(["note", "a/b", "c"]), st.sampled_from(["c", "d"]), max_size=2
         ),
-        "labelSuffixes": st.dictionaries(keys, st.sampled_from(["-x", "-y", "", "-"]), max_size=2),
+        "labelSuffixes": st.dictionaries(keys, st.sampled_from(["-x", "-y", "", "-" + "z" * 61]), max_size=2),
         "schedulerName": st.sampled_from(["koord-scheduler", "default-scheduler"]),
         "qosClass": st.sampled_from(["BE", "BE", "LS", "LSR"]),
         "priorityClassName": st.sampled_from(

@@ -25,7 +25,7 @@ from webhook.admission.decision import MAX_WARNING
 AUDIT = replace(DEFAULTS, mode=Mode.AUDIT)
 BATCH = batch_profile()
 NEW = pod(container(requests={"cpu": "1"}))
-REFUSED = batch_profile("faulty", labelSuffixes={"app": "-"})
+REFUSED = batch_profile("faulty", labelSuffixes={"app": "-colo"})
 
 
 def test_the_answer() -> None:
@@ -49,7 +49,7 @@ def test_no_patch_where_nothing_changes() -> None:
 
 def test_a_denial() -> None:
     """§1: allowed is false, with code, reason and a message; no patch beside it."""
-    decision = mutate(pod(labels={"app": "a"}), REFUSED)
+    decision = mutate(pod(labels={"app": "a" * 60}), REFUSED)
     response = decision.response()
     assert response["allowed"] is False
     assert response["status"]["status"] == "Failure"
@@ -64,9 +64,9 @@ def test_a_denial() -> None:
     [
         (mutate(NEW), "allowed"),
         (mutate(NEW, BATCH), "patched"),
-        (mutate(pod(labels={"app": "a"}), REFUSED), "denied"),
+        (mutate(pod(labels={"app": "a" * 60}), REFUSED), "denied"),
         (mutate(NEW, BATCH, settings=AUDIT), "would_patch"),
-        (mutate(pod(labels={"app": "a"}), REFUSED, settings=AUDIT), "would_deny"),
+        (mutate(pod(labels={"app": "a" * 60}), REFUSED, settings=AUDIT), "would_deny"),
     ],
 )
 def test_the_outcome_in_a_word(decision, outcome) -> None:
@@ -79,7 +79,7 @@ def test_the_outcome_in_a_word(decision, outcome) -> None:
 def test_audit_mode() -> None:
     """Audit: nothing patched or denied; the warning says what would be and names the profile."""
     patched = mutate(NEW, BATCH, settings=AUDIT).response()
-    denied = mutate(pod(labels={"app": "a"}), REFUSED, settings=AUDIT).response()
+    denied = mutate(pod(labels={"app": "a" * 60}), REFUSED, settings=AUDIT).response()
     judged = validate(pod(labels={"koordinator.sh/qosClass": "be"}), settings=AUDIT).response()
     for response in (patched, denied, judged):
         assert response["allowed"] is True
@@ -89,13 +89,14 @@ def test_audit_mode() -> None:
     assert "would be changed" in patched["warnings"][0]
     assert "would be denied" in denied["warnings"][0]
     assert "would be denied" in judged["warnings"][0]
+    assert patched["auditAnnotations"] == {"profiles-would-apply": "batch"}
 
 
 def test_warnings_are_cut() -> None:
     """§1: at most 120 characters each, whatever names a user chose."""
     labels = {"koordinator.sh/qosClass": "x" * 5000}
     for settings in (DEFAULTS, AUDIT, replace(DEFAULTS, rules={"qos-class-known": "warn"})):
-        for warning in validate(pod(labels=labels), settings=settings).warnings:
+        for warning in validate(pod(labels=labels), settings=settings).response().get("warnings", ()):
             assert len(warning) <= MAX_WARNING == 120
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.builders import after, mutate, mutated, pod, priority_class, profile
+from webhook.admission.profiles import read_profile
 from webhook.protocol import BUILTIN_PRIORITY_CLASSES
 
 QOS, PRIORITY = "koordinator.sh/qosClass", "koordinator.sh/priority"
@@ -161,14 +162,22 @@ def test_a_priority_that_was_not_taken_is_told(patch) -> None:
     assert any("faulty" in warning and "priority" in warning for warning in warnings)
 
 
-@pytest.mark.parametrize("suffix", ["-", "_", ".", " x", "-" + "x" * 63, "/x", "é"])
-def test_suffixes_that_make_an_invalid_label(suffix) -> None:
+def test_a_suffix_that_makes_a_label_too_long() -> None:
     """Bad input: a label value that Kubernetes would refuse is denied, naming label, profile and remedy."""
-    denial = mutate(pod(labels={"app": "etl"}), profile("long", labelSuffixes={"app": suffix})).denial
+    new = pod(labels={"app": "x" * 60})
+    denial = mutate(new, profile("long", labelSuffixes={"app": "-colo"})).denial
     assert denial is not None
     assert 400 <= denial.status < 500
     for part in ("app", '"long"', "labelSuffixes", "shorten"):
         assert part in denial.message
+
+
+@pytest.mark.parametrize("suffix", ["-", "_", ".", " x", "-" + "x" * 63, "/x", "é"])
+def test_a_suffix_that_ends_no_label_value(suffix) -> None:
+    """Bad input: the profile is not ready, and never applied."""
+    raw = profile("odd", labelSuffixes={"app": suffix})
+    assert "spec.labelSuffixes[app]" in read_profile(raw).problems[0]
+    assert mutate(pod(labels={"app": "etl"}), raw).operations == ()
 
 
 @pytest.mark.parametrize(

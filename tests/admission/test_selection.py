@@ -21,13 +21,14 @@ from tests.builders import (
 from webhook.admission.profiles import read_profile
 from webhook.admission.selection import matching, selected
 
+KEY = b"a key"
 PER_WORKLOAD = {"colocation-webhook.io/probability-scope": "workload"}
 
 
 def taken(raw, reviews) -> int:
     """Count the reviews that a profile takes."""
     compiled = read_profile(raw)
-    return sum(selected(compiled, each) for each in reviews)
+    return sum(selected(compiled, each, KEY) for each in reviews)
 
 
 @pytest.mark.parametrize("percent", [1, 5, 25, 50, 75, 99])
@@ -55,7 +56,7 @@ def test_profiles_roll_independently() -> None:
     base = read(review(pod()))
     one, two = (read_profile(profile(name, probability=50)) for name in ("one", "two"))
     reviews = [base._replace(uid=f"uid-{i}") for i in range(4000)]
-    both = sum(selected(one, each) and selected(two, each) for each in reviews)
+    both = sum(selected(one, each, KEY) and selected(two, each, KEY) for each in reviews)
     assert 850 < both < 1150
 
 
@@ -119,3 +120,11 @@ def test_both_selectors_must_match() -> None:
     for team, app, expected in (("data", "etl", 1), ("web", "etl", 0), ("data", "web", 0)):
         view = view_of([raw, namespace(labels={"team": team})])
         assert len(matching(read(review(pod(labels={"app": app}))), view)) == expected
+
+
+def test_a_workload_rolls_otherwise_under_another_key() -> None:
+    """§3.2: without the key nobody can look for a name that is left out."""
+    compiled = read_profile(profile(probability=50, annotations=PER_WORKLOAD))
+    names = [read(review(pod(name=f"job-{i}"))) for i in range(64)]
+    falls = {key: [selected(compiled, each, key) for each in names] for key in (b"one", b"two")}
+    assert falls[b"one"] != falls[b"two"]

@@ -143,13 +143,40 @@ def test_a_figure_that_is_there_wins_over_a_native_one() -> None:
     new = pod(
         container(
             requests={BATCH_CPU: "1000", "cpu": "100m", "memory": "32Mi"},
-            limits={BATCH_MEMORY: "1Gi", "cpu": "200m", "memory": "64Mi"},
+            limits={BATCH_MEMORY: "1Gi", "cpu": "2", "memory": "64Mi"},
         )
     )
     assert resources_of(mutated(new, BATCH)) == {
         "requests": {BATCH_CPU: "1000", BATCH_MEMORY: "32Mi"},
-        "limits": {BATCH_CPU: "200", BATCH_MEMORY: "1Gi"},
+        "limits": {BATCH_CPU: "2000", BATCH_MEMORY: "1Gi"},
     }
+
+
+def test_a_native_default_never_makes_a_limit_below_the_request() -> None:
+    """§3.5: a batch figure in one section wins over a native one in the other that contradicts it."""
+    low_limit = container(requests={BATCH_CPU: "1000"}, limits={"cpu": "200m"})
+    assert resources_of(mutated(pod(low_limit), BATCH)) == {"requests": {BATCH_CPU: "1000"}, "limits": {}}
+    high_request = container(requests={"memory": "2Gi"}, limits={BATCH_MEMORY: "1Gi"})
+    assert resources_of(mutated(pod(high_request), BATCH)) == {
+        "requests": {BATCH_MEMORY: "1Gi"},
+        "limits": {BATCH_MEMORY: "1Gi"},
+    }
+
+
+def test_limits_that_came_after_translation_are_no_limits_of_the_pod() -> None:
+    """§3.5: a pod that asks for requests only has requests only after LimitRanger's defaults, too."""
+    new = pod(container(requests={"cpu": "1", "memory": "1Gi"}))
+    first = after(mutate(new, BATCH), new)
+    first["spec"]["containers"][0]["resources"]["limits"] = {"cpu": "4", "memory": "64Mi"}
+    assert resources_of(mutated(first, BATCH))["requests"] == {BATCH_CPU: "1000", BATCH_MEMORY: "1Gi"}
+    assert not resources_of(mutated(first, BATCH)).get("limits")
+
+
+def test_cpus_beyond_what_a_quantity_holds_are_refused() -> None:
+    """Bad input: the milli-cores must be a quantity, too; the message names the native field."""
+    denial = mutate(pod(container(requests={"cpu": "7Ei"})), BATCH).denial
+    assert denial is not None
+    assert "spec.containers[0].resources.requests[cpu]: '7Ei'" in denial.message
 
 
 def test_a_namespace_with_limit_range_defaults() -> None:

@@ -34,9 +34,9 @@ def test_every_example_is_shown(run, examples):
     """None is denied; a Service is passed over aloud; a BE pod that no profile takes is warned of."""
     result = run("preview", "--objects", examples / "objects", *sorted((examples / "manifests").iterdir()))
     assert result.exit_code == 0
-    assert "4 pods: 3 changed, 1 unchanged, 0 denied" in result.stdout
+    assert "8 pods: 4 changed, 4 unchanged, 0 denied" in result.stdout
     assert "Service web makes no pods, passed over" in result.stderr
-    assert "! spec.containers[0].resources.requests[cpu]: a BE pod" in result.stdout
+    assert "! spec.containers[0].resources: native cpu and memory in a BE pod" in result.stdout
 
 
 def test_colours(run, examples):

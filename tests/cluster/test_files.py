@@ -1,5 +1,6 @@
 """The view from a directory of files."""
 
+import os
 import threading
 import time
 
@@ -216,3 +217,15 @@ def test_thousands_of_profiles_are_read_in_reasonable_time(tmp_path):
     start = time.process_time()
     assert loaded(tmp_path).status.profiles == 3000
     assert time.process_time() - start < 5
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    """What is no file is named; nothing hangs, and the watch goes on when it is gone."""
+    write(tmp_path, "p.yaml", "p")
+    source = loaded(tmp_path)
+    os.mkfifo(tmp_path / "q.yaml")
+    assert not source.reload_if_changed()
+    assert "q.yaml: is no file" in source.status.error
+    (tmp_path / "q.yaml").unlink()
+    assert source.reload_if_changed()
+    assert source.status.error is None

@@ -185,8 +185,8 @@ def test_a_connection_that_falls_silent_is_given_up(fake):
     """The server holds the connection and says nothing: another watch hears what came."""
     fake.mute = True
     with watched(fake) as source:
-        for each in source._reflectors.values():  # noqa: SLF001 — a second is too long for a test
-            each._silence = 0.2  # noqa: SLF001
+        for each in source._reflectors.values():
+            each._silence = 0.2
         until(lambda: len(fake.watches) == len(COLLECTIONS))
         fake.put(NAMESPACES, "a")
         fake.cut()  # the first ones wait for their full time

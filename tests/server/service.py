@@ -31,7 +31,9 @@ _SERVE = "from webhook.cli.serve import serve; serve()"
 
 
 class Service:
-    """One ``serve`` process."""
+    """One ``serve`` process; it has begun when /readyz answers ``begins``."""
+
+    begins = 200
 
     def __init__(self, folder, *flags, tls=True, prelude=""):
         self.folder = folder
@@ -57,7 +59,7 @@ class Service:
             self.arguments, stdout=subprocess.PIPE, stderr=self.log, env=ENVIRONMENT, cwd=self.folder
         )
         self.curl = next((line.decode() for line in self.process.stdout if line.startswith(b"curl")), "")
-        wait_for(lambda: self.admin("/readyz")[0] == 200)
+        wait_for(lambda: self.admin("/readyz")[0] == self.begins)
         return self
 
     def __exit__(self, *_):

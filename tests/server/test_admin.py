@@ -125,3 +125,12 @@ def test_two_workers_add_up_their_metrics(tmp_path):
         (service.objects / "broken.yaml").write_text("kind: [")
         errors = 'colocation_webhook_reload_errors_total{what="objects"}'
         wait_for(lambda: service.metric(errors) == 2)
+
+
+def test_two_workers_know_the_certificate(tmp_path):
+    """The expiry is that of the certificate, not the 0 that the master started with."""
+    with Service(tmp_path, "--workers", "2") as service:
+        expiry = "colocation_webhook_certificate_expiry_timestamp_seconds"
+        wait_for(lambda: service.metric(expiry) > time.time())
+        wait_for(lambda: service.metric("colocation_webhook_view_loaded_timestamp_seconds") > 0)
+        assert service.metric('colocation_webhook_profiles{ready="true"}') == 1

@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import json
-import threading
 import time
 
 import orjson
@@ -110,19 +109,17 @@ def test_until_it_is_synced_nothing_is_decided(tmp_path, fake):
     """Reviews are 503 and so is /readyz, which names what is missing; then all comes by itself."""
     fake.failures["GET", CLASSES] = [(403, {"message": "priorityclasses is forbidden"})] * 999
     service = ClusterService(tmp_path, fake, "--no-write-status")
-    ready = threading.Thread(target=service.__enter__)
-    ready.start()
-    try:
-        wait_for(lambda: service.admin("/readyz")[0] == 503)
+    service.begins = 503
+    with service:
         wait_for(lambda: b"priorityclasses is forbidden" in service.admin("/readyz")[1])
+        wait_for(lambda: b'"clustercolocationprofiles":{"synced":true' in service.admin("/readyz")[1])
         status, answer = service.post(body=in_namespace("known"))
-        assert (status, "not synced yet: priorityclasses" in answer["message"]) == (503, True)
+        assert (status, "not synced yet: " in answer["message"]) == (503, True)
+        assert "priorityclasses" in answer["message"]
         assert service.admin("/explain", REVIEW)[0] == 503
         fake.failures.clear()
-        ready.join(10)
+        wait_for(lambda: service.admin("/readyz")[0] == 200)
         assert service.post(body=in_namespace("known"))[0] == 200
-    finally:
-        service.__exit__()
 
 
 class Source:

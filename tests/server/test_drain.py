@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import signal
+import socket
 import threading
 import time
 
@@ -81,3 +82,17 @@ def test_a_client_that_never_finishes_is_cut_at_the_grace_period(tmp_path):
         service.process.send_signal(signal.SIGTERM)
         service.process.wait(10)
         assert time.monotonic() - started < 5
+
+
+def test_a_handshake_that_began_before_sigterm_is_finished(tmp_path):
+    """A connection that was accepted and slow to speak TLS still gets its answer."""
+    with Service(tmp_path) as service:
+        plain = socket.create_connection(("127.0.0.1", service.port), 20)
+        time.sleep(0.2)
+        service.process.send_signal(signal.SIGTERM)
+        time.sleep(1.3)
+        with service.context().wrap_socket(plain, server_hostname="localhost") as client:
+            head = "POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            client.sendall(f"{head}Content-Length: {len(REVIEW)}\r\n\r\n".encode() + REVIEW)
+            assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+        assert service.process.wait(10) == 0

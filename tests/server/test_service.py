@@ -252,3 +252,11 @@ def test_no_certificate_flags_make_a_ca_once(tmp_path):
     with Service(tmp_path) as service:
         assert (service.certs / "tls.crt").read_bytes() == before
         assert service.post()[0] == 200
+
+
+def test_a_length_too_long_to_be_a_number_is_a_400(tmp_path):
+    """An absurd Content-Length is the client's mistake: an answer, and no traceback."""
+    with Service(tmp_path, tls=False) as service, contextlib.closing(service.raw()) as client:
+        client.sendall(b"POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n")
+        assert client.recv(65536).startswith(b"HTTP/1.1 4")
+        assert b"Traceback" not in (tmp_path / "log").read_bytes()

@@ -21,7 +21,7 @@ from webhook.admission.priority import effective_class
 from webhook.admission.profiles import ProfileError, read_profile
 from webhook.admission.review import API_VERSION, KIND, Review, Webhook
 from webhook.admission.selection import matching, selected
-from webhook.admission.settings import Mode, Settings
+from webhook.admission.settings import Mode, PodLevelResources, Settings
 from webhook.admission.translation import translate
 from webhook.admission.validation import action_of, violations
 from webhook.admission.view import View
@@ -36,7 +36,9 @@ from webhook.protocol import (
 )
 
 MAX_WARNING: Final = 120  # characters: what kubectl shows of a warning without cutting it
+MAX_LOGGED: Final = 1000  # characters of a message in the log, which may quote what a user wrote
 AUDIT_ANNOTATION: Final = "profiles"  # the API server puts the webhook's name before it
+AUDIT_ANNOTATION_WOULD: Final = "profiles-would-apply"  # the same in audit mode
 _TOO_DEEP: Final = Denial("the object is nested too deeply to be changed: flatten it")
 
 
@@ -49,7 +51,7 @@ class Decision:
         operations: the JSON Patch, each operation with its causes.
         applied: names of the profiles in effect, in the order in which they apply.
         translated: figures turned into batch or mid resources, by the new name.
-        warnings: for the user, each at most MAX_WARNING characters.
+        warnings: for the user; the response has them cut to MAX_WARNING characters.
         denial: why the request is refused, None where it is allowed.
         audited: nothing is carried out; operations and denial say what would be.
         reinvoked: the pod was here before; its profiles were applied then.
@@ -89,16 +91,13 @@ class Decision:
                 "code": int(self.denial.status),
             }
         elif self.operations and not self.audited:
-            try:
-                patch = orjson.dumps(self.patch())
-            except orjson.JSONEncodeError:  # it writes up to a depth of 254, and reads up to 1024
-                return replace(self, operations=(), denial=_TOO_DEEP).response()
             response["patchType"] = "JSONPatch"
-            response["patch"] = b64encode(patch).decode()
+            response["patch"] = b64encode(orjson.dumps(self.patch())).decode()
         if self.warnings:
-            response["warnings"] = self.warnings
+            response["warnings"] = [_shortened(warning, MAX_WARNING) for warning in self.warnings]
         if self.applied:
-            response["auditAnnotations"] = {AUDIT_ANNOTATION: ",".join(self.applied)}
+            key = AUDIT_ANNOTATION_WOULD if self.audited else AUDIT_ANNOTATION
+            response["auditAnnotations"] = {key: ",".join(self.applied)}
         return response
 
     def response_body(self) -> bytes:
@@ -115,9 +114,9 @@ class Decision:
         if self.operations:
             fields["operations"] = len(self.operations)
         if self.warnings:
-            fields["warnings"] = self.warnings
+            fields["warnings"] = [_shortened(warning, MAX_LOGGED) for warning in self.warnings]
         if self.denial is not None:
-            fields["message"] = self.denial.message
+            fields["message"] = _shortened(self.denial.message, MAX_LOGGED)
         return fields
 
 
@@ -136,11 +135,7 @@ def decide(webhook: Webhook, review: Review, view: View, settings: Settings) -> 
         decision = Decision(review.uid, denial=denied.denial)
     except RecursionError:
         decision = Decision(review.uid, denial=_TOO_DEEP)
-    if settings.mode == Mode.AUDIT:
-        decision = _audited(decision)
-    if decision.warnings:
-        decision = replace(decision, warnings=tuple(map(_shortened, decision.warnings)))
-    return decision
+    return _audited(decision) if settings.mode == Mode.AUDIT else decision
 
 
 def _mutate(review: Review, view: View, settings: Settings) -> Decision:
@@ -149,15 +144,15 @@ def _mutate(review: Review, view: View, settings: Settings) -> Decision:
     check_shape(review.object)
     pod = PodEdit(review.object)
     warnings: list[str] = []
-    recalled = reinvocation.recall(review, settings.signing_key)
+    recalled = reinvocation.recall(review, view, settings.signing_key)
     if recalled is None:
         found = matching(review, view)
-        applied = [profile for profile in found if selected(profile, review)]
+        applied = [profile for profile in found if selected(profile, review, settings.signing_key)]
         for profile in applied:
             warnings += apply_profile(pod, profile, view)
         names = tuple(profile.name for profile in applied)
         if found:
-            reinvocation.remember(pod, review, names, settings.signing_key)
+            reinvocation.remember(pod, review, applied, settings.signing_key)
         else:
             reinvocation.forget(pod)
     else:
@@ -165,13 +160,17 @@ def _mutate(review: Review, view: View, settings: Settings) -> Decision:
         applied = [view.profiles[name] for name in names if name in view.profiles]
     translated: Mapping[str, int] = {}
     if names and not any(profile.skip_resources for profile in applied):
-        translated = _translate(pod, names, review.namespace, view, settings, warnings)
+        obstacles = view.obstacles.get(review.namespace, ())
+        policy = settings.pod_level_resources
+        translated = _translate(pod, names, policy, obstacles, warnings, again=recalled is not None)
     gpu.expand(pod)
     if warning := extendedspec.update(pod):
         warnings.append(warning)
+    operations = tuple(pod.operations())
+    _check_depth(operations)
     return Decision(
         review.uid,
-        operations=tuple(pod.operations()),
+        operations=operations,
         applied=names,
         translated=translated,
         warnings=tuple(dict.fromkeys(warnings)),
@@ -179,28 +178,41 @@ def _mutate(review: Review, view: View, settings: Settings) -> Decision:
     )
 
 
+def _check_depth(operations: tuple[Operation, ...]) -> None:
+    """Refuse what can be read but not written: objects that a patch moves, with deep unknown fields.
+
+    orjson reads up to a depth of 1024 and writes up to 254.
+    """
+    for op, path, value, _ in operations:
+        if op == "add" and isinstance(value, dict) and path.startswith("/spec/"):
+            try:
+                orjson.dumps(value)
+            except orjson.JSONEncodeError:
+                raise Denied(_TOO_DEEP) from None
+
+
 def _translate(
     pod: PodEdit,
     names: tuple[str, ...],
-    namespace: str,
-    view: View,
-    settings: Settings,
+    policy: PodLevelResources,
+    obstacles: tuple[str, ...],
     warnings: list[str],
+    *,
+    again: bool,
 ) -> Mapping[str, int]:
     """Translate the pod's resources by its priority class, as it is by now."""
     priority_class = effective_class(labels(pod.value), spec(pod.value).get("priority"))
     table = TRANSLATION.get(priority_class)
     if table is None:
         return {}
-    if warning := podlevel.dissolve(pod, table, settings.pod_level_resources):
+    if warning := podlevel.dissolve(pod, table, policy):
         warnings.append(warning)
-    translated: Counter[str] = translate(
-        pod, table, Cause(",".join(names), f"resources, as {priority_class}")
-    )
+    cause = Cause(",".join(names), f"resources, as {priority_class}")
+    translated: Counter[str] = translate(pod, table, cause, again=again)
     if translated:
         warnings += (
             f"{obstacle} asks for native cpu/memory, which colocated pods have not: it may refuse this pod"
-            for obstacle in view.obstacles.get(namespace, ())
+            for obstacle in obstacles
         )
     return translated
 
@@ -235,11 +247,23 @@ def _validate_profile(review: Review, view: View, settings: Settings) -> Decisio
     except ProfileError as error:
         raise Denied(Denial(f"{PROFILE_KIND}: {error}")) from None
     own = list(own_findings(profile, view, settings.rules))
-    errors = [finding.message for finding in own if finding.severity is Severity.ERROR]
+    known = _known_errors(review, view, settings)
+    errors = [f.message for f in own if f.severity is Severity.ERROR and f.message not in known]
     if errors:
         raise Denied(Denial(f'{PROFILE_KIND} "{profile.name}": {"; ".join(errors)}'))
     found = (*own, *reference_findings(profile, view))
     return Decision(review.uid, warnings=tuple(finding.message for finding in found))
+
+
+def _known_errors(review: Review, view: View, settings: Settings) -> set[str]:
+    """Return what was wrong with a profile before an update: a stored one must stay changeable."""
+    if review.operation != "UPDATE":
+        return set()
+    try:
+        old = read_profile(review.old_object)
+    except ProfileError:
+        return set()
+    return {finding.message for finding in own_findings(old, view, settings.rules)}
 
 
 def _is_pod(review: Review, subresources: set[str], operations: set[str]) -> bool:
@@ -270,5 +294,5 @@ def _audited(decision: Decision) -> Decision:
     return replace(decision, audited=True, warnings=(*would, *decision.warnings))
 
 
-def _shortened(warning: str) -> str:
-    return warning if len(warning) <= MAX_WARNING else f"{warning[: MAX_WARNING - 1]}…"
+def _shortened(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"

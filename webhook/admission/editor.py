@@ -153,41 +153,35 @@ class ListEdit:
         value: the list as it is now; read it freely, write only by the methods.
     """
 
-    __slots__ = ("_causes", "_children", "_origins", "source", "value")
+    __slots__ = ("_causes", "_edits", "_origins", "source", "value")
 
     def __init__(self, source: list[Any] | None) -> None:
         """Open ``source`` for edits; None starts a list that was not there."""
         self.source = source
         self.value: list[Any] = list(source) if source is not None else []
-        # For each element: where it stood in the source (None: it is new), who put
-        # it there, and the edit of it, if one was opened.
+        # For each element: where it stood in the source (None: it is new), and its edit.
         self._origins: list[int | None] = list(range(len(self.value)))
-        self._children: dict[int, ObjectEdit] = {}  # by origin
+        self._edits: list[ObjectEdit | None] = [None] * len(self.value)
         self._causes: list[Cause] = []
 
     def open_object(self, index: int) -> ObjectEdit:
         """Open the object at ``index``."""
-        origin = self._origins[index]
-        if origin is None:  # new here: the patch carries it whole
-            edit = ObjectEdit(self.value[index])
+        edit = self._edits[index]
+        if edit is None:
+            edit = self._edits[index] = ObjectEdit(self.value[index])
             self.value[index] = edit.value
-            return edit
-        child = self._children.get(origin)
-        if child is None:
-            child = self._children[origin] = ObjectEdit(self.value[index])
-            self.value[index] = child.value
-        return child
+        return edit
 
     def insert(self, index: int, value: Any, cause: Cause) -> None:  # noqa: ANN401 — any JSON value
         """Put ``value`` before the element at ``index``."""
         self.value.insert(index, value)
         self._origins.insert(index, None)
+        self._edits.insert(index, None)
         self._causes.append(cause)
 
     def remove(self, index: int, cause: Cause) -> None:
         """Take the element at ``index`` away."""
-        del self.value[index]
-        del self._origins[index]
+        del self.value[index], self._origins[index], self._edits[index]
         self._causes.append(cause)
 
     def arrange(self, order: list[int], cause: Cause) -> None:
@@ -195,19 +189,20 @@ class ListEdit:
         if order != list(range(len(self.value))):
             self.value[:] = [self.value[i] for i in order]
             self._origins = [self._origins[i] for i in order]
+            self._edits = [self._edits[i] for i in order]
             self._causes.append(cause)
 
     def collect(self, path: str, into: list[Operation]) -> None:
         """Add removals (last first), then additions in order, then edits of what stayed."""
-        staying = self._collect_moves(path, into) if self._causes else self._children
-        for i, origin in enumerate(self._origins):
-            if origin is not None and origin in staying and origin in self._children:
-                self._children[origin].collect(f"{path}/{i}", into)
+        staying = self._collect_moves(path, into) if self._causes else None
+        for i, (origin, edit) in enumerate(zip(self._origins, self._edits, strict=True)):
+            if edit is not None and (staying is None or origin in staying):
+                edit.collect(f"{path}/{i}", into)
 
-    def _collect_moves(self, path: str, into: list[Operation]) -> set[int]:
+    def _collect_moves(self, path: str, into: list[Operation]) -> set[int | None]:
         """Add what changes the places of elements; return the origins of those that stay."""
         causes = _distinct(self._causes)
-        staying: set[int] = set()
+        staying: set[int | None] = set()
         highest = -1
         for origin in self._origins:  # an element that changed places is removed and added
             if origin is not None and origin > highest:
@@ -218,13 +213,17 @@ class ListEdit:
             for origin in range(len(self.source or ()) - 1, -1, -1)
             if origin not in staying
         )
-        for i, origin in enumerate(self._origins):
+        for i, (origin, edit) in enumerate(zip(self._origins, self._edits, strict=True)):
             if origin not in staying:
-                into.append(Operation("add", f"{path}/{i}", self.value[i], causes))
+                others = edit.causes() if edit is not None else ()
+                into.append(
+                    Operation("add", f"{path}/{i}", self.value[i], _distinct([*self._causes, *others]))
+                )
         return staying
 
     def causes(self) -> Iterator[Cause]:
         """Yield everybody who wrote here or below."""
         yield from self._causes
-        for child in self._children.values():
-            yield from child.causes()
+        for edit in self._edits:
+            if edit is not None:
+                yield from edit.causes()

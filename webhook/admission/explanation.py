@@ -6,7 +6,6 @@ from webhook.admission.decision import Decision, decide
 from webhook.admission.pod import Denied, check_shape, labels
 from webhook.admission.profiles import ALWAYS, Profile
 from webhook.admission.review import Review, Webhook
-from webhook.admission.selection import selected
 from webhook.admission.settings import Settings
 from webhook.admission.view import View
 
@@ -73,7 +72,7 @@ def _reason(profile: Profile, decision: Decision, review: Review, view: View) ->
     but = "it was not among the profiles decided on"
     if decision.denial is not None:
         but = "the pod is denied"
-    elif profile.probability < ALWAYS and not selected(profile, review):
+    elif profile.probability < ALWAYS and not decision.reinvoked:
         but = f"left out by its probability of {profile.probability}%"
     return f"matched, but {but}"
 

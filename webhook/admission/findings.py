@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from webhook.admission.overlap import Overlap, overlaps, writes
 from webhook.admission.priority import raw_class
 from webhook.admission.profiles import Profile
-from webhook.admission.rules import matrix_rule
+from webhook.admission.rules import QOS_CLASS_KNOWN, matrix_rule
 from webhook.admission.selectors import satisfiable
 from webhook.admission.validation import action_of
 from webhook.admission.view import View
@@ -122,6 +122,10 @@ def _matrix(
     qos = written.get(f"metadata.labels[{LABEL_QOS_CLASS}]")
     found = view.priority_classes.get(written.get("spec.priorityClassName") or "")
     stated = written.get(f"metadata.labels[{LABEL_PRIORITY_CLASS}]")
+    if qos and qos not in QOS_CLASSES and action_of(QOS_CLASS_KNOWN, rules) == Action.DENY:
+        known = ", ".join(sorted(QOS_CLASSES))
+        message = f"label {LABEL_QOS_CLASS}: {qos!r} is not one of {known}: every pod that matches is denied"
+        yield Finding(Severity.ERROR, profile.name, message)
     if qos not in QOS_CLASSES or (found is None and stated is None):
         return
     labels = {} if stated is None else {LABEL_PRIORITY_CLASS: stated}

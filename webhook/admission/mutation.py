@@ -25,8 +25,9 @@ def apply_profile(pod: PodEdit, profile: Profile, view: View) -> list[str]:
         Denied: the profile asks for what the API server would refuse.
     """
     warnings: list[str] = []
-    for step in _STEPS:
-        step(pod, profile, view, warnings)
+    for attribute, step in _STEPS:
+        if getattr(profile, attribute) not in ((), "", None):
+            step(pod, profile, view, warnings)
     return warnings
 
 
@@ -75,25 +76,21 @@ def _label_suffixes(pod: PodEdit, profile: Profile, _: View, __: list[str]) -> N
 
 
 def _scheduler_name(pod: PodEdit, profile: Profile, _: View, __: list[str]) -> None:
-    if profile.scheduler_name:
-        pod.set_spec("schedulerName", profile.scheduler_name, _cause(profile, "schedulerName"))
+    pod.set_spec("schedulerName", profile.scheduler_name, _cause(profile, "schedulerName"))
 
 
 def _qos_class(pod: PodEdit, profile: Profile, _: View, __: list[str]) -> None:
-    if profile.qos_class:
-        pod.set_label(LABEL_QOS_CLASS, profile.qos_class, _cause(profile, "qosClass"))
+    pod.set_label(LABEL_QOS_CLASS, profile.qos_class, _cause(profile, "qosClass"))
 
 
 def _priority_class_name(pod: PodEdit, profile: Profile, view: View, _: list[str]) -> None:
-    if name := profile.priority_class_name:
-        found = _priority_class(name, profile, "priorityClassName", view)
-        _set_priority_class(pod, found, _cause(profile, "priorityClassName"))
+    found = _priority_class(profile.priority_class_name, profile, "priorityClassName", view)
+    _set_priority_class(pod, found, _cause(profile, "priorityClassName"))
 
 
 def _koordinator_priority(pod: PodEdit, profile: Profile, _: View, __: list[str]) -> None:
-    if profile.koordinator_priority is not None:
-        text = str(profile.koordinator_priority)
-        pod.set_label(LABEL_PRIORITY, text, _cause(profile, "koordinatorPriority"))
+    text = str(profile.koordinator_priority)
+    pod.set_label(LABEL_PRIORITY, text, _cause(profile, "koordinatorPriority"))
 
 
 def _patch(pod: PodEdit, profile: Profile, view: View, warnings: list[str]) -> None:
@@ -103,8 +100,7 @@ def _patch(pod: PodEdit, profile: Profile, view: View, warnings: list[str]) -> N
     says, so a class set by the patch brings its own values, and a value without a
     class is not taken.
     """
-    if profile.patch is None:
-        return
+    assert profile.patch is not None  # noqa: S101 — apply_profile asks first
     before = {field: spec(pod.value).get(field) for field in _PRIORITY_FIELDS}
     cause = _cause(profile, "patch")
     merge(pod, profile.patch, cause)
@@ -147,15 +143,16 @@ def _set_priority_class(pod: PodEdit, found: PriorityClass, cause: Cause) -> Non
     pod.set_spec("preemptionPolicy", found.preemption_policy, cause)
 
 
-_STEPS: Final[tuple[Callable[[PodEdit, Profile, View, list[str]], None], ...]] = (
-    _labels,
-    _annotations,
-    _label_keys_mapping,
-    _annotation_keys_mapping,
-    _label_suffixes,
-    _scheduler_name,
-    _qos_class,
-    _priority_class_name,
-    _koordinator_priority,
-    _patch,
+# The attribute of a profile, and what it does to a pod, in the order in which they apply.
+_STEPS: Final[tuple[tuple[str, Callable[[PodEdit, Profile, View, list[str]], None]], ...]] = (
+    ("labels", _labels),
+    ("annotations", _annotations),
+    ("label_keys_mapping", _label_keys_mapping),
+    ("annotation_keys_mapping", _annotation_keys_mapping),
+    ("label_suffixes", _label_suffixes),
+    ("scheduler_name", _scheduler_name),
+    ("qos_class", _qos_class),
+    ("priority_class_name", _priority_class_name),
+    ("koordinator_priority", _koordinator_priority),
+    ("patch", _patch),
 )

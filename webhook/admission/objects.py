@@ -62,6 +62,10 @@ def read_resource_quota(name: str, raw: Mapping[str, Any]) -> str | None:
     scopes = spec.get("scopes") or []
     if not isinstance(scopes, list):
         raise ObjectError(f"ResourceQuota {name!r}: spec.scopes must be a list")
+    selector = spec.get("scopeSelector")
+    expressions = selector.get("matchExpressions") if isinstance(selector, Mapping) else None
+    if isinstance(expressions, list):
+        scopes = scopes + [e.get("scopeName") for e in expressions if isinstance(e, Mapping)]
     # Quotas of the NotBestEffort scope do not count pods without native resources.
     if "NotBestEffort" not in scopes and any(
         str(resource).removeprefix("requests.").removeprefix("limits.") in NATIVE_RESOURCES

@@ -17,14 +17,21 @@ DELETE_FROM_PRIMITIVE_LIST: Final = "$deleteFromPrimitiveList/"
 
 # What a webhook cannot change, or what would make a pod another pod.
 _FORBIDDEN: Final = {
-    "Pod": {"status"},
+    "Pod": {"apiVersion", "kind", "status"},
+    "PodSpec": {"overhead"},  # it has to be the RuntimeClass's
     "ObjectMeta": {
         "creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generateName",
         "generation", "managedFields", "name", "namespace", "resourceVersion", "selfLink", "uid",
     },
 }  # fmt: skip
 # What a pod cannot be without: merged into, never replaced, emptied or set to null.
-_KEPT: Final = {"Pod": {"metadata", "spec"}, "ObjectMeta": set(), "PodSpec": {"containers"}}
+_KEPT: Final = {
+    "Pod": {"metadata", "spec"},
+    "ObjectMeta": set(),
+    "PodSpec": {"containers", "priorityClassName"},
+}
+# A patch may say what it is for.
+_IDENTITY: Final = {"apiVersion": "v1", "kind": "Pod"}
 _SCALARS: Final[Mapping[str, tuple[type, ...]]] = {
     "string": (str,),
     "integer": (int,),
@@ -65,6 +72,8 @@ class _Checker:
         fields = object_types()[type_name]
         clean: dict[str, Any] = {}
         for key, value in raw.items():
+            if type_name == POD and key in _IDENTITY and value == _IDENTITY[key]:
+                continue
             if refusal := _refusal(type_name, key, value):
                 self.problems.append(f"{at}.{key}: {refusal}")
             elif key.startswith("$"):
@@ -134,6 +143,11 @@ class _Checker:
                 and item.get(DIRECTIVE) != "replace"
             ):
                 self.problems.append(f"{spot}: needs {field.merge_key!r}, by which elements are told apart")
+            if isinstance(item, Mapping) and DIRECTIVE in item:
+                if field.merge_key is None:
+                    self.problems.append(f"{spot}.{DIRECTIVE}: the list is replaced as a whole: leave it out")
+                elif at == ".spec.containers" and item[DIRECTIVE] == "replace" and len(value) == 1:
+                    self.problems.append(f"{spot}.{DIRECTIVE}: a pod cannot be without containers")
             yield self._single(item, field.type, spot)
 
     def _single(self, value: object, type_name: str, at: str) -> Any:  # noqa: ANN401 — any JSON value

@@ -5,8 +5,8 @@ kept, marked as not ready, and never applied; the others do not suffer from it.
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from webhook.admission.labels import key_problem, value_problem
@@ -15,6 +15,8 @@ from webhook.admission.selectors import EVERYTHING, Selector, SelectorError, com
 from webhook.protocol import (
     ANNOTATION_PROBABILITY_SCOPE,
     ANNOTATION_SKIP_UPDATE_RESOURCES,
+    LABEL_PRIORITY,
+    LABEL_QOS_CLASS,
     QOS_CLASSES,
 )
 
@@ -54,6 +56,8 @@ class Profile:
         probability: percent of matching pods that are changed, 0 to 100.
         per_workload: the probability is rolled once for a workload, not for each pod.
         skip_resources: the pod's resources are left alone.
+        written_labels: labels that it may write, each as ``f:`` and its key, which is
+            how managedFields names them.
         problems: why the profile is not ready; empty when it is.
         notes: what is odd but harmless (unknown fields).
     """
@@ -74,6 +78,7 @@ class Profile:
     priority_class_name: str = ""
     koordinator_priority: int | None = None
     patch: Mapping[str, Any] | None = None
+    written_labels: frozenset[str] = frozenset()
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -139,7 +144,7 @@ class _Reader:
             self.problems.append(
                 f"metadata.annotations[{ANNOTATION_PROBABILITY_SCOPE}]: {scope!r} is not one of pod, workload"
             )
-        return Profile(
+        profile = Profile(
             name=self.name,
             namespace_selector=self._selector("namespaceSelector"),
             selector=self._selector("selector"),
@@ -150,7 +155,7 @@ class _Reader:
             annotations=self._pairs("annotations", values_are_keys=False),
             label_keys_mapping=self._pairs("labelKeysMapping", values_are_keys=True),
             annotation_keys_mapping=self._pairs("annotationKeysMapping", values_are_keys=True),
-            label_suffixes=self._pairs("labelSuffixes", values_are_keys=False),
+            label_suffixes=self._suffixes(),
             scheduler_name=self._name("schedulerName"),
             qos_class=self._qos_class(get("qosClass", "")),
             priority_class_name=self._name("priorityClassName"),
@@ -159,6 +164,7 @@ class _Reader:
             problems=tuple(self.problems),
             notes=tuple(self.notes),
         )
+        return replace(profile, written_labels=frozenset(_written_labels(profile)))
 
     def _selector(self, field: str) -> Selector:
         try:
@@ -225,6 +231,16 @@ class _Reader:
                 self.problems.append(f"spec.{field}[{key}]: {problem}")
         return pairs
 
+    def _suffixes(self) -> tuple[tuple[str, str], ...]:
+        pairs = self._pairs("labelSuffixes", values_are_keys=False)
+        for key, suffix in pairs:
+            # With the shortest value before it; a longer one is judged on the pod.
+            if problem := value_problem(f"a{suffix}"):
+                self.problems.append(
+                    f"spec.labelSuffixes[{key}]: {suffix!r} can end no label value: {problem}"
+                )
+        return pairs
+
     def _patch(self, raw: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
         if not raw:
             return None
@@ -232,3 +248,17 @@ class _Reader:
         self.problems += (f"spec.patch{problem}" for problem in checked.problems)
         self.notes += (f"spec.patch{note}" for note in checked.notes)
         return checked.patch
+
+
+def _written_labels(profile: Profile) -> Iterator[str]:
+    """Yield the labels that a profile may write, as managedFields names them."""
+    for key, _ in (*profile.labels, *profile.label_suffixes):
+        yield f"f:{key}"
+    for _, key in profile.label_keys_mapping:
+        yield f"f:{key}"
+    if profile.qos_class:
+        yield f"f:{LABEL_QOS_CLASS}"
+    if profile.koordinator_priority is not None:
+        yield f"f:{LABEL_PRIORITY}"
+    for key in ((profile.patch or {}).get("metadata") or {}).get("labels") or ():
+        yield f"f:{key}"

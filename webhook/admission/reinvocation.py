@@ -4,21 +4,32 @@ With ``reinvocationPolicy: IfNeeded`` the API server calls again when other webh
 changed the pod after us. By then its labels may be others than those it arrived
 with, and a roll of the dice must not be repeated; so the profiles decided on are
 written into two annotations, the second of which signs the first. The signature
-binds them to this request (who asks, where, under which name, and the times that
-the API server wrote into managedFields), so that a user can neither write them
-nor copy them from another pod to escape a profile: annotations that do not verify
-are overwritten as if they were not there.
+binds them to this request: who asks, where, under which name, with which labels of
+his own, and at the times that the API server wrote into managedFields; and the pod
+must show what the profiles set. A user can neither write them nor take them from
+another pod to escape a profile: annotations that do not verify are overwritten as if
+they were not there.
+
+A pod that no profile matched is left without annotations, as it came; it is judged
+anew on every call.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from hmac import compare_digest
 from typing import Any, Final
 
 from webhook.admission.editor import Cause
-from webhook.admission.pod import PodEdit, annotations
+from webhook.admission.pod import PodEdit, annotations, labels, spec
+from webhook.admission.profiles import Profile
 from webhook.admission.review import Review
-from webhook.protocol import ANNOTATION_PROFILES, ANNOTATION_PROFILES_SIGNATURE
+from webhook.admission.view import View
+from webhook.protocol import (
+    ANNOTATION_PROFILES,
+    ANNOTATION_PROFILES_SIGNATURE,
+    LABEL_PRIORITY,
+    LABEL_QOS_CLASS,
+)
 
 CAUSE: Final = Cause("reinvocation", "the profiles decided on")
 MIN_SECRET_BYTES: Final = 16  # 128 bits, if every one counts
@@ -35,23 +46,26 @@ def derive_key(secret: bytes) -> bytes:
     return blake2b(secret, digest_size=_KEY_BYTES, person=b"profiles-sign").digest()
 
 
-def recall(review: Review, key: bytes) -> tuple[str, ...] | None:
+def recall(review: Review, view: View, key: bytes) -> tuple[str, ...] | None:
     """Return the names of the profiles applied on an earlier call, None on the first one."""
     present = annotations(review.object)
     signature = present.get(ANNOTATION_PROFILES_SIGNATURE)
     if signature is None:
         return None
     text = present.get(ANNOTATION_PROFILES, "")
-    if not compare_digest(signature.encode(), _signature(review, text, key).encode()):
-        return None
-    return tuple(filter(None, text.split(",")))
+    names = tuple(filter(None, text.split(",")))
+    applied = [view.profiles[name] for name in names if name in view.profiles]
+    expected = _signature(review, text, applied, key)
+    if compare_digest(signature.encode(), expected.encode()) and _looks_treated(review.object, applied):
+        return names
+    return None
 
 
-def remember(pod: PodEdit, review: Review, applied: Iterable[str], key: bytes) -> None:
+def remember(pod: PodEdit, review: Review, applied: Sequence[Profile], key: bytes) -> None:
     """Write down which profiles were applied."""
-    text = ",".join(applied)
+    text = ",".join(profile.name for profile in applied)
     pod.set_annotation(ANNOTATION_PROFILES, text, CAUSE)
-    pod.set_annotation(ANNOTATION_PROFILES_SIGNATURE, _signature(review, text, key), CAUSE)
+    pod.set_annotation(ANNOTATION_PROFILES_SIGNATURE, _signature(review, text, applied, key), CAUSE)
 
 
 def forget(pod: PodEdit) -> None:
@@ -60,8 +74,30 @@ def forget(pod: PodEdit) -> None:
     pod.remove_annotation(ANNOTATION_PROFILES_SIGNATURE, CAUSE)
 
 
-def _signature(review: Review, text: str, key: bytes) -> str:
+def _looks_treated(pod: Mapping[str, Any], applied: Iterable[Profile]) -> bool:
+    """Tell whether the pod has the labels and the priority class that the profiles set."""
+    expected: set[str] = set()
+    priority_class = ""
+    for profile in applied:
+        expected.update(key for key, _ in profile.labels)
+        if profile.qos_class:
+            expected.add(LABEL_QOS_CLASS)
+        if profile.koordinator_priority is not None:
+            expected.add(LABEL_PRIORITY)
+        patch = profile.patch or {}
+        for key, value in ((patch.get("metadata") or {}).get("labels") or {}).items():
+            (expected.discard if value is None or key.startswith("$") else expected.add)(key)
+        patched_class = (patch.get("spec") or {}).get("priorityClassName")
+        priority_class = patched_class or profile.priority_class_name or priority_class
+    # Other webhooks may have given a label another value; nobody takes them all away.
+    if not expected <= labels(pod).keys():
+        return False
+    return not priority_class or spec(pod).get("priorityClassName") == priority_class
+
+
+def _signature(review: Review, text: str, applied: Sequence[Profile], key: bytes) -> str:
     metadata: Mapping[str, Any] = review.object.get("metadata") or {}
+    managed = metadata.get("managedFields") or ()
     bound = (
         text,
         review.namespace,
@@ -70,7 +106,28 @@ def _signature(review: Review, text: str, key: bytes) -> str:
         metadata.get("name"),
         metadata.get("generateName"),
         [owner.get("uid") for owner in metadata.get("ownerReferences") or ()],
-        [(e.get("manager"), e.get("operation"), e.get("time")) for e in metadata.get("managedFields") or ()],
+        [(entry.get("manager"), entry.get("operation"), entry.get("time")) for entry in managed],
+        _own_labels(metadata.get("labels") or {}, managed, applied),
     )
     # repr is unambiguous for strings, whatever they hold; ("a", "bc") is not ("ab", "c").
     return blake2b(repr(bound).encode(), key=key, digest_size=_SIGNATURE_BYTES).hexdigest()
+
+
+def _own_labels(
+    present: Mapping[str, str], managed: Iterable[Mapping[str, Any]], applied: Iterable[Profile]
+) -> list[tuple[str, str]]:
+    """Return the labels that the user wrote and the applied profiles do not touch.
+
+    The API server lists in managedFields every field that the request brought, before
+    any webhook saw it; these labels are the same on each call for one pod.
+    """
+    brought: set[str] = set()
+    for entry in managed:
+        fields: Any = entry.get("fieldsV1")
+        for step in ("f:metadata", "f:labels"):
+            fields = fields.get(step) if isinstance(fields, dict) else None
+        if isinstance(fields, dict):
+            brought.update(fields)
+    for profile in applied:
+        brought.difference_update(profile.written_labels)
+    return [(key, value) for key, value in sorted(present.items()) if f"f:{key}" in brought]

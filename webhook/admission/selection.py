@@ -17,17 +17,18 @@ def matching(review: Review, view: View) -> list[Profile]:
     return view.index.matching(labels(review.object), view.namespace_labels(review.namespace))
 
 
-def selected(profile: Profile, review: Review) -> bool:
+def selected(profile: Profile, review: Review, key: bytes) -> bool:
     """Tell whether the profile's probability takes this pod.
 
     The roll is derived from the request's uid, which the API server makes at random
     and nobody can choose; per workload it is derived from the pod's controller (its
-    generateName or name where there is none), so that all its pods fall the same way.
+    generateName or name where there is none), so that all its pods fall the same way. The
+    signing key goes in, so that nobody can look for a name that falls as he likes.
     """
     if profile.probability == ALWAYS:
         return True
     subject = _workload(review) if profile.per_workload else review.uid
-    digest = blake2b(f"{profile.name}\0{subject}".encode(), digest_size=_ROLL_BYTES)
+    digest = blake2b(f"{profile.name}\0{subject}".encode(), key=key, digest_size=_ROLL_BYTES)
     # A number below 100 * 2^64 / 2^64: each percent has its exact share.
     return int.from_bytes(digest.digest(), "big") * ALWAYS >> 8 * _ROLL_BYTES < profile.probability
 

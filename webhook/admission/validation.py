@@ -32,7 +32,10 @@ Pod = Mapping[str, Any]
 
 
 class Violation(NamedTuple):
-    """A rule that a pod breaks: its name, and a message with field, value and remedy."""
+    """A rule that a pod breaks, where the rule is not off.
+
+    The message has field, value and remedy.
+    """
 
     rule: str
     message: str
@@ -93,21 +96,24 @@ def _matrix(pod: Pod, qos: str) -> Iterator[Violation]:
     fitting = [c for c, action in QOS_PRIORITY_MATRIX[row].items() if action == Action.OFF]
     yield Violation(
         matrix_rule(row, column),
-        f"metadata.labels[{LABEL_QOS_CLASS}]: QoS {qos or NONE} does not go with {stated}: "
-        f"use one of {', '.join(fitting)}",
+        f"label {LABEL_QOS_CLASS}: QoS {qos or NONE} does not go with {stated}: use {' or '.join(fitting)}",
     )
 
 
 def _native_resources(all_containers: list[Container]) -> Iterator[Violation]:
     for container in all_containers:
-        for section in SECTIONS:
-            for resource in NATIVE_RESOURCES:
-                if resource in container.quantities(section):
-                    yield Violation(
-                        rules.BE_NATIVE_RESOURCES,
-                        f"{_at(container)}.resources.{section}[{resource}]: a BE pod should have "
-                        "batch resources instead: has a profile with a batch priority class matched it?",
-                    )
+        found = {
+            resource
+            for section in SECTIONS
+            for resource in NATIVE_RESOURCES
+            if resource in container.quantities(section)
+        }
+        if found:
+            yield Violation(
+                rules.BE_NATIVE_RESOURCES,
+                f"{_at(container)}.resources: native {' and '.join(sorted(found))} in a BE pod: "
+                "did a batch profile match it?",
+            )
 
 
 def _batch_resources(all_containers: list[Container], qos: str) -> Iterator[Violation]:
@@ -167,7 +173,7 @@ def _transition(pod: Pod, old: Pod) -> Iterator[Violation]:
         (rules.QOS_CLASS_IMMUTABLE, LABEL_QOS_CLASS),
         (rules.PRIORITY_IMMUTABLE, LABEL_PRIORITY),
     ):
-        was, now = labels(old).get(label), labels(pod).get(label)
+        was, now = labels(old).get(label) or None, labels(pod).get(label) or None
         if was != now:
             yield Violation(
                 rule,
@@ -193,15 +199,21 @@ def _resize(pod: Pod, old: Pod) -> Iterator[Violation]:
     )
     if not colocated:
         return
+    resized = [("spec.resources", spec(pod).get("resources"), spec(old).get("resources"))]
     for container in containers(pod):
         was = before.get((container.kind, container.name), container)
+        resized.append(
+            (f"{_at(container)}.resources", container.value.get("resources"), was.value.get("resources"))
+        )
+    for at, now_resources, old_resources in resized:
         for section in SECTIONS:
+            now, known = (r.get(section) or {} for r in (now_resources or {}, old_resources or {}))
             for resource in NATIVE_RESOURCES:
-                if resource in container.quantities(section) and resource not in was.quantities(section):
+                if resource in now and resource not in known:
                     yield Violation(
                         rules.RESIZE_COLOCATED,
-                        f"{_at(container)}.resources.{section}[{resource}]: the pod runs on batch or mid "
-                        "resources, which a resize cannot change: create it anew with other figures",
+                        f"{at}.{section}[{resource}]: the pod runs on batch or mid resources, "
+                        "which a resize cannot change: create it anew with other figures",
                     )
 
 

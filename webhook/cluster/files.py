@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
+from stat import S_ISREG
 from threading import Event
 from typing import Final
 
@@ -139,6 +140,8 @@ def _fingerprint(directory: Path) -> _Fingerprint:
             stat = os.stat(path)  # noqa: PTH116 — ten times as cheap as a Path for each file
         except OSError as error:
             raise SourceError(f"{path}: {error.strerror}") from None
+        if not S_ISREG(stat.st_mode):
+            raise SourceError(f"{path}: is no file: only files are read")  # a pipe would be waited for
         entries.append((path, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_dev, stat.st_ino))
     if not entries:
         raise SourceError(f"{directory}: holds no file named {', '.join('*' + s for s in SUFFIXES)}")

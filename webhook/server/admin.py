@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from webhook.server.tls import ServingCertificate
 
 _MAX_CONNECTIONS = 64
-_CONNECTION_SECONDS = 10.0
+_CONNECTION_SECONDS = 2.0
 
 
 def create_admin_app(

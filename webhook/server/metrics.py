@@ -95,20 +95,20 @@ class Metrics:
         self._loaded_at = Gauge(
             f"{_PREFIX}_view_loaded_timestamp_seconds",
             "When the view in use was loaded.",
-            multiprocess_mode="livemin",
+            multiprocess_mode="livemostrecent",
             registry=registry,
         )
         self._profiles = Gauge(
             f"{_PREFIX}_profiles",
             "Profiles in the view in use; those that are not ready are never applied.",
             ["ready"],
-            multiprocess_mode="livemax",
+            multiprocess_mode="livemostrecent",
             registry=registry,
         )
         self._expires_at = Gauge(
             f"{_PREFIX}_certificate_expiry_timestamp_seconds",
             "When the first certificate of the serving chain ends.",
-            multiprocess_mode="livemin",
+            multiprocess_mode="livemostrecent",
             registry=registry,
         )
         if not multiprocess():
@@ -137,6 +137,8 @@ class Metrics:
                 self._request_children[key] = child
         child.inc()
         self._duration_children[webhook].observe(seconds)
+        if decision.audited:
+            return  # nothing was applied or translated
         for profile in () if decision.reinvoked else decision.applied:
             child = self._applied_children.get(profile)
             if child is None:

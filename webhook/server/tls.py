@@ -77,7 +77,10 @@ class ServingCertificate:
     def watch(self, stop: threading.Event, interval: float) -> None:
         """Look at the files every ``interval`` seconds until ``stop``; runs in a thread of its own."""
         while not stop.wait(interval):
-            self.reload_if_changed()
+            try:
+                self.reload_if_changed()
+            except Exception:  # noqa: BLE001 — a fault of ours must not end the watch
+                _LOG.exception("looking at %s failed; tried again", self._certificate)
 
     def _keep(self, reason: str) -> None:
         """The files are not good: note it once for each new reason and go on with what there is."""

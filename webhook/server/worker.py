@@ -22,8 +22,11 @@ HEADER_SECONDS = 10.0
 HANDSHAKE_SECONDS = 10.0
 _GOODBYE_SECONDS = 2.0
 _TICK_SECONDS = 1.0
-_STILL_ACCEPTING_SECONDS = 0.25
+_STILL_ACCEPTING_SECONDS = 1.0
 """After SIGTERM: what the kernel has accepted already would be reset if the socket closed at once."""
+
+_HANDSHAKE_GRACE_SECONDS = 2.0
+"""After SIGTERM: how long a connection that was accepted may take to finish its TLS handshake."""
 
 _IDLE_SECONDS = 1.0
 """After SIGTERM: how long a connection may be idle; a busy one hears ``Connection: close``."""
@@ -37,12 +40,21 @@ class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Take the connection, unless there are too many."""
         super().connection_made(transport)
+        self.worker.handshaking.pop(self, None)
         self.since = self.worker.loop.time()
         self.worker.open.add(self)
         if len(self.worker.open) > self.worker.worker_connections:
             self.worker.log.warning(
                 "more than %d connections: closing a new one", self.worker.worker_connections
             )
+            self.close_idle()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came; a number that is too long to be one is the client's mistake, too."""
+        try:
+            super().data_received(data)
+        except ValueError as error:
+            self._send_error_response(400, f"the request is not HTTP: {error}"[:200])
             self.close_idle()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -91,6 +103,7 @@ class ReviewWorker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self.open: set[Connection] = set()
+        self.handshaking: dict[Connection, float] = {}  # and when each was accepted
         self._stopping = asyncio.Event()
 
     def handle_exit_signal(self) -> None:
@@ -110,7 +123,7 @@ class ReviewWorker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
             limits = {"ssl_handshake_timeout": HANDSHAKE_SECONDS, "ssl_shutdown_timeout": _GOODBYE_SECONDS}
         for listener in self.sockets:
             server = await self.loop.create_server(
-                lambda: Connection(self), sock=listener.sock, ssl=context, backlog=self.cfg.backlog, **limits
+                self._accept, sock=listener.sock, ssl=context, backlog=self.cfg.backlog, **limits
             )
             self.servers.append(server)
         while self.alive and self.ppid == os.getppid():
@@ -124,8 +137,21 @@ class ReviewWorker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
         self.alive = False  # The parent may be gone instead; the answers should say so all the same.
         await self._shutdown()
 
+    def _accept(self) -> Connection:
+        connection = Connection(self)
+        self.handshaking[connection] = self.loop.time()
+        return connection
+
+    def _expect(self, seconds: float) -> bool:
+        """Tell whether some handshake began within the last ``seconds``; forget older ones."""
+        latest = self.loop.time() - seconds
+        for connection in [c for c, since in self.handshaking.items() if since < latest]:
+            del self.handshaking[connection]  # it failed, of which nobody tells us
+        return bool(self.handshaking)
+
     def _close_silent(self) -> None:
         """Close connections whose first request has not come: a slow or a silent client."""
+        self._expect(HANDSHAKE_SECONDS)
         latest = self.loop.time() - HEADER_SECONDS
         for connection in [c for c in self.open if c.waits and c.req_count <= 1 and c.since < latest]:
             connection.close_idle()
@@ -138,7 +164,9 @@ class ReviewWorker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
         # The master kills what is left when its own clock, which started earlier, runs out.
         end = self.loop.time() + self.cfg.graceful_timeout - 1
         idle: dict[Connection, tuple[int, float]] = {}
-        while self.open and not self._quick_shutdown and self.loop.time() < end:
+        while not self._quick_shutdown and self.loop.time() < end:
+            if not self._expect(_HANDSHAKE_GRACE_SECONDS) and not self.open:
+                return
             now = self.loop.time()
             for connection in [c for c in self.open if c.waits]:
                 requests, since = idle.setdefault(connection, (connection.req_count, now))
