@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-long lint bench clean
+.PHONY: run test test-long lint bench control-plane e2e clean
 
 run: $(VENV)/installed
 	$(BIN)/colocation-webhook serve --objects examples/objects
@@ -23,6 +23,12 @@ lint: $(VENV)/test $(VENV)/lint
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+control-plane:
+	tests/e2e/control-plane/build.sh
+
+e2e: $(VENV)/e2e control-plane
+	$(BIN)/pytest tests/e2e
 
 bench: $(VENV)/test
 	$(BIN)/python -m benchmarks.cpuset
@@ -44,6 +50,10 @@ $(VENV)/installed: $(VENV)/pip pyproject.toml setup.py webhook/cpuset/_build.py 
 
 $(VENV)/test: $(VENV)/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --group test
+	@touch $@
+
+$(VENV)/e2e: $(VENV)/test
+	$(BIN)/pip install --quiet --disable-pip-version-check --group e2e
 	@touch $@
 
 $(VENV)/lint: $(VENV)/installed

@@ -1,7 +1,9 @@
 """Hypothesis profiles for all tests: few examples at a desk, many in CI."""
 
 import os
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 SLOW_IS_FINE = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
@@ -12,3 +14,14 @@ settings.register_profile(
 )
 CI = os.environ.get("CI") == "true" or os.environ.get("HYPOTHESIS_PROFILE") == "ci"
 settings.load_profile("ci" if CI else "default")
+
+E2E = Path(__file__).parent / "e2e"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave ``tests/e2e`` to ``make e2e``: it starts a control plane, and runs when it is named."""
+    if collection_path != E2E:
+        return None
+    arguments = (argument.partition("::")[0] for argument in config.args)
+    named = any((config.invocation_params.dir / path).resolve().is_relative_to(E2E) for path in arguments)
+    return None if named else True

@@ -1,0 +1,122 @@
+{{- define "colocation-webhook.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "colocation-webhook.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" }}
+{{- else if contains (include "colocation-webhook.name" .) .Release.Name }}
+{{- .Release.Name | trunc 52 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name (include "colocation-webhook.name" .) | trunc 52 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "colocation-webhook.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "colocation-webhook.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "colocation-webhook.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{ include "colocation-webhook.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end }}
+
+{{- define "colocation-webhook.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create }}
+{{- default (include "colocation-webhook.fullname" .) .Values.serviceAccount.name }}
+{{- else }}
+{{- required "serviceAccount.name: name the account to use, or set serviceAccount.create=true" .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{- define "colocation-webhook.secretName" -}}
+{{- default (printf "%s-tls" (include "colocation-webhook.fullname" .)) .Values.certificates.secretName }}
+{{- end }}
+
+{{- define "colocation-webhook.image" -}}
+{{- $image := .Values.image -}}
+{{- if $image.digest -}}
+{{ $image.repository }}@{{ $image.digest }}
+{{- else -}}
+{{ $image.repository }}:{{ default .Chart.AppVersion $image.tag }}
+{{- end -}}
+{{- end }}
+
+{{/* Pods that meet the "restricted" Pod Security Standard, and then some: nothing is written to the image. */}}
+{{- define "colocation-webhook.podSecurityContext" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{- define "colocation-webhook.containerSecurityContext" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end }}
+
+{{/* The webhook's flags beside its addresses: what is decided, not where. */}}
+{{- define "colocation-webhook.settingsArgs" -}}
+- --mode={{ .Values.mode }}
+{{- range $rule, $action := .Values.rules }}
+- --rule={{ $rule }}={{ $action }}
+{{- end }}
+- --pod-level-resources={{ .Values.podLevelResources }}
+{{- if .Values.writeStatus }}
+- --lease={{ .Release.Namespace }}/{{ include "colocation-webhook.fullname" . }}
+{{- else }}
+- --no-write-status
+{{- end }}
+{{- end }}
+
+{{/* Where a configuration sends its reviews. Arguments: root, path. */}}
+{{- define "colocation-webhook.clientConfig" -}}
+{{- $root := .root -}}
+{{- with $root.Values.webhook.url }}
+url: {{ printf "%s%s" (trimSuffix "/" .) $.path | quote }}
+{{- else }}
+service:
+  name: {{ include "colocation-webhook.fullname" $root }}
+  namespace: {{ $root.Release.Namespace }}
+  path: {{ .path }}
+  port: 443
+{{- end }}
+{{- with $root.Values.certificates.caBundle }}
+caBundle: {{ b64enc . }}
+{{- end }}
+{{- end }}
+
+{{/* Rules 7, 8 and 23 of an orderly webhook: never the control plane, never itself, never who opted out. */}}
+{{- define "colocation-webhook.namespaceSelector" -}}
+matchExpressions:
+  - key: kubernetes.io/metadata.name
+    operator: NotIn
+    values: {{ concat (list "kube-system" "kube-node-lease" .Release.Namespace) .Values.webhook.excludedNamespaces | uniq | toJson }}
+  - key: colocation-webhook.io/ignore
+    operator: NotIn
+    values: ["true"]
+  {{- with .Values.webhook.namespaceSelector }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
+
+{{/* A mirror pod is the image of a static one: the kubelet makes it anew until it is just that. */}}
+{{- define "colocation-webhook.podMatchConditions" -}}
+- name: no-mirror-pod
+  expression: >-
+    !has(object.metadata.annotations) || !('kubernetes.io/config.mirror' in object.metadata.annotations)
+{{- end }}
+
+{{- define "colocation-webhook.webhookAnnotations" -}}
+{{- if eq .Values.certificates.source "certManager" }}
+annotations:
+  cert-manager.io/inject-ca-from: {{ .Release.Namespace }}/{{ include "colocation-webhook.fullname" . }}
+{{- end }}
+{{- end }}

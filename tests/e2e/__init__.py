@@ -1,0 +1,1 @@
+"""Proof on a real control plane: see README.md beside this file."""

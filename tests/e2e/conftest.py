@@ -1,0 +1,108 @@
+"""One control plane and one installation for the whole run; a namespace for each test."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.binaries import built
+from tests.e2e.controlplane import ControlPlane
+from tests.e2e.installation import Installation
+from tests.e2e.kubectl import Kubectl
+from tests.e2e.processes import eventually
+from tests.e2e.readme import install
+
+pytest.register_assert_rewrite("tests.e2e.objects")
+
+
+@pytest.fixture(scope="session")
+def cache() -> Path:
+    """Where the binaries are."""
+    return built()
+
+
+@pytest.fixture(scope="session")
+def control_plane(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """The four processes, with a node that has something to give."""
+    with ControlPlane(tmp_path_factory.mktemp("control-plane"), cache) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def kubectl(control_plane: ControlPlane) -> Kubectl:
+    """The administrator's kubectl."""
+    return control_plane.kubectl
+
+
+@pytest.fixture(scope="session")
+def bare(control_plane: ControlPlane, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """A shell for commands; nothing is installed by it."""
+    return Installation(control_plane, cache, tmp_path_factory.mktemp("clone") / "clone")
+
+
+@pytest.fixture(scope="session")
+def in_cluster(bare: Installation) -> dict[str, str]:
+    """The README's installation in the cluster: what its two blocks printed."""
+    commands = install()
+    return {"install": bare.shell(commands.in_cluster), "opt in": bare.shell(commands.opting_in)}
+
+
+@pytest.fixture(scope="session")
+def release(bare: Installation, in_cluster: dict[str, str]) -> Iterator[Installation]:
+    """The release, pointing out of the cluster, and the webhook with the chart's account."""
+    del in_cluster
+    commands = install()
+    bare.shell(commands.pointing_out)
+    bare.serve()
+    yield bare
+    bare.stop()
+
+
+@pytest.fixture
+def namespace(release: Installation) -> Iterator[str]:
+    """A namespace that opted in to colocation."""
+    name = make_namespace(release.kubectl, {"koordinator.sh/enable-colocation": "true"})
+    yield name
+    release.kubectl.delete("namespace", name)
+
+
+@pytest.fixture
+def new_namespace(release: Installation) -> Iterator[Callable[..., str]]:
+    """Make namespaces with labels; they go when the test is over."""
+    made: list[str] = []
+
+    def make(labels: dict[str, str] | None = None) -> str:
+        made.append(make_namespace(release.kubectl, labels or {}))
+        return made[-1]
+
+    yield make
+    if made:
+        release.kubectl.delete("namespace", *made)
+
+
+def make_namespace(kubectl: Kubectl, labels: dict[str, str]) -> str:
+    """Make a namespace of a new name."""
+    name = f"e2e-{secrets.token_hex(4)}"
+    kubectl.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+    # Pods need its service account.
+    eventually(lambda: kubectl.get("serviceaccount", "default", namespace=name), what="default account")
+    return name
+
+
+@pytest.fixture(scope="session")
+def batch_node(kubectl: Kubectl) -> str:
+    """A node that advertises batch resources; nothing runs on it."""
+    name = "batch-node"
+    kubectl.create({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
+    capacity = {"cpu": "64", "memory": "256Gi", "pods": "500"}
+    capacity |= {"kubernetes.io/batch-cpu": "500k", "kubernetes.io/batch-memory": "1Ti"}
+    ready = {"type": "Ready", "status": "True", "reason": "ForTheTest", "message": ""}
+    status = {"status": {"capacity": capacity, "allocatable": capacity, "conditions": [ready]}}
+    kubectl.run("patch", "node", name, "--subresource=status", "--type=merge", "-p", json.dumps(status))
+    # Given to every new node until somebody finds it ready; here nobody looks.
+    kubectl.run("taint", "node", name, "node.kubernetes.io/not-ready-")
+    return name

@@ -1,0 +1,159 @@
+"""The chart rendered: for both ends of the supported versions, for no options and all of them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from tests.e2e.kubectl import Kubectl, Object
+from tests.e2e.rendering import ALL_OPTIONS, CHART, DEFAULT, NO_OPTIONS, OUT_OF_CLUSTER, SETS, Helm
+
+OLDEST, NEWEST = "1.30.0", "1.37.2"
+# Kinds of others, for which there is no schema here.
+FOREIGN = {"Certificate", "ServiceMonitor", "PrometheusRule", "ClusterColocationProfile"}
+
+
+@pytest.fixture
+def helm(cache: Path, tmp_path: Path) -> Helm:
+    """Helm, to render with."""
+    return Helm(cache, tmp_path)
+
+
+def of_kind(objects: list[Object], kind: str) -> list[Object]:
+    """Those of a kind."""
+    return [each for each in objects if each["kind"] == kind]
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_lint(helm: Helm, name: str) -> None:
+    """``helm lint --strict`` has nothing to say."""
+    helm.lint(SETS[name])
+
+
+@pytest.mark.parametrize(("name", "version"), list(itertools.product(SETS, [OLDEST, NEWEST])))
+def test_schemas(helm: Helm, name: str, version: str) -> None:
+    """Every object of Kubernetes' own fits the schema of its version, without unknown fields."""
+    objects = helm.render(SETS[name], version)
+    for each in objects:
+        if each["kind"] not in FOREIGN and each["kind"] != "CustomResourceDefinition":
+            kubernetes_validate.validate(each, ".".join(version.split(".")[:2]), strict=True)
+    if name == "all options":
+        assert {each["kind"] for each in objects} >= FOREIGN
+
+
+def test_the_versions_are_those_of_the_chart(helm: Helm) -> None:
+    """One minor version less or more than ``kubeVersion`` allows is refused."""
+    for version in (OLDEST, NEWEST):
+        assert helm.render(DEFAULT, version)
+    for version in ("1.29.9", "1.38.0"):
+        with pytest.raises(AssertionError, match="incompatible with Kubernetes"):
+            helm.render(DEFAULT, version)
+    stated = yaml.safe_load((CHART / "Chart.yaml").read_text())["kubeVersion"]
+    assert re.findall(r"\d+\.\d+", stated) == ["1.30", "1.38"]
+
+
+def test_resize_is_named_where_it_exists(helm: Helm) -> None:
+    """``pods/resize`` came with 1.33."""
+    for version, expected in (("1.32.9", False), ("1.33.0", True), (NEWEST, True)):
+        (configuration,) = of_kind(helm.render(DEFAULT, version), "ValidatingWebhookConfiguration")
+        rules = configuration["webhooks"][0]["rules"]
+        assert (["pods/resize"] in [rule["resources"] for rule in rules]) is expected
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_configurations_follow_the_rules(helm: Helm, name: str) -> None:
+    """Short timeouts, no side effects, no secrets of scope, the release's own pods left out."""
+    objects = helm.render(SETS[name], NEWEST)
+    mutating = of_kind(objects, "MutatingWebhookConfiguration")
+    for configuration in mutating + of_kind(objects, "ValidatingWebhookConfiguration"):
+        for webhook in configuration["webhooks"]:
+            assert 2 <= webhook["timeoutSeconds"] <= 5
+            assert webhook["sideEffects"] == "None"
+            assert webhook["matchPolicy"] == "Equivalent"
+            assert webhook["failurePolicy"] == "Ignore"
+            assert "*" not in str(webhook["rules"])
+            if webhook["name"].startswith("pods."):
+                left_out, opted_out = webhook["namespaceSelector"]["matchExpressions"][:2]
+                assert left_out["values"][:3] == ["kube-system", "kube-node-lease", "somewhere"]
+                assert opted_out == {
+                    "key": "colocation-webhook.io/ignore",
+                    "operator": "NotIn",
+                    "values": ["true"],
+                }
+                assert "config.mirror" in webhook["matchConditions"][0]["expression"]
+    (webhook,) = mutating[0]["webhooks"]
+    assert webhook["reinvocationPolicy"] == "IfNeeded"
+    assert webhook["rules"] == [
+        {
+            "apiGroups": [""],
+            "apiVersions": ["v1"],
+            "operations": ["CREATE"],
+            "resources": ["pods"],
+            "scope": "Namespaced",
+        }
+    ]
+
+
+def test_what_options_leave_out(helm: Helm) -> None:
+    """Definition, classes, account, roles, budget and Deployment are there only when they are wanted."""
+    wanted = {each["kind"] for each in helm.render(DEFAULT, NEWEST)}
+    few = [each for each in helm.render(NO_OPTIONS, NEWEST) if "helm.sh/hook" not in str(each["metadata"])]
+    assert {each["kind"] for each in few} == {
+        "Deployment", "Service", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration",
+    }  # fmt: skip
+    assert wanted >= {"CustomResourceDefinition", "PriorityClass", "PodDisruptionBudget", "ServiceAccount"}
+    outside = {each["kind"] for each in helm.render(OUT_OF_CLUSTER, NEWEST)}
+    assert not outside & {"Deployment", "Service", "PodDisruptionBudget"}
+    assert outside >= {"ServiceAccount", "ClusterRole", "Role", "CustomResourceDefinition"}
+
+
+def test_what_uninstall_keeps(helm: Helm) -> None:
+    """The definition and the PriorityClasses, and nothing else."""
+    kept = {
+        each["kind"]
+        for each in helm.render(ALL_OPTIONS, NEWEST)
+        if each["metadata"].get("annotations", {}).get("helm.sh/resource-policy") == "keep"
+    }
+    assert kept == {"CustomResourceDefinition", "PriorityClass"}
+
+
+def test_cert_manager_fills_in_the_authority(helm: Helm) -> None:
+    """The annotation names the Certificate, whose name is the Service's; no caBundle is written."""
+    objects = helm.render(ALL_OPTIONS, NEWEST)
+    (certificate,) = of_kind(objects, "Certificate")
+    (service,) = of_kind(objects, "Service")
+    assert certificate["spec"]["dnsNames"][0] == f"{service['metadata']['name']}.somewhere.svc"
+    for kind in ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"):
+        (configuration,) = of_kind(objects, kind)
+        annotation = configuration["metadata"]["annotations"]["cert-manager.io/inject-ca-from"]
+        assert annotation == f"somewhere/{certificate['metadata']['name']}"
+        assert "caBundle" not in str(configuration)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_the_api_server_accepts_the_objects(
+    helm: Helm, kubectl: Kubectl, in_cluster: object, name: str
+) -> None:
+    """A server dry run stores every object of kinds that this API server knows, warning of nothing."""
+    del in_cluster
+    place = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "somewhere"}}
+    kubectl.apply(place)
+    for each in helm.render(SETS[name], NEWEST):
+        if each["kind"] in {"Certificate", "ServiceMonitor", "PrometheusRule"}:
+            continue
+        if each["kind"] in {"ServiceAccount", "Pod"} and each["metadata"]["name"].endswith("-doctor"):
+            continue  # the pod's account would have to be there: see test_doctor
+        command = ["apply", "--server-side", "--force-conflicts"]
+        if each["kind"] != "CustomResourceDefinition":
+            each["metadata"]["name"] += "-dry"
+            command = ["create"]
+        if each["kind"] == "ClusterColocationProfile":
+            each["metadata"]["annotations"] = {}
+        done = kubectl.run(*command, "--dry-run=server", "-f", "-", stdin=json.dumps(each))
+        assert "Warning" not in done.stderr, done.stderr

@@ -1,0 +1,118 @@
+"""The chart's documents and examples say what the chart has; that it works is shown in ``tests/e2e``."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from webhook.admission.profiles import FIELDS
+from webhook.protocol import (
+    PRIORITY_BANDS,
+    PROFILE_GROUP,
+    PROFILE_KIND,
+    PROFILE_RESOURCE,
+    PROFILE_VERSION,
+    QOS_CLASSES,
+)
+
+ROOT = Path(__file__).parents[1]
+CHART = ROOT / "charts" / "colocation-webhook"
+VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
+
+
+def leaves(values: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each value that is no map with entries, with its path."""
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from leaves(value, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", value
+
+
+def test_every_value_is_documented() -> None:
+    """The table of the README has each value of values.yaml with its default, in the same order."""
+    table = re.findall(
+        r"^\| `([^`]+)` \| `([^`]+)` \| [^|]+ \|$", (CHART / "README.md").read_text(), re.MULTILINE
+    )
+    assert [(name, json.loads(default)) for name, default in table] == list(leaves(VALUES))
+
+
+def test_every_value_has_a_schema() -> None:
+    """values.schema.json knows each value, and refuses those that nobody knows."""
+    schema = json.loads((CHART / "values.schema.json").read_text())
+
+    def known(node: Mapping[str, Any], path: str = "") -> Iterator[str]:
+        for name, child in node["properties"].items():
+            if "properties" in child:
+                assert child["additionalProperties"] is False, path + name
+                yield from known(child, f"{path}{name}.")
+            else:
+                yield path + name
+
+    assert schema["additionalProperties"] is False
+    # `resources` is free in its form, `global` is what parent charts hand to every chart.
+    written = {"resources" if name.startswith("resources.") else name for name, _ in leaves(VALUES)}
+    assert set(known(schema)) - {"global"} == written
+
+
+@pytest.fixture(scope="module")
+def definition() -> dict[str, Any]:
+    """The CustomResourceDefinition, without the lines that are Helm's."""
+    text = (CHART / "templates" / "crd.yaml").read_text()
+    text = re.sub(r"\{\{-? */\*.*?\*/ *-?\}\}", "", text, flags=re.DOTALL)
+    kept = [line for line in text.splitlines() if not line.startswith("{{")]
+    found: dict[str, Any] = yaml.safe_load(re.sub(r"\{\{.*?\}\}", "{}", "\n".join(kept)))
+    return found
+
+
+def test_the_definition_has_the_protocols_names(definition: dict[str, Any]) -> None:
+    """Group, version, kind and resource are those the webhook reads."""
+    spec = definition["spec"]
+    (version,) = spec["versions"]
+    assert definition["metadata"]["name"] == f"{PROFILE_RESOURCE}.{PROFILE_GROUP}"
+    assert (spec["group"], version["name"]) == (PROFILE_GROUP, PROFILE_VERSION)
+    assert (spec["names"]["kind"], spec["names"]["plural"]) == (PROFILE_KIND, PROFILE_RESOURCE)
+    assert spec["names"]["shortNames"] == ["ccp"]
+
+
+def test_the_definition_has_every_field(definition: dict[str, Any]) -> None:
+    """The fields of spec are those the webhook reads, each of the type that it takes."""
+    properties = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"][
+        "properties"
+    ]
+    types = {"object": dict, "string": str, "integer": int}
+    declared = {
+        name: (int, str) if field.get("x-kubernetes-int-or-string") else types[field["type"]]
+        for name, field in properties.items()
+    }
+    assert declared == dict(FIELDS)
+    assert set(properties["qosClass"]["enum"]) == QOS_CLASSES
+
+
+def test_the_example_profiles_are_those_of_the_project() -> None:
+    """The chart's profiles are copies of files in examples/objects."""
+    copies = sorted((CHART / "files" / "profiles").glob("*.yaml"))
+    assert copies
+    for copy in copies:
+        assert copy.read_text() == (ROOT / "examples" / "objects" / copy.name).read_text()
+
+
+def test_the_priority_classes_are_those_of_the_protocol() -> None:
+    """Names and values of the template are the protocol's."""
+    text = (CHART / "templates" / "priorityclasses.yaml").read_text()
+    listed = re.findall(r'"name" "([a-z-]+)" "value" (\d+)', text)
+    assert listed == [(band.name, str(band.value)) for band in PRIORITY_BANDS]
+
+
+def test_the_alerts_name_metrics_that_exist() -> None:
+    """Each metric of ours in an alert is one the webhook has."""
+    metrics = (ROOT / "webhook" / "server" / "metrics.py").read_text()
+    alerts = (CHART / "templates" / "prometheusrule.yaml").read_text()
+    named = set(re.findall(r"colocation_webhook_([a-z_]+)", alerts))
+    assert named
+    for name in named:
+        assert f'f"{{_PREFIX}}_{name.removesuffix("_bucket")}"' in metrics
