@@ -38,11 +38,11 @@ def watched(server, *, wait=True, **options):
         yield source
     finally:
         stop.set()
-        thread.join(5)
+        thread.join(20)
         assert not thread.is_alive()
 
 
-def until(condition, seconds=5.0):
+def until(condition, seconds=20.0):
     """Poll until ``condition()`` is true; its value."""
     end = time.monotonic() + seconds
     while not (value := condition()):
