@@ -91,12 +91,18 @@ def test_a_closed_pipe_gives_no_traceback():
 def test_an_interrupt_gives_no_traceback():
     """Ctrl-C while waiting for input."""
     command = [*PROGRAM, "review", "--objects", "examples/objects"]
-    with subprocess.Popen(  # noqa: S603 — our own code
-        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        process.stdin.write(b"x\n")
-        process.stdin.flush()
-        process.stdout.readline()
-        process.send_signal(signal.SIGINT)
-        assert b"Traceback" not in process.stderr.read()
+    # Where the tests run in the background, interrupts are ignored, and a child inherits that.
+    inherited = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        with subprocess.Popen(  # noqa: S603 — our own code
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process:
+            signal.signal(signal.SIGINT, inherited)
+            process.stdin.write(b"x\n")
+            process.stdin.flush()
+            process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            assert b"Traceback" not in process.stderr.read()
+    finally:
+        signal.signal(signal.SIGINT, inherited)
     assert process.returncode == 1
