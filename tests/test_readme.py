@@ -58,3 +58,9 @@ def test_the_plan_is_the_real_one() -> None:
     arguments = [word.replace("examples/", f"{ROOT}/examples/") for word in command.split()[1:]]
     printed = CliRunner().invoke(main, arguments).output
     assert picture.strip() == printed.strip()
+
+
+def test_nothing_is_left_to_fill_in() -> None:
+    """No placeholder is left where a figure belongs."""
+    prose = re.sub(r"```.*?```|`[^`]*`", "", README, flags=re.DOTALL)
+    assert not re.findall(r"^[A-Z]+_[A-Z_]+$", prose, re.MULTILINE)
