@@ -270,7 +270,7 @@ def test_deep_nesting() -> None:
         check_answer(body)
 
 
-@pytest.mark.parametrize("depth", [100, 300, 1000])
+@pytest.mark.parametrize("depth", [248, 249, 250, 251, 252, 253, 100, 300, 1000])
 def test_deep_nesting_within_a_container_that_moves(depth) -> None:
     """What a patch must carry whole may be nested as deep as the parser lets through.
 

@@ -6,10 +6,11 @@ the rest of the core may rely on shapes. Only what the core reads is checked.
 
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, NoReturn
 
 from webhook.admission.editor import Cause, ObjectEdit
 from webhook.admission.quantities import QuantityError, parse, text_of
+from webhook.admission.review import shown
 
 CONTAINER_LISTS: Final = ("initContainers", "containers")
 SECTIONS: Final = ("requests", "limits")
@@ -169,7 +170,7 @@ def _map(parent: Mapping[str, Any], field: str, at: str) -> Mapping[str, Any]:
         return {}
     if not isinstance(value, dict):
         _refuse(at + field, value, "a map")
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def _list(parent: Mapping[str, Any], field: str, at: str) -> list[dict[str, Any]]:
@@ -181,7 +182,7 @@ def _list(parent: Mapping[str, Any], field: str, at: str) -> list[dict[str, Any]
     for i, item in enumerate(value):
         if not isinstance(item, dict):
             _refuse(f"{at}{field}[{i}]", item, "a map")
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def _string(parent: Mapping[str, Any], field: str, at: str) -> None:
@@ -190,7 +191,5 @@ def _string(parent: Mapping[str, Any], field: str, at: str) -> None:
         _refuse(at + field, value, "a string")
 
 
-def _refuse(field: str, value: object, wanted: str) -> None:
-    shown = repr(value)
-    shown = shown if len(shown) <= 80 else f"{shown[:79]}…"  # noqa: PLR2004 — a line of a terminal
-    raise Denied(Denial(f"{field}: must be {wanted}, not {shown}"))
+def _refuse(field: str, value: object, wanted: str) -> NoReturn:
+    raise Denied(Denial(f"{field}: must be {wanted}, not {shown(value)}"))

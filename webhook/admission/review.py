@@ -110,16 +110,16 @@ def parse_review(body: bytes) -> Review:
         raise ReviewError(f"the body must be a JSON object, not a {type(document).__name__}")
     kind, version = document.get("kind"), document.get("apiVersion")
     if kind != KIND:
-        raise ReviewError(f"kind: {_shown(kind)} is not {KIND!r}")
+        raise ReviewError(f"kind: {shown(kind)} is not {KIND!r}")
     if version != API_VERSION:
         raise ReviewError(
-            f"apiVersion: {_shown(version)} is not {API_VERSION!r}: "
+            f"apiVersion: {shown(version)} is not {API_VERSION!r}: "
             f"set admissionReviewVersions: [v1] in the webhook configuration"
         )
     request = _field(document, "request", dict, "")
     uid = request.get("uid")
     if not isinstance(uid, str) or not uid:
-        raise ReviewError(f"request.uid: must be a string that is not empty, not {_shown(uid)}")
+        raise ReviewError(f"request.uid: must be a string that is not empty, not {shown(uid)}")
     resource = _field(request, "resource", dict, uid)
     return Review(
         uid=uid,
@@ -149,10 +149,11 @@ def _field(parent: dict[str, Any], key: str, kind: type, uid: str, at: str = "re
         return kind()
     if not isinstance(value, kind):
         path = key if key == "request" else at + key
-        raise ReviewError(f"{path}: must be {_WORDS[kind]}, not {_shown(value)}", uid=uid)
+        raise ReviewError(f"{path}: must be {_WORDS[kind]}, not {shown(value)}", uid=uid)
     return value
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """Return a value as messages quote it: on one line, at most 80 characters."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:79]}…"  # noqa: PLR2004 — a line of a terminal
