@@ -106,7 +106,7 @@ class Kept:
         return self.release.helm("-n", NAMESPACE, *arguments)
 
     def install(self) -> None:
-        """Install the chart; the API server asks the first replica, and refuses a pod where it gets no answer."""
+        """Install the chart; the API server asks the first replica, and refuses a pod without an answer."""
         self.helm(
             "install", RELEASE, str(CHART), "--create-namespace",
             "--set=crds.install=false", "--set=priorityClasses.create=false",
@@ -120,7 +120,7 @@ class Kept:
         self.kubeconfig.write_text(yaml.safe_dump(kubeconfig))
 
     def start(self, *, days: float = 0.0) -> None:
-        """Start both replicas at the same moment, with clocks moved by ``days``, and wait until they are ready."""
+        """Start both replicas at the same moment, with clocks moved by ``days``, until they are ready."""
         self.replicas = [Replica(self, port, days=days) for port in self.ports]
         self.ready()
 
