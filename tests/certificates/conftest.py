@@ -14,7 +14,7 @@ NOW = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 MUTATING = f"{ADMISSION}/mutatingwebhookconfigurations"
 VALIDATING = f"{ADMISSION}/validatingwebhookconfigurations"
-SECRETS = "/api/v1/namespaces/home/secrets"  # noqa: S105 — a path
+SECRETS = "/api/v1/namespaces/home/secrets"
 KEY = ("", "kept")
 NAME = "hook.home.svc"
 
