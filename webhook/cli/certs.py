@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import click
 
 from webhook.cli.access import NamespacedName, in_cluster_option, kubeconfig_option, open_api_or_home
 from webhook.cli.clock import Clock, pass_clock
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.group()
