@@ -35,7 +35,7 @@ _CONNECTION_SECONDS = 2.0
 
 def create_admin_app(
     source: Source,
-    settings: Settings,
+    settings: Callable[[], Settings],
     metrics: Metrics,
     certificate: ServingCertificate | None,
     *,
@@ -54,7 +54,7 @@ def create_admin_app(
     def readyz() -> flask.Response:
         status = source.status
         stopping = draining()
-        ready = status.ready and not stopping
+        ready = status.ready and not stopping and (certificate is None or certificate.ready)
         report: dict[str, Any] = {
             "ready": ready,
             "draining": stopping,
@@ -80,7 +80,8 @@ def create_admin_app(
         }
         if certificate is not None:
             report["certificate"] = {
-                "expiresAt": certificate.pair.expires_at,
+                "ready": certificate.ready,
+                "expiresAt": certificate.pair.expires_at if certificate.pair else None,
                 "error": certificate.error,
                 "reloadErrors": certificate.reload_errors,
             }
@@ -108,7 +109,7 @@ def create_admin_app(
         view = source.view
         if view.missing:
             return _refusal(503, f"not synced yet: {', '.join(view.missing)}")
-        return _json(200, explain(webhook, review, view, settings))
+        return _json(200, explain(webhook, review, view, settings()))
 
     app.register_error_handler(HTTPException, _refused)
     return app
@@ -124,7 +125,7 @@ def observe(metrics: Metrics, source: Source, certificate: ServingCertificate | 
         metrics.observe_watch(name, kind.contact_at, kind.failures)
     if certificate is not None:
         metrics.observe_reloads("certificate", certificate.reload_errors)
-        metrics.observe_certificate(certificate.pair.expires_at.timestamp())
+        metrics.observe_certificate(certificate.ends, certificate.reads)
 
 
 def is_loopback(host: str) -> bool:

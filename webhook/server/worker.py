@@ -43,6 +43,7 @@ class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
         self.worker.handshaking.pop(self, None)
         self.since = self.worker.loop.time()
         self.worker.open.add(self)
+        self.stranger = self.worker.asks_clients and not transport.get_extra_info("peercert")
         if len(self.worker.open) > self.worker.worker_connections:
             self.worker.log.warning(
                 "more than %d connections: closing a new one", self.worker.worker_connections
@@ -51,6 +52,11 @@ class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; a number that is too long to be one is the client's mistake, too."""
+        if self.stranger:
+            self.worker.on_stranger()
+            self._send_error_response(403, "this webhook asks for a client certificate (--client-ca)")
+            self.close_idle()
+            return
         try:
             super().data_received(data)
         except ValueError as error:
@@ -99,6 +105,12 @@ class ReviewWorker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
 
     on_tick: Callable[[], None] = staticmethod(lambda: None)
     """Called about once a second in the event loop; whoever starts the worker may set it."""
+
+    asks_clients = False
+    """Whether a client without a certificate is turned away."""
+
+    on_stranger: Callable[[], None] = staticmethod(lambda: None)
+    """Called for each request of such a client."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
