@@ -26,6 +26,7 @@ lint: $(VENV)/test $(VENV)/lint
 
 control-plane:
 	tests/e2e/control-plane/build.sh
+	tests/e2e/control-plane/cert-manager.sh
 
 e2e: $(VENV)/e2e control-plane
 	$(BIN)/pytest tests/e2e
