@@ -156,10 +156,7 @@ def test_beside_koordinators_definition(release: Installation, kubectl: Kubectl)
 def test_upgrade_from_the_earlier_chart(
     release: Installation, kubectl: Kubectl, namespace: str, earlier_chart: Path
 ) -> None:
-    """What an uninstall kept is taken over again; an upgrade from the earlier chart keeps one's own certificate.
-
-    Whoever then leaves it to the webhook has nothing to do but to say so.
-    """
+    """What an uninstall kept is taken over again; an upgrade keeps a certificate of one's own, or ends it."""
     release.shell("colocation-webhook certs init")
     own = ("--set=certificates.source=secret", "--set-file=certificates.caBundle=certs/ca.crt")
     reinstall(release, earlier_chart, *own)

@@ -1,4 +1,4 @@
-"""Webhook configurations: which of their webhooks are ours, what they trust, and the patch that puts it right."""
+"""Webhook configurations: which webhooks are ours, what they trust, and the patch that puts it right."""
 
 from __future__ import annotations
 

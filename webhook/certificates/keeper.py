@@ -191,7 +191,8 @@ class Keeper:
 
     def _read(self, secret: Object | None) -> Material | None:
         if secret is None:
-            self._tell("does not exist")
+            if self._memory is not None:
+                self._tell("was deleted")
             return None
         asked = ((secret.get("metadata") or {}).get("annotations") or {}).get(ANNOTATION_ROTATE)
         try:

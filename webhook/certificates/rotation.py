@@ -163,34 +163,43 @@ def plan(
     ):
         # Put back by hand, or from a backup. A revision above both ends the matter for all replicas.
         return Step(dataclasses.replace(memory, revision=memory.revision + 1), "restored over older content")
+    if read_chain(found.authority.certificate).expires_at <= now:
+        # Nobody trusts it any more: there is nothing to keep up.
+        return Step(_fresh(terms.names, now, found), "made anew: the CA has expired")
     return _next(found, seen, terms, now)
 
 
 def _next(found: Material, seen: Seen, terms: Terms, now: dt.datetime) -> Step:
-    authority_end = read_chain(found.authority.certificate).expires_at
-    if authority_end <= now:
-        # Nobody trusts it any more: there is nothing to keep up.
-        return Step(_fresh(terms.names, now, found), "made anew: the CA has expired")
-    leaf = read_chain(found.chain)
-    wanted = [canonical(name) for name in terms.names]
-    if lacking := [name for name in wanted if name not in leaf.names]:
-        # Those of the old one stay: replicas of two versions must not undo each other's work.
-        names = dict.fromkeys([*wanted, *leaf.names])
-        return Step(_leaf(found, names, now), f"leaf renewed: it lacked {', '.join(lacking)}")
-    if found.asked is Rotate.LEAF:
-        return Step(_leaf(found, wanted, now), "leaf renewed, as asked")
-    left = leaf.expires_at - now
-    if left < RENEW_BEFORE and min(LEAF_LIFETIME, authority_end - now) > left + _WORTHWHILE:
-        return Step(_leaf(found, wanted, now), f"leaf renewed: it ended at {leaf.expires_at:%Y-%m-%dT%H:%MZ}")
+    end = read_chain(found.authority.certificate).expires_at
+    if (renewed := _renewed(found, end, terms, now)) is not None:
+        return renewed
     if found.successor is not None:
         return _introduced(found, found.successor, seen, terms, now)
     if found.predecessor is not None:
         if seen.held < terms.overlap:
             return Step(found, "", terms.overlap - seen.held)
         return Step(_changed(found, predecessor=None), "the CA before is dropped")
-    if found.asked is Rotate.CA or authority_end - now < CA_RENEW_BEFORE:
+    if found.asked is Rotate.CA or end - now < CA_RENEW_BEFORE:
         return Step(_changed(found, successor=make_authority(now)), "a new CA is introduced")
     return Step(found)
+
+
+def _renewed(found: Material, authority_end: dt.datetime, terms: Terms, now: dt.datetime) -> Step | None:
+    """A new leaf of the same CA, if there is a reason for one; it can be served at once."""
+    leaf = read_chain(found.chain)
+    names = [canonical(name) for name in terms.names]
+    left = leaf.expires_at - now
+    if lacking := [name for name in names if name not in leaf.names]:
+        # Those of the old one stay: replicas of two versions must not undo each other's work.
+        names += [name for name in leaf.names if name not in names]
+        reason = f"it lacked {', '.join(lacking)}"
+    elif found.asked is Rotate.LEAF:
+        reason = "as asked"
+    elif left < RENEW_BEFORE and min(LEAF_LIFETIME, authority_end - now) > left + _WORTHWHILE:
+        reason = f"it ended at {leaf.expires_at:%Y-%m-%dT%H:%MZ}"
+    else:
+        return None
+    return Step(_leaf(found, names, now), f"leaf renewed: {reason}")
 
 
 def _introduced(found: Material, successor: Authority, seen: Seen, terms: Terms, now: dt.datetime) -> Step:
