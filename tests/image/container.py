@@ -8,6 +8,7 @@ import http.client
 import os
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import threading
@@ -87,14 +88,15 @@ class Container:
             finally:
                 _enter(own.fileno())
 
-    def connect(self, port: int, trust: ssl.SSLContext | None = None) -> http.client.HTTPConnection:
-        """An open connection to a port of its loopback address."""
-        if trust is None:
-            connection = http.client.HTTPConnection("localhost", port, timeout=10)
-        else:
-            connection = http.client.HTTPSConnection("localhost", port, timeout=10, context=trust)
+    def connect(
+        self, port: int, trust: ssl.SSLContext | None = None, name: str = "localhost"
+    ) -> http.client.HTTPConnection:
+        """An open connection to a port of its loopback address; with ``trust`` by TLS, to ``name``."""
+        connection = http.client.HTTPConnection(name, port, timeout=10)
         with self.network():
-            connection.connect()
+            connection.sock = socket.create_connection(("127.0.0.1", port), timeout=10)
+        if trust is not None:
+            connection.sock = trust.wrap_socket(connection.sock, server_hostname=name)
         return connection
 
     def status(self, port: int, path: str) -> int:

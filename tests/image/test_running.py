@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import contextlib
 import copy
+import http.client
 import json
 import signal
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 import trustme
@@ -28,9 +29,20 @@ from webhook.admission import Settings, Webhook, decide, parse_review
 from webhook.cli.objects import load_view
 
 REVIEWS, ADMIN, API_SERVER = 8443, 8081, 6443
-VALUES = {"certificates": {"source": "secret", "caBundle": AUTHORITY}}
+NAMESPACE, SERVICE = "somewhere", "release-colocation-webhook"
+NAME = f"{SERVICE}.{NAMESPACE}.svc"
+OWN_FILES = {"certificates": {"source": "secret", "caBundle": AUTHORITY}}
+WAYS = {"managed certificates": {}, "own files": OWN_FILES, "two workers": {**OWN_FILES, "workers": 2}}
 EXAMPLE = (ROOT / "examples" / "reviews" / "spark-driver.json").read_bytes()
-PATHS = {"Namespace": NAMESPACES, "ClusterColocationProfile": PROFILES, "PriorityClass": CLASSES}
+SECRETS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
+CONFIGURATIONS = "/apis/admissionregistration.k8s.io/v1"
+PATHS = {
+    "Namespace": NAMESPACES,
+    "ClusterColocationProfile": PROFILES,
+    "PriorityClass": CLASSES,
+    "MutatingWebhookConfiguration": f"{CONFIGURATIONS}/mutatingwebhookconfigurations",
+    "ValidatingWebhookConfiguration": f"{CONFIGURATIONS}/validatingwebhookconfigurations",
+}
 
 
 class Running(NamedTuple):
@@ -39,34 +51,31 @@ class Running(NamedTuple):
     container: Container
     trust: ssl.SSLContext
 
+    def connect(self) -> http.client.HTTPConnection:
+        """An open connection as the API server makes one: by the Service's name, trusting only its CA."""
+        return self.container.connect(REVIEWS, self.trust, NAME)
+
     def review(self) -> Object:
         """Its answer to the example, over TLS."""
-        with contextlib.closing(self.container.connect(REVIEWS, self.trust)) as connection:
+        with contextlib.closing(self.connect()) as connection:
             connection.request("POST", "/mutate", EXAMPLE, {"Content-Type": "application/json"})
             answer: Object = json.load(connection.getresponse())["response"]
             return answer
 
 
-def pod_of(values: dict[str, Any], folder: Path) -> Object:
-    """The spec of the pods that the chart's Deployment makes."""
-    objects = Helm(built(), folder).render(values, "1.37.2")
-    (deployment,) = [each for each in objects if each["kind"] == "Deployment"]
-    spec: Object = deployment["spec"]["template"]["spec"]
-    return spec
-
-
 @contextlib.contextmanager
-def api_server(container: Container, authority: trustme.CA) -> Iterator[FakeApi]:
-    """An API server at the container's loopback address, with the objects of the examples."""
+def api_server(container: Container, authority: trustme.CA, chart: list[Object]) -> Iterator[FakeApi]:
+    """An API server at the container's loopback address: the examples' objects, and what the chart brings."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     fake = FakeApi(context)
     fake.port = API_SERVER
-    for file in sorted((ROOT / "examples" / "objects").glob("*.yaml")):
-        for each in filter(None, yaml.safe_load_all(file.read_text())):
-            fields = copy.deepcopy(each)
-            name = fields["metadata"].pop("name")
-            fake.put(PATHS[each["kind"]], name, **fields)
+    fake.objects[SECRETS] = {}
+    files = sorted((ROOT / "examples" / "objects").glob("*.yaml"))
+    examples = [each for file in files for each in yaml.safe_load_all(file.read_text())]
+    configurations = [each for each in chart if each["kind"].endswith("WebhookConfiguration")]
+    for each in copy.deepcopy([*filter(None, examples), *configurations]):
+        fake.put(PATHS[each["kind"]], each["metadata"].pop("name"), **each)
     with container.network():
         fake.start()
     try:
@@ -75,26 +84,25 @@ def api_server(container: Container, authority: trustme.CA) -> Iterator[FakeApi]
         fake.stop()
 
 
-@pytest.fixture(params=[1, 2], ids=["one worker", "two workers"])
+@pytest.fixture(params=WAYS)
 def running(request: pytest.FixtureRequest, image: Image, root: Path, tmp_path: Path) -> Iterator[Running]:
-    """The container, ready."""
-    pod = pod_of({**VALUES, "workers": request.param}, tmp_path)
+    """The container, ready, by some way of the chart."""
+    chart = Helm(built(), tmp_path).render(WAYS[request.param], "1.37.2")
+    (deployment,) = [each for each in chart if each["kind"] == "Deployment"]
+    pod = deployment["spec"]["template"]["spec"]
     authority = trustme.CA()
-    leaf = authority.issue_cert("localhost")
+    leaf = authority.issue_cert(NAME)
     chain = b"".join(each.bytes() for each in leaf.cert_chain_pems)
     ca = authority.cert_pem.bytes()
-    (secret,) = [each["secret"]["secretName"] for each in pod["volumes"] if "secret" in each]
     contents = {
-        secret: {"tls.crt": chain, "tls.key": leaf.private_key_pem.bytes()},
-        pod["serviceAccountName"]: {"token": b"token", "ca.crt": ca, "namespace": b"somewhere"},
+        f"{SERVICE}-tls": {"tls.crt": chain, "tls.key": leaf.private_key_pem.bytes()},
+        pod["serviceAccountName"]: {"token": b"token", "ca.crt": ca, "namespace": NAMESPACE.encode()},
     }
     folder = tmp_path / "bundle"
     bundle(folder, root, image.config, pod, contents)
-    trust = ssl.create_default_context()
-    authority.configure_trust(trust)
     with (
-        Container(f"webhook-{request.param}-{tmp_path.name}", folder, tmp_path / "runc") as container,
-        api_server(container, authority),
+        Container(tmp_path.name, folder, tmp_path / "runc") as container,
+        api_server(container, authority, chart) as fake,
     ):
         # One of the workers answers, and it speaks for itself.
         eventually(
@@ -102,7 +110,10 @@ def running(request: pytest.FixtureRequest, image: Image, root: Path, tmp_path: 
             seconds=60,
             what="all workers ready",
         )
-        yield Running(container, trust)
+        if request.param == "managed certificates":
+            (configuration,) = fake.objects[PATHS["MutatingWebhookConfiguration"]].values()
+            ca = base64.b64decode(configuration["webhooks"][0]["clientConfig"]["caBundle"])
+        yield Running(container, ssl.create_default_context(cadata=ca.decode()))
 
 
 def unsigned(patch: list[Object]) -> list[Object]:
@@ -150,7 +161,7 @@ def test_the_health_check(running: Running, image: Image) -> None:
 
 def test_it_drains(running: Running) -> None:
     """What is in flight at SIGTERM is answered, with ``Connection: close``; then the process ends with 0."""
-    connection = running.container.connect(REVIEWS, running.trust)
+    connection = running.connect()
     connection.putrequest("POST", "/mutate")
     connection.putheader("Content-Type", "application/json")
     connection.putheader("Content-Length", str(len(EXAMPLE)))
