@@ -14,8 +14,8 @@ flags=(
 if docker info > /dev/null 2>&1; then
   exec docker build "${flags[@]}" "$@" .
 elif command -v buildah > /dev/null; then
-  # OCI's own format has no place for the health check.
-  exec buildah build --format docker --layers --timestamp "$SOURCE_DATE_EPOCH" "${flags[@]}" "$@" .
+  # OCI's own format has no place for the health check; layers of an earlier build would be of its time.
+  exec buildah build --format docker --layers=false --timestamp "$SOURCE_DATE_EPOCH" "${flags[@]}" "$@" .
 fi
 echo "image: install docker (and start it) or buildah" >&2
 exit 1
