@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-long lint bench control-plane e2e clean
+.PHONY: run test test-long lint bench control-plane e2e wheel image image-test clean
 
 run: $(VENV)/installed
 	$(BIN)/colocation-webhook serve --objects examples/objects
@@ -26,9 +26,23 @@ lint: $(VENV)/test $(VENV)/lint
 
 control-plane:
 	tests/e2e/control-plane/build.sh
+	tests/e2e/control-plane/cert-manager.sh
 
 e2e: $(VENV)/e2e control-plane
 	$(BIN)/pytest tests/e2e
+
+# The same commit gives the same wheel: setup.py says how. What an earlier build left would go into it.
+wheel: $(VENV)/pip
+	rm -rf build
+	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+
+IMAGE ?= colocation-webhook:0.1.0
+image:
+	image/build.sh $(IMAGE)
+
+# Renders the chart, so it needs Helm from the control plane.
+image-test: $(VENV)/test control-plane
+	$(BIN)/pytest tests/image
 
 bench: $(VENV)/test
 	$(BIN)/python -m benchmarks.cpuset

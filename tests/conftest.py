@@ -15,13 +15,15 @@ settings.register_profile(
 CI = os.environ.get("CI") == "true" or os.environ.get("HYPOTHESIS_PROFILE") == "ci"
 settings.load_profile("ci" if CI else "default")
 
-E2E = Path(__file__).parent / "e2e"
+ON_REQUEST = {Path(__file__).parent / name for name in ("e2e", "image")}
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave ``tests/e2e`` to ``make e2e``: it starts a control plane, and runs when it is named."""
-    if collection_path != E2E:
+    """Leave to ``make e2e`` and ``make image-test`` what needs more than Python: it runs when it is named."""
+    if collection_path not in ON_REQUEST:
         return None
     arguments = (argument.partition("::")[0] for argument in config.args)
-    named = any((config.invocation_params.dir / path).resolve().is_relative_to(E2E) for path in arguments)
+    named = any(
+        (config.invocation_params.dir / path).resolve().is_relative_to(collection_path) for path in arguments
+    )
     return None if named else True

@@ -22,3 +22,18 @@ def test_outside_a_pod_in_cluster_says_so(run, monkeypatch):
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     result = run("serve", "--in-cluster", "--no-tls")
     assert (result.exit_code, "use --kubeconfig FILE outside a cluster" in result.output) == (1, True)
+
+
+def test_kubectls_own_variable_is_followed(run, monkeypatch, tmp_path):
+    """Where no flag says which cluster, KUBECONFIG does; several files in it are not guessed from."""
+    one, other = tmp_path / "one", tmp_path / "other"
+    monkeypatch.setenv("KUBECONFIG", str(one))
+    result = run("certs", "show", "home/secret")
+    assert (result.exit_code, str(one) in result.output) == (1, True)
+    monkeypatch.setenv("KUBECONFIG", f"{one}:{other}")
+    result = run("certs", "show", "home/secret")
+    assert (result.exit_code, "give --kubeconfig FILE" in result.output) == (1, True)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("KUBECONFIG")
+    result = run("certs", "show", "home/secret")
+    assert (result.exit_code, str(tmp_path / ".kube" / "config") in result.output) == (1, True)

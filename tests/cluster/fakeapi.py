@@ -35,7 +35,9 @@ class FakeApi:
         keeps_status: false: statuses are pruned, as a CRD without the fields does.
     """
 
-    def __init__(self):
+    def __init__(self, tls=None):
+        """Hold nothing yet; ``tls``: an ssl.SSLContext to speak it."""
+        self.tls = tls
         self.objects = {path: {} for path in COLLECTIONS}
         self.version = 10
         self.oldest = 0
@@ -69,6 +71,8 @@ class FakeApi:
 
         self.server = _Server(("127.0.0.1", self.port), Handler)
         self.port = self.server.server_address[1]
+        if self.tls is not None:
+            self.server.socket = self.tls.wrap_socket(self.server.socket, server_side=True)
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
     def stop(self):

@@ -9,12 +9,13 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-BUILD = HERE / "control-plane" / "build.sh"
+CONTROL_PLANE = HERE / "control-plane" / "build.sh"
+CERT_MANAGER = HERE / "control-plane" / "cert-manager.sh"
 
 
-def built() -> Path:
-    """Build what is missing (nothing, after ``make control-plane``) and return the cache's folder."""
-    done = subprocess.run([BUILD], check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603 — our own script
+def built(script: Path = CONTROL_PLANE) -> Path:
+    """Build what is missing (nothing, after ``make control-plane``) and return the folder it is in."""
+    done = subprocess.run([script], check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603 — our own script
     return Path(done.stdout.strip())
 
 

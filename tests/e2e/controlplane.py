@@ -25,8 +25,10 @@ SCHEDULERS = ("default-scheduler", "koord-scheduler")
 class ControlPlane:
     """Starts on entering, ends every process on leaving."""
 
-    def __init__(self, folder: Path, cache: Path) -> None:
+    def __init__(self, folder: Path, cache: Path, *, network: Path | None = None) -> None:
+        """Run nothing yet; ``network``: socket of a proxy by which the API server reaches Services."""
         self._folder = folder
+        self._network = network
         self._cache = cache
         self._etcd_port, peer_port, self.port = free_ports(3)
         self._peer = f"http://127.0.0.1:{peer_port}"
@@ -78,6 +80,7 @@ class ControlPlane:
             # It would write its own address, and the loopback address is not allowed there.
             "--endpoint-reconciler-type=none",
             "--shutdown-delay-duration=0s",
+            *([f"--egress-selector-config-file={self._folder / 'egress.yaml'}"] if self._network else []),
         )
         eventually(self._ready, seconds=90, what="kube-apiserver ready")
 
@@ -154,6 +157,14 @@ class ControlPlane:
             "profiles": [{"schedulerName": name} for name in SCHEDULERS],
         }
         (self._folder / "scheduler.yaml").write_text(yaml.safe_dump(scheduler))
+        transport = {"uds": {"udsName": str(self._network)}}
+        connection = {"proxyProtocol": "HTTPConnect", "transport": transport}
+        egress = {
+            "apiVersion": "apiserver.k8s.io/v1beta1",
+            "kind": "EgressSelectorConfiguration",
+            "egressSelections": [{"name": "cluster", "connection": connection}],
+        }
+        (self._folder / "egress.yaml").write_text(yaml.safe_dump(egress))
 
     def _etcd_healthy(self) -> bool:
         self._processes["etcd"].require_running()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import urllib.error
@@ -31,6 +32,7 @@ class Installation:
         self.helm_binary = find("helm", cache)
         (folder / "certs").mkdir(parents=True)
         (folder / "charts").symlink_to(ROOT / "charts")
+        shutil.copy(ROOT / "certs" / "cert-manager.yaml", folder / "certs")
         path = [Path(sys.executable).parent, control_plane.kubectl.binary.parent, self.helm_binary.parent]
         self.env = {
             **os.environ,

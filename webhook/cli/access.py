@@ -1,5 +1,6 @@
 """``--kubeconfig`` and ``--in-cluster``: how a command reaches an API server."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -83,9 +84,23 @@ def open_api(kubeconfig: Path | None, *, in_cluster: bool) -> "Api | None":
 
 
 def open_api_or_home(kubeconfig: Path | None, *, in_cluster: bool) -> "Api":
-    """As `open_api`; where neither flag was given, ``~/.kube/config`` is read."""
+    """As `open_api`; where neither flag was given, the file is read that kubectl would read.
+
+    Raises:
+        click.ClickException: as `open_api`; or KUBECONFIG names several files, which are not merged.
+    """
     if kubeconfig is None and not in_cluster:
-        kubeconfig = _HOME.expanduser()
+        kubeconfig = _as_kubectl(os.environ.get("KUBECONFIG", ""))
     api = open_api(kubeconfig, in_cluster=in_cluster)
     assert api is not None  # noqa: S101 — one of both is given by now
     return api
+
+
+def _as_kubectl(variable: str) -> Path:
+    """The one file of KUBECONFIG, or ``~/.kube/config`` where it is empty."""
+    files = [each for each in variable.split(os.pathsep) if each]
+    if len(files) > 1:
+        raise click.ClickException(
+            f"KUBECONFIG names several files ({variable}), which are not merged here: give --kubeconfig FILE"
+        )
+    return Path(files[0]) if files else _HOME.expanduser()

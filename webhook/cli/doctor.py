@@ -36,8 +36,8 @@ def doctor(
     Looks at the webhook configurations, the serving certificate, each replica's view, the
     profiles and the schedulers they name, the nodes' batch resources, Koordinator's own
     webhook, and how often the API server went on without an answer. Nothing is changed.
-    Without --kubeconfig and --in-cluster, ~/.kube/config is read. What may not be read is
-    said, and costs that line only.
+    Without --kubeconfig and --in-cluster, KUBECONFIG or ~/.kube/config is read. What may not be
+    read is said, and costs that line only.
 
     Exit status: 1 when something does not work (✗), else 0.
 

@@ -1,0 +1,136 @@
+"""A pod of the chart's Deployment, run as a process: what a kubelet would make of it on this machine.
+
+Its flags are the pod's own. What is different is where: the API server, by a kubeconfig with the account's
+token; ports, which are free here; and the Secret's files, in a folder that follows the Secret.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import ssl
+import threading
+import urllib.request
+from pathlib import Path
+from typing import Any, Self
+
+from tests.e2e.clusternetwork import ClusterNetwork
+from tests.e2e.installation import NAMESPACE, RELEASE, Installation
+from tests.e2e.kubectl import Kubectl, Object, RefusedError
+from tests.e2e.processes import Process, eventually, free_ports
+
+_LOOK_SECONDS = 0.5
+
+
+class DeployedPod:
+    """The one pod behind the release's Service, from entering to leaving."""
+
+    def __init__(self, installation: Installation, network: ClusterNetwork, folder: Path) -> None:
+        self._kubectl: Kubectl = installation.kubectl
+        self._env = installation.env
+        self._network = network
+        self._folder = folder
+        self._port, self._admin_port = free_ports(2)
+        self._stop = threading.Event()
+        self._following: list[threading.Thread] = []
+
+    def __enter__(self) -> Self:
+        """Start it and wait until it is ready and its Service leads to it."""
+        deployment = self._kubectl.get("deployment", RELEASE, namespace=NAMESPACE)
+        spec = deployment["spec"]["template"]["spec"]
+        self._folder.mkdir()
+        places = {mount["name"]: mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]}
+        moved = {}
+        for volume in spec["volumes"]:
+            if "secret" in volume:
+                moved[places[volume["name"]]] = self._follow(volume["secret"]["secretName"], volume["name"])
+        command = ["colocation-webhook", *self._flags(spec["containers"][0]["args"], moved)]
+        self._process = Process("webhook", command, self._folder / "log", env=self._env, cwd=self._folder)
+        try:
+            eventually(self._ready, seconds=60, what="webhook ready")
+            service = self._kubectl.get("service", RELEASE, namespace=NAMESPACE)["spec"]
+            self._network.ports[f"{service['clusterIP']}:{service['ports'][0]['port']}"] = self._port
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End it; its Service leads nowhere then."""
+        self._stop.set()
+        self._network.ports.clear()
+        self._process.stop()
+        for thread in self._following:
+            thread.join()
+
+    def readiness(self) -> dict[str, Any]:
+        """What it says of itself."""
+        url = f"http://localhost:{self._admin_port}/readyz"
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            result: dict[str, Any] = json.load(answer)
+            return result
+
+    def log(self) -> str:
+        """What it has written."""
+        return self._process.log()
+
+    def chain(self) -> str:
+        """The certificate it shows, in PEM."""
+        return ssl.get_server_certificate(("localhost", self._port), timeout=10)
+
+    def _ready(self) -> bool:
+        self._process.require_running()
+        return bool(self.readiness())
+
+    def _flags(self, arguments: list[str], moved: dict[str, Path]) -> list[str]:
+        """The container's arguments, with this machine's places."""
+        replaced = {
+            "--in-cluster": f"--kubeconfig={self._kubeconfig()}",
+            "--bind=:8443": f"--bind=localhost:{self._port}",
+            "--admin-bind=:8081": f"--admin-bind=localhost:{self._admin_port}",
+        }
+        assert set(replaced) <= set(arguments)
+        result = [replaced.get(argument, argument) for argument in arguments]
+        for inside, outside in moved.items():
+            result = [argument.replace(inside, str(outside)) for argument in result]
+        return result
+
+    def _kubeconfig(self) -> Path:
+        path = self._folder / "kubeconfig"
+        config = json.loads(self._kubectl.run("config", "view", "--raw", "--flatten", "-o", "json").stdout)
+        token = self._kubectl.run("-n", NAMESPACE, "create", "token", RELEASE, "--duration=1h").stdout.strip()
+        config["users"] = [{"name": "admin", "user": {"token": token}}]
+        config["contexts"][0]["context"]["namespace"] = NAMESPACE
+        path.write_text(json.dumps(config))
+        return path
+
+    def _follow(self, secret: str, volume: str) -> Path:
+        """A folder with the Secret's files, kept up to date as a kubelet does it: all change at once."""
+        folder = self._folder / volume
+        folder.mkdir()
+        eventually(lambda: self._write(secret, folder), seconds=60, what=f"Secret {secret}")
+        for name in ("tls.crt", "tls.key"):
+            (folder / name).symlink_to(Path("..data", name))
+        thread = threading.Thread(target=self._keep, args=(secret, folder), daemon=True)
+        thread.start()
+        self._following.append(thread)
+        return folder
+
+    def _keep(self, secret: str, folder: Path) -> None:
+        while not self._stop.wait(_LOOK_SECONDS):
+            try:
+                self._write(secret, folder)
+            except RefusedError:
+                continue  # A Secret that is gone leaves its files where they are.
+
+    def _write(self, secret: str, folder: Path) -> bool:
+        stored: Object = self._kubectl.get("secret", secret, namespace=NAMESPACE)
+        version = folder / f"..{stored['metadata']['resourceVersion']}"
+        if not version.exists():
+            version.mkdir()
+            for name, value in stored["data"].items():
+                (version / name).write_bytes(base64.b64decode(value))
+            fresh = folder / "..fresh"
+            fresh.symlink_to(version.name)
+            fresh.replace(folder / "..data")
+        return True

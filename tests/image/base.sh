@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Makes, from Debian 12, the two bases that stand in for python:3.11 and python:3.11-slim, where they are not
+# there yet, and prints the file that tells buildah where they are. As root it installs what it needs for that,
+# and for running the image. The first run takes about two minutes, a second one none.
+set -euo pipefail
+folder="${XDG_CACHE_HOME:-$HOME/.cache}/colocation-webhook/image"
+export CONTAINERS_STORAGE_CONF="$folder/storage.conf"
+
+say() { printf 'image: %s\n' "$*" >&2; }
+
+packages=()
+for name in buildah mmdebstrap runc; do
+  command -v "$name" > /dev/null || [ -x "/usr/sbin/$name" ] || packages+=("$name")
+done
+if [ ${#packages[@]} -gt 0 ]; then
+  if [ "$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then
+    say "missing: install ${packages[*]} (names of Debian)"
+    exit 1
+  fi
+  say "installing ${packages[*]}"
+  apt-get update -qq >&2
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >&2
+fi
+
+mkdir -p "$folder"
+exec 9> "$folder/lock"
+flock 9
+printf '[storage]\ndriver = "overlay"\ngraphroot = "%s"\nrunroot = "%s"\n' "$folder/storage" "$folder/run" \
+  > "$CONTAINERS_STORAGE_CONF"
+
+# Debian's documents and translations are in neither of Python's images.
+leave_out=()
+for part in doc info locale man; do
+  leave_out+=("--dpkgopt=path-exclude=/usr/share/$part/*")
+done
+
+# base NAME PACKAGE...: an image of the packages and what is essential. It is made anew when this file changes.
+base() {
+  local name="localhost/colocation-webhook-$1:$version" container
+  shift
+  if ! buildah inspect --type image "$name" > /dev/null 2>&1; then
+    say "making $name"
+    mmdebstrap --quiet --variant=essential "--include=$(IFS=,; echo "$*")" "${leave_out[@]}" bookworm base.tar >&2
+    container=$(buildah from scratch)
+    buildah add --quiet "$container" base.tar / >&2
+    buildah commit --quiet --rm "$container" "$name" >&2
+    rm base.tar
+  fi
+  printf '%s\n' "$name"
+}
+
+version=$(sha256sum "$0" | cut -c1-12)
+cd "$folder"
+build=$(base build python3 python3-dev python3-venv gcc libc6-dev)
+slim=$(base slim python3)
+printf '%s\n' "$CONTAINERS_STORAGE_CONF" "$build" "$slim"

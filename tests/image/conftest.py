@@ -1,0 +1,26 @@
+"""The image, built once for the run, and the chart it is run by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.image.build import Image, build
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
+    """The image of this tree."""
+    built = build(tmp_path_factory.mktemp("build"))
+    yield built
+    # The bases stay; what earlier builds left goes.
+    built.buildah("rmi", "--prune")
+
+
+@pytest.fixture(scope="session")
+def root(image: Image) -> Iterator[Path]:
+    """Its root file system."""
+    with image.mounted() as folder:
+        yield folder
