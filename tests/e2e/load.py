@@ -118,7 +118,7 @@ class Creators:
             self._api.close()
 
     def books(self, since: float = 0.0, until: float = float("inf")) -> Books:
-        """Count what was sent in that time, and read the pods of it as they are stored; after the end only."""
+        """Count what was sent in that time and read its pods as they are stored; after the end only."""
         answers = [answer for answer in self.answers if since <= answer.sent < until]
         names = {answer.name for answer in answers}
         stored = [each for each in self.stored() if each["metadata"]["name"] in names]

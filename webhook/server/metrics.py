@@ -98,6 +98,12 @@ class Metrics:
             multiprocess_mode="livemostrecent",
             registry=registry,
         )
+        self._stale = Gauge(
+            f"{_PREFIX}_view_stale",
+            "1 while some watched kind has not been heard of for --max-view-age, else 0.",
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
         self._profiles = Gauge(
             f"{_PREFIX}_profiles",
             "Profiles in the view in use; those that are not ready are never applied.",
@@ -174,6 +180,10 @@ class Metrics:
         if new > 0:
             self._watch_failures.labels(resource).inc(new)
         self._seen_errors[resource] = failures
+
+    def observe_staleness(self, *, stale: bool) -> None:
+        """Take over whether the view is too old."""
+        self._stale.set(stale)
 
     def observe_reloads(self, what: str, errors: int) -> None:
         """Take over how many reloads of ``what`` have failed in this process so far."""
