@@ -65,9 +65,19 @@ def release(bare: Installation, in_cluster: dict[str, str]) -> Iterator[Installa
 
 
 @pytest.fixture
-def service(release: Installation, cache: Path, tmp_path: Path) -> Iterator[Service]:
-    """The chart's replicas behind one address, under ``failurePolicy: Fail``."""
-    with serving(release, Helm(cache, tmp_path)) as running:
+def restartable(control_plane: ControlPlane) -> Iterator[ControlPlane]:
+    """The control plane; its API server runs again afterwards, whatever happened."""
+    yield control_plane
+    if not control_plane.process("kube-apiserver").running:
+        control_plane.start_apiserver()
+
+
+@pytest.fixture(scope="module")
+def service(
+    release: Installation, cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """The chart's replicas behind one address, under ``Fail``; a test leaves as many, ready."""
+    with serving(release, Helm(cache, tmp_path_factory.mktemp("service"))) as running:
         yield running
 
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-
-import pytest
 
 from tests.e2e.controlplane import ControlPlane
 from tests.e2e.installation import Installation
@@ -13,14 +10,6 @@ from tests.e2e.kubectl import Kubectl
 from tests.e2e.load import Creators
 from tests.e2e.objects import pod
 from tests.e2e.processes import eventually
-
-
-@pytest.fixture
-def restartable(control_plane: ControlPlane) -> Iterator[ControlPlane]:
-    """The control plane; its API server runs again afterwards, whatever happened."""
-    yield control_plane
-    if not control_plane.process("kube-apiserver").running:
-        control_plane.start_apiserver()
 
 
 def test_restart_of_the_api_server(
