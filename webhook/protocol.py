@@ -28,6 +28,10 @@ ANNOTATION_PROFILES: Final = OWN_PREFIX + "profiles"
 ANNOTATION_PROFILES_SIGNATURE: Final = OWN_PREFIX + "profiles-signature"
 ANNOTATION_PROBABILITY_SCOPE: Final = OWN_PREFIX + "probability-scope"
 
+# On the Secret of managed certificates: how often it was changed by us, and what a person asks for.
+ANNOTATION_REVISION: Final = OWN_PREFIX + "revision"
+ANNOTATION_ROTATE: Final = OWN_PREFIX + "rotate"
+
 LABEL_NAMESPACE_NAME: Final = "kubernetes.io/metadata.name"
 
 # --- The custom resource -----------------------------------------------------

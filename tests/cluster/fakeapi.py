@@ -9,6 +9,8 @@ import urllib.parse
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import jsonpatch
+
 from webhook.cluster.access import Access
 from webhook.cluster.api import Api
 
@@ -138,6 +140,12 @@ class FakeApi:
         self.tell(json.dumps({"type": kind, "object": value}).encode() + b"\n", path)
 
 
+def _selected(value, query):
+    """Whether a field selector takes an object: ``metadata.name=…`` is the one that is understood."""
+    field, _, name = query.get("fieldSelector", "").partition("=")
+    return field != "metadata.name" or name == value["metadata"]["name"]
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
@@ -176,6 +184,9 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._body()
         if self._failed(self.path, "POST"):
             return
+        if ("", body["metadata"]["name"]) in self.api.objects.get(self.path, {}):
+            self._answer(409, {"kind": "Status", "reason": "AlreadyExists"})
+            return
         self.api.store(self.path, ("", body["metadata"]["name"]), body)
         self._answer(201, body)
 
@@ -185,7 +196,10 @@ class _Handler(BaseHTTPRequestHandler):
         if self._failed(self.path, "PUT"):
             return
         parent, _, name = self.path.rpartition("/")
-        old = self.api.objects[parent]["", name]
+        old = self.api.objects.get(parent, {}).get(("", name))
+        if old is None:
+            self._answer(404, {"kind": "Status", "reason": "NotFound"})
+            return
         if body["metadata"].get("resourceVersion") != old["metadata"]["resourceVersion"]:
             self._answer(409, {"kind": "Status", "reason": "Conflict"})
             return
@@ -197,11 +211,36 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._body()
         if self._failed(self.path, "PATCH"):
             return
+        if self.headers["Content-Type"] == "application/json-patch+json":
+            self._json_patch(body)
+            return
+        if not self.path.endswith("/status"):
+            self._merge(body)
+            return
         parent, name, _ = self.path.rsplit("/", 2)
         value = json.loads(json.dumps(self.api.objects[parent]["", name]))
         if self.api.keeps_status:
             value["status"] = {**value.get("status", {}), **body["status"]}
             self.api.store(parent, ("", name), value)
+        self._answer(200, value)
+
+    def _json_patch(self, operations):
+        """As the API server does: a ``test`` that does not hold is a 422, and nothing changes."""
+        parent, _, name = self.path.rpartition("/")
+        with self.api.lock:
+            try:
+                value = jsonpatch.apply_patch(self.api.objects[parent]["", name], operations)
+            except (KeyError, jsonpatch.JsonPatchException):
+                self._answer(422, {"kind": "Status", "reason": "Invalid"})
+                return
+            self.api.store(parent, ("", name), value)
+        self._answer(200, value)
+
+    def _merge(self, body):
+        parent, _, name = self.path.rpartition("/")
+        value = json.loads(json.dumps(self.api.objects[parent]["", name]))
+        value["metadata"].setdefault("annotations", {}).update(body["metadata"]["annotations"])
+        self.api.store(parent, ("", name), value)
         self._answer(200, value)
 
     def _count(self, method, path, query):
@@ -227,7 +266,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _list(self, path, query):
         with self.api.lock:
-            items = sorted(self.api.objects[path].items())
+            items = sorted(i for i in self.api.objects[path].items() if _selected(i[1], query))
             version = str(self.api.version)
         start = int(query.get("continue", 0))
         end = start + int(query.get("limit", len(items) or 1))
@@ -251,7 +290,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(410, {"kind": "Status", "reason": "Expired", "message": "too old"})
                 return
             for value in api.objects[path].values():
-                if int(value["metadata"]["resourceVersion"]) > since:
+                if _selected(value, query) and int(value["metadata"]["resourceVersion"]) > since:
                     events.put(json.dumps({"type": "ADDED", "object": value}).encode() + b"\n")
             entry = (path, since, events)
             api.watches.append(entry)

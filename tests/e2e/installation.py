@@ -27,7 +27,7 @@ class Installation:
         self.folder = folder
         self.port, self.admin_port = free_ports(2)
         self.helm_binary = find("helm", cache)
-        folder.mkdir()
+        (folder / "certs").mkdir(parents=True)
         (folder / "charts").symlink_to(ROOT / "charts")
         path = [Path(sys.executable).parent, control_plane.kubectl.binary.parent, self.helm_binary.parent]
         self.env = {

@@ -14,8 +14,8 @@ from tests.e2e.kubectl import Object
 
 CHART = ROOT / "charts" / "colocation-webhook"
 AUTHORITY = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n"
-DEFAULT: dict[str, Any] = {"certificates": {"caBundle": AUTHORITY}}
-"""The one value that has no default."""
+DEFAULT: dict[str, Any] = {}
+OWN_SECRET: dict[str, Any] = {"certificates": {"source": "secret", "caBundle": AUTHORITY}}
 
 ALL_OPTIONS: dict[str, Any] = {
     "image": {"digest": "sha256:" + 64 * "0"},
@@ -73,6 +73,7 @@ SETS = {
     "all options": ALL_OPTIONS,
     "out of cluster": OUT_OF_CLUSTER,
     "no options": NO_OPTIONS,
+    "own secret": OWN_SECRET,
 }
 
 

@@ -21,9 +21,10 @@ SIDECAR_FIGURES = {"kubernetes.io/batch-cpu": "100", "kubernetes.io/batch-memory
 
 @pytest.fixture(scope="module")
 def second_port(release: Installation) -> Iterator[int]:
-    """The port of the second webhook, served with the first one's certificate."""
+    """The port of the second webhook, which has a certificate of its own."""
     (port,) = free_ports(1)
-    certs = release.folder / "certs"
+    release.shell("colocation-webhook certs init --certs-dir second")
+    certs = release.folder / "second"
     command = [sys.executable, str(Path(sidecar.__file__)), str(port)]
     command += [str(certs / "tls.crt"), str(certs / "tls.key")]
     log = release.folder / "second.log"
@@ -36,7 +37,7 @@ def second_webhook(
     request: pytest.FixtureRequest, release: Installation, kubectl: Kubectl, namespace: str, second_port: int
 ) -> Iterator[str]:
     """A configuration whose name puts it before or after ours, for the test's namespace."""
-    authority = base64.b64encode((release.folder / "certs" / "ca.crt").read_bytes()).decode()
+    authority = base64.b64encode((release.folder / "second" / "ca.crt").read_bytes()).decode()
     webhook = {
         "name": f"{request.param}.example.com",
         "admissionReviewVersions": ["v1"],

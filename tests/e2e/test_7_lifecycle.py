@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import tarfile
 from collections.abc import Callable
@@ -53,12 +54,11 @@ def earlier_chart(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def reinstall(release: Installation, chart: Path, *flags: str) -> str:
-    """Install a chart with the values that the README's commands gave."""
+    """Install a chart for the webhook out of the cluster."""
     return release.helm(
         "install",
         RELEASE,
         str(chart),
-        "--set-file=certificates.caBundle=certs/ca.crt",
         "--set=exampleProfiles.create=true",
         f"--set=webhook.url=https://localhost:{release.port}",
         *flags,
@@ -89,7 +89,8 @@ def test_profiles_are_the_users(release: Installation, kubectl: Kubectl) -> None
 def test_contradictions_are_refused_before_anything_happens(release: Installation) -> None:
     """Values that contradict each other, or that nobody knows, end an upgrade with the remedy."""
     for values, words in (
-        ("certificates.caBundle=", "--set-file certificates.caBundle="),
+        ("certificates.source=secret", "--set-file certificates.caBundle="),
+        ("certificates.caBundle=-----BEGIN CERTIFICATE-----", "--set certificates.source=secret"),
         ("certificates.source=certManager", "exclude each other"),
         ("mode=strict", "'enforce', 'audit'"),
         ("replicas=3", "'replicas' not allowed"),
@@ -155,14 +156,17 @@ def test_beside_koordinators_definition(release: Installation, kubectl: Kubectl)
 def test_upgrade_from_the_earlier_chart(
     release: Installation, kubectl: Kubectl, namespace: str, earlier_chart: Path
 ) -> None:
-    """What an uninstall kept is taken over again, and an upgrade from the earlier chart works."""
-    reinstall(release, earlier_chart)
+    """What an uninstall kept is taken over again; an upgrade keeps a certificate of one's own, or ends it."""
+    release.shell("colocation-webhook certs init")
+    own = ("--set=certificates.source=secret", "--set-file=certificates.caBundle=certs/ca.crt")
+    reinstall(release, earlier_chart, *own)
     # The account is a new one: the README's commands, but for the upgrade they begin with, make a new token.
     upgrade, _, tokens = install().pointing_out.partition("\n")
     assert upgrade.startswith("helm ")
     release.stop()
     release.shell(tokens)
-    release.serve()
+    managed = install().serving
+    release.serve(re.sub(r"--(manage-certificates|certificate-name|webhook-configuration) \S+ ", "", managed))
     eventually(lambda: colocated(kubectl, namespace) is None, what="colocated with the earlier chart")
     # As the README says; the values of the earlier chart, the defaults of this one.
     release.helm("upgrade", RELEASE, str(CHART), "--reset-then-reuse-values")
@@ -170,3 +174,8 @@ def test_upgrade_from_the_earlier_chart(
     assert kubectl.get("ccp", "spark-demo")["metadata"]["labels"]["mine"] == "yes"
     with pytest.raises(RefusedError):
         kubectl.get("deployment", RELEASE, namespace=NAMESPACE)
+    handed_over = ("--set=certificates.source=managed", "--set=certificates.caBundle=")
+    release.helm("upgrade", RELEASE, str(CHART), "--reset-then-reuse-values", *handed_over)
+    release.stop()
+    release.serve()
+    eventually(lambda: colocated(kubectl, namespace) is None, what="colocated with managed certificates")

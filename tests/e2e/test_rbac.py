@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import secrets
@@ -23,6 +24,7 @@ from tests.e2e.processes import NotInTimeError, Process, eventually, free_ports,
 from tests.e2e.rendering import DEFAULT, Helm
 
 NEW_NAMESPACES = 10
+CONFIGURATIONS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
 SECONDS = 6.0
 """In which everything has to work; with all rights it takes less than two."""
 
@@ -68,14 +70,15 @@ class Trial:
         self.name = account
         self.port, self.admin_port = free_ports(2)
         self.folder = folder
-        trust = ssl.create_default_context(cafile=str(release.folder / "certs" / "ca.crt"))
-        self.reviews = http.client.HTTPSConnection("localhost", self.port, timeout=5, context=trust)
+        self.reviews: http.client.HTTPSConnection | None = None
 
-    def command(self, certs: Path) -> list[str]:
+    def command(self) -> list[str]:
         """How it is started."""
         return [
             "colocation-webhook", "serve", "--kubeconfig", str(self.folder / "kubeconfig"),
-            "--lease", f"{NAMESPACE}/{self.name}", "--certs-dir", str(certs),
+            "--lease", f"{NAMESPACE}/{self.name}",
+            "--manage-certificates", f"{NAMESPACE}/{self.name}", "--certificate-name", "localhost",
+            "--webhook-configuration", self.name,
             "--bind", f"localhost:{self.port}", "--admin-bind", f"localhost:{self.admin_port}",
         ]  # fmt: skip
 
@@ -98,6 +101,9 @@ class Trial:
             "object": pod("reviewed", labels),
         }
         body = {"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": request}
+        if self.reviews is None:
+            trust = ssl.create_default_context(cadata=self.held("ca.crt"))
+            self.reviews = http.client.HTTPSConnection("localhost", self.port, timeout=5, context=trust)
         # One connection is kept: a review has to be there sooner than what the watch tells.
         try:
             self.reviews.request("POST", "/mutate", json.dumps(body), {"Content-Type": "application/json"})
@@ -110,10 +116,57 @@ class Trial:
         response: dict[str, Any] = json.loads(text)["response"]
         return response
 
+    def configure(self) -> None:
+        """Both configurations, without a caBundle; they select no namespace."""
+        webhook = {
+            "name": "trial.example.com",
+            "admissionReviewVersions": ["v1"],
+            "sideEffects": "None",
+            "failurePolicy": "Ignore",
+            "clientConfig": {"url": f"https://localhost:{self.port}/mutate"},
+            "namespaceSelector": {"matchLabels": {"no": "namespace"}},
+            "rules": [
+                {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+            ],
+        }
+        api = "admissionregistration.k8s.io/v1"
+        self.kubectl.create(
+            *(
+                {"apiVersion": api, "kind": kind, "metadata": {"name": self.name}, "webhooks": [webhook]}
+                for kind in CONFIGURATIONS
+            )
+        )
+
+    def held(self, key: str) -> str:
+        """What the Secret has under a key."""
+        data = self.kubectl.get("secret", self.name, namespace=NAMESPACE)["data"]
+        return base64.b64decode(data[key]).decode()
+
+    def certificates(self) -> None:
+        """What the webhook does for its certificates; raises if any of it does not come about in time."""
+        leaf = self.held("tls.crt")
+        # The Secret is watched, made and changed.
+        self.kubectl.run("-n", NAMESPACE, "delete", "secret", self.name)
+        eventually(lambda: self.held("tls.crt") == leaf, seconds=SECONDS, what="Secret restored")
+        wish = "colocation-webhook.io/rotate=leaf"
+        self.kubectl.run("-n", NAMESPACE, "annotate", "secret", self.name, wish)
+        eventually(lambda: self.held("tls.crt") != leaf, seconds=SECONDS, what="leaf rotated")
+        # So are the configurations, each for itself.
+        for kind in CONFIGURATIONS:
+            right = self.kubectl.get(kind, self.name)["webhooks"]
+            empty = '[{"op":"remove","path":"/webhooks/0/clientConfig/caBundle"}]'
+            self.kubectl.run("patch", kind, self.name, "--type=json", "-p", empty)
+            eventually(
+                lambda kind=kind, right=right: self.kubectl.get(kind, self.name)["webhooks"] == right,
+                seconds=SECONDS,
+                what=f"caBundle of the {kind} put back",
+            )
+
     def everything(self, create: http.client.HTTPSConnection) -> None:
         """All that the webhook does with its rights; raises if any of it does not come about in time."""
         kubectl, name = self.kubectl, self.name
         eventually(self.ready, seconds=SECONDS, what="ready")
+        self.certificates()
         labels = {"trial": name}
         spec = {"namespaceSelector": {"matchLabels": labels}, "selector": {"matchLabels": labels}}
         kubectl.create(profile(name, **spec, priorityClassName=name))
@@ -185,18 +238,19 @@ def others_are_silent(release: Installation) -> Iterator[None]:
 
 
 def give(kubectl: Kubectl, account: str, cluster: list[Object], local: list[Object]) -> None:
-    """An account with these rules, those of the Role for a lease of the account's name."""
+    """An account with these rules, those with names for objects of the account's name."""
     metadata = {"name": account}
     placed = {**metadata, "namespace": NAMESPACE}
     api = "rbac.authorization.k8s.io/v1"
     subject = {"kind": "ServiceAccount", **placed}
     group = {"apiGroup": "rbac.authorization.k8s.io"}
-    renamed = [
-        {**rule, **({"resourceNames": [account]} if "resourceNames" in rule else {})} for rule in local
-    ]
+    renamed, everywhere = (
+        [{**rule, **({"resourceNames": [account]} if "resourceNames" in rule else {})} for rule in rules]
+        for rules in (local, cluster)
+    )
     kubectl.create(
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": placed},
-        {"apiVersion": api, "kind": "ClusterRole", "metadata": metadata, "rules": cluster},
+        {"apiVersion": api, "kind": "ClusterRole", "metadata": metadata, "rules": everywhere},
         {"apiVersion": api, "kind": "Role", "metadata": placed, "rules": renamed},
         {"apiVersion": api, "kind": "ClusterRoleBinding", "metadata": metadata, "subjects": [subject],
          "roleRef": {**group, "kind": "ClusterRole", "name": account}},
@@ -234,9 +288,10 @@ def try_with(
     (folder / "kubeconfig").write_text(yaml.safe_dump(kubeconfig))
     trust = ssl.create_default_context(cafile=str(control_plane.certificate))
     create = http.client.HTTPSConnection("127.0.0.1", control_plane.port, timeout=10, context=trust)
+    trial.configure()
     process = Process(
         account,
-        trial.command(release.folder / "certs"),
+        trial.command(),
         folder / "webhook.log",
         env=release.env,
         cwd=release.folder,
@@ -249,12 +304,14 @@ def try_with(
     except (NotInTimeError, AssertionError) as error:
         return str(error)
     finally:
-        trial.reviews.close()
+        if trial.reviews is not None:
+            trial.reviews.close()
         create.close()
         kubectl.delete("ccp", account)
         kubectl.delete("priorityclass", account)
+        kubectl.delete(",".join(CONFIGURATIONS), account)
         kubectl.delete("clusterrole,clusterrolebinding", account)
-        kubectl.delete("role,rolebinding,serviceaccount,lease", account, namespace=NAMESPACE)
+        kubectl.delete("role,rolebinding,serviceaccount,lease,secret", account, namespace=NAMESPACE)
         kubectl.delete("namespace", account, *(f"{account}-{number}" for number in range(NEW_NAMESPACES)))
     return ""
 
@@ -266,7 +323,7 @@ def test_every_right_is_needed(
     """With all rights everything works; with any one of them taken away, something does not."""
     assert try_with(release, control_plane, _folder(tmp_path, "all"), roles, []) == ""
     listed = rights(roles)
-    assert len(listed) == 15
+    assert len(listed) == 28
 
     get_namespaces, watch_namespaces = (
         right

@@ -10,7 +10,7 @@ import pytest
 
 from tests.server.service import Service, ask, wait_for
 from webhook.certificates import CertificateError, ensure, issue, make_authority
-from webhook.server.tls import ServingCertificate
+from webhook.server.tls import PairFiles, ServingCertificate
 
 NOW = dt.datetime.now(dt.UTC)
 CA = make_authority(NOW)
@@ -25,7 +25,7 @@ def write(folder, pair):
 
 def serving(folder):
     """What serves the pair in the folder."""
-    return ServingCertificate(folder / "tls.crt", folder / "tls.key")
+    return ServingCertificate(PairFiles(folder / "tls.crt", folder / "tls.key"))
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_an_expired_pair_is_not_taken_and_not_started_with(tmp_path):
     write(tmp_path, issue(CA, ["localhost"], NOW))
     later = NOW + dt.timedelta(days=400)
     with pytest.raises(CertificateError, match="expired"):
-        ServingCertificate(tmp_path / "tls.crt", tmp_path / "tls.key", now=lambda: later)
+        ServingCertificate(PairFiles(tmp_path / "tls.crt", tmp_path / "tls.key", now=lambda: later))
 
 
 def peer(service):

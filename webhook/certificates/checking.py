@@ -45,6 +45,23 @@ def check_pair(chain: bytes, key: bytes, now: dt.datetime) -> Pair:
     Raises:
         CertificateError: it does not.
     """
+    pair = read_pair(chain, key)
+    for number, certificate in enumerate(_certificates(chain), start=1):
+        if certificate.not_valid_after_utc <= now:
+            end = certificate.not_valid_after_utc
+            raise CertificateError(f"certificate {number} of the chain expired at {end:%Y-%m-%dT%H:%MZ}")
+        if certificate.not_valid_before_utc > now:
+            begin = certificate.not_valid_before_utc
+            raise CertificateError(f"certificate {number} of the chain begins at {begin:%Y-%m-%dT%H:%MZ}")
+    return pair
+
+
+def read_pair(chain: bytes, key: bytes) -> Pair:
+    """Check all of a chain and its key but the time, which only the client's clock decides.
+
+    Raises:
+        CertificateError: the chain does not hold together, or the key is another's.
+    """
     certificates = _certificates(chain)
     leaf = certificates[0]
     if _encoded(_private_key(key).public_key()) != _encoded(leaf.public_key()):
@@ -56,13 +73,6 @@ def check_pair(chain: bytes, key: bytes, now: dt.datetime) -> Pair:
             raise CertificateError(
                 f"certificate {number} of the chain was not issued by certificate {number + 1}"
             ) from error
-    for number, certificate in enumerate(certificates, start=1):
-        if certificate.not_valid_after_utc <= now:
-            end = certificate.not_valid_after_utc
-            raise CertificateError(f"certificate {number} of the chain expired at {end:%Y-%m-%dT%H:%MZ}")
-        if certificate.not_valid_before_utc > now:
-            begin = certificate.not_valid_before_utc
-            raise CertificateError(f"certificate {number} of the chain begins at {begin:%Y-%m-%dT%H:%MZ}")
     return Pair(chain, key, names(leaf), min(c.not_valid_after_utc for c in certificates))
 
 
@@ -96,6 +106,11 @@ def read_chain(chain: bytes) -> Chain:
     """Read a chain (PEM, leaf first), good or not; raises CertificateError where it is none."""
     certificates = _certificates(chain)
     return Chain(names(certificates[0]), min(c.not_valid_after_utc for c in certificates))
+
+
+def split(pem: bytes) -> tuple[bytes, ...]:
+    """The certificates of a bundle, each as PEM of its own in one spelling; CertificateError for none."""
+    return tuple(c.public_bytes(serialization.Encoding.PEM) for c in _certificates(pem))
 
 
 def names(certificate: x509.Certificate) -> tuple[str, ...]:

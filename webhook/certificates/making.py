@@ -59,7 +59,7 @@ def issue(authority: Authority, names: Iterable[str], now: dt.datetime) -> tuple
     The leaf never outlives its CA. Raises ValueError for a name that is neither a DNS name nor an
     address, or for none.
     """
-    sans = [_general_name(name) for name in dict.fromkeys(names)]
+    sans = [general_name(name) for name in dict.fromkeys(names)]
     if not sans:
         raise ValueError("a serving certificate needs at least one name")
     ca = x509.load_pem_x509_certificate(authority.certificate)
@@ -125,7 +125,8 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
     )
 
 
-def _general_name(name: str) -> x509.GeneralName:
+def general_name(name: str) -> x509.GeneralName:
+    """Return a name as certificates have it; raises ValueError for neither a DNS name nor an address."""
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:

@@ -19,11 +19,12 @@ in_cluster_option = click.option(
     "--in-cluster", is_flag=True, help="Watch the cluster whose pod this is, with its service account."
 )
 
+_HOME: Final = Path("~/.kube/config")
 DEFAULT_LEASE: Final = "colocation-webhook"
 _Command = Callable[..., Any]
 
 
-class LeaseType(click.ParamType):  # type: ignore[type-arg] # generic only since click 8.4
+class NamespacedName(click.ParamType):  # type: ignore[type-arg] # generic only since click 8.4
     """``NAMESPACE/NAME``."""
 
     name = "namespace/name"
@@ -44,7 +45,7 @@ def status_options(command: _Command) -> _Command:
     """Add --write-status and --lease; pass ``write_status`` and ``lease``."""
     command = click.option(
         "--lease",
-        type=LeaseType(),
+        type=NamespacedName(),
         metavar="NAMESPACE/NAME",
         help="Lease by which replicas agree on which of them writes statuses "
         f"[default: {DEFAULT_LEASE} in the namespace of the service account or context].",
@@ -79,3 +80,12 @@ def open_api(kubeconfig: Path | None, *, in_cluster: bool) -> "Api | None":
     except access.AccessError as error:
         flag = "--in-cluster" if kubeconfig is None else "--kubeconfig"
         raise click.ClickException(f"{flag}: {error}") from None
+
+
+def open_api_or_home(kubeconfig: Path | None, *, in_cluster: bool) -> "Api":
+    """As `open_api`; where neither flag was given, ``~/.kube/config`` is read."""
+    if kubeconfig is None and not in_cluster:
+        kubeconfig = _HOME.expanduser()
+    api = open_api(kubeconfig, in_cluster=in_cluster)
+    assert api is not None  # noqa: S101 — one of both is given by now
+    return api

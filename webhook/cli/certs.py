@@ -1,16 +1,24 @@
-"""``colocation-webhook certs``: keys and certificates for a laptop."""
+"""``colocation-webhook certs``: certificates for a laptop, and those that a cluster's replicas keep."""
 
 from __future__ import annotations
 
-import datetime as dt
+from http import HTTPStatus
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import click
+
+from webhook.cli.access import NamespacedName, in_cluster_option, kubeconfig_option, open_api_or_home
+from webhook.cli.clock import Clock, pass_clock
+
+if TYPE_CHECKING:
+    pass
 
 
 @click.group()
 def certs() -> None:
-    """Make the CA and the serving certificate that `serve` uses on a laptop."""
+    """Make the CA and certificate that `serve` uses on a laptop; look at and rotate those in a cluster."""
 
 
 @certs.command()
@@ -25,7 +33,8 @@ def certs() -> None:
     "--name", "names", multiple=True, metavar="NAME", help="Another DNS name or address; may be repeated."
 )
 @click.option("--force", is_flag=True, help="Make a new CA and certificate even where the old ones are good.")
-def init(certs_dir: Path, names: tuple[str, ...], *, force: bool) -> None:
+@pass_clock
+def init(clock: Clock, certs_dir: Path, names: tuple[str, ...], *, force: bool) -> None:
     """Make what is missing, and renew what ends within 30 days.
 
     The certificate is for localhost, 127.0.0.1 and ::1, and for every --name. A running server
@@ -39,7 +48,7 @@ def init(certs_dir: Path, names: tuple[str, ...], *, force: bool) -> None:
     from webhook.certificates import ensure
 
     try:
-        pair = ensure(certs_dir, names, dt.datetime.now(dt.UTC), force=force)
+        pair = ensure(certs_dir, names, clock.now(), force=force)
     except ValueError as error:
         raise click.UsageError(f"--name: {error}") from error
     except OSError as error:
@@ -50,3 +59,99 @@ def init(certs_dir: Path, names: tuple[str, ...], *, force: bool) -> None:
         click.echo(f"{certs_dir}: the CA and the certificate are good; --force makes new ones")
     else:
         click.echo(f"{certs_dir}: certificate for {', '.join(pair.names)} until {pair.expires_at:%Y-%m-%d}")
+
+
+_secret_argument = click.argument("secret", metavar="NAMESPACE/SECRET", type=NamespacedName())
+
+
+@certs.command()
+@_secret_argument
+@kubeconfig_option
+@in_cluster_option
+@click.option(
+    "--ca", is_flag=True, help="A new CA, and with it a new certificate; without it the latter only."
+)
+def rotate(secret: tuple[str, str], kubeconfig: Path | None, *, in_cluster: bool, ca: bool) -> None:
+    """Ask the replicas that keep a Secret (serve --manage-certificates) for a new certificate.
+
+    Nothing is interrupted: a new CA is published beside the old one before it is used, and the old
+    one stays for a while. `certs show` tells how far that is.
+
+    \b
+    Examples:
+      colocation-webhook certs rotate colocation-system/colocation-webhook-certificates
+      colocation-webhook certs rotate --ca colocation-system/colocation-webhook-certificates
+    """  # noqa: D301 — see main
+    from webhook.certificates.rotation import Rotate
+    from webhook.cluster.api import MERGE_PATCH
+    from webhook.protocol import ANNOTATION_ROTATE
+
+    asked = Rotate.CA if ca else Rotate.LEAF
+    body = {"metadata": {"annotations": {ANNOTATION_ROTATE: asked.value}}}
+    _call(kubeconfig, secret, "PATCH", in_cluster=in_cluster, body=body, content_type=MERGE_PATCH)
+    click.echo(f"asked for a new {'CA' if ca else 'certificate'}: see 'certs show {'/'.join(secret)}'")
+
+
+@certs.command()
+@_secret_argument
+@kubeconfig_option
+@in_cluster_option
+@pass_clock
+def show(clock: Clock, secret: tuple[str, str], kubeconfig: Path | None, *, in_cluster: bool) -> None:
+    """Tell what a Secret holds that the replicas keep, and whether a rotation is under way.
+
+    Exit status: 1 when it holds nothing good.
+
+    \b
+    Examples:
+      colocation-webhook certs show colocation-system/colocation-webhook-certificates
+    """  # noqa: D301 — see main
+    from webhook.certificates import CertificateError
+    from webhook.certificates.checking import read_chain
+    from webhook.certificates.secret import read_secret
+
+    where = "/".join(secret)
+    try:
+        held = read_secret(_call(kubeconfig, secret, "GET", in_cluster=in_cluster))
+    except CertificateError as error:
+        raise click.ClickException(f"{where}: {error}; the replicas restore it: see their log") from error
+    leaf = read_chain(held.chain)
+    listed = {
+        f"certificate for {', '.join(leaf.names)}": held.chain,
+        "its CA": held.authority.certificate,
+        "the next CA, not in use yet": held.successor.certificate if held.successor else None,
+        "the CA before, trusted still": held.predecessor,
+    }
+    click.echo(f"{where}, revision {held.revision}")
+    for what, chain in listed.items():
+        if chain is not None:
+            end = read_chain(chain).expires_at
+            click.echo(f"  {what}: until {end:%Y-%m-%d}, {(end - clock.now()).days} days from now")
+    if held.asked is not None:
+        click.echo(f"  asked for, not begun yet: a new {held.asked.value}")
+
+
+def _call(
+    kubeconfig: Path | None,
+    secret: tuple[str, str],
+    method: str,
+    *,
+    in_cluster: bool,
+    body: object = None,
+    content_type: str = "application/json",
+) -> dict[str, object]:
+    """Call the API server about the Secret; what it refuses is a ClickException with the remedy."""
+    from webhook.cluster.api import ApiError
+
+    api = open_api_or_home(kubeconfig, in_cluster=in_cluster)
+    namespace, name = (quote(part, safe="") for part in secret)
+    path = f"/api/v1/namespaces/{namespace}/secrets/{name}"
+    try:
+        return api.call(method, path, body=body, content_type=content_type)
+    except ApiError as error:
+        remedy = ""
+        if error.status == HTTPStatus.NOT_FOUND:
+            remedy = "; a replica makes it: is one running with --manage-certificates?"
+        if error.status == HTTPStatus.FORBIDDEN:
+            remedy = "; use the account of an administrator of the namespace"
+        raise click.ClickException(f"{error}{remedy}") from error

@@ -61,7 +61,8 @@ def _hooks(kind: str, configuration: Object, hooks: list[Object]) -> Iterator[Li
                 Verdict.ERROR,
                 _CONFIGURATIONS,
                 f"{name}: {hook['name']}: caBundle is empty: the API server trusts no serving certificate",
-                "set certificates.caBundle in the chart's values, or let cert-manager inject it",
+                "managed certificates: a replica fills it in, its log says what keeps it from that; "
+                "else set certificates.caBundle in the chart's values, or let cert-manager inject it",
             )
     told = ", ".join(f"{hook['name']} ({hook.get('failurePolicy', 'Fail')})" for hook in hooks)
     yield Line(Verdict.OK, _CONFIGURATIONS, f"{kind} {name}: {told}")
@@ -123,15 +124,24 @@ def _served(case: Case, client: Object, host: str, port: int) -> _Served | None:
         return _Served(_peer(host, port), f"{host}:{port}", host, _refused(host, port, client["caBundle"]))
     with contextlib.suppress(ApiError, LookupError, ValueError):
         for pod in case.pods():
-            metadata = pod["metadata"]
-            for volume in pod["spec"].get("volumes") or ():
-                name = (volume.get("secret") or {}).get("secretName")
-                if not name:
-                    continue
-                secret = case.api.get(f"/api/v1/namespaces/{metadata['namespace']}/secrets/{name}")
+            for namespace, name in _secrets(pod):
+                secret = case.api.get(f"/api/v1/namespaces/{namespace}/secrets/{name}")
                 if chain := (secret.get("data") or {}).get("tls.crt"):
                     return _Served(base64.b64decode(chain), f"Secret {name}", host)
     return None
+
+
+def _secrets(pod: Object) -> Iterator[tuple[str, str]]:
+    """Yield namespace and name of the Secrets that a pod may serve from: named by a flag, or mounted."""
+    for container in pod["spec"].get("containers") or ():
+        for argument in container.get("args") or ():
+            flag, _, value = argument.partition("=")
+            if flag == "--manage-certificates":
+                namespace, _, name = value.partition("/")
+                yield namespace, name
+    for volume in pod["spec"].get("volumes") or ():
+        if name := (volume.get("secret") or {}).get("secretName"):
+            yield pod["metadata"]["namespace"], name
 
 
 def _peer(host: str, port: int) -> bytes:

@@ -4,17 +4,15 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
-from webhook.cli.access import in_cluster_option, kubeconfig_option, open_api
+from webhook.cli.access import in_cluster_option, kubeconfig_option, open_api_or_home
 from webhook.cli.terminal import bad, color_option, coloured, good, odd, quiet
 
 if TYPE_CHECKING:
     from webhook.cli.diagnosis import Case, Line
-
-_HOME: Final = Path("~/.kube/config")
 
 
 @click.command()
@@ -51,11 +49,7 @@ def doctor(
     """  # noqa: D301 — see main
     from webhook.cli.diagnosis import Case, Verdict
 
-    if kubeconfig is None and not in_cluster:
-        kubeconfig = _HOME.expanduser()
-    api = open_api(kubeconfig, in_cluster=in_cluster)
-    if api is None:
-        raise click.UsageError("give --kubeconfig FILE or --in-cluster")
+    api = open_api_or_home(kubeconfig, in_cluster=in_cluster)
     lines = list(_lines(Case(api, release=release, namespace=namespace, in_cluster=in_cluster)))
     if output == "json":
         click.echo(json.dumps({"findings": [line._asdict() for line in lines]}, indent=2, ensure_ascii=False))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 import ipaddress
 import secrets
 import shlex
@@ -20,10 +19,13 @@ from webhook.cli.access import (
     open_api,
     status_options,
 )
+from webhook.cli.clock import Clock, pass_clock
+from webhook.cli.managed import Managed, managed_options
 from webhook.cli.options import optional_objects_option, settings_options
 
 if TYPE_CHECKING:
     from webhook.admission import Settings
+    from webhook.certificates.keeper import Keeper
     from webhook.cluster.api import Api
     from webhook.cluster.profilestatus import StatusWriter
     from webhook.cluster.source import Source
@@ -53,6 +55,13 @@ _EXAMPLE = Path("examples/reviews/spark-driver.json")
     default=Path("certs"),
     show_default=True,
     help="Without --tls-cert: folder of a CA and a certificate for localhost, made where they are missing.",
+)
+@managed_options
+@click.option(
+    "--client-ca",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="CAs (PEM) of clients: whoever shows no certificate of theirs is turned away.",
 )
 @click.option(
     "--admin-bind",
@@ -92,7 +101,9 @@ _EXAMPLE = Path("examples/reviews/spark-driver.json")
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
 )
 @click.option("--log-format", type=click.Choice(["json", "text"]), default="json", show_default=True)
+@pass_clock
 def serve(  # noqa: PLR0913 — one parameter a flag
+    clock: Clock,
     *,
     objects: Path | None,
     kubeconfig: Path | None,
@@ -104,6 +115,8 @@ def serve(  # noqa: PLR0913 — one parameter a flag
     tls_key: Path | None,
     no_tls: bool,
     certs_dir: Path,
+    managed: Managed | None,
+    client_ca: Path | None,
     admin_bind: str,
     explain: bool,
     settings: Settings,
@@ -116,7 +129,9 @@ def serve(  # noqa: PLR0913 — one parameter a flag
 ) -> None:
     """Serve admission reviews over TLS: POST /mutate and POST /validate.
 
-    Without certificate flags, a CA and a certificate for localhost are made in --certs-dir.
+    Without certificate flags, a CA and a certificate for localhost are made in --certs-dir. With
+    --manage-certificates both are kept in a Secret that all replicas share, renewed in time, and the
+    CA is written into the webhook configurations.
 
     The view of the cluster comes from --objects, from --kubeconfig or --in-cluster, or from files
     beside a cluster. Until a cluster has been read once, reviews are answered 503 and /readyz says
@@ -128,20 +143,25 @@ def serve(  # noqa: PLR0913 — one parameter a flag
       colocation-webhook serve --objects examples/objects --mode audit --log-format text
       colocation-webhook serve --kubeconfig ~/.kube/config
       colocation-webhook serve --objects DIR --bind :8443 --tls-cert tls.crt --tls-key tls.key
+      colocation-webhook serve --in-cluster --bind :8443 --manage-certificates NAMESPACE/SECRET \\
+        --certificate-name SERVICE.NAMESPACE.svc --webhook-configuration NAME
     """  # noqa: D301 — see main
     if (tls_cert is None) != (tls_key is None):
         given, lacking = ("--tls-cert", "--tls-key") if tls_cert else ("--tls-key", "--tls-cert")
         raise click.UsageError(f"{given} {tls_cert or tls_key} needs {lacking} beside it")
-    if no_tls and tls_cert:
-        raise click.UsageError(f"--no-tls and --tls-cert {tls_cert} exclude each other: leave one out")
+    _exclude({"--no-tls": no_tls, "--tls-cert": tls_cert, "--manage-certificates": managed})
+    _exclude({"--no-tls": no_tls, "--client-ca": client_ca})
 
     from webhook.server.processes import shared_books
 
     with shared_books(workers):
         from webhook.server.run import Serving, run
 
-        certificate, authority = _certificate(tls_cert, tls_key, certs_dir) if not no_tls else (None, None)
         api = open_api(kubeconfig, in_cluster=in_cluster)
+        keeper = None if managed is None else managed.keeper(api, clock)
+        certificate, authority = None, None
+        if not no_tls:
+            certificate, authority = _certificate(keeper, tls_cert, tls_key, certs_dir, client_ca, clock)
         source, writer = _source(objects, api, settings, lease, write_status=write_status)
         listener = _listen("--bind", bind)
         admin_listener = _listen("--admin-bind", admin_bind)
@@ -150,7 +170,8 @@ def serve(  # noqa: PLR0913 — one parameter a flag
             Serving(
                 source=source,
                 beside=writer,
-                settings=settings if settings.signing_key else _with_key(settings, certificate),
+                keeper=keeper,
+                settings=settings if settings.signing_key or keeper else _with_key(settings, certificate),
                 certificate=certificate,
                 listener=listener,
                 admin_listener=admin_listener,
@@ -203,25 +224,42 @@ def _source(
     return source, StatusWriter(api, cluster.picture, source, held, settings.rules)
 
 
+def _exclude(given: dict[str, object]) -> None:
+    """Raise UsageError where more than one of these flags was given."""
+    flags = [flag for flag, value in given.items() if value]
+    if len(flags) > 1:
+        raise click.UsageError(f"{flags[0]} and {flags[1]} exclude each other: leave one out")
+
+
 def _certificate(
-    tls_cert: Path | None, tls_key: Path | None, certs_dir: Path
+    keeper: Keeper | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    certs_dir: Path,
+    client_ca: Path | None,
+    clock: Clock,
 ) -> tuple[ServingCertificate, Path | None]:
     """The certificate to serve, and the CA file a client should trust where we know it."""
     from webhook.certificates import CertificateError, CertificateFiles, ensure
-    from webhook.server.tls import ServingCertificate
+    from webhook.server.tls import PairFiles, ServingCertificate
 
-    if tls_cert is not None and tls_key is not None:
-        try:
-            return ServingCertificate(tls_cert, tls_key), None
-        except (OSError, CertificateError) as error:
-            raise click.ClickException(
-                f"--tls-cert {tls_cert} and --tls-key {tls_key}: {error}; give a chain and its key"
-            ) from error
-    files = CertificateFiles(certs_dir)
+    authority = None
     try:
-        ensure(certs_dir, (), dt.datetime.now(dt.UTC))
-        return ServingCertificate(files.certificate, files.key), files.ca_certificate
+        if keeper is not None:
+            return ServingCertificate(keeper, client_ca=client_ca), None
+        if tls_cert is not None and tls_key is not None:
+            pair = PairFiles(tls_cert, tls_key, now=clock.now)
+        else:
+            files = CertificateFiles(certs_dir)
+            ensure(certs_dir, (), clock.now())
+            pair, authority = PairFiles(files.certificate, files.key, now=clock.now), files.ca_certificate
+        return ServingCertificate(pair, client_ca=client_ca), authority
     except (OSError, CertificateError) as error:
+        if client_ca is not None and str(client_ca) in str(error):
+            raise click.ClickException(f"--client-ca: {error}; give the PEM of one CA or more") from error
+        if tls_cert is not None:
+            flags = f"--tls-cert {tls_cert} and --tls-key {tls_key}"
+            raise click.ClickException(f"{flags}: {error}; give a chain and its key") from error
         raise click.ClickException(
             f"--certs-dir {certs_dir}: {error}; choose a folder that can be written, or give --tls-cert"
         ) from error
@@ -236,7 +274,8 @@ def _with_key(settings: Settings, certificate: ServingCertificate | None) -> Set
     """
     from webhook.admission.reinvocation import derive_key
 
-    secret = secrets.token_bytes() if certificate is None else certificate.pair.key
+    pair = None if certificate is None else certificate.pair
+    secret = secrets.token_bytes() if pair is None else pair.key
     return dataclasses.replace(settings, signing_key=derive_key(secret))
 
 

@@ -35,6 +35,7 @@ _SOCKET_OPTIONS: Final = (
 )
 
 MERGE_PATCH: Final = "application/merge-patch+json"
+JSON_PATCH: Final = "application/json-patch+json"
 
 
 class ApiError(Exception):

@@ -86,17 +86,22 @@ class Backoff:
 class Reflector:
     """Keeps one kind up to date."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 — three of them for tests
         self,
         api: Api,
         path: str,
         kept: Kept,
         *,
+        name: str | None = None,
         clock: Callable[[], float] = time.time,
         backoff: Backoff | None = None,
         silence: float = SILENCE_SECONDS,
     ) -> None:
-        """Name the collection (``/api/v1/namespaces``) and where its objects go; nothing is called yet."""
+        """Name the collection (``/api/v1/namespaces``) and where its objects go; nothing is called yet.
+
+        With ``name`` it is the one object of that name that is listed and watched.
+        """
+        self._selector = f"metadata.name={name}" if name else None
         self.contact = KindStatus()
         self._api = api
         self._path = path
@@ -141,7 +146,9 @@ class Reflector:
         limit: int | None = PAGE
         while True:
             try:
-                page = self._api.call("GET", self._path, query={"limit": limit, "continue": token})
+                page = self._api.call(
+                    "GET", self._path, query=self._query(limit=limit, **{"continue": token})
+                )
             except ApiError as error:
                 if not (error.gone and token):
                     raise
@@ -170,12 +177,12 @@ class Reflector:
         )
 
     def _watch(self, stop: Event) -> None:
-        query = {
-            "watch": "1",
-            "resourceVersion": self._version,
-            "allowWatchBookmarks": "true",
-            "timeoutSeconds": random.randint(*WATCH_SECONDS),  # noqa: S311 — not a secret
-        }
+        query = self._query(
+            watch="1",
+            resourceVersion=self._version,
+            allowWatchBookmarks="true",
+            timeoutSeconds=random.randint(*WATCH_SECONDS),  # noqa: S311 — not a secret
+        )
         try:
             lines = self._api.stream(self._path, query=query, silence=self._silence, opened=self._opened)
             for line in lines:
@@ -184,6 +191,9 @@ class Reflector:
                 self._event(line)
         finally:
             self._answer = None
+
+    def _query(self, **parameters: object) -> dict[str, object]:
+        return {"fieldSelector": self._selector, **parameters}
 
     def _opened(self, answer: Answer) -> None:
         self._answer = answer

@@ -36,7 +36,7 @@ _CONNECTION_SECONDS = 2.0
 
 def create_admin_app(  # noqa: PLR0913 — what there is to tell about
     source: Source,
-    settings: Settings,
+    settings: Callable[[], Settings],
     metrics: Metrics,
     certificate: ServingCertificate | None,
     freshness: Freshness,
@@ -69,7 +69,8 @@ def create_admin_app(  # noqa: PLR0913 — what there is to tell about
         status = source.status
         stopping = draining()
         yields = freshness.yields
-        ready = status.ready and not stopping and not yields
+        serves = certificate is None or certificate.ready
+        ready = status.ready and serves and not stopping and not yields
         report: dict[str, Any] = {
             "ready": ready,
             "draining": stopping,
@@ -98,7 +99,8 @@ def create_admin_app(  # noqa: PLR0913 — what there is to tell about
         }
         if certificate is not None:
             report["certificate"] = {
-                "expiresAt": certificate.pair.expires_at,
+                "ready": certificate.ready,
+                "expiresAt": certificate.pair.expires_at if certificate.pair else None,
                 "error": certificate.error,
                 "reloadErrors": certificate.reload_errors,
             }
@@ -126,7 +128,7 @@ def create_admin_app(  # noqa: PLR0913 — what there is to tell about
         view = source.view
         if view.missing:
             return _refusal(503, f"not synced yet: {', '.join(view.missing)}")
-        return _json(200, explain(webhook, review, view, settings))
+        return _json(200, explain(webhook, review, view, settings()))
 
     app.register_error_handler(HTTPException, _refused)
     return app
@@ -145,7 +147,7 @@ def observe(
     metrics.observe_staleness(stale=bool(freshness.stale))
     if certificate is not None:
         metrics.observe_reloads("certificate", certificate.reload_errors)
-        metrics.observe_certificate(certificate.pair.expires_at.timestamp())
+        metrics.observe_certificate(certificate.ends, certificate.reads)
 
 
 def is_loopback(host: str) -> bool:

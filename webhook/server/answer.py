@@ -58,13 +58,16 @@ class Answerer:
     `begin` answers at once, but for a pod in a namespace that a watched cluster made a moment ago:
     whoever called it waits, in the way that suits the caller, and calls `finish`. `answer` does both
     and blocks.
+
+    Attributes:
+        settings: swapped whole where they change: a signing key that is known late.
     """
 
-    __slots__ = ("_log", "_metrics", "_settings", "_source")
+    __slots__ = ("_log", "_metrics", "_source", "settings")
 
     def __init__(self, source: HasView, settings: Settings, metrics: Metrics, log: DecisionLog) -> None:
         self._source = source
-        self._settings = settings
+        self.settings = settings
         self._metrics = metrics
         self._log = log
 
@@ -122,7 +125,7 @@ class Answerer:
         return Answer(error.status, error.status_body())
 
     def _decided(self, webhook: Webhook, review: Review, view: View, started: float) -> Answer:
-        decision = decide(webhook, review, view, self._settings)
+        decision = decide(webhook, review, view, self.settings)
         answer = Answer(200, decision.response_body())
         seconds = time.perf_counter() - started
         self._metrics.decided(webhook.value, review.operation, decision, seconds)

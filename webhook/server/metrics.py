@@ -7,6 +7,7 @@ comes from a request.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import prometheus_client
@@ -113,8 +114,25 @@ class Metrics:
         )
         self._expires_at = Gauge(
             f"{_PREFIX}_certificate_expiry_timestamp_seconds",
-            "When the first certificate of the serving chain ends.",
+            "When the first certificate of the serving chain (leaf) ends, and the CA behind it (ca).",
+            ["certificate"],
             multiprocess_mode="livemostrecent",
+            registry=registry,
+        )
+        self._certificate_reads = Counter(
+            f"{_PREFIX}_certificate_reads_total",
+            "How often the serving certificate was looked at where it comes from.",
+            registry=registry,
+        )
+        self._certificate_writes = Counter(
+            f"{_PREFIX}_certificate_writes_total",
+            "Secrets and webhook configurations that were put right (managed certificates).",
+            ["what"],
+            registry=registry,
+        )
+        self._strangers = Counter(
+            f"{_PREFIX}_clients_refused_total",
+            "Connections turned away for the want of a client certificate (--client-ca).",
             registry=registry,
         )
         if not multiprocess():
@@ -126,7 +144,7 @@ class Metrics:
         self._duration_children = {name: self._duration.labels(name) for name in ("mutate", "validate")}
         for result in ("found", "failed"):
             self._look_ups.labels(result)
-        self._seen_errors: dict[str, int] = {}
+        self._counted: dict[str, int] = {}
         for what in ("objects", "certificate"):
             self._reload_errors.labels(what)
         for webhook in self._duration_children:
@@ -176,10 +194,7 @@ class Metrics:
     def observe_watch(self, resource: str, contact_at: float, failures: int) -> None:
         """Take over how a watched kind is doing: last contact (seconds since the epoch), failures so far."""
         self._contact_at.labels(resource).set(contact_at)
-        new = failures - self._seen_errors.get(resource, 0)
-        if new > 0:
-            self._watch_failures.labels(resource).inc(new)
-        self._seen_errors[resource] = failures
+        self._count_up(self._watch_failures.labels(resource), resource, failures)
 
     def observe_staleness(self, *, stale: bool) -> None:
         """Take over whether the view is too old."""
@@ -187,10 +202,7 @@ class Metrics:
 
     def observe_reloads(self, what: str, errors: int) -> None:
         """Take over how many reloads of ``what`` have failed in this process so far."""
-        new = errors - self._seen_errors.get(what, 0)
-        if new > 0:
-            self._reload_errors.labels(what).inc(new)
-        self._seen_errors[what] = errors
+        self._count_up(self._reload_errors.labels(what), what, errors)
 
     def observe_view(self, loaded_at: float, ready: int, unready: int) -> None:
         """Take over when the view in use was loaded (seconds since the epoch), and its profiles."""
@@ -198,9 +210,27 @@ class Metrics:
         self._profiles.labels("true").set(ready)
         self._profiles.labels("false").set(unready)
 
-    def observe_certificate(self, expires_at: float) -> None:
-        """Take over when the serving chain ends (seconds since the epoch)."""
-        self._expires_at.set(expires_at)
+    def observe_certificate(self, ends: Mapping[str, float], reads: int) -> None:
+        """Take over when certificates end (seconds since the epoch), and how often they were looked at."""
+        for certificate, end in ends.items():
+            self._expires_at.labels(certificate).set(end)
+        self._count_up(self._certificate_reads, "certificate reads", reads)
+
+    def observe_writes(self, writes: Mapping[str, int]) -> None:
+        """Take over what a keeper has written so far."""
+        for what, number in writes.items():
+            self._count_up(self._certificate_writes.labels(what), f"written {what}", number)
+
+    def turned_away(self) -> None:
+        """Count a client without a certificate."""
+        self._strangers.inc()
+
+    def _count_up(self, counter: Counter, what: str, total: int) -> None:
+        """Bring a counter to what another one has counted."""
+        new = total - self._counted.get(what, 0)
+        if new > 0:
+            counter.inc(new)
+        self._counted[what] = total
 
     def render(self) -> bytes:
         """All processes' books in Prometheus' text format."""

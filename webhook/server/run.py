@@ -7,19 +7,20 @@ fork; what must belong to one process (threads) begins after it.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import gc
 import logging
 import os
 import secrets
 import socket
 import threading
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from a2wsgi import WSGIMiddleware
 from gunicorn.app.base import BaseApplication
 
+from webhook.admission.reinvocation import derive_key
 from webhook.cluster.source import Source
 from webhook.server.address import split_address
 from webhook.server.admin import AdminServer, create_admin_app, is_loopback, observe
@@ -34,6 +35,7 @@ from webhook.server.processes import allow_open_files, memory_folder
 
 if TYPE_CHECKING:
     from webhook.admission import Settings
+    from webhook.certificates.keeper import Keeper
     from webhook.server.tls import ServingCertificate
     from webhook.server.worker import ReviewWorker
 
@@ -49,6 +51,7 @@ MAX_CONNECTIONS = 1000
 
 RELOAD_SECONDS = 1.0
 _GOODBYE_SECONDS = 2.0
+_STRANGERS_SECONDS = 60.0
 
 
 class Beside(Protocol):
@@ -75,6 +78,7 @@ class Serving:
     beside: Beside | None = None
     max_view_age: float = MAX_VIEW_AGE
     peers: Sequence[tuple[str, int]] = ()
+    keeper: Keeper | None = None
 
 
 def listen(address: str, *, backlog: int = 1024) -> socket.socket:
@@ -120,6 +124,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         self._freshness = Freshness(
             serving.source, serving.max_view_age, find_peer=Peers(serving.peers, self._instance).fresh
         )
+        self._quiet_until = 0.0
         super().__init__()
 
     def load_config(self) -> None:
@@ -156,7 +161,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     def load(self) -> FastPath:
         serving = self._serving
         log = DecisionLog(serving.log_level, serving.log_format)
-        answerer = Answerer(serving.source, serving.settings, self._metrics, log)
+        self._answerer = answerer = Answerer(serving.source, serving.settings, self._metrics, log)
         # Both packages describe the same protocols with types of their own.
         rest = WSGIMiddleware(cast("Any", create_app(answerer)), workers=4)
         return FastPath(answerer, self._metrics, cast("Application", rest))
@@ -180,12 +185,18 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
                 target=serving.beside.watch, args=(stop, RELOAD_SECONDS), name="beside", daemon=True
             )
             self._beside.start()
-        worker.on_tick = functools.partial(
-            observe, self._metrics, serving.source, serving.certificate, self._freshness
-        )
+        if serving.keeper is not None:
+            if not serving.settings.signing_key:
+                serving.keeper.on_signing_key = self._sign_with
+            threading.Thread(
+                target=serving.keeper.watch, args=(stop, RELOAD_SECONDS), name="keeper", daemon=True
+            ).start()
+        worker.asks_clients = serving.certificate is not None and serving.certificate.asks_clients
+        worker.on_stranger = self._turned_away
+        worker.on_tick = self._observe
         admin = create_admin_app(
             serving.source,
-            serving.settings,
+            lambda: self._answerer.settings,
             self._metrics,
             serving.certificate,
             self._freshness,
@@ -198,6 +209,26 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         # again, and its pages stay shared between processes.
         gc.collect()
         gc.freeze()
+
+    def _observe(self) -> None:
+        observe(self._metrics, self._serving.source, self._serving.certificate, self._freshness)
+        if self._serving.keeper is not None:
+            self._metrics.observe_writes(self._serving.keeper.writes)
+
+    def _turned_away(self) -> None:
+        """Count a client without a certificate; say so in the log once a minute."""
+        self._metrics.turned_away()
+        if time.monotonic() >= self._quiet_until:
+            self._quiet_until = time.monotonic() + _STRANGERS_SECONDS
+            _LOG.warning(
+                "a client without a certificate was turned away (--client-ca): give the API server one in "
+                "the kubeconfig of its --admission-control-config-file"
+            )
+
+    def _sign_with(self, secret: bytes) -> None:
+        """Sign with what all replicas find in one Secret; called before anybody can be answered."""
+        settings = dataclasses.replace(self._answerer.settings, signing_key=derive_key(secret))
+        self._answerer.settings = settings
 
     def _end(self, _arbiter: object, _worker: ReviewWorker) -> None:
         """Let the threads of a process that ends give back what they hold: a lease."""

@@ -1,4 +1,4 @@
-"""The TLS context, and the certificate in it, which changes with its files."""
+"""The TLS context, and the certificate in it, which changes with where it comes from."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import os
 import ssl
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Protocol
 
 from webhook.certificates import CertificateError, Pair, check_pair
+from webhook.certificates.checking import split
 
 _LOG = logging.getLogger(__name__)
 
@@ -21,52 +23,138 @@ def _utc_now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-class ServingCertificate:
-    """The certificate being served, taken over from two files only when both are good.
+class PairSource(Protocol):
+    """Where the pair to serve comes from."""
 
-    `context` stays the same object for the life of the process. It hands each handshake to the
-    newest certificate's own context, because a certificate of another key type does not replace the
-    old one inside a context but joins it.
-    """
+    @property
+    def trusted(self) -> bool:
+        """Whether the API server trusts what is served, as far as can be known here."""
+
+    @property
+    def error(self) -> str | None:
+        """Why a newer pair cannot be had, None when all is well."""
+
+    @property
+    def failures(self) -> int:
+        """How often a newer pair could not be had, ever."""
+
+    @property
+    def ends(self) -> Mapping[str, float]:
+        """When the certificates end that are not in the pair's chain, in seconds since the epoch."""
+
+    def read(self) -> Pair | None:
+        """Return the newest good pair, None before there is one; raises CertificateError or OSError."""
+
+
+class PairFiles:
+    """A chain and its key in two files, which somebody else makes and renews."""
+
+    trusted = True
+    error = None
+    failures = 0
 
     def __init__(self, certificate: Path, key: Path, *, now: Callable[[], dt.datetime] = _utc_now) -> None:
-        """Read and check both files; raises CertificateError or OSError."""
+        """Name the files."""
+        self.ends: Mapping[str, float] = {}
         self._certificate = certificate
         self._key = key
         self._now = now
-        self.error: str | None = None
-        self.reload_errors = 0
-        self._seen = self._read()
-        self.pair = check_pair(*self._seen, now())
-        self._current = _context(self.pair)
-        self.context = _context(self.pair)
+
+    def __str__(self) -> str:
+        """Name the files."""
+        return f"{self._certificate} and {self._key}"
+
+    def read(self) -> Pair:
+        """Read and check both; raises CertificateError or OSError.
+
+        Content is compared by whoever asks, not time stamps: a Secret's symlink swap and two writes
+        within one tick look the same.
+        """
+        return check_pair(self._certificate.read_bytes(), self._key.read_bytes(), self._now())
+
+
+class ServingCertificate:
+    """The certificate being served, taken over from its source only when it is good.
+
+    `context` stays the same object for the life of the process. It hands each handshake to the
+    newest certificate's own context, because a certificate of another key type does not replace the
+    old one inside a context but joins it. Before there is a pair every handshake is refused.
+
+    Attributes:
+        pair: what is served; None before there is anything.
+        reads: how often the source was asked.
+        reload_errors: how often it had nothing good, each new reason counted once.
+        asks_clients: whether clients are asked for a certificate (``client_ca``).
+    """
+
+    def __init__(self, source: PairSource, *, client_ca: Path | None = None) -> None:
+        """Read the source once; raises CertificateError or OSError.
+
+        Args:
+            source: of the pair.
+            client_ca: PEM file with the CAs of clients; a client is asked for a certificate then,
+                one of another CA ends the handshake, and `Connection` turns away those without.
+        """
+        self._source = source
+        self._client_ca = client_ca
+        self._error: str | None = None
+        self._reload_errors = 0
+        self.reads = 1
+        self.asks_clients = client_ca is not None
+        self.pair = source.read()
+        self._clients = self._read_clients()
+        self._current = None if self.pair is None else _context(self.pair, self._clients)
+        self.context = _empty_context()
         self.context.sni_callback = self._choose
+        if self.asks_clients:
+            self.context.verify_mode = ssl.CERT_OPTIONAL
+            # A session that is taken up again would not be asked once more.
+            self.context.num_tickets = 0
+            self.context.options |= ssl.OP_NO_TICKET
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a pair, and the API server trusts it as far as can be known here."""
+        return self.pair is not None and self._source.trusted
+
+    @property
+    def error(self) -> str | None:
+        """Why the newest state is not served, None when it is."""
+        return self._error or self._source.error
+
+    @property
+    def reload_errors(self) -> int:
+        """How often something newer could not be had."""
+        return self._reload_errors + self._source.failures
+
+    @property
+    def ends(self) -> dict[str, float]:
+        """When each certificate ends, in seconds since the epoch: ``leaf`` (its whole chain), and ``ca``."""
+        served = {} if self.pair is None else {"leaf": self.pair.expires_at.timestamp()}
+        return {**self._source.ends, **served}
 
     def _choose(
         self, connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _context: ssl.SSLContext
-    ) -> None:
+    ) -> int | None:
+        if self._current is None:
+            return ssl.ALERT_DESCRIPTION_INTERNAL_ERROR
         connection.context = self._current
+        return None
 
     def reload_if_changed(self) -> bool:
-        """Take over what the files hold now, if it is new and good; whether it was.
-
-        Content is compared, not time stamps: a Secret's symlink swap and two writes within one tick
-        look the same.
-        """
+        """Take over what the source has now, if it is new and good; whether it was."""
+        self.reads += 1
         try:
-            content = self._read()
-            if content == self._seen:
-                if content == (self.pair.chain, self.pair.key):
-                    self.error = None  # They could not be read for a while and are the same again.
+            pair, clients = self._source.read(), self._read_clients()
+            if pair is None or (pair == self.pair and clients == self._clients):
+                self._error = None  # It could not be read for a while and is the same again.
                 return False
-            self._seen = content
-            pair = check_pair(*content, self._now())
-            context = _context(pair)
+            context = _context(pair, clients)
         except (OSError, CertificateError, ssl.SSLError) as error:
             self._keep(str(error))
             return False
-        self.pair, self._current = pair, context
-        self.error = None
+        self.pair, self._clients, self._current = pair, clients, context
+        self._error = None
         _LOG.info(
             "serving the certificate of %s, which ends at %s",
             ", ".join(pair.names),
@@ -75,31 +163,43 @@ class ServingCertificate:
         return True
 
     def watch(self, stop: threading.Event, interval: float) -> None:
-        """Look at the files every ``interval`` seconds until ``stop``; runs in a thread of its own."""
+        """Look at the source every ``interval`` seconds until ``stop``; runs in a thread of its own."""
         while not stop.wait(interval):
             try:
                 self.reload_if_changed()
             except Exception:  # noqa: BLE001 — a fault of ours must not end the watch
-                _LOG.exception("looking at %s failed; tried again", self._certificate)
+                _LOG.exception("looking for a new certificate failed; tried again")
 
     def _keep(self, reason: str) -> None:
-        """The files are not good: note it once for each new reason and go on with what there is."""
-        if reason != self.error:
-            self.error = reason
-            self.reload_errors += 1
-            _LOG.error("%s and %s: %s; the old certificate stays", self._certificate, self._key, reason)
+        """What is there is not good: note it once for each new reason and go on with what there was."""
+        if reason != self._error:
+            self._error = reason
+            self._reload_errors += 1
+            _LOG.error("%s: %s; the old certificate stays", self._source, reason)
 
-    def _read(self) -> tuple[bytes, bytes]:
-        return self._certificate.read_bytes(), self._key.read_bytes()
+    def _read_clients(self) -> bytes | None:
+        if self._client_ca is None:
+            return None
+        try:
+            return b"".join(split(self._client_ca.read_bytes()))
+        except CertificateError as error:
+            raise CertificateError(f"{self._client_ca}: {error}") from None
 
 
-def _context(pair: Pair) -> ssl.SSLContext:
+def _empty_context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def _context(pair: Pair, clients: bytes | None) -> ssl.SSLContext:
+    context = _empty_context()
     with _as_file(pair.key + b"\n" + pair.chain) as path:
         context.load_cert_chain(path)
+    if clients is not None:
+        context.load_verify_locations(cadata=clients.decode("ascii"))
     return context
 
 

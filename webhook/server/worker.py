@@ -46,11 +46,17 @@ class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
         self.head_since: float | None = self.heard_at
         self.closing = False
         self.worker.open.add(self)
+        self.stranger = self.worker.asks_clients and not transport.get_extra_info("peercert")
         if len(self.worker.open) > self.worker.worker_connections:
             self.worker.make_room(self)
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; a number that is too long to be one is the client's mistake, too."""
+        if self.stranger:
+            self.worker.on_stranger()
+            self._send_error_response(403, "this webhook asks for a client certificate (--client-ca)")
+            self.close_idle()
+            return
         self.heard_at = self.worker.loop.time()
         if self.head_since is None and self._awaiting_request:
             self.head_since = self.heard_at
@@ -105,6 +111,12 @@ class ReviewWorker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
 
     on_tick: Callable[[], None] = staticmethod(lambda: None)
     """Called about once a second in the event loop; whoever starts the worker may set it."""
+
+    asks_clients = False
+    """Whether a client without a certificate is turned away."""
+
+    on_stranger: Callable[[], None] = staticmethod(lambda: None)
+    """Called for each request of such a client."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)

@@ -32,8 +32,26 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
+{{/* Another name where the webhook keeps it: a Secret that somebody made stays as it is. */}}
 {{- define "colocation-webhook.secretName" -}}
-{{- default (printf "%s-tls" (include "colocation-webhook.fullname" .)) .Values.certificates.secretName }}
+{{- $suffix := ternary "certificates" "tls" (eq .Values.certificates.source "managed") }}
+{{- default (printf "%s-%s" (include "colocation-webhook.fullname" .) $suffix) .Values.certificates.secretName }}
+{{- end }}
+
+{{/* Where the certificate comes from: flags of "serve". */}}
+{{- define "colocation-webhook.certificateArgs" -}}
+{{- $fullname := include "colocation-webhook.fullname" . }}
+{{- if eq .Values.certificates.source "managed" -}}
+- --manage-certificates={{ .Release.Namespace }}/{{ include "colocation-webhook.secretName" . }}
+- --certificate-name={{ $fullname }}.{{ .Release.Namespace }}.svc
+- --certificate-name={{ $fullname }}.{{ .Release.Namespace }}.svc.cluster.local
+- --webhook-configuration={{ $fullname }}
+- --certificate-settle={{ .Values.certificates.managed.settleSeconds }}
+- --certificate-overlap={{ .Values.certificates.managed.overlapSeconds }}
+{{- else -}}
+- --tls-cert=/etc/colocation-webhook/tls/tls.crt
+- --tls-key=/etc/colocation-webhook/tls/tls.key
+{{- end }}
 {{- end }}
 
 {{- define "colocation-webhook.image" -}}
@@ -88,8 +106,8 @@ service:
   path: {{ .path }}
   port: 443
 {{- end }}
-{{- with $root.Values.certificates.caBundle }}
-caBundle: {{ b64enc . }}
+{{- if eq $root.Values.certificates.source "secret" }}
+caBundle: {{ b64enc $root.Values.certificates.caBundle }}
 {{- end }}
 {{- end }}
 

@@ -1,0 +1,81 @@
+"""A fake API server that has a release's two webhook configurations, and time that is told."""
+
+import base64
+import datetime as dt
+
+import pytest
+
+from tests.cluster.fakeapi import FakeApi
+from webhook.certificates.keeper import Keeper
+from webhook.certificates.rotation import Terms
+from webhook.cluster import reflector
+
+NOW = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
+ADMISSION = "/apis/admissionregistration.k8s.io/v1"
+MUTATING = f"{ADMISSION}/mutatingwebhookconfigurations"
+VALIDATING = f"{ADMISSION}/validatingwebhookconfigurations"
+SECRETS = "/api/v1/namespaces/home/secrets"
+KEY = ("", "kept")
+NAME = "hook.home.svc"
+
+
+def hook(name, **client):
+    """A webhook; its service is ours unless ``client`` says otherwise."""
+    service = {"name": "hook", "namespace": "home", "path": "/mutate"}
+    return {"name": name, "clientConfig": client or {"service": service}}
+
+
+class Cluster(FakeApi):
+    """The fake, with what tests ask of it."""
+
+    def __init__(self):
+        super().__init__()
+        self.objects |= {MUTATING: {}, VALIDATING: {}, SECRETS: {}}
+        self.seconds = 0.0
+
+    def configure(self):
+        """Both configurations, without a caBundle."""
+        self.put(MUTATING, "ours", webhooks=[hook("a")])
+        self.put(VALIDATING, "ours", webhooks=[hook("b"), hook("c")])
+
+    def keeper(self, *, now=NOW, **terms):
+        """A keeper of the Secret, on this cluster's clock."""
+        chosen = Terms((NAME,), **{"settle": 60, "overlap": 600} | terms)
+        return Keeper(
+            self.api(), ("home", "kept"), ["ours"], chosen, now=lambda: now, clock=lambda: self.seconds
+        )
+
+    def bundles(self):
+        """Every caBundle there is, decoded; None where there is none."""
+        return [
+            base64.b64decode(each["clientConfig"]["caBundle"]) if "caBundle" in each["clientConfig"] else None
+            for path in (MUTATING, VALIDATING)
+            for one in self.objects[path].values()
+            for each in one["webhooks"]
+        ]
+
+    @property
+    def secret(self):
+        """The Secret, None where there is none."""
+        return self.objects[SECRETS].get(KEY)
+
+    def annotate(self, asked):
+        """What a person does."""
+        secret = self.secret
+        secret["metadata"].setdefault("annotations", {})["colocation-webhook.io/rotate"] = asked
+        self.store(SECRETS, KEY, secret)
+
+
+@pytest.fixture
+def cluster():
+    """A cluster with the release installed."""
+    with Cluster() as running:
+        running.configure()
+        yield running
+
+
+@pytest.fixture
+def hurry(monkeypatch):
+    """Waits a tenth as long."""
+    monkeypatch.setattr(reflector, "FIRST_WAIT", 0.02)
+    monkeypatch.setattr(reflector, "LONGEST_WAIT", 0.2)
