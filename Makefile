@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-long lint bench control-plane e2e clean
+.PHONY: run test test-long lint bench control-plane e2e soak clean
 
 run: $(VENV)/installed
 	$(BIN)/colocation-webhook serve --objects examples/objects
@@ -29,6 +29,14 @@ control-plane:
 
 e2e: $(VENV)/e2e control-plane
 	$(BIN)/pytest tests/e2e
+
+# The whole soak, five minutes or so; `make e2e` runs a tenth of it.
+soak: export SOAK_REVIEWS = 200000
+soak: export SOAK_CHANGES = 5000
+soak: export SOAK_RELOADS = 200
+soak: export HOSTILE_SECONDS = 60
+soak: $(VENV)/test control-plane
+	$(BIN)/pytest tests/e2e/test_8_reliability_hostile.py tests/e2e/test_9_soak.py
 
 bench: $(VENV)/test
 	$(BIN)/python -m benchmarks.cpuset

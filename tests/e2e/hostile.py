@@ -1,8 +1,9 @@
 """Clients that mean harm, as a process of its own: ``python -m tests.e2e.hostile PORT CONNECTIONS``.
 
-Until SIGTERM, against a port of the loopback address: connections that say nothing (as many as given, opened
-again whenever they are closed), heads that trickle in, as first requests and after good ones, heads without
-end, TLS 1.0, no server name, renegotiation, garbage. At the end it prints how often each was done, as JSON.
+Until SIGTERM, against a port of the loopback address: connections that say nothing (as many as given, half of
+them without a handshake, opened again whenever they are closed), heads that trickle in, as first requests and
+after good ones, heads without end, TLS 1.0, no server name, renegotiation, garbage. At the end it prints how
+often each was done, as JSON.
 """
 
 from __future__ import annotations
@@ -37,11 +38,12 @@ class Attacker:
     def begin(self) -> list[asyncio.Future[None]]:
         """Attack from now on."""
         kinds = [
-            *(self._again(self.idle, 1.0) for _ in range(self._connections)),
+            *(self._again(self.idle, 1.0) for _ in range(self._connections // 2)),
+            *(self._again(self.silent, 1.0) for _ in range(self._connections - self._connections // 2)),
             *(self._again(self.trickle, 0.2) for _ in range(_TRICKLING)),
             *(self._again(self.trickle_later, 0.2) for _ in range(_TRICKLING)),
             *(
-                self._again(each, 0.1)
+                self._again(each, 0.5)
                 for each in (self.huge_head, self.tls_1_0, self.no_name, self.renegotiate, self.garbage)
             ),
         ]
@@ -56,14 +58,25 @@ class Attacker:
     async def idle(self) -> None:
         """Say nothing until the other side closes."""
         async with self._connected() as (reader, _):
-            self.done["idle"] += 1
-            self._held += 1
-            self.done["idle at once"] = max(self.done["idle at once"], self._held)
-            try:
-                await reader.read()
-            finally:
-                self._held -= 1
-        self.done["idle closed"] += 1
+            await self._hold(reader, "idle")
+
+    async def silent(self) -> None:
+        """The same, without a handshake."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        try:
+            await self._hold(reader, "silent")
+        finally:
+            writer.transport.abort()
+
+    async def _hold(self, reader: asyncio.StreamReader, name: str) -> None:
+        self.done[name] += 1
+        self._held += 1
+        self.done["held at once"] = max(self.done["held at once"], self._held)
+        try:
+            await reader.read()
+            self.done[f"{name} closed"] += 1
+        finally:
+            self._held -= 1
 
     async def trickle(self) -> None:
         """A head that never ends, a byte at a time."""

@@ -71,10 +71,18 @@ class Installation:
             raise AssertionError(f"helm {' '.join(arguments)}: {done.stderr}{done.stdout}")
         return done.stdout
 
-    def replica(self, name: str, port: int, admin_port: int) -> Replica:
-        """A replica of the webhook by the README's command, with the chart's account; it does not run yet."""
-        env = {**self.env, "PORT": str(port), "ADMIN_PORT": str(admin_port)}
-        return Replica(name, install().serving, port, admin_port, env=env, folder=self.folder)
+    def replica(self, name: str, port: int, admin_port: int, *, clock: Path | None = None) -> Replica:
+        """A replica of the webhook by the README's command, with the chart's account; it does not run yet.
+
+        ``clock``: a file that moves its clock (`tests.e2e.movedclock`).
+        """
+        env = {**self.env, "PORT": str(port), "ADMIN_PORT": str(admin_port), "PYTHONPATH": str(ROOT)}
+        command = install().serving.strip()
+        if clock is not None:
+            assert command.startswith("colocation-webhook serve ")
+            launcher = f"{sys.executable} -m tests.e2e.movedclock {clock}"
+            command = command.replace("colocation-webhook", launcher, 1)
+        return Replica(name, command, port, admin_port, env=env, folder=self.folder)
 
     def serve(self) -> None:
         """Start the one replica that the configurations name and wait until it is ready."""

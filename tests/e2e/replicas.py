@@ -23,7 +23,7 @@ class Replica:
         self.name = name
         self.port = port
         self.admin_port = admin_port
-        self._command = command.strip()
+        self._command = command
         self._env = env
         self._folder = folder
         self._process: Process | None = None

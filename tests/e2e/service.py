@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Iterator
+from pathlib import Path
 
 from tests.e2e.forwarder import Forwarder
 from tests.e2e.installation import CHART, RELEASE, Installation
@@ -22,6 +23,7 @@ class Service:
     Attributes:
         forwarder: the one address.
         kubelet: what runs the replicas.
+        clock: a file that moves the clocks of replicas made from now on; None: they have the machine's.
     """
 
     def __init__(
@@ -30,9 +32,11 @@ class Service:
         """Take the parts; no replica runs yet."""
         self.forwarder = forwarder
         self.kubelet = kubelet
+        self.kubectl = installation.kubectl
         self._installation = installation
         self._count = rules.replicas
         self._numbers = itertools.count(1)
+        self.clock: Path | None = None
 
     @property
     def replicas(self) -> list[Replica]:
@@ -41,7 +45,7 @@ class Service:
 
     def new_replica(self) -> Replica:
         """A replica with ports of its own; it does not run."""
-        return self._installation.replica(f"replica-{next(self._numbers)}", *free_ports(2))
+        return self._installation.replica(f"replica-{next(self._numbers)}", *free_ports(2), clock=self.clock)
 
     def start(self, *flags: str) -> None:
         """Start as many as the chart says and wait until new connections go to all."""
@@ -55,11 +59,14 @@ class Service:
 
 
 @contextlib.contextmanager
-def serving(installation: Installation, helm: Helm, *flags: str, restarts: bool = True) -> Iterator[Service]:
+def serving(
+    installation: Installation, helm: Helm, *flags: str, restarts: bool = True, clock: Path | None = None
+) -> Iterator[Service]:
     """The service with the chart's replicas, ready, and configurations that name it, under ``Fail``."""
     rules = Rules.read(helm.render(DEFAULT, NEWEST_VERSION))
     with Forwarder() as forwarder, Kubelet(rules, forwarder, restarts=restarts) as kubelet:
         service = Service(installation, rules, forwarder, kubelet)
+        service.clock = clock
         service.start(*flags)
         point_to(installation, forwarder.port, "Fail")
         try:
