@@ -34,6 +34,7 @@ e2e: $(VENV)/e2e control-plane
 soak: export SOAK_REVIEWS = 200000
 soak: export SOAK_CHANGES = 5000
 soak: export SOAK_RELOADS = 200
+soak: export SOAK_WARM_UP = 0.15
 soak: export HOSTILE_SECONDS = 60
 soak: $(VENV)/test control-plane
 	$(BIN)/pytest tests/e2e/test_8_reliability_hostile.py tests/e2e/test_9_soak.py

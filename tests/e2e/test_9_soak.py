@@ -10,7 +10,8 @@ import base64
 import http.client
 import json
 import os
-import ssl
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,15 +20,14 @@ from typing import Self
 
 import pytest
 
-from benchmarks import load, server
+from benchmarks import server
 from tests.e2e.apiclient import ApiClient
+from tests.e2e.binaries import ROOT
 from tests.e2e.controlplane import ControlPlane
 from tests.e2e.figures import record
 from tests.e2e.installation import NAMESPACE, RELEASE, Installation
-from tests.e2e.kubectl import Object
 from tests.e2e.load import Creators, gated
 from tests.e2e.objects import profile
-from tests.e2e.processes import eventually
 from tests.e2e.rendering import Helm
 from tests.e2e.replicas import Replica
 from tests.e2e.resident import Usage
@@ -37,15 +37,15 @@ REVIEWS = int(os.environ.get("SOAK_REVIEWS", "20000"))
 CHANGES = int(os.environ.get("SOAK_CHANGES", "500"))
 RELOADS = int(os.environ.get("SOAK_RELOADS", "20"))
 
-WARM_UP = 0.15
-"""The share of all this that is done before anything is measured."""
+WARM_UP = float(os.environ.get("SOAK_WARM_UP", "1"))
+"""How much of this is done before anything is measured, as a share: caches and pools fill, and stay."""
 
 PROFILES = "/apis/config.koordinator.sh/v1alpha1/clustercolocationprofiles"
 SECRET = f"/api/v1/namespaces/{NAMESPACE}/secrets/{RELEASE}-certificates"
 _PROFILES = 50
 _RELOAD_SECONDS = 1.2
 _POOLED = 16
-"""Threads that a replica makes when it first needs them, and keeps: look-ups, requests that are no reviews."""
+"""Threads that a replica makes when it first needs them, and keeps: look-ups, requests to other paths."""
 
 
 class Repeated:
@@ -86,13 +86,14 @@ class Soak:
         self.service = service
         self.namespace = namespace
         self.reviews = self.failed = 0
+        self._folder = objects.parent
         self._control_plane = control_plane
         self._client = ApiClient(control_plane)
         self._objects = objects
         self._changed = 0
-        authority = service.kubectl.get("secret", f"{RELEASE}-certificates", namespace=NAMESPACE)
-        self._trust = ssl.create_default_context(cadata=_text(authority, "ca.crt"))
-        self._review = _review_of(namespace)
+        secret = service.kubectl.get("secret", f"{RELEASE}-certificates", namespace=NAMESPACE)
+        (self._folder / "ca.crt").write_bytes(base64.b64decode(secret["data"]["ca.crt"]))
+        (self._folder / "review.json").write_bytes(_review_of(namespace))
 
     def run(self, share: float) -> tuple[Creators, list[Repeated]]:
         """Do the share of everything; return who did it."""
@@ -100,11 +101,8 @@ class Soak:
         seconds = reloads * _RELOAD_SECONDS
         changes = Repeated(round(CHANGES * share), seconds, self._change)
         reloading = Repeated(reloads, seconds, self._reload)
-        until = self.reviews + round(REVIEWS * share)
         with Creators(self._control_plane, self.namespace) as creators, changes, reloading:
-            while self.reviews < until:
-                for replica in self.service.replicas:
-                    self._ask(replica)
+            self._ask(round(REVIEWS * share))
         return creators, [changes, reloading]
 
     def usages(self) -> list[Usage]:
@@ -112,14 +110,14 @@ class Soak:
         time.sleep(3)
         return [Usage.of(replica) for replica in self.service.replicas]
 
-    def _ask(self, replica: Replica) -> None:
-        target = load.Target(
-            "localhost", replica.port, "/mutate?timeout=10s", self._review, b'"patch"', self._trust
-        )
-        seen = load.run(target, 4, 0.5)
-        self.reviews += seen.requests
-        self.failed += seen.failed
-        time.sleep(0.2)
+    def _ask(self, count: int) -> None:
+        """Have so many reviews answered by the replicas, beside those of the API server."""
+        ports = [str(replica.port) for replica in self.service.replicas]
+        command = [sys.executable, "-m", "tests.e2e.reviewers", str(self._folder), str(count), *ports]
+        done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)  # noqa: S603 — ours
+        seen = json.loads(done.stdout)
+        self.reviews += seen["reviews"]
+        self.failed += seen["failed"]
 
     def _change(self, _: int) -> None:
         """Change a profile; one in ten goes, and comes back with its next change."""
@@ -218,10 +216,6 @@ def _reloads(replica: Replica) -> list[int]:
     """How often a replica took over files, and a certificate."""
     log = replica.process.log()
     return [log.count("profiles from 1 files"), log.count("serving the certificate of")]
-
-
-def _text(secret: Object, key: str) -> str:
-    return base64.b64decode(secret["data"][key]).decode()
 
 
 def _review_of(namespace: str) -> bytes:
