@@ -1,4 +1,4 @@
-"""Reviews straight to replicas, as a process of its own: ``python -m tests.e2e.reviewers FOLDER COUNT PORT…``.
+"""Reviews straight to replicas, as a process: ``python -m tests.e2e.reviewers FOLDER COUNT PORT…``.
 
 FOLDER has ``review.json`` and ``ca.crt``. Each port of localhost is asked in turn over new connections until
 there were so many reviews. Prints how many there were and how many failed, as JSON.

@@ -178,7 +178,8 @@ def test_what_is_done_by_hand_is_put_right(
     books = creators.books()
     creators.clear()
     last = max((each.sent + each.seconds for each in creators.failed()), default=began)
-    record(f"secret_or_bundle_{harm.__name__}", recovery_seconds=round(last - began, 2), **books._asdict())
+    name = f"{'bundle' if harm is overwrite else 'secret'}_{harm.__name__}"
+    record(name, recovery_seconds=round(last - began, 2), **books._asdict())
     assert creators.failed(since=right) == []
     assert books.unmutated == books.unanswered == 0
     if harm is not overwrite:  # The Secret is not what is served.

@@ -1,7 +1,7 @@
 """An hour's worth of load in compressed form: nothing fails, nothing grows.
 
-``make soak`` is the whole of it; in ``make e2e`` it is a tenth, which shows a leak for each review, each change
-or each reload all the same.
+``make soak`` is the whole of it; in ``make e2e`` it is a tenth, which shows a leak for each review, each
+change or each reload all the same.
 """
 
 from __future__ import annotations
