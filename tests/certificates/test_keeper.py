@@ -22,7 +22,7 @@ def settle(*keepers, looks=8):
 
 
 def test_two_that_begin_together_agree(cluster):
-    """One makes the Secret, the other takes it; both serve one leaf, trusted by all webhooks, and are done."""
+    """One makes the Secret, the other takes it; both serve one leaf that all webhooks trust."""
     first, second = cluster.keeper(), cluster.keeper()
     assert first.read() is None
     settle(first, second)
@@ -159,7 +159,7 @@ def test_a_secret_that_nobody_knows_any_more_is_made_anew(cluster):
 
 
 def test_another_replica_goes_on_with_a_rotation(cluster):
-    """Whoever introduced the CA is gone: the next one waits as long as it must and switches; the third drops."""
+    """Whoever introduced the CA is gone: a second waits its time and switches; a third drops."""
     first = cluster.keeper()
     settle(first)
     before = cluster.bundles()[0]

@@ -176,6 +176,20 @@ def test_certificates_that_do_not_fit(doctor, cluster, authority):
     assert "cannot be reached from here and no Secret of its pods can be read" in doctor()[1]["warning"]
 
 
+def test_the_secret_of_managed_certificates_is_found(doctor, cluster):
+    """It is mounted nowhere; the flag of the pod names it. An empty caBundle points to the replica's log."""
+    cluster.put(
+        HOME_PODS,
+        "hook-1",
+        metadata={"namespace": "home"},
+        spec={"containers": [{"args": ["serve", "--manage-certificates=home/tls"]}]},
+        status={"phase": "Running"},
+    )
+    assert "Secret tls: issued by the caBundle, for hook.home.svc" in doctor()[1]["ok"]
+    del cluster.objects[MUTATING]["", "ours"]["webhooks"][0]["clientConfig"]["caBundle"]
+    assert "managed certificates: a replica fills it in" in doctor()[1]["error"]
+
+
 def test_a_url_is_asked_for_its_certificate(doctor, cluster, tmp_path, authority):
     """As the API server would; nobody there is an error."""
     ca = make_authority(NOW)

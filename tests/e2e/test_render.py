@@ -12,7 +12,16 @@ import pytest
 import yaml
 
 from tests.e2e.kubectl import Kubectl, Object
-from tests.e2e.rendering import ALL_OPTIONS, CHART, DEFAULT, NO_OPTIONS, OUT_OF_CLUSTER, SETS, Helm
+from tests.e2e.rendering import (
+    ALL_OPTIONS,
+    CHART,
+    DEFAULT,
+    NO_OPTIONS,
+    OUT_OF_CLUSTER,
+    OWN_SECRET,
+    SETS,
+    Helm,
+)
 
 OLDEST, NEWEST = "1.30.0", "1.37.2"
 # Kinds of others, for which there is no schema here.
@@ -160,6 +169,36 @@ def test_cert_manager_fills_in_the_authority(helm: Helm) -> None:
         annotation = configuration["metadata"]["annotations"]["cert-manager.io/inject-ca-from"]
         assert annotation == f"somewhere/{certificate['metadata']['name']}"
         assert "caBundle" not in str(configuration)
+
+
+def test_managed_certificates_leave_nothing_to_helm(helm: Helm) -> None:
+    """No Secret, no caBundle, nothing mounted; flags, names and rights speak of the same objects."""
+    objects = helm.render(DEFAULT, NEWEST)
+    assert not of_kind(objects, "Secret")
+    configurations = of_kind(objects, "MutatingWebhookConfiguration")
+    configurations += of_kind(objects, "ValidatingWebhookConfiguration")
+    (name,) = {each["metadata"]["name"] for each in configurations}
+    assert "caBundle" not in str(configurations)
+    (deployment,) = of_kind(objects, "Deployment")
+    spec = deployment["spec"]["template"]["spec"]
+    assert [volume["name"] for volume in spec["volumes"]] == ["tmp"]
+    arguments = spec["containers"][0]["args"]
+    service = configurations[0]["webhooks"][0]["clientConfig"]["service"]
+    assert f"--certificate-name={service['name']}.{service['namespace']}.svc" in arguments
+    assert f"--webhook-configuration={name}" in arguments
+    (secret,) = (each.partition("/")[2] for each in arguments if each.startswith("--manage-certificates="))
+    rules = [
+        rule for role in of_kind(objects, "Role") for rule in role["rules"] if "secrets" in rule["resources"]
+    ]
+    assert [(rule.get("resourceNames"), rule["verbs"]) for rule in rules] == [
+        (None, ["create"]),
+        ([secret], ["get", "list", "watch", "update"]),
+    ]
+    for other in (OWN_SECRET, ALL_OPTIONS):
+        text = str(helm.render(other, NEWEST))
+        assert "--manage-certificates" not in text
+        assert "'secrets'" not in text
+        assert "--tls-cert" in text
 
 
 @pytest.mark.parametrize("name", SETS)

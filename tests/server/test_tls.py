@@ -7,6 +7,7 @@ import shutil
 import ssl
 
 import pytest
+import trustme
 
 from tests.server.service import Service, ask, wait_for
 from webhook.certificates import CertificateError, ensure, issue, make_authority
@@ -110,3 +111,48 @@ def test_new_connections_see_the_new_certificate_and_old_ones_live_on(tmp_path):
         wait_for(lambda: b'"error":null' not in service.admin("/readyz")[1].partition(b"certificate")[2])
         assert service.metric('colocation_webhook_reload_errors_total{what="certificate"}') == 1
         assert peer(service).split() == second
+
+
+@pytest.fixture
+def clients(tmp_path):
+    """A folder with client certificates of two CAs, each beside its CA."""
+    for name in ("first", "second"):
+        authority = trustme.CA()
+        folder = tmp_path / name
+        folder.mkdir()
+        authority.cert_pem.write_to_path(folder / "ca.crt")
+        issued = authority.issue_cert("apiserver")
+        issued.private_key_and_cert_chain_pem.write_to_path(folder / "pair.pem")
+    return tmp_path
+
+
+def test_a_client_certificate_can_be_required(tmp_path, clients):
+    """None: a Status that says so, counted and logged. Of another CA: no handshake. The file may change."""
+    trusted = tmp_path / "clients.crt"
+    shutil.copy(clients / "first" / "ca.crt", trusted)
+
+    def post(service, pair):
+        context = service.context()
+        if pair is not None:
+            context.load_cert_chain(clients / pair / "pair.pem")
+        with contextlib.closing(service.connect()) as connection:
+            connection._context = context
+            try:
+                return ask(connection)
+            except (ssl.SSLError, ConnectionError):
+                return 0, None
+
+    with Service(tmp_path, "--client-ca", trusted) as service:
+        assert post(service, "first")[0] == 200
+        assert post(service, "second")[0] == 0
+        status, answer = post(service, None)
+        assert (status, answer["kind"]) == (403, "Status")
+        assert "client certificate" in answer["message"]
+        assert service.metric("colocation_webhook_clients_refused_total") == 1
+        assert "--client-ca" in str(service.lines)
+        trusted.write_text("half")
+        wait_for(lambda: service.metric('colocation_webhook_reload_errors_total{what="certificate"}') == 1)
+        assert post(service, "first")[0] == 200
+        shutil.copy(clients / "second" / "ca.crt", trusted)
+        wait_for(lambda: post(service, "second")[0] == 200)
+        assert post(service, "first")[0] == 0

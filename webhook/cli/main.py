@@ -23,7 +23,7 @@ COMMANDS: Final = {
     name: LazyCommand(f"webhook.cli.{name}", name, summary)
     for name, summary in {
         "serve": "Serve admission reviews over TLS.",
-        "certs": "Make and inspect certificates.",
+        "certs": "Make certificates; look at and rotate those of a cluster.",
         "review": "Answer reviews from a file, one a line.",
         "preview": "Show what would happen to the pods of a manifest.",
         "check": "Find what is wrong with profiles, and where they disagree.",

@@ -191,6 +191,8 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             threading.Thread(
                 target=serving.keeper.watch, args=(stop, RELOAD_SECONDS), name="keeper", daemon=True
             ).start()
+        certificate = serving.certificate
+        worker.may_accept = lambda: certificate is None or certificate.pair is not None
         worker.asks_clients = serving.certificate is not None and serving.certificate.asks_clients
         worker.on_stranger = self._turned_away
         worker.on_tick = self._observe

@@ -104,13 +104,8 @@ class ServingCertificate:
         self.pair = source.read()
         self._clients = self._read_clients()
         self._current = None if self.pair is None else _context(self.pair, self._clients)
-        self.context = _empty_context()
+        self.context = _empty_context(asks_clients=self.asks_clients)
         self.context.sni_callback = self._choose
-        if self.asks_clients:
-            self.context.verify_mode = ssl.CERT_OPTIONAL
-            # A session that is taken up again would not be asked once more.
-            self.context.num_tickets = 0
-            self.context.options |= ssl.OP_NO_TICKET
 
     @property
     def ready(self) -> bool:
@@ -186,16 +181,21 @@ class ServingCertificate:
             raise CertificateError(f"{self._client_ca}: {error}") from None
 
 
-def _empty_context() -> ssl.SSLContext:
+def _empty_context(*, asks_clients: bool) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(["http/1.1"])
+    if asks_clients:
+        context.verify_mode = ssl.CERT_OPTIONAL
+        # A session that is taken up again would not be asked once more.
+        context.num_tickets = 0
+        context.options |= ssl.OP_NO_TICKET
     return context
 
 
 def _context(pair: Pair, clients: bytes | None) -> ssl.SSLContext:
-    context = _empty_context()
+    context = _empty_context(asks_clients=clients is not None)
     with _as_file(pair.key + b"\n" + pair.chain) as path:
         context.load_cert_chain(path)
     if clients is not None:

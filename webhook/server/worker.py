@@ -10,6 +10,7 @@ connections instead of waiting for them until the end of the grace period.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable, Iterable
 
@@ -112,6 +113,9 @@ class ReviewWorker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
     on_tick: Callable[[], None] = staticmethod(lambda: None)
     """Called about once a second in the event loop; whoever starts the worker may set it."""
 
+    may_accept: Callable[[], bool] = staticmethod(lambda: True)
+    """Whether there is a certificate; until then connections wait, perhaps for another worker."""
+
     asks_clients = False
     """Whether a client without a certificate is turned away."""
 
@@ -140,6 +144,11 @@ class ReviewWorker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
         limits = {}
         if context:
             limits = {"ssl_handshake_timeout": HANDSHAKE_SECONDS, "ssl_shutdown_timeout": _GOODBYE_SECONDS}
+        while self.alive and not self.may_accept():
+            self.notify()
+            self.on_tick()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), _POLL_SECONDS)
         for listener in self.sockets:
             server = await self.loop.create_server(
                 self._accept, sock=listener.sock, ssl=context, backlog=self.cfg.backlog, **limits

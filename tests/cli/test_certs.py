@@ -1,0 +1,136 @@
+"""What a person sees of managed certificates, and the flags that ask for them."""
+
+import dataclasses
+import datetime as dt
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from tests.certificates.conftest import KEY, SECRETS, Cluster
+from webhook.cli.clock import Clock
+from webhook.cli.main import main
+
+NOW = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
+
+
+@pytest.fixture
+def cluster():
+    """A cluster in which a replica has made its certificates."""
+    with Cluster() as running:
+        running.configure()
+        keeper = running.keeper()
+        for _ in range(4):
+            keeper.look()
+        yield running
+
+
+@pytest.fixture
+def certs(cluster, tmp_path):
+    """Run ``certs`` against the cluster, at NOW; status and output."""
+    config = {
+        "current-context": "x",
+        "contexts": [{"name": "x", "context": {"cluster": "c"}}],
+        "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{cluster.port}"}}],
+    }
+    (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
+
+    def run(*arguments):
+        result = CliRunner().invoke(
+            main,
+            ["certs", *arguments, "--kubeconfig", str(tmp_path / "kubeconfig")],
+            obj=Clock(lambda: NOW),
+        )
+        return result.exit_code, result.output
+
+    return run
+
+
+def test_show_tells_what_there_is(certs, cluster):
+    """Names and ends, and how far a rotation is."""
+    code, text = certs("show", "home/kept")
+    assert code == 0
+    assert text.splitlines() == [
+        "home/kept, revision 1",
+        "  certificate for hook.home.svc: until 2027-11-20, 365 days from now",
+        "  its CA: until 2036-11-17, 3650 days from now",
+    ]
+    keeper = cluster.keeper()
+    assert certs("rotate", "home/kept", "--ca")[0] == 0
+    assert "asked for, not begun yet: a new ca" in certs("show", "home/kept")[1]
+    keeper.look()
+    assert "the next CA, not in use yet: until" in certs("show", "home/kept")[1]
+    for _ in range(3):
+        keeper.look()
+    cluster.seconds += 61
+    keeper.look()
+    assert "the CA before, trusted still: until" in certs("show", "home/kept")[1]
+
+
+def test_rotate_asks_for_a_leaf_unless_told_otherwise(certs, cluster):
+    """A wish on the Secret, which the replicas grant."""
+    code, text = certs("rotate", "home/kept")
+    assert (code, text) == (0, "asked for a new certificate: see 'certs show home/kept'\n")
+    assert cluster.secret["metadata"]["annotations"]["colocation-webhook.io/rotate"] == "leaf"
+
+
+def test_what_is_not_there_or_no_good_is_said(certs, cluster):
+    """With what to do about it."""
+    code, text = certs("show", "home/other")
+    assert (code, "is one running with --manage-certificates" in text) == (1, True)
+    cluster.failures["GET", f"{SECRETS}/kept"] = [(403, {"message": "forbidden"})]
+    code, text = certs("show", "home/kept")
+    assert (code, "use the account of an administrator" in text) == (1, True)
+    cluster.objects[SECRETS][KEY]["data"]["tls.key"] = ""
+    code, text = certs("show", "home/kept")
+    assert (code, "tls.key is missing" in text) == (1, True)
+    code, text = certs("show", "kept")
+    assert (code, "'kept' is not NAMESPACE/NAME" in text) == (2, True)
+
+
+MANAGED = ("--manage-certificates", "home/kept")
+NAMED = (*MANAGED, "--certificate-name", "hook.home.svc")
+WHOLE = (*NAMED, "--webhook-configuration", "ours")
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (MANAGED, "--manage-certificates home/kept needs --certificate-name beside it"),
+        (NAMED, "--manage-certificates home/kept needs --webhook-configuration beside it"),
+        (("--certificate-name", "a.b.svc"), "--certificate-name a.b.svc needs --manage-certificates"),
+        (("--webhook-configuration", "x"), "--webhook-configuration x needs --manage-certificates"),
+        ((*MANAGED, "--certificate-name", "a b"), "'a b' is neither a DNS name nor an IP address"),
+        (("--manage-certificates", "kept"), "'kept' is not NAMESPACE/NAME"),
+        (WHOLE, "--manage-certificates home/kept needs a cluster: give --in-cluster or --kubeconfig FILE"),
+        ((*WHOLE, "--no-tls"), "--no-tls and --manage-certificates exclude each other"),
+        ((*WHOLE, "--tls-cert", "c", "--tls-key", "k"), "--tls-cert and --manage-certificates exclude"),
+        (("--no-tls", "--client-ca", "c"), "--no-tls and --client-ca exclude each other"),
+        ((*WHOLE, "--certificate-settle", "-1"), "--certificate-settle"),
+    ],
+)
+def test_flags_that_do_not_go_together_are_refused(run, examples, flags, words):
+    """Before anything is opened, with the flag that lacks or is too many."""
+    result = run("serve", "--objects", examples / "objects", *flags)
+    assert result.exit_code == 2
+    assert words in " ".join(result.output.split())
+
+
+def test_a_file_of_clients_that_is_none_is_refused(run, examples, tmp_path):
+    """By name."""
+    (tmp_path / "clients.crt").write_text("none")
+    flags = ("--certs-dir", tmp_path / "certs", "--client-ca", tmp_path / "clients.crt")
+    for damage in (None, "missing"):
+        if damage:
+            (tmp_path / "clients.crt").unlink()
+        result = run("serve", "--objects", examples / "objects", *flags)
+        assert result.exit_code == 1
+        assert "--client-ca" in result.output
+        assert "give the PEM of one CA or more" in " ".join(result.output.split())
+
+
+def test_the_clock_is_no_flag():
+    """It comes from whoever calls; by default it is the machine's."""
+    assert abs(Clock().now() - dt.datetime.now(dt.UTC)) < dt.timedelta(minutes=1)
+    assert [field.name for field in dataclasses.fields(Clock)] == ["now"]
+    assert "clock" not in CliRunner().invoke(main, ["serve", "--help"]).output
