@@ -42,6 +42,7 @@ WARM_UP = float(os.environ.get("SOAK_WARM_UP", "1"))
 
 PROFILES = "/apis/config.koordinator.sh/v1alpha1/clustercolocationprofiles"
 SECRET = f"/api/v1/namespaces/{NAMESPACE}/secrets/{RELEASE}-certificates"
+_MERGE = "application/merge-patch+json"
 _PROFILES = 50
 _RELOAD_SECONDS = 1.2
 _POOLED = 16
@@ -51,11 +52,13 @@ _POOLED = 16
 class Repeated:
     """Something done again and again in a thread of its own, so many times; what fails is kept."""
 
-    def __init__(self, times: int, seconds: float, do: Callable[[int], None]) -> None:
-        """Take how often, and how many seconds it is all spread over."""
+    def __init__(
+        self, times: int, seconds: float, do: Callable[[int], None], *, end: Callable[[], None]
+    ) -> None:
+        """Take how often, how many seconds it is all spread over, and what the thread does at its end."""
         self.done = 0
         self.failed: list[str] = []
-        self._times, self._pause, self._do = times, seconds / max(1, times), do
+        self._times, self._pause, self._do, self._end = times, seconds / max(1, times), do, end
         self._thread = threading.Thread(target=self._run)
 
     def __enter__(self) -> Self:
@@ -76,6 +79,7 @@ class Repeated:
             except (AssertionError, OSError, http.client.HTTPException) as error:
                 self.failed.append(repr(error))
             time.sleep(max(0.0, due - time.monotonic()))
+        self._end()
 
 
 class Soak:
@@ -99,8 +103,8 @@ class Soak:
         """Do the share of everything; return who did it."""
         reloads = round(RELOADS * share)
         seconds = reloads * _RELOAD_SECONDS
-        changes = Repeated(round(CHANGES * share), seconds, self._change)
-        reloading = Repeated(reloads, seconds, self._reload)
+        changes = Repeated(round(CHANGES * share), seconds, self._change, end=self._client.close)
+        reloading = Repeated(reloads, seconds, self._reload, end=self._client.close)
         with Creators(self._control_plane, self.namespace) as creators, changes, reloading:
             self._ask(round(REVIEWS * share))
         return creators, [changes, reloading]
@@ -120,23 +124,19 @@ class Soak:
         self.failed += seen["failed"]
 
     def _change(self, _: int) -> None:
-        """Change a profile; one in ten goes, and comes back with its next change."""
+        """Change a profile; one in eleven goes, and comes back with its next change."""
         self._changed += 1
         name = f"soak-{self._changed % _PROFILES}"
         path = f"{PROFILES}/{name}"
-        try:
-            if self._changed % 10 == 0:
-                code, body = self._client.call("DELETE", path)
-                assert code in {200, 404}, body
-                return
-            spec = {"selector": {"matchLabels": {"soak": name}}, "labels": {"changed": f"c{self._changed}"}}
+        if self._changed % 11 == 0:
+            code, body = self._client.call("DELETE", path)
+            assert code in {http.client.OK, http.client.NOT_FOUND}, body
+            return
+        spec = {"selector": {"matchLabels": {"soak": name}}, "labels": {"changed": f"c{self._changed}"}}
+        code, body = self._client.call("PATCH", path, {"spec": spec}, content_type=_MERGE)
+        if code == http.client.NOT_FOUND:
             code, body = self._client.call("POST", PROFILES, profile(name, **spec))
-            if code == http.client.CONFLICT:
-                merge = "application/merge-patch+json"
-                code, body = self._client.call("PATCH", path, {"spec": spec}, content_type=merge)
-            assert code in {200, 201}, body
-        finally:
-            self._client.close()
+        assert code in {http.client.OK, http.client.CREATED}, body
 
     def _reload(self, number: int) -> None:
         """Have the files read again, or the certificate: in turn."""
@@ -146,11 +146,8 @@ class Soak:
             new.replace(self._objects / "profile.json")
             return
         wish = {"metadata": {"annotations": {"colocation-webhook.io/rotate": "leaf"}}}
-        try:
-            code, body = self._client.call("PATCH", SECRET, wish, content_type="application/merge-patch+json")
-            assert code == http.client.OK, body
-        finally:
-            self._client.close()
+        code, body = self._client.call("PATCH", SECRET, wish, content_type=_MERGE)
+        assert code == http.client.OK, body
 
 
 @pytest.fixture
