@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -77,6 +78,8 @@ class Creators:
         self._path = f"/api/v1/namespaces/{namespace}/pods"
         self._rate = rate
         self._make = make
+        # Pods of earlier ones in the namespace may not be gone yet.
+        self._prefix = f"pod-{secrets.token_hex(3)}"
         self._numbers = itertools.count()
         self._lock = threading.Lock()
         self._due = 0.0
@@ -152,7 +155,7 @@ class Creators:
 
     def _create(self) -> None:
         while not self._stop.wait(max(0.0, self._next())):
-            name = f"pod-{next(self._numbers)}"
+            name = f"{self._prefix}-{next(self._numbers)}"
             sent = time.monotonic()
             try:
                 code, body = self._api.call("POST", self._path, self._make(name))
