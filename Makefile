@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-long lint bench control-plane e2e wheel image image-test clean
+.PHONY: run test test-long lint bench control-plane e2e soak wheel image image-test clean
 
 run: $(VENV)/installed
 	$(BIN)/colocation-webhook serve --objects examples/objects
@@ -43,6 +43,15 @@ image:
 # Renders the chart, so it needs Helm from the control plane.
 image-test: $(VENV)/test control-plane
 	$(BIN)/pytest tests/image
+
+# The whole soak, ten minutes or so; `make e2e` runs a tenth of it.
+soak: export SOAK_REVIEWS = 200000
+soak: export SOAK_CHANGES = 5000
+soak: export SOAK_RELOADS = 200
+soak: export SOAK_WARM_UP = 0.5
+soak: export HOSTILE_SECONDS = 60
+soak: $(VENV)/test control-plane
+	$(BIN)/pytest tests/e2e/test_8_reliability_hostile.py tests/e2e/test_9_soak.py
 
 bench: $(VENV)/test
 	$(BIN)/python -m benchmarks.cpuset

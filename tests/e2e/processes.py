@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -48,23 +49,48 @@ class Process:
         if not self.running:
             raise NotInTimeError(f"{self.name} ended with {self._child.returncode}:\n{self.log()[-4000:]}")
 
+    @property
+    def pid(self) -> int:
+        """Of the process itself, which leads its group."""
+        return self._child.pid
+
+    def signal(self, signum: signal.Signals) -> None:
+        """Send it to the process alone, as a kubelet does to the first process of a container."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._child.pid, signum)
+
+    def signal_all(self, signum: signal.Signals) -> None:
+        """Send it to the whole group."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._child.pid, signum)
+
+    def ended(self, seconds: float) -> bool:
+        """Wait for its end so long at most; tell whether it came."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._child.wait(seconds)
+        return not self.running
+
     def stop(self) -> None:
         """SIGTERM to the group, then SIGKILL to what is left of it."""
         for signum in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._child.pid, signum)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._child.wait(STOP_SECONDS)
+            self.signal_all(signum)
+            if self.ended(STOP_SECONDS):
                 return
 
 
 def free_ports(number: int) -> list[int]:
-    """Ports of the loopback address that nobody listens on, all different."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+    """Ports of the loopback address that nobody listens on, all different.
+
+    Not those that the kernel gives to clients (from 32768 on): what is stopped and started again on a port
+    must find it free.
+    """
+    found: list[int] = []
+    while len(found) < number:
+        port = random.randrange(20000, 32768)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found += [port] if port not in found else []
+    return found
 
 
 def eventually(look: Callable[[], T], *, seconds: float = 30.0, what: str = "") -> T:

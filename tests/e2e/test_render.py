@@ -122,6 +122,32 @@ def test_what_options_leave_out(helm: Helm) -> None:
     assert outside >= {"ServiceAccount", "ClusterRole", "Role", "CustomResourceDefinition"}
 
 
+def test_replicas_know_their_peers(helm: Helm) -> None:
+    """The flag names a headless Service of all replicas, ready or not; policies let them ask."""
+    objects = helm.render(ALL_OPTIONS, NEWEST)
+    (deployment,) = of_kind(objects, "Deployment")
+    _, peers = of_kind(objects, "Service")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    (port,) = peers["spec"]["ports"]
+    assert f"--peer={peers['metadata']['name']}:{port['port']}" in container["args"]
+    assert (peers["spec"]["clusterIP"], peers["spec"]["publishNotReadyAddresses"]) == ("None", True)
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert peers["spec"]["selector"].items() <= labels.items()
+    (policy,) = of_kind(objects, "NetworkPolicy")
+    for side, direction in (("from", "ingress"), ("to", "egress")):
+        rules = [each for each in policy["spec"][direction] if {"port": "admin"} in each["ports"]]
+        chosen = [
+            peer["podSelector"]["matchLabels"]
+            for each in rules
+            for peer in each[side]
+            if "podSelector" in peer
+        ]
+        assert any(selector.items() <= labels.items() for selector in chosen)
+    # Prometheus would find each replica twice if the ports had one name.
+    (monitor,) = of_kind(objects, "ServiceMonitor")
+    assert port["name"] != monitor["spec"]["endpoints"][0]["port"]
+
+
 def test_what_uninstall_keeps(helm: Helm) -> None:
     """The definition and the PriorityClasses, and nothing else."""
     kept = {
@@ -136,7 +162,7 @@ def test_cert_manager_fills_in_the_authority(helm: Helm) -> None:
     """The annotation names the Certificate, whose name is the Service's; no caBundle is written."""
     objects = helm.render(ALL_OPTIONS, NEWEST)
     (certificate,) = of_kind(objects, "Certificate")
-    (service,) = of_kind(objects, "Service")
+    service, _peers = of_kind(objects, "Service")
     assert certificate["spec"]["dnsNames"][0] == f"{service['metadata']['name']}.somewhere.svc"
     for kind in ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"):
         (configuration,) = of_kind(objects, kind)

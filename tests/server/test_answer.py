@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.server.service import PROFILE, REVIEW
-from webhook.admission import Settings, View, Webhook, build_view
+from webhook.admission import Settings, View, Webhook, build_view, decision
 from webhook.server.answer import Answerer
 from webhook.server.app import create_app
 from webhook.server.log import DecisionLog
@@ -117,6 +117,29 @@ def test_a_fault_of_ours_is_a_500_with_the_uid_and_without_a_traceback(caplog):
     assert uid in caplog.text
     assert "secret" in caplog.text
     assert b'faults_total{webhook="mutate"} 1.0' in METRICS.render()
+
+
+def test_a_fault_in_one_profile_is_the_matter_of_its_pods_alone(monkeypatch):
+    """Pods that it matches are answered 500; all others as if nothing were."""
+    apply = decision.apply_profile
+
+    def applying(pod, profile, view):
+        if profile.name == "faulty":
+            raise RuntimeError("injected")
+        return apply(pod, profile, view)
+
+    monkeypatch.setattr(decision, "apply_profile", applying)
+    faulty = PROFILE.replace("name: spark", "name: faulty").replace("executor", "driver")
+    documents = yaml.safe_load_all(f"{PROFILE}---{faulty}")
+    answers = answerer(build_view([(document, "profile") for document in documents]))
+    hit = REVIEW.replace(b'"spark-role":"executor"', b'"spark-role":"driver"')
+    assert hit != REVIEW
+    for _ in range(2):
+        assert answers.answer(Webhook.MUTATE, hit).status == 500
+        assert answers.answer(Webhook.VALIDATE, hit).status == 200
+        good = answers.answer(Webhook.MUTATE, REVIEW)
+        assert good.status == 200
+        assert orjson.loads(good.body)["response"]["patchType"] == "JSONPatch"
 
 
 def test_the_flask_routes_give_the_same_answers():

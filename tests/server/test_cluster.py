@@ -1,15 +1,17 @@
 """The service with a watched cluster: a real process, a fake API server."""
 
 import concurrent.futures
+import contextlib
 import json
+import threading
 import time
 
 import orjson
 import pytest
 import yaml
 
-from tests.cluster.fakeapi import CLASSES, NAMESPACES, PROFILES, FakeApi
-from tests.server.service import PROFILE, REVIEW, Service, wait_for
+from tests.cluster.fakeapi import CLASSES, COLLECTIONS, NAMESPACES, PROFILES, FakeApi
+from tests.server.service import PROFILE, REVIEW, Service, free_port, wait_for
 from webhook.admission import Settings, View, Webhook
 from webhook.cluster.source import LookUpError
 from webhook.server.answer import Answer, Answerer
@@ -120,6 +122,55 @@ def test_until_it_is_synced_nothing_is_decided(tmp_path, fake):
         fake.failures.clear()
         wait_for(lambda: service.admin("/readyz")[0] == 200)
         assert service.post(body=in_namespace("known"))[0] == 200
+
+
+def test_a_replica_with_an_old_view_gives_way_to_a_fresh_one(tmp_path, fake):
+    """One that hears nothing of one kind stops being ready while its peer can serve; reviews go on."""
+    stale = "colocation_webhook_view_stale"
+    with FakeApi() as other, contextlib.ExitStack() as stack:
+        other.objects |= fake.objects
+        peers = [free_port(), free_port()]
+        services = []
+        for name, api, admin in (("a", fake, peers[0]), ("b", other, peers[1])):
+            (tmp_path / name).mkdir()
+            flags = ("--no-write-status", "--max-view-age", "2")
+            service = ClusterService(tmp_path / name, api, *flags, *(f"--peer=127.0.0.1:{p}" for p in peers))
+            service.admin_port = admin
+            service.arguments += ["--admin-bind", f"127.0.0.1:{admin}"]
+            services.append(stack.enter_context(service))
+        a, b = services
+        speak = threading.Event()
+        silent = set()
+
+        def speaking():
+            while not speak.wait(0.3):
+                for api in (fake, other):
+                    for path in COLLECTIONS:
+                        if (api, path) not in silent:
+                            api.bookmark(path)
+
+        thread = threading.Thread(target=speaking)
+        thread.start()
+        stack.callback(thread.join)
+        stack.callback(speak.set)
+        # One watch of one replica: the profiles'. It is refused from now on.
+        silent.add((fake, PROFILES))
+        wait_for(lambda: a.admin("/readyz")[0] == 503)
+        report = json.loads(a.admin("/readyz")[1])
+        assert report["view"]["stale"] == ["clustercolocationprofiles"]
+        assert report["view"]["servedBy"] == f"127.0.0.1:{peers[1]}"
+        wait_for(lambda: a.metric(stale) == 1)
+        assert (b.admin("/readyz")[0], b.metric(stale)) == (200, 0)
+        assert a.post(body=in_namespace("known"))[0] == 200
+        # Nobody hears anything: both serve.
+        silent.update((api, path) for api in (fake, other) for path in COLLECTIONS)
+        wait_for(lambda: b.metric(stale) == 1)
+        wait_for(lambda: a.admin("/readyz")[0] == 200)
+        assert b.admin("/readyz")[0] == 200
+        # All is well again.
+        silent.clear()
+        wait_for(lambda: json.loads(a.admin("/readyz")[1])["view"]["stale"] == [])
+        wait_for(lambda: a.metric(stale) == 0)
 
 
 class Source:

@@ -82,6 +82,22 @@ _EXAMPLE = Path("examples/reviews/spark-driver.json")
     help="How long a drain may take after SIGTERM.",
 )
 @click.option(
+    "--max-view-age",
+    type=click.FloatRange(min=1),
+    default=180,
+    show_default=True,
+    metavar="SECONDS",
+    help="When a view is too old: so long without a word of the API server; an idle one speaks every minute.",
+)
+@click.option(
+    "--peer",
+    "peers",
+    multiple=True,
+    metavar="HOST:PORT",
+    help="Admin port of other replicas, repeatable; all addresses of the name. With a view that is too old"
+    " this replica stops being ready while one of them has a fresh view.",
+)
+@click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
 )
 @click.option("--log-format", type=click.Choice(["json", "text"]), default="json", show_default=True)
@@ -106,6 +122,8 @@ def serve(  # noqa: PLR0913 — one parameter a flag
     settings: Settings,
     workers: int,
     grace: int,
+    max_view_age: float,
+    peers: tuple[str, ...],
     log_level: str,
     log_format: Literal["json", "text"],
 ) -> None:
@@ -162,6 +180,8 @@ def serve(  # noqa: PLR0913 — one parameter a flag
                 log_format=log_format,
                 explain=explain,
                 grace_seconds=grace,
+                max_view_age=max_view_age,
+                peers=[_peer(each) for each in peers],
             )
         )
 
@@ -257,6 +277,20 @@ def _with_key(settings: Settings, certificate: ServingCertificate | None) -> Set
     pair = None if certificate is None else certificate.pair
     secret = secrets.token_bytes() if pair is None else pair.key
     return dataclasses.replace(settings, signing_key=derive_key(secret))
+
+
+def _peer(address: str) -> tuple[str, int]:
+    from webhook.server.address import split_address
+
+    try:
+        host, port = split_address(address)
+    except ValueError as error:
+        raise click.UsageError(f"--peer: {error}; write for example --peer webhook-peers:8081") from error
+    if not host:
+        raise click.UsageError(
+            f"--peer: {address!r} has no host; write for example --peer webhook-peers:8081"
+        )
+    return host, port
 
 
 def _listen(flag: str, address: str) -> socket.socket:

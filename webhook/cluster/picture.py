@@ -235,8 +235,14 @@ def _read_watched(_: str, raw: Mapping[str, Any], old: WatchedProfile | None) ->
     metadata = raw["metadata"]
     spec = (raw.get("spec"), metadata.get("annotations"))
     status = raw.get("status")
+    if old is not None and old.spec == spec:
+        profile = old.profile
+    else:
+        profile = read_profile(raw)
+        # One that we cannot file would cost the others their view: it is to fail here, alone.
+        ProfileIndex((profile,))
     return WatchedProfile(
-        profile=old.profile if old is not None and old.spec == spec else read_profile(raw),
+        profile=profile,
         spec=spec,
         generation=int(metadata.get("generation") or 0),
         status=status if isinstance(status, Mapping) else {},

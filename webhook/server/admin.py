@@ -24,6 +24,7 @@ from webhook.admission.explanation import explain
 from webhook.cluster.source import Source
 from webhook.server.answer import Answer
 from webhook.server.envelope import MAX_BODY, check_content_type
+from webhook.server.freshness import Freshness
 from webhook.server.metrics import CONTENT_TYPE, Metrics
 
 if TYPE_CHECKING:
@@ -33,16 +34,29 @@ _MAX_CONNECTIONS = 64
 _CONNECTION_SECONDS = 2.0
 
 
-def create_admin_app(
+def create_admin_app(  # noqa: PLR0913 — what there is to tell about
     source: Source,
     settings: Callable[[], Settings],
     metrics: Metrics,
     certificate: ServingCertificate | None,
+    freshness: Freshness,
     *,
+    instance: str,
     draining: Callable[[], bool],
     explains: bool,
 ) -> flask.Flask:
-    """Make the application of the admin port; ``explains``: whether ``/explain`` answers."""
+    """Make the application of the admin port.
+
+    Args:
+        source: what reviews are decided by.
+        settings: for explanations.
+        metrics: the books.
+        certificate: what is served; None without TLS.
+        freshness: whether the view is too old.
+        instance: tells this replica from its peers.
+        draining: whether the process is about to end.
+        explains: whether ``/explain`` answers.
+    """
     app = flask.Flask("webhook-admin", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
 
@@ -54,10 +68,13 @@ def create_admin_app(
     def readyz() -> flask.Response:
         status = source.status
         stopping = draining()
-        ready = status.ready and not stopping and (certificate is None or certificate.ready)
+        yields = freshness.yields
+        serves = certificate is None or certificate.ready
+        ready = status.ready and serves and not stopping and not yields
         report: dict[str, Any] = {
             "ready": ready,
             "draining": stopping,
+            "instance": instance,
             "view": {
                 "ready": status.ready,
                 "loadedAt": _moment(status.loaded_at),
@@ -66,6 +83,8 @@ def create_admin_app(
                 "profiles": status.profiles,
                 "unreadyProfiles": status.unready_profiles,
                 "ageSeconds": round(time.time() - status.loaded_at, 1) if status.loaded_at else None,
+                "stale": sorted(freshness.stale),
+                "servedBy": freshness.substitute if yields else None,
                 "watched": {
                     name: {
                         "synced": kind.synced,
@@ -89,7 +108,7 @@ def create_admin_app(
 
     @app.get("/metrics")
     def exposition() -> flask.Response:
-        observe(metrics, source, certificate)
+        observe(metrics, source, certificate, freshness)
         return flask.Response(metrics.render(), content_type=CONTENT_TYPE)
 
     @app.post("/explain")
@@ -115,7 +134,9 @@ def create_admin_app(
     return app
 
 
-def observe(metrics: Metrics, source: Source, certificate: ServingCertificate | None) -> None:
+def observe(
+    metrics: Metrics, source: Source, certificate: ServingCertificate | None, freshness: Freshness
+) -> None:
     """Take over into the metrics what the source and the certificate say about themselves."""
     status = source.status
     metrics.observe_reloads("objects", status.reload_errors)
@@ -123,6 +144,7 @@ def observe(metrics: Metrics, source: Source, certificate: ServingCertificate | 
     metrics.observe_view(status.loaded_at, status.profiles - unready, unready)
     for name, kind in status.kinds.items():
         metrics.observe_watch(name, kind.contact_at, kind.failures)
+    metrics.observe_staleness(stale=bool(freshness.stale))
     if certificate is not None:
         metrics.observe_reloads("certificate", certificate.reload_errors)
         metrics.observe_certificate(certificate.ends, certificate.reads)

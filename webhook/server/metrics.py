@@ -99,6 +99,12 @@ class Metrics:
             multiprocess_mode="livemostrecent",
             registry=registry,
         )
+        self._stale = Gauge(
+            f"{_PREFIX}_view_stale",
+            "1 while some watched kind has not been heard of for --max-view-age, else 0.",
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
         self._profiles = Gauge(
             f"{_PREFIX}_profiles",
             "Profiles in the view in use; those that are not ready are never applied.",
@@ -189,6 +195,10 @@ class Metrics:
         """Take over how a watched kind is doing: last contact (seconds since the epoch), failures so far."""
         self._contact_at.labels(resource).set(contact_at)
         self._count_up(self._watch_failures.labels(resource), resource, failures)
+
+    def observe_staleness(self, *, stale: bool) -> None:
+        """Take over whether the view is too old."""
+        self._stale.set(stale)
 
     def observe_reloads(self, what: str, errors: int) -> None:
         """Take over how many reloads of ``what`` have failed in this process so far."""

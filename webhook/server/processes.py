@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -27,6 +28,14 @@ def shared_books(workers: int) -> Iterator[None]:
         del os.environ["PROMETHEUS_MULTIPROC_DIR"]
         if os.getpid() == owner:  # A worker that ends comes by here, too, and the others still count.
             shutil.rmtree(folder)
+
+
+def allow_open_files(number: int) -> None:
+    """Have the kernel allow so many open files, as far as it lets us: a shell's 1024 are few."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = number if hard == resource.RLIM_INFINITY else min(number, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def memory_folder() -> str | None:

@@ -10,9 +10,11 @@ import dataclasses
 import gc
 import logging
 import os
+import secrets
 import socket
 import threading
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from a2wsgi import WSGIMiddleware
@@ -20,13 +22,16 @@ from gunicorn.app.base import BaseApplication
 
 from webhook.admission.reinvocation import derive_key
 from webhook.cluster.source import Source
+from webhook.server.address import split_address
 from webhook.server.admin import AdminServer, create_admin_app, is_loopback, observe
 from webhook.server.answer import Answerer
 from webhook.server.app import create_app
 from webhook.server.fastpath import Application, FastPath
+from webhook.server.freshness import MAX_VIEW_AGE, Freshness
 from webhook.server.log import DecisionLog, Format, GunicornLogger, configure
 from webhook.server.metrics import Metrics, process_ended
-from webhook.server.processes import memory_folder
+from webhook.server.peers import Peers
+from webhook.server.processes import allow_open_files, memory_folder
 
 if TYPE_CHECKING:
     from webhook.admission import Settings
@@ -41,10 +46,12 @@ KEEP_ALIVE = 120
 that closes.
 """
 
+MAX_CONNECTIONS = 1000
+"""Of each worker. An API server needs 25 or so."""
+
 RELOAD_SECONDS = 1.0
 _GOODBYE_SECONDS = 2.0
 _STRANGERS_SECONDS = 60.0
-_LAST_PORT = 65535
 
 
 class Beside(Protocol):
@@ -69,6 +76,8 @@ class Serving:
     explain: bool = False
     grace_seconds: int = 15
     beside: Beside | None = None
+    max_view_age: float = MAX_VIEW_AGE
+    peers: Sequence[tuple[str, int]] = ()
     keeper: Keeper | None = None
 
 
@@ -77,13 +86,10 @@ def listen(address: str, *, backlog: int = 1024) -> socket.socket:
 
     Raises ValueError for an address that cannot be read and OSError for one that cannot be had.
     """
-    host, separator, port = address.rpartition(":")
-    if not separator or not port.isascii() or not port.isdigit() or int(port) > _LAST_PORT:
-        raise ValueError(f"{address!r} is not HOST:PORT")
-    host = host.removeprefix("[").removesuffix("]")
+    host, port = split_address(address)
     family, kind, protocol, _, where = socket.getaddrinfo(
         host or "0.0.0.0",  # noqa: S104 — ":8443" asks for all
-        int(port),
+        port,
         type=socket.SOCK_STREAM,
         flags=socket.AI_PASSIVE,
     )[0]
@@ -101,6 +107,7 @@ def listen(address: str, *, backlog: int = 1024) -> socket.socket:
 def run(serving: Serving) -> None:
     """Serve until SIGTERM (drain) or SIGINT (stop); leaves through SystemExit."""
     configure(serving.log_level, serving.log_format)
+    allow_open_files(2 * MAX_CONNECTIONS)
     _Gunicorn(serving).run()
 
 
@@ -112,6 +119,11 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         self._metrics = Metrics()
         self._stop = threading.Event()
         self._beside: threading.Thread | None = None
+        # Before the fork: all processes of a replica are one to its peers.
+        self._instance = secrets.token_hex(8)
+        self._freshness = Freshness(
+            serving.source, serving.max_view_age, find_peer=Peers(serving.peers, self._instance).fresh
+        )
         self._quiet_until = 0.0
         super().__init__()
 
@@ -121,7 +133,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             "bind": f"fd://{os.dup(serving.listener.fileno())}",
             "workers": serving.workers,
             "worker_class": "webhook.server.worker.ReviewWorker",
-            "worker_connections": 1000,
+            "worker_connections": MAX_CONNECTIONS,
             "worker_tmp_dir": memory_folder(),
             "keepalive": KEEP_ALIVE,
             "graceful_timeout": serving.grace_seconds,
@@ -157,15 +169,16 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     def _begin(self, worker: ReviewWorker) -> None:
         """Start what belongs to one process: the reloading threads and the admin port."""
         serving = self._serving
-        watched: list[Source | ServingCertificate] = [serving.source]
+        reloaded: list[Source | ServingCertificate] = [serving.source]
         if serving.certificate is not None:
-            watched.append(serving.certificate)
+            reloaded.append(serving.certificate)
         stop = self._stop
-        for what in watched:
+        for what in reloaded:
             # A worker that replaces another begins with what was loaded before the first one.
             what.reload_if_changed()
+        for watched in (*reloaded, self._freshness):
             threading.Thread(
-                target=what.watch, args=(stop, RELOAD_SECONDS), name=type(what).__name__, daemon=True
+                target=watched.watch, args=(stop, RELOAD_SECONDS), name=type(watched).__name__, daemon=True
             ).start()
         if serving.beside is not None:
             self._beside = threading.Thread(
@@ -188,6 +201,8 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             lambda: self._answerer.settings,
             self._metrics,
             serving.certificate,
+            self._freshness,
+            instance=self._instance,
             draining=lambda: not worker.alive,
             explains=serving.explain or is_loopback(serving.admin_listener.getsockname()[0]),
         )
@@ -198,7 +213,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         gc.freeze()
 
     def _observe(self) -> None:
-        observe(self._metrics, self._serving.source, self._serving.certificate)
+        observe(self._metrics, self._serving.source, self._serving.certificate, self._freshness)
         if self._serving.keeper is not None:
             self._metrics.observe_writes(self._serving.keeper.writes)
 

@@ -1,8 +1,8 @@
 """gunicorn's ASGI worker, with bounds on a connection and a drain that closes idle ones.
 
 gunicorn parses HTTP, speaks TLS through the event loop and says ``Connection: close`` once it is
-told to stop. Added here, because its worker does not do it: a limit of connections, a time limit
-for the first request's head (later ones fall under keep-alive's), a TLS handshake limit, ``Status``
+told to stop. Added here, because its worker does not do it: a limit of connections, at which the
+longest idle one makes room, a time limit for a request's head, a TLS handshake limit, ``Status``
 objects for requests that are not HTTP, a once-a-second hook, and a drain that lets go of idle
 connections instead of waiting for them until the end of the grace period.
 """
@@ -33,6 +33,7 @@ _IDLE_SECONDS = 1.0
 """After SIGTERM: how long a connection may be idle; a busy one hears ``Connection: close``."""
 
 _POLL_SECONDS = 0.05
+_SAY_AGAIN_SECONDS = 60.0
 
 
 class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
@@ -42,14 +43,13 @@ class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
         """Take the connection, unless there are too many."""
         super().connection_made(transport)
         self.worker.handshaking.pop(self, None)
-        self.since = self.worker.loop.time()
+        self.heard_at = self.worker.loop.time()
+        self.head_since: float | None = self.heard_at
+        self.closing = False
         self.worker.open.add(self)
         self.stranger = self.worker.asks_clients and not transport.get_extra_info("peercert")
         if len(self.worker.open) > self.worker.worker_connections:
-            self.worker.log.warning(
-                "more than %d connections: closing a new one", self.worker.worker_connections
-            )
-            self.close_idle()
+            self.worker.make_room(self)
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; a number that is too long to be one is the client's mistake, too."""
@@ -58,11 +58,16 @@ class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
             self._send_error_response(403, "this webhook asks for a client certificate (--client-ca)")
             self.close_idle()
             return
+        self.heard_at = self.worker.loop.time()
+        if self.head_since is None and self._awaiting_request:
+            self.head_since = self.heard_at
         try:
             super().data_received(data)
         except ValueError as error:
             self._send_error_response(400, f"the request is not HTTP: {error}"[:200])
             self.close_idle()
+        if self._request_ready.is_set():
+            self.head_since = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
@@ -72,10 +77,11 @@ class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
     @property
     def waits(self) -> bool:
         """Whether no request is being served: it is idle, or a head has not arrived yet."""
-        return bool(self._awaiting_request)
+        return bool(self._awaiting_request) and not self.closing
 
     def close_idle(self) -> None:
         """Close a connection that serves no request, the way gunicorn does when keep-alive runs out."""
+        self.closing = True
         self._keepalive_timeout()
 
     async def _serve_http_request(self, request: object, sockname: object, peername: object) -> bool:
@@ -121,6 +127,7 @@ class ReviewWorker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
         self.open: set[Connection] = set()
         self.handshaking: dict[Connection, float] = {}  # and when each was accepted
         self._stopping = asyncio.Event()
+        self._crowded_until = 0.0
 
     def handle_exit_signal(self) -> None:
         """SIGTERM: every answer from now on says ``Connection: close``."""
@@ -149,14 +156,31 @@ class ReviewWorker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
             self.servers.append(server)
         while self.alive and self.ppid == os.getppid():
             self.notify()
-            self.on_tick()
             self._close_silent()
+            try:
+                self.on_tick()
+            except Exception:  # Books that cannot be kept are no reason to stop serving.
+                self.log.exception("the once-a-second hook failed")
             try:
                 await asyncio.wait_for(self._stopping.wait(), _TICK_SECONDS)
             except TimeoutError:
                 continue
         self.alive = False  # The parent may be gone instead; the answers should say so all the same.
         await self._shutdown()
+
+    def make_room(self, newcomer: Connection) -> None:
+        """Close a connection, because there are too many.
+
+        First one that never sent a request, so that those who only hold connections cannot keep the API
+        server's out; then the one that has been idle for longest; the new one where all are busy.
+        """
+        idle = (c for c in self.open if c.waits and c is not newcomer)
+        chosen = min(idle, key=lambda c: (c.req_count > 1, c.heard_at), default=newcomer)
+        chosen.close_idle()
+        now = self.loop.time()
+        if now >= self._crowded_until:
+            self._crowded_until = now + _SAY_AGAIN_SECONDS
+            self.log.warning("more than %d connections: closing the longest idle", self.worker_connections)
 
     def _accept(self) -> Connection:
         connection = Connection(self)
@@ -171,10 +195,10 @@ class ReviewWorker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
         return bool(self.handshaking)
 
     def _close_silent(self) -> None:
-        """Close connections whose first request has not come: a slow or a silent client."""
+        """Close connections whose request does not come, or comes too slowly; idle ones are keep-alive's."""
         self._expect(HANDSHAKE_SECONDS)
         latest = self.loop.time() - HEADER_SECONDS
-        for connection in [c for c in self.open if c.waits and c.req_count <= 1 and c.since < latest]:
+        for connection in [c for c in self.open if c.waits and (c.head_since or latest) < latest]:
             connection.close_idle()
 
     async def _shutdown(self) -> None:

@@ -1,0 +1,48 @@
+"""The API server for many calls: a connection for each thread, no process for each."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+import threading
+
+from tests.e2e.controlplane import ADMIN_TOKEN, ControlPlane
+from tests.e2e.kubectl import Object
+
+
+class ApiClient:
+    """The administrator's client. Each thread that called closes its connection."""
+
+    def __init__(self, control_plane: ControlPlane) -> None:
+        self._port = control_plane.port
+        self._trust = ssl.create_default_context(cafile=str(control_plane.certificate))
+        self._mine = threading.local()
+
+    def call(
+        self, method: str, path: str, body: Object | None = None, *, content_type: str = "application/json"
+    ) -> tuple[int, str]:
+        """Status and body; raises OSError or HTTPException where there is no answer."""
+        headers = {"Authorization": f"Bearer {ADMIN_TOKEN}", "Content-Type": content_type}
+        try:
+            connection = self._connection()
+            connection.request(method, path, json.dumps(body) if body else None, headers)
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+        except (OSError, http.client.HTTPException):
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        connection = getattr(self._mine, "connection", None)
+        self._mine.connection = None
+        if connection is not None:
+            connection.close()
+
+    def _connection(self) -> http.client.HTTPSConnection:
+        connection: http.client.HTTPSConnection | None = getattr(self._mine, "connection", None)
+        if connection is None:
+            connection = http.client.HTTPSConnection("127.0.0.1", self._port, context=self._trust, timeout=60)
+            self._mine.connection = connection
+        return connection

@@ -1,0 +1,95 @@
+"""A view that is too old, and what follows from it.
+
+An old view is better than none: when the API server is away for all replicas, they go on with what they
+know. But when it is only this replica that hears nothing (a network that is cut, a token that is refused),
+and another one is ready with a fresh view, this one says that it is not ready, so that reviews go there.
+The other is asked in a thread of its own; readiness and reviews never wait for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from webhook.cluster.source import Source
+
+MAX_VIEW_AGE = 180.0
+"""Seconds: an idle API server is heard of once a minute, and a dead connection is noticed after 90 s."""
+
+ASK_AGAIN_SECONDS = 5.0
+
+_LOG = logging.getLogger(__name__)
+
+
+class Freshness:
+    """How old what is watched is, kind by kind: one that is not heard of counts, however well the others do.
+
+    Attributes:
+        limit: seconds after which a kind counts as old.
+        substitute: the peer that can serve in our place, None: there is none, or none is needed.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        limit: float = MAX_VIEW_AGE,
+        *,
+        find_peer: Callable[[], str | None] = lambda: None,
+        clock: Callable[[], float] = time.time,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take what is watched; ``find_peer`` returns the address of a fresh peer and may block."""
+        self.limit = limit
+        self.substitute: str | None = None
+        self._source = source
+        self._find_peer = find_peer
+        self._clock = clock
+        self._timer = timer
+        self._told: frozenset[str] = frozenset()
+        self._ask_at = 0.0
+
+    @property
+    def stale(self) -> Mapping[str, float]:
+        """The kinds that have not been heard of for too long, and for how many seconds."""
+        now = self._clock()
+        ages = {
+            name: now - kind.contact_at for name, kind in self._source.status.kinds.items() if kind.synced
+        }
+        return {name: age for name, age in ages.items() if age > self.limit}
+
+    @property
+    def yields(self) -> bool:
+        """Whether reviews should go to another replica."""
+        return self.substitute is not None and bool(self.stale)
+
+    def look(self) -> None:
+        """Look at the ages, say once what changed, and ask the peers while something is old."""
+        stale = self.stale
+        if new := {name: age for name, age in stale.items() if name not in self._told}:
+            listed = ", ".join(f"{name} for {age:.0f} s" for name, age in new.items())
+            _LOG.warning(
+                "the view is too old: nothing was heard of %s (--max-view-age %g)", listed, self.limit
+            )
+        if self._told and not stale:
+            _LOG.info("the view is fresh again")
+        self._told = frozenset(stale)
+        before = self.substitute
+        if not stale:
+            self.substitute, self._ask_at = None, 0.0
+        elif self._timer() >= self._ask_at:
+            self.substitute = self._find_peer()
+            self._ask_at = self._timer() + ASK_AGAIN_SECONDS
+        if stale and self.substitute and not before:
+            _LOG.warning("not ready, because %s is, with a fresh view", self.substitute)
+        elif stale and before and not self.substitute:
+            _LOG.warning("ready with an old view, because no other replica has a fresh one")
+
+    def watch(self, stop: threading.Event, interval: float) -> None:
+        """Look every ``interval`` seconds until ``stop``; runs in a thread of its own."""
+        while not stop.wait(interval):
+            try:
+                self.look()
+            except Exception:  # noqa: BLE001 — a fault of ours must not end the watch
+                _LOG.exception("looking at the age of the view failed; tried again")
