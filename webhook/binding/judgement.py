@@ -47,18 +47,20 @@ def reason_to_drop(
     """Say why an entry has to go, judged by the live pod (None: there is none); None: it stays."""
     if pod is None:
         return "its pod is gone"
-    if (pod.get("metadata") or {}).get("uid") != entry.uid:
-        return "its pod is gone, and another one has its name"
-    if is_finished(pod):
-        return "its pod has finished"
     bound = node_of(pod)
-    if bound == node:
+    if (pod.get("metadata") or {}).get("uid") != entry.uid:
+        reason = "its pod is gone, and another one has its name"
+    elif is_finished(pod):
+        reason = "its pod has finished"
+    elif bound == node:
         return None
-    if bound:
-        return f"its pod is bound to {bound}"
-    if _age(entry, now) > grace:
-        return f"its pod was not bound within {grace:g} s"
-    return None
+    elif bound:
+        reason = f"its pod is bound to {bound}"
+    elif _age(entry, now) > grace:
+        reason = f"its pod was not bound within {grace:g} s"
+    else:
+        return None
+    return reason
 
 
 def overlaps(entries: Iterable[Entry]) -> list[tuple[Entry, Entry, frozenset[int]]]:

@@ -69,12 +69,12 @@ class Machine:
     name: str
     uid: str
     topology: Topology
-    reservations: Reservations = Reservations()
+    reservations: Reservations = field(default_factory=Reservations)
     bind_policy: BindPolicy = BindPolicy.NONE
     strategy: Strategy = Strategy.MOST_ALLOCATED
     numa_policy: NumaPolicy = NumaPolicy.NONE
     most: int | None = None
-    problems: tuple[str, ...] = field(default=())
+    problems: tuple[str, ...] = ()
 
 
 def read_machine(

@@ -4,15 +4,13 @@ The ledger is made to agree with the pods as far as the rules allow, and the pod
 ledger otherwise: at the end both say the same, and no CPU is held twice.
 """
 
-import datetime as dt
 import logging
-import time
 from collections.abc import Callable, Container, Mapping
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
-from urllib.parse import quote
 
 from webhook.binding.binder import Binder
+from webhook.binding.cluster import Cluster, pod_path
 from webhook.binding.events import NORMAL, WARNING, Events, Told
 from webhook.binding.grant import Claim, Refusal
 from webhook.binding.judgement import overlaps
@@ -22,7 +20,7 @@ from webhook.binding.metrics import BindingMetrics
 from webhook.binding.resourcestatus import StatusError, given_cpus, resource_status
 from webhook.binding.seed import believed_cpus, entry_of, is_finished, node_of
 from webhook.binding.wish import WishError, read_wish
-from webhook.cluster.api import MERGE_PATCH, Api, ApiError
+from webhook.cluster.api import MERGE_PATCH, ApiError
 from webhook.cpuset import BindPolicy, CpuSetError, format_cpulist
 from webhook.protocol import ANNOTATION_RESOURCE_STATUS
 
@@ -46,33 +44,25 @@ class _Settled(NamedTuple):
     problem: str = ""
 
 
-def _utc_now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)
-
-
 class Repair:
     """Looks at bound LSE and LSR pods, and puts right what can be."""
 
     def __init__(
         self,
-        api: Api,
+        cluster: Cluster,
         binder: Binder,
         events: Events,
         *,
         opted_in: Callable[[str], bool],
         default: BindPolicy = BindPolicy.FULL_PCPUS,
-        clock: Callable[[], float] = time.monotonic,
-        now: Callable[[], dt.datetime] = _utc_now,
     ) -> None:
         """Take who gives CPUs; ``opted_in`` says of a namespace whether its pods are to get any."""
         self.metrics: BindingMetrics | None = None
-        self._api = api
+        self._cluster = cluster
         self._binder = binder
         self._events = events
         self._opted_in = opted_in
         self._default = default
-        self._clock = clock
-        self._now = now
         self._settled: dict[_Key, _Settled] = {}
 
     def due(self, pod: Mapping[str, Any], ledger: Ledger | None) -> bool:
@@ -83,7 +73,7 @@ class Repair:
         opted_in = self._opted_in(metadata["namespace"])
         known = self._settled.get(key)
         if known is not None and (known.pod, known.entry, known.opted_in) == (pod, entry, opted_in):
-            return known.until is not None and self._clock() >= known.until
+            return known.until is not None and self._cluster.clock() >= known.until
         if not self._agrees(pod, entry, opted_in=opted_in):
             return True
         self._settled[key] = _Settled(pod, entry, opted_in, None)
@@ -98,7 +88,7 @@ class Repair:
         """
         metadata = known["metadata"]
         key = (metadata["namespace"], metadata["name"])
-        pod = self._live(*key)
+        pod = self._cluster.live_pod(*key)
         if pod is None or pod["metadata"]["uid"] != metadata["uid"] or is_finished(pod):
             return
         problem = ""
@@ -114,7 +104,7 @@ class Repair:
                 self.metrics.repaired("failed")
         opted_in = self._opted_in(metadata["namespace"])
         # Until what was written is heard of, or, where nothing could be, for a while.
-        until = self._clock() + AGAIN_SECONDS
+        until = self._cluster.clock() + AGAIN_SECONDS
         entry = self._entry(node_of(pod), metadata["uid"])
         self._settled[key] = _Settled(known, entry, opted_in, until, problem)
 
@@ -165,7 +155,9 @@ class Repair:
             if given is None or (entry is not None and entry.cpus == given):
                 return stored if begun else None
             wanted = (
-                entry._replace(cpus=given) if entry is not None else entry_of(pod, given, now=self._now())
+                entry._replace(cpus=given)
+                if entry is not None
+                else entry_of(pod, given, now=self._cluster.now())
             )
             after = stored.with_entries(wanted)
             others = [
@@ -202,7 +194,7 @@ class Repair:
         if isinstance(decided, Refusal):
             return decided.message
         try:
-            status = resource_status(self._binder.machine(node, end).topology, decided.entry.cpus)
+            status = resource_status(self._cluster.machine(node, end).topology, decided.entry.cpus)
         except (KeyError, CpuSetError):
             return f"its CPUs {format_cpulist(decided.entry.cpus)} are not of this machine"
         change = {
@@ -212,9 +204,9 @@ class Repair:
                 "annotations": {ANNOTATION_RESOURCE_STATUS: status},
             }
         }
-        path = f"/api/v1/namespaces/{quote(metadata['namespace'], safe='')}/pods/{quote(metadata['name'], safe='')}"
+        path = pod_path(metadata["namespace"], metadata["name"])
         try:
-            self._api.call("PATCH", path, body=change, content_type=MERGE_PATCH)
+            self._cluster.api.call("PATCH", path, body=change, content_type=MERGE_PATCH)
         except ApiError as error:
             if error.status in {HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND}:
                 return ""  # it changed meanwhile: the watch will tell, and the entry stands
@@ -225,17 +217,8 @@ class Repair:
         return ""
 
     def _entry(self, node: str, uid: str) -> Entry | None:
-        ledger = self._binder.known(node)
+        ledger = self._cluster.ledgers.known(node)
         return ledger.entries.get(uid) if ledger is not None else None
-
-    def _live(self, namespace: str, name: str) -> Mapping[str, Any] | None:
-        path = f"/api/v1/namespaces/{quote(namespace, safe='')}/pods/{quote(name, safe='')}"
-        try:
-            return self._api.get(path)
-        except ApiError as error:
-            if error.status == HTTPStatus.NOT_FOUND:
-                return None
-            raise
 
     def _tell(self, pod: Mapping[str, Any], kind: str, reason: str, message: str) -> None:
         metadata = pod["metadata"]
