@@ -247,3 +247,15 @@ def test_a_node_without_topology_is_refused(kube: Kubectl, place: str, node: str
     pod = create(kube, place, {**bound_pod("p"), "spec": {**bound_pod("p")["spec"], "schedulerName": "no"}})
     said = eventually(lambda: refusal(kube, pod, node))
     assert f"node(s) invalid CPU Topology: {node}: it has no NodeResourceTopology" in said
+
+
+def test_the_map_is_drawn(kube: Kubectl, bindings: Installation, place: str, node: str) -> None:
+    """``cpuset show --node`` draws the node's CPUs with who holds them."""
+    for name, qos in (("nginx-lse", "LSE"), ("nginx-lsr", "LSR")):
+        create(kube, place, bound_pod(name, "4", qos, node=node))
+        bound(kube, place, name)
+    drawn = bindings.shell(f'colocation-webhook cpuset show --node {node} --kubeconfig "$KUBECONFIG"')
+    assert drawn.startswith(f"{node}: 16 CPUs, 8 held by 2 pods, 8 free (4 whole cores)\n")
+    assert f"{place}/nginx-lse" in drawn
+    assert ["thread", "0", "0E", "1E", "2R", "3R"] in [line.split() for line in drawn.splitlines()]
+    assert max(map(len, drawn.splitlines())) <= 80

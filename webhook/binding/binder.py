@@ -42,7 +42,9 @@ class Binder:
         self._locks: dict[str, Lock] = {}
         self._locks_lock = Lock()
 
-    def bind(self, claim: Claim, node: str, *, end: float, dry_run: bool = False) -> Grant | Refusal:
+    def bind(
+        self, claim: Claim, node: str, *, end: float, dry_run: bool = False, anew: bool = False
+    ) -> Grant | Refusal:
         """Give a pod CPUs of a node; when this returns a Grant, the ledger says so.
 
         Args:
@@ -50,6 +52,7 @@ class Binder:
             node: its name.
             end: when the answer has to be there, on the clock.
             dry_run: write nothing.
+            anew: give other CPUs than those that the pod has.
 
         Raises:
             OutOfTimeError: there is no time for what is left to do.
@@ -62,7 +65,9 @@ class Binder:
                 return Refusal("NoTopology", str(error))
             ledger, stored = self._cluster.ledgers.known(node), False
             for _ in range(_TRIES):
-                current = self._current(machine, ledger, end)
+                current = self._current(machine, ledger, end, but=claim.uid)
+                if anew:
+                    current = current.without([claim.uid])
                 decided = grant(claim, machine, current, now=self._cluster.now())
                 if isinstance(decided, Refusal):
                     if stored:
@@ -122,13 +127,13 @@ class Binder:
             return self._begun(machine, ledger, end)
         return ledger
 
-    def _current(self, machine: Machine, ledger: Ledger | None, end: float) -> Ledger:
-        """Return a ledger that holds, and has the sets of which this replica alone may have heard."""
+    def _current(self, machine: Machine, ledger: Ledger | None, end: float, *, but: str) -> Ledger:
+        """Return a ledger that holds, and has the sets of other pods of which this replica has heard."""
         ledger = self._valid(machine, ledger, end)
         unknown = [
             pod
             for pod in self._cluster.pods.on_node(machine.name)
-            if pod["metadata"]["uid"] not in ledger.entries
+            if pod["metadata"]["uid"] not in ledger.entries and pod["metadata"]["uid"] != but
         ]
         found = seeds(unknown, machine.name, now=self._cluster.now()).entries if unknown else ()
         return ledger.with_entries(*found) if found else ledger

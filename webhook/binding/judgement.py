@@ -75,6 +75,15 @@ def overlaps(entries: Iterable[Entry]) -> list[tuple[Entry, Entry, frozenset[int
     return [(one, other, frozenset(cpus)) for one, other, cpus in pairs.values()]
 
 
+def to_be_moved(ledger: Ledger) -> frozenset[str]:
+    """Return the uids of the pods that hold CPUs which others held before them."""
+    moved = set()
+    for one, other, _ in overlaps(ledger.entries.values()):
+        later = max(one, other, key=lambda entry: (entry.allocated_at, entry.uid))
+        moved.add(later.uid)
+    return frozenset(moved)
+
+
 def condition(
     ledger: Ledger, machine: Machine, unrepaired: Mapping[str, str], *, now: dt.datetime
 ) -> Condition:

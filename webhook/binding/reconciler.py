@@ -53,6 +53,7 @@ class Reconciler:
         self._next_renewal = 0.0
         self._looked: dict[str, float] = {}
         self._listed: dict[str, float] = {}
+        self._told: dict[str, tuple[Ledger, Machine, dict[str, str]]] = {}
 
     def watch(self, stop: Event, interval: float = 1.0) -> None:
         """Reconcile until ``stop`` is set, then give the Lease back; meant to run in a thread."""
@@ -125,6 +126,7 @@ class Reconciler:
         now = self._clock()
         names = [name for _, name in list(self._cluster.ledgers.shelf.values)]
         self._listed = {name: self._listed.get(name, now) for name in names}
+        self._told = {name: told for name, told in self._told.items() if name in self._listed}
         self._looked = {uid: until for uid, until in self._looked.items() if until > now}
         due = [name for name in names if now - self._listed[name] > FOREIGN_SECONDS]
         if not due:
@@ -149,9 +151,13 @@ class Reconciler:
         """Write the condition, if it is not what stands there; begin a void ledger again."""
         machine = self._cluster.nodes.machine(node)
         unrepaired = self._repair.unrepaired(node)
+        known = self._told.get(node)
+        if known is not None and known[0] is ledger and known[1] is machine and known[2] == unrepaired:
+            return
         wanted = condition(ledger, machine, unrepaired, now=self._cluster.now())
         void = ledger.node_uid != machine.uid or bool(ledger.problems)
         if wanted in ledger.conditions and not void:
+            self._told[node] = (ledger, machine, unrepaired)
             return
 
         def told(machine: Machine, stored: Ledger, begun: bool) -> Ledger | None:  # noqa: FBT001 — Change

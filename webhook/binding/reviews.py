@@ -109,12 +109,17 @@ class Reviews:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _known(self, asked: _Asked) -> Mapping[str, Any] | None:
-        """The pod if it is kept whole, _NEEDS_NOTHING if that is known, None if nothing is."""
+        """The pod if it is kept whole, _NEEDS_NOTHING if that is known, None if nothing is.
+
+        A Binding without a uid, which kube-scheduler does not make, means the pod that has the name now.
+        """
+        if not asked.pod_uid:
+            return None
         key = (asked.namespace, asked.name)
         pod = self._cluster.pods.values.get(key)
-        if pod is not None and asked.pod_uid in {pod["metadata"]["uid"], ""}:
+        if pod is not None and pod["metadata"]["uid"] == asked.pod_uid:
             return pod if _needs(pod, self._default) else _NEEDS_NOTHING
-        if asked.pod_uid and self._cluster.waiting.values.get(key) == asked.pod_uid:
+        if self._cluster.waiting.values.get(key) == asked.pod_uid:
             return _NEEDS_NOTHING
         return None
 
