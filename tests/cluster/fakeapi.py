@@ -3,6 +3,7 @@
 import contextlib
 import json
 import queue
+import re
 import threading
 import time
 import urllib.parse
@@ -50,6 +51,7 @@ class FakeApi:
         self.keeps_status = True
         self.lock = threading.RLock()
         self.watches = []
+        self.clients = []
         self.port = 0
         self.server = None
 
@@ -80,10 +82,14 @@ class FakeApi:
         self.server.shutdown()
         self.server.server_close()
         self.cut()
+        for client in self.clients:
+            client.close()
 
     def api(self, **access):
         """A client."""
-        return Api(Access(server=f"http://127.0.0.1:{self.port}", **access))
+        made = Api(Access(server=f"http://127.0.0.1:{self.port}", **access))
+        self.clients.append(made)
+        return made
 
     def cut(self):
         """End every watch."""
@@ -145,9 +151,19 @@ class FakeApi:
 
 
 def _selected(value, query):
-    """Whether a field selector takes an object: ``metadata.name=…`` is the one that is understood."""
-    field, _, name = query.get("fieldSelector", "").partition("=")
-    return field != "metadata.name" or name == value["metadata"]["name"]
+    """Whether a field selector takes an object: by ``metadata.name`` or ``spec.nodeName``, or there is none."""
+    field, _, wanted = query.get("fieldSelector", "").partition("=")
+    part, _, name = field.partition(".")
+    return not field or value.get(part, {}).get(name, "") == wanted
+
+
+def _place(path, known):
+    """The collection of an object's path, and its key there: that of all namespaces, where there is one."""
+    parent, _, name = path.rpartition("/")
+    found = re.fullmatch(r"(/api/v1|/apis/[^/]+/[^/]+)/namespaces/([^/]+)/([^/]+)", parent)
+    if found and f"{found[1]}/{found[3]}" in known:
+        return f"{found[1]}/{found[3]}", (found[2], name)
+    return parent, ("", name)
 
 
 class _Server(ThreadingHTTPServer):
@@ -175,11 +191,11 @@ class _Handler(BaseHTTPRequestHandler):
         if watching:
             self._watch(path, query)
             return
-        parent, _, name = path.rpartition("/")
+        parent, key = _place(path, api.objects)
         if path in api.objects:
             self._list(path, query)
-        elif parent in api.objects and ("", name) in api.objects[parent]:
-            self._answer(200, api.objects[parent]["", name])
+        elif key in api.objects.get(parent, {}):
+            self._answer(200, api.objects[parent][key])
         else:
             self._answer(404, {"kind": "Status", "message": f"{path} not found", "reason": "NotFound"})
 
@@ -188,10 +204,14 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._body()
         if self._failed(self.path, "POST"):
             return
-        if ("", body["metadata"]["name"]) in self.api.objects.get(self.path, {}):
-            self._answer(409, {"kind": "Status", "reason": "AlreadyExists"})
-            return
-        self.api.store(self.path, ("", body["metadata"]["name"]), body)
+        parent, (namespace, _) = _place(f"{self.path}/new", self.api.objects)
+        key = (namespace, body["metadata"]["name"])
+        with self.api.lock:
+            if key in self.api.objects.get(parent, {}) and parent not in COLLECTIONS:
+                self._answer(409, {"kind": "Status", "reason": "AlreadyExists"})
+                return
+            body["metadata"].setdefault("uid", f"object-{self.api.version}")
+            self.api.store(parent, key, body)
         self._answer(201, body)
 
     def do_PUT(self):
@@ -199,15 +219,16 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._body()
         if self._failed(self.path, "PUT"):
             return
-        parent, _, name = self.path.rpartition("/")
-        old = self.api.objects.get(parent, {}).get(("", name))
-        if old is None:
-            self._answer(404, {"kind": "Status", "reason": "NotFound"})
-            return
-        if body["metadata"].get("resourceVersion") != old["metadata"]["resourceVersion"]:
-            self._answer(409, {"kind": "Status", "reason": "Conflict"})
-            return
-        self.api.store(parent, ("", name), body)
+        parent, key = _place(self.path, self.api.objects)
+        with self.api.lock:
+            old = self.api.objects.get(parent, {}).get(key)
+            if old is None:
+                self._answer(404, {"kind": "Status", "reason": "NotFound"})
+                return
+            if body["metadata"].get("resourceVersion") != old["metadata"]["resourceVersion"]:
+                self._answer(409, {"kind": "Status", "reason": "Conflict"})
+                return
+            self.api.store(parent, key, body)
         self._answer(200, body)
 
     def do_PATCH(self):
@@ -230,21 +251,32 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _json_patch(self, operations):
         """As the API server does: a ``test`` that does not hold is a 422, and nothing changes."""
-        parent, _, name = self.path.rpartition("/")
+        parent, key = _place(self.path, self.api.objects)
         with self.api.lock:
             try:
-                value = jsonpatch.apply_patch(self.api.objects[parent]["", name], operations)
+                value = jsonpatch.apply_patch(self.api.objects[parent][key], operations)
             except (KeyError, jsonpatch.JsonPatchException):
                 self._answer(422, {"kind": "Status", "reason": "Invalid"})
                 return
-            self.api.store(parent, ("", name), value)
+            self.api.store(parent, key, value)
         self._answer(200, value)
 
     def _merge(self, body):
-        parent, _, name = self.path.rpartition("/")
-        value = json.loads(json.dumps(self.api.objects[parent]["", name]))
-        value["metadata"].setdefault("annotations", {}).update(body["metadata"]["annotations"])
-        self.api.store(parent, ("", name), value)
+        """A merge patch of metadata, with its preconditions."""
+        parent, key = _place(self.path, self.api.objects)
+        old = self.api.objects.get(parent, {}).get(key)
+        if old is None:
+            self._answer(404, {"kind": "Status", "reason": "NotFound"})
+            return
+        value = json.loads(json.dumps(old))
+        change = dict(body.get("metadata", {}))
+        for name in ("uid", "resourceVersion"):
+            if change.pop(name, value["metadata"][name]) != value["metadata"][name]:
+                self._answer(409, {"kind": "Status", "reason": "Conflict"})
+                return
+        for name, map_of in change.items():
+            value["metadata"][name] = {**value["metadata"].get(name, {}), **map_of}
+        self.api.store(parent, key, {**value, **{k: v for k, v in body.items() if k != "metadata"}})
         self._answer(200, value)
 
     def _count(self, method, path, query):

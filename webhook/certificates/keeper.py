@@ -117,7 +117,10 @@ class Keeper:
             interval: seconds after which ``stop`` is seen at the latest.
         """
         watched = [(self._secrets, self._name), *self._configurations]
-        reflectors = [Reflector(self._api, path, self._bell, name=name) for path, name in watched]
+        reflectors = [
+            Reflector(self._api, path, self._bell, selector={"fieldSelector": f"metadata.name={name}"})
+            for path, name in watched
+        ]
         for reflector in reflectors:
             Thread(target=reflector.run, args=(stop,), name="watch-certificates", daemon=True).start()
         backoff = Backoff()

@@ -21,6 +21,7 @@ from webhook.cli.access import (
 )
 from webhook.cli.clock import Clock, pass_clock
 from webhook.cli.managed import Managed, managed_options
+from webhook.cli.cpusets import CpuSets, cpusets_options
 from webhook.cli.options import optional_objects_option, settings_options
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ _EXAMPLE = Path("examples/reviews/spark-driver.json")
 )
 @click.option("--explain", is_flag=True, help="Answer /explain on an address that is not loopback, too.")
 @settings_options
+@cpusets_options
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes.")
 @click.option(
     "--grace",
@@ -120,6 +122,7 @@ def serve(  # noqa: PLR0913 — one parameter a flag
     admin_bind: str,
     explain: bool,
     settings: Settings,
+    cpusets: CpuSets | None,
     workers: int,
     grace: int,
     max_view_age: float,
@@ -127,7 +130,7 @@ def serve(  # noqa: PLR0913 — one parameter a flag
     log_level: str,
     log_format: Literal["json", "text"],
 ) -> None:
-    """Serve admission reviews over TLS: POST /mutate and POST /validate.
+    """Serve admission reviews over TLS: POST /mutate and POST /validate, with --cpusets POST /bind.
 
     Without certificate flags, a CA and a certificate for localhost are made in --certs-dir. With
     --manage-certificates both are kept in a Secret that all replicas share, renewed in time, and the
@@ -163,6 +166,7 @@ def serve(  # noqa: PLR0913 — one parameter a flag
         if not no_tls:
             certificate, authority = _certificate(keeper, tls_cert, tls_key, certs_dir, client_ca, clock)
         source, writer = _source(objects, api, settings, lease, write_status=write_status)
+        door = cpusets.open(api, source) if cpusets is not None else None
         listener = _listen("--bind", bind)
         admin_listener = _listen("--admin-bind", admin_bind)
         _announce(listener, admin_listener, authority, tls=certificate is not None)
@@ -171,6 +175,7 @@ def serve(  # noqa: PLR0913 — one parameter a flag
                 source=source,
                 beside=writer,
                 keeper=keeper,
+                door=door,
                 settings=settings if settings.signing_key or keeper else _with_key(settings, certificate),
                 certificate=certificate,
                 listener=listener,

@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 
 import orjson
 
-from webhook.cluster.api import Answer, Api, ApiError
+from webhook.cluster.api import JSON, METADATA_LIST, METADATA_ONLY, Answer, Api, ApiError
 from webhook.cluster.source import KindStatus
 
 PAGE: Final = 500  # objects in one answer of a list
@@ -86,7 +86,7 @@ class Backoff:
 class Reflector:
     """Keeps one kind up to date."""
 
-    def __init__(  # noqa: PLR0913 — three of them for tests
+    def __init__(  # noqa: PLR0913 — what is watched, and how
         self,
         api: Api,
         path: str,
@@ -96,12 +96,21 @@ class Reflector:
         clock: Callable[[], float] = time.time,
         backoff: Backoff | None = None,
         silence: float = SILENCE_SECONDS,
+        selector: Mapping[str, str] | None = None,
+        metadata_only: bool = False,
     ) -> None:
         """Name the collection (``/api/v1/namespaces``) and where its objects go; nothing is called yet.
 
-        With ``name`` it is the one object of that name that is listed and watched.
+        Args:
+            api: the API server.
+            path: of the collection.
+            kept: takes the objects.
+            clock: seconds since the epoch.
+            backoff: between failures.
+            silence: seconds without a byte after which a watch counts as dead.
+            selector: ``labelSelector`` and ``fieldSelector``, where not every object is wanted.
+            metadata_only: leave spec and status out.
         """
-        self._selector = f"metadata.name={name}" if name else None
         self.contact = KindStatus()
         self._api = api
         self._path = path
@@ -109,6 +118,9 @@ class Reflector:
         self._clock = clock
         self._backoff = backoff or Backoff()
         self._silence = silence
+        self._selector = dict(selector or {})
+        self._list_accept = METADATA_LIST if metadata_only else JSON
+        self._watch_accept = METADATA_ONLY if metadata_only else JSON
         self._version: str | None = None
         self._listed_at = 0.0
         self._answer: Answer | None = None
@@ -147,7 +159,10 @@ class Reflector:
         while True:
             try:
                 page = self._api.call(
-                    "GET", self._path, query=self._query(limit=limit, **{"continue": token})
+                    "GET",
+                    self._path,
+                    accept=self._list_accept,
+                    query={"limit": limit, "continue": token, **self._selector},
                 )
             except ApiError as error:
                 if not (error.gone and token):
@@ -177,23 +192,23 @@ class Reflector:
         )
 
     def _watch(self, stop: Event) -> None:
-        query = self._query(
-            watch="1",
-            resourceVersion=self._version,
-            allowWatchBookmarks="true",
-            timeoutSeconds=random.randint(*WATCH_SECONDS),  # noqa: S311 — not a secret
-        )
+        query = {
+            **self._selector,
+            "watch": "1",
+            "resourceVersion": self._version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": random.randint(*WATCH_SECONDS),  # noqa: S311 — not a secret
+        }
         try:
-            lines = self._api.stream(self._path, query=query, silence=self._silence, opened=self._opened)
+            lines = self._api.stream(
+                self._path, query=query, accept=self._watch_accept, silence=self._silence, opened=self._opened
+            )
             for line in lines:
                 if stop.is_set():
                     return
                 self._event(line)
         finally:
             self._answer = None
-
-    def _query(self, **parameters: object) -> dict[str, object]:
-        return {"fieldSelector": self._selector, **parameters}
 
     def _opened(self, answer: Answer) -> None:
         self._answer = answer

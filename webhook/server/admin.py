@@ -23,6 +23,7 @@ from webhook.admission import ReviewError, Settings, Webhook, parse_review, stat
 from webhook.admission.explanation import explain
 from webhook.cluster.source import Source
 from webhook.server.answer import Answer
+from webhook.server.door import Door
 from webhook.server.envelope import MAX_BODY, check_content_type
 from webhook.server.freshness import Freshness
 from webhook.server.metrics import CONTENT_TYPE, Metrics
@@ -34,7 +35,7 @@ _MAX_CONNECTIONS = 64
 _CONNECTION_SECONDS = 2.0
 
 
-def create_admin_app(  # noqa: PLR0913 — what there is to tell about
+def create_admin_app(  # noqa: PLR0913 — all that it speaks of
     source: Source,
     settings: Callable[[], Settings],
     metrics: Metrics,
@@ -44,6 +45,7 @@ def create_admin_app(  # noqa: PLR0913 — what there is to tell about
     instance: str,
     draining: Callable[[], bool],
     explains: bool,
+    door: Door | None = None,
 ) -> flask.Flask:
     """Make the application of the admin port.
 
@@ -70,7 +72,8 @@ def create_admin_app(  # noqa: PLR0913 — what there is to tell about
         stopping = draining()
         yields = freshness.yields
         serves = certificate is None or certificate.ready
-        ready = status.ready and serves and not stopping and not yields
+        synced = status.ready and (door is None or door.synced)
+        ready = synced and serves and not stopping and not yields
         report: dict[str, Any] = {
             "ready": ready,
             "draining": stopping,
@@ -93,7 +96,7 @@ def create_admin_app(  # noqa: PLR0913 — what there is to tell about
                         "failures": kind.failures,
                         "lists": kind.lists,
                     }
-                    for name, kind in status.kinds.items()
+                    for name, kind in {**status.kinds, **(door.kinds if door is not None else {})}.items()
                 },
             },
         }
@@ -108,7 +111,7 @@ def create_admin_app(  # noqa: PLR0913 — what there is to tell about
 
     @app.get("/metrics")
     def exposition() -> flask.Response:
-        observe(metrics, source, certificate, freshness)
+        observe(metrics, source, certificate, freshness, door)
         return flask.Response(metrics.render(), content_type=CONTENT_TYPE)
 
     @app.post("/explain")
@@ -135,14 +138,18 @@ def create_admin_app(  # noqa: PLR0913 — what there is to tell about
 
 
 def observe(
-    metrics: Metrics, source: Source, certificate: ServingCertificate | None, freshness: Freshness
+    metrics: Metrics,
+    source: Source,
+    certificate: ServingCertificate | None,
+    freshness: Freshness,
+    door: Door | None = None,
 ) -> None:
     """Take over into the metrics what the source and the certificate say about themselves."""
     status = source.status
     metrics.observe_reloads("objects", status.reload_errors)
     unready = len(status.unready_profiles)
     metrics.observe_view(status.loaded_at, status.profiles - unready, unready)
-    for name, kind in status.kinds.items():
+    for name, kind in {**status.kinds, **(door.kinds if door is not None else {})}.items():
         metrics.observe_watch(name, kind.contact_at, kind.failures)
     metrics.observe_staleness(stale=bool(freshness.stale))
     if certificate is not None:

@@ -26,6 +26,7 @@ from webhook.server.address import split_address
 from webhook.server.admin import AdminServer, create_admin_app, is_loopback, observe
 from webhook.server.answer import Answerer
 from webhook.server.app import create_app
+from webhook.server.door import Door
 from webhook.server.fastpath import Application, FastPath
 from webhook.server.freshness import MAX_VIEW_AGE, Freshness
 from webhook.server.log import DecisionLog, Format, GunicornLogger, configure
@@ -79,6 +80,7 @@ class Serving:
     max_view_age: float = MAX_VIEW_AGE
     peers: Sequence[tuple[str, int]] = ()
     keeper: Keeper | None = None
+    door: Door | None = None
 
 
 def listen(address: str, *, backlog: int = 1024) -> socket.socket:
@@ -118,7 +120,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         self._serving = serving
         self._metrics = Metrics()
         self._stop = threading.Event()
-        self._beside: threading.Thread | None = None
+        self._beside: list[threading.Thread] = []
         # Before the fork: all processes of a replica are one to its peers.
         self._instance = secrets.token_hex(8)
         self._freshness = Freshness(
@@ -164,7 +166,9 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         self._answerer = answerer = Answerer(serving.source, serving.settings, self._metrics, log)
         # Both packages describe the same protocols with types of their own.
         rest = WSGIMiddleware(cast("Any", create_app(answerer)), workers=4)
-        return FastPath(answerer, self._metrics, cast("Application", rest))
+        if serving.door is not None:
+            serving.door.register(self._metrics.registry)
+        return FastPath(answerer, self._metrics, cast("Application", rest), serving.door)
 
     def _begin(self, worker: ReviewWorker) -> None:
         """Start what belongs to one process: the reloading threads and the admin port."""
@@ -180,20 +184,22 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             threading.Thread(
                 target=watched.watch, args=(stop, RELOAD_SECONDS), name=type(watched).__name__, daemon=True
             ).start()
-        if serving.beside is not None:
-            self._beside = threading.Thread(
-                target=serving.beside.watch, args=(stop, RELOAD_SECONDS), name="beside", daemon=True
-            )
-            self._beside.start()
-        if serving.keeper is not None:
-            if not serving.settings.signing_key:
-                serving.keeper.on_signing_key = self._sign_with
-            threading.Thread(
-                target=serving.keeper.watch, args=(stop, RELOAD_SECONDS), name="keeper", daemon=True
-            ).start()
+        if serving.keeper is not None and not serving.settings.signing_key:
+            serving.keeper.on_signing_key = self._sign_with
+        for name, beside in (
+            ("beside", serving.beside),
+            ("keeper", serving.keeper),
+            ("door", serving.door),
+        ):
+            if beside is not None:
+                thread = threading.Thread(
+                    target=beside.watch, args=(stop, RELOAD_SECONDS), name=name, daemon=True
+                )
+                thread.start()
+                self._beside.append(thread)
         certificate = serving.certificate
         worker.may_accept = lambda: certificate is None or certificate.pair is not None
-        worker.asks_clients = serving.certificate is not None and serving.certificate.asks_clients
+        worker.asks_clients = certificate is not None and certificate.asks_clients
         worker.on_stranger = self._turned_away
         worker.on_tick = self._observe
         admin = create_admin_app(
@@ -205,6 +211,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             instance=self._instance,
             draining=lambda: not worker.alive,
             explains=serving.explain or is_loopback(serving.admin_listener.getsockname()[0]),
+            door=serving.door,
         )
         AdminServer(serving.admin_listener, admin).start()
         # What has been loaded until now stays for good: the collector need not look at it again and
@@ -213,9 +220,10 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         gc.freeze()
 
     def _observe(self) -> None:
-        observe(self._metrics, self._serving.source, self._serving.certificate, self._freshness)
-        if self._serving.keeper is not None:
-            self._metrics.observe_writes(self._serving.keeper.writes)
+        serving = self._serving
+        observe(self._metrics, serving.source, serving.certificate, self._freshness, serving.door)
+        if serving.keeper is not None:
+            self._metrics.observe_writes(serving.keeper.writes)
 
     def _turned_away(self) -> None:
         """Count a client without a certificate; say so in the log once a minute."""
@@ -235,5 +243,6 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     def _end(self, _arbiter: object, _worker: ReviewWorker) -> None:
         """Let the threads of a process that ends give back what they hold: a lease."""
         self._stop.set()
-        if self._beside is not None:
-            self._beside.join(_GOODBYE_SECONDS)
+        end = time.monotonic() + _GOODBYE_SECONDS
+        for thread in self._beside:
+            thread.join(max(0.0, end - time.monotonic()))

@@ -1,0 +1,242 @@
+"""Pods that are bound and do not have what the ledger says, or the other way round.
+
+The ledger is made to agree with the pods as far as the rules allow, and the pods with the
+ledger otherwise: at the end both say the same, and no CPU is held twice.
+"""
+
+import logging
+from collections.abc import Callable, Container, Iterator, Mapping
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple
+
+from webhook.binding.binder import Binder
+from webhook.binding.cluster import Cluster, pod_path
+from webhook.binding.events import NORMAL, WARNING, Events, Told
+from webhook.binding.grant import Claim, Refusal
+from webhook.binding.judgement import overlaps, to_be_moved
+from webhook.binding.ledger import Entry, Ledger
+from webhook.binding.machine import Machine, MachineError
+from webhook.binding.metrics import BindingMetrics
+from webhook.binding.resourcestatus import StatusError, given_cpus, resource_status
+from webhook.binding.seed import believed_cpus, entry_of, is_finished, node_of
+from webhook.binding.wish import WishError, read_wish
+from webhook.cluster.api import MERGE_PATCH, ApiError
+from webhook.cpuset import BindPolicy, CpuSetError, format_cpulist
+from webhook.protocol import ANNOTATION_RESOURCE_STATUS
+
+REPAIRED: Final = "CPUSetRepaired"
+MISSING: Final = "CPUSetMissing"
+AGAIN_SECONDS: Final = 15.0
+"""What could not be repaired is tried again after so long, or when the pod or its entry changes."""
+
+_log = logging.getLogger(__name__)
+_Key = tuple[str, str]
+
+
+class _Settled(NamedTuple):
+    """What a pod was found to be, by what was known of it then."""
+
+    pod: object
+    entry: object
+    opted_in: bool
+    until: float | None
+
+
+class Repair:
+    """Looks at bound LSE and LSR pods, and puts right what can be."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        binder: Binder,
+        events: Events,
+        *,
+        opted_in: Callable[[str], bool],
+        default: BindPolicy = BindPolicy.FULL_PCPUS,
+    ) -> None:
+        """Take who gives CPUs; ``opted_in`` says of a namespace whether its pods are to get any."""
+        self.metrics: BindingMetrics | None = None
+        self._cluster = cluster
+        self._binder = binder
+        self._events = events
+        self._opted_in = opted_in
+        self._default = default
+        self._settled: dict[_Key, _Settled] = {}
+        self._problems: dict[_Key, tuple[str, str]] = {}
+        self._moving: dict[str, tuple[Ledger, frozenset[str]]] = {}
+
+    def due(self, pod: Mapping[str, Any], ledger: Ledger | None) -> bool:
+        """Whether a bound pod has to be looked at: nothing of it is known, or it or its entry changed."""
+        metadata = pod["metadata"]
+        key = (metadata["namespace"], metadata["name"])
+        entry = ledger.entries.get(metadata["uid"]) if ledger is not None else None
+        opted_in = self._opted_in(metadata["namespace"])
+        known = self._settled.get(key)
+        twice = entry is not None and opted_in and entry.uid in self._moved(ledger)
+        if known is not None and (known.pod, known.entry, known.opted_in) == (pod, entry, opted_in):
+            return twice if known.until is None else self._cluster.clock() >= known.until
+        if twice or not self._agrees(pod, entry, opted_in=opted_in):
+            return True
+        self._settled[key] = _Settled(pod, entry, opted_in, None)
+        self._problems.pop(key, None)
+        return False
+
+    def put_right(self, known: Mapping[str, Any], end: float) -> None:
+        """Repair one pod; raises ApiError or OutOfTimeError.
+
+        Args:
+            known: the pod as it is watched; the live one is what counts.
+            end: when it has to be done, on the clock.
+        """
+        metadata = known["metadata"]
+        key = (metadata["namespace"], metadata["name"])
+        pod = self._cluster.live_pod(*key)
+        if pod is None or pod["metadata"]["uid"] != metadata["uid"] or is_finished(pod):
+            return
+        problem = ""
+        try:
+            problem = self._repaired(pod, end)
+        except (MachineError, WishError) as error:
+            problem = str(error)
+        if problem:
+            self._tell(pod, WARNING, MISSING, problem)
+            if self.metrics is not None:
+                self.metrics.repaired("failed")
+        opted_in = self._opted_in(metadata["namespace"])
+        # Until what was written is heard of, or, where nothing could be, for a while.
+        until = self._cluster.clock() + AGAIN_SECONDS
+        entry = self._entry(node_of(pod), metadata["uid"])
+        self._settled[key] = _Settled(known, entry, opted_in, until)
+        if problem:
+            self._problems[key] = (node_of(pod), problem)
+        else:
+            self._problems.pop(key, None)
+
+    def unrepaired(self, node: str) -> dict[str, str]:
+        """Return the pods of a node that could not be repaired, each with why."""
+        return {
+            f"{namespace}/{name}": problem
+            for (namespace, name), (where, problem) in self._problems.items()
+            if where == node
+        }
+
+    def forget(self, known: Container[_Key]) -> None:
+        """Forget the pods that are no more."""
+        for key in [key for key in self._settled if key not in known]:
+            del self._settled[key]
+            self._problems.pop(key, None)
+
+    def _moved(self, ledger: Ledger | None) -> frozenset[str]:
+        """The pods of a ledger that have to have other CPUs; worked out once for each state of it."""
+        if ledger is None:
+            return frozenset()
+        known = self._moving.get(ledger.node)
+        if known is None or known[0] is not ledger:
+            known = self._moving[ledger.node] = (ledger, to_be_moved(ledger))
+        return known[1]
+
+    def _agrees(self, pod: Mapping[str, Any], entry: Entry | None, *, opted_in: bool) -> bool:
+        try:
+            given = given_cpus(pod)
+        except StatusError:
+            return not opted_in  # elsewhere it is somebody else's to put right
+        if given is None and entry is None:
+            if not opted_in:
+                return True
+            try:
+                return read_wish(pod, self._default) is None
+            except WishError:
+                return False
+        return entry is not None and given == entry.cpus
+
+    def _repaired(self, pod: Mapping[str, Any], end: float) -> str:
+        """Put right what is wrong with a pod; return what cannot be, or ""."""
+        node, uid = node_of(pod), pod["metadata"]["uid"]
+        opted_in = self._opted_in(pod["metadata"]["namespace"])
+        unreadable = ""
+        try:
+            given = believed_cpus(pod)
+        except StatusError as error:
+            given, unreadable = None, str(error)
+            if not opted_in:
+                return unreadable
+        other: Entry | None = None
+
+        def agreed(_machine: Machine, stored: Ledger, begun: bool) -> Ledger | None:  # noqa: FBT001 — Change
+            nonlocal other
+            entry = stored.entries.get(uid)
+            if given is None:
+                return stored if begun else None
+            wanted = entry._replace(cpus=given) if entry else entry_of(pod, given, now=self._cluster.now())
+            after = stored.with_entries(wanted)
+            other = next((one if two.uid == uid else two for one, two in _pairs(after, uid)), None)
+            if entry == wanted or (other is not None and (opted_in or entry is not None)):
+                return stored if begun else None
+            return after
+
+        if self._binder.change(node, agreed, end=end) is not None and other is None:
+            self._count("entered")
+        entry = self._entry(node, uid)
+        if opted_in and (given is None or other is not None or entry is None or entry.cpus != given):
+            anew = other is not None and entry is not None and entry.cpus == given
+            return self._annotated(pod, end, anew=anew)
+        if other is not None and given is not None:
+            return f"its CPUs {format_cpulist(given & other.cpus)} are {other.pod}'s, too"
+        return ""
+
+    def _annotated(self, pod: Mapping[str, Any], end: float, *, anew: bool) -> str:
+        """Give a pod the set that the ledger has for it, or a new one; return why not, or ""."""
+        metadata = pod["metadata"]
+        wish = read_wish(pod, self._default)
+        if wish is None:
+            return ""
+        node = node_of(pod)
+        claim = Claim(metadata["uid"], metadata["namespace"], metadata["name"], wish)
+        decided = self._binder.bind(claim, node, end=end, anew=anew)
+        if isinstance(decided, Refusal):
+            return decided.message
+        try:
+            status = resource_status(self._cluster.machine(node, end).topology, decided.entry.cpus)
+        except (KeyError, CpuSetError):
+            return f"its CPUs {format_cpulist(decided.entry.cpus)} are not of this machine"
+        change = {
+            "metadata": {
+                "uid": metadata["uid"],
+                "resourceVersion": metadata["resourceVersion"],
+                "annotations": {ANNOTATION_RESOURCE_STATUS: status},
+            }
+        }
+        path = pod_path(metadata["namespace"], metadata["name"])
+        try:
+            self._cluster.api.call("PATCH", path, body=change, content_type=MERGE_PATCH)
+        except ApiError as error:
+            if error.status in {HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND}:
+                return ""  # it changed meanwhile: the watch will tell, and the entry stands
+            raise
+        self._count("annotated" if decided.again else "allocated")
+        told = f"got CPUs {format_cpulist(decided.entry.cpus)} of {node} after it was bound"
+        self._tell(pod, NORMAL, REPAIRED, told)
+        return ""
+
+    def _entry(self, node: str, uid: str) -> Entry | None:
+        ledger = self._cluster.ledgers.known(node)
+        return ledger.entries.get(uid) if ledger is not None else None
+
+    def _tell(self, pod: Mapping[str, Any], kind: str, reason: str, message: str) -> None:
+        metadata = pod["metadata"]
+        if kind == WARNING:
+            _log.warning("%s/%s: %s", metadata["namespace"], metadata["name"], message)
+        self._events.tell(
+            Told(metadata["namespace"], metadata["name"], metadata["uid"], kind, reason, message)
+        )
+
+    def _count(self, what: str) -> None:
+        if self.metrics is not None:
+            self.metrics.repaired(what)
+
+
+def _pairs(ledger: Ledger, uid: str) -> Iterator[tuple[Entry, Entry]]:
+    """The pairs of entries that share CPUs, of which one is this pod's."""
+    for one, other, _ in overlaps(ledger.entries.values()):
+        if uid in {one.uid, other.uid}:
+            yield one, other
