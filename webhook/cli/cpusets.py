@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
-from webhook.cli.access import LeaseType
+from webhook.cli.access import NamespacedName
 from webhook.protocol import CPUSET_ENABLED, LABEL_CPUSET, LABEL_IGNORE
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def cpusets_options(command: _Command) -> _Command:
         ),
         click.option(
             "--cpusets-lease",
-            type=LeaseType(),
+            type=NamespacedName(),
             metavar="NAMESPACE/NAME",
             help="Lease by which replicas agree on which of them repairs CPU sets "
             f"[default: {DEFAULT_LEASE} in the namespace of the service account or context].",

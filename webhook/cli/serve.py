@@ -20,8 +20,8 @@ from webhook.cli.access import (
     status_options,
 )
 from webhook.cli.clock import Clock, pass_clock
-from webhook.cli.managed import Managed, managed_options
 from webhook.cli.cpusets import CpuSets, cpusets_options
+from webhook.cli.managed import Managed, managed_options
 from webhook.cli.options import optional_objects_option, settings_options
 
 if TYPE_CHECKING:

@@ -92,7 +92,6 @@ class Reflector:
         path: str,
         kept: Kept,
         *,
-        name: str | None = None,
         clock: Callable[[], float] = time.time,
         backoff: Backoff | None = None,
         silence: float = SILENCE_SECONDS,

@@ -58,6 +58,7 @@ def create_admin_app(  # noqa: PLR0913 — all that it speaks of
         instance: tells this replica from its peers.
         draining: whether the process is about to end.
         explains: whether ``/explain`` answers.
+        door: one more kind of review, where it is answered.
     """
     app = flask.Flask("webhook-admin", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
