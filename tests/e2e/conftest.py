@@ -15,6 +15,8 @@ from tests.e2e.installation import Installation
 from tests.e2e.kubectl import Kubectl
 from tests.e2e.processes import eventually
 from tests.e2e.readme import install
+from tests.e2e.rendering import Helm
+from tests.e2e.service import Service, serving
 
 pytest.register_assert_rewrite("tests.e2e.objects")
 
@@ -60,6 +62,13 @@ def release(bare: Installation, in_cluster: dict[str, str]) -> Iterator[Installa
     bare.serve()
     yield bare
     bare.stop()
+
+
+@pytest.fixture
+def service(release: Installation, cache: Path, tmp_path: Path) -> Iterator[Service]:
+    """The chart's replicas behind one address, under ``failurePolicy: Fail``."""
+    with serving(release, Helm(cache, tmp_path)) as running:
+        yield running
 
 
 @pytest.fixture

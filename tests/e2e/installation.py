@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 from tests.e2e.binaries import ROOT, find
 from tests.e2e.controlplane import ControlPlane
-from tests.e2e.processes import Process, eventually, free_ports
+from tests.e2e.processes import free_ports
 from tests.e2e.readme import install
+from tests.e2e.replicas import Replica
 
 NAMESPACE = "colocation-system"
 RELEASE = "colocation-webhook"
@@ -41,7 +39,7 @@ class Installation:
             # Nothing of whoever runs the tests.
             **{f"HELM_{kind}_HOME": str(folder / "helm") for kind in ("CONFIG", "CACHE", "DATA")},
         }
-        self.process: Process | None = None
+        self._served: Replica | None = None
 
     def shell(self, script: str) -> str:
         """Run commands as they stand; a failing one is an AssertionError with what it said."""
@@ -73,37 +71,24 @@ class Installation:
             raise AssertionError(f"helm {' '.join(arguments)}: {done.stderr}{done.stdout}")
         return done.stdout
 
-    def serve(self, script: str | None = None) -> None:
-        """Start the webhook by the README's command and wait until it is ready."""
-        command = script or install().serving
-        log = self.folder / "webhook.log"
-        self.process = Process(
-            "webhook", ["/bin/bash", "-c", f"exec {command}"], log, env=self.env, cwd=self.folder
-        )
-        eventually(self.ready, seconds=60, what="webhook ready")
+    def replica(self, name: str, port: int, admin_port: int) -> Replica:
+        """A replica of the webhook by the README's command, with the chart's account; it does not run yet."""
+        env = {**self.env, "PORT": str(port), "ADMIN_PORT": str(admin_port)}
+        return Replica(name, install().serving, port, admin_port, env=env, folder=self.folder)
+
+    def serve(self) -> None:
+        """Start the one replica that the configurations name and wait until it is ready."""
+        self._served = self.replica("webhook", self.port, self.admin_port)
+        self._served.start()
+        self._served.wait_until_ready()
 
     def stop(self) -> None:
         """End the webhook."""
-        if self.process is not None:
-            self.process.stop()
-            self.process = None
-
-    def ready(self) -> bool:
-        """Whether the webhook says so."""
-        if self.process is not None:
-            self.process.require_running()
-        return self.admin("/readyz")[0] == 200
-
-    def admin(self, path: str) -> tuple[int, str]:
-        """Status and body of a path of the admin port."""
-        try:
-            with urllib.request.urlopen(f"http://localhost:{self.admin_port}{path}", timeout=5) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
+        if self._served is not None:
+            self._served.stop()
+            self._served = None
 
     def readiness(self) -> dict[str, Any]:
         """What the webhook says of itself."""
-        result: dict[str, Any] = json.loads(self.admin("/readyz")[1])
-        return result
+        assert self._served is not None, "nothing is served"
+        return self._served.readiness()

@@ -42,6 +42,14 @@ def resources(stored: Object, index: int = 0) -> Object:
     return found
 
 
+def is_be(stored: Object) -> bool:
+    """Whether a batch profile was applied to a stored pod, cheaply: for thousands of them."""
+    labels = stored["metadata"].get("labels", {})
+    return labels.get("koordinator.sh/qosClass") == "BE" and "cpu" not in resources(stored).get(
+        "requests", {}
+    )
+
+
 def assert_be(stored: Object, figures: dict[str, str] | None = None) -> None:
     """The pod is what a batch profile makes of it: QoS BE, koord-batch, batch resources and no others."""
     assert stored["metadata"]["labels"]["koordinator.sh/qosClass"] == "BE"

@@ -48,13 +48,32 @@ class Process:
         if not self.running:
             raise NotInTimeError(f"{self.name} ended with {self._child.returncode}:\n{self.log()[-4000:]}")
 
+    @property
+    def pid(self) -> int:
+        """Of the process itself, which leads its group."""
+        return self._child.pid
+
+    def signal(self, signum: signal.Signals) -> None:
+        """Send it to the process alone, as a kubelet does to the first process of a container."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._child.pid, signum)
+
+    def signal_all(self, signum: signal.Signals) -> None:
+        """Send it to the whole group."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._child.pid, signum)
+
+    def ended(self, seconds: float) -> bool:
+        """Wait for its end so long at most; tell whether it came."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._child.wait(seconds)
+        return not self.running
+
     def stop(self) -> None:
         """SIGTERM to the group, then SIGKILL to what is left of it."""
         for signum in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._child.pid, signum)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._child.wait(STOP_SECONDS)
+            self.signal_all(signum)
+            if self.ended(STOP_SECONDS):
                 return
 
 
