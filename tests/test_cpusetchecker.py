@@ -365,7 +365,7 @@ def test_wrong_cpu_lists(text: str) -> None:
 
 
 def test_who_wants_a_set() -> None:
-    """LSE and LSR of priority prod with a policy that binds; on a node with a policy, all that ask for CPU."""
+    """LSE and LSR of priority prod with a policy that binds; by the node's policy, all that ask for CPU."""
     plain, whole = facts(PLAIN), facts(WHOLE_ONLY)
     asked = {
         (qos, cpus, *spec.items()): wish(pod("p", qos, cpus, **spec)).wants_set(plain)

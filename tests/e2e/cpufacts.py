@@ -30,7 +30,7 @@ class UnreadableError(ValueError):
 
 
 class Machine(NamedTuple):
-    """A node's CPUs: where each lies, those that no pod may be given, and the policy that every pod has there."""
+    """A node's CPUs: where each lies, those that no pod may be given, and the policy of all pods there."""
 
     cores: Mapping[int, Core]
     closed: frozenset[int]

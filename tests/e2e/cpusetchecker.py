@@ -1,9 +1,9 @@
 """The rules of CPU sets, told once more and apart from the webhook: what is wrong with a cluster's state.
 
 Some rules hold at every moment, also between a ledger's write and the binding it was written for; the others
-once everything is at rest and the grace time is over. Reads of several kinds are not atomic: pods are read before
-the ledgers and again after them, and only what both lists say of a pod is held against a ledger. A single list,
-and a single ledger, is of one moment and judged as it is.
+once everything is at rest and the grace time is over. Reads of several kinds are not atomic: pods are read
+before the ledgers and again after them, and only what both lists say of a pod is held against a ledger. A
+single list, and a single ledger, is of one moment and judged as it is.
 """
 
 from __future__ import annotations

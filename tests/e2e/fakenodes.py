@@ -1,7 +1,7 @@
-"""Nodes without machines: always Ready, with the CPUs, the shape and the reservations that a test gives them.
+"""Nodes without machines: always Ready, with the CPUs, shapes and reservations that a test gives them.
 
-No kubelet runs, and the controller manager runs without the controller that looks for one. What koordlet would
-write stands in a NodeResourceTopology of the node's name, in Koordinator's protocol.
+No kubelet runs, and the controller manager runs without the controller that looks for one. What koordlet
+would write stands in a NodeResourceTopology of the node's name, in Koordinator's protocol.
 """
 
 from __future__ import annotations

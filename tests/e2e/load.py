@@ -5,13 +5,13 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
-import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Self
 
-from tests.e2e.controlplane import ADMIN_TOKEN, ControlPlane
+from tests.e2e.apicalls import Calls, message
+from tests.e2e.controlplane import ControlPlane
 from tests.e2e.kubectl import Object
 from tests.e2e.objects import is_be, pod
 
@@ -73,7 +73,7 @@ class Creators:
     ) -> None:
         """Take where the pods go; ``make`` makes one of a name."""
         self.answers: list[Answer] = []
-        self._api = _Api(control_plane, f"/api/v1/namespaces/{namespace}/pods")
+        self._api = Calls(control_plane, f"/api/v1/namespaces/{namespace}/pods")
         self._rate = rate
         self._make = make
         self._numbers = itertools.count()
@@ -157,49 +157,6 @@ class Creators:
             except (OSError, http.client.HTTPException) as error:
                 code, body = UNANSWERED, repr(error)
             seconds = time.monotonic() - sent
-            message = "" if code == CREATED else _message(body)
-            self.answers.append(Answer(name, sent, seconds, code, message))
+            said = "" if code == CREATED else message(body)
+            self.answers.append(Answer(name, sent, seconds, code, said))
         self._api.close()
-
-
-class _Api:
-    """One collection, over a connection for each thread."""
-
-    def __init__(self, control_plane: ControlPlane, path: str) -> None:
-        self._port = control_plane.port
-        self._trust = ssl.create_default_context(cafile=str(control_plane.certificate))
-        self._path = path
-        self._mine = threading.local()
-
-    def call(self, method: str, query: str, body: Object | None = None) -> tuple[int, str]:
-        """Status and body; raises OSError or HTTPException where there is no answer."""
-        headers = {"Authorization": f"Bearer {ADMIN_TOKEN}", "Content-Type": "application/json"}
-        try:
-            connection = self._connection()
-            connection.request(method, self._path + query, json.dumps(body) if body else None, headers)
-            response = connection.getresponse()
-            return response.status, response.read().decode()
-        except (OSError, http.client.HTTPException):
-            self.close()
-            raise
-
-    def close(self) -> None:
-        """Close this thread's connection."""
-        connection = getattr(self._mine, "connection", None)
-        self._mine.connection = None
-        if connection is not None:
-            connection.close()
-
-    def _connection(self) -> http.client.HTTPSConnection:
-        connection: http.client.HTTPSConnection | None = getattr(self._mine, "connection", None)
-        if connection is None:
-            connection = http.client.HTTPSConnection("127.0.0.1", self._port, context=self._trust, timeout=60)
-            self._mine.connection = connection
-        return connection
-
-
-def _message(body: str) -> str:
-    try:
-        return str(json.loads(body)["message"])
-    except (ValueError, LookupError, TypeError):
-        return body[:300]

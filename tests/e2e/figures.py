@@ -1,0 +1,31 @@
+"""Figures of a run: shown, and kept as a line of JSON where the environment names a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+_SAMPLE = re.compile(r"^(\w+)(\{[^}]*\})? (\S+)$", re.MULTILINE)
+
+
+def write(name: str, figures: dict[str, object]) -> None:
+    """Print a line of JSON; append it to the file that FIGURES names."""
+    line = json.dumps({"figures": name, **figures})
+    print(line)
+    if path := os.environ.get("FIGURES"):
+        with Path(path).open("a") as file:
+            file.write(f"{line}\n")
+
+
+def counters(pages: Iterable[str], word: str) -> dict[str, float]:
+    """Sum up, over several pages of metrics, the counters that have the word in their name."""
+    found: Counter[str] = Counter()
+    for page in pages:
+        for name, labels, value in _SAMPLE.findall(page):
+            if word in name and name.endswith("_total"):
+                found[name.removesuffix("_total") + labels] += float(value)
+    return dict(found)
