@@ -105,14 +105,15 @@ def good() -> Seen:
         pod("ls", "LS", 2, "plain"),
         pod("be", "BE", 0, "plain"),
         pod("none", "", 1, "plain"),
-        pod("by-node", "LS", 6, "whole", "0-5"),
+        pod("by-node", "LSR", 6, "whole", "0-5"),
+        pod("burst", "LSR", 2, "plain", requiredCPUBindPolicy="ConstrainedBurst"),
         done,
         refused,
         waiting,
     ]
     ledgers = [
         ledger(PLAIN, entry("lse", "LSE", "1,9", WHOLE), entry("lsr", "LSR", "2-4", SPREAD)),
-        ledger(WHOLE_ONLY, entry("by-node", "LS", "0-5", WHOLE)),
+        ledger(WHOLE_ONLY, entry("by-node", "LSR", "0-5", WHOLE)),
     ]
     machines = {"plain": facts(PLAIN), "whole": facts(WHOLE_ONLY), "bare": None}
     return Seen(machines, frozenset({"d"}), pods, ledgers, copy.deepcopy(pods))
@@ -234,9 +235,9 @@ def orphan(seen: Seen) -> None:
 
 
 def left_over(seen: Seen) -> None:
-    """A pod was refused although two whole cores are free."""
-    rewrite(seen, "by-node", "0-3")
-    grow(seen, "by-node", "4")
+    """A pod was refused although there are three whole cores, and it needs two."""
+    rewrite(seen, "by-node", "0-1")
+    grow(seen, "by-node", "2")
 
 
 AT_REST: dict[str, Callable[[Seen], None]] = {
@@ -365,10 +366,9 @@ def test_wrong_cpu_lists(text: str) -> None:
 
 
 def test_who_wants_a_set() -> None:
-    """LSE and LSR of priority prod with a policy that binds; by the node's policy, all that ask for CPU."""
-    plain, whole = facts(PLAIN), facts(WHOLE_ONLY)
+    """LSE and LSR pods of priority prod that request CPU, with a policy that binds."""
     asked = {
-        (qos, cpus, *spec.items()): wish(pod("p", qos, cpus, **spec)).wants_set(plain)
+        (qos, cpus, *spec.items()): wish(pod("p", qos, cpus, **spec)).wants_set
         for qos in ("LSE", "LSR", "LS", "BE", "SYSTEM", "")
         for cpus in (0, 2)
         for spec in ({}, {"preferredCPUBindPolicy": SPREAD}, {"requiredCPUBindPolicy": "ConstrainedBurst"})
@@ -376,11 +376,9 @@ def test_who_wants_a_set() -> None:
     wanted = {key for key, wants in asked.items() if wants}
     preferred = ("preferredCPUBindPolicy", SPREAD)
     assert wanted == {("LSE", 2), ("LSR", 2), ("LSE", 2, preferred), ("LSR", 2, preferred)}
-    assert all(wish(pod("p", qos, 2)).wants_set(whole) for qos in ("LSE", "LS", ""))
-    assert not wish(pod("p", "LSE", 0)).wants_set(whole)
     batch = pod("p", "LSR", 2)
     batch["spec"]["priority"] = 5000
-    assert not wish(batch).wants_set(plain)
+    assert not wish(batch).wants_set
 
 
 def test_requests() -> None:
@@ -396,11 +394,11 @@ def test_requests() -> None:
 
 @given(st.sets(st.integers(0, 15)), st.integers(0, 9), st.sampled_from([WHOLE, SPREAD, ""]))
 def test_room(taken: set[int], wanted: int, policy: str) -> None:
-    """There is room exactly if some choice of free CPUs obeys the policy."""
+    """There is room exactly if some choice of free CPUs obeys the policy, and another one stays."""
     read = facts(PLAIN)
     free = read.free(taken)
     choices = itertools.combinations(sorted(free), wanted)
-    possible = any(read.obeys(frozenset(choice), policy) for choice in choices)
+    possible = wanted < len(free) and any(read.obeys(frozenset(choice), policy) for choice in choices)
     assert read.fits(free, wanted * 1000, policy) == possible
     assert not read.fits(free, wanted * 1000 + 500, policy)
 
@@ -410,6 +408,7 @@ def test_the_zoo() -> None:
     read = {node.name: facts(node) for node in ZOO}
     assert [len(each.cores) for each in read.values()] == [16, 16, 32, 48, 64, 72, 128, 256]
     assert [len(each.closed) for each in read.values()] == [0, 2, 2, 2, 2, 0, 0, 4]
+    assert [len(each.pooled) for each in read.values()] == [0, 0, 2, 0, 2, 0, 0, 0]
     assert {name: each.policy for name, each in read.items() if each.policy} == {
         "n64-whole": WHOLE,
         "n72-spread": SPREAD,

@@ -30,10 +30,18 @@ class UnreadableError(ValueError):
 
 
 class Machine(NamedTuple):
-    """A node's CPUs: where each lies, those that no pod may be given, and the policy of all pods there."""
+    """A node's CPUs.
+
+    Attributes:
+        cores: where each lies.
+        closed: those that no pod may be given.
+        pooled: those of the closed that pods without a set run on nevertheless.
+        policy: what every set there has to obey.
+    """
 
     cores: Mapping[int, Core]
     closed: frozenset[int]
+    pooled: frozenset[int]
     policy: str
 
     def free(self, held: Iterable[int]) -> frozenset[int]:
@@ -54,9 +62,12 @@ class Machine(NamedTuple):
         return [count for core, count in size.items() if left[core] == count]
 
     def fits(self, free: frozenset[int], milli: int, policy: str) -> bool:
-        """Return whether a request can be had of free CPUs under a required policy ("": none)."""
+        """Return whether a request can be had of free CPUs under a required policy ("": none).
+
+        One CPU has to stay for the pods without a set.
+        """
         wanted, rest = divmod(milli, 1000)
-        if rest:
+        if rest or wanted >= len(free | self.pooled):
             return False
         if policy == WHOLE:
             sums = 1  # bit n: some whole cores have n threads together
@@ -77,12 +88,11 @@ class Wish(NamedTuple):
     required: str
     preferred: str
 
-    def wants_set(self, machine: Machine | None) -> bool:
-        """Return whether it is to have CPUs of its own on that node."""
-        if self.milli <= 0:
-            return False
+    @property
+    def wants_set(self) -> bool:
+        """Whether it is to have CPUs of its own."""
         bound = self.qos in {"LSE", "LSR"} and self.prod and (self.required or self.preferred) in BINDING
-        return bound or bool(machine and machine.policy)
+        return bound and self.milli > 0
 
     def must_obey(self, machine: Machine) -> tuple[str, ...]:
         """Return the policies that its set has to obey there: the node's, and its own; two may conflict."""
@@ -111,7 +121,8 @@ def machine(node: Object, topology: Object) -> Machine:
     rows = json.loads(said["node.koordinator.sh/cpu-topology"])["detail"]
     cores = {row["id"]: (row["socket"], row["node"], row["core"]) for row in rows}
     kubelet = json.loads(said.get("kubelet.koordinator.sh/cpu-manager-policy", "{}"))
-    closed = set(cpulist(kubelet.get("reservedCPUs", "")))
+    kept = cpulist(kubelet.get("reservedCPUs", ""))
+    closed: set[int] = set()
     for source in (own, said):
         reservation = json.loads(source.get("node.koordinator.sh/reservation", "{}"))
         closed |= cpulist(reservation.get("reservedCPUs", ""))
@@ -124,7 +135,7 @@ def machine(node: Object, topology: Object) -> Machine:
     label = labels.get("node.koordinator.sh/cpu-bind-policy", "None")
     static = kubelet.get("policy") == "static" and kubelet.get("options", {}).get("full-pcpus-only") == "true"
     policy = WHOLE if label == "FullPCPUsOnly" or static else SPREAD if label == SPREAD else ""
-    return Machine(cores, frozenset(closed), policy)
+    return Machine(cores, kept | closed, kept - closed, policy)
 
 
 def wish(pod: Object) -> Wish:

@@ -115,7 +115,7 @@ def _annotated(seen: Seen) -> tuple[dict[str, Holding], list[Violation]]:
         holding = Holding(pod["spec"]["nodeName"], _name(pod), asked.qos, cpus)
         held[pod["metadata"]["uid"]] = holding
         machine = seen.machines[holding.node]
-        if pod["metadata"]["namespace"] not in seen.opted_in or not asked.wants_set(machine):
+        if pod["metadata"]["namespace"] not in seen.opted_in or not asked.wants_set:
             found.append(Violation("uninvited", holding.subject, f"has CPUs {_text(cpus)} but asks for none"))
         elif len(cpus) * 1000 != asked.milli:
             text = f"asks for {asked.milli}m and has {len(cpus)} CPUs"
@@ -249,7 +249,7 @@ def _without_set(seen: Seen, held: Mapping[str, Holding]) -> Iterator[Object]:
             and pod["spec"]["nodeName"] in seen.machines
             and pod["metadata"]["namespace"] in seen.opted_in
             and pod["metadata"]["uid"] not in held
-            and wish(pod).wants_set(seen.machines[pod["spec"]["nodeName"]])
+            and wish(pod).wants_set
         ):
             yield pod
 
@@ -280,7 +280,7 @@ def _unbound(pod: Object, seen: Seen, taken: Mapping[str, frozenset[int]]) -> It
     for node in named:
         machine = seen.machines[node]
         asked = wish(pod)
-        if not asked.wants_set(machine) or (machine and _room(asked, machine, taken[node])):
+        if not asked.wants_set or (machine and _room(asked, machine, taken[node])):
             yield Violation("left over", _name(pod), f"{node} has room; the scheduler was told: {message}")
 
 

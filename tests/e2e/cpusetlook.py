@@ -21,8 +21,8 @@ class Looker:
     def __init__(
         self, calls: Calls, kubectl: Kubectl, nodes: Sequence[FakeNode], *, fail_closed: bool
     ) -> None:
-        """Read the nodes and namespaces, which are to stay as they are."""
-        self._calls = calls
+        """Read the nodes and namespaces, which are to stay as they are; ``calls`` is for the lists."""
+        self.calls = calls
         self._fail_closed = fail_closed
         names = {node.name for node in nodes}
         stored = {each["metadata"]["name"]: each for each in kubectl.items("nodes")}
@@ -60,7 +60,7 @@ class Looker:
 
     def _list(self, path: str) -> list[Object]:
         # Without a limit and a resourceVersion the answer is what was stored at one moment, all of it.
-        code, body = self._calls.call("GET", path)
+        code, body = self.calls.call("GET", path)
         if code != 200:
             raise OSError(f"{path}: {code}: {message(body)}")
         items: list[Object] = json.loads(body)["items"]

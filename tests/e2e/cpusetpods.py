@@ -13,7 +13,7 @@ from tests.e2e.kubectl import Object
 NOBODY = "nobody"
 """A scheduler's name that no scheduler answers to."""
 
-_CLASSES = {"LSE": 3, "LSR": 8, "LS": 4, "BE": 4, "": 2}
+_CLASSES = {"LSE": 4, "LSR": 10, "LS": 4, "BE": 4, "": 2}
 _SIZES = (1, 1, 1, 2, 2, 2, 2, 3, 4, 4, 6, 8)
 _WISHES: tuple[dict[str, str], ...] = (
     {},

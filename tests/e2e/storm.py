@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import NamedTuple, Self
 
-from tests.e2e.apicalls import MERGE_PATCH, Calls, message
+from tests.e2e.apicalls import MERGE_PATCH, message
 from tests.e2e.controlplane import ControlPlane
 from tests.e2e.cpusetchecker import Violation, at_every_moment
 from tests.e2e.cpusetlook import Looker
@@ -53,7 +53,6 @@ class Storm:
     def __init__(
         self,
         control_plane: ControlPlane,
-        calls: Calls,
         service: Service,
         looker: Looker,
         nodes: Sequence[FakeNode],
@@ -66,7 +65,7 @@ class Storm:
         self.bound: list[Bound] = []
         self.done: Counter[str] = Counter()
         self._control_plane = control_plane
-        self._calls = calls
+        self._calls = looker.calls
         self._service = service
         self._looker = looker
         self._nodes = nodes
@@ -135,7 +134,7 @@ class Storm:
 
     def _bind(self, dice: Random) -> None:
         """Bindings of the storm's own: several at once for one node, and some that fail after the review."""
-        tricks = ("together", "twice", "two nodes", "stale", "deleted")
+        tricks = ("together", "twice", "two nodes", "stale", "deleted", "reborn")
         with ThreadPoolExecutor(2 * AT_ONCE) as clients:
             for number, trick in zip(range(ROUNDS), itertools.cycle(tricks), strict=False):
                 pods = []
@@ -149,7 +148,7 @@ class Storm:
                 for name in pods:
                     if trick == "deleted":
                         starts.append((self._delete, (name,)))
-                    starts.append((self._post, (trick, name, node)))
+                    starts.append((self._post if trick != "reborn" else self._reborn, (trick, name, node)))
                     if trick in {"twice", "two nodes"}:
                         starts.append((self._post, (trick, name, node if trick == "twice" else other)))
                 for each in [clients.submit(act, *given) for act, given in starts]:
@@ -158,6 +157,20 @@ class Storm:
                     for name in pods:
                         self._post("stale, again", name, dice.choice((node, other)))
                 time.sleep(_SECONDS / ROUNDS)
+
+    def _reborn(self, trick: str, name: str, node: str) -> None:
+        """Another pod of the same name, bound before anybody has heard of it."""
+        path = f"/api/v1/namespaces/{self._inside}/pods"
+        code, body = self._patiently("GET", f"{path}/{name}", None)
+        self._delete(name)
+        if code == 200:
+            made = json.loads(body)
+            metadata = {key: made["metadata"].get(key, {}) for key in ("labels", "annotations")}
+            spec = {key: made["spec"][key] for key in ("containers", "nodeSelector", "schedulerName")}
+            if "priorityClassName" in made["spec"]:
+                spec["priorityClassName"] = made["spec"]["priorityClassName"]
+            self._make(path, pod(name, {"metadata": metadata, "spec": spec}))
+        self._post(trick, name, node)
 
     def _post(self, trick: str, name: str, node: str) -> None:
         """One Binding, once: a scheduler would not insist either."""
@@ -232,7 +245,7 @@ class Storm:
     def _delete(self, name: str, namespace: str = "") -> None:
         self._patiently("DELETE", f"/api/v1/namespaces/{namespace or self._inside}/pods/{name}", NOW)
 
-    def _patiently(self, method: str, path: str, body: Object, **more: str) -> tuple[int, str]:
+    def _patiently(self, method: str, path: str, body: Object | None, **more: str) -> tuple[int, str]:
         """Call until the API server answers for itself, and its webhooks are there."""
         deadline = time.monotonic() + _PATIENCE
         while True:

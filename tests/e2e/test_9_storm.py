@@ -47,7 +47,7 @@ def test_storm(
     ):
         looker = Looker(calls, kubectl, ZOO, fail_closed=policy == "Fail")
         try:
-            with Storm(control_plane, calls, service, looker, ZOO, (inside, outside), SEED + run) as storm:
+            with Storm(control_plane, service, looker, ZOO, (inside, outside), SEED + run) as storm:
                 at_the_end = _rest(looker)
         finally:
             told = [replica.admin("/metrics")[1] for replica in service.replicas]
