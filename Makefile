@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-long lint bench control-plane e2e clean
+.PHONY: run test test-long lint bench bench-bind control-plane e2e storm clean
 
 run: $(VENV)/installed
 	$(BIN)/colocation-webhook serve --objects examples/objects
@@ -29,6 +29,13 @@ control-plane:
 
 e2e: $(VENV)/e2e control-plane
 	$(BIN)/pytest tests/e2e
+
+# Once is part of "make e2e"; ten times in a row is the proof.
+storm: $(VENV)/test control-plane
+	STORM_RUNS=$${STORM_RUNS:-10} $(BIN)/pytest -s tests/e2e/test_9_storm.py
+
+bench-bind: $(VENV)/test control-plane
+	$(BIN)/pytest -s tests/e2e/test_9_bind_latency.py
 
 bench: $(VENV)/test
 	$(BIN)/python -m benchmarks.cpuset
