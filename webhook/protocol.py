@@ -15,8 +15,25 @@ LABEL_PRIORITY_CLASS: Final = "koordinator.sh/priority-class"
 LABEL_PRIORITY: Final = "koordinator.sh/priority"
 ANNOTATION_EXTENDED_RESOURCE_SPEC: Final = "node.koordinator.sh/extended-resource-spec"
 ANNOTATION_RESOURCE_SPEC: Final = "scheduling.koordinator.sh/resource-spec"
+ANNOTATION_RESOURCE_STATUS: Final = "scheduling.koordinator.sh/resource-status"
+ANNOTATION_NUMA_TOPOLOGY_SPEC: Final = "scheduling.koordinator.sh/numa-topology-spec"
 ANNOTATION_RESERVE_POD: Final = "scheduling.koordinator.sh/reserve-pod"
 ANNOTATION_MIRROR_POD: Final = "kubernetes.io/config.mirror"
+
+# --- Nodes and their NodeResourceTopology -------------------------------------
+ANNOTATION_CPU_TOPOLOGY: Final = "node.koordinator.sh/cpu-topology"
+ANNOTATION_POD_CPU_ALLOCS: Final = "node.koordinator.sh/pod-cpu-allocs"
+ANNOTATION_CPU_MANAGER_POLICY: Final = "kubelet.koordinator.sh/cpu-manager-policy"
+ANNOTATION_NODE_RESERVATION: Final = "node.koordinator.sh/reservation"
+ANNOTATION_SYSTEM_QOS: Final = "node.koordinator.sh/system-qos-resource"
+ANNOTATION_AMPLIFICATION: Final = "node.koordinator.sh/resource-amplification-ratio"
+ANNOTATION_RAW_ALLOCATABLE: Final = "node.koordinator.sh/raw-allocatable"
+LABEL_NODE_BIND_POLICY: Final = "node.koordinator.sh/cpu-bind-policy"
+LABEL_NUMA_STRATEGY: Final = "node.koordinator.sh/numa-allocate-strategy"
+LABEL_NUMA_POLICY: Final = "node.koordinator.sh/numa-topology-policy"
+
+TOPOLOGY_API_VERSION: Final = "topology.node.k8s.io/v1alpha1"
+TOPOLOGY_RESOURCE: Final = "noderesourcetopologies"
 
 # --- Annotations of profiles -------------------------------------------------
 ANNOTATION_SKIP_UPDATE_RESOURCES: Final = "config.koordinator.sh/skip-update-resources"
@@ -28,9 +45,16 @@ ANNOTATION_PROFILES: Final = OWN_PREFIX + "profiles"
 ANNOTATION_PROFILES_SIGNATURE: Final = OWN_PREFIX + "profiles-signature"
 ANNOTATION_PROBABILITY_SCOPE: Final = OWN_PREFIX + "probability-scope"
 
+LABEL_CPUSET: Final = OWN_PREFIX + "cpuset"
+CPUSET_ENABLED: Final = "enabled"
+
+LEDGER_API_VERSION: Final = "colocation-webhook.io/v1alpha1"
+LEDGER_KIND: Final = "NodeCPUAllocation"
+LEDGER_RESOURCE: Final = "nodecpuallocations"
+
 LABEL_NAMESPACE_NAME: Final = "kubernetes.io/metadata.name"
 
-# --- The custom resource -----------------------------------------------------
+# --- The custom resource of profiles -----------------------------------------------------
 PROFILE_GROUP: Final = "config.koordinator.sh"
 PROFILE_VERSION: Final = "v1alpha1"
 PROFILE_API_VERSION: Final = f"{PROFILE_GROUP}/{PROFILE_VERSION}"

@@ -140,6 +140,7 @@ def test_garbage_as_a_list_is_asked_for_again(fake):
         (200, b"[]"),
         (200, {"metadata": {}}),
         (200, {"metadata": 1, "items": {}}),
+        (0, b""),  # on a connection that was kept: asked again at once, on a new one
         (0, b""),
         (500, b"oops"),
         (429, {"message": "too many"}),

@@ -20,6 +20,7 @@ from webhook.cli.access import (
     open_api,
     status_options,
 )
+from webhook.cli.cpusets import CpuSets, cpusets_options
 from webhook.cli.options import optional_objects_option, settings_options
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ _EXAMPLE = Path("examples/reviews/spark-driver.json")
 )
 @click.option("--explain", is_flag=True, help="Answer /explain on an address that is not loopback, too.")
 @settings_options
+@cpusets_options
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes.")
 @click.option(
     "--grace",
@@ -91,12 +93,13 @@ def serve(  # noqa: PLR0913 — one parameter a flag
     admin_bind: str,
     explain: bool,
     settings: Settings,
+    cpusets: CpuSets | None,
     workers: int,
     grace: int,
     log_level: str,
     log_format: Literal["json", "text"],
 ) -> None:
-    """Serve admission reviews over TLS: POST /mutate and POST /validate.
+    """Serve admission reviews over TLS: POST /mutate and POST /validate, with --cpusets POST /bind.
 
     Without certificate flags, a CA and a certificate for localhost are made in --certs-dir.
 
@@ -125,6 +128,7 @@ def serve(  # noqa: PLR0913 — one parameter a flag
         certificate, authority = _certificate(tls_cert, tls_key, certs_dir) if not no_tls else (None, None)
         api = open_api(kubeconfig, in_cluster=in_cluster)
         source, writer = _source(objects, api, settings, lease, write_status=write_status)
+        door = cpusets.open(api, source) if cpusets is not None else None
         listener = _listen("--bind", bind)
         admin_listener = _listen("--admin-bind", admin_bind)
         _announce(listener, admin_listener, authority, tls=certificate is not None)
@@ -132,6 +136,7 @@ def serve(  # noqa: PLR0913 — one parameter a flag
             Serving(
                 source=source,
                 beside=writer,
+                door=door,
                 settings=settings if settings.signing_key else _with_key(settings, certificate),
                 certificate=certificate,
                 listener=listener,

@@ -1,8 +1,9 @@
 """Calls to an API server: JSON in, JSON out, and streams of lines.
 
-The standard library's HTTP client, a connection a call. The ``kubernetes`` package was
-measured beside it, with the same five watches over 10,000 namespaces and 1,000 profiles;
-docs/cluster.md has the figures. Every wait has an end: connecting, reading, and (by
+The standard library's HTTP client. The ``kubernetes`` package was measured beside it, with
+the same five watches over 10,000 namespaces and 1,000 profiles; docs/cluster.md has the
+figures. Calls that may be made twice go over connections that are kept (``connections``);
+the others, and streams, have one of their own. Every wait has an end: connecting, reading, and (by
 keep-alive probes of the kernel) a peer that has vanished.
 """
 
@@ -13,11 +14,12 @@ import ssl
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 import orjson
 
 from webhook.cluster.access import Access, AccessError
+from webhook.cluster.connections import Connections
 
 CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 30.0
@@ -33,6 +35,19 @@ _SOCKET_OPTIONS: Final = (
     (socket.IPPROTO_TCP, "TCP_KEEPCNT", 3),
     (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", 30_000),
 )
+
+_TWICE: Final = frozenset({"GET", "PUT"})
+"""What may reach the server twice: a PUT names the version it replaces, and the second one is refused."""
+
+_DEAD: Final = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError, ssl.SSLEOFError)
+"""How a connection ends that the server closed while it was idle: without a byte of an answer."""
+
+JSON: Final = "application/json"
+METADATA_ONLY: Final = (
+    "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,"
+    "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+)
+"""Asks for objects, or lists of them, without spec and status."""
 
 MERGE_PATCH: Final = "application/merge-patch+json"
 
@@ -73,6 +88,7 @@ class Api:
         self._tls = parts.scheme == "https"
         self._prefix = parts.path.rstrip("/")
         self._user_agent = user_agent
+        self._connections = Connections()
 
     def get(self, path: str, *, timeout: float = READ_SECONDS, **query: object) -> dict[str, Any]:
         """Read a resource; raises ApiError."""
@@ -84,24 +100,30 @@ class Api:
         path: str,
         *,
         body: object = None,
-        content_type: str = "application/json",
+        content_type: str = JSON,
+        accept: str = JSON,
         query: Mapping[str, object] | None = None,
         timeout: float = READ_SECONDS,
     ) -> dict[str, Any]:
         """Make one call and return the object it answers with.
+
+        GET and PUT use a kept connection and are made again, on a new one, when the server had
+        closed it. A PUT may therefore have been done although it is answered with a conflict.
 
         Args:
             method: GET, POST, PUT, PATCH or DELETE.
             path: ``/api/v1/…``.
             body: sent as JSON.
             content_type: of the body.
+            accept: the form of the answer, for example METADATA_ONLY.
             query: parameters; None values are left out.
             timeout: seconds for connecting, and for each wait for the answer.
 
         Raises:
             ApiError: no answer, not JSON, or not a 2xx.
         """
-        with self._open(method, path, body, content_type, query or {}, timeout) as answer:
+        asked = _Asked(method, path, body, content_type, accept, query or {})
+        with self._open(asked, timeout, keep=True) as answer:
             data = answer.read_all()
         try:
             value = orjson.loads(data)
@@ -116,6 +138,7 @@ class Api:
         path: str,
         *,
         query: Mapping[str, object] | None = None,
+        accept: str = JSON,
         silence: float = READ_SECONDS,
         opened: Callable[["Answer"], None] = lambda _: None,
     ) -> Iterator[bytes]:
@@ -124,43 +147,49 @@ class Api:
         Args:
             path: ``/api/v1/…``.
             query: parameters.
+            accept: the form of the objects in it.
             silence: seconds without a byte after which the connection counts as dead.
             opened: gets the answer, which another thread may ``abort``.
 
         Raises:
             ApiError: no answer, not a 2xx, or the connection broke or fell silent.
         """
-        with self._open("GET", path, None, "", query or {}, silence) as answer:
+        asked = _Asked("GET", path, None, "", accept, query or {})
+        with self._open(asked, silence, keep=False) as answer:
             opened(answer)
             yield from answer.lines()
 
-    def _open(
-        self,
-        method: str,
-        path: str,
-        body: object,
-        content_type: str,
-        query: Mapping[str, object],
-        timeout: float,
-    ) -> "Answer":
-        headers = {"Accept": "application/json", "User-Agent": self._user_agent}
+    def _open(self, asked: "_Asked", timeout: float, *, keep: bool) -> "Answer":
+        headers = {"Accept": asked.accept, "User-Agent": self._user_agent}
         data = None
-        if body is not None:
-            data = orjson.dumps(body)
-            headers["Content-Type"] = content_type
-        given = {name: value for name, value in query.items() if value is not None}
-        url = self._prefix + path + (f"?{urllib.parse.urlencode(given)}" if given else "")
+        if asked.body is not None:
+            data = orjson.dumps(asked.body)
+            headers["Content-Type"] = asked.content_type
+        given = {name: value for name, value in asked.query.items() if value is not None}
+        url = self._prefix + asked.path + (f"?{urllib.parse.urlencode(given)}" if given else "")
         connection: http.client.HTTPConnection | None = None
         try:
             headers |= self.access.headers()
-            connection = self._connect(timeout)
-            connection.request(method, url, data, headers)
-            response = connection.getresponse()
+            context = self.access.context() if self._tls else None
+            if keep and asked.method in _TWICE:
+                connection = self._connections.take(context)
+            response = None
+            if connection is not None:
+                response = _again(connection, (asked.method, url, data, headers), timeout)
+            if connection is None or response is None:
+                connection = self._connect(context, timeout)
+                connection.request(asked.method, url, data, headers)
+                response = connection.getresponse()
         except (OSError, http.client.HTTPException, AccessError) as error:
             if connection is not None:
                 connection.close()
-            raise ApiError(f"{method} {self.access.server}{path}: {_reason(error)}") from None
-        answer = Answer(f"{method} {path}", connection, response)
+            raise ApiError(f"{asked.method} {self.access.server}{asked.path}: {_reason(error)}") from None
+        made = connection
+
+        def done() -> None:
+            self._connections.keep(made, context)
+
+        answer = Answer(f"{asked.method} {asked.path}", connection, response, done if keep else None)
         if not http.HTTPStatus.OK <= response.status < http.HTTPStatus.MULTIPLE_CHOICES:
             if response.status == http.HTTPStatus.UNAUTHORIZED:
                 self.access.renew()
@@ -168,7 +197,7 @@ class Api:
                 raise answer.failure()
         return answer
 
-    def _connect(self, timeout: float) -> http.client.HTTPConnection:
+    def _connect(self, context: ssl.SSLContext | None, timeout: float) -> http.client.HTTPConnection:
         seconds = min(timeout, CONNECT_SECONDS)
         connection = http.client.HTTPConnection(
             self._host, self._port or (443 if self._tls else 80), timeout=seconds
@@ -178,10 +207,10 @@ class Api:
         for level, name, value in _SOCKET_OPTIONS:
             if hasattr(socket, name):
                 plain.setsockopt(level, getattr(socket, name), value)
-        if self._tls:
+        if context is not None:
             try:
                 name = self.access.server_name or self._host
-                connection.sock = self.access.context().wrap_socket(plain, server_hostname=name)
+                connection.sock = context.wrap_socket(plain, server_hostname=name)
             except BaseException:
                 plain.close()
                 raise
@@ -189,13 +218,27 @@ class Api:
         return connection
 
 
+class _Asked(NamedTuple):
+    method: str
+    path: str
+    body: object
+    content_type: str
+    accept: str
+    query: Mapping[str, object]
+
+
 class Answer:
-    """The answer to one call, whose connection closes with it."""
+    """The answer to one call, whose connection closes with it unless it is kept."""
 
     def __init__(
-        self, what: str, connection: http.client.HTTPConnection, response: http.client.HTTPResponse
+        self,
+        what: str,
+        connection: http.client.HTTPConnection,
+        response: http.client.HTTPResponse,
+        keep: Callable[[], None] | None = None,
     ) -> None:
-        """Take the connection over; ``what`` is for messages."""
+        """Take the connection over; ``what`` is for messages, ``keep`` takes it when all has been read."""
+        self._keep = keep
         self._what = what
         self._socket = connection.sock
         self._connection = connection
@@ -208,9 +251,13 @@ class Answer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the connection."""
+        """Close the connection, or give it back."""
+        whole = self._response.isclosed() and not self._response.will_close
         self._response.close()
-        self._connection.close()
+        if whole and self._keep is not None:
+            self._keep()
+        else:
+            self._connection.close()
 
     def abort(self) -> None:
         """End the connection from another thread: a read that waits returns at once."""
@@ -263,6 +310,21 @@ class Answer:
             reason=str(said.get("reason") or ""),
             retry_after=float(wait) if wait.isascii() and wait.isdigit() else 0.0,
         )
+
+
+def _again(
+    connection: http.client.HTTPConnection,
+    asked: tuple[str, str, bytes | None, dict[str, str]],
+    timeout: float,
+) -> http.client.HTTPResponse | None:
+    """Ask over a kept connection; None: the server had closed it."""
+    try:
+        connection.sock.settimeout(timeout)
+        connection.request(*asked)
+        return connection.getresponse()
+    except _DEAD:
+        connection.close()
+        return None
 
 
 def _reason(error: Exception) -> str:

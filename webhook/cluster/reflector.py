@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 
 import orjson
 
-from webhook.cluster.api import Answer, Api, ApiError
+from webhook.cluster.api import JSON, Answer, Api, ApiError
 from webhook.cluster.source import KindStatus
 
 PAGE: Final = 500  # objects in one answer of a list
@@ -95,8 +95,21 @@ class Reflector:
         clock: Callable[[], float] = time.time,
         backoff: Backoff | None = None,
         silence: float = SILENCE_SECONDS,
+        selector: Mapping[str, str] | None = None,
+        accept: str = JSON,
     ) -> None:
-        """Name the collection (``/api/v1/namespaces``) and where its objects go; nothing is called yet."""
+        """Name the collection (``/api/v1/namespaces``) and where its objects go; nothing is called yet.
+
+        Args:
+            api: the API server.
+            path: of the collection.
+            kept: takes the objects.
+            clock: seconds since the epoch.
+            backoff: between failures.
+            silence: seconds without a byte after which a watch counts as dead.
+            selector: ``labelSelector`` and ``fieldSelector``, where not every object is wanted.
+            accept: the form of the objects, for example METADATA_ONLY.
+        """
         self.contact = KindStatus()
         self._api = api
         self._path = path
@@ -104,6 +117,8 @@ class Reflector:
         self._clock = clock
         self._backoff = backoff or Backoff()
         self._silence = silence
+        self._selector = dict(selector or {})
+        self._accept = accept
         self._version: str | None = None
         self._listed_at = 0.0
         self._answer: Answer | None = None
@@ -141,7 +156,12 @@ class Reflector:
         limit: int | None = PAGE
         while True:
             try:
-                page = self._api.call("GET", self._path, query={"limit": limit, "continue": token})
+                page = self._api.call(
+                    "GET",
+                    self._path,
+                    accept=self._accept,
+                    query={"limit": limit, "continue": token, **self._selector},
+                )
             except ApiError as error:
                 if not (error.gone and token):
                     raise
@@ -171,13 +191,16 @@ class Reflector:
 
     def _watch(self, stop: Event) -> None:
         query = {
+            **self._selector,
             "watch": "1",
             "resourceVersion": self._version,
             "allowWatchBookmarks": "true",
             "timeoutSeconds": random.randint(*WATCH_SECONDS),  # noqa: S311 — not a secret
         }
         try:
-            lines = self._api.stream(self._path, query=query, silence=self._silence, opened=self._opened)
+            lines = self._api.stream(
+                self._path, query=query, accept=self._accept, silence=self._silence, opened=self._opened
+            )
             for line in lines:
                 if stop.is_set():
                     return

@@ -96,6 +96,7 @@ class _Held(NamedTuple):
     pod: Pod
     mask: int
     allocation: Allocation
+    found: bool = False
 
 
 class _View(NamedTuple):
@@ -185,12 +186,26 @@ class NodeState:
                     f"CPUs {format_cpulist(taken)} are reserved or another pod's",
                     "release their holder first",
                 )
-            nodes = tuple(
-                node
-                for node, cpus_of in zip(self.topology.nodes, self.topology.node_masks, strict=True)
-                if cpus_of & mask
-            )
-            self._view = self._with(view, pod, Allocation(held, nodes))
+            self._view = self._with(view, pod, Allocation(held, self._nodes_of(mask)))
+
+    def hold(self, holders: Iterable[tuple[Pod, Iterable[int]]]) -> None:
+        """Take in all at once LSE and LSR pods that run on CPUs, whatever the rules say of it.
+
+        What is so has to be known before anything is decided: a set may be of another size
+        than its pod's request, overlap another pod's, or lie on CPUs that were reserved
+        later. It is nobody else's in any case. CPUs that the machine does not have are left
+        out; a pod that is there already is put in the place that is given.
+        """
+        with self._lock:
+            view = self._view
+            pods, held = dict(view.pods), dict(view.held)
+            position = self.topology.position
+            for pod, cpus in holders:
+                here = frozenset([cpu for cpu in cpus if cpu in position])
+                mask = self.topology.mask(here)
+                pods[pod.uid] = pod
+                held[pod.uid] = _Held(pod, mask, Allocation(here, self._nodes_of(mask)), found=True)
+            self._view = self._seen(pods, held)
 
     def release(self, uid: str) -> frozenset[int]:
         """Let a pod go and return the CPU ids it held alone; SharingError if unknown."""
@@ -245,6 +260,12 @@ class NodeState:
         """Return the pods by uid, as they were at one moment."""
         return self._view.pods
 
+    def _nodes_of(self, mask: int) -> tuple[int, ...]:
+        topology = self.topology
+        return tuple(
+            node for node, cpus in zip(topology.nodes, topology.node_masks, strict=True) if cpus & mask
+        )
+
     def _check_new(self, view: _View, pod: Pod) -> None:
         if pod.uid in view.pods:
             raise SharingError("uid", pod.uid, "is on this node already", "release it first")
@@ -291,11 +312,11 @@ class NodeState:
         )
 
     def _seen(self, pods: Mapping[str, Pod], held: Mapping[str, _Held]) -> _View:
-        """Derive everything from the pods; refuse two holders of one CPU."""
+        """Derive everything from the pods; refuse two holders of one CPU, but for those that were found."""
         by_class = {QoS.LSE: 0, QoS.LSR: 0}
         by_level = {Exclusive.NONE: 0, Exclusive.PCPU_LEVEL: 0, Exclusive.NUMA_NODE_LEVEL: 0}
         for item in held.values():
-            if item.mask & (by_class[QoS.LSE] | by_class[QoS.LSR] | ~self._bindable):
+            if not item.found and item.mask & (by_class[QoS.LSE] | by_class[QoS.LSR] | ~self._bindable):
                 raise SharingError(
                     "cpuset",
                     item.allocation.cpulist,

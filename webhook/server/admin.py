@@ -23,6 +23,7 @@ from webhook.admission import ReviewError, Settings, Webhook, parse_review, stat
 from webhook.admission.explanation import explain
 from webhook.cluster.source import Source
 from webhook.server.answer import Answer
+from webhook.server.door import Door
 from webhook.server.envelope import MAX_BODY, check_content_type
 from webhook.server.metrics import CONTENT_TYPE, Metrics
 
@@ -41,6 +42,7 @@ def create_admin_app(
     *,
     draining: Callable[[], bool],
     explains: bool,
+    door: Door | None = None,
 ) -> flask.Flask:
     """Make the application of the admin port; ``explains``: whether ``/explain`` answers."""
     app = flask.Flask("webhook-admin", static_folder=None)
@@ -54,7 +56,7 @@ def create_admin_app(
     def readyz() -> flask.Response:
         status = source.status
         stopping = draining()
-        ready = status.ready and not stopping
+        ready = status.ready and not stopping and (door is None or door.synced)
         report: dict[str, Any] = {
             "ready": ready,
             "draining": stopping,
@@ -74,7 +76,7 @@ def create_admin_app(
                         "failures": kind.failures,
                         "lists": kind.lists,
                     }
-                    for name, kind in status.kinds.items()
+                    for name, kind in {**status.kinds, **(door.kinds if door is not None else {})}.items()
                 },
             },
         }
@@ -88,7 +90,7 @@ def create_admin_app(
 
     @app.get("/metrics")
     def exposition() -> flask.Response:
-        observe(metrics, source, certificate)
+        observe(metrics, source, certificate, door)
         return flask.Response(metrics.render(), content_type=CONTENT_TYPE)
 
     @app.post("/explain")
@@ -114,13 +116,15 @@ def create_admin_app(
     return app
 
 
-def observe(metrics: Metrics, source: Source, certificate: ServingCertificate | None) -> None:
+def observe(
+    metrics: Metrics, source: Source, certificate: ServingCertificate | None, door: Door | None = None
+) -> None:
     """Take over into the metrics what the source and the certificate say about themselves."""
     status = source.status
     metrics.observe_reloads("objects", status.reload_errors)
     unready = len(status.unready_profiles)
     metrics.observe_view(status.loaded_at, status.profiles - unready, unready)
-    for name, kind in status.kinds.items():
+    for name, kind in {**status.kinds, **(door.kinds if door is not None else {})}.items():
         metrics.observe_watch(name, kind.contact_at, kind.failures)
     if certificate is not None:
         metrics.observe_reloads("certificate", certificate.reload_errors)

@@ -1,4 +1,4 @@
-"""The ASGI front: POST /mutate and /validate are answered here, the rest by Flask.
+"""The ASGI front: POST /mutate and /validate, and /bind where it is on, are answered here, the rest by Flask.
 
 It exists because routing and request objects cost as much as a decision (``python -m
 benchmarks.workers``). It reads a body within its limits and calls the same `Answerer` as the Flask routes.
@@ -10,10 +10,12 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import Future
 from typing import Any
 
 from webhook.admission import ReviewError, Webhook
 from webhook.server.answer import Answer, Answerer, Waiting, failure
+from webhook.server.door import Door
 from webhook.server.envelope import MAX_BODY, budget, check_content_type, check_length, too_slow
 from webhook.server.metrics import Metrics
 
@@ -35,10 +37,13 @@ _LINGER_BYTES = 8 * MAX_BODY
 class FastPath:
     """An ASGI application in front of another one."""
 
-    __slots__ = ("_answerer", "_metrics", "_rest")
+    __slots__ = ("_answerer", "_door", "_metrics", "_rest")
 
-    def __init__(self, answerer: Answerer, metrics: Metrics, rest: Application) -> None:
+    def __init__(
+        self, answerer: Answerer, metrics: Metrics, rest: Application, door: Door | None = None
+    ) -> None:
         self._answerer = answerer
+        self._door = door
         self._metrics = metrics
         self._rest = rest
 
@@ -48,6 +53,9 @@ class FastPath:
             WEBHOOKS.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
         )
         if webhook is None:
+            if self._door is not None and scope.get("path") == self._door.path and scope["method"] == "POST":
+                await self._through(self._door, scope, receive, send)
+                return
             await self._rest(scope, receive, send)
             return
         self._metrics.in_flight.inc()
@@ -65,6 +73,35 @@ class FastPath:
             await _send(send, answer)
         finally:
             self._metrics.in_flight.dec()
+
+    async def _through(self, door: Door, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a review of another kind; what waits for the API server waits in a thread of the door's."""
+        self._metrics.in_flight.inc()
+        started = time.monotonic()
+        try:
+            body = await _read(scope, receive)
+        except ReviewError as error:
+            await _send(send, Answer(error.status, error.status_body()), close=True)
+            await _linger(receive)
+        else:
+            seconds = budget(scope["query_string"].decode("latin-1"))
+            begun = door.begin(body, seconds - (time.monotonic() - started))
+            if isinstance(begun, Future):
+                end = started + seconds - _ANSWER_SECONDS / 2
+                begun = await _result(begun, end - time.monotonic()) or door.late(seconds)
+            await _send(send, Answer(*begun))
+        finally:
+            self._metrics.in_flight.dec()
+
+
+async def _result(future: Future[tuple[int, bytes]], seconds: float) -> tuple[int, bytes] | None:
+    """Wait for an answer while others are given; None: it did not come in time."""
+    try:
+        async with asyncio.timeout(max(0.0, seconds)):
+            # What is being done goes on when nobody waits any more: it may have been promised already.
+            return await asyncio.shield(asyncio.wrap_future(future))
+    except TimeoutError:
+        return None
 
 
 async def _read(scope: Scope, receive: Receive) -> bytes:

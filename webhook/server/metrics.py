@@ -29,7 +29,7 @@ class Metrics:
     """The service's books. What others keep count of is taken over by ``observe_…``."""
 
     def __init__(self) -> None:
-        self._registry = registry = CollectorRegistry()
+        self.registry = registry = CollectorRegistry()
         self._requests = Counter(
             f"{_PREFIX}_requests_total",
             "Reviews and refused requests, by outcome and HTTP status.",
@@ -194,7 +194,7 @@ class Metrics:
 
     def render(self) -> bytes:
         """All processes' books in Prometheus' text format."""
-        registry = self._registry
+        registry = self.registry
         if multiprocess():
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]

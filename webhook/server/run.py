@@ -22,6 +22,7 @@ from webhook.cluster.source import Source
 from webhook.server.admin import AdminServer, create_admin_app, is_loopback, observe
 from webhook.server.answer import Answerer
 from webhook.server.app import create_app
+from webhook.server.door import Door
 from webhook.server.fastpath import Application, FastPath
 from webhook.server.log import DecisionLog, Format, GunicornLogger, configure
 from webhook.server.metrics import Metrics, process_ended
@@ -66,6 +67,7 @@ class Serving:
     explain: bool = False
     grace_seconds: int = 15
     beside: Beside | None = None
+    door: Door | None = None
 
 
 def listen(address: str, *, backlog: int = 1024) -> socket.socket:
@@ -107,7 +109,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         self._serving = serving
         self._metrics = Metrics()
         self._stop = threading.Event()
-        self._beside: threading.Thread | None = None
+        self._beside: list[threading.Thread] = []
         super().__init__()
 
     def load_config(self) -> None:
@@ -147,7 +149,9 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         answerer = Answerer(serving.source, serving.settings, self._metrics, log)
         # Both packages describe the same protocols with types of their own.
         rest = WSGIMiddleware(cast("Any", create_app(answerer)), workers=4)
-        return FastPath(answerer, self._metrics, cast("Application", rest))
+        if serving.door is not None:
+            serving.door.register(self._metrics.registry)
+        return FastPath(answerer, self._metrics, cast("Application", rest), serving.door)
 
     def _begin(self, worker: ReviewWorker) -> None:
         """Start what belongs to one process: the reloading threads and the admin port."""
@@ -162,12 +166,16 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             threading.Thread(
                 target=what.watch, args=(stop, RELOAD_SECONDS), name=type(what).__name__, daemon=True
             ).start()
-        if serving.beside is not None:
-            self._beside = threading.Thread(
-                target=serving.beside.watch, args=(stop, RELOAD_SECONDS), name="beside", daemon=True
-            )
-            self._beside.start()
-        worker.on_tick = functools.partial(observe, self._metrics, serving.source, serving.certificate)
+        for name, beside in (("beside", serving.beside), ("door", serving.door)):
+            if beside is not None:
+                thread = threading.Thread(
+                    target=beside.watch, args=(stop, RELOAD_SECONDS), name=name, daemon=True
+                )
+                thread.start()
+                self._beside.append(thread)
+        worker.on_tick = functools.partial(
+            observe, self._metrics, serving.source, serving.certificate, serving.door
+        )
         admin = create_admin_app(
             serving.source,
             serving.settings,
@@ -175,6 +183,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             serving.certificate,
             draining=lambda: not worker.alive,
             explains=serving.explain or is_loopback(serving.admin_listener.getsockname()[0]),
+            door=serving.door,
         )
         AdminServer(serving.admin_listener, admin).start()
         # What has been loaded until now stays for good: the collector need not look at it again and
@@ -185,5 +194,5 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     def _end(self, _arbiter: object, _worker: ReviewWorker) -> None:
         """Let the threads of a process that ends give back what they hold: a lease."""
         self._stop.set()
-        if self._beside is not None:
-            self._beside.join(_GOODBYE_SECONDS)
+        for thread in self._beside:
+            thread.join(_GOODBYE_SECONDS)

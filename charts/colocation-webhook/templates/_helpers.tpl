@@ -74,6 +74,15 @@ capabilities:
 {{- else }}
 - --no-write-status
 {{- end }}
+{{- with .Values.cpusets }}
+{{- if .enabled }}
+- --cpusets
+- --cpusets-lease={{ $.Release.Namespace }}/{{ include "colocation-webhook.fullname" $ }}-cpusets
+- --cpusets-grace={{ .graceSeconds }}
+- --cpusets-policy={{ .defaultPolicy }}
+- --cpusets-strategy={{ .numaStrategy }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{/* Where a configuration sends its reviews. Arguments: root, path. */}}

@@ -1,0 +1,158 @@
+"""Events on pods, off the hot path: told once, not too often, and never waited for."""
+
+import datetime as dt
+import hashlib
+import logging
+import queue
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from http import HTTPStatus
+from threading import Event
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote
+
+from webhook.binding.ledger import time_text
+from webhook.cluster.api import MERGE_PATCH, Api, ApiError
+
+WARNING: Final = "Warning"
+NORMAL: Final = "Normal"
+AGAIN_SECONDS: Final = 60.0
+"""The same Event about the same pod is told again after so long, with a higher count."""
+
+PER_SECOND: Final = 10.0
+_WAITING: Final = 1000
+_REMEMBERED: Final = 5000
+_COMPONENT: Final = "colocation-webhook"
+_LONGEST: Final = 1024  # bytes of a message that the API server takes
+
+_log = logging.getLogger(__name__)
+
+
+class Told(NamedTuple):
+    """An Event."""
+
+    namespace: str
+    name: str
+    uid: str
+    type: str
+    reason: str
+    message: str
+
+
+class _Series(NamedTuple):
+    event: str
+    count: int
+    at: float
+    first: str
+
+
+def _utc_now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+class Events:
+    """Takes Events from any thread and writes them in one of its own."""
+
+    def __init__(
+        self,
+        api: Api,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], dt.datetime] = _utc_now,
+        salt: str | None = None,
+    ) -> None:
+        """Take the API server; ``salt`` differs between replicas, so that each counts for itself."""
+        self._api = api
+        self._clock = clock
+        self._now = now
+        self._salt = salt
+        self._waiting: queue.Queue[Told] = queue.Queue(_WAITING)
+        self._series: OrderedDict[Told, _Series] = OrderedDict()
+
+    def tell(self, told: Told) -> None:
+        """Have an Event written; with too many waiting it is dropped."""
+        try:
+            self._waiting.put_nowait(told)
+        except queue.Full:
+            _log.debug("too many Events wait: %s is dropped", told)
+
+    def watch(self, stop: Event, interval: float = 1.0) -> None:
+        """Write until ``stop`` is set; runs in a thread."""
+        if self._salt is None:
+            self._salt = secrets.token_hex(4)  # after the fork: each process has its own
+        while not stop.is_set():
+            try:
+                told = self._waiting.get(timeout=interval)
+            except queue.Empty:
+                continue
+            try:
+                if self._write(told):
+                    stop.wait(1 / PER_SECOND)
+            except ApiError as error:
+                # An Event is a courtesy; in a namespace that ends none can be made.
+                if error.status not in {HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN}:
+                    _log.warning("an Event is lost: %s", error)
+                    stop.wait(1.0)
+            except Exception:  # noqa: BLE001 — the loop must outlive a fault of ours
+                _log.exception("writing an Event failed")
+
+    def _write(self, told: Told) -> bool:
+        """Write one, unless it was written a moment ago; tell whether a call was made."""
+        known = self._series.get(told)
+        now = self._clock()
+        if known is not None and now - known.at < AGAIN_SECONDS:
+            self._series[told] = known._replace(count=known.count + 1)
+            return False
+        moment = time_text(self._now())
+        path = f"/api/v1/namespaces/{quote(told.namespace, safe='')}/events"
+        if known is not None:
+            change = {"count": known.count + 1, "lastTimestamp": moment, "message": _cut(told.message)}
+            try:
+                self._api.call("PATCH", f"{path}/{known.event}", body=change, content_type=MERGE_PATCH)
+                self._remember(told, known._replace(count=known.count + 1, at=now))
+            except ApiError as error:
+                if error.status != HTTPStatus.NOT_FOUND:
+                    raise
+                del self._series[told]  # it has expired
+            else:
+                return True
+        event = self._event(told, moment)
+        self._api.call("POST", path, body=event)
+        self._remember(told, _Series(event["metadata"]["name"], 1, now, moment))
+        return True
+
+    def _remember(self, told: Told, series: _Series) -> None:
+        self._series[told] = series
+        self._series.move_to_end(told)
+        if len(self._series) > _REMEMBERED:
+            self._series.popitem(last=False)
+
+    def _event(self, told: Told, moment: str) -> dict[str, Any]:
+        content = "\0".join((*told, self._salt or "", moment))
+        digest = hashlib.sha256(content.encode()).hexdigest()[:16]
+        return {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": f"{told.name[:200]}.{digest}", "namespace": told.namespace},
+            "involvedObject": {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "namespace": told.namespace,
+                "name": told.name,
+                "uid": told.uid,
+            },
+            "type": told.type,
+            "reason": told.reason,
+            "message": _cut(told.message),
+            "source": {"component": _COMPONENT},
+            "reportingComponent": _COMPONENT,
+            "firstTimestamp": moment,
+            "lastTimestamp": moment,
+            "count": 1,
+        }
+
+
+def _cut(message: str) -> str:
+    return message.encode()[:_LONGEST].decode(errors="ignore")

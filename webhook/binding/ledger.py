@@ -1,0 +1,244 @@
+"""The ledger of one node: who holds which CPUs, as an object in the API server.
+
+``NodeCPUAllocation``, cluster-scoped, of the node's name and owned by the Node. Reading is
+strict, entry by entry: what cannot be read is named and left out, and whoever writes next
+looks at the node's pods again. The status is a summary for people.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+from webhook.admission.review import shown
+from webhook.cpuset import BindPolicy, CpuSetError, Exclusive, format_cpulist, parse_cpulist
+from webhook.protocol import LEDGER_API_VERSION, LEDGER_KIND, QOS_CLASSES
+
+READY: Final = "Ready"
+_NODE: Final = {"apiVersion": "v1", "kind": "Node"}
+
+
+class Entry(NamedTuple):
+    """CPUs that a pod holds.
+
+    Attributes:
+        uid: of the pod; names the entry.
+        qos: the pod's label, "" where it has none.
+        cpus: ids.
+        allocated_at: when they were given to it, or to its last binding, to the second.
+    """
+
+    uid: str
+    namespace: str
+    name: str
+    qos: str
+    cpus: frozenset[int]
+    policy: BindPolicy
+    required: bool
+    exclusive: Exclusive
+    allocated_at: dt.datetime
+
+    @property
+    def pod(self) -> str:
+        """The pod as messages name it."""
+        return f"{self.namespace}/{self.name}"
+
+
+class Condition(NamedTuple):
+    """A condition of the ledger, with the time of its last change."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+    since: str
+
+
+class Counts(NamedTuple):
+    """What is left of a machine."""
+
+    cpus: int
+    allocated: int
+    free: int
+    whole_cores_free: int
+    pods: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """A node's ledger; changed by making another one.
+
+    Attributes:
+        node: its name.
+        node_uid: of the Node that owns it: for another one of that name it is void.
+        entries: by the pods' uid.
+        version: the object's resource version; None: it has not been written yet.
+        uid: of the object; "" before it is written.
+        conditions: as they were read, or are to be written.
+        problems: what could not be read.
+    """
+
+    node: str
+    node_uid: str
+    entries: Mapping[str, Entry] = field(default_factory=lambda: MappingProxyType({}))
+    version: str | None = None
+    uid: str = ""
+    conditions: tuple[Condition, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    def with_entries(self, *entries: Entry) -> "Ledger":
+        """Return the ledger with these entries added, or put in place of others of the same pods."""
+        return replace(
+            self, entries=MappingProxyType({**self.entries, **{entry.uid: entry for entry in entries}})
+        )
+
+    def without(self, uids: Iterable[str]) -> "Ledger":
+        """Return the ledger without these pods."""
+        gone = set(uids)
+        left = {uid: entry for uid, entry in self.entries.items() if uid not in gone}
+        return replace(self, entries=MappingProxyType(left))
+
+
+def read_ledger(raw: Mapping[str, Any]) -> Ledger:
+    """Read the object; entries that cannot be read are named in ``problems``."""
+    metadata = raw.get("metadata") or {}
+    owners = metadata.get("ownerReferences") or ()
+    spec = raw.get("spec")
+    listed = (spec if isinstance(spec, dict) else {}).get("allocations")
+    entries: dict[str, Entry] = {}
+    problems = []
+    for index, value in enumerate(listed if isinstance(listed, list) else ()):
+        try:
+            entry = _entry(value)
+        except (ValueError, TypeError) as error:
+            problems.append(f"spec.allocations[{index}].{error}")
+            continue
+        entries[entry.uid] = entry
+    if listed is not None and not isinstance(listed, list):
+        problems.append(f"spec.allocations: must be a list, not {shown(listed)}")
+    return Ledger(
+        node=metadata.get("name", ""),
+        node_uid=next((owner.get("uid", "") for owner in owners if owner.get("kind") == "Node"), ""),
+        entries=MappingProxyType(entries),
+        version=metadata.get("resourceVersion"),
+        uid=metadata.get("uid", ""),
+        conditions=tuple(_conditions(raw.get("status"))),
+        problems=tuple(problems),
+    )
+
+
+def write_ledger(ledger: Ledger, counts: Counts | None) -> dict[str, Any]:
+    """Return the object that a ledger is written as.
+
+    Args:
+        ledger: entries are sorted by namespace, name and uid.
+        counts: None where the machine is not known: no summary then.
+    """
+    metadata: dict[str, Any] = {
+        "name": ledger.node,
+        "ownerReferences": [{**_NODE, "name": ledger.node, "uid": ledger.node_uid}],
+    }
+    if ledger.version is not None:
+        metadata |= {"resourceVersion": ledger.version, "uid": ledger.uid}
+    ordered = sorted(ledger.entries.values(), key=lambda entry: (entry.namespace, entry.name, entry.uid))
+    status: dict[str, Any] = {"conditions": [_written(condition) for condition in ledger.conditions]}
+    if counts is not None:
+        status |= {
+            "cpus": counts.cpus,
+            "allocated": counts.allocated,
+            "free": counts.free,
+            "wholeCoresFree": counts.whole_cores_free,
+            "pods": counts.pods,
+        }
+    return {
+        "apiVersion": LEDGER_API_VERSION,
+        "kind": LEDGER_KIND,
+        "metadata": metadata,
+        "spec": {"allocations": [_allocation(entry) for entry in ordered]},
+        "status": status,
+    }
+
+
+def _entry(value: object) -> Entry:
+    if not isinstance(value, dict):
+        raise TypeError(f"must be an object, not {shown(value)}")
+    texts = {}
+    for name in ("podUID", "namespace", "name", "cpuset", "allocatedAt"):
+        text = value.get(name)
+        if not isinstance(text, str) or not text:
+            raise TypeError(f"{name}: must be a text that is not empty, not {shown(text)}")
+        texts[name] = text
+    qos = value.get("qosClass", "")
+    if qos and qos not in QOS_CLASSES:
+        raise ValueError(f"qosClass: {shown(qos)} is none of {', '.join(sorted(QOS_CLASSES))}")
+    try:
+        cpus = parse_cpulist(texts["cpuset"], field="cpuset")
+    except CpuSetError as error:
+        raise ValueError(str(error)) from None
+    return Entry(
+        uid=texts["podUID"],
+        namespace=texts["namespace"],
+        name=texts["name"],
+        qos=qos,
+        cpus=cpus,
+        policy=_choice(BindPolicy, value, "bindPolicy"),
+        required=value.get("required") is True,
+        exclusive=_choice(Exclusive, value, "exclusivePolicy"),
+        allocated_at=_moment(texts["allocatedAt"]),
+    )
+
+
+def _choice(kind: Any, value: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 — a StrEnum in, one of it out
+    given = value.get(name, "None")
+    if given not in list(kind):
+        raise ValueError(f"{name}: {shown(given)} is none of {', '.join(kind)}")
+    return kind(given)
+
+
+def _moment(text: str) -> dt.datetime:
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"allocatedAt: {shown(text)} is no time such as 2026-01-31T07:00:00Z") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+
+
+def time_text(moment: dt.datetime) -> str:
+    """Return a moment as Kubernetes writes it, to the second."""
+    return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _allocation(entry: Entry) -> dict[str, Any]:
+    written: dict[str, Any] = {
+        "podUID": entry.uid,
+        "namespace": entry.namespace,
+        "name": entry.name,
+        "qosClass": entry.qos,
+        "cpuset": format_cpulist(entry.cpus),
+        "bindPolicy": str(entry.policy),
+    }
+    if entry.required:
+        written["required"] = True
+    if entry.exclusive is not Exclusive.NONE:
+        written["exclusivePolicy"] = str(entry.exclusive)
+    return {**written, "allocatedAt": time_text(entry.allocated_at)}
+
+
+def _conditions(status: object) -> Iterable[Condition]:
+    listed = (status if isinstance(status, dict) else {}).get("conditions")
+    for each in listed if isinstance(listed, list) else ():
+        if isinstance(each, dict):
+            names = ("type", "status", "reason", "message", "lastTransitionTime")
+            yield Condition(*(str(each.get(name) or "") for name in names))
+
+
+def _written(condition: Condition) -> dict[str, str]:
+    kind, status, reason, message, since = condition
+    return {
+        "type": kind,
+        "status": status,
+        "reason": reason,
+        "message": message,
+        "lastTransitionTime": since,
+    }

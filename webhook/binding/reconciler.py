@@ -1,0 +1,225 @@
+"""What went wrong meanwhile is put right, by the one replica that holds the Lease.
+
+Level-triggered: every round looks at what is there, however it came to be so. What is watched
+only says where to look; nothing is dropped or entered before the live pod has been asked.
+"""
+
+import datetime as dt
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from http import HTTPStatus
+from threading import Event
+from typing import Any, Final
+from urllib.parse import quote
+
+from webhook.binding.binder import Binder, OutOfTimeError
+from webhook.binding.judgement import Look, condition, first_look, reason_to_drop
+from webhook.binding.ledger import READY, Entry, Ledger
+from webhook.binding.machine import Machine, MachineError
+from webhook.binding.metrics import BindingMetrics
+from webhook.binding.repair import Repair
+from webhook.binding.seed import is_finished, node_of, seeds
+from webhook.binding.shelves import PODS, Nodes, PodShelf
+from webhook.binding.store import Ledgers
+from webhook.cluster.api import Api, ApiError
+from webhook.cluster.lease import RENEW_SECONDS, Lease
+from webhook.cluster.reflector import Backoff
+
+STEP_SECONDS: Final = 20.0
+"""What one step of a round may take."""
+
+LOOK_AGAIN_SECONDS: Final = 10.0
+"""An entry that was right by the live pod is not asked about again before."""
+
+FOREIGN_SECONDS: Final = 300.0
+"""How often the pods of a node with a ledger are listed, for sets of which no watch tells."""
+
+_FORBIDDEN_SECONDS: Final = 30.0
+
+_log = logging.getLogger(__name__)
+
+
+def _utc_now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+class Reconciler:
+    """Drops entries without a pod, restores ledgers, has pods repaired, and says what is wrong."""
+
+    def __init__(
+        self,
+        api: Api,
+        pods: PodShelf,
+        nodes: Nodes,
+        ledgers: Ledgers,
+        binder: Binder,
+        repair: Repair,
+        lease: Lease,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], dt.datetime] = _utc_now,
+    ) -> None:
+        """Take what is watched, who changes ledgers and who repairs pods."""
+        self.metrics: BindingMetrics | None = None
+        self._api = api
+        self._pods = pods
+        self._nodes = nodes
+        self._ledgers = ledgers
+        self._binder = binder
+        self._repair = repair
+        self._lease = lease
+        self._clock = clock
+        self._now = now
+        self._backoff = Backoff()
+        self._next_renewal = 0.0
+        self._looked: dict[str, float] = {}
+        self._listed: dict[str, float] = {}
+
+    def watch(self, stop: Event, interval: float = 1.0) -> None:
+        """Reconcile until ``stop`` is set, then give the Lease back; meant to run in a thread."""
+        while not stop.wait(interval):
+            try:
+                if self._synced() and self._elected():
+                    self.round(stop)
+                self._backoff.reset()
+            except ApiError as error:
+                _log.warning("CPU sets are not reconciled at the moment: %s", error)
+                least = _FORBIDDEN_SECONDS if error.status == HTTPStatus.FORBIDDEN else error.retry_after
+                stop.wait(max(least, self._backoff.wait()))
+            except Exception:  # noqa: BLE001 — the loop must outlive a fault of ours
+                _log.exception("reconciling CPU sets failed")
+                stop.wait(_FORBIDDEN_SECONDS)
+        try:
+            self._lease.release()
+        except ApiError as error:
+            _log.info("the lease was not given back: %s", error)
+
+    def round(self, stop: Event) -> None:
+        """Look at everything once; raises ApiError."""
+        for (_, node), ledger in list(self._ledgers.shelf.values.items()):
+            if stop.is_set() or not self._elected():
+                return
+            self._step(node, lambda node=node, ledger=ledger: self._drop(node, ledger))
+        for pod in list(self._pods.values.values()):
+            if stop.is_set() or not self._elected():
+                return
+            node = node_of(pod)
+            if node and not is_finished(pod) and self._repair.due(pod, self._ledgers.known(node)):
+                self._step(node, lambda pod=pod: self._repair.put_right(pod, self._end()))
+        self._repair.forget(self._pods.values)
+        self._foreign()
+        for (_, node), ledger in list(self._ledgers.shelf.values.items()):
+            if stop.is_set() or not self._elected():
+                return
+            self._step(node, lambda node=node, ledger=ledger: self._tell(node, ledger))
+
+    def _drop(self, node: str, ledger: Ledger) -> None:
+        """Drop the entries whose pods do not run here."""
+        gone: dict[str, Entry] = {}
+        for entry in ledger.entries.values():
+            known = self._pods.values.get((entry.namespace, entry.name))
+            look = first_look(entry, node, known, grace=self._binder.grace, now=self._now())
+            if look is not Look.CHECK or self._clock() < self._looked.get(entry.uid, 0.0):
+                continue
+            live = self._live(entry.namespace, entry.name)
+            reason = reason_to_drop(entry, node, live, grace=self._binder.grace, now=self._now())
+            if reason is None:
+                self._looked[entry.uid] = self._clock() + LOOK_AGAIN_SECONDS
+            else:
+                gone[entry.uid] = entry
+                _log.info("ledger of %s: the entry of %s is dropped: %s", node, entry.pod, reason)
+        if not gone:
+            return
+
+        def without(_machine: Machine, stored: Ledger, _begun: bool) -> Ledger | None:  # noqa: FBT001 — Change
+            # An entry that was given again meanwhile is another one.
+            uids = [uid for uid, entry in gone.items() if stored.entries.get(uid) == entry]
+            return stored.without(uids) if uids else None
+
+        if self._binder.change(node, without, end=self._end()) is not None:
+            for _ in gone:
+                self._count("dropped")
+
+    def _foreign(self) -> None:
+        """Look, one node at a time, for sets that pods of other classes hold."""
+        now = self._clock()
+        names = [name for _, name in list(self._ledgers.shelf.values)]
+        self._listed = {name: self._listed.get(name, now) for name in names}
+        self._looked = {uid: until for uid, until in self._looked.items() if until > now}
+        due = [name for name in names if now - self._listed[name] > FOREIGN_SECONDS]
+        if not due:
+            return
+        node = min(due, key=self._listed.__getitem__)
+        self._listed[node] = now
+        query = {"fieldSelector": f"spec.nodeName={node}"}
+        pods = self._api.call("GET", PODS, query=query).get("items") or []
+        found = seeds(pods, node, now=self._now()).entries
+
+        def entered(_machine: Machine, stored: Ledger, _begun: bool) -> Ledger | None:  # noqa: FBT001 — Change
+            new = [entry for entry in found if entry.uid not in stored.entries]
+            return stored.with_entries(*new) if new else None
+
+        known = self._ledgers.known(node)
+        if known is None or any(entry.uid not in known.entries for entry in found):
+            self._step(node, lambda: self._enter(node, entered))
+
+    def _enter(self, node: str, entered: Callable[[Machine, Ledger, bool], Ledger | None]) -> None:
+        if self._binder.change(node, entered, end=self._end()) is not None:
+            self._count("entered")
+
+    def _tell(self, node: str, ledger: Ledger) -> None:
+        """Write the condition, if it is not what stands there; begin a void ledger again."""
+        machine = self._nodes.machine(node)
+        unrepaired = self._repair.unrepaired(node)
+        wanted = condition(ledger, machine, unrepaired, now=self._now())
+        void = ledger.node_uid != machine.uid or bool(ledger.problems)
+        if wanted in ledger.conditions and not void:
+            return
+
+        def told(machine: Machine, stored: Ledger, begun: bool) -> Ledger | None:  # noqa: FBT001 — Change
+            right = condition(stored, machine, unrepaired, now=self._now())
+            if right in stored.conditions and not begun:
+                return None
+            others = tuple(each for each in stored.conditions if each.type != READY)
+            return replace(stored, conditions=(right, *others))
+
+        self._binder.change(node, told, end=self._end())
+
+    def _live(self, namespace: str, name: str) -> Mapping[str, Any] | None:
+        path = f"/api/v1/namespaces/{quote(namespace, safe='')}/pods/{quote(name, safe='')}"
+        try:
+            return self._api.get(path)
+        except ApiError as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+
+    def _step(self, node: str, step: Callable[[], None]) -> None:
+        """Do one thing; a node that is gone, or is fought over, waits for another round."""
+        try:
+            step()
+        except MachineError as error:
+            _log.debug("ledger of %s: %s", node, error)
+        except OutOfTimeError as error:
+            _log.info("ledger of %s: another round: %s", node, error)
+
+    def _end(self) -> float:
+        return self._clock() + STEP_SECONDS
+
+    def _synced(self) -> bool:
+        return self._pods.synced and self._nodes.nodes.synced and self._ledgers.shelf.synced
+
+    def _elected(self) -> bool:
+        if self._clock() >= self._next_renewal:
+            before = self._lease.held
+            held = self._lease.keep()
+            self._next_renewal = self._clock() + RENEW_SECONDS
+            if held and not before:
+                _log.info("this replica reconciles CPU sets from now on")
+        return self._lease.held
+
+    def _count(self, what: str) -> None:
+        if self.metrics is not None:
+            self.metrics.repaired(what)

@@ -1,0 +1,154 @@
+"""Binding, put together: what a process that gives CPU sets watches, answers and repairs."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from threading import Event, Thread
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry
+
+from webhook.binding.binder import Binder
+from webhook.binding.events import Events
+from webhook.binding.metrics import BindingMetrics
+from webhook.binding.overview import observe
+from webhook.binding.reconciler import Reconciler
+from webhook.binding.repair import Repair
+from webhook.binding.reviews import Answer, Reviews
+from webhook.binding.shelves import (
+    BOUND_CLASS_PODS,
+    NODES,
+    PODS,
+    TOPOLOGIES,
+    WAITING_PODS,
+    Nodes,
+    PodShelf,
+    waiting_shelf,
+)
+from webhook.binding.store import LEDGERS, Ledgers
+from webhook.cluster.api import JSON, METADATA_ONLY, Api
+from webhook.cluster.lease import Lease
+from webhook.cluster.reflector import Reflector
+from webhook.cluster.source import KindStatus
+from webhook.cpuset import BindPolicy, Strategy
+
+GRACE_SECONDS: Final = 60.0
+_OBSERVE_SECONDS: Final = 10.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class BindingSettings:
+    """What an administrator may choose.
+
+    Attributes:
+        grace: seconds that an entry may be without its pod being bound; no less than the API server
+            gives a request, which is 60 unless it is told otherwise.
+        default: what a pod's bind policy ``Default``, or none, means.
+        strategy: which NUMA nodes are filled first on nodes that do not say.
+    """
+
+    grace: float = GRACE_SECONDS
+    default: BindPolicy = BindPolicy.FULL_PCPUS
+    strategy: Strategy = Strategy.MOST_ALLOCATED
+
+
+class Bindings:
+    """Everything about bindings that one process does. No call and no thread before ``watch``."""
+
+    path: Final = "/bind"
+
+    def __init__(
+        self,
+        api: Api,
+        lease: Lease,
+        opted_in: Callable[[str], bool],
+        settings: BindingSettings | None = None,
+    ) -> None:
+        """Take the API server, the Lease of the reconciler, and which namespaces have opted in."""
+        given = settings or BindingSettings()
+        self._news = Event()
+        self._metrics: BindingMetrics | None = None
+        self._pods = PodShelf(self._news.set)
+        self._waiting = waiting_shelf(lambda: None)
+        self._nodes = Nodes(self._news.set, given.strategy)
+        self._ledgers = Ledgers(api, self._news.set, self._conflict)
+        self._events = Events(api)
+        self._binder = Binder(api, self._nodes, self._pods, self._ledgers, grace=given.grace)
+        self._reviews = Reviews(
+            api, self._pods, self._waiting, self._binder, self._events, default=given.default
+        )
+        self._repair = Repair(api, self._binder, self._events, opted_in=opted_in, default=given.default)
+        self._reconciler = Reconciler(
+            api, self._pods, self._nodes, self._ledgers, self._binder, self._repair, lease
+        )
+        self._reflectors = {
+            "lse-lsr-pods": Reflector(api, PODS, self._pods, selector=BOUND_CLASS_PODS),
+            "waiting-pods": Reflector(api, PODS, self._waiting, selector=WAITING_PODS, accept=METADATA_ONLY),
+            "nodes": Reflector(api, NODES, self._nodes.nodes, accept=METADATA_ONLY),
+            "noderesourcetopologies": Reflector(api, TOPOLOGIES, self._nodes.topologies, accept=JSON),
+            "nodecpuallocations": Reflector(api, LEDGERS, self._ledgers.shelf),
+        }
+
+    def register(self, registry: CollectorRegistry) -> None:
+        """Keep books in a registry."""
+        self._metrics = BindingMetrics(registry)
+        self._reviews.metrics = self._metrics
+        self._reconciler.metrics = self._repair.metrics = self._metrics
+
+    @property
+    def kinds(self) -> Mapping[str, KindStatus]:
+        """How each watched kind is doing."""
+        return {name: reflector.contact for name, reflector in self._reflectors.items()}
+
+    @property
+    def synced(self) -> bool:
+        """Whether reviews can be answered. Topologies may be missing: their definition is optional."""
+        shelves: tuple[Any, ...] = (self._pods, self._waiting, self._nodes.nodes, self._ledgers.shelf)
+        return all(shelf.synced for shelf in shelves)
+
+    def begin(self, body: bytes, seconds: float) -> Answer | Future[Answer]:
+        """Answer a review of ``/bind``; see ``Reviews.begin``."""
+        return self._reviews.begin(body, seconds)
+
+    def late(self, seconds: float) -> Answer:
+        """Answer a review whose time is over."""
+        return self._reviews.late(seconds)
+
+    def watch(self, stop: Event, interval: float = 1.0) -> None:
+        """Watch, tell and reconcile until ``stop`` is set; meant to run in a thread."""
+        threads = [
+            Thread(target=reflector.run, args=(stop,), name=f"watch-{name}", daemon=True)
+            for name, reflector in self._reflectors.items()
+        ]
+        threads.append(Thread(target=self._events.watch, args=(stop,), name="events", daemon=True))
+        threads.append(
+            Thread(target=self._reconciler.watch, args=(stop,), name="cpuset-reconciler", daemon=True)
+        )
+        for thread in threads:
+            thread.start()
+        next_look = 0.0
+        while not stop.wait(interval):
+            if time.monotonic() >= next_look and self.synced:
+                next_look = time.monotonic() + _OBSERVE_SECONDS
+                self._observe()
+        for reflector in self._reflectors.values():
+            reflector.abort()
+        self._reviews.close()
+        for thread in threads:
+            thread.join(1.0)
+
+    def _observe(self) -> None:
+        try:
+            self._nodes.forget_the_gone()
+            if self._metrics is not None:
+                observe(self._metrics, self._nodes, self._ledgers)
+        except Exception:  # noqa: BLE001 — the loop must outlive a fault of ours
+            _log.exception("counting CPUs failed")
+
+    def _conflict(self) -> None:
+        if self._metrics is not None:
+            self._metrics.conflict()
