@@ -40,7 +40,7 @@ def make_node(kubectl: Kubectl, name: str, shape: str, **labels: str) -> None:
 
 
 def bound_pod(name: str, cpu: str = "2", qos: str = "LSR", **wish: str) -> Object:
-    """A pod of class ``qos`` and priority prod; ``wish`` is its resource-spec, ``node`` where it has to go."""
+    """A prod pod of class ``qos``; ``wish`` is its resource-spec, ``node`` where it has to go."""
     node = wish.pop("node", None)
     metadata: dict[str, Any] = {
         "name": name,

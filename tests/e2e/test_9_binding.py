@@ -110,6 +110,15 @@ def bind_raw(kube: Kubectl, pod: Object, node: str, query: str = "") -> None:
     kube.run("create", "--raw", where, "-f", "-", stdin=json.dumps(binding(pod, node)))
 
 
+def refusal(kube: Kubectl, pod: Object, node: str) -> str:
+    """What a binding is refused with, in a dry run."""
+    try:
+        bind_raw(kube, pod, node, "?dryRun=All")
+    except RefusedError as error:
+        return str(error)
+    return ""
+
+
 def test_a_pod_gets_its_cpus(kube: Kubectl, place: str, node: str) -> None:
     """The stock scheduler binds; the pod has its annotation, and the ledger its entry."""
     made = create(kube, place, bound_pod("a", "4", node=node, requiredCPUBindPolicy="FullPCPUs"))
@@ -133,7 +142,7 @@ def test_a_pod_gets_its_cpus(kube: Kubectl, place: str, node: str) -> None:
 
 
 def test_denied_with_what_is_free(kube: Kubectl, place: str, node: str) -> None:
-    """What cannot be had is denied with figures, told by an Event, and not in the ledger; later it is given."""
+    """What cannot be had is denied with figures and an Event, and not in the ledger; later it is given."""
     kube.run("label", "node", node, "node.koordinator.sh/numa-topology-policy=SingleNUMANode")
     for name, cpu in (("first", "6"), ("second", "4")):
         create(kube, place, bound_pod(name, cpu, node=node, requiredCPUBindPolicy="FullPCPUs"))
@@ -236,6 +245,17 @@ def test_a_node_without_topology_is_refused(kube: Kubectl, place: str, node: str
     """Where the CPUs are not known nothing can be bound, and the message says what is missing."""
     kube.delete("noderesourcetopology", node)
     pod = create(kube, place, {**bound_pod("p"), "spec": {**bound_pod("p")["spec"], "schedulerName": "no"}})
-    with pytest.raises(RefusedError, match=r"invalid CPU Topology.*has no NodeResourceTopology"):
-        eventually(lambda: bind_raw(kube, pod, node), seconds=1)
-        bind_raw(kube, pod, node)
+    said = eventually(lambda: refusal(kube, pod, node))
+    assert f"node(s) invalid CPU Topology: {node}: it has no NodeResourceTopology" in said
+
+
+def test_the_map_is_drawn(kube: Kubectl, bindings: Installation, place: str, node: str) -> None:
+    """``cpuset show --node`` draws the node's CPUs with who holds them."""
+    for name, qos in (("nginx-lse", "LSE"), ("nginx-lsr", "LSR")):
+        create(kube, place, bound_pod(name, "4", qos, node=node))
+        bound(kube, place, name)
+    drawn = bindings.shell(f'colocation-webhook cpuset show --node {node} --kubeconfig "$KUBECONFIG"')
+    assert drawn.startswith(f"{node}: 16 CPUs, 8 held by 2 pods, 8 free (4 whole cores)\n")
+    assert f"{place}/nginx-lse" in drawn
+    assert ["thread", "0", "0E", "1E", "2R", "3R"] in [line.split() for line in drawn.splitlines()]
+    assert max(map(len, drawn.splitlines())) <= 80

@@ -7,23 +7,18 @@ before it is given. Within a replica one binding of a node is done at a time.
 
 import datetime as dt
 import logging
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http import HTTPStatus
 from threading import Lock
 from typing import Final
-from urllib.parse import quote
 
+from webhook.binding.cluster import Cluster, OutOfTimeError
 from webhook.binding.grant import Claim, Grant, Refusal, counts_of, grant
 from webhook.binding.ledger import Entry, Ledger
 from webhook.binding.machine import Machine, MachineError
 from webhook.binding.seed import seeds
-from webhook.binding.shelves import NODES, PODS, TOPOLOGIES, Nodes, PodShelf
-from webhook.binding.store import Changed, Ledgers
-from webhook.cluster.api import Api, ApiError
+from webhook.binding.store import Changed
 
-_LEAST_SECONDS: Final = 0.05
 _TRIES: Final = 50
 
 _log = logging.getLogger(__name__)
@@ -33,14 +28,6 @@ Change = Callable[[Machine, Ledger, bool], Ledger | None]
 """What becomes of a ledger; see ``Binder.change``."""
 
 
-class OutOfTimeError(Exception):
-    """There was no time left for another call; nothing is promised to the pod."""
-
-
-def _utc_now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)
-
-
 class Binder:
     """Gives pods CPUs of nodes, through the nodes' ledgers.
 
@@ -48,29 +35,16 @@ class Binder:
         grace: seconds that an entry may be without its pod being bound.
     """
 
-    def __init__(
-        self,
-        api: Api,
-        nodes: Nodes,
-        pods: PodShelf,
-        ledgers: Ledgers,
-        *,
-        grace: float,
-        clock: Callable[[], float] = time.monotonic,
-        now: Callable[[], dt.datetime] = _utc_now,
-    ) -> None:
+    def __init__(self, cluster: Cluster, *, grace: float) -> None:
         """Take what is watched and where ledgers are kept."""
         self.grace = grace
-        self._api = api
-        self._nodes = nodes
-        self._pods = pods
-        self._ledgers = ledgers
-        self._clock = clock
-        self._now = now
+        self._cluster = cluster
         self._locks: dict[str, Lock] = {}
         self._locks_lock = Lock()
 
-    def bind(self, claim: Claim, node: str, *, end: float, dry_run: bool = False) -> Grant | Refusal:
+    def bind(
+        self, claim: Claim, node: str, *, end: float, dry_run: bool = False, anew: bool = False
+    ) -> Grant | Refusal:
         """Give a pod CPUs of a node; when this returns a Grant, the ledger says so.
 
         Args:
@@ -78,6 +52,7 @@ class Binder:
             node: its name.
             end: when the answer has to be there, on the clock.
             dry_run: write nothing.
+            anew: give other CPUs than those that the pod has.
 
         Raises:
             OutOfTimeError: there is no time for what is left to do.
@@ -85,13 +60,15 @@ class Binder:
         """
         with self.alone(node, end):
             try:
-                machine = self.machine(node, end)
+                machine = self._cluster.machine(node, end)
             except MachineError as error:
                 return Refusal("NoTopology", str(error))
-            ledger, stored = self._ledgers.known(node), False
+            ledger, stored = self._cluster.ledgers.known(node), False
             for _ in range(_TRIES):
-                current = self._current(machine, ledger, end)
-                decided = grant(claim, machine, current, now=self._now())
+                current = self._current(machine, ledger, end, but=claim.uid)
+                if anew:
+                    current = current.without([claim.uid])
+                decided = grant(claim, machine, current, now=self._cluster.now())
                 if isinstance(decided, Refusal):
                     if stored:
                         return decided
@@ -99,12 +76,14 @@ class Binder:
                     return decided
                 else:
                     try:
-                        self._ledgers.write(decided.ledger, decided.counts, timeout=self.left(end))
+                        self._cluster.ledgers.write(
+                            decided.ledger, decided.counts, timeout=self._cluster.left(end)
+                        )
                     except Changed:
                         pass
                     else:
                         return decided
-                ledger, stored = self._ledgers.read(node, timeout=self.left(end)), True
+                ledger, stored = self._cluster.ledgers.read(node, timeout=self._cluster.left(end)), True
         raise OutOfTimeError(f"the ledger of {node} was changed by others {_TRIES} times in a row")
 
     def change(self, node: str, change: Change, *, end: float) -> Ledger | None:
@@ -123,37 +102,20 @@ class Binder:
             MachineError: the node is gone, or has no topology.
         """
         with self.alone(node, end):
-            machine = self.machine(node, end)
+            machine = self._cluster.machine(node, end)
             for _ in range(_TRIES):
-                stored = self._ledgers.read(node, timeout=self.left(end))
+                stored = self._cluster.ledgers.read(node, timeout=self._cluster.left(end))
                 ledger = self._valid(machine, stored, end)
                 wanted = change(machine, ledger, ledger is not stored)
                 if wanted is None:
                     return None
                 try:
-                    return self._ledgers.write(wanted, counts_of(machine, wanted), timeout=self.left(end))
+                    return self._cluster.ledgers.write(
+                        wanted, counts_of(machine, wanted), timeout=self._cluster.left(end)
+                    )
                 except Changed:
                     continue
         raise OutOfTimeError(f"the ledger of {node} was changed by others {_TRIES} times in a row")
-
-    def known(self, node: str) -> Ledger | None:
-        """Return a node's ledger as it was last heard of."""
-        return self._ledgers.known(node)
-
-    def machine(self, name: str, end: float) -> Machine:
-        """Return a node's machine, asking for Node and topology where they are not known yet."""
-        nodes = self._nodes
-        try:
-            return nodes.machine(name)
-        except MachineError:
-            for path, shelf in ((NODES, nodes.nodes), (TOPOLOGIES, nodes.topologies)):
-                if ("", name) not in shelf.values:
-                    try:
-                        shelf.changed(self._api.get(f"{path}/{quote(name, safe='')}", timeout=self.left(end)))
-                    except ApiError as error:
-                        if error.status != HTTPStatus.NOT_FOUND:
-                            raise
-        return nodes.machine(name)
 
     def _valid(self, machine: Machine, ledger: Ledger | None, end: float) -> Ledger:
         """Return a ledger that holds for this machine.
@@ -165,26 +127,27 @@ class Binder:
             return self._begun(machine, ledger, end)
         return ledger
 
-    def _current(self, machine: Machine, ledger: Ledger | None, end: float) -> Ledger:
-        """Return a ledger that holds, and has the sets of which this replica alone may have heard."""
+    def _current(self, machine: Machine, ledger: Ledger | None, end: float, *, but: str) -> Ledger:
+        """Return a ledger that holds, and has the sets of other pods of which this replica has heard."""
         ledger = self._valid(machine, ledger, end)
         unknown = [
-            pod for pod in self._pods.on_node(machine.name) if pod["metadata"]["uid"] not in ledger.entries
+            pod
+            for pod in self._cluster.pods.on_node(machine.name)
+            if pod["metadata"]["uid"] not in ledger.entries and pod["metadata"]["uid"] != but
         ]
-        found = seeds(unknown, machine.name, now=self._now()).entries if unknown else ()
+        found = seeds(unknown, machine.name, now=self._cluster.now()).entries if unknown else ()
         return ledger.with_entries(*found) if found else ledger
 
     def _begun(self, machine: Machine, old: Ledger | None, end: float) -> Ledger:
         node = machine.name
-        query = {"fieldSelector": f"spec.nodeName={node}"}
-        pods = self._api.call("GET", PODS, query=query, timeout=self.left(end)).get("items") or []
-        found = seeds(pods, node, now=self._now())
+        pods = self._cluster.pods_on(node, timeout=self._cluster.left(end))
+        found = seeds(pods, node, now=self._cluster.now())
         for problem in found.problems:
             _log.warning("node %s: a CPU set is not known: %s", node, problem)
-        before = old or self._ledgers.last_seen(node)
+        before = old or self._cluster.ledgers.last_seen(node)
         kept: list[Entry] = []
         if before is not None:
-            since = self._now() - dt.timedelta(seconds=self.grace)
+            since = self._cluster.now() - dt.timedelta(seconds=self.grace)
             readable = bool(before.problems) and before.node_uid == machine.uid
             kept = [e for e in before.entries.values() if readable or e.allocated_at >= since]
         fresh = Ledger(
@@ -197,13 +160,6 @@ class Binder:
         _log.info("ledger of node %s: begun with %d sets that pods hold", node, len(found.entries))
         return fresh.with_entries(*kept).with_entries(*found.entries)
 
-    def left(self, end: float) -> float:
-        """Return the seconds that are left; raises OutOfTimeError."""
-        left = end - self._clock()
-        if left < _LEAST_SECONDS:
-            raise OutOfTimeError("no time is left for another call to the API server")
-        return left
-
     @contextmanager
     def alone(self, node: str, end: float) -> Iterator[None]:
         """Keep other threads away from a node."""
@@ -211,7 +167,7 @@ class Binder:
             if len(self._locks) > 10_000:  # noqa: PLR2004 — more nodes than a cluster has
                 self._locks = {name: lock for name, lock in self._locks.items() if lock.locked()}
             lock = self._locks.setdefault(node, Lock())
-        if not lock.acquire(timeout=self.left(end)):
+        if not lock.acquire(timeout=self._cluster.left(end)):
             raise OutOfTimeError(f"other bindings to {node} took all the time")
         try:
             yield

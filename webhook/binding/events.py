@@ -43,7 +43,7 @@ class Told(NamedTuple):
 
 class _Series(NamedTuple):
     event: str
-    count: int
+    times: int
     at: float
     first: str
 
@@ -103,15 +103,15 @@ class Events:
         known = self._series.get(told)
         now = self._clock()
         if known is not None and now - known.at < AGAIN_SECONDS:
-            self._series[told] = known._replace(count=known.count + 1)
+            self._series[told] = known._replace(times=known.times + 1)
             return False
         moment = time_text(self._now())
         path = f"/api/v1/namespaces/{quote(told.namespace, safe='')}/events"
         if known is not None:
-            change = {"count": known.count + 1, "lastTimestamp": moment, "message": _cut(told.message)}
+            change = {"count": known.times + 1, "lastTimestamp": moment, "message": _cut(told.message)}
             try:
                 self._api.call("PATCH", f"{path}/{known.event}", body=change, content_type=MERGE_PATCH)
-                self._remember(told, known._replace(count=known.count + 1, at=now))
+                self._remember(told, known._replace(times=known.times + 1, at=now))
             except ApiError as error:
                 if error.status != HTTPStatus.NOT_FOUND:
                     raise

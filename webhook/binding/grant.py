@@ -15,7 +15,6 @@ from webhook.binding.wish import Wish
 from webhook.cpuset import (
     BindPolicy,
     NodeState,
-    NotEnoughCpusError,
     NumaPolicy,
     Pod,
     QoS,
@@ -87,31 +86,9 @@ def grant(claim: Claim, machine: Machine, ledger: Ledger, *, now: dt.datetime) -
         return agreed
     request, numa = agreed
     state = state_of(machine, ledger.entries.values())
-    bound = sum(len(entry.cpus) for entry in ledger.entries.values())
-    if machine.most is not None and bound + wish.cpus > machine.most:
-        return Refusal(
-            "Amplified",
-            f"Insufficient amplified cpu: needs {_cpus(wish.cpus)}; {machine.name} has {machine.most} real ones "
-            f"for pods, of which {bound} are bound",
-        )
-    pod = Pod(claim.uid, wish.qos, wish.cpus * 1000, request)
-    cpus = _kept(state, pod, claim.brought)
-    if cpus is None:
-        aligned = align(state, request, numa, exclusive=wish.numa_exclusive)
-        if aligned.allocation is None:
-            return _short(wish, machine, state, request, numa)
-        nodes = frozenset(aligned.allocation.numa_nodes)
-        pod = replace(pod, request=replace(request, numa_nodes=nodes))
-        try:
-            cpus = state.assign(pod)
-        except NotEnoughCpusError:
-            return _short(wish, machine, state, request, numa)
-        except SharingError:
-            return Refusal(
-                "SharePool",
-                f"needs {_cpus(wish.cpus)}; {machine.name} has {len(state.available())}, of which one has to "
-                "stay for pods without CPUs of their own",
-            )
+    cpus = _amplified(wish, machine, ledger) or _chosen(claim, machine, state, request, numa)
+    if isinstance(cpus, Refusal):
+        return cpus
     entry = Entry(
         uid=claim.uid,
         namespace=claim.namespace,
@@ -125,6 +102,41 @@ def grant(claim: Claim, machine: Machine, ledger: Ledger, *, now: dt.datetime) -
     )
     after = ledger.with_entries(entry)
     return Grant(entry, after, _counts(machine, state, after), again=False)
+
+
+def _chosen(
+    claim: Claim, machine: Machine, state: NodeState, request: Request, numa: NumaPolicy
+) -> frozenset[int] | Refusal:
+    """The best CPUs that the rules allow, taken in the state."""
+    wish = claim.wish
+    pod = Pod(claim.uid, wish.qos, wish.cpus * 1000, request)
+    kept = _kept(state, pod, claim.brought)
+    if kept is not None:
+        return kept
+    aligned = align(state, request, numa, exclusive=wish.numa_exclusive)
+    if aligned.allocation is None:
+        return _short(wish, machine, state, request, numa)
+    nodes = frozenset(aligned.allocation.numa_nodes)
+    try:
+        return state.assign(replace(pod, request=replace(request, numa_nodes=nodes)))
+    except SharingError:
+        return Refusal(
+            "SharePool",
+            f"needs {_cpus(wish.cpus)}; {machine.name} has {len(state.available())}, of which one has to "
+            "stay for pods without CPUs of their own",
+        )
+
+
+def _amplified(wish: Wish, machine: Machine, ledger: Ledger) -> Refusal | None:
+    """Bound CPUs are real: no more can be bound than there are, whatever the node advertises."""
+    bound = sum(len(entry.cpus) for entry in ledger.entries.values())
+    if machine.most is None or bound + wish.cpus <= machine.most:
+        return None
+    return Refusal(
+        "Amplified",
+        f"Insufficient amplified cpu: needs {_cpus(wish.cpus)}; {machine.name} has {machine.most} real "
+        f"ones for pods, of which {bound} are bound",
+    )
 
 
 def state_of(machine: Machine, entries: Iterable[Entry]) -> NodeState:

@@ -47,18 +47,20 @@ def reason_to_drop(
     """Say why an entry has to go, judged by the live pod (None: there is none); None: it stays."""
     if pod is None:
         return "its pod is gone"
-    if (pod.get("metadata") or {}).get("uid") != entry.uid:
-        return "its pod is gone, and another one has its name"
-    if is_finished(pod):
-        return "its pod has finished"
     bound = node_of(pod)
-    if bound == node:
+    if (pod.get("metadata") or {}).get("uid") != entry.uid:
+        reason = "its pod is gone, and another one has its name"
+    elif is_finished(pod):
+        reason = "its pod has finished"
+    elif bound == node:
         return None
-    if bound:
-        return f"its pod is bound to {bound}"
-    if _age(entry, now) > grace:
-        return f"its pod was not bound within {grace:g} s"
-    return None
+    elif bound:
+        reason = f"its pod is bound to {bound}"
+    elif _age(entry, now) > grace:
+        reason = f"its pod was not bound within {grace:g} s"
+    else:
+        return None
+    return reason
 
 
 def overlaps(entries: Iterable[Entry]) -> list[tuple[Entry, Entry, frozenset[int]]]:
@@ -71,6 +73,15 @@ def overlaps(entries: Iterable[Entry]) -> list[tuple[Entry, Entry, frozenset[int
             if first is not entry:
                 pairs.setdefault((first.uid, entry.uid), (first, entry, set()))[2].add(cpu)
     return [(one, other, frozenset(cpus)) for one, other, cpus in pairs.values()]
+
+
+def to_be_moved(ledger: Ledger) -> frozenset[str]:
+    """Return the uids of the pods that hold CPUs which others held before them."""
+    moved = set()
+    for one, other, _ in overlaps(ledger.entries.values()):
+        later = max(one, other, key=lambda entry: (entry.allocated_at, entry.uid))
+        moved.add(later.uid)
+    return frozenset(moved)
 
 
 def condition(

@@ -17,9 +17,11 @@ from webhook.cpuset import (
     BindPolicy,
     CpuSetError,
     NumaPolicy,
+    Request,
     Reservations,
     Strategy,
     Topology,
+    allocate,
     parse_cpulist,
     topology_from_annotation,
 )
@@ -69,12 +71,12 @@ class Machine:
     name: str
     uid: str
     topology: Topology
-    reservations: Reservations = Reservations()
+    reservations: Reservations = field(default_factory=Reservations)
     bind_policy: BindPolicy = BindPolicy.NONE
     strategy: Strategy = Strategy.MOST_ALLOCATED
     numa_policy: NumaPolicy = NumaPolicy.NONE
     most: int | None = None
-    problems: tuple[str, ...] = field(default=())
+    problems: tuple[str, ...] = ()
 
 
 def read_machine(
@@ -128,6 +130,7 @@ class _Reader:
     def __init__(self, node: Mapping[str, Any], nrt: Mapping[str, Any], topology: Topology) -> None:
         self.problems: list[str] = []
         self._labels = labels(node)
+        self._sources = (annotations(nrt), annotations(node))
         self._annotations = {**annotations(nrt), **annotations(node)}
         self._topology = topology
 
@@ -135,11 +138,10 @@ class _Reader:
         return self._object(ANNOTATION_CPU_MANAGER_POLICY)
 
     def reservations(self, kubelet: Mapping[str, Any]) -> Reservations:
-        reservation = self._object(ANNOTATION_NODE_RESERVATION)
         system = self._object(ANNOTATION_SYSTEM_QOS)
         exclusive = system.get("cpusetExclusive")
         return Reservations(
-            reserved=self._cpus(reservation.get("reservedCPUs"), ANNOTATION_NODE_RESERVATION),
+            reserved=self._reserved(),
             kubelet_reserved=self._cpus(kubelet.get("reservedCPUs"), ANNOTATION_CPU_MANAGER_POLICY),
             system=self._cpus(system.get("cpuset"), ANNOTATION_SYSTEM_QOS),
             system_exclusive=exclusive is not False,
@@ -196,6 +198,28 @@ class _Reader:
             self.problems.append(f"annotation {ANNOTATION_RAW_ALLOCATABLE}: {error}")
             return None
 
+    def _reserved(self) -> frozenset[int]:
+        """CPUs of the node's reservation, of which koordlet writes a copy with a bare amount made concrete.
+
+        Where there is no koordlet, a bare amount takes the CPUs that a pod of that size would get first.
+        """
+        cpus: frozenset[int] = frozenset()
+        amount: object = 0
+        for annotations_of in self._sources:
+            reservation = self._json(ANNOTATION_NODE_RESERVATION, dict, {}, annotations_of)
+            cpus |= self._cpus(reservation.get("reservedCPUs"), ANNOTATION_NODE_RESERVATION)
+            resources = reservation.get("resources")
+            amount = (resources.get(CPU) if isinstance(resources, dict) else 0) or amount
+        if cpus or not amount:
+            return cpus
+        try:
+            count = -(-milli(text_of(amount)) // 1000)
+            everything = [place.cpu for place in self._topology.places]
+            return allocate(self._topology, everything, Request(min(count, len(everything)))).cpus
+        except (QuantityError, CpuSetError) as error:
+            self.problems.append(f"annotation {ANNOTATION_NODE_RESERVATION}: {error}")
+            return frozenset()
+
     def _pinned(self) -> frozenset[int]:
         """CPUs that the kubelet has given to pods it manages."""
         pinned: frozenset[int] = frozenset()
@@ -208,8 +232,8 @@ class _Reader:
         found: Mapping[str, Any] = self._json(key, dict, {})
         return found
 
-    def _json(self, key: str, kind: type, empty: Any) -> Any:  # noqa: ANN401 — ``kind`` says
-        text = self._annotations.get(key)
+    def _json(self, key: str, kind: type, empty: Any, source: Mapping[str, str] | None = None) -> Any:  # noqa: ANN401 — ``kind`` says
+        text = (self._annotations if source is None else source).get(key)
         if not text or text == "null":
             return empty
         try:

@@ -46,7 +46,7 @@ class BindingMetrics:
         )
         self._repairs = Counter(
             f"{_PREFIX}_cpuset_repairs_total",
-            "What the reconciler put right: dropped, entered, allocated, annotated; failed: what it could not.",
+            "What the reconciler did: dropped, entered, allocated, annotated; failed: what it could not.",
             ["what"],
             registry=registry,
         )

@@ -4,26 +4,23 @@ Level-triggered: every round looks at what is there, however it came to be so. W
 only says where to look; nothing is dropped or entered before the live pod has been asked.
 """
 
-import datetime as dt
+import functools
 import logging
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from http import HTTPStatus
 from threading import Event
-from typing import Any, Final
-from urllib.parse import quote
+from typing import Final
 
-from webhook.binding.binder import Binder, OutOfTimeError
+from webhook.binding.binder import Binder
+from webhook.binding.cluster import Cluster, OutOfTimeError
 from webhook.binding.judgement import Look, condition, first_look, reason_to_drop
 from webhook.binding.ledger import READY, Entry, Ledger
 from webhook.binding.machine import Machine, MachineError
 from webhook.binding.metrics import BindingMetrics
 from webhook.binding.repair import Repair
 from webhook.binding.seed import is_finished, node_of, seeds
-from webhook.binding.shelves import PODS, Nodes, PodShelf
-from webhook.binding.store import Ledgers
-from webhook.cluster.api import Api, ApiError
+from webhook.cluster.api import ApiError
 from webhook.cluster.lease import RENEW_SECONDS, Lease
 from webhook.cluster.reflector import Backoff
 
@@ -41,47 +38,28 @@ _FORBIDDEN_SECONDS: Final = 30.0
 _log = logging.getLogger(__name__)
 
 
-def _utc_now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)
-
-
 class Reconciler:
     """Drops entries without a pod, restores ledgers, has pods repaired, and says what is wrong."""
 
-    def __init__(
-        self,
-        api: Api,
-        pods: PodShelf,
-        nodes: Nodes,
-        ledgers: Ledgers,
-        binder: Binder,
-        repair: Repair,
-        lease: Lease,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        now: Callable[[], dt.datetime] = _utc_now,
-    ) -> None:
+    def __init__(self, cluster: Cluster, binder: Binder, repair: Repair, lease: Lease) -> None:
         """Take what is watched, who changes ledgers and who repairs pods."""
         self.metrics: BindingMetrics | None = None
-        self._api = api
-        self._pods = pods
-        self._nodes = nodes
-        self._ledgers = ledgers
+        self._cluster = cluster
         self._binder = binder
         self._repair = repair
         self._lease = lease
-        self._clock = clock
-        self._now = now
+        self._clock = cluster.clock
         self._backoff = Backoff()
         self._next_renewal = 0.0
         self._looked: dict[str, float] = {}
         self._listed: dict[str, float] = {}
+        self._told: dict[str, tuple[Ledger, Machine, dict[str, str]]] = {}
 
     def watch(self, stop: Event, interval: float = 1.0) -> None:
         """Reconcile until ``stop`` is set, then give the Lease back; meant to run in a thread."""
         while not stop.wait(interval):
             try:
-                if self._synced() and self._elected():
+                if self._cluster.synced and self._elected():
                     self.round(stop)
                 self._backoff.reset()
             except ApiError as error:
@@ -98,33 +76,34 @@ class Reconciler:
 
     def round(self, stop: Event) -> None:
         """Look at everything once; raises ApiError."""
-        for (_, node), ledger in list(self._ledgers.shelf.values.items()):
-            if stop.is_set() or not self._elected():
+        shelf = self._cluster.ledgers.shelf
+        for (_, node), ledger in list(shelf.values.items()):
+            if self._ended(stop):
                 return
-            self._step(node, lambda node=node, ledger=ledger: self._drop(node, ledger))
-        for pod in list(self._pods.values.values()):
-            if stop.is_set() or not self._elected():
+            self._step(node, functools.partial(self._drop, node, ledger))
+        for pod in list(self._cluster.pods.values.values()):
+            if self._ended(stop):
                 return
             node = node_of(pod)
-            if node and not is_finished(pod) and self._repair.due(pod, self._ledgers.known(node)):
-                self._step(node, lambda pod=pod: self._repair.put_right(pod, self._end()))
-        self._repair.forget(self._pods.values)
+            if node and not is_finished(pod) and self._repair.due(pod, self._cluster.ledgers.known(node)):
+                self._step(node, functools.partial(self._repair.put_right, pod, self._end()))
+        self._repair.forget(self._cluster.pods.values)
         self._foreign()
-        for (_, node), ledger in list(self._ledgers.shelf.values.items()):
-            if stop.is_set() or not self._elected():
+        for (_, node), ledger in list(shelf.values.items()):
+            if self._ended(stop):
                 return
-            self._step(node, lambda node=node, ledger=ledger: self._tell(node, ledger))
+            self._step(node, functools.partial(self._tell, node, ledger))
 
     def _drop(self, node: str, ledger: Ledger) -> None:
         """Drop the entries whose pods do not run here."""
         gone: dict[str, Entry] = {}
         for entry in ledger.entries.values():
-            known = self._pods.values.get((entry.namespace, entry.name))
-            look = first_look(entry, node, known, grace=self._binder.grace, now=self._now())
+            known = self._cluster.pods.values.get((entry.namespace, entry.name))
+            look = first_look(entry, node, known, grace=self._binder.grace, now=self._cluster.now())
             if look is not Look.CHECK or self._clock() < self._looked.get(entry.uid, 0.0):
                 continue
-            live = self._live(entry.namespace, entry.name)
-            reason = reason_to_drop(entry, node, live, grace=self._binder.grace, now=self._now())
+            live = self._cluster.live_pod(entry.namespace, entry.name)
+            reason = reason_to_drop(entry, node, live, grace=self._binder.grace, now=self._cluster.now())
             if reason is None:
                 self._looked[entry.uid] = self._clock() + LOOK_AGAIN_SECONDS
             else:
@@ -145,25 +124,24 @@ class Reconciler:
     def _foreign(self) -> None:
         """Look, one node at a time, for sets that pods of other classes hold."""
         now = self._clock()
-        names = [name for _, name in list(self._ledgers.shelf.values)]
+        names = [name for _, name in list(self._cluster.ledgers.shelf.values)]
         self._listed = {name: self._listed.get(name, now) for name in names}
+        self._told = {name: told for name, told in self._told.items() if name in self._listed}
         self._looked = {uid: until for uid, until in self._looked.items() if until > now}
         due = [name for name in names if now - self._listed[name] > FOREIGN_SECONDS]
         if not due:
             return
         node = min(due, key=self._listed.__getitem__)
         self._listed[node] = now
-        query = {"fieldSelector": f"spec.nodeName={node}"}
-        pods = self._api.call("GET", PODS, query=query).get("items") or []
-        found = seeds(pods, node, now=self._now()).entries
+        found = seeds(self._cluster.pods_on(node), node, now=self._cluster.now()).entries
 
         def entered(_machine: Machine, stored: Ledger, _begun: bool) -> Ledger | None:  # noqa: FBT001 — Change
             new = [entry for entry in found if entry.uid not in stored.entries]
             return stored.with_entries(*new) if new else None
 
-        known = self._ledgers.known(node)
+        known = self._cluster.ledgers.known(node)
         if known is None or any(entry.uid not in known.entries for entry in found):
-            self._step(node, lambda: self._enter(node, entered))
+            self._step(node, functools.partial(self._enter, node, entered))
 
     def _enter(self, node: str, entered: Callable[[Machine, Ledger, bool], Ledger | None]) -> None:
         if self._binder.change(node, entered, end=self._end()) is not None:
@@ -171,30 +149,25 @@ class Reconciler:
 
     def _tell(self, node: str, ledger: Ledger) -> None:
         """Write the condition, if it is not what stands there; begin a void ledger again."""
-        machine = self._nodes.machine(node)
+        machine = self._cluster.nodes.machine(node)
         unrepaired = self._repair.unrepaired(node)
-        wanted = condition(ledger, machine, unrepaired, now=self._now())
+        known = self._told.get(node)
+        if known is not None and known[0] is ledger and known[1] is machine and known[2] == unrepaired:
+            return
+        wanted = condition(ledger, machine, unrepaired, now=self._cluster.now())
         void = ledger.node_uid != machine.uid or bool(ledger.problems)
         if wanted in ledger.conditions and not void:
+            self._told[node] = (ledger, machine, unrepaired)
             return
 
         def told(machine: Machine, stored: Ledger, begun: bool) -> Ledger | None:  # noqa: FBT001 — Change
-            right = condition(stored, machine, unrepaired, now=self._now())
+            right = condition(stored, machine, unrepaired, now=self._cluster.now())
             if right in stored.conditions and not begun:
                 return None
             others = tuple(each for each in stored.conditions if each.type != READY)
             return replace(stored, conditions=(right, *others))
 
         self._binder.change(node, told, end=self._end())
-
-    def _live(self, namespace: str, name: str) -> Mapping[str, Any] | None:
-        path = f"/api/v1/namespaces/{quote(namespace, safe='')}/pods/{quote(name, safe='')}"
-        try:
-            return self._api.get(path)
-        except ApiError as error:
-            if error.status == HTTPStatus.NOT_FOUND:
-                return None
-            raise
 
     def _step(self, node: str, step: Callable[[], None]) -> None:
         """Do one thing; a node that is gone, or is fought over, waits for another round."""
@@ -208,8 +181,8 @@ class Reconciler:
     def _end(self) -> float:
         return self._clock() + STEP_SECONDS
 
-    def _synced(self) -> bool:
-        return self._pods.synced and self._nodes.nodes.synced and self._ledgers.shelf.synced
+    def _ended(self, stop: Event) -> bool:
+        return stop.is_set() or not self._elected()
 
     def _elected(self) -> bool:
         if self._clock() >= self._next_renewal:

@@ -4,31 +4,28 @@ The ledger is made to agree with the pods as far as the rules allow, and the pod
 ledger otherwise: at the end both say the same, and no CPU is held twice.
 """
 
-import datetime as dt
 import logging
-import time
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
-from urllib.parse import quote
 
 from webhook.binding.binder import Binder
+from webhook.binding.cluster import Cluster, pod_path
 from webhook.binding.events import NORMAL, WARNING, Events, Told
 from webhook.binding.grant import Claim, Refusal
-from webhook.binding.judgement import overlaps
+from webhook.binding.judgement import overlaps, to_be_moved
 from webhook.binding.ledger import Entry, Ledger
 from webhook.binding.machine import Machine, MachineError
 from webhook.binding.metrics import BindingMetrics
 from webhook.binding.resourcestatus import StatusError, given_cpus, resource_status
 from webhook.binding.seed import believed_cpus, entry_of, is_finished, node_of
 from webhook.binding.wish import WishError, read_wish
-from webhook.cluster.api import MERGE_PATCH, Api, ApiError
+from webhook.cluster.api import MERGE_PATCH, ApiError
 from webhook.cpuset import BindPolicy, CpuSetError, format_cpulist
 from webhook.protocol import ANNOTATION_RESOURCE_STATUS
 
 REPAIRED: Final = "CPUSetRepaired"
 MISSING: Final = "CPUSetMissing"
-CONFLICT: Final = "CPUSetConflict"
 AGAIN_SECONDS: Final = 15.0
 """What could not be repaired is tried again after so long, or when the pod or its entry changes."""
 
@@ -43,11 +40,6 @@ class _Settled(NamedTuple):
     entry: object
     opted_in: bool
     until: float | None
-    problem: str = ""
-
-
-def _utc_now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)
 
 
 class Repair:
@@ -55,25 +47,23 @@ class Repair:
 
     def __init__(
         self,
-        api: Api,
+        cluster: Cluster,
         binder: Binder,
         events: Events,
         *,
         opted_in: Callable[[str], bool],
         default: BindPolicy = BindPolicy.FULL_PCPUS,
-        clock: Callable[[], float] = time.monotonic,
-        now: Callable[[], dt.datetime] = _utc_now,
     ) -> None:
         """Take who gives CPUs; ``opted_in`` says of a namespace whether its pods are to get any."""
         self.metrics: BindingMetrics | None = None
-        self._api = api
+        self._cluster = cluster
         self._binder = binder
         self._events = events
         self._opted_in = opted_in
         self._default = default
-        self._clock = clock
-        self._now = now
         self._settled: dict[_Key, _Settled] = {}
+        self._problems: dict[_Key, tuple[str, str]] = {}
+        self._moving: dict[str, tuple[Ledger, frozenset[str]]] = {}
 
     def due(self, pod: Mapping[str, Any], ledger: Ledger | None) -> bool:
         """Whether a bound pod has to be looked at: nothing of it is known, or it or its entry changed."""
@@ -83,10 +73,12 @@ class Repair:
         opted_in = self._opted_in(metadata["namespace"])
         known = self._settled.get(key)
         if known is not None and (known.pod, known.entry, known.opted_in) == (pod, entry, opted_in):
-            return known.until is not None and self._clock() >= known.until
-        if not self._agrees(pod, entry, opted_in=opted_in):
+            return known.until is not None and self._cluster.clock() >= known.until
+        twice = entry is not None and opted_in and entry.uid in self._moved(ledger)
+        if twice or not self._agrees(pod, entry, opted_in=opted_in):
             return True
         self._settled[key] = _Settled(pod, entry, opted_in, None)
+        self._problems.pop(key, None)
         return False
 
     def put_right(self, known: Mapping[str, Any], end: float) -> None:
@@ -98,7 +90,7 @@ class Repair:
         """
         metadata = known["metadata"]
         key = (metadata["namespace"], metadata["name"])
-        pod = self._live(*key)
+        pod = self._cluster.live_pod(*key)
         if pod is None or pod["metadata"]["uid"] != metadata["uid"] or is_finished(pod):
             return
         problem = ""
@@ -114,22 +106,36 @@ class Repair:
                 self.metrics.repaired("failed")
         opted_in = self._opted_in(metadata["namespace"])
         # Until what was written is heard of, or, where nothing could be, for a while.
-        until = self._clock() + AGAIN_SECONDS
+        until = self._cluster.clock() + AGAIN_SECONDS
         entry = self._entry(node_of(pod), metadata["uid"])
-        self._settled[key] = _Settled(known, entry, opted_in, until, problem)
+        self._settled[key] = _Settled(known, entry, opted_in, until)
+        if problem:
+            self._problems[key] = (node_of(pod), problem)
+        else:
+            self._problems.pop(key, None)
 
     def unrepaired(self, node: str) -> dict[str, str]:
         """Return the pods of a node that could not be repaired, each with why."""
         return {
-            f"{namespace}/{name}": settled.problem
-            for (namespace, name), settled in self._settled.items()
-            if settled.problem and node_of(_mapping(settled.pod)) == node
+            f"{namespace}/{name}": problem
+            for (namespace, name), (where, problem) in self._problems.items()
+            if where == node
         }
 
     def forget(self, known: Container[_Key]) -> None:
         """Forget the pods that are no more."""
         for key in [key for key in self._settled if key not in known]:
             del self._settled[key]
+            self._problems.pop(key, None)
+
+    def _moved(self, ledger: Ledger | None) -> frozenset[str]:
+        """The pods of a ledger that have to have other CPUs; worked out once for each state of it."""
+        if ledger is None:
+            return frozenset()
+        known = self._moving.get(ledger.node)
+        if known is None or known[0] is not ledger:
+            known = self._moving[ledger.node] = (ledger, to_be_moved(ledger))
+        return known[1]
 
     def _agrees(self, pod: Mapping[str, Any], entry: Entry | None, *, opted_in: bool) -> bool:
         try:
@@ -156,41 +162,31 @@ class Repair:
             given, unreadable = None, str(error)
             if not opted_in:
                 return unreadable
-        problem = ""
+        other: Entry | None = None
 
         def agreed(_machine: Machine, stored: Ledger, begun: bool) -> Ledger | None:  # noqa: FBT001 — Change
-            nonlocal problem
-            problem = ""
+            nonlocal other
             entry = stored.entries.get(uid)
-            if given is None or (entry is not None and entry.cpus == given):
+            if given is None:
                 return stored if begun else None
-            wanted = (
-                entry._replace(cpus=given) if entry is not None else entry_of(pod, given, now=self._now())
-            )
+            wanted = entry._replace(cpus=given) if entry else entry_of(pod, given, now=self._cluster.now())
             after = stored.with_entries(wanted)
-            others = [
-                (other if one.uid == uid else one, cpus)
-                for one, other, cpus in overlaps(after.entries.values())
-                if uid in {one.uid, other.uid}
-            ]
-            if others:
-                other, cpus = others[0]
-                problem = f"its CPUs {format_cpulist(cpus)} are {other.pod}'s, by the ledger of {node}"
-                if entry is not None:
-                    return None
+            other = next((one if two.uid == uid else two for one, two in _pairs(after, uid)), None)
+            if entry == wanted or (other is not None and (opted_in or entry is not None)):
+                return stored if begun else None
             return after
 
-        written = self._binder.change(node, agreed, end=end)
-        if written is not None and not problem:
+        if self._binder.change(node, agreed, end=end) is not None and other is None:
             self._count("entered")
         entry = self._entry(node, uid)
-        if given is not None and (entry is None or entry.cpus == given):
-            return problem
-        if not opted_in:
-            return problem
-        return self._annotated(pod, end) or ""
+        if opted_in and (given is None or other is not None or entry is None or entry.cpus != given):
+            anew = other is not None and entry is not None and entry.cpus == given
+            return self._annotated(pod, end, anew=anew)
+        if other is not None and given is not None:
+            return f"its CPUs {format_cpulist(given & other.cpus)} are {other.pod}'s, too"
+        return ""
 
-    def _annotated(self, pod: Mapping[str, Any], end: float) -> str:
+    def _annotated(self, pod: Mapping[str, Any], end: float, *, anew: bool) -> str:
         """Give a pod the set that the ledger has for it, or a new one; return why not, or ""."""
         metadata = pod["metadata"]
         wish = read_wish(pod, self._default)
@@ -198,11 +194,11 @@ class Repair:
             return ""
         node = node_of(pod)
         claim = Claim(metadata["uid"], metadata["namespace"], metadata["name"], wish)
-        decided = self._binder.bind(claim, node, end=end)
+        decided = self._binder.bind(claim, node, end=end, anew=anew)
         if isinstance(decided, Refusal):
             return decided.message
         try:
-            status = resource_status(self._binder.machine(node, end).topology, decided.entry.cpus)
+            status = resource_status(self._cluster.machine(node, end).topology, decided.entry.cpus)
         except (KeyError, CpuSetError):
             return f"its CPUs {format_cpulist(decided.entry.cpus)} are not of this machine"
         change = {
@@ -212,9 +208,9 @@ class Repair:
                 "annotations": {ANNOTATION_RESOURCE_STATUS: status},
             }
         }
-        path = f"/api/v1/namespaces/{quote(metadata['namespace'], safe='')}/pods/{quote(metadata['name'], safe='')}"
+        path = pod_path(metadata["namespace"], metadata["name"])
         try:
-            self._api.call("PATCH", path, body=change, content_type=MERGE_PATCH)
+            self._cluster.api.call("PATCH", path, body=change, content_type=MERGE_PATCH)
         except ApiError as error:
             if error.status in {HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND}:
                 return ""  # it changed meanwhile: the watch will tell, and the entry stands
@@ -225,17 +221,8 @@ class Repair:
         return ""
 
     def _entry(self, node: str, uid: str) -> Entry | None:
-        ledger = self._binder.known(node)
+        ledger = self._cluster.ledgers.known(node)
         return ledger.entries.get(uid) if ledger is not None else None
-
-    def _live(self, namespace: str, name: str) -> Mapping[str, Any] | None:
-        path = f"/api/v1/namespaces/{quote(namespace, safe='')}/pods/{quote(name, safe='')}"
-        try:
-            return self._api.get(path)
-        except ApiError as error:
-            if error.status == HTTPStatus.NOT_FOUND:
-                return None
-            raise
 
     def _tell(self, pod: Mapping[str, Any], kind: str, reason: str, message: str) -> None:
         metadata = pod["metadata"]
@@ -250,5 +237,8 @@ class Repair:
             self.metrics.repaired(what)
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+def _pairs(ledger: Ledger, uid: str) -> Iterator[tuple[Entry, Entry]]:
+    """The pairs of entries that share CPUs, of which one is this pod's."""
+    for one, other, _ in overlaps(ledger.entries.values()):
+        if uid in {one.uid, other.uid}:
+            yield one, other

@@ -45,9 +45,12 @@ def given_cpus(pod: Mapping[str, Any]) -> frozenset[int] | None:
         return None
     try:
         value = json.loads(text)
-        cpuset = value.get("cpuset") if isinstance(value, dict) else 0
-        if cpuset is None or cpuset == "":
-            return None
+    except (ValueError, RecursionError) as error:
+        raise StatusError(f"annotation {ANNOTATION_RESOURCE_STATUS} {shown(text)}: {error}") from None
+    cpuset: Any = value.get("cpuset") if isinstance(value, dict) else value
+    if cpuset is None or cpuset == "":
+        return None
+    try:
         return parse_cpulist(cpuset, field="cpuset")
-    except (ValueError, RecursionError, CpuSetError) as error:
+    except CpuSetError as error:
         raise StatusError(f"annotation {ANNOTATION_RESOURCE_STATUS} {shown(text)}: {error}") from None

@@ -7,26 +7,24 @@ failurePolicy decides then, and the reconciler finds the pod later.
 
 import base64
 import logging
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
-from urllib.parse import quote
 
 import orjson
 
 from webhook.admission.review import API_VERSION, KIND, Review, ReviewError, parse_review, status_body
-from webhook.binding.binder import Binder, OutOfTimeError
+from webhook.binding.binder import Binder
+from webhook.binding.cluster import Cluster, OutOfTimeError
 from webhook.binding.events import WARNING, Events, Told
 from webhook.binding.grant import Claim, Grant, Refusal
 from webhook.binding.metrics import BindingMetrics
 from webhook.binding.resourcestatus import StatusError, given_cpus, resource_status
 from webhook.binding.seed import node_of
-from webhook.binding.shelves import PODS, PodShelf, cut_pod
+from webhook.binding.shelves import cut_pod
 from webhook.binding.wish import WishError, read_wish
-from webhook.cluster.api import Api, ApiError
-from webhook.cluster.picture import Shelf
+from webhook.cluster.api import ApiError
 from webhook.cpuset import BindPolicy
 from webhook.protocol import ANNOTATION_RESOURCE_STATUS
 
@@ -34,6 +32,8 @@ DENIED: Final = "CPUSetDenied"
 THREADS: Final = 16
 _RESERVE_SECONDS: Final = 0.2
 """Of a request's time, what is kept for the way back."""
+
+_NEEDS_NOTHING: Final[Mapping[str, Any]] = {}
 
 _log = logging.getLogger(__name__)
 
@@ -58,24 +58,19 @@ class Reviews:
 
     def __init__(
         self,
-        api: Api,
-        pods: PodShelf,
-        waiting: Shelf[str],
+        cluster: Cluster,
         binder: Binder,
         events: Events,
         *,
         default: BindPolicy = BindPolicy.FULL_PCPUS,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take what is watched, and who gives CPUs; ``default`` is what a pod's policy Default means."""
         self.metrics: BindingMetrics | None = None
-        self._api = api
-        self._pods = pods
-        self._waiting = waiting
+        self._cluster = cluster
         self._binder = binder
         self._events = events
         self._default = default
-        self._clock = clock
+        self._clock = cluster.clock
         self._pool: ThreadPoolExecutor | None = None
 
     def begin(self, body: bytes, seconds: float) -> Answer | Future[Answer]:
@@ -89,15 +84,11 @@ class Reviews:
             review = parse_review(body)
             uid = review.uid
             asked = _read(review)
-            if asked is None:
+            pod = self._known(asked) if asked is not None else _NEEDS_NOTHING
+            if asked is None or pod is _NEEDS_NOTHING:
                 return self._done("none", started, _allowed(uid))
-            pod = self._known(asked)
-            if isinstance(pod, bool):
-                return self._done("none", started, _allowed(uid))
-            if not self.synced():
+            if not self._cluster.synced:
                 return self._unanswered(uid, "not everything that is watched has been read yet", started)
-            if pod is not None and not _needs(pod, self._default):
-                return self._done("none", started, _allowed(uid))
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(THREADS, "bind")
             end = started + max(0.0, seconds - _RESERVE_SECONDS)
@@ -112,23 +103,24 @@ class Reviews:
         message = f"no CPU set within {seconds:g} s: the API server answers slowly, or too many bindings wait"
         return HTTPStatus.SERVICE_UNAVAILABLE, status_body(HTTPStatus.SERVICE_UNAVAILABLE, message)
 
-    def synced(self) -> bool:
-        """Whether what is watched has been read once."""
-        return self._pods.synced and self._waiting.synced
-
     def close(self) -> None:
         """Let go of the threads."""
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _known(self, asked: _Asked) -> Mapping[str, Any] | bool | None:
-        """The pod if it is kept whole; False: it needs nothing; None: it is not known."""
+    def _known(self, asked: _Asked) -> Mapping[str, Any] | None:
+        """The pod if it is kept whole, _NEEDS_NOTHING if that is known, None if nothing is.
+
+        A Binding without a uid, which kube-scheduler does not make, means the pod that has the name now.
+        """
+        if not asked.pod_uid:
+            return None
         key = (asked.namespace, asked.name)
-        pod = self._pods.values.get(key)
-        if pod is not None and asked.pod_uid in {pod["metadata"]["uid"], ""}:
-            return pod
-        if asked.pod_uid and self._waiting.values.get(key) == asked.pod_uid:
-            return False
+        pod = self._cluster.pods.values.get(key)
+        if pod is not None and pod["metadata"]["uid"] == asked.pod_uid:
+            return pod if _needs(pod, self._default) else _NEEDS_NOTHING
+        if self._cluster.waiting.values.get(key) == asked.pod_uid:
+            return _NEEDS_NOTHING
         return None
 
     def _answer(self, asked: _Asked, pod: Mapping[str, Any] | None, started: float, end: float) -> Answer:
@@ -138,24 +130,16 @@ class Reviews:
             if pod is None or node_of(pod) or not _needs(pod, self._default):
                 return self._done("none", started, _allowed(asked.uid))
             return self._bound(asked, pod, started, end)
-        except OutOfTimeError as error:
-            return self._unanswered(asked.uid, str(error), started)
-        except ApiError as error:
+        except (OutOfTimeError, ApiError) as error:
             return self._unanswered(asked.uid, str(error), started)
         except Exception:  # noqa: BLE001 — as in ``begin``
             return self._fault(asked.uid, started)
 
     def _get(self, asked: _Asked, end: float) -> Mapping[str, Any] | None:
         """Read the pod; None: there is none of that uid, which the API server will say itself."""
-        path = f"/api/v1/namespaces/{quote(asked.namespace, safe='')}/pods/{quote(asked.name, safe='')}"
-        try:
-            raw = self._api.get(path, timeout=self._binder.left(end))
-        except ApiError as error:
-            if error.status == HTTPStatus.NOT_FOUND:
-                return None
-            raise
-        pod = cut_pod(raw)
-        return pod if asked.pod_uid in {pod["metadata"]["uid"], ""} else None
+        raw = self._cluster.live_pod(asked.namespace, asked.name, timeout=self._cluster.left(end))
+        pod = cut_pod(raw) if raw is not None else None
+        return pod if pod is not None and asked.pod_uid in {pod["metadata"]["uid"], ""} else None
 
     def _bound(self, asked: _Asked, pod: Mapping[str, Any], started: float, end: float) -> Answer:
         pod_uid = pod["metadata"]["uid"]
@@ -179,7 +163,7 @@ class Reviews:
         return self._done("set", started, _granted(asked, decided, self._status(asked.node, decided, end)))
 
     def _status(self, node: str, decided: Grant, end: float) -> str:
-        return resource_status(self._binder.machine(node, end).topology, decided.entry.cpus)
+        return resource_status(self._cluster.machine(node, end).topology, decided.entry.cpus)
 
     def _denied(self, asked: _Asked, pod_uid: str, refusal: Refusal, started: float) -> Answer:
         message = refusal.message

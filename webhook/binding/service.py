@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from threading import Event, Thread
-from typing import Any, Final
+from typing import Final
 
 from prometheus_client import CollectorRegistry
 
 from webhook.binding.binder import Binder
+from webhook.binding.cluster import Cluster
 from webhook.binding.events import Events
 from webhook.binding.metrics import BindingMetrics
 from webhook.binding.overview import observe
@@ -28,7 +29,7 @@ from webhook.binding.shelves import (
     waiting_shelf,
 )
 from webhook.binding.store import LEDGERS, Ledgers
-from webhook.cluster.api import JSON, METADATA_ONLY, Api
+from webhook.cluster.api import METADATA_ONLY, Api
 from webhook.cluster.lease import Lease
 from webhook.cluster.reflector import Reflector
 from webhook.cluster.source import KindStatus
@@ -70,27 +71,27 @@ class Bindings:
     ) -> None:
         """Take the API server, the Lease of the reconciler, and which namespaces have opted in."""
         given = settings or BindingSettings()
-        self._news = Event()
         self._metrics: BindingMetrics | None = None
-        self._pods = PodShelf(self._news.set)
-        self._waiting = waiting_shelf(lambda: None)
-        self._nodes = Nodes(self._news.set, given.strategy)
-        self._ledgers = Ledgers(api, self._news.set, self._conflict)
+        self._cluster = cluster = Cluster(
+            api,
+            PodShelf(lambda: None),
+            waiting_shelf(lambda: None),
+            Nodes(lambda: None, given.strategy),
+            Ledgers(api, lambda: None, self._conflict),
+        )
         self._events = Events(api)
-        self._binder = Binder(api, self._nodes, self._pods, self._ledgers, grace=given.grace)
-        self._reviews = Reviews(
-            api, self._pods, self._waiting, self._binder, self._events, default=given.default
-        )
-        self._repair = Repair(api, self._binder, self._events, opted_in=opted_in, default=given.default)
-        self._reconciler = Reconciler(
-            api, self._pods, self._nodes, self._ledgers, self._binder, self._repair, lease
-        )
+        binder = Binder(cluster, grace=given.grace)
+        self._reviews = Reviews(cluster, binder, self._events, default=given.default)
+        self._repair = Repair(cluster, binder, self._events, opted_in=opted_in, default=given.default)
+        self._reconciler = Reconciler(cluster, binder, self._repair, lease)
         self._reflectors = {
-            "lse-lsr-pods": Reflector(api, PODS, self._pods, selector=BOUND_CLASS_PODS),
-            "waiting-pods": Reflector(api, PODS, self._waiting, selector=WAITING_PODS, accept=METADATA_ONLY),
-            "nodes": Reflector(api, NODES, self._nodes.nodes, accept=METADATA_ONLY),
-            "noderesourcetopologies": Reflector(api, TOPOLOGIES, self._nodes.topologies, accept=JSON),
-            "nodecpuallocations": Reflector(api, LEDGERS, self._ledgers.shelf),
+            "lse-lsr-pods": Reflector(api, PODS, cluster.pods, selector=BOUND_CLASS_PODS),
+            "waiting-pods": Reflector(
+                api, PODS, cluster.waiting, selector=WAITING_PODS, accept=METADATA_ONLY
+            ),
+            "nodes": Reflector(api, NODES, cluster.nodes.nodes, accept=METADATA_ONLY),
+            "noderesourcetopologies": Reflector(api, TOPOLOGIES, cluster.nodes.topologies),
+            "nodecpuallocations": Reflector(api, LEDGERS, cluster.ledgers.shelf),
         }
 
     def register(self, registry: CollectorRegistry) -> None:
@@ -106,9 +107,8 @@ class Bindings:
 
     @property
     def synced(self) -> bool:
-        """Whether reviews can be answered. Topologies may be missing: their definition is optional."""
-        shelves: tuple[Any, ...] = (self._pods, self._waiting, self._nodes.nodes, self._ledgers.shelf)
-        return all(shelf.synced for shelf in shelves)
+        """Whether reviews can be answered."""
+        return self._cluster.synced
 
     def begin(self, body: bytes, seconds: float) -> Answer | Future[Answer]:
         """Answer a review of ``/bind``; see ``Reviews.begin``."""
@@ -143,9 +143,9 @@ class Bindings:
 
     def _observe(self) -> None:
         try:
-            self._nodes.forget_the_gone()
+            self._cluster.nodes.forget_the_gone()
             if self._metrics is not None:
-                observe(self._metrics, self._nodes, self._ledgers)
+                observe(self._metrics, self._cluster)
         except Exception:  # noqa: BLE001 — the loop must outlive a fault of ours
             _log.exception("counting CPUs failed")
 

@@ -7,11 +7,14 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from functools import wraps
+from http import HTTPStatus
 from pathlib import Path
 from typing import IO, Any, ParamSpec, TypeVar
+from urllib.parse import quote
 
 import click
 
+from webhook.cli.access import in_cluster_option, kubeconfig_option, open_api
 from webhook.cpuset import (
     CpuSetError,
     NodeState,
@@ -267,16 +270,34 @@ def as_data(state: NodeState, placed: list[Pod], best_effort: frozenset[int]) ->
 
 @cpuset.command()
 @topology_options
+@click.option("--node", metavar="NAME", help="A node of a cluster: its pods' CPU sets, by its ledger.")
+@kubeconfig_option
+@in_cluster_option
 @one_line
-def show(shape: str | None, numbering: str) -> None:
-    """Draw this machine's CPUs, or another's.
+def show(
+    shape: str | None,
+    numbering: str,
+    *,
+    node: str | None,
+    kubeconfig: Path | None,
+    in_cluster: bool,
+) -> None:
+    """Draw this machine's CPUs, another's, or a cluster node's with the pods that hold them.
 
     \b
     Examples:
       colocation-webhook cpuset show
       colocation-webhook cpuset show --topology 2x2x8x2 --numbering linux
       lscpu -J -e > machine.json && colocation-webhook cpuset show --topology machine.json
+      colocation-webhook cpuset show --node node-1 --kubeconfig ~/.kube/config
     """  # noqa: D301 — see main
+    if node is not None:
+        if shape is not None:
+            raise click.UsageError("--node and --topology exclude each other: a node has its own topology")
+        click.echo(node_picture(node, kubeconfig, in_cluster=in_cluster))
+        return
+    if kubeconfig is not None or in_cluster:
+        raise click.UsageError("--kubeconfig and --in-cluster need --node NAME: which node's CPUs?")
     topology = machine(shape, numbering)
     sockets = len({place.socket for place in topology.places})
     click.echo(
@@ -284,6 +305,39 @@ def show(shape: str | None, numbering: str) -> None:
         f"nodes, {sockets} sockets\n"
     )
     click.echo(draw(topology, width=columns(), paint=paint))
+
+
+def node_picture(node: str, kubeconfig: Path | None, *, in_cluster: bool) -> str:
+    """Return the picture of a cluster node; ClickException where there is none."""
+    from webhook.binding.ledger import Ledger, read_ledger
+    from webhook.binding.machine import MachineError, read_machine
+    from webhook.binding.picture import draw_ledger
+    from webhook.binding.shelves import NODES, TOPOLOGIES
+    from webhook.binding.store import LEDGERS
+    from webhook.cluster.api import ApiError
+
+    api = open_api(kubeconfig, in_cluster=in_cluster)
+    if api is None:
+        raise click.UsageError("--node needs a cluster: give --kubeconfig FILE or --in-cluster")
+
+    def read(path: str) -> dict[str, Any] | None:
+        try:
+            return api.get(f"{path}/{quote(node, safe='')}")
+        except ApiError as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise click.ClickException(str(error)) from None
+
+    found = read(NODES)
+    if found is None:
+        raise click.ClickException(f"--node {node}: there is no such node; 'kubectl get nodes' lists them")
+    try:
+        described = read_machine(found, read(TOPOLOGIES))
+    except MachineError as error:
+        raise click.ClickException(str(error)) from None
+    raw = read(LEDGERS)
+    ledger = read_ledger(raw) if raw is not None else Ledger(node, described.uid)
+    return draw_ledger(described, ledger, width=columns(), paint=paint)
 
 
 if __name__ == "__main__":

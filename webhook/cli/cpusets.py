@@ -53,7 +53,7 @@ def cpusets_options(command: _Command) -> _Command:
     """Add --cpusets and what belongs to it; pass ``cpusets``, None where it is off."""
 
     @wraps(command)
-    def given(  # noqa: PLR0913 — one parameter a flag
+    def given(
         *args: Any,  # noqa: ANN401 — the command's own
         cpusets: bool,
         cpusets_lease: tuple[str, str] | None,
@@ -84,7 +84,7 @@ def cpusets_options(command: _Command) -> _Command:
             default=60,
             show_default=True,
             metavar="SECONDS",
-            help="How long a pod may have CPUs without being bound; at least the API server's request timeout.",
+            help="How long a pod may have CPUs without being bound: at least the API server's request time.",
         ),
         click.option(
             "--cpusets-policy",

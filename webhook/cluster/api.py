@@ -94,7 +94,7 @@ class Api:
         """Read a resource; raises ApiError."""
         return self.call("GET", path, query=query, timeout=timeout)
 
-    def call(
+    def call(  # noqa: PLR0913 — what an HTTP request has
         self,
         method: str,
         path: str,

@@ -86,7 +86,7 @@ class Backoff:
 class Reflector:
     """Keeps one kind up to date."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 — what is watched, and how
         self,
         api: Api,
         path: str,

@@ -34,7 +34,7 @@ _MAX_CONNECTIONS = 64
 _CONNECTION_SECONDS = 2.0
 
 
-def create_admin_app(
+def create_admin_app(  # noqa: PLR0913 — all that it speaks of
     source: Source,
     settings: Settings,
     metrics: Metrics,
