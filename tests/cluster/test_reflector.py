@@ -1,6 +1,10 @@
-"""Waits between tries."""
+"""Waits between tries, and the form in which objects are asked for."""
 
-from webhook.cluster.reflector import FIRST_WAIT, LONGEST_WAIT, Backoff
+from threading import Event
+
+import pytest
+
+from webhook.cluster.reflector import FIRST_WAIT, LONGEST_WAIT, Backoff, Reflector
 
 
 def test_waits_double_up_to_the_longest_and_begin_again() -> None:
@@ -19,3 +23,45 @@ def test_what_the_server_asks_for_is_kept_within_reason() -> None:
     """Retry-After lengthens a wait, to half a minute at most."""
     assert Backoff().wait(7) == 7
     assert Backoff().wait(3600) == 30
+
+
+class Asked:
+    """Stands in for an API server that has nothing, and notes which form of an answer is asked for."""
+
+    def __init__(self, stop):
+        self.forms = {}
+        self._stop = stop
+
+    def call(self, _method, _path, *, accept, **_):
+        self.forms["list"] = accept
+        return {"metadata": {"resourceVersion": "1"}, "items": []}
+
+    def stream(self, _path, *, accept, **_):
+        self.forms["watch"] = accept
+        self._stop.set()
+        return iter(())
+
+
+class Nothing:
+    """Keeps nothing."""
+
+    def begin(self):
+        """A list begins."""
+
+    def commit(self):
+        """It has ended."""
+
+
+@pytest.mark.parametrize(
+    ("metadata_only", "forms"),
+    [(False, (None, None)), (True, ("PartialObjectMetadataList", "PartialObjectMetadata"))],
+)
+def test_a_list_and_a_watch_ask_for_different_forms(metadata_only, forms) -> None:
+    """An API server answers a watch that asks for lists with nothing at all, and no error."""
+    stop = Event()
+    asked = Asked(stop)
+    Reflector(asked, "/api/v1/nodes", Nothing(), metadata_only=metadata_only).run(stop)
+    said = {
+        name: dict(part.partition("=")[::2] for part in form.split(";")) for name, form in asked.forms.items()
+    }
+    assert (said["list"].get("as"), said["watch"].get("as")) == forms

@@ -29,7 +29,7 @@ from webhook.binding.shelves import (
     waiting_shelf,
 )
 from webhook.binding.store import LEDGERS, Ledgers
-from webhook.cluster.api import METADATA_ONLY, Api
+from webhook.cluster.api import Api
 from webhook.cluster.lease import Lease
 from webhook.cluster.reflector import Reflector
 from webhook.cluster.source import KindStatus
@@ -86,10 +86,8 @@ class Bindings:
         self._reconciler = Reconciler(cluster, binder, self._repair, lease)
         self._reflectors = {
             "lse-lsr-pods": Reflector(api, PODS, cluster.pods, selector=BOUND_CLASS_PODS),
-            "waiting-pods": Reflector(
-                api, PODS, cluster.waiting, selector=WAITING_PODS, accept=METADATA_ONLY
-            ),
-            "nodes": Reflector(api, NODES, cluster.nodes.nodes, accept=METADATA_ONLY),
+            "waiting-pods": Reflector(api, PODS, cluster.waiting, selector=WAITING_PODS, metadata_only=True),
+            "nodes": Reflector(api, NODES, cluster.nodes.nodes, metadata_only=True),
             "noderesourcetopologies": Reflector(api, TOPOLOGIES, cluster.nodes.topologies),
             "nodecpuallocations": Reflector(api, LEDGERS, cluster.ledgers.shelf),
         }

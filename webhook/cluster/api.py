@@ -43,11 +43,11 @@ _DEAD: Final = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipe
 """How a connection ends that the server closed while it was idle: without a byte of an answer."""
 
 JSON: Final = "application/json"
-METADATA_ONLY: Final = (
-    "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,"
-    "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
-)
-"""Asks for objects, or lists of them, without spec and status."""
+METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+"""Asks for an object, or a watch of them, without spec and status."""
+
+METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+"""The same for a list. A watch that asks for this is answered, too: with nothing, at once."""
 
 MERGE_PATCH: Final = "application/merge-patch+json"
 

@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 
 import orjson
 
-from webhook.cluster.api import JSON, Answer, Api, ApiError
+from webhook.cluster.api import JSON, METADATA_LIST, METADATA_ONLY, Answer, Api, ApiError
 from webhook.cluster.source import KindStatus
 
 PAGE: Final = 500  # objects in one answer of a list
@@ -96,7 +96,7 @@ class Reflector:
         backoff: Backoff | None = None,
         silence: float = SILENCE_SECONDS,
         selector: Mapping[str, str] | None = None,
-        accept: str = JSON,
+        metadata_only: bool = False,
     ) -> None:
         """Name the collection (``/api/v1/namespaces``) and where its objects go; nothing is called yet.
 
@@ -108,7 +108,7 @@ class Reflector:
             backoff: between failures.
             silence: seconds without a byte after which a watch counts as dead.
             selector: ``labelSelector`` and ``fieldSelector``, where not every object is wanted.
-            accept: the form of the objects, for example METADATA_ONLY.
+            metadata_only: leave spec and status out.
         """
         self.contact = KindStatus()
         self._api = api
@@ -118,7 +118,8 @@ class Reflector:
         self._backoff = backoff or Backoff()
         self._silence = silence
         self._selector = dict(selector or {})
-        self._accept = accept
+        self._list_accept = METADATA_LIST if metadata_only else JSON
+        self._watch_accept = METADATA_ONLY if metadata_only else JSON
         self._version: str | None = None
         self._listed_at = 0.0
         self._answer: Answer | None = None
@@ -159,7 +160,7 @@ class Reflector:
                 page = self._api.call(
                     "GET",
                     self._path,
-                    accept=self._accept,
+                    accept=self._list_accept,
                     query={"limit": limit, "continue": token, **self._selector},
                 )
             except ApiError as error:
@@ -199,7 +200,7 @@ class Reflector:
         }
         try:
             lines = self._api.stream(
-                self._path, query=query, accept=self._accept, silence=self._silence, opened=self._opened
+                self._path, query=query, accept=self._watch_accept, silence=self._silence, opened=self._opened
             )
             for line in lines:
                 if stop.is_set():
