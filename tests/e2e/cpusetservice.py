@@ -34,8 +34,8 @@ def binding_cpusets(release: Installation, helm: Helm, failure_policy: str) -> I
 @contextlib.contextmanager
 def nodes(kubectl: Kubectl, pool: str, made: Sequence[FakeNode]) -> Iterator[None]:
     """Nodes with their topologies, which go afterwards."""
-    make(kubectl, pool, made)
     try:
+        make(kubectl, pool, made)
         yield
     finally:
         unmake(kubectl, made)

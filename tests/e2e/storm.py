@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from tests.e2e.apicalls import MERGE_PATCH, message
 from tests.e2e.controlplane import ControlPlane
@@ -142,35 +142,31 @@ class Storm:
                     name = f"direct-{number}-{index}"
                     made = pod(name, any_template(dice, self._pool, schedulerName=NOBODY))
                     self._make(f"/api/v1/namespaces/{self._inside}/pods", made)
-                    pods.append(name)
+                    pods.append(made)
                 node, other = (each.name for each in dice.sample(self._nodes[:-1], 2))
-                starts = []
-                for name in pods:
+                starts: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+                for made in pods:
+                    name = made["metadata"]["name"]
+                    if trick == "reborn":
+                        starts.append((self._reborn, (made, trick, node)))
+                        continue
                     if trick == "deleted":
                         starts.append((self._delete, (name,)))
-                    starts.append((self._post if trick != "reborn" else self._reborn, (trick, name, node)))
+                    starts.append((self._post, (trick, name, node)))
                     if trick in {"twice", "two nodes"}:
                         starts.append((self._post, (trick, name, node if trick == "twice" else other)))
                 for each in [clients.submit(act, *given) for act, given in starts]:
                     each.result()
                 if trick == "stale" and dice.random() < 0.5:
-                    for name in pods:
-                        self._post("stale, again", name, dice.choice((node, other)))
+                    for made in pods:
+                        self._post("stale, again", made["metadata"]["name"], dice.choice((node, other)))
                 time.sleep(_SECONDS / ROUNDS)
 
-    def _reborn(self, trick: str, name: str, node: str) -> None:
+    def _reborn(self, made: Object, trick: str, node: str) -> None:
         """Another pod of the same name, bound before anybody has heard of it."""
-        path = f"/api/v1/namespaces/{self._inside}/pods"
-        code, body = self._patiently("GET", f"{path}/{name}", None)
-        self._delete(name)
-        if code == 200:
-            made = json.loads(body)
-            metadata = {key: made["metadata"].get(key, {}) for key in ("labels", "annotations")}
-            spec = {key: made["spec"][key] for key in ("containers", "nodeSelector", "schedulerName")}
-            if "priorityClassName" in made["spec"]:
-                spec["priorityClassName"] = made["spec"]["priorityClassName"]
-            self._make(path, pod(name, {"metadata": metadata, "spec": spec}))
-        self._post(trick, name, node)
+        self._delete(made["metadata"]["name"])
+        self._make(f"/api/v1/namespaces/{self._inside}/pods", made)
+        self._post(trick, made["metadata"]["name"], node)
 
     def _post(self, trick: str, name: str, node: str) -> None:
         """One Binding, once: a scheduler would not insist either."""

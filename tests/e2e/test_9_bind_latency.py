@@ -29,8 +29,8 @@ def test_latency(
     kinds = {"set": (inside, "LSR"), "no set": (inside, "LS"), "no webhook": (outside, "LSR")}
     seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
     with (
-        nodes(release.kubectl, inside, [_NODE]),
         binding_cpusets(release, helm, "Fail"),
+        nodes(release.kubectl, inside, [_NODE]),
         Calls(control_plane) as calls,
     ):
         try:

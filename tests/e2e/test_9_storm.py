@@ -41,8 +41,8 @@ def test_storm(
     inside, outside = new_namespace(IN), new_namespace()
     print(f"STORM_SEED={SEED} run {run} failurePolicy {policy}")
     with (
-        nodes(kubectl, inside, ZOO),
         binding_cpusets(release, helm, policy) as service,
+        nodes(kubectl, inside, ZOO),
         Calls(control_plane) as calls,
     ):
         looker = Looker(calls, kubectl, ZOO, fail_closed=policy == "Fail")
