@@ -3,6 +3,7 @@
 import contextlib
 import json
 import queue
+import re
 import threading
 import time
 import urllib.parse
@@ -46,6 +47,7 @@ class FakeApi:
         self.keeps_status = True
         self.lock = threading.RLock()
         self.watches = []
+        self.clients = []
         self.port = 0
         self.server = None
 
@@ -74,10 +76,14 @@ class FakeApi:
         self.server.shutdown()
         self.server.server_close()
         self.cut()
+        for client in self.clients:
+            client.close()
 
     def api(self, **access):
         """A client."""
-        return Api(Access(server=f"http://127.0.0.1:{self.port}", **access))
+        made = Api(Access(server=f"http://127.0.0.1:{self.port}", **access))
+        self.clients.append(made)
+        return made
 
     def cut(self):
         """End every watch."""
@@ -138,6 +144,15 @@ class FakeApi:
         self.tell(json.dumps({"type": kind, "object": value}).encode() + b"\n", path)
 
 
+def _place(path, known):
+    """The collection of an object's path, and its key there: that of all namespaces, where there is one."""
+    parent, _, name = path.rpartition("/")
+    found = re.fullmatch(r"(/api/v1|/apis/[^/]+/[^/]+)/namespaces/([^/]+)/([^/]+)", parent)
+    if found and f"{found[1]}/{found[3]}" in known:
+        return f"{found[1]}/{found[3]}", (found[2], name)
+    return parent, ("", name)
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
@@ -163,11 +178,11 @@ class _Handler(BaseHTTPRequestHandler):
         if watching:
             self._watch(path, query)
             return
-        parent, _, name = path.rpartition("/")
+        parent, key = _place(path, api.objects)
         if path in api.objects:
             self._list(path, query)
-        elif parent in api.objects and ("", name) in api.objects[parent]:
-            self._answer(200, api.objects[parent]["", name])
+        elif key in api.objects.get(parent, {}):
+            self._answer(200, api.objects[parent][key])
         else:
             self._answer(404, {"kind": "Status", "message": f"{path} not found", "reason": "NotFound"})
 
@@ -176,7 +191,14 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._body()
         if self._failed(self.path, "POST"):
             return
-        self.api.store(self.path, ("", body["metadata"]["name"]), body)
+        parent, (namespace, _) = _place(f"{self.path}/new", self.api.objects)
+        key = (namespace, body["metadata"]["name"])
+        with self.api.lock:
+            if key in self.api.objects.get(parent, {}) and parent not in COLLECTIONS:
+                self._answer(409, {"kind": "Status", "reason": "AlreadyExists"})
+                return
+            body["metadata"].setdefault("uid", f"object-{self.api.version}")
+            self.api.store(parent, key, body)
         self._answer(201, body)
 
     def do_PUT(self):
@@ -184,12 +206,16 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._body()
         if self._failed(self.path, "PUT"):
             return
-        parent, _, name = self.path.rpartition("/")
-        old = self.api.objects[parent]["", name]
-        if body["metadata"].get("resourceVersion") != old["metadata"]["resourceVersion"]:
-            self._answer(409, {"kind": "Status", "reason": "Conflict"})
-            return
-        self.api.store(parent, ("", name), body)
+        parent, key = _place(self.path, self.api.objects)
+        with self.api.lock:
+            old = self.api.objects.get(parent, {}).get(key)
+            if old is None:
+                self._answer(404, {"kind": "Status", "reason": "NotFound"})
+                return
+            if body["metadata"].get("resourceVersion") != old["metadata"]["resourceVersion"]:
+                self._answer(409, {"kind": "Status", "reason": "Conflict"})
+                return
+            self.api.store(parent, key, body)
         self._answer(200, body)
 
     def do_PATCH(self):
@@ -197,11 +223,32 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._body()
         if self._failed(self.path, "PATCH"):
             return
+        if not self.path.endswith("/status"):
+            self._merge(body)
+            return
         parent, name, _ = self.path.rsplit("/", 2)
         value = json.loads(json.dumps(self.api.objects[parent]["", name]))
         if self.api.keeps_status:
             value["status"] = {**value.get("status", {}), **body["status"]}
             self.api.store(parent, ("", name), value)
+        self._answer(200, value)
+
+    def _merge(self, body):
+        """A merge patch of metadata, with its preconditions."""
+        parent, key = _place(self.path, self.api.objects)
+        old = self.api.objects.get(parent, {}).get(key)
+        if old is None:
+            self._answer(404, {"kind": "Status", "reason": "NotFound"})
+            return
+        value = json.loads(json.dumps(old))
+        change = dict(body.get("metadata", {}))
+        for name in ("uid", "resourceVersion"):
+            if change.pop(name, value["metadata"][name]) != value["metadata"][name]:
+                self._answer(409, {"kind": "Status", "reason": "Conflict"})
+                return
+        for name, map_of in change.items():
+            value["metadata"][name] = {**value["metadata"].get(name, {}), **map_of}
+        self.api.store(parent, key, {**value, **{k: v for k, v in body.items() if k != "metadata"}})
         self._answer(200, value)
 
     def _count(self, method, path, query):
@@ -228,6 +275,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _list(self, path, query):
         with self.api.lock:
             items = sorted(self.api.objects[path].items())
+            field, _, wanted = query.get("fieldSelector", "").partition("=")
+            if field == "spec.nodeName":
+                items = [item for item in items if item[1].get("spec", {}).get("nodeName", "") == wanted]
             version = str(self.api.version)
         start = int(query.get("continue", 0))
         end = start + int(query.get("limit", len(items) or 1))

@@ -231,7 +231,7 @@ def _short(wish: Wish, machine: Machine, state: NodeState, request: Request, num
     """Say what was asked and what is free, in the units of the policy."""
     amount = cpu_amount(state, request)
     free = list(amount.free)
-    asked, unit = _cpus(wish.cpus), "free CPUs"
+    asked, unit = _cpus(wish.cpus), " free"
     if request.required and request.bind_policy is BindPolicy.FULL_PCPUS:
         threads = {core.bit_count() for core in machine.topology.core_masks}
         size = threads.pop() if len(threads) == 1 else 0
@@ -242,16 +242,15 @@ def _short(wish: Wish, machine: Machine, state: NodeState, request: Request, num
                 f"needs {_cpus(wish.cpus)} on whole cores; the cores of {machine.name} have {size} CPUs each",
             )
         if size:
-            asked, unit = f"{wish.cpus // size} whole cores", "free"
+            asked, unit = f"{wish.cpus // size} whole core{'s' if wish.cpus > size else ''}", ""
             free = [cpus // size for cpus in free]
         else:
-            asked, unit = f"{_cpus(wish.cpus)} on whole cores", "CPUs on free ones"
+            asked, unit = f"{_cpus(wish.cpus)} on whole cores", " CPUs on free ones"
     elif request.required and request.bind_policy is BindPolicy.SPREAD_BY_PCPUS:
-        asked, unit = f"{_cpus(wish.cpus)} on as many cores", "cores with a free CPU"
+        asked, unit = f"{_cpus(wish.cpus)} on as many cores", " cores with a free CPU"
     if numa is NumaPolicy.SINGLE_NUMA_NODE:
         return Refusal("NoSuchSet", f"needs {asked} on one NUMA node; {machine.name} has {_each(free)}")
-    what = f" {unit}" if unit != "free" else ""
-    text = f"needs {asked}; {machine.name} has {sum(free)}{what}"
+    text = f"needs {asked}; {machine.name} has {sum(free)}{unit}"
     if len(free) > 1:
         text += f" ({_each(free)} on its NUMA nodes)"
     return Refusal("NoSuchSet", text)

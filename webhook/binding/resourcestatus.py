@@ -47,7 +47,9 @@ def given_cpus(pod: Mapping[str, Any]) -> frozenset[int] | None:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise StatusError(f"annotation {ANNOTATION_RESOURCE_STATUS} {shown(text)}: {error}") from None
-    cpuset: Any = value.get("cpuset") if isinstance(value, dict) else value
+    if not isinstance(value, dict | None):
+        raise StatusError(f"annotation {ANNOTATION_RESOURCE_STATUS} {shown(text)}: is no JSON object")
+    cpuset: Any = (value or {}).get("cpuset")
     if cpuset is None or cpuset == "":
         return None
     try:

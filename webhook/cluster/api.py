@@ -90,6 +90,10 @@ class Api:
         self._user_agent = user_agent
         self._connections = Connections()
 
+    def close(self) -> None:
+        """Close the connections that are idle; calls that are made later open others."""
+        self._connections.close()
+
     def get(self, path: str, *, timeout: float = READ_SECONDS, **query: object) -> dict[str, Any]:
         """Read a resource; raises ApiError."""
         return self.call("GET", path, query=query, timeout=timeout)

@@ -55,10 +55,14 @@ class Connections:
                 return
         connection.close()
 
+    def close(self) -> None:
+        """Close what is idle."""
+        while (found := self._last()) is not None:
+            found.connection.close()
+
     def __del__(self) -> None:
         """Close what is idle."""
-        while self._idle and self._owner == os.getpid():
-            self._idle.pop().connection.close()
+        self.close()
 
     def _last(self) -> _Idle | None:
         with self._lock:

@@ -1,0 +1,1 @@
+"""Tests of CPU sets at binding."""
