@@ -24,6 +24,7 @@ from tests.e2e.cpusetlook import Looker
 from tests.e2e.cpusetpods import NOBODY, any_template, binding, deployment, job, pod
 from tests.e2e.fakenodes import FakeNode
 from tests.e2e.kubectl import Object
+from tests.e2e.replicas import Replica
 from tests.e2e.service import Service
 
 DEPLOYMENTS, REPLICAS = 10, 15
@@ -180,16 +181,23 @@ class Storm:
         self.bound.append(Bound(trick, node, code, "" if code == 201 else message(body)))
 
     def _break(self, dice: Random) -> None:
-        """Kill a replica, which is started again as a container is, and restart the API server."""
-        time.sleep(_SECONDS * 0.3)
-        dice.choice(self._service.replicas).kill()
-        self.done["replicas killed"] += 1
-        time.sleep(_SECONDS * 0.3)
+        """Kill a replica, later both, which are started again as containers are; restart the API server."""
+        time.sleep(_SECONDS * 0.2)
+        self._kill([dice.choice(self._service.replicas)])
+        time.sleep(_SECONDS * 0.2)
+        # For a while no binding is reviewed.
+        self._kill(self._service.replicas)
+        time.sleep(_SECONDS * 0.2)
         self._control_plane.stop_apiserver()
         time.sleep(dice.random() * 2)
         self._control_plane.start_apiserver()
         self.done["API server restarts"] += 1
         self._service.kubelet.wait_until_backends()
+
+    def _kill(self, replicas: Sequence[Replica]) -> None:
+        for replica in replicas:
+            replica.kill()
+            self.done["replicas killed"] += 1
 
     def _live(self, dice: Random) -> None:
         """What users and kubelets do to pods that exist: delete them, end them, confirm their end."""
