@@ -17,7 +17,7 @@ from webhook.binding.repair import Repair
 from webhook.binding.reviews import Reviews
 from webhook.binding.shelves import NODES, PODS, TOPOLOGIES, Nodes, PodShelf, waiting_shelf
 from webhook.binding.store import LEDGERS, Ledgers
-from webhook.binding.wish import Wish
+from webhook.binding.wish import Wish, is_bound_class
 from webhook.cluster.lease import Lease
 from webhook.cpuset import BindPolicy, QoS, parse_shape
 
@@ -42,11 +42,12 @@ def claim(name="p", cpus=2, policy=BindPolicy.FULL_PCPUS, **wish):
     return Claim(name, "d", name, Wish(wish.pop("qos", QoS.LSR), cpus, policy, **wish), brought)
 
 
-def pod(name="p", cpu="2", qos="LSR", *, node="", cpuset=None, uid=None, phase="Running", **metadata):
-    """A prod pod in namespace d."""
-    labels = {"koordinator.sh/priority-class": "koord-prod"} | (
-        {"koordinator.sh/qosClass": qos} if qos else {}
-    )
+def pod(name="p", cpu="2", qos="LSR", *, node="", cpuset=None, **metadata):
+    """A prod pod in namespace d; ``phase`` is its status, the rest its metadata."""
+    uid, phase = metadata.pop("uid", None), metadata.pop("phase", "Running")
+    labels = {"koordinator.sh/priority-class": "koord-prod"}
+    if qos:
+        labels["koordinator.sh/qosClass"] = qos
     annotations = metadata.pop("annotations", {})
     if cpuset is not None:
         annotations = {**annotations, STATUS: json.dumps({"cpuset": cpuset})}
@@ -109,6 +110,7 @@ class Clock:
         self.seconds = 1000.0
 
     def __call__(self):
+        """Seconds."""
         return self.seconds
 
     def now(self):
@@ -149,18 +151,18 @@ class Replica:
         """Let the watches tell what is there now (all kinds, or some paths)."""
         cluster = self.cluster
         shelves = {
-            PODS: (cluster.pods, lambda raw: raw["metadata"]["labels"].get("koordinator.sh/qosClass") in {"LSE", "LSR"}),
-            "waiting": (cluster.waiting, lambda raw: raw["metadata"]["labels"].get("koordinator.sh/qosClass") not in {"LSE", "LSR"}),
-            NODES: (cluster.nodes.nodes, bool),
-            TOPOLOGIES: (cluster.nodes.topologies, bool),
-            LEDGERS: (cluster.ledgers.shelf, bool),
+            PODS: (cluster.pods, is_bound_class),
+            "waiting": (cluster.waiting, lambda labels: not is_bound_class(labels)),
+            NODES: (cluster.nodes.nodes, None),
+            TOPOLOGIES: (cluster.nodes.topologies, None),
+            LEDGERS: (cluster.ledgers.shelf, None),
         }  # fmt: skip
         for path, (shelf, wanted) in shelves.items():
             if kinds and path not in kinds:
                 continue
             shelf.begin()
             for raw in list(self.fake.objects.get(PODS if path == "waiting" else path, {}).values()):
-                if wanted(raw):
+                if wanted is None or wanted(raw["metadata"]["labels"]):
                     shelf.add(raw)
             shelf.commit()
 

@@ -51,7 +51,11 @@ def test_the_best_cpus_are_given(wanted, cpus):
             machine(numa_policy=NumaPolicy.SINGLE_NUMA_NODE),
             "needs 4 whole cores on one NUMA node; node-1 has 3 and 2",
         ),
-        (claim(cpus=12, required=True), machine(), "needs 6 whole cores; node-1 has 5 (3 and 2 on its NUMA nodes)"),
+        (
+            claim(cpus=12, required=True),
+            machine(),
+            "needs 6 whole cores; node-1 has 5 (3 and 2 on its NUMA nodes)",
+        ),
         (claim(cpus=12), machine(), "needs 12 CPUs; node-1 has 11 free (6 and 5 on its NUMA nodes)"),
         (
             claim(cpus=7, policy=SPREAD, required=True),
@@ -61,14 +65,18 @@ def test_the_best_cpus_are_given(wanted, cpus):
         (
             claim(cpus=3, required=True),
             machine(),
-            "node(s) requested cpus not multiple cpus per core: needs 3 CPUs on whole cores; "
-            "the cores of node-1 have 2 CPUs each",
+            (
+                "node(s) requested cpus not multiple cpus per core: needs 3 CPUs on whole cores; "
+                "the cores of node-1 have 2 CPUs each"
+            ),
         ),
         (
             claim(cpus=2, policy=SPREAD, required=True),
             machine(bind_policy=FULL),
-            "node(s) cpu bind policy conflicts with pod's required cpu bind policy: "
-            "the pod requires SpreadByPCPUs, node-1 demands FullPCPUs",
+            (
+                "node(s) cpu bind policy conflicts with pod's required cpu bind policy: "
+                "the pod requires SpreadByPCPUs, node-1 demands FullPCPUs"
+            ),
         ),
         (
             claim(numa_policy=NumaPolicy.RESTRICTED),

@@ -53,6 +53,7 @@ def test_what_is_not_said_is_not_written():
     }
     assert raw["status"] == {
         "conditions": [], "cpus": 16, "allocated": 2, "free": 14, "wholeCoresFree": 7, "pods": 1,
+        "holders": "d/p: 0-1",
     }  # fmt: skip
 
 

@@ -71,7 +71,10 @@ def test_what_cannot_be_read_is_left_out_and_named():
     """Foreign annotations never end anything."""
     read = read_machine(
         node(
-            labels={"node.koordinator.sh/cpu-bind-policy": "odd", "node.koordinator.sh/numa-topology-policy": "odd"},
+            labels={
+                "node.koordinator.sh/cpu-bind-policy": "odd",
+                "node.koordinator.sh/numa-topology-policy": "odd",
+            },
             annotations={RESERVATION: "{", "node.koordinator.sh/system-qos-resource": '{"cpuset": "5-3"}'},
         ),
         nrt(annotations={KUBELET: "[]", "node.koordinator.sh/pod-cpu-allocs": "null"}),

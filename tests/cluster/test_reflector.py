@@ -33,12 +33,12 @@ class Asked:
         self._stop = stop
 
     def call(self, _method, _path, *, accept, **_):
-        """An empty list."""
+        """A list of nothing."""
         self.forms["list"] = accept
         return {"metadata": {"resourceVersion": "1"}, "items": []}
 
     def stream(self, _path, *, accept, **_):
-        """No events."""
+        """A watch that ends."""
         self.forms["watch"] = accept
         self._stop.set()
         return iter(())

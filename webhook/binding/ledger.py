@@ -16,6 +16,7 @@ from webhook.cpuset import BindPolicy, CpuSetError, Exclusive, format_cpulist, p
 from webhook.protocol import LEDGER_API_VERSION, LEDGER_KIND, QOS_CLASSES
 
 READY: Final = "Ready"
+_LONGEST_HOLDERS: Final = 2000
 _NODE: Final = {"apiVersion": "v1", "kind": "Node"}
 
 
@@ -150,6 +151,7 @@ def write_ledger(ledger: Ledger, counts: Counts | None) -> dict[str, Any]:
             "free": counts.free,
             "wholeCoresFree": counts.whole_cores_free,
             "pods": counts.pods,
+            "holders": _holders(ledger),
         }
     return {
         "apiVersion": LEDGER_API_VERSION,
@@ -158,6 +160,13 @@ def write_ledger(ledger: Ledger, counts: Counts | None) -> dict[str, Any]:
         "spec": {"allocations": [_allocation(entry) for entry in ordered]},
         "status": status,
     }
+
+
+def _holders(ledger: Ledger) -> str:
+    """Who holds which CPUs, on one line, for ``kubectl get -o wide``."""
+    ordered = sorted(ledger.entries.values(), key=lambda entry: min(entry.cpus, default=0))
+    text = ", ".join(f"{entry.pod}: {format_cpulist(entry.cpus).replace(',', '+')}" for entry in ordered)
+    return text if len(text) <= _LONGEST_HOLDERS else f"{text[: _LONGEST_HOLDERS - 1]}…"
 
 
 def _entry(value: object) -> Entry:

@@ -7,8 +7,8 @@ from webhook.binding.machine import Machine
 from webhook.cpuset import format_cpulist
 from webhook.cpuset.picture import Paint, draw_node
 
-_WIDEST_NAME = 34
-_WIDEST_SET = 22
+_WIDEST_NAME = 30
+_WIDEST_SET = 20
 
 
 def draw_ledger(machine: Machine, ledger: Ledger, *, width: int = 80, paint: Paint | None = None) -> str:
