@@ -65,15 +65,9 @@ def release(bare: Installation, in_cluster: dict[str, str]) -> Iterator[Installa
 
 
 @pytest.fixture
-def helm(cache: Path, tmp_path: Path) -> Helm:
-    """What renders the chart."""
-    return Helm(cache, tmp_path)
-
-
-@pytest.fixture
-def service(release: Installation, helm: Helm) -> Iterator[Service]:
+def service(release: Installation, cache: Path, tmp_path: Path) -> Iterator[Service]:
     """The chart's replicas behind one address, under ``failurePolicy: Fail``."""
-    with serving(release, helm) as running:
+    with serving(release, Helm(cache, tmp_path)) as running:
         yield running
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Self
 
-from tests.e2e.apicalls import Calls, message
+from tests.e2e.apiclient import ApiClient
 from tests.e2e.controlplane import ControlPlane
 from tests.e2e.kubectl import Object
 from tests.e2e.objects import is_be, pod
@@ -73,7 +73,8 @@ class Creators:
     ) -> None:
         """Take where the pods go; ``make`` makes one of a name."""
         self.answers: list[Answer] = []
-        self._api = Calls(control_plane, f"/api/v1/namespaces/{namespace}/pods")
+        self._api = ApiClient(control_plane)
+        self._path = f"/api/v1/namespaces/{namespace}/pods"
         self._rate = rate
         self._make = make
         self._numbers = itertools.count()
@@ -111,14 +112,14 @@ class Creators:
         token: str | None = ""
         try:
             while token is not None:
-                page = json.loads(self._api.call("GET", f"?limit={_PAGE}&continue={token}")[1])
+                page = json.loads(self._api.call("GET", f"{self._path}?limit={_PAGE}&continue={token}")[1])
                 yield from page["items"]
                 token = page["metadata"].get("continue") or None
         finally:
             self._api.close()
 
     def books(self, since: float = 0.0, until: float = float("inf")) -> Books:
-        """Count what was sent in that time, and read the pods of it as they are stored; after the end only."""
+        """Count what was sent in that time and read its pods as they are stored; after the end only."""
         answers = [answer for answer in self.answers if since <= answer.sent < until]
         names = {answer.name for answer in answers}
         stored = [each for each in self.stored() if each["metadata"]["name"] in names]
@@ -139,7 +140,8 @@ class Creators:
 
     def clear(self) -> None:
         """Delete all pods of the namespace at once, so that its end is no work for others."""
-        self._api.call("DELETE", "", {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0})
+        options = {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0}
+        self._api.call("DELETE", self._path, options)
         self._api.close()
 
     def _next(self) -> float:
@@ -153,10 +155,17 @@ class Creators:
             name = f"pod-{next(self._numbers)}"
             sent = time.monotonic()
             try:
-                code, body = self._api.call("POST", "", self._make(name))
+                code, body = self._api.call("POST", self._path, self._make(name))
             except (OSError, http.client.HTTPException) as error:
                 code, body = UNANSWERED, repr(error)
             seconds = time.monotonic() - sent
-            said = "" if code == CREATED else message(body)
-            self.answers.append(Answer(name, sent, seconds, code, said))
+            message = "" if code == CREATED else _message(body)
+            self.answers.append(Answer(name, sent, seconds, code, message))
         self._api.close()
+
+
+def _message(body: str) -> str:
+    try:
+        return str(json.loads(body)["message"])
+    except (ValueError, LookupError, TypeError):
+        return body[:300]

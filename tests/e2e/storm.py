@@ -13,14 +13,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import Any, NamedTuple, Self
 
-from tests.e2e.apicalls import MERGE_PATCH, message
 from tests.e2e.controlplane import ControlPlane
 from tests.e2e.cpusetchecker import Violation, at_every_moment
-from tests.e2e.cpusetlook import Looker
+from tests.e2e.cpusetlook import Looker, message
 from tests.e2e.cpusetpods import NOBODY, any_template, binding, deployment, job, pod
 from tests.e2e.fakenodes import FakeNode
 from tests.e2e.kubectl import Object
@@ -36,6 +34,7 @@ _SECONDS = 25.0
 """Over which pods are created."""
 _PATIENCE = 90.0
 _AWAY = frozenset({429, *range(500, 600)})
+MERGE_PATCH = "application/merge-patch+json"
 NOW = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0}
 
 
@@ -101,15 +100,17 @@ class Storm:
         if self._errors:
             raise self._errors[0]
 
-    def _begin(self, work: Callable[[Random], None]) -> threading.Thread:
-        dice = Random(f"{self._seed} {work.__name__}")
+    def _begin(self, work: Callable[..., None], *given: Any) -> threading.Thread:
+        """Do something in a thread of its own; without anything given, with dice."""
 
         def run() -> None:
             try:
-                work(dice)
+                work(*(given or [Random(f"{self._seed} {work.__name__}")]))
             except BaseException as error:  # raised again by the thread that waits
                 self._errors.append(error)
                 self._calm.set()
+            finally:
+                self._calls.close()
 
         thread = threading.Thread(target=run, name=work.__name__, daemon=True)
         thread.start()
@@ -136,32 +137,31 @@ class Storm:
     def _bind(self, dice: Random) -> None:
         """Bindings of the storm's own: several at once for one node, and some that fail after the review."""
         tricks = ("together", "twice", "two nodes", "stale", "deleted", "reborn")
-        with ThreadPoolExecutor(2 * AT_ONCE) as clients:
-            for number, trick in zip(range(ROUNDS), itertools.cycle(tricks), strict=False):
-                pods = []
-                for index in range(AT_ONCE):
-                    name = f"direct-{number}-{index}"
-                    made = pod(name, any_template(dice, self._pool, schedulerName=NOBODY))
-                    self._make(f"/api/v1/namespaces/{self._inside}/pods", made)
-                    pods.append(made)
-                node, other = (each.name for each in dice.sample(self._nodes[:-1], 2))
-                starts: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+        for number, trick in zip(range(ROUNDS), itertools.cycle(tricks), strict=False):
+            pods = []
+            for index in range(AT_ONCE):
+                name = f"direct-{number}-{index}"
+                made = pod(name, any_template(dice, self._pool, schedulerName=NOBODY))
+                self._make(f"/api/v1/namespaces/{self._inside}/pods", made)
+                pods.append(made)
+            node, other = (each.name for each in dice.sample(self._nodes[:-1], 2))
+            starts: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+            for made in pods:
+                name = made["metadata"]["name"]
+                if trick == "reborn":
+                    starts.append((self._reborn, (made, trick, node)))
+                    continue
+                if trick == "deleted":
+                    starts.append((self._delete, (name,)))
+                starts.append((self._post, (trick, name, node)))
+                if trick in {"twice", "two nodes"}:
+                    starts.append((self._post, (trick, name, node if trick == "twice" else other)))
+            for each in [self._begin(act, *given) for act, given in starts]:
+                each.join()
+            if trick == "stale" and dice.random() < 0.5:
                 for made in pods:
-                    name = made["metadata"]["name"]
-                    if trick == "reborn":
-                        starts.append((self._reborn, (made, trick, node)))
-                        continue
-                    if trick == "deleted":
-                        starts.append((self._delete, (name,)))
-                    starts.append((self._post, (trick, name, node)))
-                    if trick in {"twice", "two nodes"}:
-                        starts.append((self._post, (trick, name, node if trick == "twice" else other)))
-                for each in [clients.submit(act, *given) for act, given in starts]:
-                    each.result()
-                if trick == "stale" and dice.random() < 0.5:
-                    for made in pods:
-                        self._post("stale, again", made["metadata"]["name"], dice.choice((node, other)))
-                time.sleep(_SECONDS / ROUNDS)
+                    self._post("stale, again", made["metadata"]["name"], dice.choice((node, other)))
+            time.sleep(_SECONDS / ROUNDS)
 
     def _reborn(self, made: Object, trick: str, node: str) -> None:
         """Another pod of the same name, bound before anybody has heard of it."""
@@ -188,9 +188,11 @@ class Storm:
         # For a while no binding is reviewed.
         self._kill(self._service.replicas)
         time.sleep(_SECONDS * 0.2)
-        self._control_plane.stop_apiserver()
-        time.sleep(dice.random() * 2)
-        self._control_plane.start_apiserver()
+        try:
+            self._control_plane.stop_apiserver()
+            time.sleep(dice.random() * 2)
+        finally:
+            self._control_plane.start_apiserver()
         self.done["API server restarts"] += 1
         self._service.kubelet.wait_until_backends()
 

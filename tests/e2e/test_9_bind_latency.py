@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
+from pathlib import Path
 
-from tests.e2e.apicalls import Calls, message
+from tests.e2e.apiclient import ApiClient
+from tests.e2e.bindingfigures import write
 from tests.e2e.controlplane import ControlPlane
+from tests.e2e.cpusetlook import message
 from tests.e2e.cpusetpods import NOBODY, binding, pod, template
-from tests.e2e.cpusetservice import IN, binding_cpusets, empty, nodes
+from tests.e2e.cpusetservice import IN, binding_cpusets, empty, ledger, nodes
 from tests.e2e.fakenodes import FakeNode
-from tests.e2e.figures import write
 from tests.e2e.installation import Installation
 from tests.e2e.rendering import Helm
 
@@ -18,20 +21,25 @@ BINDINGS = 200
 """Of each kind; the first ones are not counted."""
 
 _WARM = 20
-_NODE = FakeNode(name="bench-node", shape=(2, 2, 64, 2), linux=True)
+_NODES = [FakeNode(name=f"bench-{number}", shape=(2, 2, 16, 2), linux=True) for number in range(4)]
+"""Of 128 CPUs; each has 50 pods with a set at the end, and a kubelet takes 110 pods at all."""
 
 
 def test_latency(
-    release: Installation, control_plane: ControlPlane, helm: Helm, new_namespace: Callable[..., str]
+    release: Installation,
+    control_plane: ControlPlane,
+    cache: Path,
+    tmp_path: Path,
+    new_namespace: Callable[..., str],
 ) -> None:
     """All are bound; those that are to have a set have one. The figures are shown, not judged."""
     inside, outside = new_namespace(IN), new_namespace()
     kinds = {"set": (inside, "LSR"), "no set": (inside, "LS"), "no webhook": (outside, "LSR")}
     seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
     with (
-        binding_cpusets(release, helm, "Fail"),
-        nodes(release.kubectl, inside, [_NODE]),
-        Calls(control_plane) as calls,
+        binding_cpusets(release, Helm(cache, tmp_path), "Fail"),
+        nodes(release.kubectl, inside, _NODES),
+        contextlib.closing(ApiClient(control_plane)) as calls,
     ):
         try:
             for number in range(BINDINGS):
@@ -46,11 +54,11 @@ def test_latency(
                     name = f"{kind.replace(' ', '-')}-{number}"
                     path = f"/api/v1/namespaces/{namespace}/pods/{name}/binding"
                     started = time.perf_counter()
-                    code, said = calls.call("POST", path, binding(name, _NODE.name))
+                    code, said = calls.call("POST", path, binding(name, _NODES[number % len(_NODES)].name))
                     seconds[kind].append(time.perf_counter() - started)
                     assert code == 201, message(said)
-            (ledger,) = release.kubectl.items("nodecpuallocations")
-            assert ledger["status"]["pods"] == BINDINGS
+            ledgers = [ledger(release.kubectl, node.name) for node in _NODES]
+            assert sum(map(len, ledgers)) == BINDINGS
         finally:
             empty(release.kubectl, inside)
             empty(release.kubectl, outside)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.apicalls import MERGE_PATCH, Calls, message
+from tests.e2e.apiclient import ApiClient
 from tests.e2e.controlplane import ControlPlane
 from tests.e2e.cpufacts import STATUS
 from tests.e2e.cpusetchecker import at_rest
-from tests.e2e.cpusetlook import Looker
+from tests.e2e.cpusetlook import Looker, message
 from tests.e2e.cpusetpods import NOBODY, binding, deployment, pod, template
 from tests.e2e.cpusetservice import GRACE_SECONDS, IN, binding_cpusets, empty, ledger, nodes
 from tests.e2e.fakenodes import FakeNode, make, unmake
@@ -21,7 +22,7 @@ from tests.e2e.kubectl import Kubectl, Object
 from tests.e2e.objects import profile
 from tests.e2e.processes import eventually
 from tests.e2e.rendering import Helm
-from tests.e2e.storm import NOW
+from tests.e2e.storm import MERGE_PATCH, NOW
 
 SPREAD = {"preferredCPUBindPolicy": "SpreadByPCPUs"}
 WHOLE = {"requiredCPUBindPolicy": "FullPCPUs"}
@@ -31,7 +32,7 @@ SECONDS = GRACE_SECONDS + 45.0
 class Place:
     """A namespace that opted in, and two nodes: the one of the seed, and one with two NUMA nodes."""
 
-    def __init__(self, kubectl: Kubectl, calls: Calls, namespace: str) -> None:
+    def __init__(self, kubectl: Kubectl, calls: ApiClient, namespace: str) -> None:
         # New names: what was promised on a node is kept in mind for a while, also when the node goes.
         self.seed = FakeNode(name=f"seed-{namespace}", shape=(1, 1, 8, 2), linux=True)
         self.pair = FakeNode(name=f"pair-{namespace}", shape=(1, 2, 4, 2), reserved="0-1")
@@ -100,7 +101,7 @@ def place(
 ) -> Iterator[Place]:
     """A place of its own for each test."""
     namespace = new_namespace(IN)
-    with Calls(control_plane) as calls:
+    with contextlib.closing(ApiClient(control_plane)) as calls:
         here = Place(release.kubectl, calls, namespace)
         try:
             with nodes(release.kubectl, namespace, (here.seed, here.pair)):

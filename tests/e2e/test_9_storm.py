@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from tests.e2e.apicalls import Calls
+from tests.e2e.apiclient import ApiClient
+from tests.e2e.bindingfigures import counters, write
 from tests.e2e.controlplane import ControlPlane
 from tests.e2e.cpufacts import STATUS
 from tests.e2e.cpusetchecker import Seen, at_rest
 from tests.e2e.cpusetlook import Looker
 from tests.e2e.cpusetservice import GRACE_SECONDS, IN, binding_cpusets, empty, nodes
 from tests.e2e.fakenodes import ZOO
-from tests.e2e.figures import counters, write
 from tests.e2e.installation import Installation
 from tests.e2e.processes import eventually
 from tests.e2e.rendering import Helm
@@ -32,7 +34,8 @@ def test_storm(
     run: int,
     release: Installation,
     control_plane: ControlPlane,
-    helm: Helm,
+    cache: Path,
+    tmp_path: Path,
     new_namespace: Callable[..., str],
 ) -> None:
     """Two replicas, one killed, and the API server restarted: zero violations, at no moment and at rest."""
@@ -41,9 +44,9 @@ def test_storm(
     inside, outside = new_namespace(IN), new_namespace()
     print(f"STORM_SEED={SEED} run {run} failurePolicy {policy}")
     with (
-        binding_cpusets(release, helm, policy) as service,
+        binding_cpusets(release, Helm(cache, tmp_path), policy) as service,
         nodes(kubectl, inside, ZOO),
-        Calls(control_plane) as calls,
+        contextlib.closing(ApiClient(control_plane)) as calls,
     ):
         looker = Looker(calls, kubectl, ZOO, fail_closed=policy == "Fail")
         try:

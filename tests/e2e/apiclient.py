@@ -1,4 +1,4 @@
-"""Calls to the control plane's API server without kubectl, for tests that make thousands."""
+"""The API server for many calls: a connection for each thread, no process for each."""
 
 from __future__ import annotations
 
@@ -6,33 +6,18 @@ import http.client
 import json
 import ssl
 import threading
-from typing import Self
 
 from tests.e2e.controlplane import ADMIN_TOKEN, ControlPlane
 from tests.e2e.kubectl import Object
 
-MERGE_PATCH = "application/merge-patch+json"
 
+class ApiClient:
+    """The administrator's client. Each thread that called closes its connection."""
 
-class Calls:
-    """What lies under one path, over a connection for each thread; leaving the block closes all of them."""
-
-    def __init__(self, control_plane: ControlPlane, prefix: str = "") -> None:
-        """Take the path that all others are appended to; nothing is called yet."""
+    def __init__(self, control_plane: ControlPlane) -> None:
         self._port = control_plane.port
         self._trust = ssl.create_default_context(cafile=str(control_plane.certificate))
-        self._prefix = prefix
         self._mine = threading.local()
-        self._open: set[http.client.HTTPSConnection] = set()
-
-    def __enter__(self) -> Self:
-        """Nothing is called yet."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close every thread's connection; no thread calls any more."""
-        for connection in self._open:
-            connection.close()
 
     def call(
         self, method: str, path: str, body: Object | None = None, *, content_type: str = "application/json"
@@ -41,7 +26,7 @@ class Calls:
         headers = {"Authorization": f"Bearer {ADMIN_TOKEN}", "Content-Type": content_type}
         try:
             connection = self._connection()
-            connection.request(method, self._prefix + path, json.dumps(body) if body else None, headers)
+            connection.request(method, path, json.dumps(body) if body else None, headers)
             response = connection.getresponse()
             return response.status, response.read().decode()
         except (OSError, http.client.HTTPException):
@@ -53,7 +38,6 @@ class Calls:
         connection = getattr(self._mine, "connection", None)
         self._mine.connection = None
         if connection is not None:
-            self._open.discard(connection)
             connection.close()
 
     def _connection(self) -> http.client.HTTPSConnection:
@@ -61,13 +45,4 @@ class Calls:
         if connection is None:
             connection = http.client.HTTPSConnection("127.0.0.1", self._port, context=self._trust, timeout=60)
             self._mine.connection = connection
-            self._open.add(connection)
         return connection
-
-
-def message(body: str) -> str:
-    """What a Status says, or the beginning of what is none."""
-    try:
-        return str(json.loads(body)["message"])
-    except (ValueError, LookupError, TypeError):
-        return body[:300]

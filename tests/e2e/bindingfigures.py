@@ -1,24 +1,25 @@
-"""Figures of a run: shown, and kept as a line of JSON where the environment names a file."""
+"""What was measured of CPU sets at binding: shown, and kept as a line of JSON in build/binding.jsonl."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 
+from tests.e2e.binaries import ROOT
+
+FILE = ROOT / "build" / "binding.jsonl"
 _SAMPLE = re.compile(r"^(\w+)(\{[^}]*\})? (\S+)$", re.MULTILINE)
 
 
 def write(name: str, figures: dict[str, object]) -> None:
-    """Print a line of JSON; append it to the file that FIGURES names."""
+    """Print a line of JSON, and append it to the file."""
     line = json.dumps({"figures": name, **figures})
     print(line)
-    if path := os.environ.get("FIGURES"):
-        with Path(path).open("a") as file:
-            file.write(f"{line}\n")
+    FILE.parent.mkdir(exist_ok=True)
+    with FILE.open("a") as file:
+        file.write(f"{line}\n")
 
 
 def counters(pages: Iterable[str], word: str) -> dict[str, float]:
