@@ -5,9 +5,9 @@ import threading
 
 import pytest
 
-from tests.binding.builders import EVENTS, STATUS, Replica, held, node, pod, store
+from tests.binding.builders import EVENTS, STATUS, Clock, Replica, held, node, nrt, pod, store
 from webhook.binding.reconciler import FOREIGN_SECONDS
-from webhook.binding.shelves import NODES, PODS
+from webhook.binding.shelves import NODES, PODS, TOPOLOGIES
 from webhook.binding.store import LEDGERS
 
 GRACE = 60.0
@@ -17,7 +17,7 @@ def bind(replica, made, cpuset=None, name="node-1"):
     """Give a pod CPUs and bind it, as the API server does; returns the set."""
     store(replica.fake, PODS, made)
     replica.hear(PODS)
-    cpuset = cpuset or replica.cpuset(made)
+    cpuset = cpuset or replica.cpuset(made, to=name)
     key = ("d", made["metadata"]["name"])
     metadata = {**made["metadata"], "annotations": {STATUS: json.dumps({"cpuset": cpuset})}}
     bound = {**made, "metadata": metadata, "spec": {**made["spec"], "nodeName": name}}
@@ -94,14 +94,42 @@ def test_a_pod_that_is_not_bound_keeps_its_cpus_for_the_grace(fake, replica):
     made = store(fake, PODS, pod())
     replica.hear()
     replica.cpuset(made)
+    replica.round()
     replica.clock.seconds += GRACE - 5
     replica.round()
     assert held(fake) == {"p": "0,8"}
     replica.cpuset(made)
+    replica.round()
     replica.clock.seconds += GRACE - 5
     replica.round()
     assert held(fake) == {"p": "0,8"}
     replica.clock.seconds += 10
+    replica.round()
+    assert held(fake) == {}
+
+
+def test_clocks_need_not_agree(fake, replica):
+    """An entry whose time is long past, by whoever wrote it, has the whole grace from when it is seen."""
+    made = store(fake, PODS, pod())
+    slow = Replica(fake, clock=Clock())
+    slow.clock.seconds -= 10 * GRACE
+    assert slow.cpuset(made) == "0,8"
+    replica.hear()
+    replica.round()
+    assert held(fake) == {"p": "0,8"}
+
+
+def test_what_is_refused_for_one_node_stops_no_other(fake, replica):
+    """A ledger that the API server does not take is logged, and the round goes on."""
+    bind(replica, pod())
+    store(fake, NODES, node("node-0", uid="zero"))
+    store(fake, TOPOLOGIES, nrt(name="node-0"))
+    replica.hear()
+    bind(replica, pod("q"), name="node-0")
+    fake.delete(PODS, "p", "d")
+    fake.delete(PODS, "q", "d")
+    replica.hear()
+    fake.failures["PUT", f"{LEDGERS}/node-0"] = [(422, {"message": "no"})] * 2
     replica.round()
     assert held(fake) == {}
 
@@ -111,6 +139,7 @@ def test_an_entry_that_is_given_again_in_the_meantime_stays(fake, replica):
     made = store(fake, PODS, pod())
     replica.hear()
     replica.cpuset(made)
+    replica.round()
     replica.clock.seconds += GRACE + 5
     other = Replica(fake, clock=replica.clock)
     live = replica.cluster.api.get

@@ -59,6 +59,10 @@ ALL_OPTIONS: dict[str, Any] = {
 }
 
 OUT_OF_CLUSTER: dict[str, Any] = {**DEFAULT, "webhook": {"url": "https://localhost:8443"}}
+CPUSETS: dict[str, Any] = {
+    **DEFAULT,
+    "cpusets": {"enabled": True, "failurePolicy": "Fail", "installTopologyCRD": True},
+}
 NO_OPTIONS: dict[str, Any] = {
     **DEFAULT,
     "replicaCount": 1,
@@ -73,6 +77,7 @@ SETS = {
     "all options": ALL_OPTIONS,
     "out of cluster": OUT_OF_CLUSTER,
     "no options": NO_OPTIONS,
+    "cpusets": CPUSETS,
 }
 
 

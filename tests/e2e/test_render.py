@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.e2e.kubectl import Kubectl, Object
-from tests.e2e.rendering import ALL_OPTIONS, CHART, DEFAULT, NO_OPTIONS, OUT_OF_CLUSTER, SETS, Helm
+from tests.e2e.rendering import ALL_OPTIONS, CHART, CPUSETS, DEFAULT, NO_OPTIONS, OUT_OF_CLUSTER, SETS, Helm
 
 OLDEST, NEWEST = "1.30.0", "1.37.2"
 # Kinds of others, for which there is no schema here.
@@ -74,11 +74,12 @@ def test_configurations_follow_the_rules(helm: Helm, name: str) -> None:
     for configuration in mutating + of_kind(objects, "ValidatingWebhookConfiguration"):
         for webhook in configuration["webhooks"]:
             assert 2 <= webhook["timeoutSeconds"] <= 5
-            assert webhook["sideEffects"] == "None"
+            binds = webhook["name"].startswith("bindings.")
+            assert webhook["sideEffects"] == ("NoneOnDryRun" if binds else "None")
             assert webhook["matchPolicy"] == "Equivalent"
-            assert webhook["failurePolicy"] == "Ignore"
+            assert webhook["failurePolicy"] == ("Fail" if binds else "Ignore")
             assert "*" not in str(webhook["rules"])
-            if webhook["name"].startswith("pods."):
+            if webhook["name"].startswith(("pods.", "bindings.")):
                 left_out, opted_out = webhook["namespaceSelector"]["matchExpressions"][:2]
                 assert left_out["values"][:3] == ["kube-system", "kube-node-lease", "somewhere"]
                 assert opted_out == {
@@ -86,8 +87,9 @@ def test_configurations_follow_the_rules(helm: Helm, name: str) -> None:
                     "operator": "NotIn",
                     "values": ["true"],
                 }
-                assert "config.mirror" in webhook["matchConditions"][0]["expression"]
-    (webhook,) = mutating[0]["webhooks"]
+                assert binds or "config.mirror" in webhook["matchConditions"][0]["expression"]
+    webhook, *bindings = mutating[0]["webhooks"]
+    assert bool(bindings) is (name == "cpusets")
     assert webhook["reinvocationPolicy"] == "IfNeeded"
     assert webhook["rules"] == [
         {
@@ -98,6 +100,25 @@ def test_configurations_follow_the_rules(helm: Helm, name: str) -> None:
             "scope": "Namespaced",
         }
     ]
+
+
+def test_bindings_are_asked_about_where_that_is_wanted(helm: Helm) -> None:
+    """A second entry, for namespaces that opted in; flags, definitions and rights come with it."""
+    objects = helm.render(CPUSETS, NEWEST)
+    (configuration,) = of_kind(objects, "MutatingWebhookConfiguration")
+    entry = configuration["webhooks"][1]
+    assert entry["name"] == "bindings.cpuset.colocation-webhook.io"
+    assert entry["rules"][0]["resources"] == ["pods/binding"]
+    assert entry["clientConfig"]["service"]["path"] == "/bind"
+    opted_in = {"key": "colocation-webhook.io/cpuset", "operator": "In", "values": ["enabled"]}
+    assert entry["namespaceSelector"]["matchExpressions"][-1] == opted_in
+    (deployment,) = of_kind(objects, "Deployment")
+    arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert {"--cpusets", "--cpusets-lease=somewhere/release-colocation-webhook-cpusets"} <= set(arguments)
+    assert len(of_kind(objects, "CustomResourceDefinition")) == 3
+    off = helm.render(DEFAULT, NEWEST)
+    assert len(of_kind(off, "CustomResourceDefinition")) == 1
+    assert "cpuset" not in json.dumps(off)
 
 
 def test_what_options_leave_out(helm: Helm) -> None:

@@ -22,27 +22,25 @@ class Look(Enum):
     CHECK = "check"
 
 
-def first_look(
-    entry: Entry, node: str, pod: Mapping[str, Any] | None, *, grace: float, now: dt.datetime
-) -> Look:
+def first_look(entry: Entry, node: str, pod: Mapping[str, Any] | None, *, age: float, grace: float) -> Look:
     """Say whether an entry has to be checked against the live pod.
 
     Args:
         entry: of the ledger.
         node: whose ledger it is.
         pod: as it is watched; None: nothing is known of it.
+        age: seconds for which the entry has been there.
         grace: seconds that an entry may be without its pod being bound.
-        now: the time.
     """
     if pod is None or pod["metadata"].get("uid") != entry.uid:
         return Look.CHECK
     if not node_of(pod) and not is_finished(pod):
-        return Look.CHECK if _age(entry, now) > grace else Look.WAIT
+        return Look.CHECK if age > grace else Look.WAIT
     return Look.FINE if node_of(pod) == node and not is_finished(pod) else Look.CHECK
 
 
 def reason_to_drop(
-    entry: Entry, node: str, pod: Mapping[str, Any] | None, *, grace: float, now: dt.datetime
+    entry: Entry, node: str, pod: Mapping[str, Any] | None, *, age: float, grace: float
 ) -> str | None:
     """Say why an entry has to go, judged by the live pod (None: there is none); None: it stays."""
     if pod is None:
@@ -56,7 +54,7 @@ def reason_to_drop(
         return None
     elif bound:
         reason = f"its pod is bound to {bound}"
-    elif _age(entry, now) > grace:
+    elif age > grace:
         reason = f"its pod was not bound within {grace:g} s"
     else:
         return None
@@ -127,7 +125,3 @@ def condition(
     before = next((each for each in ledger.conditions if each.type == READY), None)
     since = before.since if before is not None and before.status == status else time_text(now)
     return Condition(READY, status, reason or "AsItShouldBe", message[:1000], since)
-
-
-def _age(entry: Entry, now: dt.datetime) -> float:
-    return (now - entry.allocated_at).total_seconds()

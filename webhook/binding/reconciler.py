@@ -4,6 +4,7 @@ Level-triggered: every round looks at what is there, however it came to be so. W
 only says where to look; nothing is dropped or entered before the live pod has been asked.
 """
 
+import datetime as dt
 import functools
 import logging
 from collections.abc import Callable
@@ -35,6 +36,8 @@ FOREIGN_SECONDS: Final = 300.0
 
 _FORBIDDEN_SECONDS: Final = 30.0
 
+_OF_ONE_OBJECT: Final = frozenset({400, 404, 409, 413, 422})
+
 _log = logging.getLogger(__name__)
 
 
@@ -52,6 +55,7 @@ class Reconciler:
         self._backoff = Backoff()
         self._next_renewal = 0.0
         self._looked: dict[str, float] = {}
+        self._seen: dict[tuple[str, dt.datetime], float] = {}
         self._listed: dict[str, float] = {}
         self._told: dict[str, tuple[Ledger, Machine, dict[str, str]]] = {}
 
@@ -59,8 +63,10 @@ class Reconciler:
         """Reconcile until ``stop`` is set, then give the Lease back; meant to run in a thread."""
         while not stop.wait(interval):
             try:
-                if self._cluster.synced and self._elected():
-                    self.round(stop)
+                if self._cluster.synced:
+                    self._observe()
+                    if self._elected():
+                        self.round(stop)
                 self._backoff.reset()
             except ApiError as error:
                 _log.warning("CPU sets are not reconciled at the moment: %s", error)
@@ -76,6 +82,7 @@ class Reconciler:
 
     def round(self, stop: Event) -> None:
         """Look at everything once; raises ApiError."""
+        self._observe()
         shelf = self._cluster.ledgers.shelf
         for (_, node), ledger in list(shelf.values.items()):
             if self._ended(stop):
@@ -94,16 +101,27 @@ class Reconciler:
                 return
             self._step(node, functools.partial(self._tell, node, ledger))
 
+    def _observe(self) -> None:
+        """Remember since when each entry has been there, by this replica's own clock: others' may differ."""
+        now = self._clock()
+        self._seen = {
+            key: self._seen.get(key, now)
+            for ledger in list(self._cluster.ledgers.shelf.values.values())
+            for key in ((entry.uid, entry.allocated_at) for entry in ledger.entries.values())
+        }
+
     def _drop(self, node: str, ledger: Ledger) -> None:
         """Drop the entries whose pods do not run here."""
         gone: dict[str, Entry] = {}
         for entry in ledger.entries.values():
             known = self._cluster.pods.values.get((entry.namespace, entry.name))
-            look = first_look(entry, node, known, grace=self._binder.grace, now=self._cluster.now())
+            since = self._seen.get((entry.uid, entry.allocated_at), self._clock())
+            age, grace = self._clock() - since, self._binder.grace
+            look = first_look(entry, node, known, age=age, grace=grace)
             if look is not Look.CHECK or self._clock() < self._looked.get(entry.uid, 0.0):
                 continue
             live = self._cluster.live_pod(entry.namespace, entry.name)
-            reason = reason_to_drop(entry, node, live, grace=self._binder.grace, now=self._cluster.now())
+            reason = reason_to_drop(entry, node, live, age=age, grace=grace)
             if reason is None:
                 self._looked[entry.uid] = self._clock() + LOOK_AGAIN_SECONDS
             else:
@@ -177,6 +195,11 @@ class Reconciler:
             _log.debug("ledger of %s: %s", node, error)
         except OutOfTimeError as error:
             _log.info("ledger of %s: another round: %s", node, error)
+        except ApiError as error:
+            # What is refused for what it says concerns this node alone.
+            if error.status not in _OF_ONE_OBJECT:
+                raise
+            _log.warning("ledger of %s: %s", node, error)
 
     def _end(self) -> float:
         return self._clock() + STEP_SECONDS

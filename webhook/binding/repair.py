@@ -72,9 +72,9 @@ class Repair:
         entry = ledger.entries.get(metadata["uid"]) if ledger is not None else None
         opted_in = self._opted_in(metadata["namespace"])
         known = self._settled.get(key)
-        if known is not None and (known.pod, known.entry, known.opted_in) == (pod, entry, opted_in):
-            return known.until is not None and self._cluster.clock() >= known.until
         twice = entry is not None and opted_in and entry.uid in self._moved(ledger)
+        if known is not None and (known.pod, known.entry, known.opted_in) == (pod, entry, opted_in):
+            return twice if known.until is None else self._cluster.clock() >= known.until
         if twice or not self._agrees(pod, entry, opted_in=opted_in):
             return True
         self._settled[key] = _Settled(pod, entry, opted_in, None)
@@ -82,7 +82,7 @@ class Repair:
         return False
 
     def put_right(self, known: Mapping[str, Any], end: float) -> None:
-        """Repair one pod; raises ApiError, OutOfTimeError or MachineError.
+        """Repair one pod; raises ApiError or OutOfTimeError.
 
         Args:
             known: the pod as it is watched; the live one is what counts.
@@ -96,9 +96,7 @@ class Repair:
         problem = ""
         try:
             problem = self._repaired(pod, end)
-        except MachineError as error:
-            problem = str(error)
-        except WishError as error:
+        except (MachineError, WishError) as error:
             problem = str(error)
         if problem:
             self._tell(pod, WARNING, MISSING, problem)
