@@ -7,6 +7,7 @@ given by the rules, exactly (``webhook.cpuset``). A pod that has an entry keeps 
 import datetime as dt
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple
 
 from webhook.binding.ledger import Counts, Entry, Ledger
@@ -14,6 +15,7 @@ from webhook.binding.machine import Machine
 from webhook.binding.wish import Wish
 from webhook.cpuset import (
     BindPolicy,
+    Exclusive,
     NodeState,
     NumaPolicy,
     Pod,
@@ -147,18 +149,17 @@ def state_of(machine: Machine, entries: Iterable[Entry]) -> NodeState:
     """
     state = NodeState(machine.topology, machine.reservations)
     state.hold(
-        (
-            Pod(
-                entry.uid,
-                QoS.LSE if entry.qos == QoS.LSE else QoS.LSR,
-                max(1, len(entry.cpus)) * 1000,
-                Request(0, entry.policy, entry.required, entry.exclusive),
-            ),
-            entry.cpus,
-        )
+        (_holder(entry.uid, entry.qos, len(entry.cpus), entry.policy, entry.exclusive), entry.cpus)
         for entry in entries
     )
     return state
+
+
+@lru_cache(maxsize=16_384)
+def _holder(uid: str, qos: str, cpus: int, policy: BindPolicy, exclusive: Exclusive) -> Pod:
+    """The same pods hold CPUs at each decision about their node."""
+    kind = QoS.LSE if qos == QoS.LSE else QoS.LSR
+    return Pod(uid, kind, max(1, cpus) * 1000, Request(0, policy, exclusive=exclusive))
 
 
 def counts_of(machine: Machine, ledger: Ledger) -> Counts:

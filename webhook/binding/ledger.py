@@ -8,6 +8,7 @@ looks at the node's pods again. The status is a summary for people.
 import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -16,6 +17,7 @@ from webhook.cpuset import BindPolicy, CpuSetError, Exclusive, format_cpulist, p
 from webhook.protocol import LEDGER_API_VERSION, LEDGER_KIND, QOS_CLASSES
 
 READY: Final = "Ready"
+_REMEMBERED: Final = 16_384
 _LONGEST_HOLDERS: Final = 2000
 _NODE: Final = {"apiVersion": "v1", "kind": "Node"}
 
@@ -165,8 +167,19 @@ def write_ledger(ledger: Ledger, counts: Counts | None) -> dict[str, Any]:
 def _holders(ledger: Ledger) -> str:
     """Who holds which CPUs, on one line, for ``kubectl get -o wide``."""
     ordered = sorted(ledger.entries.values(), key=lambda entry: min(entry.cpus, default=0))
-    text = ", ".join(f"{entry.pod}: {format_cpulist(entry.cpus).replace(',', '+')}" for entry in ordered)
+    text = ", ".join(f"{entry.pod}: {_listed(entry.cpus).replace(',', '+')}" for entry in ordered)
     return text if len(text) <= _LONGEST_HOLDERS else f"{text[: _LONGEST_HOLDERS - 1]}…"
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _listed(cpus: frozenset[int]) -> str:
+    """A ledger is written whole, and of its sets only one is new."""
+    return format_cpulist(cpus)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _cpus(text: str) -> frozenset[int]:
+    return parse_cpulist(text, field="cpuset")
 
 
 def _entry(value: object) -> Entry:
@@ -182,7 +195,7 @@ def _entry(value: object) -> Entry:
     if qos and qos not in QOS_CLASSES:
         raise ValueError(f"qosClass: {shown(qos)} is none of {', '.join(sorted(QOS_CLASSES))}")
     try:
-        cpus = parse_cpulist(texts["cpuset"], field="cpuset")
+        cpus = _cpus(texts["cpuset"])
     except CpuSetError as error:
         raise ValueError(str(error)) from None
     return Entry(
@@ -205,6 +218,7 @@ def _choice(kind: Any, value: Mapping[str, Any], name: str) -> Any:  # noqa: ANN
     return kind(given)
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def _moment(text: str) -> dt.datetime:
     try:
         moment = dt.datetime.fromisoformat(text)
@@ -213,6 +227,7 @@ def _moment(text: str) -> dt.datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def time_text(moment: dt.datetime) -> str:
     """Return a moment as Kubernetes writes it, to the second."""
     return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -224,7 +239,7 @@ def _allocation(entry: Entry) -> dict[str, Any]:
         "namespace": entry.namespace,
         "name": entry.name,
         "qosClass": entry.qos,
-        "cpuset": format_cpulist(entry.cpus),
+        "cpuset": _listed(entry.cpus),
         "bindPolicy": str(entry.policy),
     }
     if entry.required:

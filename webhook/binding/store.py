@@ -6,6 +6,7 @@ the watch does not put it back to what it was before.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from threading import Lock
 from typing import Any, Final
@@ -43,6 +44,12 @@ class LedgerShelf(Shelf[Ledger]):
         if known is not None and known.uid == gone.uid:
             self.seen[gone.node] = gone
             super().deleted(raw)
+
+    def written(self, ledger: Ledger) -> None:
+        """Take a ledger as it has been stored."""
+        known = self.values.get(("", ledger.node))
+        if known is None or not _older(ledger, known):
+            self._put(("", ledger.node), ledger)
 
     def _put(self, key: tuple[str, str], value: Ledger | None) -> None:
         if value is not None:
@@ -103,11 +110,17 @@ class Ledgers:
                 self._conflict()
                 raise Changed from None
             raise
-        self.shelf.changed(raw)
-        return read_ledger(raw)
+        metadata = raw.get("metadata") or {}
+        stored = replace(
+            ledger, version=metadata.get("resourceVersion"), uid=metadata.get("uid", ""), problems=()
+        )
+        self.shelf.written(stored)
+        return stored
 
 
 def _read(_name: str, raw: Mapping[str, Any], old: Ledger | None) -> Ledger:
+    if old is not None and old.version == raw["metadata"].get("resourceVersion"):
+        return old  # what this replica wrote, told by the watch
     new = read_ledger(raw)
     return old if old is not None and _older(new, old) else new
 
