@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-long lint bench control-plane e2e soak wheel image image-test clean
+.PHONY: run test test-long lint bench bench-bind control-plane e2e soak storm wheel image image-test clean
 
 run: $(VENV)/installed
 	$(BIN)/colocation-webhook serve --objects examples/objects
@@ -52,6 +52,13 @@ soak: export SOAK_WARM_UP = 0.5
 soak: export HOSTILE_SECONDS = 60
 soak: $(VENV)/test control-plane
 	$(BIN)/pytest tests/e2e/test_8_reliability_hostile.py tests/e2e/test_9_soak.py
+
+# Once is part of "make e2e"; ten times in a row is the proof.
+storm: $(VENV)/test control-plane
+	STORM_RUNS=$${STORM_RUNS:-10} $(BIN)/pytest -s tests/e2e/test_9_storm.py
+
+bench-bind: $(VENV)/test control-plane
+	$(BIN)/pytest -s tests/e2e/test_9_bind_latency.py
 
 bench: $(VENV)/test
 	$(BIN)/python -m benchmarks.cpuset

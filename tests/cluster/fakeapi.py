@@ -151,10 +151,12 @@ class FakeApi:
 
 
 def _selected(value, query):
-    """Whether a field selector takes an object: by ``metadata.name`` or ``spec.nodeName``, or there is none."""
+    """Whether a field selector takes an object; of two fields that is understood, others take all."""
     field, _, wanted = query.get("fieldSelector", "").partition("=")
+    if field not in {"metadata.name", "spec.nodeName"}:
+        return True
     part, _, name = field.partition(".")
-    return not field or value.get(part, {}).get(name, "") == wanted
+    return value.get(part, {}).get(name, "") == wanted
 
 
 def _place(path, known):

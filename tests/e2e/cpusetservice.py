@@ -1,0 +1,64 @@
+"""The webhook with CPU sets at binding: the chart's values, two replicas, and nodes to bind to."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from tests.e2e.cpusetlook import LEDGERS, OPTED_IN
+from tests.e2e.fakenodes import FakeNode, make, unmake
+from tests.e2e.installation import CHART, RELEASE, Installation
+from tests.e2e.kubectl import Kubectl
+from tests.e2e.processes import eventually
+from tests.e2e.rendering import Helm
+from tests.e2e.service import Service, serving
+
+GRACE_SECONDS = 15
+"""Longer than a binding takes from the webhook's answer to its end, on a busy machine."""
+
+IN = {OPTED_IN: "enabled"}
+
+
+@contextlib.contextmanager
+def binding_cpusets(release: Installation, helm: Helm, failure_policy: str) -> Iterator[Service]:
+    """The feature on, by the chart and by the flags; off again afterwards."""
+    _upgrade(release, enabled="true", installTopologyCRD="true", failurePolicy=failure_policy)
+    try:
+        with serving(release, helm, "--cpusets", f"--cpusets-grace={GRACE_SECONDS}") as service:
+            yield service
+    finally:
+        _upgrade(release, enabled="false")
+
+
+@contextlib.contextmanager
+def nodes(kubectl: Kubectl, pool: str, made: Sequence[FakeNode]) -> Iterator[None]:
+    """Nodes with their topologies, which go afterwards."""
+    try:
+        make(kubectl, pool, made)
+        yield
+    finally:
+        unmake(kubectl, made)
+
+
+def empty(kubectl: Kubectl, namespace: str) -> None:
+    """Take everything out of a namespace: without a kubelet nobody confirms the end of a bound pod."""
+    kubectl.run("-n", namespace, "delete", "deployments,jobs", "--all", "--cascade=background")
+
+    def emptied() -> bool:
+        kubectl.run("-n", namespace, "delete", "pods", "--all", "--force", "--grace-period=0", "--wait=false")
+        return not kubectl.items("pods", namespace=namespace)
+
+    eventually(emptied, seconds=90, what=f"{namespace} empty")
+
+
+def ledger(kubectl: Kubectl, node: str) -> list[dict[str, Any]]:
+    """The entries of a node's ledger, as kubectl shows it; none where there is no ledger."""
+    found = {each["metadata"]["name"]: each for each in kubectl.items(LEDGERS.rsplit("/", 1)[1])}
+    entries: list[dict[str, Any]] = found.get(node, {}).get("spec", {}).get("allocations", [])
+    return entries
+
+
+def _upgrade(release: Installation, **values: str) -> None:
+    settings = [f"--set=cpusets.{name}={value}" for name, value in values.items()]
+    release.helm("upgrade", RELEASE, str(CHART), "--reset-then-reuse-values", *settings)

@@ -1,0 +1,274 @@
+"""CPU sets at binding, with the stock kube-scheduler: four deployments, and each promise by itself."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.apiclient import ApiClient
+from tests.e2e.controlplane import ControlPlane
+from tests.e2e.cpufacts import STATUS
+from tests.e2e.cpusetchecker import at_rest
+from tests.e2e.cpusetlook import Looker, message
+from tests.e2e.cpusetpods import NOBODY, binding, deployment, pod, template
+from tests.e2e.cpusetservice import GRACE_SECONDS, IN, binding_cpusets, empty, ledger, nodes
+from tests.e2e.fakenodes import FakeNode, make, unmake
+from tests.e2e.installation import Installation
+from tests.e2e.kubectl import Kubectl, Object
+from tests.e2e.objects import profile
+from tests.e2e.processes import eventually
+from tests.e2e.rendering import Helm
+from tests.e2e.storm import MERGE_PATCH, NOW
+
+SPREAD = {"preferredCPUBindPolicy": "SpreadByPCPUs"}
+WHOLE = {"requiredCPUBindPolicy": "FullPCPUs"}
+SECONDS = GRACE_SECONDS + 45.0
+
+
+class Place:
+    """A namespace that opted in, and two nodes: the one of the seed, and one with two NUMA nodes."""
+
+    def __init__(self, kubectl: Kubectl, calls: ApiClient, namespace: str) -> None:
+        # New names: what was promised on a node is kept in mind for a while, also when the node goes.
+        self.seed = FakeNode(name=f"seed-{namespace}", shape=(1, 1, 8, 2), linux=True)
+        self.pair = FakeNode(name=f"pair-{namespace}", shape=(1, 2, 4, 2), reserved="0-1")
+        self.kubectl = kubectl
+        self.namespace = namespace
+        self._calls = calls
+
+    def pod(self, name: str, cpus: str, wish: dict[str, str] | None = None, qos: str = "LSR") -> Object:
+        """Make a pod that no scheduler takes."""
+        made = template(qos, cpus, wish, pool=self.namespace, schedulerName=NOBODY)
+        return self.call("POST", "", pod(name, made))[1]
+
+    def bind(self, name: str, node: FakeNode, query: str = "", **metadata: str) -> tuple[int, str]:
+        """Post a Binding; its status, and what was said."""
+        code, said = self.call("POST", f"/{name}/binding{query}", binding(name, node.name, **metadata))
+        return code, message(json.dumps(said))
+
+    def cpus(self, name: str) -> str:
+        """The CPU list on a pod, "" where it has none."""
+        stored = self.kubectl.get("pod", name, namespace=self.namespace)
+        text = stored["metadata"].get("annotations", {}).get(STATUS, "{}")
+        return str(json.loads(text).get("cpuset", ""))
+
+    def holders(self, node: FakeNode) -> dict[str, str]:
+        """The names and CPU lists in a node's ledger."""
+        return {entry["name"]: entry["cpuset"] for entry in ledger(self.kubectl, node.name)}
+
+    def gone(self, name: str) -> None:
+        """Delete a pod at once."""
+        self.call("DELETE", f"/{name}", NOW)
+
+    def call(self, method: str, path: str, body: Object, **more: str) -> tuple[int, Object]:
+        """A call below the namespace's pods."""
+        path = f"/api/v1/namespaces/{self.namespace}/pods{path}"
+        code, text = self._calls.call(method, path, body, **more)
+        return code, json.loads(text)
+
+    def events(self, name: str) -> list[Object]:
+        """What the webhook told about a pod."""
+        told = self.kubectl.items("events", namespace=self.namespace)
+        ours = [each for each in told if "colocation-webhook" in each.get("source", {}).get("component", "")]
+        return [each for each in ours if each["involvedObject"]["name"] == name]
+
+    def assert_rest(self) -> None:
+        """The checker has nothing to say, as soon as everything is at rest."""
+        looker = Looker(self._calls, self.kubectl, (self.seed, self.pair), fail_closed=False)
+
+        def resting() -> bool:
+            assert at_rest(looker.look_at_rest()) == []
+            return True
+
+        eventually(resting, seconds=SECONDS, what="everything at rest")
+
+
+@pytest.fixture(scope="module")
+def _switched_on(
+    release: Installation, cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    with binding_cpusets(release, Helm(cache, tmp_path_factory.mktemp("chart")), "Fail"):
+        yield
+
+
+@pytest.fixture
+def place(
+    _switched_on: None, release: Installation, control_plane: ControlPlane, new_namespace: Callable[..., str]
+) -> Iterator[Place]:
+    """A place of its own for each test."""
+    namespace = new_namespace(IN)
+    with contextlib.closing(ApiClient(control_plane)) as calls:
+        here = Place(release.kubectl, calls, namespace)
+        try:
+            with nodes(release.kubectl, namespace, (here.seed, here.pair)):
+                yield here
+        finally:
+            empty(release.kubectl, namespace)
+
+
+def test_the_four_deployments(place: Place) -> None:
+    """LSE, LSR, LS and BE nginx, bound by kube-scheduler: CPUs 0-1, 2-3, and no set for the last two."""
+    kubectl, own = place.kubectl, {"matchLabels": {"kubernetes.io/metadata.name": place.namespace}}
+    kubectl.create(profile("stock-scheduler", namespaceSelector=own, schedulerName="default-scheduler"))
+    on = {"kubernetes.io/hostname": place.seed.name}
+    try:
+        for qos, cpu in {"LSE": "2", "LSR": "2", "LS": "2", "BE": "2k"}.items():
+            made = template(qos, cpu, SPREAD, pool=place.namespace, schedulerName="koord-scheduler")
+            made["spec"]["nodeSelector"] |= on
+            name = f"nginx-{qos.lower()}"
+
+            def by_the_profile(name: str = name, made: Object = made) -> bool:
+                probe = pod(name, made) | {}
+                probe["metadata"]["namespace"] = place.namespace
+                return kubectl.create(probe, dry_run=True)["spec"]["schedulerName"] == "default-scheduler"
+
+            eventually(by_the_profile, what="the profile in effect")
+            what = deployment(name, 1, made)
+            what["metadata"]["namespace"] = place.namespace
+            kubectl.create(what)
+            kubectl.run(
+                "-n", place.namespace, "wait", "pods", "-l", f"app={name}",
+                "--for=condition=PodScheduled", "--timeout=60s",
+            )  # fmt: skip
+        stored = {
+            each["metadata"]["labels"]["app"]: each
+            for each in kubectl.items("pods", namespace=place.namespace)
+        }
+    finally:
+        kubectl.delete("ccp", "stock-scheduler")
+    assert {each["spec"]["nodeName"] for each in stored.values()} == {place.seed.name}
+    assert {each["spec"]["schedulerName"] for each in stored.values()} == {"default-scheduler"}
+    given = {name: each["metadata"].get("annotations", {}).get(STATUS) for name, each in stored.items()}
+    assert given["nginx-ls"] is None
+    assert given["nginx-be"] is None
+    amount = [{"node": 0, "resources": {"cpu": "2"}}]
+    assert json.loads(given["nginx-lse"]) == {"cpuset": "0-1", "numaNodeResources": amount}
+    assert json.loads(given["nginx-lsr"]) == {"cpuset": "2-3", "numaNodeResources": amount}
+    held = {entry["qosClass"]: entry["cpuset"] for entry in ledger(kubectl, place.seed.name)}
+    assert held == {"LSE": "0-1", "LSR": "2-3"}
+    place.assert_rest()
+
+
+def test_no_such_set(place: Place) -> None:
+    """A binding is denied with what was asked and what is free; the pod hears of it, the ledger does not."""
+    place.pod("first", "4", WHOLE)
+    assert place.bind("first", place.pair)[0] == 201
+    place.pod("second", "12", WHOLE)
+    code, said = place.bind("second", place.pair)
+    assert code == 403
+    # Eight cores, one reserved, two taken.
+    assert "needs 6 whole cores" in said
+    assert f"{place.pair.name} has 5" in said
+    assert "first" in place.holders(place.pair)
+    assert "second" not in place.holders(place.pair)
+    (event,) = eventually(lambda: place.events("second"), what="an Event on the pod")
+    assert event["type"] == "Warning"
+    assert event["message"] in said
+    assert "nodeName" not in place.kubectl.get("pod", "second", namespace=place.namespace)["spec"]
+    # Another node has room for it.
+    assert place.bind("second", place.seed)[0] == 201
+    place.assert_rest()
+
+
+def test_dry_run(place: Place) -> None:
+    """A dry run is answered like a binding and leaves nothing behind."""
+    place.pod("dry", "2")
+    assert place.bind("dry", place.seed, "?dryRun=All")[0] == 201
+    assert place.holders(place.seed) == {}
+    place.pod("large", "17")
+    assert place.bind("large", place.seed, "?dryRun=All")[0] == 403
+    assert place.bind("dry", place.seed)[0] == 201
+    assert place.holders(place.seed) == {"dry": place.cpus("dry")}
+    assert place.events("large") == []
+
+
+def test_a_set_of_koord_scheduler(place: Place) -> None:
+    """CPUs that another scheduler has written onto a pod are nobody else's."""
+    theirs = json.dumps({"cpuset": "0-1", "numaNodeResources": [{"node": 0, "resources": {"cpu": "2"}}]})
+    place.kubectl.run("label", "namespace", place.namespace, "colocation-webhook.io/cpuset-")
+    made = template("LSR", "2", pool=place.namespace, schedulerName=NOBODY)
+    made["metadata"]["annotations"][STATUS] = theirs
+    place.call("POST", "", pod("foreign", made))
+    assert place.bind("foreign", place.seed)[0] == 201
+    assert place.cpus("foreign") == "0-1"
+    eventually(lambda: place.holders(place.seed) == {"foreign": "0-1"}, seconds=SECONDS, what="in the ledger")
+    place.kubectl.run("label", "namespace", place.namespace, "colocation-webhook.io/cpuset=enabled")
+    place.pod("ours", "13")
+    eventually(lambda: place.bind("ours", place.seed)[0] == 201 and place.cpus("ours"), what="a set of ours")
+    assert place.holders(place.seed)["foreign"] == "0-1"
+    place.assert_rest()
+
+
+def test_a_binding_that_fails_afterwards(place: Place) -> None:
+    """The API server refuses a binding after the webhook's answer: its entry goes after the grace time."""
+    place.pod("stale", "2")
+    code, said = place.bind("stale", place.seed, resourceVersion="1")
+    assert (code, "admission webhook" in said) == (409, False), said
+    assert "stale" in place.holders(place.seed)
+    eventually(lambda: place.holders(place.seed) == {}, seconds=SECONDS, what="entry dropped")
+    assert place.bind("stale", place.seed)[0] == 201
+    place.assert_rest()
+
+
+def test_cpus_come_back(place: Place) -> None:
+    """What a pod held that was deleted, or has come to its end, is free again."""
+    for name in ("deleted", "succeeded", "failed"):
+        place.pod(name, "4")
+        assert place.bind(name, place.seed)[0] == 201
+    assert set(place.holders(place.seed)) == {"deleted", "succeeded", "failed"}
+    place.gone("deleted")
+    for name in ("succeeded", "failed"):
+        phase = {"status": {"phase": name.capitalize()}}
+        assert place.call("PATCH", f"/{name}/status", phase, content_type=MERGE_PATCH)[0] == 200
+    eventually(lambda: place.holders(place.seed) == {}, seconds=SECONDS, what="all entries dropped")
+    place.pod("next", "15")
+    assert place.bind("next", place.seed)[0] == 201
+    place.assert_rest()
+
+
+def test_a_node_that_is_replaced(place: Place) -> None:
+    """Another Node of the same name begins with an empty ledger, which is its own."""
+    place.pod("old", "15")
+    assert place.bind("old", place.seed)[0] == 201
+    place.gone("old")
+    unmake(place.kubectl, [place.seed])
+    make(place.kubectl, place.namespace, [place.seed])
+    place.pod("new", "15")
+    eventually(lambda: place.bind("new", place.seed)[0] == 201, seconds=SECONDS, what="bound to the new node")
+    assert set(place.holders(place.seed)) == {"new"}
+    owners = place.kubectl.get("nodecpuallocation", place.seed.name)["metadata"]["ownerReferences"]
+    uid = place.kubectl.get("node", place.seed.name)["metadata"]["uid"]
+    assert [owner["uid"] for owner in owners] == [uid]
+    place.assert_rest()
+
+
+def test_what_was_missed(place: Place) -> None:
+    """A pod bound past the webhook gets its set later; where there is no room, an Event says so."""
+    place.pod("first", "9")
+    assert place.bind("first", place.seed)[0] == 201
+    place.kubectl.run("label", "namespace", place.namespace, "colocation-webhook.io/cpuset-")
+    for name, cpus in {"late": "4", "too-late": "8"}.items():
+        place.pod(name, cpus)
+        assert place.bind(name, place.seed)[0] == 201
+        assert place.cpus(name) == ""
+    place.kubectl.run("label", "namespace", place.namespace, "colocation-webhook.io/cpuset=enabled")
+    eventually(lambda: place.cpus("late"), seconds=SECONDS, what="the missing set")
+    eventually(lambda: place.events("too-late"), seconds=SECONDS, what="an Event")
+    assert place.cpus("too-late") == ""
+    place.assert_rest()
+    place.gone("first")
+    eventually(lambda: place.cpus("too-late"), seconds=SECONDS, what="a set when there is room")
+    place.assert_rest()
+
+
+def test_shown_to_people(place: Place) -> None:
+    """``kubectl get nca`` and ``cpuset show --node`` tell who holds what."""
+    place.pod("shown", "2", WHOLE)
+    assert place.bind("shown", place.pair)[0] == 201
+    heading, line = place.kubectl.run("get", "nca", place.pair.name).stdout.splitlines()
+    assert heading.split()[:6] == ["NAME", "CPUS", "ALLOCATED", "FREE", "WHOLE-CORES-FREE", "PODS"]
+    assert line.split()[:6] == [place.pair.name, "16", "2", "12", "6", "1"]
