@@ -85,6 +85,7 @@ class ServingCertificate:
         reads: how often the source was asked.
         reload_errors: how often it had nothing good, each new reason counted once.
         asks_clients: whether clients are asked for a certificate (``client_ca``).
+        on_refused: called, in the event loop, with why a client's certificate was not accepted.
     """
 
     def __init__(self, source: PairSource, *, client_ca: Path | None = None) -> None:
@@ -101,11 +102,14 @@ class ServingCertificate:
         self._reload_errors = 0
         self.reads = 1
         self.asks_clients = client_ca is not None
+        self.on_refused: Callable[[str], None] = lambda _: None
         self.pair = source.read()
         self._clients = self._read_clients()
         self._current = None if self.pair is None else _context(self.pair, self._clients)
         self.context = _empty_context(asks_clients=self.asks_clients)
         self.context.sni_callback = self._choose
+        if self.asks_clients:
+            self.context.sslobject_class = _telling(lambda reason: self.on_refused(reason))
 
     @property
     def ready(self) -> bool:
@@ -192,6 +196,20 @@ def _empty_context(*, asks_clients: bool) -> ssl.SSLContext:
         context.num_tickets = 0
         context.options |= ssl.OP_NO_TICKET
     return context
+
+
+def _telling(refused: Callable[[str], None]) -> type[ssl.SSLObject]:
+    """What a handshake is made with, so that somebody hears of a certificate it ends by: no loop tells."""
+
+    class Telling(ssl.SSLObject):
+        def do_handshake(self) -> None:
+            try:
+                super().do_handshake()
+            except ssl.SSLCertVerificationError as error:
+                refused(error.verify_message)
+                raise
+
+    return Telling
 
 
 def _context(pair: Pair, clients: bytes | None) -> ssl.SSLContext:
