@@ -61,5 +61,8 @@ def _ours(
 def _host(client: Mapping[str, Any]) -> str | None:
     if service := client.get("service"):
         return f"{service.get('name')}.{service.get('namespace')}.svc"
-    host = urllib.parse.urlsplit(str(client.get("url") or "")).hostname
+    try:
+        host = urllib.parse.urlsplit(str(client.get("url") or "")).hostname
+    except ValueError:
+        return None  # not one that a name of ours could be in
     return canonical(host) if host else None

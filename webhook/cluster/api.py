@@ -6,6 +6,8 @@ docs/cluster.md has the figures. Every wait has an end: connecting, reading, and
 keep-alive probes of the kernel) a peer that has vanished.
 """
 
+import datetime as dt
+import email.utils
 import http.client
 import json
 import socket
@@ -61,7 +63,11 @@ class ApiError(Exception):
 
 
 class Api:
-    """One API server."""
+    """One API server.
+
+    Attributes:
+        date: the server's own time of day when it answered last; None before it said so.
+    """
 
     def __init__(self, access: Access, *, user_agent: str = "colocation-webhook") -> None:
         """Take how to reach it; nothing is called yet. Raises AccessError for a URL without a host."""
@@ -69,6 +75,7 @@ class Api:
         if not parts.hostname:
             raise AccessError(f"server {access.server!r}: has no host name")
         self.access = access
+        self.date: dt.datetime | None = None
         self._host = parts.hostname
         self._port = parts.port
         self._tls = parts.scheme == "https"
@@ -161,6 +168,7 @@ class Api:
             if connection is not None:
                 connection.close()
             raise ApiError(f"{method} {self.access.server}{path}: {_reason(error)}") from None
+        self.date = _date(response.headers.get("Date")) or self.date
         answer = Answer(f"{method} {path}", connection, response)
         if not http.HTTPStatus.OK <= response.status < http.HTTPStatus.MULTIPLE_CHOICES:
             if response.status == http.HTTPStatus.UNAUTHORIZED:
@@ -264,6 +272,14 @@ class Answer:
             reason=str(said.get("reason") or ""),
             retry_after=float(wait) if wait.isascii() and wait.isdigit() else 0.0,
         )
+
+
+def _date(text: str | None) -> dt.datetime | None:
+    try:
+        date = email.utils.parsedate_to_datetime(text or "")
+    except ValueError:
+        return None
+    return date.astimezone(dt.UTC)
 
 
 def _reason(error: Exception) -> str:

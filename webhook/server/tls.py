@@ -199,15 +199,24 @@ def _empty_context(*, asks_clients: bool) -> ssl.SSLContext:
 
 
 def _telling(refused: Callable[[str], None]) -> type[ssl.SSLObject]:
-    """What a handshake is made with, so that somebody hears of a certificate it ends by: no loop tells."""
+    """What makes handshakes, and tells both sides of a certificate they end by: an event loop tells neither.
+
+    A loop that is told of the error closes the connection and leaves OpenSSL's alert unsent; one that
+    is asked for more bytes sends it, and the client closes.
+    """
 
     class Telling(ssl.SSLObject):
+        told = False
+
         def do_handshake(self) -> None:
             try:
                 super().do_handshake()
             except ssl.SSLCertVerificationError as error:
+                if self.told:
+                    raise
+                self.told = True
                 refused(error.verify_message)
-                raise
+                raise ssl.SSLWantReadError from error
 
     return Telling
 
