@@ -49,6 +49,11 @@ def patch(configuration: Mapping[str, Any], names: Collection[str], bundle: byte
     return [{"op": "test", "path": "/metadata/resourceVersion", "value": version}, *operations]
 
 
+def leads_elsewhere(configuration: Mapping[str, Any], names: Collection[str]) -> bool:
+    """Whether a configuration has webhooks, and none of them is ours."""
+    return bool(configuration.get("webhooks")) and not any(True for _ in _ours(configuration, names))
+
+
 def _ours(
     configuration: Mapping[str, Any], names: Collection[str]
 ) -> Iterator[tuple[int, Mapping[str, Any]]]:

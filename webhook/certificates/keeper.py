@@ -106,6 +106,7 @@ class Keeper:
         self._since: dict[str, tuple[object, float]] = {}
         self._told = ""
         self._apart = False
+        self._elsewhere: set[str] = set()
         self._overtaken = 0
         self._bell = _Bell()
 
@@ -169,14 +170,15 @@ class Keeper:
         if step.material is None:
             return step.wait or 0.0
         if step.material is not found:
-            self._write(step.material, secret or {}, step.reason)
+            try:
+                self._write(step.material, secret or {}, step.reason)
+            except ApiError:
+                if found is not None and (self._memory is None or self._memory.revision < found.revision):
+                    self._serve(configurations, found)  # good until its end, although it cannot be renewed
+                raise
             return 0.0  # what is there now is looked at before it is used
-        self._take(found)
-        if not self._publish(configurations, found):
+        if not self._serve(configurations, found):
             return 0.0
-        if not self.trusted:
-            _log.info("%s: every webhook configuration trusts what is served", self._where)
-        self.trusted = True
         self.error = None
         return min(POLL_SECONDS, POLL_SECONDS if step.wait is None else step.wait)
 
@@ -213,6 +215,11 @@ class Keeper:
             one = self._get(collection, name)
             if one is not None:
                 found[f"{collection}/{quote(name, safe='')}"] = one
+        elsewhere = {path for path, one in found.items() if configuration.leads_elsewhere(one, self._names)}
+        for path in sorted(elsewhere - self._elsewhere):
+            names = ", ".join(self._terms.names)
+            _log.warning("%s: no webhook leads to %s, none gets a caBundle (--certificate-name)", path, names)
+        self._elsewhere = elsewhere
         return found
 
     def _read(self, secret: Object | None) -> Material | None:
@@ -279,6 +286,16 @@ class Keeper:
         self._overtaken = 0
         self.writes["secret"] += 1
         _log.info("%s, revision %d: %s", self._where, material.revision, reason)
+
+    def _serve(self, configurations: Mapping[str, Object], material: Material) -> bool:
+        """Take what the Secret holds, and have it trusted; tell whether it was already."""
+        self._take(material)
+        if not self._publish(configurations, material):
+            return False
+        if not self.trusted:
+            _log.info("%s: every webhook configuration trusts what is served", self._where)
+        self.trusted = True
+        return True
 
     def _take(self, material: Material) -> None:
         """Serve with what the Secret holds, and remember it."""

@@ -59,7 +59,7 @@ def issue(authority: Authority, names: Iterable[str], now: dt.datetime) -> tuple
     The leaf never outlives its CA. Raises ValueError for a name that is neither a DNS name nor an
     address, or for none.
     """
-    sans = [general_name(name) for name in dict.fromkeys(names)]
+    sans = [general_name(name) for name in dict.fromkeys(map(canonical, names))]
     if not sans:
         raise ValueError("a serving certificate needs at least one name")
     ca = x509.load_pem_x509_certificate(authority.certificate)
