@@ -177,7 +177,7 @@ def test_managed_certificates_leave_nothing_to_helm(helm: Helm) -> None:
 
 
 def test_the_authority_of_clients_is_mounted(helm: Helm) -> None:
-    """The flag names a file of the volume whose ConfigMap the chart makes; without the value there is none."""
+    """The flag names a file of the chart's ConfigMap, which is mounted; without the value there is none."""
     objects = helm.render(ALL_OPTIONS, NEWEST)
     (stored,) = of_kind(objects, "ConfigMap")
     assert stored["data"] == {"ca.crt": AUTHORITY}

@@ -12,7 +12,6 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
-
 # A damaged certificate may be read whole, and fail where a part of it is asked for.
 _DAMAGED = (ValueError, UnsupportedAlgorithm, x509.InvalidVersion)
 _NOT_ISSUED = (*_DAMAGED, TypeError, InvalidSignature)

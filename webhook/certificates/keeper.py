@@ -28,7 +28,7 @@ from urllib.parse import quote
 from webhook.certificates import configuration
 from webhook.certificates.checking import CertificateError, Pair, read_chain
 from webhook.certificates.making import canonical
-from webhook.certificates.rotation import Material, Seen, Terms, plan
+from webhook.certificates.rotation import Material, Seen, Terms, plan, supersedes
 from webhook.certificates.secret import read_secret, write_secret
 from webhook.cluster.api import JSON_PATCH, Api, ApiError
 from webhook.cluster.reflector import Backoff, Reflector
@@ -173,13 +173,13 @@ class Keeper:
             try:
                 self._write(step.material, secret or {}, step.reason)
             except ApiError:
-                if found is not None and (self._memory is None or self._memory.revision < found.revision):
+                if found is not None and not supersedes(self._memory, found):
                     self._serve(configurations, found)  # good until its end, although it cannot be renewed
                 raise
             return 0.0  # what is there now is looked at before it is used
         if not self._serve(configurations, found):
             return 0.0
-        self.error = None
+        self.error, self._overtaken = None, 0
         return min(POLL_SECONDS, POLL_SECONDS if step.wait is None else step.wait)
 
     @property

@@ -109,7 +109,7 @@ class ServingCertificate:
         self.context = _empty_context(asks_clients=self.asks_clients)
         self.context.sni_callback = self._choose
         if self.asks_clients:
-            self.context.sslobject_class = _telling(lambda reason: self.on_refused(reason))
+            self.context.sslobject_class = _telling(self._refused)
 
     @property
     def ready(self) -> bool:
@@ -139,6 +139,9 @@ class ServingCertificate:
             return ssl.ALERT_DESCRIPTION_INTERNAL_ERROR
         connection.context = self._current
         return None
+
+    def _refused(self, reason: str) -> None:
+        self.on_refused(reason)
 
     def reload_if_changed(self) -> bool:
         """Take over what the source has now, if it is new and good; whether it was."""
