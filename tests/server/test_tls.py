@@ -155,9 +155,14 @@ def test_a_client_certificate_can_be_required(tmp_path, clients):
         assert len(told) == 2  # once a minute for each reason
         assert "unable to get local issuer certificate" in told[0]
         assert "none was shown" in told[1]
+        before = peer(service)
         trusted.write_text("half")
         wait_for(lambda: service.metric('colocation_webhook_reload_errors_total{what="certificate"}') == 1)
         assert post(service, "first")[0] == 200
+        # A file of CAs that is no good keeps no new certificate away.
+        (tmp_path / "certs" / "tls.crt").unlink()
+        ensure(tmp_path / "certs", [], NOW)
+        wait_for(lambda: peer(service) != before)
         shutil.copy(clients / "second" / "ca.crt", trusted)
         wait_for(lambda: post(service, "second")[0] == 200)
         assert post(service, "first")[0] == 0

@@ -146,17 +146,25 @@ class ServingCertificate:
     def reload_if_changed(self) -> bool:
         """Take over what the source has now, if it is new and good; whether it was."""
         self.reads += 1
+        pair, clients, wrong = self.pair, self._clients, []
         try:
-            pair, clients = self._source.read(), self._read_clients()
-            if pair is None or (pair == self.pair and clients == self._clients):
-                self._error = None  # It could not be read for a while and is the same again.
-                return False
-            context = _context(pair, clients)
-        except (OSError, CertificateError, ssl.SSLError) as error:
-            self._keep(str(error))
+            pair = self._source.read()
+        except (OSError, CertificateError) as error:
+            wrong.append(f"{self._source}: {error}")
+        try:
+            clients = self._read_clients()
+        except (OSError, CertificateError) as error:  # which must not keep a new pair away
+            wrong.append(str(error))
+        context = None
+        if pair is not None and (pair, clients) != (self.pair, self._clients):
+            try:
+                context = _context(pair, clients)
+            except ssl.SSLError as error:
+                wrong.append(str(error))
+        self._keep("; ".join(wrong) or None)
+        if pair is None or context is None:
             return False
         self.pair, self._clients, self._current = pair, clients, context
-        self._error = None
         _LOG.info(
             "serving the certificate of %s, which ends at %s",
             ", ".join(pair.names),
@@ -172,12 +180,12 @@ class ServingCertificate:
             except Exception:  # noqa: BLE001 — a fault of ours must not end the watch
                 _LOG.exception("looking for a new certificate failed; tried again")
 
-    def _keep(self, reason: str) -> None:
+    def _keep(self, reason: str | None) -> None:
         """What is there is not good: note it once for each new reason and go on with what there was."""
-        if reason != self._error:
-            self._error = reason
+        if reason is not None and reason != self._error:
             self._reload_errors += 1
-            _LOG.error("%s: %s; the old certificate stays", self._source, reason)
+            _LOG.error("%s; the old one stays", reason)
+        self._error = reason
 
     def _read_clients(self) -> bytes | None:
         if self._client_ca is None:
