@@ -38,9 +38,9 @@ class Cluster(FakeApi):
         self.put(MUTATING, "ours", webhooks=[hook("a")])
         self.put(VALIDATING, "ours", webhooks=[hook("b"), hook("c")])
 
-    def keeper(self, *, now=NOW, **terms):
+    def keeper(self, *, now=NOW, names=(NAME,), **terms):
         """A keeper of the Secret, on this cluster's clock."""
-        chosen = Terms((NAME,), **{"settle": 60, "overlap": 600} | terms)
+        chosen = Terms(names, **{"settle": 60, "overlap": 600} | terms)
         return Keeper(
             self.api(), ("home", "kept"), ["ours"], chosen, now=lambda: now, clock=lambda: self.seconds
         )

@@ -3,12 +3,15 @@
 import base64
 import contextlib
 import copy
+import datetime as dt
+import email.utils
 import logging
 import threading
 
 import pytest
+from cryptography import x509
 
-from tests.certificates.conftest import KEY, MUTATING, SECRETS, VALIDATING, hook
+from tests.certificates.conftest import KEY, MUTATING, NAME, NOW, SECRETS, VALIDATING, hook
 from tests.cluster.conftest import until
 from webhook.certificates.checking import check_issued_by
 from webhook.cluster.api import ApiError
@@ -297,3 +300,107 @@ def test_a_fault_of_ours_does_not_end_the_loop(cluster, monkeypatch):
     with kept(keeper):
         until(lambda: keeper.trusted)
     assert keeper.failures == 1
+
+
+@pytest.mark.parametrize("days", [1, 366, 3651])
+def test_a_clock_that_is_ahead_harms_nobody(cluster, caplog, days):
+    """What such a replica makes is good now, and what is good stays; a line says which clock is wrong."""
+    cluster.date = email.utils.format_datetime(NOW, usegmt=True)
+    wrong, right = cluster.keeper(now=NOW + dt.timedelta(days=days)), cluster.keeper()
+    with caplog.at_level(logging.WARNING):
+        settle(wrong, right)
+    assert [record.getMessage()[:14] for record in caplog.records] == ["the clock here"]
+    (leaf,) = x509.load_pem_x509_certificates(right.read().chain)
+    assert leaf.not_valid_before_utc < NOW < leaf.not_valid_after_utc
+    secret = copy.deepcopy(cluster.secret["data"])
+    settle(right, wrong)
+    assert cluster.secret["data"] == secret
+
+
+def test_a_clock_that_is_behind_is_put_up_with(cluster):
+    """What such a replica makes has ended for the others: one of them makes it anew, once."""
+    cluster.date = email.utils.format_datetime(NOW, usegmt=True)
+    wrong, right = cluster.keeper(now=NOW - dt.timedelta(days=400)), cluster.keeper()
+    settle(wrong)
+    settle(right, wrong)
+    (leaf,) = x509.load_pem_x509_certificates(wrong.read().chain)
+    assert leaf.not_valid_before_utc < NOW < leaf.not_valid_after_utc
+    assert (wrong.writes["secret"], right.writes["secret"]) == (1, 1)
+
+
+def test_a_namespace_that_is_not_there_is_an_error(cluster):
+    """Nobody was faster: trying again at once would not help."""
+    cluster.failures["POST", SECRETS] = [(404, {"message": 'namespaces "home" not found'})]
+    with pytest.raises(ApiError, match='"home" not found'):
+        cluster.keeper().look()
+
+
+def test_a_refusal_that_stays_is_an_error(cluster):
+    """A 422 may mean that somebody was faster; ten in a row do not."""
+    keeper = cluster.keeper()
+    cluster.failures["PATCH", f"{MUTATING}/ours"] = [(422, {"message": "invalid"})] * 20
+    with pytest.raises(ApiError, match="invalid"):
+        settle(keeper, looks=20)
+    del cluster.failures["PATCH", f"{MUTATING}/ours"]
+    settle(keeper)
+    assert keeper.trusted
+
+
+def test_one_configuration_that_cannot_be_written_costs_the_other_nothing(cluster):
+    """The validating one is put right although a right is lacking for the mutating one."""
+    keeper = cluster.keeper()
+    cluster.failures["PATCH", f"{MUTATING}/ours"] = [(403, {"message": "forbidden"})]
+    with pytest.raises(ApiError, match="forbidden"):
+        settle(keeper)
+    assert not keeper.trusted
+    mutating, *validating = cluster.bundles()
+    assert mutating is None
+    assert None not in validating
+
+
+def test_each_new_reason_is_said(cluster, hurry, caplog):
+    """Somebody who grants one right after another reads which one is lacking now."""
+    del hurry
+    answers = [(403, {"message": message}) for message in ("may not get", "may not get", "may not create")]
+    cluster.failures["GET", f"{SECRETS}/kept"] = answers
+    with caplog.at_level(logging.WARNING), kept(cluster.keeper()) as keeper:
+        until(lambda: keeper.trusted)
+    told = [record.getMessage() for record in caplog.records if "not looked after" in record.getMessage()]
+    assert ["may not get" in told[0], "may not create" in told[1], len(told)] == [True, True, 2]
+
+
+def test_a_configuration_that_leads_elsewhere_is_mentioned(cluster, caplog):
+    """Once: the name given may be a wrong one. A URL that nobody can read is not ours either."""
+    webhooks = [hook("x", url="https://elsewhere/"), hook("y", url="https://[odd/")]
+    cluster.put(MUTATING, "ours", webhooks=webhooks)
+    keeper = cluster.keeper()
+    with caplog.at_level(logging.WARNING):
+        settle(keeper)
+    (record,) = caplog.records
+    assert f"{MUTATING}/ours: no webhook leads to {NAME}" in record.getMessage()
+    assert keeper.trusted
+
+
+def test_names_are_the_same_in_capitals(cluster):
+    """DNS has none: neither a flag nor a URL written with them keeps a caBundle away, or a leaf new."""
+    cluster.put(MUTATING, "ours", webhooks=[hook("a", url="https://Hook.Home.SVC:8443/mutate")])
+    keeper = cluster.keeper(names=("HOOK.home.svc",))
+    settle(keeper)
+    assert len(set(cluster.bundles())) == 1
+    assert keeper.writes["secret"] == 1
+
+
+@pytest.mark.parametrize("status", [403, 422])
+def test_a_secret_that_cannot_be_changed_is_served_as_it_is(cluster, status):
+    """A right is lacking, or it is immutable: a replica that begins then serves a leaf that is good still."""
+    settle(cluster.keeper())
+    cluster.annotate("leaf")
+    cluster.failures["PUT", f"{SECRETS}/kept"] = [(status, {"message": "immutable"})] * 9
+    cluster.configure()
+    young = cluster.keeper()
+    for _ in range(3):
+        with pytest.raises(ApiError, match="immutable"):
+            young.look()
+    assert young.trusted
+    assert young.read().chain == base64.b64decode(cluster.secret["data"]["tls.crt"])
+    assert len(set(cluster.bundles())) == 1

@@ -1,14 +1,18 @@
 """What the Secret should hold next: one step at a time, and never a pair that nobody trusts."""
 
+import base64
 import dataclasses
 import datetime as dt
 
 import pytest
+import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from webhook.certificates import CertificateError, check_pair, issue, make_authority
+from webhook.certificates import Authority, CertificateError, check_pair, issue, make_authority
 from webhook.certificates.checking import check_issued_by, read_chain
 from webhook.certificates.rotation import CA_RENEW_BEFORE, Material, Rotate, Seen, Terms, plan
 from webhook.certificates.secret import read_secret, write_secret
@@ -138,6 +142,30 @@ def test_what_was_lost_is_restored_from_memory():
     assert after(settled, memory=stranger) is settled
 
 
+def test_a_ca_of_somebody_else_is_gone_on_with():
+    """One of another kind of key, put into the Secret by a person, renews leaves and is replaced in time."""
+    ca = trustme.CA(key_type=trustme.KeyType.RSA)
+    issued = ca.issue_cert(NAME)
+    theirs = dataclasses.replace(
+        made(),
+        authority=Authority(ca.cert_pem.bytes(), ca.private_key_pem.bytes()),
+        chain=issued.cert_chain_pems[0].bytes(),
+        key=issued.private_key_pem.bytes(),
+        asked=Rotate.LEAF,
+    )
+    renewed = after(theirs)
+    check_issued_by(renewed.check().chain, ca.cert_pem.bytes())
+    assert renewed.chain != theirs.chain
+
+
+def test_a_revision_that_is_no_number_counts_as_none():
+    """Whatever a person writes there."""
+    for revision in ("", "-1", "many", "9" * 5000):
+        secret = write_secret(made(), "ns", "name", {})
+        secret["metadata"]["annotations"]["colocation-webhook.io/revision"] = revision
+        assert read_secret(secret).revision == 0
+
+
 def test_whoever_may_know_better_is_waited_for():
     """A configuration trusts a CA that is not known here: others have some seconds to restore it."""
     for memory in (None, made()):
@@ -164,6 +192,24 @@ def test_a_damaged_secret_is_never_used(key, damage):
     if (key, damage) == ("signing.key", "aGFsZg=="):
         damage = ""
     secret["data"][key] = damage
+    with pytest.raises(CertificateError):
+        read_secret(secret)
+
+
+@pytest.mark.parametrize("key", ["ca.crt", "tls.crt"])
+@pytest.mark.parametrize("place", ["key", "algorithm", "version"])
+def test_a_certificate_with_one_wrong_byte_is_never_used(key, place):
+    """Even where it can be read as a whole, and fails when a part of it is asked for."""
+    secret = write_secret(made(), "ns", "name", {})
+    certificate = x509.load_pem_x509_certificate(base64.b64decode(secret["data"][key]))
+    form = serialization.PublicFormat
+    point = certificate.public_key().public_bytes(serialization.Encoding.X962, form.UncompressedPoint)
+    whole = certificate.public_bytes(serialization.Encoding.DER)
+    at = {"key": whole.index(point) + 10, "algorithm": whole.index(point) - 4, "version": whole.index(2) + 2}
+    wrong = bytearray(whole)
+    wrong[at[place]] ^= 5
+    pem = b"-----BEGIN CERTIFICATE-----\n%s-----END CERTIFICATE-----\n" % base64.encodebytes(wrong)
+    secret["data"][key] = base64.b64encode(pem).decode()
     with pytest.raises(CertificateError):
         read_secret(secret)
 

@@ -33,6 +33,7 @@ class FakeApi:
         queries: the query of each request, in order.
         lag: seconds before each answer.
         mute: watches send nothing.
+        date: what answers say the time is (an HTTP date); None: nothing.
         keeps_status: false: statuses are pruned, as a CRD without the fields does.
     """
 
@@ -49,6 +50,7 @@ class FakeApi:
         self.lag = 0.0
         self.mute = False
         self.keeps_status = True
+        self.date = None
         self.lock = threading.RLock()
         self.watches = []
         self.clients = []
@@ -178,6 +180,12 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     api = None
+
+    def send_response(self, code, message=None):
+        """Say the time only where the test tells it."""
+        self.send_response_only(code, message)
+        if self.api.date is not None:
+            self.send_header("Date", self.api.date)
 
     def log_message(self, *_):
         """Say nothing."""

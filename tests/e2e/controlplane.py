@@ -6,6 +6,7 @@ import json
 import os
 import ssl
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -25,9 +26,12 @@ SCHEDULERS = ("default-scheduler", "koord-scheduler")
 class ControlPlane:
     """Starts on entering, ends every process on leaving."""
 
-    def __init__(self, folder: Path, cache: Path, *, network: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, cache: Path, *, network: Path | None = None, apiserver_flags: Sequence[str] = ()
+    ) -> None:
         """Run nothing yet; ``network``: socket of a proxy by which the API server reaches Services."""
         self._folder = folder
+        self.apiserver_flags = apiserver_flags
         self._network = network
         self._cache = cache
         self._etcd_port, peer_port, self.port = free_ports(3)
@@ -81,6 +85,7 @@ class ControlPlane:
             "--endpoint-reconciler-type=none",
             "--shutdown-delay-duration=0s",
             *([f"--egress-selector-config-file={self._folder / 'egress.yaml'}"] if self._network else []),
+            *self.apiserver_flags,
         )
         eventually(self._ready, seconds=90, what="kube-apiserver ready")
 

@@ -1,7 +1,7 @@
 """A pod of the chart's Deployment, run as a process: what a kubelet would make of it on this machine.
 
 Its flags are the pod's own. What is different is where: the API server, by a kubeconfig with the account's
-token; ports, which are free here; and the Secret's files, in a folder that follows the Secret.
+token; ports, which are free here; and the files of its Secret and ConfigMap, in folders that follow them.
 """
 
 from __future__ import annotations
@@ -42,8 +42,11 @@ class DeployedPod:
         places = {mount["name"]: mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]}
         moved = {}
         for volume in spec["volumes"]:
+            place = places[volume["name"]]
             if "secret" in volume:
-                moved[places[volume["name"]]] = self._follow(volume["secret"]["secretName"], volume["name"])
+                moved[place] = self._follow("secret", volume["secret"]["secretName"], volume["name"])
+            if "configMap" in volume:
+                moved[place] = self._follow("configmap", volume["configMap"]["name"], volume["name"])
         command = ["colocation-webhook", *self._flags(spec["containers"][0]["args"], moved)]
         self._process = Process("webhook", command, self._folder / "log", env=self._env, cwd=self._folder)
         try:
@@ -104,32 +107,33 @@ class DeployedPod:
         path.write_text(json.dumps(config))
         return path
 
-    def _follow(self, secret: str, volume: str) -> Path:
-        """A folder with the Secret's files, kept up to date as a kubelet does it: all change at once."""
+    def _follow(self, kind: str, name: str, volume: str) -> Path:
+        """A folder with the object's files, kept up to date as a kubelet does it: all change at once."""
         folder = self._folder / volume
         folder.mkdir()
-        eventually(lambda: self._write(secret, folder), seconds=60, what=f"Secret {secret}")
-        for name in ("tls.crt", "tls.key"):
-            (folder / name).symlink_to(Path("..data", name))
-        thread = threading.Thread(target=self._keep, args=(secret, folder), daemon=True)
+        eventually(lambda: self._write(kind, name, folder), seconds=60, what=f"{kind} {name}")
+        for file in (folder / "..data").iterdir():
+            (folder / file.name).symlink_to(Path("..data", file.name))
+        thread = threading.Thread(target=self._keep, args=(kind, name, folder), daemon=True)
         thread.start()
         self._following.append(thread)
         return folder
 
-    def _keep(self, secret: str, folder: Path) -> None:
+    def _keep(self, kind: str, name: str, folder: Path) -> None:
         while not self._stop.wait(_LOOK_SECONDS):
             try:
-                self._write(secret, folder)
+                self._write(kind, name, folder)
             except RefusedError:
-                continue  # A Secret that is gone leaves its files where they are.
+                continue  # What is gone leaves its files where they are.
 
-    def _write(self, secret: str, folder: Path) -> bool:
-        stored: Object = self._kubectl.get("secret", secret, namespace=NAMESPACE)
+    def _write(self, kind: str, name: str, folder: Path) -> bool:
+        stored: Object = self._kubectl.get(kind, name, namespace=NAMESPACE)
         version = folder / f"..{stored['metadata']['resourceVersion']}"
         if not version.exists():
             version.mkdir()
-            for name, value in stored["data"].items():
-                (version / name).write_bytes(base64.b64decode(value))
+            for file, value in stored["data"].items():
+                content = base64.b64decode(value) if kind == "secret" else value.encode()
+                (version / file).write_bytes(content)
             fresh = folder / "..fresh"
             fresh.symlink_to(version.name)
             fresh.replace(folder / "..data")

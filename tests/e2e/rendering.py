@@ -27,6 +27,7 @@ ALL_OPTIONS: dict[str, Any] = {
         "excludedNamespaces": ["monitoring"],
         "namespaceSelector": [{"key": "team", "operator": "Exists"}],
         "objectSelector": {"matchLabels": {"colocate": "yes"}},
+        "clientCA": AUTHORITY,
     },
     "certificates": {"source": "certManager", "certManager": {"issuerRef": {"name": "ca", "kind": "Issuer"}}},
     "exampleProfiles": {"create": True},

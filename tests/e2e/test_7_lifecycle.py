@@ -92,6 +92,8 @@ def test_contradictions_are_refused_before_anything_happens(release: Installatio
         ("certificates.source=secret", "--set-file certificates.caBundle="),
         ("certificates.caBundle=-----BEGIN CERTIFICATE-----", "--set certificates.source=secret"),
         ("certificates.source=certManager", "exclude each other"),
+        ("webhook.clientCA=-----BEGIN CERTIFICATE----------END CERTIFICATE-----", "--client-ca FILE"),
+        ("webhook.clientCA=clients.crt", "clientCA"),
         ("mode=strict", "'enforce', 'audit'"),
         ("replicas=3", "'replicas' not allowed"),
         ("webhook.mutating.timeoutSeconds=30", "30"),

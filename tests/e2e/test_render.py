@@ -14,6 +14,7 @@ import yaml
 from tests.e2e.kubectl import Kubectl, Object
 from tests.e2e.rendering import (
     ALL_OPTIONS,
+    AUTHORITY,
     CHART,
     CPUSETS,
     DEFAULT,
@@ -221,6 +222,20 @@ def test_managed_certificates_leave_nothing_to_helm(helm: Helm) -> None:
         assert "--manage-certificates" not in text
         assert "'secrets'" not in text
         assert "--tls-cert" in text
+
+
+def test_the_authority_of_clients_is_mounted(helm: Helm) -> None:
+    """The flag names a file of the chart's ConfigMap, which is mounted; without the value there is none."""
+    objects = helm.render(ALL_OPTIONS, NEWEST)
+    (stored,) = of_kind(objects, "ConfigMap")
+    assert stored["data"] == {"ca.crt": AUTHORITY}
+    (deployment,) = of_kind(objects, "Deployment")
+    spec = deployment["spec"]["template"]["spec"]
+    (volume,) = (each for each in spec["volumes"] if "configMap" in each)
+    assert volume["configMap"]["name"] == stored["metadata"]["name"]
+    (mount,) = (each for each in spec["containers"][0]["volumeMounts"] if each["name"] == volume["name"])
+    assert f"--client-ca={mount['mountPath']}/ca.crt" in spec["containers"][0]["args"]
+    assert "client-ca" not in str(helm.render(DEFAULT, NEWEST))
 
 
 @pytest.mark.parametrize("name", SETS)

@@ -127,7 +127,7 @@ def clients(tmp_path):
 
 
 def test_a_client_certificate_can_be_required(tmp_path, clients):
-    """None: a Status that says so, counted and logged. Of another CA: no handshake. The file may change."""
+    """None: a Status that says so. Of another CA: no handshake. Counted and logged; the file may change."""
     trusted = tmp_path / "clients.crt"
     shutil.copy(clients / "first" / "ca.crt", trusted)
 
@@ -139,20 +139,30 @@ def test_a_client_certificate_can_be_required(tmp_path, clients):
             connection._context = context
             try:
                 return ask(connection)
-            except (ssl.SSLError, ConnectionError):
-                return 0, None
+            except ssl.SSLError as error:
+                return 0, error.reason
 
     with Service(tmp_path, "--client-ca", trusted) as service:
         assert post(service, "first")[0] == 200
-        assert post(service, "second")[0] == 0
+        assert post(service, "second") == (0, "TLSV1_ALERT_UNKNOWN_CA")
         status, answer = post(service, None)
         assert (status, answer["kind"]) == (403, "Status")
         assert "client certificate" in answer["message"]
-        assert service.metric("colocation_webhook_clients_refused_total") == 1
-        assert "--client-ca" in str(service.lines)
+        assert service.metric("colocation_webhook_clients_refused_total") == 2
+        assert post(service, "second")[0] == 0
+        wait_for(lambda: service.metric("colocation_webhook_clients_refused_total") == 3)
+        told = [line["message"] for line in service.lines if "--client-ca" in line.get("message", "")]
+        assert len(told) == 2  # once a minute for each reason
+        assert "unable to get local issuer certificate" in told[0]
+        assert "none was shown" in told[1]
+        before = peer(service)
         trusted.write_text("half")
         wait_for(lambda: service.metric('colocation_webhook_reload_errors_total{what="certificate"}') == 1)
         assert post(service, "first")[0] == 200
+        # A file of CAs that is no good keeps no new certificate away.
+        (tmp_path / "certs" / "tls.crt").unlink()
+        ensure(tmp_path / "certs", [], NOW)
+        wait_for(lambda: peer(service) != before)
         shutil.copy(clients / "second" / "ca.crt", trusted)
         wait_for(lambda: post(service, "second")[0] == 200)
         assert post(service, "first")[0] == 0

@@ -12,6 +12,10 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
+# A damaged certificate may be read whole, and fail where a part of it is asked for.
+_DAMAGED = (ValueError, UnsupportedAlgorithm, x509.InvalidVersion)
+_NOT_ISSUED = (*_DAMAGED, TypeError, InvalidSignature)
+
 
 class CertificateError(Exception):
     """A certificate, key or chain that must not be used; the message says which and why."""
@@ -64,12 +68,16 @@ def read_pair(chain: bytes, key: bytes) -> Pair:
     """
     certificates = _certificates(chain)
     leaf = certificates[0]
-    if _encoded(_private_key(key).public_key()) != _encoded(leaf.public_key()):
+    try:
+        certified = _encoded(leaf.public_key())
+    except _DAMAGED as error:
+        raise CertificateError(f"the certificate's public key cannot be read: {error}") from error
+    if _encoded(_private_key(key).public_key()) != certified:
         raise CertificateError("the key does not belong to the certificate")
     for number, (issued, issuer) in enumerate(itertools.pairwise(certificates), start=1):
         try:
             issued.verify_directly_issued_by(issuer)
-        except (ValueError, TypeError, InvalidSignature) as error:
+        except _NOT_ISSUED as error:
             raise CertificateError(
                 f"certificate {number} of the chain was not issued by certificate {number + 1}"
             ) from error
@@ -82,7 +90,7 @@ def check_issued_by(chain: bytes, authority: bytes) -> None:
     for issuer in _certificates(authority):
         try:
             top.verify_directly_issued_by(issuer)
-        except (ValueError, TypeError, InvalidSignature):
+        except _NOT_ISSUED:
             if top == issuer:  # the CA stands in the chain itself
                 return
         else:
@@ -117,7 +125,7 @@ def names(certificate: x509.Certificate) -> tuple[str, ...]:
     """The DNS names and addresses the certificate is for, as text."""
     try:
         extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError):
         return ()
     addresses = extension.get_values_for_type(x509.IPAddress)
     return (*extension.get_values_for_type(x509.DNSName), *(str(address) for address in addresses))
@@ -126,7 +134,7 @@ def names(certificate: x509.Certificate) -> tuple[str, ...]:
 def _certificates(pem: bytes) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(pem)
-    except ValueError as error:
+    except _DAMAGED as error:
         raise CertificateError("the certificate file holds no complete PEM certificate") from error
 
 

@@ -49,6 +49,11 @@ def patch(configuration: Mapping[str, Any], names: Collection[str], bundle: byte
     return [{"op": "test", "path": "/metadata/resourceVersion", "value": version}, *operations]
 
 
+def leads_elsewhere(configuration: Mapping[str, Any], names: Collection[str]) -> bool:
+    """Whether a configuration has webhooks, and none of them is ours."""
+    return bool(configuration.get("webhooks")) and not any(True for _ in _ours(configuration, names))
+
+
 def _ours(
     configuration: Mapping[str, Any], names: Collection[str]
 ) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -61,5 +66,8 @@ def _ours(
 def _host(client: Mapping[str, Any]) -> str | None:
     if service := client.get("service"):
         return f"{service.get('name')}.{service.get('namespace')}.svc"
-    host = urllib.parse.urlsplit(str(client.get("url") or "")).hostname
+    try:
+        host = urllib.parse.urlsplit(str(client.get("url") or "")).hostname
+    except ValueError:
+        return None  # not one that a name of ours could be in
     return canonical(host) if host else None

@@ -5,6 +5,10 @@ what is, changes one thing if something is to be changed, and looks again. A wri
 version that was looked at and no other, so whoever comes second looks again, too; no lease is
 needed.
 
+Of two times of day, its own and the API server's, a keeper believes the earlier one: what begins
+later than the API server's clock tells is of no use, and a replica whose clock is ahead would make
+just that for all of them.
+
 A look reads the configurations first and the Secret after them. What is then published belongs
 to a Secret no older than the configuration it replaces: a replica that slept in between cannot
 take back what another one has published since.
@@ -24,7 +28,7 @@ from urllib.parse import quote
 from webhook.certificates import configuration
 from webhook.certificates.checking import CertificateError, Pair, read_chain
 from webhook.certificates.making import canonical
-from webhook.certificates.rotation import Material, Seen, Terms, plan
+from webhook.certificates.rotation import Material, Seen, Terms, plan, supersedes
 from webhook.certificates.secret import read_secret, write_secret
 from webhook.cluster.api import JSON_PATCH, Api, ApiError
 from webhook.cluster.reflector import Backoff, Reflector
@@ -37,6 +41,12 @@ _PAUSE_SECONDS: Final = 0.1
 """After a look, so that somebody who undoes every write is not met by a busy loop."""
 
 _LONG_SECONDS: Final = 5.0
+_APART: Final = dt.timedelta(minutes=10)
+"""Clocks that differ by more are worth a word."""
+
+_OVERTAKEN_AT_MOST: Final = 10
+"""Times in a row; somebody who is faster each time is nobody: the write is refused for good."""
+
 _ADMISSION: Final = "/apis/admissionregistration.k8s.io/v1"
 _KINDS: Final = ("mutatingwebhookconfigurations", "validatingwebhookconfigurations")
 _OVERTAKEN: Final = {HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY}
@@ -95,6 +105,9 @@ class Keeper:
         self._pair: Pair | None = None
         self._since: dict[str, tuple[object, float]] = {}
         self._told = ""
+        self._apart = False
+        self._elsewhere: set[str] = set()
+        self._overtaken = 0
         self._bell = _Bell()
 
     def read(self) -> Pair | None:
@@ -155,25 +168,40 @@ class Keeper:
         secret = self._get(self._secrets, self._name)
         found = self._read(secret)
         step = plan(
-            found, self._memory, seen=self._seen(found, configurations), terms=self._terms, now=self._now()
+            found, self._memory, seen=self._seen(found, configurations), terms=self._terms, now=self._time()
         )
         if step.material is None:
             return step.wait or 0.0
         if step.material is not found:
-            self._write(step.material, secret or {}, step.reason)
+            try:
+                self._write(step.material, secret or {}, step.reason)
+            except ApiError:
+                if found is not None and not supersedes(self._memory, found):
+                    self._serve(configurations, found)  # good until its end, although it cannot be renewed
+                raise
             return 0.0  # what is there now is looked at before it is used
-        self._take(found)
-        if not self._publish(configurations, found):
+        if not self._serve(configurations, found):
             return 0.0
-        if not self.trusted:
-            _log.info("%s: every webhook configuration trusts what is served", self._where)
-        self.trusted = True
-        self.error = None
+        self.error, self._overtaken = None, 0
         return min(POLL_SECONDS, POLL_SECONDS if step.wait is None else step.wait)
 
     @property
     def _where(self) -> str:
         return f"Secret {self._namespace}/{self._name}"
+
+    def _time(self) -> dt.datetime:
+        now, theirs = self._now(), self._api.date
+        if theirs is None:
+            return now
+        apart = abs(now - theirs) > _APART
+        if apart and not self._apart:
+            _log.warning(
+                "the clock here says %s, the API server's %s: put it right; the earlier is believed",
+                f"{now:%Y-%m-%dT%H:%MZ}",
+                f"{theirs:%Y-%m-%dT%H:%MZ}",
+            )
+        self._apart = apart
+        return min(now, theirs)
 
     def _get(self, collection: str, name: str) -> dict[str, Any] | None:
         try:
@@ -190,6 +218,11 @@ class Keeper:
             one = self._get(collection, name)
             if one is not None:
                 found[f"{collection}/{quote(name, safe='')}"] = one
+        elsewhere = {path for path, one in found.items() if configuration.leads_elsewhere(one, self._names)}
+        for path in sorted(elsewhere - self._elsewhere):
+            names = ", ".join(self._terms.names)
+            _log.warning("%s: no webhook leads to %s, none gets a caBundle (--certificate-name)", path, names)
+        self._elsewhere = elsewhere
         return found
 
     def _read(self, secret: Object | None) -> Material | None:
@@ -248,11 +281,24 @@ class Keeper:
                 body["metadata"].pop("resourceVersion", None)
                 self._api.call("POST", self._secrets, body=body)
         except ApiError as error:
-            if error.status in {HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND}:
+            # Of a creation only the namespace can be not found.
+            if error.status == HTTPStatus.CONFLICT or (secret and error.status == HTTPStatus.NOT_FOUND):
+                self._forgive(error)
                 return
             raise
+        self._overtaken = 0
         self.writes["secret"] += 1
         _log.info("%s, revision %d: %s", self._where, material.revision, reason)
+
+    def _serve(self, configurations: Mapping[str, Object], material: Material) -> bool:
+        """Take what the Secret holds, and have it trusted; tell whether it was already."""
+        self._take(material)
+        if not self._publish(configurations, material):
+            return False
+        if not self.trusted:
+            _log.info("%s: every webhook configuration trusts what is served", self._where)
+        self.trusted = True
+        return True
 
     def _take(self, material: Material) -> None:
         """Serve with what the Secret holds, and remember it."""
@@ -264,7 +310,7 @@ class Keeper:
 
     def _publish(self, configurations: Mapping[str, Object], material: Material) -> bool:
         """Put every ``caBundle`` right; tell whether all were right already."""
-        right = True
+        right, failed = True, None
         for path, one in configurations.items():
             operations = configuration.patch(one, self._names, material.bundle)
             if not operations:
@@ -274,14 +320,25 @@ class Keeper:
                 self._api.call("PATCH", path, body=operations, content_type=JSON_PATCH)
             except ApiError as error:
                 if error.status not in _OVERTAKEN:
-                    raise
+                    failed = error  # the other configurations need not suffer
+                    continue
+                self._forgive(error)
             else:
+                self._overtaken = 0
                 self.writes["configuration"] += 1
                 _log.info("%s: caBundle put right", path)
+        if failed is not None:
+            raise failed
         return right
 
+    def _forgive(self, error: ApiError) -> None:
+        """Look again at once where somebody was faster; raise ``error`` where that cannot be why."""
+        self._overtaken += 1
+        if self._overtaken > _OVERTAKEN_AT_MOST:
+            raise error
+
     def _failed(self, reason: str) -> None:
-        if self.error is None:
+        if reason != self.error:
             _log.warning("certificates are not looked after: %s", reason)
         self.error = reason
         self.failures += 1

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 CA_LIFETIME = dt.timedelta(days=3650)
@@ -59,13 +59,13 @@ def issue(authority: Authority, names: Iterable[str], now: dt.datetime) -> tuple
     The leaf never outlives its CA. Raises ValueError for a name that is neither a DNS name nor an
     address, or for none.
     """
-    sans = [general_name(name) for name in dict.fromkeys(names)]
+    sans = [general_name(name) for name in dict.fromkeys(map(canonical, names))]
     if not sans:
         raise ValueError("a serving certificate needs at least one name")
     ca = x509.load_pem_x509_certificate(authority.certificate)
     ca_key = serialization.load_pem_private_key(authority.key, password=None)
-    if not isinstance(ca_key, ec.EllipticCurvePrivateKey):
-        raise ValueError("the CA key is not an ECDSA key")  # noqa: TRY004 — a file's value, no argument's type
+    if not isinstance(ca_key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):  # somebody else's CA
+        raise ValueError("the CA key is neither ECDSA nor RSA")  # noqa: TRY004 — a file's value, no argument's type
     key = ec.generate_private_key(ec.SECP256R1())
     lifetime = min(LEAF_LIFETIME, ca.not_valid_after_utc - now)
     # RFC 5280 §4.1.2.6: with an empty subject the names must be critical; the common name is not
@@ -87,11 +87,11 @@ def issue(authority: Authority, names: Iterable[str], now: dt.datetime) -> tuple
 
 
 def canonical(name: str) -> str:
-    """Return an address in its one spelling, a DNS name as it is."""
+    """Return an address or a DNS name in its one spelling."""
     try:
         return str(ipaddress.ip_address(name))
     except ValueError:
-        return name
+        return name.lower()
 
 
 def _builder(

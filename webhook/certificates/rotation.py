@@ -139,6 +139,13 @@ class Step(NamedTuple):
     wait: float | None = None
 
 
+def supersedes(memory: Material | None, found: Material) -> bool:
+    """Whether what the Secret holds is older than, or another than, what has been seen there."""
+    return memory is not None and (
+        memory.revision > found.revision or (memory.revision == found.revision and memory != found)
+    )
+
+
 def plan(
     found: Material | None, memory: Material | None, *, seen: Seen, terms: Terms, now: dt.datetime
 ) -> Step:
@@ -158,9 +165,7 @@ def plan(
         if memory is not None:
             return Step(memory, "restored from memory")
         return Step(_fresh(terms.names, now), "made")
-    if memory is not None and (
-        memory.revision > found.revision or (memory.revision == found.revision and memory != found)
-    ):
+    if memory is not None and supersedes(memory, found):
         # Put back by hand, or from a backup. A revision above both ends the matter for all replicas.
         return Step(dataclasses.replace(memory, revision=memory.revision + 1), "restored over older content")
     if read_chain(found.authority.certificate).expires_at <= now:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from webhook.protocol import ANNOTATION_REVISION, ANNOTATION_ROTATE
 CA, CA_KEY, LEAF, LEAF_KEY = "ca.crt", "ca.key", "tls.crt", "tls.key"
 NEXT_CA, NEXT_CA_KEY, LAST_CA, SIGNING_KEY = "next-ca.crt", "next-ca.key", "last-ca.crt", "signing.key"
 KEYS: Final = (CA, CA_KEY, LEAF, LEAF_KEY, NEXT_CA, NEXT_CA_KEY, LAST_CA, SIGNING_KEY)
+_REVISION: Final = re.compile("[0-9]{1,18}")
 
 
 def read_secret(secret: Mapping[str, Any]) -> Material:
@@ -29,7 +31,7 @@ def read_secret(secret: Mapping[str, Any]) -> Material:
     revision = str(annotations.get(ANNOTATION_REVISION, ""))
     asked = annotations.get(ANNOTATION_ROTATE)
     material = Material(
-        revision=int(revision) if revision.isascii() and revision.isdigit() else 0,
+        revision=int(revision) if _REVISION.fullmatch(revision) else 0,
         authority=Authority(held[CA], held[CA_KEY]),
         chain=held[LEAF],
         key=held[LEAF_KEY],

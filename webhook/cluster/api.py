@@ -7,6 +7,8 @@ the others, and streams, have one of their own. Every wait has an end: connectin
 keep-alive probes of the kernel) a peer that has vanished.
 """
 
+import datetime as dt
+import email.utils
 import http.client
 import json
 import socket
@@ -76,7 +78,11 @@ class ApiError(Exception):
 
 
 class Api:
-    """One API server."""
+    """One API server.
+
+    Attributes:
+        date: the server's own time of day when it answered last; None before it said so.
+    """
 
     def __init__(self, access: Access, *, user_agent: str = "colocation-webhook") -> None:
         """Take how to reach it; nothing is called yet. Raises AccessError for a URL without a host."""
@@ -84,6 +90,7 @@ class Api:
         if not parts.hostname:
             raise AccessError(f"server {access.server!r}: has no host name")
         self.access = access
+        self.date: dt.datetime | None = None
         self._host = parts.hostname
         self._port = parts.port
         self._tls = parts.scheme == "https"
@@ -189,6 +196,7 @@ class Api:
             if connection is not None:
                 connection.close()
             raise ApiError(f"{asked.method} {self.access.server}{asked.path}: {_reason(error)}") from None
+        self.date = _date(response.headers.get("Date")) or self.date
         made = connection
 
         def done() -> None:
@@ -330,6 +338,14 @@ def _again(
     except _DEAD:
         connection.close()
         return None
+
+
+def _date(text: str | None) -> dt.datetime | None:
+    try:
+        date = email.utils.parsedate_to_datetime(text or "")
+    except ValueError:
+        return None
+    return date.astimezone(dt.UTC)
 
 
 def _reason(error: Exception) -> str:

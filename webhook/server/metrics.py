@@ -132,7 +132,7 @@ class Metrics:
         )
         self._strangers = Counter(
             f"{_PREFIX}_clients_refused_total",
-            "Connections turned away for the want of a client certificate (--client-ca).",
+            "Connections turned away for the want of a good client certificate (--client-ca).",
             registry=registry,
         )
         if not multiprocess():
@@ -222,7 +222,7 @@ class Metrics:
             self._count_up(self._certificate_writes.labels(what), f"written {what}", number)
 
     def turned_away(self) -> None:
-        """Count a client without a certificate."""
+        """Count a client without a good certificate."""
         self._strangers.inc()
 
     def _count_up(self, counter: Counter, what: str, total: int) -> None:

@@ -126,7 +126,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         self._freshness = Freshness(
             serving.source, serving.max_view_age, find_peer=Peers(serving.peers, self._instance).fresh
         )
-        self._quiet_until = 0.0
+        self._quiet_until: dict[str, float] = {}
         super().__init__()
 
     def load_config(self) -> None:
@@ -201,6 +201,8 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         worker.may_accept = lambda: certificate is None or certificate.pair is not None
         worker.asks_clients = certificate is not None and certificate.asks_clients
         worker.on_stranger = self._turned_away
+        if certificate is not None:
+            certificate.on_refused = self._turned_away
         worker.on_tick = self._observe
         admin = create_admin_app(
             serving.source,
@@ -225,14 +227,15 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         if serving.keeper is not None:
             self._metrics.observe_writes(serving.keeper.writes)
 
-    def _turned_away(self) -> None:
-        """Count a client without a certificate; say so in the log once a minute."""
+    def _turned_away(self, reason: str) -> None:
+        """Count a client without a good certificate; say so in the log, each reason once a minute."""
         self._metrics.turned_away()
-        if time.monotonic() >= self._quiet_until:
-            self._quiet_until = time.monotonic() + _STRANGERS_SECONDS
+        if time.monotonic() >= self._quiet_until.get(reason, 0.0):
+            self._quiet_until[reason] = time.monotonic() + _STRANGERS_SECONDS
             _LOG.warning(
-                "a client without a certificate was turned away (--client-ca): give the API server one in "
-                "the kubeconfig of its --admission-control-config-file"
+                "a client without a certificate of --client-ca was turned away (%s): give the API server one "
+                "in the kubeconfig of its --admission-control-config-file",
+                reason,
             )
 
     def _sign_with(self, secret: bytes) -> None:

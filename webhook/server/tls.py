@@ -85,6 +85,7 @@ class ServingCertificate:
         reads: how often the source was asked.
         reload_errors: how often it had nothing good, each new reason counted once.
         asks_clients: whether clients are asked for a certificate (``client_ca``).
+        on_refused: called, in the event loop, with why a client's certificate was not accepted.
     """
 
     def __init__(self, source: PairSource, *, client_ca: Path | None = None) -> None:
@@ -101,11 +102,14 @@ class ServingCertificate:
         self._reload_errors = 0
         self.reads = 1
         self.asks_clients = client_ca is not None
+        self.on_refused: Callable[[str], None] = lambda _: None
         self.pair = source.read()
         self._clients = self._read_clients()
         self._current = None if self.pair is None else _context(self.pair, self._clients)
         self.context = _empty_context(asks_clients=self.asks_clients)
         self.context.sni_callback = self._choose
+        if self.asks_clients:
+            self.context.sslobject_class = _telling(self._refused)
 
     @property
     def ready(self) -> bool:
@@ -136,20 +140,31 @@ class ServingCertificate:
         connection.context = self._current
         return None
 
+    def _refused(self, reason: str) -> None:
+        self.on_refused(reason)
+
     def reload_if_changed(self) -> bool:
         """Take over what the source has now, if it is new and good; whether it was."""
         self.reads += 1
+        pair, clients, wrong = self.pair, self._clients, []
         try:
-            pair, clients = self._source.read(), self._read_clients()
-            if pair is None or (pair == self.pair and clients == self._clients):
-                self._error = None  # It could not be read for a while and is the same again.
-                return False
-            context = _context(pair, clients)
-        except (OSError, CertificateError, ssl.SSLError) as error:
-            self._keep(str(error))
+            pair = self._source.read()
+        except (OSError, CertificateError) as error:
+            wrong.append(f"{self._source}: {error}")
+        try:
+            clients = self._read_clients()
+        except (OSError, CertificateError) as error:  # which must not keep a new pair away
+            wrong.append(str(error))
+        context = None
+        if pair is not None and (pair, clients) != (self.pair, self._clients):
+            try:
+                context = _context(pair, clients)
+            except ssl.SSLError as error:
+                wrong.append(str(error))
+        self._keep("; ".join(wrong) or None)
+        if pair is None or context is None:
             return False
         self.pair, self._clients, self._current = pair, clients, context
-        self._error = None
         _LOG.info(
             "serving the certificate of %s, which ends at %s",
             ", ".join(pair.names),
@@ -165,12 +180,12 @@ class ServingCertificate:
             except Exception:  # noqa: BLE001 — a fault of ours must not end the watch
                 _LOG.exception("looking for a new certificate failed; tried again")
 
-    def _keep(self, reason: str) -> None:
+    def _keep(self, reason: str | None) -> None:
         """What is there is not good: note it once for each new reason and go on with what there was."""
-        if reason != self._error:
-            self._error = reason
+        if reason is not None and reason != self._error:
             self._reload_errors += 1
-            _LOG.error("%s: %s; the old certificate stays", self._source, reason)
+            _LOG.error("%s; the old one stays", reason)
+        self._error = reason
 
     def _read_clients(self) -> bytes | None:
         if self._client_ca is None:
@@ -192,6 +207,29 @@ def _empty_context(*, asks_clients: bool) -> ssl.SSLContext:
         context.num_tickets = 0
         context.options |= ssl.OP_NO_TICKET
     return context
+
+
+def _telling(refused: Callable[[str], None]) -> type[ssl.SSLObject]:
+    """What makes handshakes, and tells both sides of a certificate they end by: an event loop tells neither.
+
+    A loop that is told of the error closes the connection and leaves OpenSSL's alert unsent; one that
+    is asked for more bytes sends it, and the client closes.
+    """
+
+    class Telling(ssl.SSLObject):
+        told = False
+
+        def do_handshake(self) -> None:
+            try:
+                super().do_handshake()
+            except ssl.SSLCertVerificationError as error:
+                if self.told:
+                    raise
+                self.told = True
+                refused(error.verify_message)
+                raise ssl.SSLWantReadError from error
+
+    return Telling
 
 
 def _context(pair: Pair, clients: bytes | None) -> ssl.SSLContext:

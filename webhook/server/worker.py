@@ -54,7 +54,7 @@ class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
     def data_received(self, data: bytes) -> None:
         """Parse what came; a number that is too long to be one is the client's mistake, too."""
         if self.stranger:
-            self.worker.on_stranger()
+            self.worker.on_stranger("none was shown")
             self._send_error_response(403, "this webhook asks for a client certificate (--client-ca)")
             self.close_idle()
             return
@@ -119,8 +119,8 @@ class ReviewWorker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
     asks_clients = False
     """Whether a client without a certificate is turned away."""
 
-    on_stranger: Callable[[], None] = staticmethod(lambda: None)
-    """Called for each request of such a client."""
+    on_stranger: Callable[[str], None] = staticmethod(lambda _: None)
+    """Called for each request of such a client, with what is wrong."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)

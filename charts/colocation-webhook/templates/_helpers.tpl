@@ -54,6 +54,10 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
+{{- define "colocation-webhook.clientCA" -}}
+{{- include "colocation-webhook.fullname" . }}-client-ca
+{{- end }}
+
 {{- define "colocation-webhook.image" -}}
 {{- $image := .Values.image -}}
 {{- if $image.digest -}}
