@@ -142,9 +142,14 @@ class Creators:
         )
 
     def clear(self) -> None:
-        """Delete all pods of the namespace at once, so that its end is no work for others."""
+        """Delete all pods of the namespace, so that its end is no work for others.
+
+        In portions: the API server ends a request after a minute, however much is done by then.
+        """
         options = {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0}
-        self._api.call("DELETE", self._path, options)
+        while json.loads(self._api.call("GET", f"{self._path}?limit=1")[1])["items"]:
+            code, body = self._api.call("DELETE", f"{self._path}?limit={_PAGE}", options)
+            assert code == http.client.OK, body
         self._api.close()
 
     def _next(self) -> float:
