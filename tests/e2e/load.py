@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import itertools
 import json
 import secrets
@@ -11,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Self
 
-from tests.e2e.apiclient import ApiClient
+from tests.e2e.apiclient import NOW, ApiClient, message
 from tests.e2e.controlplane import ControlPlane
 from tests.e2e.kubectl import Object
 from tests.e2e.objects import is_be, pod
@@ -143,8 +142,7 @@ class Creators:
 
     def clear(self) -> None:
         """Delete all pods of the namespace at once, so that its end is no work for others."""
-        options = {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0}
-        self._api.call("DELETE", self._path, options)
+        self._api.call("DELETE", self._path, NOW)
         self._api.close()
 
     def _next(self) -> float:
@@ -159,16 +157,9 @@ class Creators:
             sent = time.monotonic()
             try:
                 code, body = self._api.call("POST", self._path, self._make(name))
-            except (OSError, http.client.HTTPException) as error:
+            except OSError as error:
                 code, body = UNANSWERED, repr(error)
             seconds = time.monotonic() - sent
-            message = "" if code == CREATED else _message(body)
-            self.answers.append(Answer(name, sent, seconds, code, message))
+            said = "" if code == CREATED else message(body)
+            self.answers.append(Answer(name, sent, seconds, code, said))
         self._api.close()
-
-
-def _message(body: str) -> str:
-    try:
-        return str(json.loads(body)["message"])
-    except (ValueError, LookupError, TypeError):
-        return body[:300]

@@ -7,10 +7,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.e2e.apiclient import ApiClient
+from tests.e2e.apiclient import ApiClient, message
 from tests.e2e.bindingfigures import write
 from tests.e2e.controlplane import ControlPlane
-from tests.e2e.cpusetlook import message
 from tests.e2e.cpusetpods import NOBODY, binding, pod, template
 from tests.e2e.cpusetservice import IN, binding_cpusets, empty, ledger, nodes
 from tests.e2e.fakenodes import FakeNode

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.apiclient import ApiClient
+from tests.e2e.apiclient import MERGE_PATCH, NOW, ApiClient, message
 from tests.e2e.controlplane import ControlPlane
 from tests.e2e.cpufacts import STATUS
 from tests.e2e.cpusetchecker import at_rest
-from tests.e2e.cpusetlook import Looker, message
+from tests.e2e.cpusetlook import Looker
 from tests.e2e.cpusetpods import NOBODY, binding, deployment, pod, template
 from tests.e2e.cpusetservice import GRACE_SECONDS, IN, binding_cpusets, empty, ledger, nodes
 from tests.e2e.fakenodes import FakeNode, make, unmake
@@ -22,7 +22,6 @@ from tests.e2e.kubectl import Kubectl, Object
 from tests.e2e.objects import profile
 from tests.e2e.processes import eventually
 from tests.e2e.rendering import Helm
-from tests.e2e.storm import MERGE_PATCH, NOW
 
 SPREAD = {"preferredCPUBindPolicy": "SpreadByPCPUs"}
 WHOLE = {"requiredCPUBindPolicy": "FullPCPUs"}
