@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import ssl
 import urllib.request
 from pathlib import Path
 from typing import Self
@@ -181,9 +180,4 @@ class ControlPlane:
         return bool(self.kubectl.get("serviceaccount", "default", namespace="default"))
 
     def _get(self, path: str) -> str:
-        request = urllib.request.Request(  # noqa: S310 — our own API server
-            self.url + path, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}
-        )
-        trust = ssl.create_default_context(cafile=str(self.certificate))
-        with urllib.request.urlopen(request, timeout=5, context=trust) as answer:  # noqa: S310 — as above
-            return str(answer.read().decode())
+        return self.kubectl.run("get", "--raw", path, "--request-timeout=5s").stdout

@@ -6,8 +6,6 @@ import socket
 import ssl
 from pathlib import Path
 
-import yaml
-
 from tests.e2e.controlplane import ControlPlane
 from tests.e2e.installation import CHART, Installation
 from tests.e2e.managed import Kept
@@ -46,10 +44,7 @@ class Keeping(Kept):
             "--set=webhook.mutating.failurePolicy=Fail",
             "--set-json", 'webhook.namespaceSelector=[{"key":"kept","operator":"Exists"}]',
         )  # fmt: skip
-        kubeconfig = yaml.safe_load(self.control_plane.kubeconfig.read_text())
-        token = self.kubectl.run("-n", NAMESPACE, "create", "token", self.name).stdout.strip()
-        kubeconfig["users"][0]["user"] = {"token": token}
-        self._kubeconfig.write_text(yaml.safe_dump(kubeconfig))
+        self.kubectl.account(self.name, namespace=NAMESPACE, kubeconfig=self._kubeconfig)
 
     def start(self, *, days: float = 0.0) -> None:
         """Start both replicas at the same moment, with clocks moved by ``days``, until they are ready."""
