@@ -87,10 +87,6 @@ class ControlPlane:
         """End the API server."""
         self._processes.pop("kube-apiserver").stop()
 
-    def metrics(self) -> str:
-        """The API server's metrics."""
-        return self._get("/metrics")
-
     def _start(self, name: str, *flags: str) -> None:
         log = self._folder / f"{name}.log"
         command = [str(find(name, self._cache)), *flags]
@@ -172,12 +168,9 @@ class ControlPlane:
 
     def _ready(self) -> bool:
         self._processes["kube-apiserver"].require_running()
-        return self._get("/readyz") == "ok"
+        return self.kubectl.run("get", "--raw", "/readyz", "--request-timeout=5s").stdout == "ok"
 
     def _controllers_work(self) -> bool:
         for process in self._processes.values():
             process.require_running()
         return bool(self.kubectl.get("serviceaccount", "default", namespace="default"))
-
-    def _get(self, path: str) -> str:
-        return self.kubectl.run("get", "--raw", path, "--request-timeout=5s").stdout

@@ -11,7 +11,7 @@ import shlex
 import ssl
 import threading
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from tests.e2e.clusternetwork import ClusterNetwork
 from tests.e2e.installation import NAMESPACE, RELEASE, Installation
@@ -64,14 +64,6 @@ class DeployedPod:
         self._replica.stop()
         for thread in self._following:
             thread.join()
-
-    def readiness(self) -> dict[str, Any]:
-        """What it says of itself."""
-        return self._replica.readiness()
-
-    def log(self) -> str:
-        """What it has written."""
-        return self._replica.process.log()
 
     def chain(self) -> str:
         """The certificate it shows, in PEM."""
