@@ -10,6 +10,9 @@ import threading
 from tests.e2e.controlplane import ADMIN_TOKEN, ControlPlane
 from tests.e2e.kubectl import Object
 
+MERGE_PATCH = "application/merge-patch+json"
+NOW = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0}
+
 
 class ApiClient:
     """The administrator's client. Each thread that called closes its connection."""
@@ -22,16 +25,18 @@ class ApiClient:
     def call(
         self, method: str, path: str, body: Object | None = None, *, content_type: str = "application/json"
     ) -> tuple[int, str]:
-        """Status and body; raises OSError or HTTPException where there is no answer."""
+        """Status and body; raises OSError where there is no answer."""
         headers = {"Authorization": f"Bearer {ADMIN_TOKEN}", "Content-Type": content_type}
         try:
             connection = self._connection()
             connection.request(method, path, json.dumps(body) if body else None, headers)
             response = connection.getresponse()
             return response.status, response.read().decode()
-        except (OSError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException) as error:
             self.close()
-            raise
+            if isinstance(error, OSError):
+                raise
+            raise ConnectionError(f"{method} {path}: {error!r}") from error
 
     def close(self) -> None:
         """Close this thread's connection."""
@@ -46,3 +51,11 @@ class ApiClient:
             connection = http.client.HTTPSConnection("127.0.0.1", self._port, context=self._trust, timeout=60)
             self._mine.connection = connection
         return connection
+
+
+def message(body: str) -> str:
+    """What a Status says, or the beginning of what is none."""
+    try:
+        return str(json.loads(body)["message"])
+    except (ValueError, LookupError, TypeError):
+        return body[:300]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from tests.e2e.binaries import built
 from tests.e2e.controlplane import ControlPlane
+from tests.e2e.fakenodes import FakeNode, make_bare
 from tests.e2e.installation import Installation
 from tests.e2e.kubectl import Kubectl
 from tests.e2e.processes import eventually
@@ -115,13 +115,6 @@ def make_namespace(kubectl: Kubectl, labels: dict[str, str]) -> str:
 @pytest.fixture(scope="session")
 def batch_node(kubectl: Kubectl) -> str:
     """A node that advertises batch resources; nothing runs on it."""
-    name = "batch-node"
-    kubectl.create({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
-    capacity = {"cpu": "64", "memory": "256Gi", "pods": "500"}
-    capacity |= {"kubernetes.io/batch-cpu": "500k", "kubernetes.io/batch-memory": "1Ti"}
-    ready = {"type": "Ready", "status": "True", "reason": "ForTheTest", "message": ""}
-    status = {"status": {"capacity": capacity, "allocatable": capacity, "conditions": [ready]}}
-    kubectl.run("patch", "node", name, "--subresource=status", "--type=merge", "-p", json.dumps(status))
-    # Given to every new node until somebody finds it ready; here nobody looks.
-    kubectl.run("taint", "node", name, "node.kubernetes.io/not-ready-")
-    return name
+    node = FakeNode(name="batch-node", shape=(2, 2, 16, 2))
+    make_bare(kubectl, "batch", [node])
+    return node.name

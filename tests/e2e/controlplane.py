@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import ssl
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
@@ -93,10 +92,6 @@ class ControlPlane:
         """End the API server."""
         self._processes.pop("kube-apiserver").stop()
 
-    def metrics(self) -> str:
-        """The API server's metrics."""
-        return self._get("/metrics")
-
     def _start(self, name: str, *flags: str) -> None:
         log = self._folder / f"{name}.log"
         command = [str(find(name, self._cache)), *flags]
@@ -178,17 +173,9 @@ class ControlPlane:
 
     def _ready(self) -> bool:
         self._processes["kube-apiserver"].require_running()
-        return self._get("/readyz") == "ok"
+        return self.kubectl.run("get", "--raw", "/readyz", "--request-timeout=5s").stdout == "ok"
 
     def _controllers_work(self) -> bool:
         for process in self._processes.values():
             process.require_running()
         return bool(self.kubectl.get("serviceaccount", "default", namespace="default"))
-
-    def _get(self, path: str) -> str:
-        request = urllib.request.Request(  # noqa: S310 — our own API server
-            self.url + path, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}
-        )
-        trust = ssl.create_default_context(cafile=str(self.certificate))
-        with urllib.request.urlopen(request, timeout=5, context=trust) as answer:  # noqa: S310 — as above
-            return str(answer.read().decode())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from tests.e2e.apiclient import ApiClient
+from tests.e2e.apiclient import ApiClient, message
 from tests.e2e.cpufacts import machine
 from tests.e2e.cpusetchecker import Seen
 from tests.e2e.fakenodes import FakeNode
@@ -65,14 +65,6 @@ class Looker:
             raise OSError(f"{path}: {code}: {message(body)}")
         items: list[Object] = json.loads(body)["items"]
         return items
-
-
-def message(body: str) -> str:
-    """What a Status says, or the beginning of what is none."""
-    try:
-        return str(json.loads(body)["message"])
-    except (ValueError, LookupError, TypeError):
-        return body[:300]
 
 
 def _ours(event: Object) -> bool:

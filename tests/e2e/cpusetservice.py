@@ -17,18 +17,25 @@ from tests.e2e.service import Service, serving
 GRACE_SECONDS = 15
 """Longer than a binding takes from the webhook's answer to its end, on a busy machine."""
 
+FLAGS = ("--cpusets", f"--cpusets-grace={GRACE_SECONDS}")
 IN = {OPTED_IN: "enabled"}
 
 
 @contextlib.contextmanager
-def binding_cpusets(release: Installation, helm: Helm, failure_policy: str) -> Iterator[Service]:
-    """The feature on, by the chart and by the flags; off again afterwards."""
+def switched_on(release: Installation, failure_policy: str) -> Iterator[None]:
+    """The feature on, by the chart; off again afterwards. What serves needs the FLAGS."""
     _upgrade(release, enabled="true", installTopologyCRD="true", failurePolicy=failure_policy)
     try:
-        with serving(release, helm, "--cpusets", f"--cpusets-grace={GRACE_SECONDS}") as service:
-            yield service
+        yield
     finally:
         _upgrade(release, enabled="false")
+
+
+@contextlib.contextmanager
+def binding_cpusets(release: Installation, helm: Helm, failure_policy: str) -> Iterator[Service]:
+    """The feature on, and the chart's replicas."""
+    with switched_on(release, failure_policy), serving(release, helm, *FLAGS) as service:
+        yield service
 
 
 @contextlib.contextmanager

@@ -7,17 +7,16 @@ token; ports, which are free here; and the files of its Secret and ConfigMap, in
 from __future__ import annotations
 
 import base64
-import json
+import shlex
 import ssl
 import threading
-import urllib.request
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from tests.e2e.clusternetwork import ClusterNetwork
 from tests.e2e.installation import NAMESPACE, RELEASE, Installation
 from tests.e2e.kubectl import Kubectl, Object, RefusedError
-from tests.e2e.processes import Process, eventually, free_ports
+from tests.e2e.processes import eventually, free_ports
 
 _LOOK_SECONDS = 0.5
 
@@ -27,7 +26,7 @@ class DeployedPod:
 
     def __init__(self, installation: Installation, network: ClusterNetwork, folder: Path) -> None:
         self._kubectl: Kubectl = installation.kubectl
-        self._env = installation.env
+        self._installation = installation
         self._network = network
         self._folder = folder
         self._port, self._admin_port = free_ports(2)
@@ -47,10 +46,13 @@ class DeployedPod:
                 moved[place] = self._follow("secret", volume["secret"]["secretName"], volume["name"])
             if "configMap" in volume:
                 moved[place] = self._follow("configmap", volume["configMap"]["name"], volume["name"])
-        command = ["colocation-webhook", *self._flags(spec["containers"][0]["args"], moved)]
-        self._process = Process("webhook", command, self._folder / "log", env=self._env, cwd=self._folder)
+        self._kubectl.account(RELEASE, namespace=NAMESPACE, kubeconfig=self._folder / "kubeconfig")
+        command = shlex.join(["colocation-webhook", *self._flags(spec["containers"][0]["args"], moved)])
+        name = f"pod-{self._port}"
+        self._replica = self._installation.replica(name, self._port, self._admin_port, command=command)
+        self._replica.start()
         try:
-            eventually(self._ready, seconds=60, what="webhook ready")
+            self._replica.wait_until_ready()
             service = self._kubectl.get("service", RELEASE, namespace=NAMESPACE)["spec"]
             self._network.ports[f"{service['clusterIP']}:{service['ports'][0]['port']}"] = self._port
         except BaseException:
@@ -62,33 +64,18 @@ class DeployedPod:
         """End it; its Service leads nowhere then."""
         self._stop.set()
         self._network.ports.clear()
-        self._process.stop()
+        self._replica.stop()
         for thread in self._following:
             thread.join()
-
-    def readiness(self) -> dict[str, Any]:
-        """What it says of itself."""
-        url = f"http://localhost:{self._admin_port}/readyz"
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            result: dict[str, Any] = json.load(answer)
-            return result
-
-    def log(self) -> str:
-        """What it has written."""
-        return self._process.log()
 
     def chain(self) -> str:
         """The certificate it shows, in PEM."""
         return ssl.get_server_certificate(("localhost", self._port), timeout=10)
 
-    def _ready(self) -> bool:
-        self._process.require_running()
-        return bool(self.readiness())
-
     def _flags(self, arguments: list[str], moved: dict[str, Path]) -> list[str]:
         """The container's arguments, with this machine's places."""
         replaced = {
-            "--in-cluster": f"--kubeconfig={self._kubeconfig()}",
+            "--in-cluster": f"--kubeconfig={self._folder / 'kubeconfig'}",
             "--bind=:8443": f"--bind=localhost:{self._port}",
             "--admin-bind=:8081": f"--admin-bind=localhost:{self._admin_port}",
         }
@@ -97,15 +84,6 @@ class DeployedPod:
         for inside, outside in moved.items():
             result = [argument.replace(inside, str(outside)) for argument in result]
         return result
-
-    def _kubeconfig(self) -> Path:
-        path = self._folder / "kubeconfig"
-        config = json.loads(self._kubectl.run("config", "view", "--raw", "--flatten", "-o", "json").stdout)
-        token = self._kubectl.run("-n", NAMESPACE, "create", "token", RELEASE, "--duration=1h").stdout.strip()
-        config["users"] = [{"name": "admin", "user": {"token": token}}]
-        config["contexts"][0]["context"]["namespace"] = NAMESPACE
-        path.write_text(json.dumps(config))
-        return path
 
     def _follow(self, kind: str, name: str, volume: str) -> Path:
         """A folder with the object's files, kept up to date as a kubelet does it: all change at once."""

@@ -140,8 +140,8 @@ ZOO = (
 """Eight nodes, no two alike."""
 
 
-def make(kubectl: Kubectl, pool: str, nodes: Sequence[FakeNode]) -> None:
-    """Make nodes, ready for pods, and their topologies; ``pool`` labels them."""
+def make_bare(kubectl: Kubectl, pool: str, nodes: Sequence[FakeNode]) -> None:
+    """Make nodes, ready for pods; ``pool`` labels them."""
     kubectl.create(*(node.node(pool) for node in nodes))
     for node in nodes:
         status = json.dumps({"status": node.status()})
@@ -149,6 +149,11 @@ def make(kubectl: Kubectl, pool: str, nodes: Sequence[FakeNode]) -> None:
     # Given to every new node until somebody finds it ready; here nobody looks.
     names = [node.name for node in nodes]
     kubectl.run("taint", "node", *names, "node.kubernetes.io/not-ready-")
+
+
+def make(kubectl: Kubectl, pool: str, nodes: Sequence[FakeNode]) -> None:
+    """Make nodes with their topologies."""
+    make_bare(kubectl, pool, nodes)
     made = {each["metadata"]["name"]: each["metadata"]["uid"] for each in kubectl.items("nodes")}
     kubectl.create(*(node.topology(made[node.name]) for node in nodes))
 

@@ -1,7 +1,7 @@
 """What the proof measured: a line of JSON a test in build/reliability.jsonl, a row in docs/reliability.md.
 
-``python -m tests.e2e.figures`` fills in the document from the newest lines. Figures of time are reported and
-never decide anything.
+What is measured of CPU sets at binding stands in build/binding.jsonl alone. ``python -m tests.e2e.figures``
+fills in the document from the newest lines. Figures of time are reported and never decide anything.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-ROOT = Path(__file__).parents[2]
+from tests.e2e.binaries import ROOT
+
 FILE = ROOT / "build" / "reliability.jsonl"
+BINDING = ROOT / "build" / "binding.jsonl"
 DOCUMENT = ROOT / "docs" / "reliability.md"
 
 TITLES: Final = {
@@ -48,9 +50,12 @@ _HEAD: Final = """\
 def record(test: str, **figures: object) -> None:
     """Append what one test measured; ``test`` is one of TITLES."""
     assert test in TITLES, test
-    FILE.parent.mkdir(exist_ok=True)
-    with FILE.open("a") as file:
-        file.write(json.dumps({"test": test, **figures}) + "\n")
+    _append(FILE, {"test": test, **figures})
+
+
+def show(name: str, figures: Mapping[str, object]) -> None:
+    """Print what one test measured of CPU sets at binding, and append it."""
+    print(_append(BINDING, {"figures": name, **figures}))
 
 
 def rendered(document: str, lines: Iterable[str]) -> str:
@@ -58,6 +63,14 @@ def rendered(document: str, lines: Iterable[str]) -> str:
     newest = {each["test"]: each for each in map(json.loads, lines)}
     rows = "".join(_row(title, newest[test]) for test, title in TITLES.items() if test in newest)
     return _BLOCK.sub(lambda found: f"{found[1]}{_HEAD}{rows}{found[2]}", document)
+
+
+def _append(file: Path, figures: Mapping[str, object]) -> str:
+    line = json.dumps(figures)
+    file.parent.mkdir(exist_ok=True)
+    with file.open("a") as opened:
+        opened.write(f"{line}\n")
+    return line
 
 
 def _row(title: str, figures: Mapping[str, Any]) -> str:

@@ -57,10 +57,6 @@ class Forwarder:
     def backends(self, ports: tuple[int, ...]) -> None:
         self._backends = ports
 
-    def cut(self) -> None:
-        """Reset every connection there is, as a network that fails for a moment."""
-        self._run(self._cut())
-
     def _run(self, what: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(what, self._loop).result(30)
 

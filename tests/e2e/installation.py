@@ -45,51 +45,32 @@ class Installation:
 
     def shell(self, script: str) -> str:
         """Run commands as they stand; a failing one is an AssertionError with what it said."""
-        done = subprocess.run(  # noqa: S603 — the README's own commands
-            ["/bin/bash", "-euo", "pipefail", "-c", script],
-            cwd=self.folder,
-            env=self.env,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=180,
-        )
-        if done.returncode:
-            raise AssertionError(f"{script}\nended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
-        return done.stdout
+        return self._run("/bin/bash", "-euo", "pipefail", "-c", script)
 
     def helm(self, *arguments: str) -> str:
         """Run Helm in the release's namespace."""
-        done = subprocess.run(  # noqa: S603 — the tests' own command lines
-            [self.helm_binary, "-n", NAMESPACE, *arguments],
-            cwd=self.folder,
-            env=self.env,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=180,
-        )
-        if done.returncode:
-            raise AssertionError(f"helm {' '.join(arguments)}: {done.stderr}{done.stdout}")
-        return done.stdout
+        return self._run(str(self.helm_binary), "-n", NAMESPACE, *arguments)
 
-    def replica(self, name: str, port: int, admin_port: int, *, clock: Path | None = None) -> Replica:
-        """A replica of the webhook by the README's command, with the chart's account; it does not run yet.
+    def replica(
+        self, name: str, port: int, admin_port: int, *, clock: Path | None = None, command: str = ""
+    ) -> Replica:
+        """A replica of the webhook; it does not run yet.
 
-        ``clock``: a file that moves its clock (`tests.e2e.movedclock`).
+        ``clock``: a file that moves its clock (`tests.e2e.movedclock`). ``command``: the README's, with the
+        chart's account, unless another is given.
         """
         env = {**self.env, "PORT": str(port), "ADMIN_PORT": str(admin_port), "PYTHONPATH": str(ROOT)}
-        command = install().serving.strip()
+        command = command or install().serving.strip()
         if clock is not None:
             assert command.startswith("colocation-webhook serve ")
             launcher = f"{sys.executable} -m tests.e2e.movedclock {clock}"
             command = command.replace("colocation-webhook", launcher, 1)
         return Replica(name, command, port, admin_port, env=env, folder=self.folder)
 
-    def serve(self) -> None:
-        """Start the one replica that the configurations name and wait until it is ready."""
+    def serve(self, *flags: str) -> None:
+        """Start the one replica that the configurations name, with further flags, until it is ready."""
         self._served = self.replica("webhook", self.port, self.admin_port)
-        self._served.start()
+        self._served.start(*flags)
         self._served.wait_until_ready()
 
     def stop(self) -> None:
@@ -102,3 +83,12 @@ class Installation:
         """What the webhook says of itself."""
         assert self._served is not None, "nothing is served"
         return self._served.readiness()
+
+    def _run(self, *command: str) -> str:
+        done = subprocess.run(  # noqa: S603 — the README's own commands, and the tests'
+            command, cwd=self.folder, env=self.env, capture_output=True, text=True, check=False, timeout=180
+        )
+        if done.returncode:
+            said = f"{done.stdout}\n{done.stderr}"
+            raise AssertionError(f"{' '.join(command)}\nended with {done.returncode}:\n{said}")
+        return done.stdout

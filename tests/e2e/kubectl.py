@@ -71,6 +71,14 @@ class Kubectl:
         flags = ["--ignore-not-found", "--now", "--wait=false"]
         self.run("delete", kind, *names, *place, *flags)
 
+    def account(self, name: str, *, namespace: str, kubeconfig: Path) -> None:
+        """Write what a service account's pods have: its token and its namespace."""
+        config = json.loads(self.run("config", "view", "--raw", "--flatten", "-o", "json").stdout)
+        token = self.run("-n", namespace, "create", "token", name, "--duration=1h").stdout.strip()
+        config["users"][0]["user"] = {"token": token}
+        config["contexts"][0]["context"]["namespace"] = namespace
+        kubeconfig.write_text(json.dumps(config))
+
     def _write(self, command: list[str], objects: Sequence[Object]) -> Object:
         done = self.run(*command, "-f", "-", "-o", "json", stdin=_stream(objects))
         # One document after another for several objects; the last one counts.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import itertools
 import json
 import secrets
@@ -11,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Self
 
-from tests.e2e.apiclient import ApiClient
+from tests.e2e.apiclient import NOW, ApiClient, message
 from tests.e2e.controlplane import ControlPlane
 from tests.e2e.kubectl import Object
 from tests.e2e.objects import is_be, pod
@@ -146,9 +145,8 @@ class Creators:
 
         In portions: the API server ends a request after a minute, however much is done by then.
         """
-        options = {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0}
         while json.loads(self._api.call("GET", f"{self._path}?limit=1")[1])["items"]:
-            code, body = self._api.call("DELETE", f"{self._path}?limit={_PAGE}", options)
+            code, body = self._api.call("DELETE", f"{self._path}?limit={_PAGE}", NOW)
             assert code == http.client.OK, body
         self._api.close()
 
@@ -164,16 +162,9 @@ class Creators:
             sent = time.monotonic()
             try:
                 code, body = self._api.call("POST", self._path, self._make(name))
-            except (OSError, http.client.HTTPException) as error:
+            except OSError as error:
                 code, body = UNANSWERED, repr(error)
             seconds = time.monotonic() - sent
-            message = "" if code == CREATED else _message(body)
-            self.answers.append(Answer(name, sent, seconds, code, message))
+            said = "" if code == CREATED else message(body)
+            self.answers.append(Answer(name, sent, seconds, code, said))
         self._api.close()
-
-
-def _message(body: str) -> str:
-    try:
-        return str(json.loads(body)["message"])
-    except (ValueError, LookupError, TypeError):
-        return body[:300]

@@ -6,7 +6,6 @@ are deleted and come to their end meanwhile. The checker looks on at random mome
 
 from __future__ import annotations
 
-import http.client
 import itertools
 import json
 import threading
@@ -16,9 +15,10 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, NamedTuple, Self
 
+from tests.e2e.apiclient import MERGE_PATCH, NOW, message
 from tests.e2e.controlplane import ControlPlane
 from tests.e2e.cpusetchecker import Violation, at_every_moment
-from tests.e2e.cpusetlook import Looker, message
+from tests.e2e.cpusetlook import Looker
 from tests.e2e.cpusetpods import NOBODY, any_template, binding, deployment, job, pod
 from tests.e2e.fakenodes import FakeNode
 from tests.e2e.kubectl import Object
@@ -34,8 +34,6 @@ _SECONDS = 25.0
 """Over which pods are created."""
 _PATIENCE = 90.0
 _AWAY = frozenset({429, *range(500, 600)})
-MERGE_PATCH = "application/merge-patch+json"
-NOW = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0}
 
 
 class Bound(NamedTuple):
@@ -176,7 +174,7 @@ class Storm:
         path = f"/api/v1/namespaces/{self._inside}/pods/{name}/binding"
         try:
             code, body = self._calls.call("POST", path, binding(name, node, **stale))
-        except (OSError, http.client.HTTPException) as error:
+        except OSError as error:
             code, body = 0, json.dumps({"message": repr(error)})
         self.bound.append(Bound(trick, node, code, "" if code == 201 else message(body)))
 
@@ -206,7 +204,7 @@ class Storm:
         while not self._over.wait(0.3):
             try:
                 pods = [each for each in self._looker.pods() if self._mine(each)]
-            except (OSError, http.client.HTTPException):
+            except OSError:
                 continue
             for each in pods:
                 if "deletionTimestamp" in each["metadata"] and each["spec"].get("nodeName"):
@@ -235,7 +233,7 @@ class Storm:
         while not self._over.wait(dice.random() * 1.2):
             try:
                 seen = self._looker.look()
-            except (OSError, http.client.HTTPException):
+            except OSError:
                 continue
             self.looks += 1
             self.violations += at_every_moment(seen)
@@ -257,7 +255,7 @@ class Storm:
         while True:
             try:
                 code, answer = self._calls.call(method, path, body, **more)
-            except (OSError, http.client.HTTPException) as error:
+            except OSError as error:
                 code, answer = 503, repr(error)
             if code not in _AWAY:
                 return code, answer

@@ -6,9 +6,6 @@ server asks for in between; it is counted. The first test moves the clock with w
 
 from __future__ import annotations
 
-import base64
-import datetime as dt
-import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,78 +14,32 @@ import pytest
 
 from tests.e2e.controlplane import ControlPlane
 from tests.e2e.figures import record
-from tests.e2e.installation import NAMESPACE, RELEASE, Installation
-from tests.e2e.kubectl import Kubectl
+from tests.e2e.installation import Installation
 from tests.e2e.load import Creators
+from tests.e2e.managed import Kept
 from tests.e2e.processes import eventually
 from tests.e2e.rendering import Helm
-from tests.e2e.service import Service, serving
-from webhook.certificates import make_authority
+from tests.e2e.service import serving
 
-SECRET = f"{RELEASE}-certificates"
-KINDS = ("mutatingwebhookconfiguration", "validatingwebhookconfiguration")
 SETTLE, OVERLAP = 2, 4
 """Seconds; the defaults are minutes and an hour."""
 
-DAY = 86400.0
 YEAR = 365.0
 _AFTER = 2.0
-
-
-class Kept:
-    """The service whose replicas keep their certificates, and what stands in the cluster about them."""
-
-    def __init__(self, service: Service, release: Installation, clock: Path) -> None:
-        self.service = service
-        self.release = release
-        self.kubectl: Kubectl = release.kubectl
-        self.clock = clock
-
-    def secret(self) -> dict[str, bytes]:
-        """What the Secret holds."""
-        found = self.kubectl.get("secret", SECRET, namespace=NAMESPACE).get("data", {})
-        return {key: base64.b64decode(value) for key, value in found.items()}
-
-    def bundles(self) -> list[bytes]:
-        """The different values of ``caBundle`` of the release."""
-        found = [
-            base64.b64decode(webhook["clientConfig"].get("caBundle", ""))
-            for kind in KINDS
-            for webhook in self.kubectl.get(kind, RELEASE)["webhooks"]
-        ]
-        return list(dict.fromkeys(found))
-
-    def settled(self) -> bool:
-        """Whether one CA is published everywhere and nothing is under way."""
-        data, bundles = self.secret(), self.bundles()
-        return len(bundles) == 1 and bundles[0] == data.get("ca.crt") and "next-ca.crt" not in data
-
-    def rotate(self, *flags: str) -> None:
-        """A person's command."""
-        self.release.shell(
-            f"colocation-webhook certs rotate --kubeconfig $KUBECONFIG {' '.join(flags)} {NAMESPACE}/{SECRET}"
-        )
-
-    def move(self, days: float) -> None:
-        """Move all clocks, and have everybody look."""
-        new = self.clock.with_suffix(".new")
-        new.write_text(str(days * DAY))
-        new.replace(self.clock)
-        self.kubectl.run("-n", NAMESPACE, "label", "secret", SECRET, "--overwrite", f"moved=to.{days:g}")
 
 
 @pytest.fixture(scope="module")
 def kept(release: Installation, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
     """Two replicas with short waits, and certificates that they made a year ago less a day."""
     folder = tmp_path_factory.mktemp("kept")
-    clock = folder / "clock"
-    clock.write_text(str((1 - YEAR) * DAY))
+    kept = Kept(release, folder / "clock")
+    kept.set_clock(1 - YEAR)
     # It would put back what it knows.
     release.stop()
-    release.kubectl.delete("secret", SECRET, namespace=NAMESPACE)
+    kept.delete()
     flags = (f"--certificate-settle={SETTLE}", f"--certificate-overlap={OVERLAP}")
-    with serving(release, Helm(cache, folder), *flags, clock=clock) as service:
-        kept = Kept(service, release, clock)
+    with serving(release, Helm(cache, folder), *flags, clock=kept.clock) as service:
+        kept.replicas = service.replicas
         eventually(kept.settled, seconds=60, what="certificates settled")
         yield kept
     release.serve()
@@ -117,7 +68,7 @@ def planned(
 
 def served(kept: Kept) -> object:
     """When the leaf that each replica serves ends: it changes with the leaf."""
-    return [replica.readiness()["certificate"]["expiresAt"] for replica in kept.service.replicas]
+    return [replica.readiness()["certificate"]["expiresAt"] for replica in kept.replicas]
 
 
 def test_the_day_before_the_leaf_ends(kept: Kept, control_plane: ControlPlane, namespace: str) -> None:
@@ -128,39 +79,17 @@ def test_the_day_before_the_leaf_ends(kept: Kept, control_plane: ControlPlane, n
 
 def test_a_leaf_is_rotated(kept: Kept, control_plane: ControlPlane, namespace: str) -> None:
     """By command."""
-    planned(kept, control_plane, namespace, "leaf_rotation", kept.rotate)
+    planned(kept, control_plane, namespace, "leaf_rotation", lambda: kept.certs("rotate"))
 
 
 def test_a_ca_is_rotated_with_overlap(kept: Kept, control_plane: ControlPlane, namespace: str) -> None:
     """By command: both CAs are published before the leaf changes, and for a while after."""
     authority = kept.secret()["ca.crt"]
-    planned(kept, control_plane, namespace, "ca_rotation", lambda: kept.rotate("--ca"))
+    planned(kept, control_plane, namespace, "ca_rotation", lambda: kept.certs("rotate", "--ca"))
     eventually(lambda: kept.settled() and kept.secret()["ca.crt"] != authority, what="old CA dropped")
 
 
-def delete(kept: Kept) -> None:
-    """The Secret is gone."""
-    kept.kubectl.run("-n", NAMESPACE, "delete", "secret", SECRET)
-
-
-def empty(kept: Kept) -> None:
-    """The Secret has no data."""
-    patch = '-p=[{"op":"remove","path":"/data"}]'
-    kept.kubectl.run("-n", NAMESPACE, "patch", "secret", SECRET, "--type=json", patch)
-
-
-def overwrite(kept: Kept) -> None:
-    """Every caBundle is that of somebody else."""
-    other = base64.b64encode(make_authority(dt.datetime.now(dt.UTC)).certificate).decode()
-    for kind in KINDS:
-        operations = [
-            {"op": "replace", "path": f"/webhooks/{index}/clientConfig/caBundle", "value": other}
-            for index in range(len(kept.kubectl.get(kind, RELEASE)["webhooks"]))
-        ]
-        kept.kubectl.run("patch", kind, RELEASE, "--type=json", "-p", json.dumps(operations))
-
-
-@pytest.mark.parametrize("harm", [delete, empty, overwrite])
+@pytest.mark.parametrize("harm", [Kept.delete, Kept.empty, Kept.overwrite])
 def test_what_is_done_by_hand_is_put_right(
     kept: Kept, control_plane: ControlPlane, namespace: str, harm: Callable[[Kept], None]
 ) -> None:
@@ -178,9 +107,9 @@ def test_what_is_done_by_hand_is_put_right(
     books = creators.books()
     creators.clear()
     last = max((each.sent + each.seconds for each in creators.failed()), default=began)
-    name = f"{'bundle' if harm is overwrite else 'secret'}_{harm.__name__}"
+    name = f"{'bundle' if harm is Kept.overwrite else 'secret'}_{harm.__name__}"
     record(name, recovery_seconds=round(last - began, 2), **books._asdict())
     assert creators.failed(since=right) == []
     assert books.unmutated == books.unanswered == 0
-    if harm is not overwrite:  # The Secret is not what is served.
+    if harm is not Kept.overwrite:  # The Secret is not what is served.
         assert creators.failed() == []

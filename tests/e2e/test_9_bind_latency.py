@@ -7,13 +7,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.e2e.apiclient import ApiClient
-from tests.e2e.bindingfigures import write
+from tests.e2e.apiclient import ApiClient, message
 from tests.e2e.controlplane import ControlPlane
-from tests.e2e.cpusetlook import message
 from tests.e2e.cpusetpods import NOBODY, binding, pod, template
 from tests.e2e.cpusetservice import IN, binding_cpusets, empty, ledger, nodes
 from tests.e2e.fakenodes import FakeNode
+from tests.e2e.figures import show
 from tests.e2e.installation import Installation
 from tests.e2e.rendering import Helm
 
@@ -70,4 +69,4 @@ def test_latency(
     print(f"\n{'binding':12} {'p50 ms':>8} {'p99 ms':>8}")
     for kind, row in table.items():
         print(f"{kind:12} {row['p50']:8.2f} {row['p99']:8.2f}")
-    write("bind latency, ms", {"bindings": BINDINGS - _WARM, **table})
+    show("bind latency, ms", {"bindings": BINDINGS - _WARM, **table})

@@ -2,89 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.apiclient import ApiClient
+from tests.e2e.apiclient import MERGE_PATCH
 from tests.e2e.controlplane import ControlPlane
 from tests.e2e.cpufacts import STATUS
-from tests.e2e.cpusetchecker import at_rest
-from tests.e2e.cpusetlook import Looker, message
-from tests.e2e.cpusetpods import NOBODY, binding, deployment, pod, template
-from tests.e2e.cpusetservice import GRACE_SECONDS, IN, binding_cpusets, empty, ledger, nodes
-from tests.e2e.fakenodes import FakeNode, make, unmake
+from tests.e2e.cpusetplace import SECONDS, Place, placed
+from tests.e2e.cpusetpods import deployment, pod, template
+from tests.e2e.cpusetservice import IN, binding_cpusets, ledger
+from tests.e2e.fakenodes import make, unmake
 from tests.e2e.installation import Installation
-from tests.e2e.kubectl import Kubectl, Object
+from tests.e2e.kubectl import Object
 from tests.e2e.objects import profile
 from tests.e2e.processes import eventually
 from tests.e2e.rendering import Helm
-from tests.e2e.storm import MERGE_PATCH, NOW
 
 SPREAD = {"preferredCPUBindPolicy": "SpreadByPCPUs"}
 WHOLE = {"requiredCPUBindPolicy": "FullPCPUs"}
-SECONDS = GRACE_SECONDS + 45.0
-
-
-class Place:
-    """A namespace that opted in, and two nodes: the one of the seed, and one with two NUMA nodes."""
-
-    def __init__(self, kubectl: Kubectl, calls: ApiClient, namespace: str) -> None:
-        # New names: what was promised on a node is kept in mind for a while, also when the node goes.
-        self.seed = FakeNode(name=f"seed-{namespace}", shape=(1, 1, 8, 2), linux=True)
-        self.pair = FakeNode(name=f"pair-{namespace}", shape=(1, 2, 4, 2), reserved="0-1")
-        self.kubectl = kubectl
-        self.namespace = namespace
-        self._calls = calls
-
-    def pod(self, name: str, cpus: str, wish: dict[str, str] | None = None, qos: str = "LSR") -> Object:
-        """Make a pod that no scheduler takes."""
-        made = template(qos, cpus, wish, pool=self.namespace, schedulerName=NOBODY)
-        return self.call("POST", "", pod(name, made))[1]
-
-    def bind(self, name: str, node: FakeNode, query: str = "", **metadata: str) -> tuple[int, str]:
-        """Post a Binding; its status, and what was said."""
-        code, said = self.call("POST", f"/{name}/binding{query}", binding(name, node.name, **metadata))
-        return code, message(json.dumps(said))
-
-    def cpus(self, name: str) -> str:
-        """The CPU list on a pod, "" where it has none."""
-        stored = self.kubectl.get("pod", name, namespace=self.namespace)
-        text = stored["metadata"].get("annotations", {}).get(STATUS, "{}")
-        return str(json.loads(text).get("cpuset", ""))
-
-    def holders(self, node: FakeNode) -> dict[str, str]:
-        """The names and CPU lists in a node's ledger."""
-        return {entry["name"]: entry["cpuset"] for entry in ledger(self.kubectl, node.name)}
-
-    def gone(self, name: str) -> None:
-        """Delete a pod at once."""
-        self.call("DELETE", f"/{name}", NOW)
-
-    def call(self, method: str, path: str, body: Object, **more: str) -> tuple[int, Object]:
-        """A call below the namespace's pods."""
-        path = f"/api/v1/namespaces/{self.namespace}/pods{path}"
-        code, text = self._calls.call(method, path, body, **more)
-        return code, json.loads(text)
-
-    def events(self, name: str) -> list[Object]:
-        """What the webhook told about a pod."""
-        told = self.kubectl.items("events", namespace=self.namespace)
-        ours = [each for each in told if "colocation-webhook" in each.get("source", {}).get("component", "")]
-        return [each for each in ours if each["involvedObject"]["name"] == name]
-
-    def assert_rest(self) -> None:
-        """The checker has nothing to say, as soon as everything is at rest."""
-        looker = Looker(self._calls, self.kubectl, (self.seed, self.pair), fail_closed=False)
-
-        def resting() -> bool:
-            assert at_rest(looker.look_at_rest()) == []
-            return True
-
-        eventually(resting, seconds=SECONDS, what="everything at rest")
 
 
 @pytest.fixture(scope="module")
@@ -97,17 +35,11 @@ def _switched_on(
 
 @pytest.fixture
 def place(
-    _switched_on: None, release: Installation, control_plane: ControlPlane, new_namespace: Callable[..., str]
+    _switched_on: None, control_plane: ControlPlane, new_namespace: Callable[..., str]
 ) -> Iterator[Place]:
     """A place of its own for each test."""
-    namespace = new_namespace(IN)
-    with contextlib.closing(ApiClient(control_plane)) as calls:
-        here = Place(release.kubectl, calls, namespace)
-        try:
-            with nodes(release.kubectl, namespace, (here.seed, here.pair)):
-                yield here
-        finally:
-            empty(release.kubectl, namespace)
+    with placed(control_plane, new_namespace(IN)) as here:
+        yield here
 
 
 def test_the_four_deployments(place: Place) -> None:
@@ -190,9 +122,7 @@ def test_a_set_of_koord_scheduler(place: Place) -> None:
     """CPUs that another scheduler has written onto a pod are nobody else's."""
     theirs = json.dumps({"cpuset": "0-1", "numaNodeResources": [{"node": 0, "resources": {"cpu": "2"}}]})
     place.kubectl.run("label", "namespace", place.namespace, "colocation-webhook.io/cpuset-")
-    made = template("LSR", "2", pool=place.namespace, schedulerName=NOBODY)
-    made["metadata"]["annotations"][STATUS] = theirs
-    place.call("POST", "", pod("foreign", made))
+    place.pod("foreign", "2", status=theirs)
     assert place.bind("foreign", place.seed)[0] == 201
     assert place.cpus("foreign") == "0-1"
     eventually(lambda: place.holders(place.seed) == {"foreign": "0-1"}, seconds=SECONDS, what="in the ledger")
@@ -215,17 +145,19 @@ def test_a_binding_that_fails_afterwards(place: Place) -> None:
 
 
 def test_cpus_come_back(place: Place) -> None:
-    """What a pod held that was deleted, or has come to its end, is free again."""
-    for name in ("deleted", "succeeded", "failed"):
-        place.pod(name, "4")
+    """What a pod held that was deleted, or has come to its end, is free again; no other's."""
+    sizes = {"deleted": "4", "succeeded": "4", "failed": "4", "stays": "1"}
+    for name, cpus in sizes.items():
+        place.pod(name, cpus)
         assert place.bind(name, place.seed)[0] == 201
-    assert set(place.holders(place.seed)) == {"deleted", "succeeded", "failed"}
+    assert set(place.holders(place.seed)) == set(sizes)
     place.gone("deleted")
     for name in ("succeeded", "failed"):
         phase = {"status": {"phase": name.capitalize()}}
         assert place.call("PATCH", f"/{name}/status", phase, content_type=MERGE_PATCH)[0] == 200
-    eventually(lambda: place.holders(place.seed) == {}, seconds=SECONDS, what="all entries dropped")
-    place.pod("next", "15")
+    eventually(lambda: set(place.holders(place.seed)) == {"stays"}, seconds=SECONDS, what="entries dropped")
+    # One CPU has to stay for pods without a set.
+    place.pod("next", "14")
     assert place.bind("next", place.seed)[0] == 201
     place.assert_rest()
 

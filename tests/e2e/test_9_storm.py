@@ -12,14 +12,15 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.apiclient import ApiClient
-from tests.e2e.bindingfigures import counters, write
 from tests.e2e.controlplane import ControlPlane
 from tests.e2e.cpufacts import STATUS
 from tests.e2e.cpusetchecker import Seen, at_rest
 from tests.e2e.cpusetlook import Looker
 from tests.e2e.cpusetservice import GRACE_SECONDS, IN, binding_cpusets, empty, nodes
 from tests.e2e.fakenodes import ZOO
+from tests.e2e.figures import show
 from tests.e2e.installation import Installation
+from tests.e2e.metrics import counters
 from tests.e2e.processes import eventually
 from tests.e2e.rendering import Helm
 from tests.e2e.storm import PODS, Storm
@@ -69,7 +70,7 @@ def test_storm(
         "looks": storm.looks,
         "violations": len(storm.violations),
     }
-    write("storm", figures)
+    show("storm", figures)
     assert storm.violations == []
     assert storm.looks > 10
     assert figures["sets"] > 50

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.e2e.controlplane import ControlPlane
 from tests.e2e.installation import NAMESPACE, RELEASE, Installation
 from tests.e2e.kubectl import Kubectl, Object
 from tests.e2e.objects import profile
@@ -40,19 +39,16 @@ def account(kubectl: Kubectl, hooks: list[Object]) -> Iterator[str]:
 @pytest.fixture
 def examine(
     release: Installation,
-    control_plane: ControlPlane,
     kubectl: Kubectl,
     hooks: list[Object],
     account: str,
     tmp_path: Path,
 ) -> Callable[[], list[dict[str, str]]]:
     """Run the pod's command with the account's token, and return the findings by subject."""
-    kubeconfig = yaml.safe_load(control_plane.kubeconfig.read_text())
-    token = kubectl.run("-n", NAMESPACE, "create", "token", account).stdout.strip()
-    kubeconfig["users"][0]["user"] = {"token": token}
-    (tmp_path / "kubeconfig").write_text(yaml.safe_dump(kubeconfig))
+    kubeconfig = tmp_path / "kubeconfig"
+    kubectl.account(account, namespace=NAMESPACE, kubeconfig=kubeconfig)
     (pod,) = [each for each in hooks if each["kind"] == "Pod"]
-    instead = {"--in-cluster": f"--kubeconfig={tmp_path / 'kubeconfig'}"}
+    instead = {"--in-cluster": f"--kubeconfig={kubeconfig}"}
     arguments = [instead.get(each, each) for each in pod["spec"]["containers"][0]["args"]]
     assert instead["--in-cluster"] in arguments
 

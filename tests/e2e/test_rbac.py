@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import yaml
 
+from tests.e2e.apiclient import ApiClient
 from tests.e2e.controlplane import ControlPlane
 from tests.e2e.installation import NAMESPACE, Installation
 from tests.e2e.kubectl import Kubectl, Object, RefusedError
 from tests.e2e.objects import pod, profile
-from tests.e2e.processes import NotInTimeError, Process, eventually, free_ports, stopping
+from tests.e2e.processes import NotInTimeError, eventually, free_ports
 from tests.e2e.rendering import DEFAULT, Helm
+from tests.e2e.replicas import Replica
 
 NEW_NAMESPACES = 10
 CONFIGURATIONS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
@@ -72,24 +73,16 @@ class Trial:
         self.folder = folder
         self.reviews: http.client.HTTPSConnection | None = None
 
-    def command(self) -> list[str]:
-        """How it is started."""
-        return [
-            "colocation-webhook", "serve", "--kubeconfig", str(self.folder / "kubeconfig"),
-            "--lease", f"{NAMESPACE}/{self.name}",
-            "--manage-certificates", f"{NAMESPACE}/{self.name}", "--certificate-name", "localhost",
-            "--webhook-configuration", self.name,
-            "--bind", f"localhost:{self.port}", "--admin-bind", f"localhost:{self.admin_port}",
-        ]  # fmt: skip
-
-    def ready(self) -> bool:
-        """Whether all that is watched has been listed."""
-        connection = http.client.HTTPConnection("localhost", self.admin_port, timeout=2)
-        try:
-            connection.request("GET", "/readyz")
-            return connection.getresponse().status == 200
-        finally:
-            connection.close()
+    def replica(self, release: Installation) -> Replica:
+        """What is asked; it does not run yet."""
+        command = (
+            f"colocation-webhook serve --kubeconfig {self.folder / 'kubeconfig'} "
+            f"--lease {NAMESPACE}/{self.name} "
+            f"--manage-certificates {NAMESPACE}/{self.name} --certificate-name localhost "
+            f"--webhook-configuration {self.name} "
+            "--bind localhost:$PORT --admin-bind localhost:$ADMIN_PORT"
+        )
+        return release.replica(self.name, self.port, self.admin_port, command=command)
 
     def review(self, namespace: str, labels: dict[str, str]) -> dict[str, Any]:
         """The answer to the creation of a pod; an answer that is not 200 is an AssertionError."""
@@ -162,16 +155,16 @@ class Trial:
                 what=f"caBundle of the {kind} put back",
             )
 
-    def everything(self, create: http.client.HTTPSConnection) -> None:
+    def everything(self, replica: Replica, calls: ApiClient) -> None:
         """All that the webhook does with its rights; raises if any of it does not come about in time."""
         kubectl, name = self.kubectl, self.name
-        eventually(self.ready, seconds=SECONDS, what="ready")
+        eventually(replica.ready, seconds=SECONDS, what="ready")
         self.certificates()
         labels = {"trial": name}
         spec = {"namespaceSelector": {"matchLabels": labels}, "selector": {"matchLabels": labels}}
         kubectl.create(profile(name, **spec, priorityClassName=name))
         # The profile is watched: it applies, and is refused for the want of its PriorityClass.
-        make_namespace(create, name, labels)
+        make_namespace(calls, name, labels)
         eventually(lambda: not self.review(name, labels)["allowed"], seconds=SECONDS, what="profile seen")
         # PriorityClasses are watched.
         metadata = {"name": name}
@@ -186,7 +179,7 @@ class Trial:
         eventually(lambda: self.review(name, labels).get("patch"), seconds=SECONDS, what="PriorityClass seen")
         # A namespace is looked up when a pod comes before the watch has told of it.
         for number in range(NEW_NAMESPACES):
-            make_namespace(create, f"{name}-{number}", labels)
+            make_namespace(calls, f"{name}-{number}", labels)
             assert self.review(f"{name}-{number}", labels).get("patch")
         # Namespaces are watched: a label that changes is seen.
         kubectl.run("label", "namespace", f"{name}-0", "--overwrite", "trial=other")
@@ -213,14 +206,11 @@ class Trial:
         )
 
 
-def make_namespace(connection: http.client.HTTPSConnection, name: str, labels: dict[str, str]) -> None:
+def make_namespace(calls: ApiClient, name: str, labels: dict[str, str]) -> None:
     """Make one over an open connection: sooner than a watch can tell of it."""
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
-    headers = {"Authorization": "Bearer admin", "Content-Type": "application/json"}
-    connection.request("POST", "/api/v1/namespaces", json.dumps(body), headers)
-    answer = connection.getresponse()
-    text = answer.read().decode()
-    assert answer.status == 201, text
+    code, text = calls.call("POST", "/api/v1/namespaces", body)
+    assert code == 201, text
 
 
 @pytest.fixture(scope="module")
@@ -282,23 +272,13 @@ def try_with(
         placed = {"name": account, "namespace": NAMESPACE}
         kubectl.create({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": placed})
     trial = Trial(release, folder, account)
-    kubeconfig = yaml.safe_load(control_plane.kubeconfig.read_text())
-    token = kubectl.run("-n", NAMESPACE, "create", "token", account).stdout.strip()
-    kubeconfig["users"][0]["user"] = {"token": token}
-    (folder / "kubeconfig").write_text(yaml.safe_dump(kubeconfig))
-    trust = ssl.create_default_context(cafile=str(control_plane.certificate))
-    create = http.client.HTTPSConnection("127.0.0.1", control_plane.port, timeout=10, context=trust)
+    kubectl.account(account, namespace=NAMESPACE, kubeconfig=folder / "kubeconfig")
+    calls = ApiClient(control_plane)
     trial.configure()
-    process = Process(
-        account,
-        trial.command(),
-        folder / "webhook.log",
-        env=release.env,
-        cwd=release.folder,
-    )
+    replica = trial.replica(release)
     try:
-        with stopping(process):
-            trial.everything(create)
+        replica.start()
+        trial.everything(replica, calls)
     except RefusedError:
         raise  # the administrator's own requests are never refused
     except (NotInTimeError, AssertionError) as error:
@@ -306,7 +286,8 @@ def try_with(
     finally:
         if trial.reviews is not None:
             trial.reviews.close()
-        create.close()
+        calls.close()
+        replica.stop()
         kubectl.delete("ccp", account)
         kubectl.delete("priorityclass", account)
         kubectl.delete(",".join(CONFIGURATIONS), account)
