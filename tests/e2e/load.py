@@ -15,7 +15,7 @@ from tests.e2e.controlplane import ControlPlane
 from tests.e2e.kubectl import Object
 from tests.e2e.objects import is_be, pod
 
-CREATED = 201
+OK, CREATED = 200, 201
 UNANSWERED = 0
 """The code of a request whose connection broke, or that nobody accepted: the API server is away."""
 
@@ -147,7 +147,7 @@ class Creators:
         """
         while json.loads(self._api.call("GET", f"{self._path}?limit=1")[1])["items"]:
             code, body = self._api.call("DELETE", f"{self._path}?limit={_PAGE}", NOW)
-            assert code == http.client.OK, body
+            assert code == OK, body
         self._api.close()
 
     def _next(self) -> float:
