@@ -72,6 +72,10 @@ class DeployedPod:
         """The certificate it shows, in PEM."""
         return ssl.get_server_certificate(("localhost", self._port), timeout=10)
 
+    def log(self) -> str:
+        """What it has written."""
+        return self._replica.process.log()
+
     def _flags(self, arguments: list[str], moved: dict[str, Path]) -> list[str]:
         """The container's arguments, with this machine's places."""
         replaced = {
