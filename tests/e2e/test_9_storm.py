@@ -80,20 +80,22 @@ def test_storm(
 
 
 def _rest(looker: Looker) -> Seen:
-    """Wait until nothing is wrong, and it stays so."""
-    calm = 0
+    """Wait until nothing is wrong, and it stays so for as long as an entry may be without its pod."""
+    calm_since: float | None = None
 
     def resting() -> Seen | None:
-        nonlocal calm
+        nonlocal calm_since
+        began = time.monotonic()
         seen = looker.look_at_rest()
         found = at_rest(seen)
-        calm = 0 if found else calm + 1
         if found:
+            calm_since = None
             kinds = dict(Counter(violation.rule for violation in found))
             raise AssertionError(f"{kinds}, for example {found[:5]}")
-        return seen if calm > 30 else None
+        calm_since = calm_since or began
+        return seen if began - calm_since > GRACE_SECONDS else None
 
-    return eventually(resting, seconds=GRACE_SECONDS + 120, what="everything at rest")
+    return eventually(resting, seconds=GRACE_SECONDS + 180, what="everything at rest")
 
 
 def _pods(seen: Seen) -> dict[str, int]:
