@@ -78,6 +78,16 @@ def test_a_ca_is_replaced_with_overlap():
     assert [m.revision for m in (introduced, switched, dropped)] == [2, 3, 4]
 
 
+def test_a_ca_that_waited_for_years_is_not_used():
+    """All replicas were away since it was introduced: another one takes its place before it signs."""
+    introduced = after(dataclasses.replace(made(), asked=Rotate.CA), now=NOW - 2 * DAY)
+    late = NOW + dt.timedelta(days=3649)
+    renewed = after(dataclasses.replace(introduced, **_leaf_of(introduced, late)), now=late)
+    assert renewed.authority == introduced.authority
+    assert renewed.successor != introduced.successor
+    assert read_chain(after(renewed, now=late).chain).expires_at > late + 300 * DAY
+
+
 def _leaf_of(material, now):
     chain, key = issue(material.authority, [NAME], now)
     return {"chain": chain, "key": key}

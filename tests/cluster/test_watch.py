@@ -199,7 +199,7 @@ def test_a_connection_that_falls_silent_is_given_up(fake):
 
 
 def test_a_server_that_ends_each_watch_at_once_makes_no_busy_loop(fake):
-    """Half a second of such watches is a handful, with the waits of these tests."""
+    """Half a second of such watches is a handful, with the waits of these tests; they count as failures."""
     ended = threading.Event()
 
     def cut():
@@ -207,11 +207,12 @@ def test_a_server_that_ends_each_watch_at_once_makes_no_busy_loop(fake):
             fake.cut()
 
     cutting = threading.Thread(target=cut)
-    with watched(fake):
+    with watched(fake) as source:
         cutting.start()
         before = fake.requests["WATCH", NAMESPACES]
         time.sleep(0.5)
         assert fake.requests["WATCH", NAMESPACES] - before < 12
+        assert source.status.kinds["namespaces"].failures > 1
         ended.set()
         cutting.join()
 

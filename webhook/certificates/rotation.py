@@ -210,6 +210,9 @@ def _renewed(found: Material, authority_end: dt.datetime, terms: Terms, now: dt.
 def _introduced(found: Material, successor: Authority, seen: Seen, terms: Terms, now: dt.datetime) -> Step:
     if found.asked is Rotate.CA:
         return Step(dataclasses.replace(found, revision=found.revision + 1, asked=None), "under way already")
+    if read_chain(successor.certificate).expires_at - now < CA_RENEW_BEFORE:
+        # Introduced long ago, by replicas that were stopped in between. It has signed nothing yet.
+        return Step(_changed(found, successor=make_authority(now)), "the next CA is made anew: it ends soon")
     if seen.published is None:
         return Step(found)
     if seen.published < terms.settle:

@@ -202,12 +202,17 @@ class Reflector:
             lines = self._api.stream(
                 self._path, query=query, accept=self._watch_accept, silence=self._silence, opened=self._opened
             )
+            opened, told = time.monotonic(), False
             for line in lines:
                 if stop.is_set():
                     return
                 self._event(line)
+                told = True
         finally:
             self._answer = None
+        if not told and time.monotonic() - opened < LASTED_SECONDS:
+            # It is no error to the server, but whoever is only ever told nothing should show.
+            raise ApiError(f"watch {self._path}: it ended at once, without an event")
 
     def _opened(self, answer: Answer) -> None:
         self._answer = answer
