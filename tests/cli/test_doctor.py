@@ -78,7 +78,7 @@ def profile(fake, name, ready="True", conflicting="False", **status):
 
 def lease(seconds=0):
     """A Lease that was renewed so long ago."""
-    renewed = (NOW - dt.timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    renewed = (dt.datetime.now(dt.UTC) - dt.timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     return {"holderIdentity": "x", "renewTime": renewed, "leaseDurationSeconds": 15}
 
 
