@@ -67,9 +67,12 @@ class Installation:
             command = command.replace("colocation-webhook", launcher, 1)
         return Replica(name, command, port, admin_port, env=env, folder=self.folder)
 
-    def serve(self, *flags: str) -> None:
-        """Start the one replica that the configurations name, with further flags, until it is ready."""
-        self._served = self.replica("webhook", self.port, self.admin_port)
+    def serve(self, *flags: str, command: str = "") -> None:
+        """Start the one replica that the configurations name, until it is ready; see ``replica``.
+
+        ``flags``: further ones.
+        """
+        self._served = self.replica("webhook", self.port, self.admin_port, command=command)
         self._served.start(*flags)
         self._served.wait_until_ready()
 

@@ -167,8 +167,8 @@ def test_upgrade_from_the_earlier_chart(
     assert upgrade.startswith("helm ")
     release.stop()
     release.shell(tokens)
-    managed = install().serving
-    release.serve(re.sub(r"--(manage-certificates|certificate-name|webhook-configuration) \S+ ", "", managed))
+    of_managed = r"--(manage-certificates|certificate-name|webhook-configuration) \S+ "
+    release.serve(command=re.sub(of_managed, "", install().serving.strip()))
     eventually(lambda: colocated(kubectl, namespace) is None, what="colocated with the earlier chart")
     # As the README says; the values of the earlier chart, the defaults of this one.
     release.helm("upgrade", RELEASE, str(CHART), "--reset-then-reuse-values")
