@@ -39,6 +39,17 @@ def binding_cpusets(release: Installation, helm: Helm, failure_policy: str) -> I
 
 
 @contextlib.contextmanager
+def one_process(release: Installation, failure_policy: str) -> Iterator[None]:
+    """The feature on, and one process that the API server calls without anything in between."""
+    release.stop()
+    with switched_on(release, failure_policy):
+        release.serve(*FLAGS)
+        yield
+        release.stop()
+    release.serve()
+
+
+@contextlib.contextmanager
 def nodes(kubectl: Kubectl, pool: str, made: Sequence[FakeNode]) -> Iterator[None]:
     """Nodes with their topologies, which go afterwards."""
     try:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from tests.e2e.apiclient import ApiClient, message
 from tests.e2e.controlplane import ControlPlane
 from tests.e2e.cpusetpods import NOBODY, binding, pod, template
-from tests.e2e.cpusetservice import IN, binding_cpusets, empty, ledger, nodes
+from tests.e2e.cpusetservice import IN, empty, ledger, nodes, one_process
 from tests.e2e.fakenodes import FakeNode
 from tests.e2e.figures import show
 from tests.e2e.installation import Installation
-from tests.e2e.rendering import Helm
 
 BINDINGS = 200
 """Of each kind; the first ones are not counted."""
@@ -25,18 +23,14 @@ _NODES = [FakeNode(name=f"bench-{number}", shape=(2, 2, 16, 2), linux=True) for 
 
 
 def test_latency(
-    release: Installation,
-    control_plane: ControlPlane,
-    cache: Path,
-    tmp_path: Path,
-    new_namespace: Callable[..., str],
+    release: Installation, control_plane: ControlPlane, new_namespace: Callable[..., str]
 ) -> None:
     """All are bound; those that are to have a set have one. The figures are shown, not judged."""
     inside, outside = new_namespace(IN), new_namespace()
     kinds = {"set": (inside, "LSR"), "no set": (inside, "LS"), "no webhook": (outside, "LSR")}
     seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
     with (
-        binding_cpusets(release, Helm(cache, tmp_path), "Fail"),
+        one_process(release, "Fail"),
         nodes(release.kubectl, inside, _NODES),
         contextlib.closing(ApiClient(control_plane)) as calls,
     ):

@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.controlplane import ControlPlane
 from tests.e2e.cpufacts import STATUS
 from tests.e2e.cpusetplace import SECONDS, Place, placed
-from tests.e2e.cpusetservice import FLAGS, IN, ledger, switched_on
+from tests.e2e.cpusetservice import FLAGS, IN, ledger, one_process
 from tests.e2e.fakenodes import TOPOLOGY
 from tests.e2e.installation import Installation
 from tests.e2e.processes import eventually
@@ -21,12 +21,8 @@ WHOLE = {"requiredCPUBindPolicy": "FullPCPUs"}
 @pytest.fixture(scope="module")
 def webhook(release: Installation) -> Iterator[Installation]:
     """One process that gives CPU sets; without it pods are bound all the same."""
-    release.stop()
-    with switched_on(release, "Ignore"):
-        release.serve(*FLAGS)
+    with one_process(release, "Ignore"):
         yield release
-        release.stop()
-    release.serve()
 
 
 @pytest.fixture
