@@ -127,7 +127,7 @@ class Reviews:
         try:
             if pod is None:
                 pod = self._get(asked, end)
-            if pod is None or node_of(pod) or not _needs(pod, self._default):
+            if pod is None or node_of(pod):
                 return self._done("none", started, _allowed(asked.uid))
             return self._bound(asked, pod, started, end)
         except (OutOfTimeError, ApiError) as error:

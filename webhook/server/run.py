@@ -187,7 +187,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         if serving.keeper is not None and not serving.settings.signing_key:
             serving.keeper.on_signing_key = self._sign_with
         for name, beside in (
-            ("beside", serving.beside),
+            ("statuses", serving.beside),
             ("keeper", serving.keeper),
             ("door", serving.door),
         ):
