@@ -10,7 +10,7 @@ from webhook.binding.binder import Binder
 from webhook.binding.cluster import Cluster
 from webhook.binding.events import Events
 from webhook.binding.grant import Claim
-from webhook.binding.ledger import Ledger
+from webhook.binding.ledger import Ledger, read_ledger
 from webhook.binding.machine import Machine
 from webhook.binding.reconciler import Reconciler
 from webhook.binding.repair import Repair
@@ -19,7 +19,7 @@ from webhook.binding.shelves import NODES, PODS, TOPOLOGIES, Nodes, PodShelf, wa
 from webhook.binding.store import LEDGERS, Ledgers
 from webhook.binding.wish import Wish, is_bound_class
 from webhook.cluster.lease import Lease
-from webhook.cpuset import BindPolicy, QoS, parse_shape
+from webhook.cpuset import BindPolicy, QoS, format_cpulist, parse_shape
 
 EVENTS = "/api/v1/events"
 NOW = dt.datetime(2026, 11, 23, 7, 0, tzinfo=dt.UTC)
@@ -208,4 +208,5 @@ def store(fake, path, raw):
 def held(fake, name="node-1"):
     """A ledger's pods and their CPU sets."""
     found = fake.objects[LEDGERS].get(("", name))
-    return {e["name"]: e["cpuset"] for e in found["spec"]["allocations"]} if found else None
+    entries = read_ledger(found).entries.values() if found else ()
+    return {entry.name: format_cpulist(entry.cpus) for entry in entries} if found else None

@@ -203,7 +203,7 @@ def test_a_ledger_that_was_tampered_with_is_made_whole(fake, replica):
     """An entry that cannot be read comes back from its pod."""
     bind(replica, pod())
     bind(replica, pod("q"))
-    fake.objects[LEDGERS]["", "node-1"]["spec"]["allocations"][0]["cpuset"] = "odd"
+    fake.objects[LEDGERS]["", "node-1"]["spec"]["allocations"][0] = "odd"
     replica.hear()
     settle(replica)
     assert held(fake) == {"p": "0,8", "q": "1,9"}

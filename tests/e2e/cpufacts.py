@@ -1,4 +1,4 @@
-"""What the checker of CPU sets reads out of nodes and pods.
+"""What the checker of CPU sets reads out of nodes, pods and ledgers.
 
 Written from the protocol's description alone; nothing of the webhook is imported, so that one misreading does
 not hide another.
@@ -111,6 +111,24 @@ def cpulist(text: str) -> frozenset[int]:
             raise UnreadableError(f"{text!r} is out of order")
         cpus += span
     return frozenset(cpus)
+
+
+def entries(ledger: Object) -> list[Object]:
+    """Read the lines of a ledger; UnreadableError for one that is not in the form of its definition."""
+    found = []
+    for line in ledger.get("spec", {}).get("allocations", ()):
+        try:
+            pod, qos, cpuset, policy, moment, uid = line.split(" ")
+            namespace, name = pod.split("/")
+        except ValueError:
+            raise UnreadableError(f"{line!r} is no line of a ledger") from None
+        policy, *more = policy.split(",")
+        found.append(
+            {"podUID": uid, "namespace": namespace, "name": name, "qosClass": qos.strip("-")}
+            | {"cpuset": cpuset, "bindPolicy": policy, "required": more[:1] == ["required"]}
+            | {"allocatedAt": moment}
+        )
+    return found
 
 
 def machine(node: Object, topology: Object) -> Machine:

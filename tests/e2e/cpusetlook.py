@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from tests.e2e.apiclient import ApiClient, message
-from tests.e2e.cpufacts import machine
+from tests.e2e.cpufacts import entries, machine
 from tests.e2e.cpusetchecker import Seen
 from tests.e2e.fakenodes import FakeNode
 from tests.e2e.kubectl import Kubectl, Object
@@ -47,7 +47,7 @@ class Looker:
             self._machines,
             self._opted_in,
             pods=self.pods(),
-            ledgers=self._list(LEDGERS),
+            ledgers=[{**each, "spec": {"allocations": entries(each)}} for each in self._list(LEDGERS)],
             later=self.pods(),
             fail_closed=self._fail_closed,
         )

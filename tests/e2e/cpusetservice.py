@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any
 
+from tests.e2e.cpufacts import entries
 from tests.e2e.cpusetlook import LEDGERS, OPTED_IN
 from tests.e2e.fakenodes import FakeNode, make, unmake
 from tests.e2e.installation import CHART, RELEASE, Installation
-from tests.e2e.kubectl import Kubectl
+from tests.e2e.kubectl import Kubectl, Object
 from tests.e2e.processes import eventually
 from tests.e2e.rendering import Helm
 from tests.e2e.service import Service, serving
@@ -70,11 +70,10 @@ def empty(kubectl: Kubectl, namespace: str) -> None:
     eventually(emptied, seconds=90, what=f"{namespace} empty")
 
 
-def ledger(kubectl: Kubectl, node: str) -> list[dict[str, Any]]:
+def ledger(kubectl: Kubectl, node: str) -> list[Object]:
     """The entries of a node's ledger, as kubectl shows it; none where there is no ledger."""
     found = {each["metadata"]["name"]: each for each in kubectl.items(LEDGERS.rsplit("/", 1)[1])}
-    entries: list[dict[str, Any]] = found.get(node, {}).get("spec", {}).get("allocations", [])
-    return entries
+    return entries(found.get(node, {}))
 
 
 def _upgrade(release: Installation, **values: str) -> None:
