@@ -83,7 +83,7 @@ def job(name: str, number: int, made: Object) -> Object:
 
 
 def binding(name: str, node: str, **metadata: str) -> Object:
-    """What a scheduler posts; ``metadata`` are preconditions."""
+    """What a scheduler posts; ``metadata`` are preconditions: kube-scheduler names the pod's uid."""
     target = {"apiVersion": "v1", "kind": "Node", "name": node}
     return {
         "apiVersion": "v1",

@@ -12,6 +12,7 @@ import logging
 import os
 import secrets
 import socket
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -51,6 +52,13 @@ MAX_CONNECTIONS = 1000
 """Of each worker. An API server needs 25 or so."""
 
 RELOAD_SECONDS = 1.0
+
+SWITCH_SECONDS = 0.0005
+"""After so long a thread that computes (counts CPUs, makes a view) lets the one go on that answers.
+
+Python's own 5 ms are paid by a binding at each of its steps: beside a thread that computed a third of the
+time, it took 15 ms instead of 9 on average, and 67 ms instead of 22 at p99.
+"""
 _GOODBYE_SECONDS = 2.0
 _STRANGERS_SECONDS = 60.0
 
@@ -109,6 +117,7 @@ def listen(address: str, *, backlog: int = 1024) -> socket.socket:
 def run(serving: Serving) -> None:
     """Serve until SIGTERM (drain) or SIGINT (stop); leaves through SystemExit."""
     configure(serving.log_level, serving.log_format)
+    sys.setswitchinterval(SWITCH_SECONDS)
     allow_open_files(2 * MAX_CONNECTIONS)
     _Gunicorn(serving).run()
 
