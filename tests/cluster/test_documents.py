@@ -77,7 +77,7 @@ def test_what_cannot_be_read_is_named_by_file_and_line(data, name, message):
     ],
 )
 def test_deep_nesting_is_refused_before_it_is_entered(text):
-    """The parser would run out of stack and end the process. libyaml 0.2.6 has a limit of its own, of 1000."""
+    """The parser would run out of stack and end the process. libyaml 0.2.6 has a limit, too."""
     with pytest.raises(DocumentError, match=f"nested deeper than {MAX_DEPTH}|exceeded maximum nesting depth"):
         read_documents(text.encode(), "f.yaml")
 

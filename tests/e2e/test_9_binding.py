@@ -13,6 +13,7 @@ from tests.e2e.cpusetplace import SECONDS, Place, placed
 from tests.e2e.cpusetservice import FLAGS, IN, ledger, one_process
 from tests.e2e.fakenodes import TOPOLOGY
 from tests.e2e.installation import Installation
+from tests.e2e.kubectl import RefusedError
 from tests.e2e.processes import eventually
 
 WHOLE = {"requiredCPUBindPolicy": "FullPCPUs"}
@@ -113,6 +114,22 @@ def test_a_deleted_ledger_comes_back(place: Place) -> None:
     assert set(before) == {"one", "two"}
     place.kubectl.delete("nca", place.wide.name)
     eventually(lambda: place.holders(place.wide) == before, what="the ledger as before")
+
+
+def test_a_ledger_is_edited_by_hand(place: Place) -> None:
+    """What is no line is refused, with its place; CPUs that nobody can read come back from the pod."""
+    place.send("one")
+    place.bound("one")
+    node = place.wide.name
+
+    def edit(line: str) -> None:
+        change = json.dumps({"spec": {"allocations": [line]}})
+        place.kubectl.run("patch", "nca", node, "--type=merge", "-p", change)
+
+    with pytest.raises(RefusedError, match=r"spec\.allocations\[0\]: Invalid value: \"gold\""):
+        edit("gold")
+    edit(f"{place.namespace}/one LSR 8-0 FullPCPUs 2026-01-31T07:00:00Z nobody")
+    eventually(lambda: place.holders(place.wide) == {"one": "0,8"}, what="the ledger as before")
 
 
 def test_sets_of_others_are_respected(place: Place, new_namespace: Callable[..., str]) -> None:

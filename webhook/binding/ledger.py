@@ -2,10 +2,9 @@
 
 ``NodeCPUAllocation``, cluster-scoped, of the node's name and owned by the Node. An entry is a line
 of text, ``shop/cart LSE 1-2,17-18 FullPCPUs,required 2026-01-31T07:00:00Z UID``: whoever binds a pod
-waits while the API server checks, compares and encodes the whole object again, several times, and that
-costs it five times as much for an object of nine fields as for a line. Reading is strict, entry by
-entry: what cannot be read is named and left out, and whoever writes next looks at the node's pods
-again. The status is a summary for people.
+waits for the write, and the API server checks, compares and encodes each field of an object again.
+Reading is strict, entry by entry: what cannot be read is named and left out, and whoever writes next
+looks at the node's pods again. The status is a summary for people.
 """
 
 import datetime as dt
