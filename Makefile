@@ -58,7 +58,7 @@ storm: $(VENV)/test control-plane
 	STORM_RUNS=$${STORM_RUNS:-10} $(BIN)/pytest -s tests/e2e/test_9_storm.py
 
 # With a tenth of the bindings part of "make e2e".
-bench-bind: export BINDINGS = 1020
+bench-bind: export BINDINGS ?= 1020
 bench-bind: $(VENV)/test control-plane
 	$(BIN)/pytest -s tests/e2e/test_9_bind_latency.py
 

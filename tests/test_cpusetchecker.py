@@ -23,6 +23,7 @@ from tests.e2e.cpufacts import (
     Machine,
     UnreadableError,
     cpulist,
+    entries,
     machine,
     wish,
 )
@@ -289,13 +290,25 @@ def test_every_rule_of_a_ledger() -> None:
         "unknown CPU": [entry("x", "LSR", "1,77")],
         "ledger held twice": [entry("x", "LSR", "1"), entry("x", "LSR", "2")],
     }
-    for rule, entries in wrong.items():
+    for rule, held in wrong.items():
         seen = good()
-        seen.ledgers[0]["spec"]["allocations"] = entries
+        seen.ledgers[0]["spec"]["allocations"] = held
         found = [
             each for each in at_every_moment(seen) if each.subject.startswith(("ledger of plain", "plain"))
         ]
         assert rules(found) - {"summary"} == {rule}
+
+
+def test_the_lines_of_a_ledger() -> None:
+    """They are read as the objects that the rules speak of."""
+    end = "2026-01-31T07:00:00Z uid-a"
+    lines = [f"d/a LSE 1,9 FullPCPUs,required,PCPULevel {end}", f"d/a - 1 None {end}"]
+    required = entry("a", "LSE", "1,9", WHOLE)
+    preferred = {**entry("a", "", "1"), "bindPolicy": "None", "required": False}
+    assert entries({"spec": {"allocations": lines}}) == [required, preferred]
+    assert entries({}) == []
+    with pytest.raises(UnreadableError):
+        entries({"spec": {"allocations": ["gold"]}})
 
 
 def test_whom_a_cpu_may_be_shared_with() -> None:

@@ -32,11 +32,13 @@ def test_it_fits_80_columns_and_says_what_is_wrong():
         entry("twice", "0-1"),
         node_uid="earlier",
         conditions=(told,),
+        problems=("spec.allocations[2]: 'gold' is no line " + "y" * 80,),
     )
     drawn = draw_ledger(machine("2x2x16x2"), book)
     assert max(map(len, drawn.splitlines())) <= 80
     assert "the ledger is of an earlier node" in drawn
     assert "! HeldTwice: xxx" in drawn
+    assert "! spec.allocations[2]: 'gold' is no line yyy" in drawn
     assert "both hold" in drawn or "! shop/nnn" in drawn
 
 

@@ -199,14 +199,15 @@ def test_a_deleted_ledger_is_restored(fake, replica):
     assert held(fake) == {"p": "0,8", "q": "1,9"}
 
 
-def test_a_ledger_that_was_tampered_with_is_made_whole(fake, replica):
-    """An entry that cannot be read comes back from its pod."""
+def test_a_ledger_that_was_tampered_with_is_made_whole(fake, replica, caplog):
+    """An entry that cannot be read comes back from its pod; the log says which it was."""
     bind(replica, pod())
     bind(replica, pod("q"))
     fake.objects[LEDGERS]["", "node-1"]["spec"]["allocations"][0] = "odd"
     replica.hear()
     settle(replica)
     assert held(fake) == {"p": "0,8", "q": "1,9"}
+    assert "spec.allocations[0]: 'odd' is no line" in caplog.text
 
 
 def test_a_void_ledger_is_begun_again(fake, replica):

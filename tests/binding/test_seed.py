@@ -44,7 +44,9 @@ def test_a_foreign_annotation_is_read_with_care(text):
     assert len(seeds([pod(node="node-1", annotations={STATUS: text})], "node-1", now=NOW).problems) == 1
 
 
-@pytest.mark.parametrize("text", ["", "{}", "null", '{"cpuset": ""}', '{"numaNodeResources": []}'])
+@pytest.mark.parametrize(
+    "text", ["", "{}", "null", '{"cpuset": ""}', '{"cpuset": " "}', '{"numaNodeResources": []}']
+)
 def test_an_annotation_without_a_set_names_none(text):
     """koord-scheduler writes NUMA amounts alone, too."""
     assert given_cpus(pod(annotations={STATUS: text})) is None

@@ -114,11 +114,11 @@ def cpulist(text: str) -> frozenset[int]:
 
 
 def entries(ledger: Object) -> list[Object]:
-    """Read the lines of a ledger; UnreadableError for one that is not in the form of its definition."""
+    """Read the lines of a ledger, as far as rules speak of them; UnreadableError for what is none."""
     found = []
     for line in ledger.get("spec", {}).get("allocations", ()):
         try:
-            pod, qos, cpuset, policy, moment, uid = line.split(" ")
+            pod, qos, cpuset, policy, _, uid = line.split(" ")
             namespace, name = pod.split("/")
         except ValueError:
             raise UnreadableError(f"{line!r} is no line of a ledger") from None
@@ -126,7 +126,6 @@ def entries(ledger: Object) -> list[Object]:
         found.append(
             {"podUID": uid, "namespace": namespace, "name": name, "qosClass": qos.strip("-")}
             | {"cpuset": cpuset, "bindPolicy": policy, "required": more[:1] == ["required"]}
-            | {"allocatedAt": moment}
         )
     return found
 

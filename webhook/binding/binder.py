@@ -142,7 +142,7 @@ class Binder:
         node = machine.name
         pods = self._cluster.pods_on(node, timeout=self._cluster.left(end))
         found = seeds(pods, node, now=self._cluster.now())
-        for problem in found.problems:
+        for problem in (*(old.problems if old is not None else ()), *found.problems):
             _log.warning("node %s: a CPU set is not known: %s", node, problem)
         before = old or self._cluster.ledgers.last_seen(node)
         kept: list[Entry] = []

@@ -8,6 +8,8 @@ looks at the node's pods again. The status is a summary for people.
 """
 
 import datetime as dt
+import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -16,7 +18,7 @@ from typing import Any, Final, NamedTuple
 
 from webhook.admission.review import shown
 from webhook.cpuset import BindPolicy, Exclusive, format_cpulist, parse_cpulist
-from webhook.protocol import LEDGER_API_VERSION, LEDGER_KIND, QOS_CLASSES
+from webhook.protocol import LEDGER_API_VERSION, LEDGER_KIND, QoSClass
 
 READY: Final = "Ready"
 _REMEMBERED: Final = 16_384
@@ -25,6 +27,18 @@ _NODE: Final = {"apiVersion": "v1", "kind": "Node"}
 _NO_QOS: Final = "-"
 _REQUIRED: Final = "required"
 _FORM: Final = "NAMESPACE/NAME QOS CPUS POLICY[,required][,EXCLUSIVE] TIME UID"
+_RANGE: Final = "[0-9]+(?:-[0-9]+)?"
+_EXCLUSIVE: Final = "|".join(each for each in Exclusive if each is not Exclusive.NONE)
+_TWO: Final = "[0-9]{2}"
+LINE: Final = re.compile(
+    "([a-z0-9][a-z0-9-]*)/([a-z0-9][a-z0-9.-]*) "
+    f"({'|'.join(QoSClass)}|{_NO_QOS}) "
+    f"({_RANGE}(?:,{_RANGE})*) "
+    f"({'|'.join(BindPolicy)})(,{_REQUIRED})?(?:,({_EXCLUSIVE}))? "
+    f"([0-9]{{4}}-{_TWO}-{_TWO}T{_TWO}:{_TWO}:{_TWO}Z) "
+    "([!-~]+)"
+)
+"""An entry; the definition has the same pattern, for those who edit a ledger by hand."""
 
 
 class Entry(NamedTuple):
@@ -118,11 +132,12 @@ def read_ledger(raw: Mapping[str, Any]) -> Ledger:
     problems = []
     for index, value in enumerate(listed if isinstance(listed, list) else ()):
         try:
-            entry = _entry(value if isinstance(value, str) else shown(value))
+            entry = _entry(value if isinstance(value, str) else json.dumps(value))
         except ValueError as error:
             problems.append(f"spec.allocations[{index}]: {error}")
             continue
-        entries[entry.uid] = entry
+        if entries.setdefault(entry.uid, entry) is not entry:
+            problems.append(f"spec.allocations[{index}]: {shown(value)}: the pod has another line")
     if listed is not None and not isinstance(listed, list):
         problems.append(f"spec.allocations: must be a list, not {shown(listed)}")
     return Ledger(
@@ -185,45 +200,24 @@ def _listed(cpus: frozenset[int]) -> str:
 @lru_cache(maxsize=_REMEMBERED)
 def _entry(line: str) -> Entry:
     """Read a line; raises ValueError."""
-    fields = line.split(" ")
-    if len(fields) != len(_FORM.split(" ")) or not all(fields):
-        raise ValueError(f"must be a line {_FORM}, not {shown(line)}")
-    pod, qos, cpulist, wished, moment, uid = fields
-    namespace, _, name = pod.partition("/")
-    if not namespace or not name:
-        raise ValueError(f"pod: must be NAMESPACE/NAME, not {shown(pod)}")
-    if qos not in {*QOS_CLASSES, _NO_QOS}:
-        raise ValueError(f"QoS: {shown(qos)} is none of {', '.join(sorted(QOS_CLASSES))} and {_NO_QOS}")
-    policy, *options = wished.split(",")
-    required = options[:1] == [_REQUIRED]
-    others = options[1:] if required else options
-    if len(others) > 1:
-        raise ValueError(f"policy: {shown(wished)} is not POLICY[,{_REQUIRED}][,EXCLUSIVE]")
-    return Entry(
-        uid=uid,
-        namespace=namespace,
-        name=name,
-        qos="" if qos == _NO_QOS else qos,
-        cpus=parse_cpulist(cpulist, field="cpuset"),
-        policy=_choice(BindPolicy, policy, "policy"),
-        required=required,
-        exclusive=_choice(Exclusive, others[0] if others else Exclusive.NONE, "exclusive policy"),
-        allocated_at=_moment(moment),
-    )
-
-
-def _choice(kind: Any, given: str, what: str) -> Any:  # noqa: ANN401 — a StrEnum in, one of it out
-    if given not in list(kind):
-        raise ValueError(f"{what}: {shown(given)} is none of {', '.join(kind)}")
-    return kind(given)
-
-
-def _moment(text: str) -> dt.datetime:
+    found = LINE.fullmatch(line)
+    if found is None:
+        raise ValueError(f"{shown(line)} is no line {_FORM}")
+    namespace, name, qos, cpulist, policy, required, exclusive, moment, uid = found.groups()
     try:
-        moment = dt.datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f"time: {shown(text)} is no time such as 2026-01-31T07:00:00Z") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+        return Entry(
+            uid=uid,
+            namespace=namespace,
+            name=name,
+            qos="" if qos == _NO_QOS else qos,
+            cpus=parse_cpulist(cpulist, field="cpuset"),
+            policy=BindPolicy(policy),
+            required=required is not None,
+            exclusive=Exclusive(exclusive or Exclusive.NONE),
+            allocated_at=dt.datetime.fromisoformat(moment),
+        )
+    except ValueError as error:
+        raise ValueError(f"{shown(line)}: {error}") from None
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -232,7 +226,7 @@ def _line(entry: Entry) -> str:
     policy = [str(entry.policy)]
     if entry.required:
         policy.append(_REQUIRED)
-    if entry.exclusive is not Exclusive.NONE:
+    if entry.exclusive != Exclusive.NONE:
         policy.append(str(entry.exclusive))
     return " ".join(
         (
@@ -249,7 +243,8 @@ def _line(entry: Entry) -> str:
 @lru_cache(maxsize=_REMEMBERED)
 def time_text(moment: dt.datetime) -> str:
     """Return a moment as Kubernetes writes it, to the second."""
-    return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    utc = moment.astimezone(dt.UTC).replace(tzinfo=None)
+    return f"{utc.isoformat(timespec='seconds')}Z"
 
 
 def _conditions(status: object) -> Iterable[Condition]:

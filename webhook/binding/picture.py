@@ -19,6 +19,7 @@ def draw_ledger(machine: Machine, ledger: Ledger, *, width: int = 80, paint: Pai
     lines = [f"{machine.name}: {counts.cpus} CPUs, {held}, {free}", ""]
     if ledger.node_uid != machine.uid:
         lines += ["! the ledger is of an earlier node of this name: it will be begun again", ""]
+    lines += [f"! {problem}"[:width] for problem in ledger.problems]
     for condition in ledger.conditions:
         if condition.type == READY and condition.status != "True":
             lines += [f"! {condition.reason}: {condition.message}"[:width], ""]

@@ -50,9 +50,9 @@ def given_cpus(pod: Mapping[str, Any]) -> frozenset[int] | None:
     if not isinstance(value, dict | None):
         raise StatusError(f"annotation {ANNOTATION_RESOURCE_STATUS} {shown(text)}: is no JSON object")
     cpuset: Any = (value or {}).get("cpuset")
-    if cpuset is None or cpuset == "":
+    if cpuset is None:
         return None
     try:
-        return parse_cpulist(cpuset, field="cpuset")
+        return parse_cpulist(cpuset, field="cpuset") or None
     except CpuSetError as error:
         raise StatusError(f"annotation {ANNOTATION_RESOURCE_STATUS} {shown(text)}: {error}") from None
