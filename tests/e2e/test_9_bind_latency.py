@@ -1,4 +1,4 @@
-"""What a CPU set costs a binding: three kinds of bindings at one API server, in an order that dice make."""
+"""What a CPU set costs a binding: one of each of three kinds, in an order that dice make, and so on."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ BINDINGS = int(os.environ.get("BINDINGS", "120"))
 
 _WARM = 20
 _PODS = 50
-"""With a set, on each node, at the end: a kubelet takes 110 pods of all kinds."""
+"""With a set, on each node, at the end."""
 
-_PAUSES = {"a binding every 20 ms": (0.01, 0.03), "one after another": (0.0, 0.0)}
+_PAUSES = {"a pause of 20 ms before each": (0.01, 0.03), "one after another": (0.0, 0.0)}
 """Seconds before each, from and to: a machine that is mostly idle, and one that is not."""
 
 
@@ -84,12 +84,12 @@ def _show(pace: str, counted: dict[str, list[float]]) -> None:
         kind: {percent: 1000 * of[len(of) * percent // 100] for percent in (50, 99)}
         for kind, of in counted.items()
     }
-    print(f"\n{pace:28} {'p50 ms':>8} {'p99 ms':>8}")
+    print(f"\n{pace:30} {'p50 ms':>8} {'p99 ms':>8}")
     for kind, row in table.items():
-        print(f"{kind:28} {row[50]:8.2f} {row[99]:8.2f}")
+        print(f"{kind:30} {row[50]:8.2f} {row[99]:8.2f}")
     for more, less in (("set", "no set"), ("no set", "no webhook")):
         row = {percent: table[more][percent] - table[less][percent] for percent in (50, 99)}
-        print(f"{f'{more}, more than {less}':28} {row[50]:8.2f} {row[99]:8.2f}")
+        print(f"{f'{more}, more than {less}':30} {row[50]:8.2f} {row[99]:8.2f}")
     figures = {
         kind: {f"p{percent}": round(of, 2) for percent, of in row.items()} for kind, row in table.items()
     }

@@ -19,7 +19,8 @@ def draw_ledger(machine: Machine, ledger: Ledger, *, width: int = 80, paint: Pai
     lines = [f"{machine.name}: {counts.cpus} CPUs, {held}, {free}", ""]
     if ledger.node_uid != machine.uid:
         lines += ["! the ledger is of an earlier node of this name: it will be begun again", ""]
-    lines += [f"! {problem}"[:width] for problem in ledger.problems]
+    for problem in ledger.problems:
+        lines += [f"! {problem}"[:width], ""]
     for condition in ledger.conditions:
         if condition.type == READY and condition.status != "True":
             lines += [f"! {condition.reason}: {condition.message}"[:width], ""]
