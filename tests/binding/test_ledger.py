@@ -112,6 +112,16 @@ def test_the_definition_has_the_same_pattern():
     assert re.findall(r"pattern: '(.+)'", template.read_text()) == [f"^{LINE.pattern}$"]
 
 
+def test_the_lines_of_the_document_are_lines():
+    """As they are read, and in the order in which they are written."""
+    document = (CHART.parents[1] / "docs" / "binding.md").read_text()
+    lines = re.findall(r"^  - (.+)$", document, re.MULTILINE)
+    found = read_ledger({"metadata": {"name": "n"}, "spec": {"allocations": lines}})
+    assert lines
+    assert found.problems == ()
+    assert write_ledger(found, None)["spec"]["allocations"] == lines
+
+
 @pytest.mark.parametrize("year", [1, 999, 9999])
 def test_any_year_comes_back(year):
     """An entry that somebody made up does not become one that nobody can read."""

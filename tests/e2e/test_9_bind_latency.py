@@ -66,10 +66,10 @@ def test_latency(
                     namespace = kinds[kind][0]
                     name = f"{kind.replace(' ', '-')}-{number}"
                     path = f"/api/v1/namespaces/{namespace}/pods/{name}/binding"
-                    made = binding(name, shapes[number % len(shapes)].name, uid=uids[namespace, name])
+                    wanted = binding(name, shapes[number % len(shapes)].name, uid=uids[namespace, name])
                     time.sleep(dice.uniform(*_PAUSES[pace]))
                     started = time.perf_counter()
-                    code, said = calls.call("POST", path, made)
+                    code, said = calls.call("POST", path, wanted)
                     seconds[kind].append(time.perf_counter() - started)
                     assert code == 201, message(said)
             assert sum(len(ledger(webhook.kubectl, node.name)) for node in shapes) == BINDINGS
