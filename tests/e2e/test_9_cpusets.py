@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -62,10 +63,10 @@ def test_the_four_deployments(place: Place) -> None:
             what = deployment(name, 1, made)
             what["metadata"]["namespace"] = place.namespace
             kubectl.create(what)
-            kubectl.run(
-                "-n", place.namespace, "wait", "pods", "-l", f"app={name}",
-                "--for=condition=PodScheduled", "--timeout=60s",
-            )  # fmt: skip
+            wait = ["-n", place.namespace, "wait", "pods", "-l", f"app={name}"]
+            wait += ["--for=condition=PodScheduled", "--timeout=60s"]
+            # Again and again, because kubectl does not wait for a pod that nobody has made yet.
+            eventually(functools.partial(kubectl.run, *wait), seconds=SECONDS, what=f"{name} scheduled")
         stored = {
             each["metadata"]["labels"]["app"]: each
             for each in kubectl.items("pods", namespace=place.namespace)
