@@ -7,6 +7,7 @@ import http.client
 import json
 import secrets
 import ssl
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,9 @@ NEW_NAMESPACES = 10
 CONFIGURATIONS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
 SECONDS = 6.0
 """In which everything has to work; with all rights it takes less than two."""
+REST_SECONDS = 2.0
+"""The webhook looks again a tenth of a second after what it wrote itself: what changes until then
+is seen by that look, without a watch."""
 
 
 class Right(NamedTuple):
@@ -141,11 +145,13 @@ class Trial:
         # The Secret is watched, made and changed.
         self.kubectl.run("-n", NAMESPACE, "delete", "secret", self.name)
         eventually(lambda: self.held("tls.crt") == leaf, seconds=SECONDS, what="Secret restored")
+        time.sleep(REST_SECONDS)
         wish = "colocation-webhook.io/rotate=leaf"
         self.kubectl.run("-n", NAMESPACE, "annotate", "secret", self.name, wish)
         eventually(lambda: self.held("tls.crt") != leaf, seconds=SECONDS, what="leaf rotated")
         # So are the configurations, each for itself.
         for kind in CONFIGURATIONS:
+            time.sleep(REST_SECONDS)
             right = self.kubectl.get(kind, self.name)["webhooks"]
             empty = '[{"op":"remove","path":"/webhooks/0/clientConfig/caBundle"}]'
             self.kubectl.run("patch", kind, self.name, "--type=json", "-p", empty)
