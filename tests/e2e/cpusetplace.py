@@ -14,7 +14,7 @@ from tests.e2e.cpufacts import STATUS
 from tests.e2e.cpusetchecker import at_rest
 from tests.e2e.cpusetlook import Looker
 from tests.e2e.cpusetpods import NOBODY, binding, pod, template
-from tests.e2e.cpusetservice import GRACE_SECONDS, empty, ledger, nodes
+from tests.e2e.cpusetservice import GRACE_SECONDS, ledger, nodes, take_away
 from tests.e2e.fakenodes import FakeNode
 from tests.e2e.kubectl import Kubectl, Object
 from tests.e2e.processes import eventually
@@ -133,4 +133,4 @@ def placed(control_plane: ControlPlane, namespace: str) -> Iterator[Place]:
             with nodes(kubectl, namespace, here.nodes):
                 yield here
         finally:
-            empty(kubectl, namespace)
+            take_away(kubectl, namespace)

@@ -59,9 +59,10 @@ def nodes(kubectl: Kubectl, pool: str, made: Sequence[FakeNode]) -> Iterator[Non
         unmake(kubectl, made)
 
 
-def empty(kubectl: Kubectl, namespace: str) -> None:
-    """Take everything out of a namespace: without a kubelet nobody confirms the end of a bound pod."""
-    kubectl.run("-n", namespace, "delete", "deployments,jobs", "--all", "--cascade=background")
+def take_away(kubectl: Kubectl, namespace: str) -> None:
+    """Take a namespace away, and its pods: without a kubelet nobody confirms the end of a bound pod."""
+    # Nothing is made in a namespace that ends; controllers would go on making pods until they are gone.
+    kubectl.delete("namespace", namespace)
 
     def emptied() -> bool:
         kubectl.run("-n", namespace, "delete", "pods", "--all", "--force", "--grace-period=0", "--wait=false")

@@ -14,7 +14,7 @@ import pytest
 from tests.e2e.apiclient import ApiClient, message
 from tests.e2e.controlplane import ControlPlane
 from tests.e2e.cpusetpods import NOBODY, binding, pod, template
-from tests.e2e.cpusetservice import IN, empty, ledger, nodes, one_process
+from tests.e2e.cpusetservice import IN, ledger, nodes, one_process, take_away
 from tests.e2e.fakenodes import FakeNode
 from tests.e2e.figures import show
 from tests.e2e.installation import Installation
@@ -74,8 +74,8 @@ def test_latency(
                     assert code == 201, message(said)
             assert sum(len(ledger(webhook.kubectl, node.name)) for node in shapes) == BINDINGS
         finally:
-            empty(webhook.kubectl, inside)
-            empty(webhook.kubectl, outside)
+            take_away(webhook.kubectl, inside)
+            take_away(webhook.kubectl, outside)
     _show(pace, {kind: sorted(all_of[_WARM:]) for kind, all_of in seconds.items()})
 
 

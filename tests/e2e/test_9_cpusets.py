@@ -179,6 +179,21 @@ def test_a_node_that_is_replaced(place: Place) -> None:
     place.assert_rest()
 
 
+def test_a_node_that_is_replaced_under_its_pods(place: Place) -> None:
+    """The other Node's ledger begins with the sets of the pods that are still there, whoever comes first."""
+    for name in ("one", "two"):
+        place.pod(name, "4")
+        assert place.bind(name, place.seed)[0] == 201
+    held = place.holders(place.seed)
+    unmake(place.kubectl, [place.seed])
+    eventually(lambda: place.holders(place.seed) == {}, seconds=SECONDS, what="the ledger gone with its Node")
+    make(place.kubectl, place.namespace, [place.seed])
+    place.pod("new", "4")
+    eventually(lambda: place.bind("new", place.seed)[0] == 201, seconds=SECONDS, what="bound to the new node")
+    assert place.holders(place.seed) == {**held, "new": place.cpus("new")}
+    place.assert_rest()
+
+
 def test_what_was_missed(place: Place) -> None:
     """A pod bound past the webhook gets its set later; where there is no room, an Event says so."""
     place.pod("first", "9")

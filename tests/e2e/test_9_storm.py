@@ -16,7 +16,7 @@ from tests.e2e.controlplane import ControlPlane
 from tests.e2e.cpufacts import STATUS
 from tests.e2e.cpusetchecker import Seen, at_rest
 from tests.e2e.cpusetlook import Looker
-from tests.e2e.cpusetservice import GRACE_SECONDS, IN, binding_cpusets, empty, nodes
+from tests.e2e.cpusetservice import GRACE_SECONDS, IN, binding_cpusets, nodes, take_away
 from tests.e2e.fakenodes import ZOO
 from tests.e2e.figures import show
 from tests.e2e.installation import Installation
@@ -55,8 +55,8 @@ def test_storm(
                 at_the_end = _rest(looker)
         finally:
             told = [replica.admin("/metrics")[1] for replica in service.replicas]
-            empty(kubectl, inside)
-            empty(kubectl, outside)
+            take_away(kubectl, inside)
+            take_away(kubectl, outside)
     figures = {
         "run": run,
         "failurePolicy": policy,
@@ -71,7 +71,8 @@ def test_storm(
         "violations": len(storm.violations),
     }
     show("storm", figures)
-    assert storm.violations == []
+    wrong = Counter(storm.violations)
+    assert not wrong, "\n".join(f"in {times} looks: {violation}" for violation, times in wrong.items())
     assert storm.looks > 10
     assert figures["sets"] > 50
     refused = [each for each in storm.bound if "denied the request" in each.message]
