@@ -32,6 +32,7 @@ class FakeApi:
         requests: how often each (method, path) came; watches as ("WATCH", path).
         queries: the query of each request, in order.
         lag: seconds before each answer.
+        late: calls by (method, path), each made once, between an answer and its way to the client.
         mute: watches send nothing.
         date: what answers say the time is (an HTTP date); None: nothing.
         keeps_status: false: statuses are pruned, as a CRD without the fields does.
@@ -48,6 +49,7 @@ class FakeApi:
         self.queries = []
         self.tokens = []
         self.lag = 0.0
+        self.late = {}
         self.mute = False
         self.keeps_status = True
         self.date = None
@@ -321,6 +323,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, status, body):
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.api.late.pop((self.command, self.path.partition("?")[0]), lambda: None)()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))

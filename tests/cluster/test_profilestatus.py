@@ -62,6 +62,25 @@ def test_statuses_are_written_once_and_again_when_they_change(fake):
     assert fake.objects[LEASES]["", "l"]["spec"]["holderIdentity"] == "", "the lease is given back"
 
 
+def test_an_answer_does_not_take_back_what_the_watch_told_since(fake):
+    """A profile that changes while its status is written is applied as it is now."""
+    fake.put(PROFILES, "a", spec={"qosClass": "BE"})
+    with watched(fake) as source:
+
+        def spec():
+            return source.picture.watched()["a"].spec[0]
+
+        def changed_meanwhile():
+            fake.put(PROFILES, "a", spec={"qosClass": "LS"})
+            until(lambda: spec() == {"qosClass": "LS"})
+
+        fake.late["PATCH", f"{PROFILES}/a/status"] = changed_meanwhile
+        with writing(fake, source) as writer:
+            until(lambda: writer.written == 2)
+        assert spec() == {"qosClass": "LS"}
+        assert fake.objects[PROFILES]["", "a"]["status"]["observedGeneration"] == 2
+
+
 def test_two_replicas_write_each_status_once(fake):
     """The one without the lease writes nothing, and takes over when it is given back."""
     fake.put(PROFILES, "a", spec={"qosClass": "BE"})

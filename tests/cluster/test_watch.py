@@ -255,6 +255,21 @@ def test_a_new_namespace_is_looked_up_once_for_all_who_wait(fake):
         assert fake.requests["GET", f"{NAMESPACES}/new"] == 1, "what has been heard of is not asked for"
 
 
+def test_a_look_up_does_not_take_back_what_the_watch_told_since(fake):
+    """Labels that change while the answer is on its way are those that count."""
+    with watched(fake) as source:
+        until(lambda: len(fake.watches) == len(COLLECTIONS))
+
+        def changed_meanwhile():
+            fake.put(NAMESPACES, "new", metadata={"labels": {"team": "b"}})
+            until(lambda: source.picture.has_namespace("new"))
+
+        fake.quietly(NAMESPACES, "new", metadata={"labels": {"team": "a"}})
+        fake.late["GET", f"{NAMESPACES}/new"] = changed_meanwhile
+        source.look_up("new").result(5)
+        assert source.view.namespaces["new"]["team"] == "b"
+
+
 def test_a_look_up_that_fails_says_why(fake):
     """No such namespace is an answer; a server that is starting is asked again."""
     with watched(fake) as source:

@@ -78,7 +78,7 @@ class Cluster:
                 if ("", name) not in shelf.values:
                     raw = self._read(f"{path}/{quote(name, safe='')}", self.left(end))
                     if raw is not None:
-                        shelf.changed(raw)
+                        shelf.learn(raw, None)
         return nodes.machine(name)
 
     def left(self, end: float) -> float:

@@ -102,6 +102,24 @@ class Shelf(Generic[Value]):
         """Take an object that is no more."""
         self._put(_key(raw), None)
 
+    def learn(self, raw: Mapping[str, Any], instead_of: Value | None) -> None:
+        """Take an object that a call answered with, unless the watch has told of it meanwhile.
+
+        An answer may be read long after it was given: what the watch tells is newer, and comes but once.
+
+        Args:
+            raw: the object; of a kind whose shelf keeps nothing beside the values.
+            instead_of: what was kept of it before the call, None: nothing.
+        """
+        key = _key(raw)
+        value = self._read(key[1], raw, instead_of)
+        with self._lock:
+            if value is None or self.values.get(key) is not instead_of:
+                return
+            self.values[key] = value
+            self.revision += 1
+        self._news()
+
     def _put(self, key: _Key, value: Value | None) -> None:
         with self._lock:
             if self.values.get(key) == value:
@@ -164,8 +182,8 @@ class Picture:
         return ("", name) in self._namespaces.values
 
     def learn_namespace(self, raw: Mapping[str, Any]) -> None:
-        """Take a namespace that was looked up."""
-        self._namespaces.changed(raw)
+        """Take a namespace that was looked up because nothing had been heard of it."""
+        self._namespaces.learn(raw, None)
 
     def watched(self) -> dict[str, WatchedProfile]:
         """Return the profiles by name, as they are now."""

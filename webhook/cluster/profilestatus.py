@@ -172,5 +172,5 @@ class StatusWriter:
             self._rest_until = time.monotonic() + _USELESS_SECONDS
             return False
         self.written += 1
-        self._picture.profiles.changed(answer)
+        self._picture.profiles.learn(answer, watched)
         return True
