@@ -349,6 +349,8 @@ def test_left_over_without_a_reason() -> None:
     for each in named(seen, "refused"):
         each["status"] = {}
     assert rules(at_rest(seen)) == {"left over"}
+    young = frozenset(each["metadata"]["uid"] for each in named(seen, "refused"))
+    assert at_rest(seen._replace(young=young)) == [], "the scheduler has only begun"
     seen = good()
     for each in named(seen, "refused"):
         each["metadata"]["labels"] = {}

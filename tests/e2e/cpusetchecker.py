@@ -35,6 +35,7 @@ class Seen(NamedTuple):
         ledgers: NodeCPUAllocations.
         later: all pods, read after the ledgers.
         reported: UIDs of the pods that Events tell about.
+        young: UIDs of the pods that were made a moment ago: kube-scheduler is not through with them.
         fail_closed: no binding goes by the webhook (failurePolicy Fail).
     """
 
@@ -44,6 +45,7 @@ class Seen(NamedTuple):
     ledgers: Sequence[Object]
     later: Sequence[Object]
     reported: frozenset[str] = frozenset()
+    young: frozenset[str] = frozenset()
     fail_closed: bool = False
 
 
@@ -271,7 +273,7 @@ def _unbound(pod: Object, seen: Seen, taken: Mapping[str, frozenset[int]]) -> It
         return
     conditions = {each["type"]: each for each in pod.get("status", {}).get("conditions", ())}
     said = conditions.get("PodScheduled", {})
-    if said.get("reason") == "Unschedulable":
+    if said.get("reason") == "Unschedulable" or pod["metadata"]["uid"] in seen.young:
         return
     message = said.get("message", "")
     named = [node for node in seen.machines if _mentions(message, node)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Sequence
 
@@ -13,6 +14,11 @@ from tests.e2e.kubectl import Kubectl, Object
 
 LEDGERS = "/apis/colocation-webhook.io/v1alpha1/nodecpuallocations"
 OPTED_IN = "colocation-webhook.io/cpuset"
+
+YOUNG_SECONDS = 15
+"""A pod that kube-scheduler evicts for another one, which is denied then, is made anew and bound again,
+perhaps for good and all: of those some are always without a node, each for a second or so.
+"""
 
 
 class Looker:
@@ -56,7 +62,13 @@ class Looker:
         """Look, and read the Events, too."""
         events = self._list("/api/v1/events")
         reported = frozenset(each["involvedObject"].get("uid", "") for each in events if _ours(each))
-        return self.look()._replace(reported=reported)
+        since = (dt.datetime.now(dt.UTC) - dt.timedelta(seconds=YOUNG_SECONDS)).isoformat()
+        seen = self.look()
+        # Both texts are of the same form as far as the second.
+        young = frozenset(
+            each["metadata"]["uid"] for each in seen.pods if each["metadata"]["creationTimestamp"] > since
+        )
+        return seen._replace(reported=reported, young=young)
 
     def _list(self, path: str) -> list[Object]:
         # Without a limit and a resourceVersion the answer is what was stored at one moment, all of it.
