@@ -27,7 +27,7 @@ CONNECTIONS = (1, 8, 32, 64)
 PROFILES = (1, 100, 1_000, 10_000)
 CLIENT_CORE = 1
 REVIEW = Path(__file__).parent / "data" / "spark-submit-executor.json"
-_SERVE = "from webhook.cli.serve import serve; serve()"
+_SERVE = "from webhook.cli.serve.command import serve; serve()"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

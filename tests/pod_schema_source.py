@@ -1,6 +1,6 @@
-"""Makes ``webhook/admission/pod_schema.json`` from the OpenAPI schema of Kubernetes.
+"""Makes ``webhook/admission/profiles/pod_schema.json`` from the OpenAPI schema of Kubernetes.
 
-Run ``python -m tests.pod_schema_source > webhook/admission/pod_schema.json`` after the
+Run ``python -m tests.pod_schema_source > webhook/admission/profiles/pod_schema.json`` after the
 package kubernetes-validate, which brings the schemas along, has moved on. A test
 compares the two.
 """

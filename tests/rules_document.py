@@ -4,7 +4,7 @@ Run ``python -m tests.rules_document > docs/rules.md`` after a change of the rul
 compares the two.
 """
 
-from webhook.admission.rules import RULES
+from webhook.admission.validating.rules import RULES
 from webhook.protocol import NONE, PRIORITY_COLUMNS, QOS_PRIORITY_MATRIX, Action
 
 _WORDS = {Action.OFF: "ok", Action.WARN: "warn", Action.DENY: "deny"}

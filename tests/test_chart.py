@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from webhook.admission.profiles import FIELDS
+from webhook.admission.profiles.profile import FIELDS
 from webhook.protocol import (
     PRIORITY_BANDS,
     PROFILE_GROUP,

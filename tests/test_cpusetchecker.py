@@ -20,7 +20,7 @@ from tests.e2e.cpufacts import (
     SPREAD,
     STATUS,
     WHOLE,
-    Machine,
+    NodeTopology,
     UnreadableError,
     cpulist,
     entries,
@@ -34,7 +34,7 @@ PLAIN = FakeNode(name="plain", shape=(1, 2, 4, 2), linux=True, reserved="0,8")
 WHOLE_ONLY = FakeNode(name="whole", shape=(1, 1, 4, 2), bind_policy="FullPCPUsOnly")
 
 
-def facts(node: FakeNode) -> Machine:
+def facts(node: FakeNode) -> NodeTopology:
     """The machine as the checker reads it."""
     return machine(node.node("pool"), node.topology("uid"))
 

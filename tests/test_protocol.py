@@ -8,9 +8,9 @@ import pytest
 
 from tests.rules_document import rules_document
 from webhook import protocol
-from webhook.admission.labels import key_problem
-from webhook.admission.profiles import FIELDS
-from webhook.admission.rules import RULES
+from webhook.admission.profiles.profile import FIELDS
+from webhook.admission.validating.rules import RULES
+from webhook.pods.labels import key_problem
 from webhook.protocol import Action
 
 ROOT = Path(__file__).parents[1]
@@ -26,7 +26,7 @@ def test_every_field_of_a_profile_has_a_place_on_the_map() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text()
     for field in FIELDS:
         row = next(line for line in text.splitlines() if line.startswith("|") and f"`{field}`" in line)
-        paths = re.findall(r"`(admission/\w+\.py)`", row)
+        paths = re.findall(r"`(admission/[\w/]+\.py)`", row)
         functions = re.findall(r"`(_?[a-z_]+)`", row.split("|")[2])
         assert paths, field
         sources = "".join((ROOT / "webhook" / path).read_text() for path in paths)
@@ -36,7 +36,7 @@ def test_every_field_of_a_profile_has_a_place_on_the_map() -> None:
 def test_every_module_is_on_the_map() -> None:
     """CONTRIBUTING's map names each module of the core."""
     text = (ROOT / "CONTRIBUTING.md").read_text()
-    modules = {path.name for path in (ROOT / "webhook" / "admission").glob("*.py")} - {"__init__.py"}
+    modules = {path.name for path in (ROOT / "webhook" / "admission").rglob("*.py")} - {"__init__.py"}
     assert {module for module in modules if module not in text} == set()
 
 

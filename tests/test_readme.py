@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from webhook.admission import Settings, Webhook, decide, parse_review
 from webhook.cli.main import main
-from webhook.cli.objects import load_view
+from webhook.cli.options.objects import load_view
 from webhook.protocol import ANNOTATION_PROFILES_SIGNATURE
 
 ROOT = Path(__file__).parents[1]

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from typing import Any
 
-from tests.admission.merge_model import merged
-from tests.admission.quantity_model import in_milli, in_units, value_of
+from tests.admission.mutating.merge_model import merged
+from tests.pods.quantity_model import in_milli, in_units, value_of
 
 Json = dict[str, Any]
 Points = frozenset[str]

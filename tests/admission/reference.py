@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from tests.admission import validation_model
 from tests.admission.pod_model import POINTS, Points, Refused, check, intended, plain
+from tests.admission.validating import validation_model
 from tests.builders import DEFAULTS, after, view_of
 from webhook.admission import View, Webhook, decide, parse_review
-from webhook.admission.rules import RULES
+from webhook.admission.validating.rules import RULES
 
 Json = dict[str, Any]
 

@@ -24,7 +24,7 @@ from tests.admission.reference import (
     compare_validation,
     sets,
 )
-from tests.admission.validation_model import DIFFERENCES
+from tests.admission.validating.validation_model import DIFFERENCES
 
 DATA = Path(__file__).parents[1] / "data"
 LISTED = DATA / "parity_differences.txt"

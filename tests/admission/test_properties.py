@@ -12,7 +12,7 @@ from tests.admission.pod_model import Refused, intended, plain
 from tests.builders import DEFAULTS, after, read, review, view_of
 from webhook.admission import Decision, Settings, Webhook, decide
 from webhook.admission.explanation import explain
-from webhook.admission.pod import check_shape
+from webhook.admission.podedit import check_shape
 
 SETTINGS = DEFAULTS
 

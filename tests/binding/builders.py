@@ -5,21 +5,21 @@ import datetime as dt
 import json
 import threading
 
-from tests.cluster.fakeapi import FakeApi
+from tests.kube.fakeapi import FakeApi
 from webhook.binding.binder import Binder
-from webhook.binding.cluster import Cluster
-from webhook.binding.events import Events
+from webhook.binding.caches import NODES, PODS, TOPOLOGIES, Nodes, PodStore, waiting_store
+from webhook.binding.endpoint import Reviews
 from webhook.binding.grant import Claim
 from webhook.binding.ledger import Ledger, read_ledger
-from webhook.binding.machine import Machine
+from webhook.binding.ledgers import LEDGERS, Ledgers
+from webhook.binding.nodetopology import NodeTopology
 from webhook.binding.reconciler import Reconciler
 from webhook.binding.repair import Repair
-from webhook.binding.reviews import Reviews
-from webhook.binding.shelves import NODES, PODS, TOPOLOGIES, Nodes, PodShelf, waiting_shelf
-from webhook.binding.store import LEDGERS, Ledgers
-from webhook.binding.wish import Wish, is_bound_class
-from webhook.cluster.lease import Lease
+from webhook.binding.state import Cluster
 from webhook.cpuset import BindPolicy, QoS, format_cpulist, parse_shape
+from webhook.kube.events import EventRecorder
+from webhook.kube.lease import Lease
+from webhook.pods.resourcespec import CPUSetRequest, is_bound_class
 
 EVENTS = "/api/v1/events"
 NOW = dt.datetime(2026, 11, 23, 7, 0, tzinfo=dt.UTC)
@@ -28,7 +28,7 @@ STATUS = "scheduling.koordinator.sh/resource-status"
 
 def machine(shape="1x2x4x2", **given):
     """A node of that shape, siblings half the machine apart."""
-    return Machine("node-1", "node-uid", parse_shape(shape, "linux"), **given)
+    return NodeTopology("node-1", "node-uid", parse_shape(shape, "linux"), **given)
 
 
 def ledger(*entries, **given):
@@ -39,7 +39,7 @@ def ledger(*entries, **given):
 def claim(name="p", cpus=2, policy=BindPolicy.FULL_PCPUS, **wish):
     """A claim of a pod in namespace d; its uid is its name."""
     brought = wish.pop("brought", None)
-    return Claim(name, "d", name, Wish(wish.pop("qos", QoS.LSR), cpus, policy, **wish), brought)
+    return Claim(name, "d", name, CPUSetRequest(wish.pop("qos", QoS.LSR), cpus, policy, **wish), brought)
 
 
 def pod(name="p", cpu="2", qos="LSR", *, node="", cpuset=None, **metadata):
@@ -127,15 +127,15 @@ class Replica:
         api = fake.api()
         self.cluster = Cluster(
             api,
-            PodShelf(lambda: None),
-            waiting_shelf(lambda: None),
+            PodStore(lambda: None),
+            waiting_store(lambda: None),
             Nodes(lambda: None),
             Ledgers(api, lambda: None, self.conflicted),
             clock=self.clock,
             now=self.clock.now,
         )
         self.conflicts = 0
-        self.events = Events(api, clock=self.clock, now=self.clock.now, salt="s")
+        self.events = EventRecorder(api, clock=self.clock, now=self.clock.now, salt="s")
         self.binder = Binder(self.cluster, grace=grace)
         self.reviews = Reviews(self.cluster, self.binder, self.events)
         self.repair = Repair(self.cluster, self.binder, self.events, opted_in=opted_in)
@@ -150,21 +150,21 @@ class Replica:
     def hear(self, *kinds):
         """Let the watches tell what is there now (all kinds, or some paths)."""
         cluster = self.cluster
-        shelves = {
+        stores = {
             PODS: (cluster.pods, is_bound_class),
             "waiting": (cluster.waiting, lambda labels: not is_bound_class(labels)),
             NODES: (cluster.nodes.nodes, None),
             TOPOLOGIES: (cluster.nodes.topologies, None),
-            LEDGERS: (cluster.ledgers.shelf, None),
+            LEDGERS: (cluster.ledgers.store, None),
         }  # fmt: skip
-        for path, (shelf, wanted) in shelves.items():
+        for path, (store, wanted) in stores.items():
             if kinds and path not in kinds:
                 continue
-            shelf.begin()
+            store.begin()
             for raw in list(self.fake.objects.get(PODS if path == "waiting" else path, {}).values()):
                 if wanted is None or wanted(raw["metadata"]["labels"]):
-                    shelf.add(raw)
-            shelf.commit()
+                    store.add(raw)
+            store.commit()
 
     def ask(self, of, to="node-1", seconds=10.0, **given):
         """The status and the response to the review of a binding."""

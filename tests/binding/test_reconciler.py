@@ -6,9 +6,9 @@ import threading
 import pytest
 
 from tests.binding.builders import EVENTS, STATUS, Clock, Replica, held, node, nrt, pod, store
+from webhook.binding.caches import NODES, PODS, TOPOLOGIES
+from webhook.binding.ledgers import LEDGERS
 from webhook.binding.reconciler import FOREIGN_SECONDS
-from webhook.binding.shelves import NODES, PODS, TOPOLOGIES
-from webhook.binding.store import LEDGERS
 
 GRACE = 60.0
 

@@ -8,11 +8,11 @@ import pytest
 import yaml
 
 from tests.binding.builders import NODES, Replica, node, nrt, pod, store
-from tests.cluster.conftest import until
-from webhook.binding.events import AGAIN_SECONDS, WARNING, Told
+from tests.waiting import until
+from webhook.binding.caches import PODS, TOPOLOGIES
 from webhook.binding.service import Bindings
-from webhook.binding.shelves import PODS, TOPOLOGIES
-from webhook.cluster.lease import Lease
+from webhook.kube.events import AGAIN_SECONDS, WARNING, Event
+from webhook.kube.lease import Lease
 
 TEMPLATE = Path(__file__).parents[2] / "charts" / "colocation-webhook" / "templates" / "rbac.yaml"
 VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "WATCH": "watch"}
@@ -67,7 +67,7 @@ def test_every_right_is_used_and_none_is_missing(fake):
     store(fake, PODS, pod("missed", node="node-1"))
     replica.hear()
     replica.round()
-    told = Told("d", "p", "u", WARNING, "CPUSetDenied", "no room")
+    told = Event("d", "p", "u", WARNING, "CPUSetDenied", "no room")
     replica.events._write(told)
     replica.clock.seconds += AGAIN_SECONDS + 1
     replica.events._write(told)

@@ -5,10 +5,10 @@ import datetime as dt
 
 import pytest
 
-from tests.cluster.fakeapi import FakeApi
-from webhook.certificates.keeper import Keeper
+from tests.kube.conftest import hurry  # noqa: F401 — a fixture
+from tests.kube.fakeapi import FakeApi
 from webhook.certificates.rotation import Terms
-from webhook.cluster import reflector
+from webhook.certificates.rotator import Rotator
 
 NOW = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
@@ -41,7 +41,7 @@ class Cluster(FakeApi):
     def keeper(self, *, now=NOW, names=(NAME,), **terms):
         """A keeper of the Secret, on this cluster's clock."""
         chosen = Terms(names, **{"settle": 60, "overlap": 600} | terms)
-        return Keeper(
+        return Rotator(
             self.api(), ("home", "kept"), ["ours"], chosen, now=lambda: now, clock=lambda: self.seconds
         )
 
@@ -72,10 +72,3 @@ def cluster():
     with Cluster() as running:
         running.configure()
         yield running
-
-
-@pytest.fixture
-def hurry(monkeypatch):
-    """Waits a tenth as long."""
-    monkeypatch.setattr(reflector, "FIRST_WAIT", 0.02)
-    monkeypatch.setattr(reflector, "LONGEST_WAIT", 0.2)

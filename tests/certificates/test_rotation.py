@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from webhook.certificates import Authority, CertificateError, check_pair, issue, make_authority
-from webhook.certificates.checking import check_issued_by, read_chain
 from webhook.certificates.rotation import CA_RENEW_BEFORE, Material, Rotate, Seen, Terms, plan
 from webhook.certificates.secret import read_secret, write_secret
+from webhook.certificates.verifying import check_issued_by, read_chain
 
 NOW = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)

@@ -8,8 +8,8 @@ import yaml
 from click.testing import CliRunner
 
 from tests.certificates.conftest import KEY, SECRETS, Cluster
-from webhook.cli.clock import Clock
 from webhook.cli.main import main
+from webhook.cli.options.clock import Clock
 
 NOW = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
 

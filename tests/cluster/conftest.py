@@ -1,28 +1,11 @@
-"""A fake API server, and a source that watches it."""
+"""A source that watches a fake API server."""
 
 import contextlib
 import threading
-import time
 
-import pytest
-
-from tests.cluster.fakeapi import FakeApi
-from webhook.cluster import reflector
+from tests.kube.conftest import fake, hurry  # noqa: F401 — fixtures
+from tests.waiting import until
 from webhook.cluster.watch import ClusterSource
-
-
-@pytest.fixture
-def fake():
-    """A server with nothing in it."""
-    with FakeApi() as server:
-        yield server
-
-
-@pytest.fixture
-def hurry(monkeypatch):
-    """Waits a tenth as long."""
-    monkeypatch.setattr(reflector, "FIRST_WAIT", 0.02)
-    monkeypatch.setattr(reflector, "LONGEST_WAIT", 0.2)
 
 
 @contextlib.contextmanager
@@ -40,13 +23,3 @@ def watched(server, *, wait=True, **options):
         stop.set()
         thread.join(20)
         assert not thread.is_alive()
-
-
-def until(condition, seconds=20.0):
-    """Poll until ``condition()`` is true; its value."""
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        if time.monotonic() > end:
-            raise AssertionError(f"not within {seconds} s: {value!r}")
-        time.sleep(0.005)
-    return value

@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from tests.builders import namespace, priority_class, profile
-from tests.cluster.conftest import until
-from tests.cluster.fakeapi import CLASSES, NAMESPACES, PROFILES
+from tests.kube.fakeapi import CLASSES, NAMESPACES, PROFILES
+from tests.waiting import until
 from webhook.cluster.combined import CombinedSource
 from webhook.cluster.files import FilesSource
 from webhook.cluster.watch import ClusterSource

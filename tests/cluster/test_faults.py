@@ -2,10 +2,12 @@
 
 import pytest
 
-from tests.cluster.conftest import until, watched
-from tests.cluster.fakeapi import CLASSES, COLLECTIONS, NAMESPACES, PROFILES
-from webhook.admission import index
-from webhook.cluster import picture, reflector
+from tests.cluster.conftest import watched
+from tests.kube.fakeapi import CLASSES, COLLECTIONS, NAMESPACES, PROFILES
+from tests.waiting import until
+from webhook.admission.profiles import index
+from webhook.cluster import cache
+from webhook.kube import reflector
 
 pytestmark = pytest.mark.usefixtures("hurry")
 
@@ -23,14 +25,14 @@ def fails_for(function, name):
 
 def test_a_profile_that_cannot_be_read_or_filed_costs_the_others_nothing(fake, monkeypatch, caplog):
     """Neither at the first list nor later; the log names it."""
-    read, demands = picture.read_profile, index._demands
+    read, demands = cache.read_profile, index._demands
 
     def reading(raw):
         if raw["metadata"]["name"] == "unreadable":
             raise RuntimeError("injected")
         return read(raw)
 
-    monkeypatch.setattr(picture, "read_profile", reading)
+    monkeypatch.setattr(cache, "read_profile", reading)
     monkeypatch.setattr(index, "_demands", fails_for(demands, "unfiled"))
     for name in ("good", "unreadable", "unfiled"):
         fake.put(PROFILES, name, spec={"qosClass": "BE"})
@@ -47,12 +49,12 @@ def test_a_profile_that_cannot_be_read_or_filed_costs_the_others_nothing(fake, m
 def test_a_view_that_cannot_be_made_is_made_again(fake, monkeypatch, caplog):
     """A fault in the making keeps the last view; the next change gives a new one."""
     with watched(fake) as source:
-        made = picture.Picture.view
-        monkeypatch.setattr(picture.Picture, "view", lambda _: 1 / 0)
+        made = cache.ClusterCache.view
+        monkeypatch.setattr(cache.ClusterCache, "view", lambda _: 1 / 0)
         fake.put(NAMESPACES, "a")
         until(lambda: "making a view failed" in caplog.text)
         assert source.view.namespaces == {}
-        monkeypatch.setattr(picture.Picture, "view", made)
+        monkeypatch.setattr(cache.ClusterCache, "view", made)
         fake.put(NAMESPACES, "b")
         until(lambda: {"a", "b"} <= set(source.view.namespaces))
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from webhook.cluster import FilesSource, SourceError
+from webhook.cluster.files import FilesSource, SourceError
 
 PROFILE = """\
 apiVersion: config.koordinator.sh/v1alpha1

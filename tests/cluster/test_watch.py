@@ -5,8 +5,9 @@ import time
 
 import pytest
 
-from tests.cluster.conftest import until, watched
-from tests.cluster.fakeapi import CLASSES, COLLECTIONS, LIMIT_RANGES, NAMESPACES, PROFILES, QUOTAS
+from tests.cluster.conftest import watched
+from tests.kube.fakeapi import CLASSES, COLLECTIONS, LIMIT_RANGES, NAMESPACES, PROFILES, QUOTAS
+from tests.waiting import until
 from webhook.cluster.source import LookUpError
 
 pytestmark = pytest.mark.usefixtures("hurry")
@@ -236,7 +237,7 @@ def test_only_what_changed_is_made_again(fake):
         fake.put(NAMESPACES, "a")
         fake.put(PROFILES, "p", spec={"qosClass": "BE"}, status={"observedGeneration": 1})
         until(lambda: "a" in names(source))
-        until(lambda: source.picture.watched()["p"].status)
+        until(lambda: source.cache.watched()["p"].status)
         until(lambda: source.view.index is before.index and source.view.profiles is before.profiles)
 
 
@@ -262,7 +263,7 @@ def test_a_look_up_does_not_take_back_what_the_watch_told_since(fake):
 
         def changed_meanwhile():
             fake.put(NAMESPACES, "new", metadata={"labels": {"team": "b"}})
-            until(lambda: source.picture.has_namespace("new"))
+            until(lambda: source.cache.has_namespace("new"))
 
         fake.quietly(NAMESPACES, "new", metadata={"labels": {"team": "a"}})
         fake.late["GET", f"{NAMESPACES}/new"] = changed_meanwhile

@@ -29,7 +29,7 @@ class UnreadableError(ValueError):
     """Something of the protocol that cannot be read."""
 
 
-class Machine(NamedTuple):
+class NodeTopology(NamedTuple):
     """A node's CPUs.
 
     Attributes:
@@ -79,7 +79,7 @@ class Machine(NamedTuple):
         return wanted <= len(free)
 
 
-class Wish(NamedTuple):
+class CPUSetRequest(NamedTuple):
     """What a pod asks of its CPUs: amount, and the policies that it requires or prefers."""
 
     qos: str
@@ -94,7 +94,7 @@ class Wish(NamedTuple):
         bound = self.qos in {"LSE", "LSR"} and self.prod and (self.required or self.preferred) in BINDING
         return bound and self.milli > 0
 
-    def must_obey(self, machine: Machine) -> tuple[str, ...]:
+    def must_obey(self, machine: NodeTopology) -> tuple[str, ...]:
         """Return the policies that its set has to obey there: the node's, and its own; two may conflict."""
         return tuple(policy for policy in (machine.policy, self.required) if policy in BINDING)
 
@@ -130,7 +130,7 @@ def entries(ledger: Object) -> list[Object]:
     return found
 
 
-def machine(node: Object, topology: Object) -> Machine:
+def machine(node: Object, topology: Object) -> NodeTopology:
     """Read a Node and its NodeResourceTopology."""
     said = topology["metadata"].get("annotations", {})
     own = node["metadata"].get("annotations", {})
@@ -152,17 +152,17 @@ def machine(node: Object, topology: Object) -> Machine:
     label = labels.get("node.koordinator.sh/cpu-bind-policy", "None")
     static = kubelet.get("policy") == "static" and kubelet.get("options", {}).get("full-pcpus-only") == "true"
     policy = WHOLE if label == "FullPCPUsOnly" or static else SPREAD if label == SPREAD else ""
-    return Machine(cores, kept | closed, kept - closed, policy)
+    return NodeTopology(cores, kept | closed, kept - closed, policy)
 
 
-def wish(pod: Object) -> Wish:
+def wish(pod: Object) -> CPUSetRequest:
     """Read what a stored pod asks for."""
     metadata = pod["metadata"]
     labels = metadata.get("labels", {})
     qos = labels.get("koordinator.sh/qosClass", "")
     spec = json.loads(metadata.get("annotations", {}).get(SPEC, "{}"))
     required, preferred = (spec.get(f"{kind}CPUBindPolicy", "") for kind in ("required", "preferred"))
-    return Wish(
+    return CPUSetRequest(
         qos,
         _milli(pod["spec"]),
         _prod(labels, pod["spec"], qos),

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from tests.e2e.cpufacts import STATUS, Machine, Object, UnreadableError, Wish, cpulist, wish
+from tests.e2e.cpufacts import STATUS, CPUSetRequest, NodeTopology, Object, UnreadableError, cpulist, wish
 
 
 class Violation(NamedTuple):
@@ -39,7 +39,7 @@ class Seen(NamedTuple):
         fail_closed: no binding goes by the webhook (failurePolicy Fail).
     """
 
-    machines: Mapping[str, Machine | None]
+    machines: Mapping[str, NodeTopology | None]
     opted_in: frozenset[str]
     pods: Sequence[Object]
     ledgers: Sequence[Object]
@@ -132,7 +132,7 @@ def _annotated(seen: Seen) -> tuple[dict[str, Holding], list[Violation]]:
     return held, found
 
 
-def _misplaced(holding: Holding, machine: Machine) -> list[Violation]:
+def _misplaced(holding: Holding, machine: NodeTopology) -> list[Violation]:
     """CPUs that the node has not, or not for pods."""
     found = []
     if unknown := holding.cpus - frozenset(machine.cores):
@@ -142,7 +142,7 @@ def _misplaced(holding: Holding, machine: Machine) -> list[Violation]:
     return [*found]
 
 
-def _amounts(holding: Holding, machine: Machine, stated: Sequence[Object]) -> list[Violation]:
+def _amounts(holding: Holding, machine: NodeTopology, stated: Sequence[Object]) -> list[Violation]:
     """``numaNodeResources`` has as many CPUs of each NUMA node as the set."""
     real = Counter(machine.cores[cpu][1] for cpu in holding.cpus)
     told = {each["node"]: Decimal(each["resources"]["cpu"]) for each in stated}
@@ -201,7 +201,7 @@ def _ledger(ledger: Object, seen: Seen) -> Iterator[Violation]:
     yield from _summary(ledger, machine, holdings)
 
 
-def _summary(ledger: Object, machine: Machine, holdings: Sequence[Holding]) -> Iterator[Violation]:
+def _summary(ledger: Object, machine: NodeTopology, holdings: Sequence[Holding]) -> Iterator[Violation]:
     """Yield where the status, written with the entries, says another sum."""
     held = frozenset[int]().union(*(holding.cpus for holding in holdings))
     free = machine.free(held)
@@ -260,7 +260,7 @@ def _held_on(node: str, entries: Mapping[tuple[str, str], frozenset[int]]) -> li
     return [cpus for (_, where), cpus in entries.items() if where == node]
 
 
-def _room(asked: Wish, machine: Machine, taken: frozenset[int]) -> bool:
+def _room(asked: CPUSetRequest, machine: NodeTopology, taken: frozenset[int]) -> bool:
     """Whether a set for the request can be had there."""
     policies = set(asked.must_obey(machine))
     return len(policies) <= 1 and machine.fits(machine.free(taken), asked.milli, "".join(policies))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.e2e.controlplane import ControlPlane
 from tests.e2e.installation import CHART, Installation
-from tests.e2e.managed import Kept
+from tests.e2e.managed import ReflectorStore
 from tests.e2e.objects import assert_be, pod
 from tests.e2e.processes import free_ports
 from tests.e2e.replicas import Replica
@@ -20,7 +20,7 @@ SETTLE, OVERLAP = 1, 3
 """Seconds; a production's are minutes and an hour."""
 
 
-class Keeping(Kept):
+class Keeping(ReflectorStore):
     """The release, its certificates, and the replicas that run."""
 
     def __init__(self, release: Installation, control_plane: ControlPlane, folder: Path) -> None:

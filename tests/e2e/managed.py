@@ -15,7 +15,7 @@ KINDS = ("mutatingwebhookconfiguration", "validatingwebhookconfiguration")
 _DAY = 86400.0
 
 
-class Kept:
+class ReflectorStore:
     """The certificates of one release, and the file that moves the clocks of its replicas.
 
     Attributes:

@@ -10,8 +10,8 @@ import datetime as dt
 import sys
 from pathlib import Path
 
-from webhook.cli.clock import Clock
 from webhook.cli.main import PROGRAM, main
+from webhook.cli.options.clock import Clock
 
 
 def moved(file: Path) -> Clock:

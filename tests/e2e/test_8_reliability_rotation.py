@@ -16,7 +16,7 @@ from tests.e2e.controlplane import ControlPlane
 from tests.e2e.figures import record
 from tests.e2e.installation import Installation
 from tests.e2e.load import Creators
-from tests.e2e.managed import Kept
+from tests.e2e.managed import ReflectorStore
 from tests.e2e.processes import eventually
 from tests.e2e.rendering import Helm
 from tests.e2e.service import serving
@@ -29,10 +29,12 @@ _AFTER = 2.0
 
 
 @pytest.fixture(scope="module")
-def kept(release: Installation, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
+def kept(
+    release: Installation, cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ReflectorStore]:
     """Two replicas with short waits, and certificates that they made a year ago less a day."""
     folder = tmp_path_factory.mktemp("kept")
-    kept = Kept(release, folder / "clock")
+    kept = ReflectorStore(release, folder / "clock")
     kept.set_clock(1 - YEAR)
     # It would put back what it knows.
     release.stop()
@@ -46,7 +48,7 @@ def kept(release: Installation, cache: Path, tmp_path_factory: pytest.TempPathFa
 
 
 def planned(
-    kept: Kept, control_plane: ControlPlane, namespace: str, name: str, change: Callable[[], object]
+    kept: ReflectorStore, control_plane: ControlPlane, namespace: str, name: str, change: Callable[[], object]
 ) -> None:
     """Do it under load: nothing is refused, nothing unmutated, and something did change."""
     before, leaf = kept.secret(), served(kept)
@@ -66,32 +68,36 @@ def planned(
     assert kept.secret()["tls.crt"] != before["tls.crt"]
 
 
-def served(kept: Kept) -> object:
+def served(kept: ReflectorStore) -> object:
     """When the leaf that each replica serves ends: it changes with the leaf."""
     return [replica.readiness()["certificate"]["expiresAt"] for replica in kept.replicas]
 
 
-def test_the_day_before_the_leaf_ends(kept: Kept, control_plane: ControlPlane, namespace: str) -> None:
+def test_the_day_before_the_leaf_ends(
+    kept: ReflectorStore, control_plane: ControlPlane, namespace: str
+) -> None:
     """All was made a year ago less a day. The clock moves to this day, and a new leaf is made in time."""
     assert float(kept.clock.read_text()) < 0
     planned(kept, control_plane, namespace, "day_before_expiry", lambda: kept.move(0))
 
 
-def test_a_leaf_is_rotated(kept: Kept, control_plane: ControlPlane, namespace: str) -> None:
+def test_a_leaf_is_rotated(kept: ReflectorStore, control_plane: ControlPlane, namespace: str) -> None:
     """By command."""
     planned(kept, control_plane, namespace, "leaf_rotation", lambda: kept.certs("rotate"))
 
 
-def test_a_ca_is_rotated_with_overlap(kept: Kept, control_plane: ControlPlane, namespace: str) -> None:
+def test_a_ca_is_rotated_with_overlap(
+    kept: ReflectorStore, control_plane: ControlPlane, namespace: str
+) -> None:
     """By command: both CAs are published before the leaf changes, and for a while after."""
     authority = kept.secret()["ca.crt"]
     planned(kept, control_plane, namespace, "ca_rotation", lambda: kept.certs("rotate", "--ca"))
     eventually(lambda: kept.settled() and kept.secret()["ca.crt"] != authority, what="old CA dropped")
 
 
-@pytest.mark.parametrize("harm", [Kept.delete, Kept.empty, Kept.overwrite])
+@pytest.mark.parametrize("harm", [ReflectorStore.delete, ReflectorStore.empty, ReflectorStore.overwrite])
 def test_what_is_done_by_hand_is_put_right(
-    kept: Kept, control_plane: ControlPlane, namespace: str, harm: Callable[[Kept], None]
+    kept: ReflectorStore, control_plane: ControlPlane, namespace: str, harm: Callable[[ReflectorStore], None]
 ) -> None:
     """What was refused meanwhile is counted; nothing is stored unmutated, and nothing is refused after."""
     before, bundles = kept.secret(), kept.bundles()
@@ -107,9 +113,9 @@ def test_what_is_done_by_hand_is_put_right(
     books = creators.books()
     creators.clear()
     last = max((each.sent + each.seconds for each in creators.failed()), default=began)
-    name = f"{'bundle' if harm is Kept.overwrite else 'secret'}_{harm.__name__}"
+    name = f"{'bundle' if harm is ReflectorStore.overwrite else 'secret'}_{harm.__name__}"
     record(name, recovery_seconds=round(last - began, 2), **books._asdict())
     assert creators.failed(since=right) == []
     assert books.unmutated == books.unanswered == 0
-    if harm is not Kept.overwrite:  # The Secret is not what is served.
+    if harm is not ReflectorStore.overwrite:  # The Secret is not what is served.
         assert creators.failed() == []

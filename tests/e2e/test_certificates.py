@@ -18,7 +18,7 @@ from tests.e2e.controlplane import ControlPlane
 from tests.e2e.installation import CHART, Installation
 from tests.e2e.keeping import NAMESPACE, OPTED_IN, RELEASE, Keeping
 from tests.e2e.load import Creators
-from tests.e2e.managed import KINDS, Kept
+from tests.e2e.managed import KINDS, ReflectorStore
 from tests.e2e.metrics import samples
 from tests.e2e.objects import assert_be
 from tests.e2e.processes import eventually
@@ -122,8 +122,8 @@ def test_a_ca_is_rotated_as_asked(kept: Keeping, place: str) -> None:
     assert "certificate for localhost: until" in kept.certs("show")
 
 
-@pytest.mark.parametrize("harm", [Kept.delete, Kept.empty, Kept.half_fill])
-def test_the_secret_is_restored(kept: Keeping, place: str, harm: Callable[[Kept], None]) -> None:
+@pytest.mark.parametrize("harm", [ReflectorStore.delete, ReflectorStore.empty, ReflectorStore.half_fill])
+def test_the_secret_is_restored(kept: Keeping, place: str, harm: Callable[[ReflectorStore], None]) -> None:
     """The very same CA and leaf, from memory; no pod is refused meanwhile."""
     before, data, leaf = kept.bundle(), kept.secret(), kept.leaf()
     with none_refused(kept, place):

@@ -17,7 +17,6 @@ import pytest
 import trustme
 import yaml
 
-from tests.cluster.fakeapi import CLASSES, NAMESPACES, PROFILES, FakeApi
 from tests.e2e.binaries import ROOT, built
 from tests.e2e.kubectl import Object
 from tests.e2e.processes import eventually
@@ -25,8 +24,9 @@ from tests.e2e.rendering import AUTHORITY, Helm
 from tests.image.build import Image
 from tests.image.container import Container
 from tests.image.deployment import bundle
+from tests.kube.fakeapi import CLASSES, NAMESPACES, PROFILES, FakeApi
 from webhook.admission import Settings, Webhook, decide, parse_review
-from webhook.cli.objects import load_view
+from webhook.cli.options.objects import load_view
 
 REVIEWS, ADMIN, API_SERVER = 8443, 8081, 6443
 NAMESPACE, SERVICE = "somewhere", "release-colocation-webhook"

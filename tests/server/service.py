@@ -27,7 +27,7 @@ spec:
 JSON = {"Content-Type": "application/json"}
 # gunicorn leaves sockets to the collector.
 _WARNINGS = ("-W", "error", "-W", "ignore::ResourceWarning")
-_SERVE = "from webhook.cli.serve import serve; serve()"
+_SERVE = "from webhook.cli.serve.command import serve; serve()"
 
 
 class Service:

@@ -10,7 +10,7 @@ import orjson
 import pytest
 import yaml
 
-from tests.cluster.fakeapi import CLASSES, COLLECTIONS, NAMESPACES, PROFILES, FakeApi
+from tests.kube.fakeapi import CLASSES, COLLECTIONS, NAMESPACES, PROFILES, FakeApi
 from tests.server.service import PROFILE, REVIEW, Service, free_port, wait_for
 from webhook.admission import Settings, View, Webhook
 from webhook.cluster.source import LookUpError

@@ -4,7 +4,8 @@ import logging
 
 import pytest
 
-from webhook.cluster.source import KindStatus, SourceStatus
+from webhook.cluster.source import SourceStatus
+from webhook.kube.reflector import KindStatus
 from webhook.server.freshness import ASK_AGAIN_SECONDS, Freshness
 
 KINDS = ("namespaces", "profiles")

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.certificates.conftest import MUTATING, SECRETS, Cluster
-from tests.cluster.fakeapi import CLASSES, NAMESPACES, PROFILES
+from tests.kube.fakeapi import CLASSES, NAMESPACES, PROFILES
 from tests.server.service import PROFILE, ask, wait_for
 from tests.server.test_cluster import HOME, ClusterService
 from webhook.protocol import ANNOTATION_PROFILES_SIGNATURE

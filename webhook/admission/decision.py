@@ -12,19 +12,20 @@ from typing import Any, Final
 
 import orjson
 
-from webhook.admission import extendedspec, gpu, podlevel, reinvocation
 from webhook.admission.editor import Cause, Operation, json_patch
-from webhook.admission.findings import Severity, own_findings, reference_findings
-from webhook.admission.mutation import apply_profile
-from webhook.admission.pod import Denial, Denied, PodEdit, check_shape, labels, spec
-from webhook.admission.priority import effective_class
-from webhook.admission.profiles import ProfileError, read_profile
+from webhook.admission.mutating import extendedspec, gpu, podlevel, reinvocation
+from webhook.admission.mutating.mutation import apply_profile
+from webhook.admission.mutating.selection import matching, selected
+from webhook.admission.mutating.translation import translate
+from webhook.admission.podedit import Denial, Denied, PodEdit, check_shape
+from webhook.admission.profiles.findings import Severity, own_findings, reference_findings
+from webhook.admission.profiles.profile import ProfileError, read_profile
 from webhook.admission.review import API_VERSION, KIND, Review, Webhook
-from webhook.admission.selection import matching, selected
 from webhook.admission.settings import Mode, PodLevelResources, Settings
-from webhook.admission.translation import translate
-from webhook.admission.validation import action_of, violations
+from webhook.admission.validating.validation import action_of, violations
 from webhook.admission.view import View
+from webhook.pods.pod import labels, spec
+from webhook.pods.priority import effective_class
 from webhook.protocol import (
     ANNOTATION_MIRROR_POD,
     LABEL_IGNORE,

@@ -3,11 +3,12 @@
 from typing import Any
 
 from webhook.admission.decision import Decision, decide
-from webhook.admission.pod import Denied, check_shape, labels
-from webhook.admission.profiles import ALWAYS, Profile
+from webhook.admission.podedit import Denied, check_shape
+from webhook.admission.profiles.profile import ALWAYS, Profile
 from webhook.admission.review import Review, Webhook
 from webhook.admission.settings import Settings
 from webhook.admission.view import View
+from webhook.pods.pod import labels
 
 
 def explain(webhook: Webhook, review: Review, view: View, settings: Settings) -> dict[str, Any]:

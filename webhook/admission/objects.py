@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from webhook.admission.priority import DEFAULT_PREEMPTION_POLICY, PriorityClass
+from webhook.pods.priority import DEFAULT_PREEMPTION_POLICY, PriorityClass
 from webhook.protocol import LABEL_NAMESPACE_NAME, NATIVE_RESOURCES
 
 

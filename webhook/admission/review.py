@@ -9,6 +9,8 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from webhook.pods.text import shown
+
 API_VERSION: Final = "admission.k8s.io/v1"
 KIND: Final = "AdmissionReview"
 
@@ -151,9 +153,3 @@ def _field(parent: dict[str, Any], key: str, kind: type, uid: str, at: str = "re
         path = key if key == "request" else at + key
         raise ReviewError(f"{path}: must be {_WORDS[kind]}, not {shown(value)}", uid=uid)
     return value
-
-
-def shown(value: object) -> str:
-    """Return a value as messages quote it: on one line, at most 80 characters."""
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:79]}…"  # noqa: PLR2004 — a line of a terminal

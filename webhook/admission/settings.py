@@ -31,7 +31,7 @@ class Settings:
         mode: in ``audit`` nothing is patched or denied; warnings say what would be.
         pod_level_resources: how pod-level resources are treated, see there.
         rules: actions of validation rules that differ from their defaults, by the
-            rule's name (see ``webhook.admission.rules``).
+            rule's name (see ``webhook.admission.validating.rules``).
         signing_key: from ``reinvocation.derive_key``, the same in all replicas; signs
             what one call tells the next about a pod. Empty: anybody can sign, which is
             good enough only where there is nobody to defend against (a command line).

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
-from webhook.admission.index import ProfileIndex
 from webhook.admission.objects import (
     ObjectError,
     read_limit_range,
@@ -17,8 +16,9 @@ from webhook.admission.objects import (
     read_priority_class,
     read_resource_quota,
 )
-from webhook.admission.priority import BUILTIN, PriorityClass
-from webhook.admission.profiles import Profile, ProfileError, read_profile
+from webhook.admission.profiles.index import ProfileIndex
+from webhook.admission.profiles.profile import Profile, ProfileError, read_profile
+from webhook.pods.priority import BUILTIN, PriorityClass
 from webhook.protocol import LABEL_NAMESPACE_NAME, PROFILE_API_VERSION, PROFILE_KIND
 
 

@@ -12,19 +12,19 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import Final
 
-from webhook.binding.cluster import Cluster, OutOfTimeError
 from webhook.binding.grant import Claim, Grant, Refusal, counts_of, grant
 from webhook.binding.ledger import Entry, Ledger
-from webhook.binding.machine import Machine, MachineError
-from webhook.binding.seed import seeds
-from webhook.binding.store import Changed
+from webhook.binding.ledgers import Changed
+from webhook.binding.nodetopology import NodeTopology, NodeTopologyError
+from webhook.binding.recovery import seeds
+from webhook.binding.state import Cluster, OutOfTimeError
 
 _TRIES: Final = 50
 
 _log = logging.getLogger(__name__)
 
 
-Change = Callable[[Machine, Ledger, bool], Ledger | None]
+Change = Callable[[NodeTopology, Ledger, bool], Ledger | None]
 """What becomes of a ledger; see ``Binder.change``."""
 
 
@@ -61,7 +61,7 @@ class Binder:
         with self.alone(node, end):
             try:
                 machine = self._cluster.machine(node, end)
-            except MachineError as error:
+            except NodeTopologyError as error:
                 return Refusal("NoTopology", str(error))
             ledger, stored = self._cluster.ledgers.known(node), False
             for _ in range(_TRIES):
@@ -99,7 +99,7 @@ class Binder:
             The ledger as it was written; None where nothing was.
 
         Raises:
-            MachineError: the node is gone, or has no topology.
+            NodeTopologyError: the node is gone, or has no topology.
         """
         with self.alone(node, end):
             machine = self._cluster.machine(node, end)
@@ -117,7 +117,7 @@ class Binder:
                     continue
         raise OutOfTimeError(f"the ledger of {node} was changed by others {_TRIES} times in a row")
 
-    def _valid(self, machine: Machine, ledger: Ledger | None, end: float) -> Ledger:
+    def _valid(self, machine: NodeTopology, ledger: Ledger | None, end: float) -> Ledger:
         """Return a ledger that holds for this machine.
 
         One that does not exist, is of an earlier Node of that name, or cannot be read in part begins
@@ -127,7 +127,7 @@ class Binder:
             return self._begun(machine, ledger, end)
         return ledger
 
-    def _current(self, machine: Machine, ledger: Ledger | None, end: float, *, but: str) -> Ledger:
+    def _current(self, machine: NodeTopology, ledger: Ledger | None, end: float, *, but: str) -> Ledger:
         """Return a ledger that holds, and has the sets of other pods of which this replica has heard."""
         ledger = self._valid(machine, ledger, end)
         unknown = [
@@ -138,7 +138,7 @@ class Binder:
         found = seeds(unknown, machine.name, now=self._cluster.now()).entries if unknown else ()
         return ledger.with_entries(*found) if found else ledger
 
-    def _begun(self, machine: Machine, old: Ledger | None, end: float) -> Ledger:
+    def _begun(self, machine: NodeTopology, old: Ledger | None, end: float) -> Ledger:
         node = machine.name
         pods = self._cluster.pods_on(node, timeout=self._cluster.left(end))
         found = seeds(pods, node, now=self._cluster.now())

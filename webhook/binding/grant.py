@@ -11,8 +11,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from webhook.binding.ledger import Counts, Entry, Ledger
-from webhook.binding.machine import Machine
-from webhook.binding.wish import Wish
+from webhook.binding.nodetopology import NodeTopology
 from webhook.cpuset import (
     BindPolicy,
     Exclusive,
@@ -25,6 +24,7 @@ from webhook.cpuset import (
     align,
     cpu_amount,
 )
+from webhook.pods.resourcespec import CPUSetRequest
 
 
 class Claim(NamedTuple):
@@ -37,7 +37,7 @@ class Claim(NamedTuple):
     uid: str
     namespace: str
     name: str
-    wish: Wish
+    wish: CPUSetRequest
     brought: frozenset[int] | None = None
 
 
@@ -67,7 +67,7 @@ class Refusal(NamedTuple):
     message: str
 
 
-def grant(claim: Claim, machine: Machine, ledger: Ledger, *, now: dt.datetime) -> Grant | Refusal:
+def grant(claim: Claim, machine: NodeTopology, ledger: Ledger, *, now: dt.datetime) -> Grant | Refusal:
     """Give a pod CPUs of a machine.
 
     Args:
@@ -107,7 +107,7 @@ def grant(claim: Claim, machine: Machine, ledger: Ledger, *, now: dt.datetime) -
 
 
 def _chosen(
-    claim: Claim, machine: Machine, state: NodeState, request: Request, numa: NumaPolicy
+    claim: Claim, machine: NodeTopology, state: NodeState, request: Request, numa: NumaPolicy
 ) -> frozenset[int] | Refusal:
     """The best CPUs that the rules allow, taken in the state."""
     wish = claim.wish
@@ -129,7 +129,7 @@ def _chosen(
         )
 
 
-def _amplified(wish: Wish, machine: Machine, ledger: Ledger) -> Refusal | None:
+def _amplified(wish: CPUSetRequest, machine: NodeTopology, ledger: Ledger) -> Refusal | None:
     """Bound CPUs are real: no more can be bound than there are, whatever the node advertises."""
     bound = sum(len(entry.cpus) for entry in ledger.entries.values())
     if machine.most is None or bound + wish.cpus <= machine.most:
@@ -141,7 +141,7 @@ def _amplified(wish: Wish, machine: Machine, ledger: Ledger) -> Refusal | None:
     )
 
 
-def state_of(machine: Machine, entries: Iterable[Entry]) -> NodeState:
+def state_of(machine: NodeTopology, entries: Iterable[Entry]) -> NodeState:
     """Return the sharing rules' picture of a machine with these holders.
 
     A set of a pod that is neither LSE nor LSR (only koord-scheduler gives such) is kept out of the
@@ -162,12 +162,12 @@ def _holder(uid: str, qos: str, cpus: int, policy: BindPolicy, exclusive: Exclus
     return Pod(uid, kind, max(1, cpus) * 1000, Request(0, policy, exclusive=exclusive))
 
 
-def counts_of(machine: Machine, ledger: Ledger) -> Counts:
+def counts_of(machine: NodeTopology, ledger: Ledger) -> Counts:
     """Return what a ledger leaves of a machine."""
     return _counts(machine, state_of(machine, ledger.entries.values()), ledger)
 
 
-def _counts(machine: Machine, state: NodeState, ledger: Ledger) -> Counts:
+def _counts(machine: NodeTopology, state: NodeState, ledger: Ledger) -> Counts:
     topology = machine.topology
     free = topology.mask(state.available())
     held: set[int] = set()
@@ -182,7 +182,7 @@ def _counts(machine: Machine, state: NodeState, ledger: Ledger) -> Counts:
     )
 
 
-def _agreed(wish: Wish, machine: Machine) -> tuple[Request, NumaPolicy] | Refusal:
+def _agreed(wish: CPUSetRequest, machine: NodeTopology) -> tuple[Request, NumaPolicy] | Refusal:
     """What pod and node want together: a node's policies bind, and a pod may not contradict them."""
     policy, required = wish.policy, wish.required
     if machine.bind_policy is not BindPolicy.NONE:
@@ -228,7 +228,9 @@ def _fits(state: NodeState, request: Request, cpus: frozenset[int]) -> bool:
     return True
 
 
-def _short(wish: Wish, machine: Machine, state: NodeState, request: Request, numa: NumaPolicy) -> Refusal:
+def _short(
+    wish: CPUSetRequest, machine: NodeTopology, state: NodeState, request: Request, numa: NumaPolicy
+) -> Refusal:
     """Say what was asked and what is free, in the units of the policy."""
     amount = cpu_amount(state, request)
     free = list(amount.free)

@@ -16,8 +16,9 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from webhook.admission.review import shown
 from webhook.cpuset import BindPolicy, Exclusive, format_cpulist, parse_cpulist
+from webhook.kube.timestamps import timestamp
+from webhook.pods.text import shown
 from webhook.protocol import LEDGER_API_VERSION, LEDGER_KIND, QoSClass
 
 READY: Final = "Ready"
@@ -234,17 +235,10 @@ def _line(entry: Entry) -> str:
             entry.qos or _NO_QOS,
             _listed(entry.cpus),
             ",".join(policy),
-            time_text(entry.allocated_at),
+            timestamp(entry.allocated_at),
             entry.uid,
         )
     )
-
-
-@lru_cache(maxsize=_REMEMBERED)
-def time_text(moment: dt.datetime) -> str:
-    """Return a moment as Kubernetes writes it, to the second."""
-    utc = moment.astimezone(dt.UTC).replace(tzinfo=None)
-    return f"{utc.isoformat(timespec='seconds')}Z"
 
 
 def _conditions(status: object) -> Iterable[Condition]:

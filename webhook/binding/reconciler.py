@@ -13,17 +13,17 @@ from http import HTTPStatus
 from threading import Event
 from typing import Final
 
+from webhook.binding.audit import Look, condition, first_look, reason_to_drop
 from webhook.binding.binder import Binder
-from webhook.binding.cluster import Cluster, OutOfTimeError
-from webhook.binding.judgement import Look, condition, first_look, reason_to_drop
 from webhook.binding.ledger import READY, Entry, Ledger
-from webhook.binding.machine import Machine, MachineError
 from webhook.binding.metrics import BindingMetrics
+from webhook.binding.nodetopology import NodeTopology, NodeTopologyError
+from webhook.binding.recovery import is_finished, node_of, seeds
 from webhook.binding.repair import Repair
-from webhook.binding.seed import is_finished, node_of, seeds
-from webhook.cluster.api import ApiError
-from webhook.cluster.lease import RENEW_SECONDS, Lease
-from webhook.cluster.reflector import Backoff
+from webhook.binding.state import Cluster, OutOfTimeError
+from webhook.kube.backoff import Backoff
+from webhook.kube.client import ApiError
+from webhook.kube.lease import RENEW_SECONDS, Lease
 
 STEP_SECONDS: Final = 20.0
 """What one step of a round may take."""
@@ -57,7 +57,7 @@ class Reconciler:
         self._looked: dict[str, float] = {}
         self._seen: dict[tuple[str, dt.datetime], float] = {}
         self._listed: dict[str, float] = {}
-        self._told: dict[str, tuple[Ledger, Machine, dict[str, str]]] = {}
+        self._told: dict[str, tuple[Ledger, NodeTopology, dict[str, str]]] = {}
 
     def watch(self, stop: Event, interval: float = 1.0) -> None:
         """Reconcile until ``stop`` is set, then give the Lease back; meant to run in a thread."""
@@ -83,8 +83,8 @@ class Reconciler:
     def round(self, stop: Event) -> None:
         """Look at everything once; raises ApiError."""
         self._observe()
-        shelf = self._cluster.ledgers.shelf
-        for (_, node), ledger in list(shelf.values.items()):
+        store = self._cluster.ledgers.store
+        for (_, node), ledger in list(store.values.items()):
             if self._ended(stop):
                 return
             self._step(node, functools.partial(self._drop, node, ledger))
@@ -96,7 +96,7 @@ class Reconciler:
                 self._step(node, functools.partial(self._repair.put_right, pod, self._end()))
         self._repair.forget(self._cluster.pods.values)
         self._foreign()
-        for (_, node), ledger in list(shelf.values.items()):
+        for (_, node), ledger in list(store.values.items()):
             if self._ended(stop):
                 return
             self._step(node, functools.partial(self._tell, node, ledger))
@@ -106,7 +106,7 @@ class Reconciler:
         now = self._clock()
         self._seen = {
             key: self._seen.get(key, now)
-            for ledger in list(self._cluster.ledgers.shelf.values.values())
+            for ledger in list(self._cluster.ledgers.store.values.values())
             for key in ((entry.uid, entry.allocated_at) for entry in ledger.entries.values())
         }
 
@@ -130,7 +130,7 @@ class Reconciler:
         if not gone:
             return
 
-        def without(_machine: Machine, stored: Ledger, _begun: bool) -> Ledger | None:  # noqa: FBT001 — Change
+        def without(_machine: NodeTopology, stored: Ledger, _begun: bool) -> Ledger | None:  # noqa: FBT001 — Change
             # An entry that was given again meanwhile is another one.
             uids = [uid for uid, entry in gone.items() if stored.entries.get(uid) == entry]
             return stored.without(uids) if uids else None
@@ -142,7 +142,7 @@ class Reconciler:
     def _foreign(self) -> None:
         """Look, one node at a time, for sets that pods of other classes hold."""
         now = self._clock()
-        names = [name for _, name in list(self._cluster.ledgers.shelf.values)]
+        names = [name for _, name in list(self._cluster.ledgers.store.values)]
         self._listed = {name: self._listed.get(name, now) for name in names}
         self._told = {name: told for name, told in self._told.items() if name in self._listed}
         self._looked = {uid: until for uid, until in self._looked.items() if until > now}
@@ -153,7 +153,7 @@ class Reconciler:
         self._listed[node] = now
         found = seeds(self._cluster.pods_on(node), node, now=self._cluster.now()).entries
 
-        def entered(_machine: Machine, stored: Ledger, _begun: bool) -> Ledger | None:  # noqa: FBT001 — Change
+        def entered(_machine: NodeTopology, stored: Ledger, _begun: bool) -> Ledger | None:  # noqa: FBT001 — Change
             new = [entry for entry in found if entry.uid not in stored.entries]
             return stored.with_entries(*new) if new else None
 
@@ -161,7 +161,7 @@ class Reconciler:
         if known is None or any(entry.uid not in known.entries for entry in found):
             self._step(node, functools.partial(self._enter, node, entered))
 
-    def _enter(self, node: str, entered: Callable[[Machine, Ledger, bool], Ledger | None]) -> None:
+    def _enter(self, node: str, entered: Callable[[NodeTopology, Ledger, bool], Ledger | None]) -> None:
         if self._binder.change(node, entered, end=self._end()) is not None:
             self._count("entered")
 
@@ -178,7 +178,7 @@ class Reconciler:
             self._told[node] = (ledger, machine, unrepaired)
             return
 
-        def told(machine: Machine, stored: Ledger, begun: bool) -> Ledger | None:  # noqa: FBT001 — Change
+        def told(machine: NodeTopology, stored: Ledger, begun: bool) -> Ledger | None:  # noqa: FBT001 — Change
             right = condition(stored, machine, unrepaired, now=self._cluster.now())
             if right in stored.conditions and not begun:
                 return None
@@ -191,7 +191,7 @@ class Reconciler:
         """Do one thing; a node that is gone, or is fought over, waits for another round."""
         try:
             step()
-        except MachineError as error:
+        except NodeTopologyError as error:
             _log.debug("ledger of %s: %s", node, error)
         except OutOfTimeError as error:
             _log.info("ledger of %s: another round: %s", node, error)

@@ -9,19 +9,19 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
+from webhook.binding.audit import overlaps, to_be_moved
 from webhook.binding.binder import Binder
-from webhook.binding.cluster import Cluster, pod_path
-from webhook.binding.events import NORMAL, WARNING, Events, Told
 from webhook.binding.grant import Claim, Refusal
-from webhook.binding.judgement import overlaps, to_be_moved
 from webhook.binding.ledger import Entry, Ledger
-from webhook.binding.machine import Machine, MachineError
 from webhook.binding.metrics import BindingMetrics
-from webhook.binding.resourcestatus import StatusError, given_cpus, resource_status
-from webhook.binding.seed import believed_cpus, entry_of, is_finished, node_of
-from webhook.binding.wish import WishError, read_wish
-from webhook.cluster.api import MERGE_PATCH, ApiError
+from webhook.binding.nodetopology import NodeTopology, NodeTopologyError
+from webhook.binding.recovery import believed_cpus, entry_of, is_finished, node_of
+from webhook.binding.state import Cluster, pod_path
 from webhook.cpuset import BindPolicy, CpuSetError, format_cpulist
+from webhook.kube.client import MERGE_PATCH, ApiError
+from webhook.kube.events import NORMAL, WARNING, Event, EventRecorder
+from webhook.pods.resourcespec import ResourceSpecError, read_resource_spec
+from webhook.pods.resourcestatus import StatusError, given_cpus, resource_status
 from webhook.protocol import ANNOTATION_RESOURCE_STATUS
 
 REPAIRED: Final = "CPUSetRepaired"
@@ -49,7 +49,7 @@ class Repair:
         self,
         cluster: Cluster,
         binder: Binder,
-        events: Events,
+        events: EventRecorder,
         *,
         opted_in: Callable[[str], bool],
         default: BindPolicy = BindPolicy.FULL_PCPUS,
@@ -96,7 +96,7 @@ class Repair:
         problem = ""
         try:
             problem = self._repaired(pod, end)
-        except (MachineError, WishError) as error:
+        except (NodeTopologyError, ResourceSpecError) as error:
             problem = str(error)
         if problem:
             self._tell(pod, WARNING, MISSING, problem)
@@ -144,8 +144,8 @@ class Repair:
             if not opted_in:
                 return True
             try:
-                return read_wish(pod, self._default) is None
-            except WishError:
+                return read_resource_spec(pod, self._default) is None
+            except ResourceSpecError:
                 return False
         return entry is not None and given == entry.cpus
 
@@ -162,7 +162,7 @@ class Repair:
                 return unreadable
         other: Entry | None = None
 
-        def agreed(_machine: Machine, stored: Ledger, begun: bool) -> Ledger | None:  # noqa: FBT001 — Change
+        def agreed(_machine: NodeTopology, stored: Ledger, begun: bool) -> Ledger | None:  # noqa: FBT001 — Change
             nonlocal other
             entry = stored.entries.get(uid)
             if given is None:
@@ -187,7 +187,7 @@ class Repair:
     def _annotated(self, pod: Mapping[str, Any], end: float, *, anew: bool) -> str:
         """Give a pod the set that the ledger has for it, or a new one; return why not, or ""."""
         metadata = pod["metadata"]
-        wish = read_wish(pod, self._default)
+        wish = read_resource_spec(pod, self._default)
         if wish is None:
             return ""
         node = node_of(pod)
@@ -226,8 +226,8 @@ class Repair:
         metadata = pod["metadata"]
         if kind == WARNING:
             _log.warning("%s/%s: %s", metadata["namespace"], metadata["name"], message)
-        self._events.tell(
-            Told(metadata["namespace"], metadata["name"], metadata["uid"], kind, reason, message)
+        self._events.record(
+            Event(metadata["namespace"], metadata["name"], metadata["uid"], kind, reason, message)
         )
 
     def _count(self, what: str) -> None:

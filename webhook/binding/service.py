@@ -11,29 +11,28 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 
 from webhook.binding.binder import Binder
-from webhook.binding.cluster import Cluster
-from webhook.binding.events import Events
-from webhook.binding.metrics import BindingMetrics
-from webhook.binding.overview import observe
-from webhook.binding.reconciler import Reconciler
-from webhook.binding.repair import Repair
-from webhook.binding.reviews import Answer, Reviews
-from webhook.binding.shelves import (
+from webhook.binding.caches import (
     BOUND_CLASS_PODS,
     NODES,
     PODS,
     TOPOLOGIES,
     WAITING_PODS,
     Nodes,
-    PodShelf,
-    waiting_shelf,
+    PodStore,
+    waiting_store,
 )
-from webhook.binding.store import LEDGERS, Ledgers
-from webhook.cluster.api import Api
-from webhook.cluster.lease import Lease
-from webhook.cluster.reflector import Reflector
-from webhook.cluster.source import KindStatus
+from webhook.binding.endpoint import Answer, Reviews
+from webhook.binding.ledgers import LEDGERS, Ledgers
+from webhook.binding.metrics import BindingMetrics
+from webhook.binding.overview import observe
+from webhook.binding.reconciler import Reconciler
+from webhook.binding.repair import Repair
+from webhook.binding.state import Cluster
 from webhook.cpuset import BindPolicy, Strategy
+from webhook.kube.client import Client
+from webhook.kube.events import EventRecorder
+from webhook.kube.lease import Lease
+from webhook.kube.reflector import KindStatus, Reflector
 
 GRACE_SECONDS: Final = 60.0
 _OBSERVE_SECONDS: Final = 10.0
@@ -64,7 +63,7 @@ class Bindings:
 
     def __init__(
         self,
-        api: Api,
+        api: Client,
         lease: Lease,
         opted_in: Callable[[str], bool],
         settings: BindingSettings | None = None,
@@ -74,12 +73,12 @@ class Bindings:
         self._metrics: BindingMetrics | None = None
         self._cluster = cluster = Cluster(
             api,
-            PodShelf(lambda: None),
-            waiting_shelf(lambda: None),
+            PodStore(lambda: None),
+            waiting_store(lambda: None),
             Nodes(lambda: None, given.strategy),
             Ledgers(api, lambda: None, self._conflict),
         )
-        self._events = Events(api)
+        self._events = EventRecorder(api)
         binder = Binder(cluster, grace=given.grace)
         self._reviews = Reviews(cluster, binder, self._events, default=given.default)
         self._repair = Repair(cluster, binder, self._events, opted_in=opted_in, default=given.default)
@@ -89,7 +88,7 @@ class Bindings:
             "waiting-pods": Reflector(api, PODS, cluster.waiting, selector=WAITING_PODS, metadata_only=True),
             "nodes": Reflector(api, NODES, cluster.nodes.nodes, metadata_only=True),
             "noderesourcetopologies": Reflector(api, TOPOLOGIES, cluster.nodes.topologies),
-            "nodecpuallocations": Reflector(api, LEDGERS, cluster.ledgers.shelf),
+            "nodecpuallocations": Reflector(api, LEDGERS, cluster.ledgers.store),
         }
 
     def register(self, registry: CollectorRegistry) -> None:

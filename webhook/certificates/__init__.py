@@ -1,8 +1,8 @@
 """Certificates: made, checked before they are used, and kept in files."""
 
-from webhook.certificates.checking import CertificateError, Pair, check_pair
 from webhook.certificates.files import CertificateFiles, ensure, needs_renewal
-from webhook.certificates.making import Authority, issue, make_authority
+from webhook.certificates.issuing import Authority, issue, make_authority
+from webhook.certificates.verifying import CertificateError, Pair, check_pair
 
 __all__ = [
     "Authority",

@@ -9,8 +9,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from webhook.certificates.checking import CertificateError, Pair, check_issued_by, check_pair
-from webhook.certificates.making import Authority, canonical, issue, make_authority
+from webhook.certificates.issuing import Authority, canonical, issue, make_authority
+from webhook.certificates.verifying import CertificateError, Pair, check_issued_by, check_pair
 
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 RENEW_BEFORE = dt.timedelta(days=30)

@@ -28,9 +28,9 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from webhook.certificates.checking import Pair, check_issued_by, read_chain, read_pair, split
 from webhook.certificates.files import RENEW_BEFORE
-from webhook.certificates.making import LEAF_LIFETIME, Authority, canonical, issue, make_authority
+from webhook.certificates.issuing import LEAF_LIFETIME, Authority, canonical, issue, make_authority
+from webhook.certificates.verifying import Pair, check_issued_by, read_chain, read_pair, split
 
 CA_RENEW_BEFORE: Final = dt.timedelta(days=90)
 """How long before its end a CA is replaced. More than a leaf's, so that it never cuts a leaf short."""

@@ -8,9 +8,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from webhook.certificates.checking import CertificateError
-from webhook.certificates.making import Authority
+from webhook.certificates.issuing import Authority
 from webhook.certificates.rotation import Material, Rotate
+from webhook.certificates.verifying import CertificateError
 from webhook.protocol import ANNOTATION_REVISION, ANNOTATION_ROTATE
 
 CA, CA_KEY, LEAF, LEAF_KEY = "ca.crt", "ca.key", "tls.crt", "tls.key"

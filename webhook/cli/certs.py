@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import click
 
-from webhook.cli.access import NamespacedName, in_cluster_option, kubeconfig_option, open_api_or_home
-from webhook.cli.clock import Clock, pass_clock
+from webhook.cli.options.access import NamespacedName, in_cluster_option, kubeconfig_option, open_api_or_home
+from webhook.cli.options.clock import Clock, pass_clock
 
 
 @click.group()
@@ -79,7 +79,7 @@ def rotate(secret: tuple[str, str], kubeconfig: Path | None, *, in_cluster: bool
       colocation-webhook certs rotate --ca colocation-system/colocation-webhook-certificates
     """  # noqa: D301 — see main
     from webhook.certificates.rotation import Rotate
-    from webhook.cluster.api import MERGE_PATCH
+    from webhook.kube.client import MERGE_PATCH
     from webhook.protocol import ANNOTATION_ROTATE
 
     asked = Rotate.CA if ca else Rotate.LEAF
@@ -103,8 +103,8 @@ def show(clock: Clock, secret: tuple[str, str], kubeconfig: Path | None, *, in_c
       colocation-webhook certs show colocation-system/colocation-webhook-certificates
     """  # noqa: D301 — see main
     from webhook.certificates import CertificateError
-    from webhook.certificates.checking import read_chain
     from webhook.certificates.secret import read_secret
+    from webhook.certificates.verifying import read_chain
 
     where = "/".join(secret)
     try:
@@ -137,7 +137,7 @@ def _call(
     content_type: str = "application/json",
 ) -> dict[str, object]:
     """Call the API server about the Secret; what it refuses is a ClickException with the remedy."""
-    from webhook.cluster.api import ApiError
+    from webhook.kube.client import ApiError
 
     api = open_api_or_home(kubeconfig, in_cluster=in_cluster)
     namespace, name = (quote(part, safe="") for part in secret)

@@ -9,11 +9,11 @@ from typing import Any, Final
 import click
 
 from webhook.admission import View
-from webhook.admission.findings import Report, Severity, examine
-from webhook.admission.overlap import Overlap
-from webhook.admission.profiles import Profile
-from webhook.cli.objects import load_view
-from webhook.cli.options import objects_option, rule_option
+from webhook.admission.profiles.findings import Report, Severity, examine
+from webhook.admission.profiles.overlap import Overlap
+from webhook.admission.profiles.profile import Profile
+from webhook.cli.options.objects import load_view
+from webhook.cli.options.settings import objects_option, rule_option
 from webhook.cli.terminal import bad, color_option, coloured, good, heading, odd, quiet
 from webhook.protocol import Action
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import click
 
-from webhook.cli.access import in_cluster_option, kubeconfig_option, open_api
+from webhook.cli.options.access import in_cluster_option, kubeconfig_option, open_api
 from webhook.cpuset import (
     CpuSetError,
     NodeState,
@@ -194,7 +194,7 @@ def answer(line: str, known: dict[str, Topology]) -> dict[str, object]:
 )
 @click.option("--system", default="", metavar="CPUS", help="CPUs for SYSTEM pods alone.")
 @click.option("--kubelet-pinned", default="", metavar="CPUS", help="CPUs the kubelet has given away.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table and a picture.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table and a cache.")
 @one_line
 def plan(
     pods: IO[bytes],
@@ -309,12 +309,12 @@ def show(
 
 def node_picture(node: str, kubeconfig: Path | None, *, in_cluster: bool) -> str:
     """Return the picture of a cluster node; ClickException where there is none."""
+    from webhook.binding.caches import NODES, TOPOLOGIES
+    from webhook.binding.drawing import draw_ledger
     from webhook.binding.ledger import Ledger, read_ledger
-    from webhook.binding.machine import MachineError, read_machine
-    from webhook.binding.picture import draw_ledger
-    from webhook.binding.shelves import NODES, TOPOLOGIES
-    from webhook.binding.store import LEDGERS
-    from webhook.cluster.api import ApiError
+    from webhook.binding.ledgers import LEDGERS
+    from webhook.binding.nodetopology import NodeTopologyError, read_node_topology
+    from webhook.kube.client import ApiError
 
     api = open_api(kubeconfig, in_cluster=in_cluster)
     if api is None:
@@ -332,8 +332,8 @@ def node_picture(node: str, kubeconfig: Path | None, *, in_cluster: bool) -> str
     if found is None:
         raise click.ClickException(f"--node {node}: there is no such node; 'kubectl get nodes' lists them")
     try:
-        described = read_machine(found, read(TOPOLOGIES))
-    except MachineError as error:
+        described = read_node_topology(found, read(TOPOLOGIES))
+    except NodeTopologyError as error:
         raise click.ClickException(str(error)) from None
     raw = read(LEDGERS)
     ledger = read_ledger(raw) if raw is not None else Ledger(node, described.uid)

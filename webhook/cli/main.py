@@ -20,16 +20,16 @@ class LazyCommand(NamedTuple):
 
 
 COMMANDS: Final = {
-    name: LazyCommand(f"webhook.cli.{name}", name, summary)
-    for name, summary in {
-        "serve": "Serve admission reviews over TLS.",
-        "certs": "Make certificates; look at and rotate those of a cluster.",
-        "review": "Answer reviews from a file, one a line.",
-        "preview": "Show what would happen to the pods of a manifest.",
-        "check": "Find what is wrong with profiles, and where they disagree.",
-        "doctor": "Tell what works in a cluster and what does not, with remedies.",
-        "cpuset": "Allocate CPU sets, plan a node, draw a machine.",
-        "completion": "Print a script that completes commands in a shell.",
+    name: LazyCommand(f"webhook.cli.{module}", name, summary)
+    for name, (module, summary) in {
+        "serve": ("serve.command", "Serve admission reviews over TLS."),
+        "certs": ("certs", "Make certificates; look at and rotate those of a cluster."),
+        "review": ("review", "Answer reviews from a file, one a line."),
+        "preview": ("preview.command", "Show what would happen to the pods of a manifest."),
+        "check": ("check", "Find what is wrong with profiles, and where they disagree."),
+        "doctor": ("doctor.command", "Tell what works in a cluster and what does not, with remedies."),
+        "cpuset": ("cpuset", "Allocate CPU sets, plan a node, draw a machine."),
+        "completion": ("completion", "Print a script that completes commands in a shell."),
     }.items()
 }
 

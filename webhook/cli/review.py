@@ -7,8 +7,8 @@ from typing import BinaryIO
 import click
 
 from webhook.admission import ReviewError, Settings, View, Webhook, decide, parse_review, status_body
-from webhook.cli.objects import load_view
-from webhook.cli.options import objects_option, settings_options
+from webhook.cli.options.objects import load_view
+from webhook.cli.options.settings import objects_option, settings_options
 
 
 @click.command()

@@ -11,7 +11,7 @@ from threading import Event, Lock, Thread
 from types import MappingProxyType
 
 from webhook.admission import View
-from webhook.admission.index import ProfileIndex
+from webhook.admission.profiles.index import ProfileIndex
 from webhook.cluster.files import FilesSource
 from webhook.cluster.source import SourceStatus, unready
 from webhook.cluster.watch import ClusterSource

@@ -11,9 +11,9 @@ from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from webhook.admission import View
-from webhook.admission.findings import Severity, own_findings, reference_findings
-from webhook.admission.overlap import Overlap, overlaps
-from webhook.admission.profiles import Profile
+from webhook.admission.profiles.findings import Severity, own_findings, reference_findings
+from webhook.admission.profiles.overlap import Overlap, overlaps
+from webhook.admission.profiles.profile import Profile
 from webhook.protocol import Action
 
 READY: Final = "Ready"

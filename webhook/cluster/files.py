@@ -18,8 +18,8 @@ from threading import Event
 from typing import Final
 
 from webhook.admission import ObjectError, View, build_view
-from webhook.cluster.documents import Document, DocumentError, read_documents
 from webhook.cluster.source import LookUpError, SourceStatus, unready
+from webhook.pods.documents import Document, DocumentError, read_documents
 
 SUFFIXES: Final = (".yaml", ".yml", ".json")
 _log = logging.getLogger(__name__)

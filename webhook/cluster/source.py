@@ -7,25 +7,7 @@ from threading import Event
 from typing import Protocol
 
 from webhook.admission import View
-
-
-@dataclass(frozen=True, slots=True)
-class KindStatus:
-    """How one watched kind is doing.
-
-    Attributes:
-        synced: all its objects have been read once.
-        contact_at: when the API server was last heard of, in seconds since the epoch; 0: never.
-        error: why nothing is heard at the moment, None while all is well.
-        failures: lists and watches that failed, ever.
-        lists: how often everything was listed.
-    """
-
-    synced: bool = False
-    contact_at: float = 0.0
-    error: str | None = None
-    failures: int = 0
-    lists: int = 0
+from webhook.kube.reflector import KindStatus
 
 
 @dataclass(frozen=True, slots=True)

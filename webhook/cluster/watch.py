@@ -1,7 +1,7 @@
 """The view kept up to date by watching an API server.
 
-A thread for each kind hears of changes (``reflector``) and puts them on a shelf
-(``picture``); one more makes views from the shelves, never more often than every 100 ms
+A thread for each kind hears of changes (``reflector``) and puts them on a store
+(``cache``); one more makes views from the stores, never more often than every 100 ms
 and never for more than a tenth of its time, however many changes come in. The hot path
 reads ``view`` and nothing else.
 
@@ -20,10 +20,10 @@ from urllib.parse import quote
 
 from webhook.admission import View
 from webhook.admission.objects import ObjectError
-from webhook.cluster.api import Api, ApiError
-from webhook.cluster.picture import NAMESPACES, Picture
-from webhook.cluster.reflector import Reflector
+from webhook.cluster.cache import NAMESPACES, ClusterCache
 from webhook.cluster.source import LookUpError, SourceStatus, unready
+from webhook.kube.client import ApiError, Client
+from webhook.kube.reflector import Reflector
 
 VIEW_SECONDS: Final = 0.1
 _SHARE: Final = 10  # a view that takes t to make is followed by 10 t without one
@@ -40,22 +40,22 @@ class ClusterSource:
     Attributes:
         view: one reference, swapped whole. Until everything has been listed once its
             ``missing`` names what has not.
-        picture: what is kept of the cluster; statuses are written from it.
+        cache: what is kept of the cluster; statuses are written from it.
     """
 
-    def __init__(self, api: Api, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, api: Client, *, clock: Callable[[], float] = time.time) -> None:
         """Take the API server; nothing is called before ``watch`` or ``look_up``.
 
         No thread begins here either: a process may fork between the two.
         """
         self._api = api
         self._news = Event()
-        self.picture = Picture(self._news.set)
-        self.view: View = self.picture.view()
+        self.cache = ClusterCache(self._news.set)
+        self.view: View = self.cache.view()
         self.on_change: Callable[[], None] = lambda: None
         self._reflectors = {
-            path.rpartition("/")[2]: Reflector(api, path, shelf, clock=clock)
-            for path, shelf in self.picture.shelves.items()
+            path.rpartition("/")[2]: Reflector(api, path, store, clock=clock)
+            for path, store in self.cache.stores.items()
         }
         self._lock = Lock()
         self._looking_up: dict[str, Future[None]] = {}
@@ -127,12 +127,12 @@ class ClusterSource:
         return future
 
     def _look_up(self, namespace: str) -> None:
-        if not self.picture.has_namespace(namespace):
+        if not self.cache.has_namespace(namespace):
             try:
                 raw = self._read_namespace(namespace)
                 if not isinstance(raw.get("metadata"), dict) or raw["metadata"].get("name") != namespace:
                     raise LookUpError(f"namespace {namespace!r}: the API server answered with something else")
-                self.picture.learn_namespace(raw)
+                self.cache.learn_namespace(raw)
             except (ApiError, ObjectError) as error:
                 raise LookUpError(f"namespace {namespace!r} cannot be looked up: {error}") from None
         self._refresh()
@@ -153,7 +153,7 @@ class ClusterSource:
     def _refresh(self) -> None:
         """Make and swap a view, if there is anything new."""
         with self._lock:
-            before, view = self.view, self.picture.view()
+            before, view = self.view, self.cache.view()
             self.view = view
         if view is before:
             return

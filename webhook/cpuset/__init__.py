@@ -13,6 +13,14 @@ from webhook.cpuset.allocation import (
     allocate,
 )
 from webhook.cpuset.cpulist import MAX_CPU_ID, format_cpulist, parse_cpulist
+from webhook.cpuset.discovery import (
+    parse_shape,
+    topology_from_annotation,
+    topology_from_data,
+    topology_from_lscpu,
+    topology_from_sysfs,
+)
+from webhook.cpuset.drawing import draw, draw_node
 from webhook.cpuset.errors import (
     CpuListError,
     CpuSetError,
@@ -22,17 +30,9 @@ from webhook.cpuset.errors import (
     TopologyError,
 )
 from webhook.cpuset.hints import Affinity, Amount, Hint, NodeUse, NumaPolicy, best_nodes, merge_hints
-from webhook.cpuset.picture import draw, draw_node
 from webhook.cpuset.problem import solve
 from webhook.cpuset.qos import QoS, may_share
 from webhook.cpuset.sharing import NodeState, Pod, PoolLimit, Reservations
-from webhook.cpuset.sources import (
-    parse_shape,
-    topology_from_annotation,
-    topology_from_data,
-    topology_from_lscpu,
-    topology_from_sysfs,
-)
 from webhook.cpuset.suppression import be_budget, be_count, measure_be, select_be
 from webhook.cpuset.topology import MAX_CPUS, MAX_NUMA_NODES, Cpu, Place, Topology
 

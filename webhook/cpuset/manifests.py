@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from webhook.admission.quantities import QuantityError, milli, text_of
 from webhook.cpuset.allocation import BindPolicy, Exclusive, Request
 from webhook.cpuset.errors import RequestError
 from webhook.cpuset.qos import QoS
 from webhook.cpuset.sharing import Pod
+from webhook.pods.quantities import QuantityError, milli, text_of
 from webhook.protocol import ANNOTATION_RESOURCE_SPEC, BATCH_CPU, CPU, LABEL_QOS_CLASS
 
 _POLICIES: Final = {

@@ -22,8 +22,8 @@ from webhook.cpuset.allocation import (
     Strategy,
 )
 from webhook.cpuset.cpulist import parse_cpulist
+from webhook.cpuset.discovery import topology_from_data
 from webhook.cpuset.errors import RequestError
-from webhook.cpuset.sources import topology_from_data
 from webhook.cpuset.topology import Topology
 
 _T = TypeVar("_T")

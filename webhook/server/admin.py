@@ -23,7 +23,7 @@ from webhook.admission import ReviewError, Settings, Webhook, parse_review, stat
 from webhook.admission.explanation import explain
 from webhook.cluster.source import Source
 from webhook.server.answer import Answer
-from webhook.server.door import Door
+from webhook.server.endpoint import Door
 from webhook.server.envelope import MAX_BODY, check_content_type
 from webhook.server.freshness import Freshness
 from webhook.server.metrics import CONTENT_TYPE, Metrics

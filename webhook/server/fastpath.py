@@ -15,7 +15,7 @@ from typing import Any
 
 from webhook.admission import ReviewError, Webhook
 from webhook.server.answer import Answer, Answerer, Waiting, failure
-from webhook.server.door import Door
+from webhook.server.endpoint import Door
 from webhook.server.envelope import MAX_BODY, budget, check_content_type, check_length, too_slow
 from webhook.server.metrics import Metrics
 

@@ -21,23 +21,23 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from a2wsgi import WSGIMiddleware
 from gunicorn.app.base import BaseApplication
 
-from webhook.admission.reinvocation import derive_key
+from webhook.admission.mutating.reinvocation import derive_key
 from webhook.cluster.source import Source
-from webhook.server.address import split_address
+from webhook.process.address import split_address
+from webhook.process.processes import allow_open_files, memory_folder
 from webhook.server.admin import AdminServer, create_admin_app, is_loopback, observe
 from webhook.server.answer import Answerer
 from webhook.server.app import create_app
-from webhook.server.door import Door
+from webhook.server.endpoint import Door
 from webhook.server.fastpath import Application, FastPath
 from webhook.server.freshness import MAX_VIEW_AGE, Freshness
 from webhook.server.log import DecisionLog, Format, GunicornLogger, configure
 from webhook.server.metrics import Metrics, process_ended
 from webhook.server.peers import Peers
-from webhook.server.processes import allow_open_files, memory_folder
 
 if TYPE_CHECKING:
     from webhook.admission import Settings
-    from webhook.certificates.keeper import Keeper
+    from webhook.certificates.rotator import Rotator
     from webhook.server.tls import ServingCertificate
     from webhook.server.worker import ReviewWorker
 
@@ -87,7 +87,7 @@ class Serving:
     beside: Beside | None = None
     max_view_age: float = MAX_VIEW_AGE
     peers: Sequence[tuple[str, int]] = ()
-    keeper: Keeper | None = None
+    keeper: Rotator | None = None
     door: Door | None = None
 
 

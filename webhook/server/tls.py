@@ -14,13 +14,10 @@ from pathlib import Path
 from typing import Protocol
 
 from webhook.certificates import CertificateError, Pair, check_pair
-from webhook.certificates.checking import split
+from webhook.certificates.verifying import split
+from webhook.kube.timestamps import utc_now
 
 _LOG = logging.getLogger(__name__)
-
-
-def _utc_now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)
 
 
 class PairSource(Protocol):
@@ -53,7 +50,7 @@ class PairFiles:
     error = None
     failures = 0
 
-    def __init__(self, certificate: Path, key: Path, *, now: Callable[[], dt.datetime] = _utc_now) -> None:
+    def __init__(self, certificate: Path, key: Path, *, now: Callable[[], dt.datetime] = utc_now) -> None:
         """Name the files."""
         self.ends: Mapping[str, float] = {}
         self._certificate = certificate

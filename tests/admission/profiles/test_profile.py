@@ -1,0 +1,135 @@
+"""Reading ClusterColocationProfiles: every field, and what is wrong with it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.admission import strategies
+from tests.builders import mutate, pod, profile
+from webhook.admission.profiles.profile import FIELDS, ProfileError, read_profile
+
+EXAMPLES = {
+    "namespaceSelector": {"matchLabels": {"a": "b"}},
+    "selector": {"matchExpressions": [{"key": "a", "operator": "Exists"}]},
+    "probability": "50%",
+    "labels": {"a": "b"},
+    "annotations": {"a": "any text"},
+    "labelKeysMapping": {"a": "b"},
+    "annotationKeysMapping": {"a": "b"},
+    "labelSuffixes": {"a": "-x"},
+    "schedulerName": "koord-scheduler",
+    "qosClass": "BE",
+    "priorityClassName": "koord-batch",
+    "koordinatorPriority": 1000,
+    "patch": {"spec": {"hostNetwork": False}},
+}
+WRONG = {
+    "namespaceSelector": [[], "a", {"matchExpressions": [{"key": "a", "operator": "Is"}]}],
+    "selector": [[], 1, {"matchLabels": {"a": 1}}],
+    "probability": [-1, 101, "101%", "50", "-1%", "5.5%", "x", 0.5, True, [], "٥%", "1000%"],
+    "labels": [[], {"a": 1}, {"a": None}, {"a b": "c"}, {"a": "b c"}, {"a": "x" * 64}],
+    "annotations": [[], {"a": 1}, {"a b": "c"}],
+    "labelKeysMapping": ["x", {"a": 1}, {"a": "b c"}, {"": "b"}],
+    "annotationKeysMapping": [7, {"a": []}, {"a/b/c": "d"}],
+    "labelSuffixes": [[], {"a": 1}, {"a b": "-x"}],
+    "schedulerName": [1, [], "Not A Name"],
+    "qosClass": ["be", "BestEffort", 1],
+    "priorityClassName": [1, "A_B"],
+    "koordinatorPriority": ["1", 1.5, True, 2**31, -(2**31) - 1],
+    "patch": [[], "x", {"spec": []}, {"spec": {"priority": "x"}}],
+}
+
+
+def test_the_tables_above_know_every_field() -> None:
+    """Each field of spec has an example and mistakes."""
+    assert set(EXAMPLES) == set(WRONG) == set(FIELDS)
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_every_field_is_read(field) -> None:
+    """A profile with one field differs from one without, and is ready."""
+    read = read_profile(profile("p", **{field: EXAMPLES[field]}))
+    assert read.ready
+    assert read.notes == ()
+    assert read != read_profile(profile("p"))
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_null_is_absent(field) -> None:
+    """A field that is null is not there."""
+    assert read_profile(profile("p", **{field: None})) == read_profile(profile("p"))
+
+
+@pytest.mark.parametrize(("field", "value"), [(f, v) for f, values in WRONG.items() for v in values])
+def test_mistakes(field, value) -> None:
+    """§3.10: a profile with a mistake is kept, not ready, never applied, and says why."""
+    raw = profile("faulty", **{field: value})
+    read = read_profile(raw)
+    assert not read.ready
+    assert read.problems[0].startswith(f"spec.{field}")
+    assert mutate(pod(labels={"a": "b"}), raw).patch() == []
+
+
+@pytest.mark.parametrize(
+    ("value", "percent"), [(0, 0), (1, 1), (100, 100), ("0%", 0), ("7%", 7), ("100%", 100), (None, 100)]
+)
+def test_probability(value, percent) -> None:
+    """§2: an int or a percent, both in hundredths."""
+    assert read_profile(profile(probability=value)).probability == percent
+
+
+def test_unknown_fields_are_noted() -> None:
+    """A field nobody knows is reported and does no harm."""
+    read = read_profile(profile(qosclass="BE"))
+    assert read.ready
+    assert "qosclass" in read.notes[0]
+
+
+@pytest.mark.parametrize("name", [None, "", "A", "a b", "a_b", "-a", "x" * 254, 7, "a\n"])
+def test_names(name) -> None:
+    """A profile without a valid name cannot be kept."""
+    raw = profile()
+    raw["metadata"]["name"] = name
+    with pytest.raises(ProfileError, match=r"metadata\.name"):
+        read_profile(raw)
+
+
+@pytest.mark.parametrize("raw", [{}, {"metadata": None}, {"metadata": []}])
+def test_profiles_without_metadata(raw) -> None:
+    """No metadata, no name, no profile."""
+    with pytest.raises(ProfileError):
+        read_profile(raw)
+
+
+@pytest.mark.parametrize("spec", [None, {}])
+def test_an_empty_spec_matches_everything_and_does_nothing(spec) -> None:
+    """§2: absent selectors match all pods."""
+    raw = profile("p") | {"spec": spec}
+    assert mutate(pod(), raw).applied == ("p",)
+
+
+@pytest.mark.parametrize("scope", ["workload", "pod"])
+def test_the_scope_of_the_probability(scope) -> None:
+    """§3.2: an annotation of the profile says whether the dice are rolled for each workload."""
+    read = read_profile(profile(marks={"colocation-webhook.io/probability-scope": scope}))
+    assert read.per_workload is (scope == "workload")
+
+
+def test_an_unknown_scope() -> None:
+    """Any other scope is a mistake."""
+    assert not read_profile(profile(marks={"colocation-webhook.io/probability-scope": "node"})).ready
+
+
+anything = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=5)),
+    lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(strategies.keys, inner, max_size=2)),
+    max_leaves=6,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*FIELDS, "unknown"]), anything, max_size=4))
+def test_no_profile_breaks_the_reader(spec) -> None:
+    """Whatever stands in a spec, the profile is read, and a pod is answered."""
+    raw = profile("p", **{k: v for k, v in spec.items() if k != "unknown"})
+    read_profile(raw)
+    mutate(pod(labels={"app": "web"}), raw).response_body()

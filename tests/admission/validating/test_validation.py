@@ -1,0 +1,250 @@
+"""Is a pod one that the sharing rules allow? Every rule, in each of its settings."""
+
+from copy import deepcopy
+from dataclasses import replace
+
+import pytest
+
+from tests.builders import DEFAULTS, container, pod, validate
+from webhook.admission.validating.rules import RULES
+from webhook.protocol import PRIORITY_BANDS, QOS_PRIORITY_MATRIX, Action
+
+QOS, CLASS, PRIORITY = "koordinator.sh/qosClass", "koordinator.sh/priority-class", "koordinator.sh/priority"
+BATCH_CPU, BATCH_MEMORY = "kubernetes.io/batch-cpu", "kubernetes.io/batch-memory"
+VALUES = {band.name: band.value for band in PRIORITY_BANDS} | {"none": 0}
+WHOLE = {"requests": {"cpu": "2"}, "limits": {"cpu": "2"}}
+
+
+def of(qos=None, priority=0, *containers, labels=None, **fields):
+    """Return a pod of a QoS class and priority."""
+    own = ({QOS: qos} if qos else {}) | (labels or {})
+    return pod(*(containers or (container(**WHOLE),)), labels=own, priority=priority, **fields)
+
+
+def broken(decision) -> set[str]:
+    """Return the rules that a denial names."""
+    message = decision.denial.message if decision.denial else ""
+    return {rule for rule in RULES if f"(rule {rule})" in message}
+
+
+CELLS = [(qos, column, action) for qos, row in QOS_PRIORITY_MATRIX.items() for column, action in row.items()]
+
+
+@pytest.mark.parametrize(("qos", "column", "action"), CELLS)
+def test_the_matrix(qos, column, action) -> None:
+    """§3.8: each cell of the table of QoS and priority class, by spec.priority and by the label."""
+    rule = f"qos-priority/{qos}-{column.removeprefix('koord-')}"
+    by_priority = of(None if qos == "none" else qos, VALUES[column])
+    by_label = of(
+        None if qos == "none" else qos, 100, labels={CLASS: column if column != "none" else "other"}
+    )
+    for new in (by_priority, by_label):
+        if qos == "BE":
+            new["spec"]["containers"] = [container(requests={BATCH_CPU: "1"})]
+        decision = validate(new)
+        assert broken(decision) == ({rule} if action == Action.DENY else set())
+        assert bool(decision.warnings) is (action == Action.WARN)
+        for setting in Action:
+            answer = validate(new, settings=replace(DEFAULTS, rules={rule: setting}))
+            assert (answer.denial is not None) is (setting == Action.DENY)
+            assert bool(answer.warnings) is (setting == Action.WARN)
+
+
+OLD = of("BE", 5000, container(requests={BATCH_CPU: "1000"}), labels={PRIORITY: "7"})
+
+
+def changed(**labels):
+    """Return the old pod with other labels; None takes one away."""
+    new = deepcopy(OLD)
+    new["metadata"]["labels"] |= labels
+    new["metadata"]["labels"] = {k: v for k, v in new["metadata"]["labels"].items() if v is not None}
+    return new
+
+
+def resized():
+    """Return the old pod with native cpu added, as ``pods/resize`` would."""
+    new = deepcopy(OLD)
+    new["spec"]["containers"][0]["resources"]["requests"]["cpu"] = "500m"
+    return new
+
+
+OFF_FOR_RESIZE = {"be-native-resources": Action.OFF}
+BREAKERS = [
+    ("reserve-pod", pod(annotations={"scheduling.koordinator.sh/reserve-pod": "true"}), {}, {}),
+    ("qos-class-known", of("be"), {}, {}),
+    ("batch-resources-need-be", of("LS", 9000, container(requests={BATCH_CPU: "1"})), {}, {}),
+    ("batch-resources-need-be", of(None, 0, container(limits={BATCH_MEMORY: "1Gi"})), {}, {}),
+    ("batch-resources-need-be", pod(initContainers=[container(requests={BATCH_CPU: "1"})]), {}, {}),
+    ("whole-cpus", of("LSR", 9000, container(requests={"cpu": "1500m"}, limits={"cpu": "1500m"})), {}, {}),
+    ("whole-cpus", of("LSE", 9000, container()), {}, {}),
+    ("whole-cpus", of("LSE", 9000, container(requests={"cpu": "0"}, limits={"cpu": "0"})), {}, {}),
+    ("request-equals-limit", of("LSE", 9000, container(requests={"cpu": "1"}, limits={"cpu": "2"})), {}, {}),
+    ("request-equals-limit", of("LSR", 9000, container(requests={"cpu": "1"})), {}, {}),
+    ("be-native-resources", of("BE", 5000, container(requests={"cpu": "1"})), {}, {}),
+    ("be-native-resources", of("BE", 5000, container(limits={"memory": "1Gi"})), {}, {}),
+    (
+        "qos-class-immutable",
+        changed(**{QOS: "LS"}),
+        {"old": OLD},
+        {"batch-resources-need-be": Action.OFF, "qos-priority/LS-batch": Action.OFF},
+    ),
+    ("qos-class-immutable", changed(**{QOS: None}), {"old": OLD}, {"batch-resources-need-be": Action.OFF}),
+    ("priority-class-immutable", changed(**{CLASS: "koord-mid"}), {"old": OLD}, {}),
+    ("priority-immutable", changed(**{PRIORITY: "8"}), {"old": OLD}, {}),
+    ("priority-immutable", changed(**{PRIORITY: None}), {"old": OLD}, {}),
+    ("resize-colocated", resized(), {"old": OLD, "subResource": "resize"}, OFF_FOR_RESIZE),
+]
+
+
+@pytest.mark.parametrize(
+    ("rule", "new", "request_fields", "others"), BREAKERS, ids=lambda v: v if isinstance(v, str) else ""
+)
+def test_every_rule_in_each_setting(rule, new, request_fields, others) -> None:
+    """§3.8: a rule does what the table says by default, and deny, warn or off where it is set."""
+    for setting in (None, *Action):
+        rules = others | ({} if setting is None else {rule: setting})
+        decision = validate(new, settings=replace(DEFAULTS, rules=rules), **request_fields)
+        action = RULES[rule].action if setting is None else setting
+        assert broken(decision) == ({rule} if action == Action.DENY else set())
+        assert bool(decision.warnings) is (action == Action.WARN)
+
+
+def test_every_rule_has_a_pod_that_breaks_it() -> None:
+    """The two tables above leave no rule out."""
+    tested = {rule for rule, *_ in BREAKERS} | {
+        f"qos-priority/{q}-{c.removeprefix('koord-')}" for q, c, _ in CELLS
+    }
+    assert tested == set(RULES)
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        pod(),
+        of("LSR", 9000),
+        of("LSE", 9999, container(requests={"cpu": "2000m"}, limits={"cpu": 2})),
+        of("LS", 9000, container(requests={"cpu": "300m"}, limits={"cpu": "2"})),
+        of("SYSTEM", 0, container(requests={"cpu": "100m"})),
+        of("BE", 5000, container(requests={BATCH_CPU: "1000"})),
+        of("LSR", 9000, container("a", **WHOLE), container("b", requests={"cpu": "1"}, limits={"cpu": "1"})),
+    ],
+)
+def test_good_pods(new) -> None:
+    """Pods as the documents show them are allowed without a warning."""
+    decision = validate(new)
+    assert decision.denial is None
+    assert decision.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("fields", "whole"),
+    [
+        ({"initContainers": [container("i", requests={"cpu": "500m"}, limits={"cpu": "500m"})]}, True),
+        ({"initContainers": [container("i", requests={"cpu": "2500m"}, limits={"cpu": "2500m"})]}, False),
+        (
+            {
+                "initContainers": [
+                    container("s", restartPolicy="Always", requests={"cpu": "500m"}, limits={"cpu": "500m"})
+                ]
+            },
+            False,
+        ),
+        ({"initContainers": [container("s", restartPolicy="Always", **WHOLE)]}, True),
+        ({"overhead": {"cpu": "250m"}}, False),
+        ({"overhead": {"cpu": "1"}}, True),
+        ({"resources": {"requests": {"cpu": "3"}}}, True),
+        ({"resources": {"requests": {"cpu": "2500m"}}}, False),
+    ],
+    ids=[
+        "small init",
+        "large init",
+        "sidecar",
+        "whole sidecar",
+        "overhead",
+        "whole overhead",
+        "pod level",
+        "odd pod level",
+    ],
+)
+def test_how_the_cpus_of_a_pod_are_counted(fields, whole) -> None:
+    """§3.8: as the scheduler does: containers, sidecars, the largest init step, overhead, pod level."""
+    assert ("whole-cpus" in broken(validate(of("LSR", 9000, **fields)))) is not whole
+
+
+def test_what_a_stored_pod_already_breaks_is_not_held_against_it() -> None:
+    """On UPDATE an old pod stays editable (labels, finalizers) though it breaks a newer rule."""
+    old = of("LSE", 5000, container(requests={"cpu": "100m"}))
+    new = deepcopy(old)
+    new["metadata"]["labels"]["note"] = "edited"
+    assert validate(new, old=old).denial is None
+
+
+def test_adding_what_was_absent_is_a_change() -> None:
+    """§3.8: on UPDATE an absent qosClass or priority cannot be added."""
+    old = pod(labels={"a": "b"})
+    for label, value, rule in ((QOS, "LS", "qos-class-immutable"), (PRIORITY, "1", "priority-immutable")):
+        new = deepcopy(old)
+        new["metadata"]["labels"][label] = value
+        assert broken(validate(new, old=old)) == {rule}
+
+
+def test_the_raw_priority_class_may_not_change_but_the_value_may() -> None:
+    """§3.8: it is the class that is compared, not the number."""
+    for priority, rules in (
+        (5999, set()),
+        (7000, {"priority-class-immutable"}),
+        (0, {"priority-class-immutable"}),
+    ):
+        new = changed()
+        new["spec"]["priority"] = priority
+        assert broken(validate(new, old=OLD)) == rules
+
+
+@pytest.mark.parametrize(
+    "resources", [{"requests": {"kubernetes.io/mid-cpu": "1"}}, {"limits": {BATCH_MEMORY: "1Gi"}}]
+)
+def test_a_resize_of_a_colocated_pod(resources) -> None:
+    """§3.7: on a pod with batch or mid resources a resize that adds cpu or memory is denied."""
+    old = of("BE", 5000, container(**deepcopy(resources)))
+    new = deepcopy(old)
+    new["spec"]["containers"][0]["resources"]["limits"] = {"memory": "1Gi"} | resources.get("limits", {})
+    decision = validate(new, old=old, subResource="resize")
+    assert broken(decision) == {"resize-colocated"}
+    assert "spec.containers[0].resources.limits[memory]" in decision.denial.message
+
+
+def test_a_resize_of_any_other_pod() -> None:
+    """§3.7: native resources of a native pod are resized freely."""
+    old, new = of("LS", 9000), of("LS", 9000, container(requests={"cpu": "3"}, limits={"cpu": "4"}))
+    assert validate(new, old=old, subResource="resize").denial is None
+
+
+def test_a_resize_to_a_part_of_a_cpu() -> None:
+    """§3.7: the rules of the QoS class hold for a resize too."""
+    old = of("LSR", 9000)
+    new = of("LSR", 9000, container(requests={"cpu": "1500m"}, limits={"cpu": "1500m"}))
+    assert broken(validate(new, old=old, subResource="resize")) == {"whole-cpus"}
+
+
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    """A denial names every rule that is broken, with field and remedy."""
+    new = of("LSE", 5000, container(requests={"cpu": "100m", BATCH_CPU: "1"}))
+    assert broken(validate(new)) == {
+        "qos-priority/LSE-batch",
+        "batch-resources-need-be",
+        "whole-cpus",
+        "request-equals-limit",
+    }
+
+
+@pytest.mark.parametrize("subresource", ["status", "ephemeralcontainers", "binding", "log"])
+def test_other_subresources_are_allowed(subresource) -> None:
+    """§1, §3.7: what is not ours to judge, ephemeral containers among it, is allowed."""
+    assert validate(of("be"), subResource=subresource).denial is None
+
+
+def test_a_pod_that_was_mutated_and_is_be_without_a_class_is_not_refused() -> None:
+    """§3.8: BE without a class counts as batch everywhere; the validation only warns."""
+    decision = validate(of("BE", 0, container(requests={BATCH_CPU: "1000"})))
+    assert decision.denial is None
+    assert decision.warnings

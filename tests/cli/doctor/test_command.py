@@ -1,0 +1,322 @@
+"""What the doctor says of clusters in which this and that does not work."""
+
+import base64
+import datetime as dt
+import json
+import socketserver
+import ssl
+import threading
+
+import pytest
+import yaml
+
+from tests.kube.fakeapi import PROFILES, FakeApi
+from webhook.certificates import issue, make_authority
+
+ADMISSION = "/apis/admissionregistration.k8s.io/v1"
+MUTATING, VALIDATING = (
+    f"{ADMISSION}/mutatingwebhookconfigurations",
+    f"{ADMISSION}/validatingwebhookconfigurations",
+)
+LEASES = "/apis/coordination.k8s.io/v1/leases"
+SERVICES, SECRETS = "/api/v1/namespaces/home/services", "/api/v1/namespaces/home/secrets"
+PODS, HOME_PODS, NODES = "/api/v1/pods", "/api/v1/namespaces/home/pods", "/api/v1/nodes"
+POD_RULE = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+NOW = dt.datetime.now(dt.UTC)
+BATCH = {"kubernetes.io/batch-cpu": "4000", "kubernetes.io/batch-memory": "8Gi"}
+GOOD = {"ready": True, "error": None, "profiles": 1, "ageSeconds": 3.0, "watched": {"namespaces": {}}}
+
+
+@pytest.fixture(scope="module")
+def authority():
+    """A CA and a serving certificate of the service's name; PEM."""
+    made = make_authority(NOW)
+    return made, issue(made, ("hook.home.svc",), NOW)
+
+
+@pytest.fixture
+def cluster(authority):
+    """A cluster in which everything works."""
+    ca, pair = authority
+    with FakeApi() as fake:
+        for path in (MUTATING, VALIDATING, LEASES, SERVICES, SECRETS, PODS, HOME_PODS, NODES):
+            fake.objects[path] = {}
+        client = {
+            "service": {"name": "hook", "namespace": "home", "port": 443},
+            "caBundle": base64.b64encode(ca.certificate).decode(),
+        }
+        for path, verb in ((MUTATING, "mutate"), (VALIDATING, "validate")):
+            hook = {"name": f"pods.{verb}.colocation-webhook.io", "clientConfig": client, "rules": [POD_RULE]}
+            labels = {"app.kubernetes.io/instance": "ours"}
+            fake.put(path, "ours", metadata={"labels": labels}, webhooks=[hook | {"failurePolicy": "Ignore"}])
+        fake.put(SERVICES, "hook", spec={"selector": {"app": "hook"}})
+        fake.put(SECRETS, "tls", data={"tls.crt": base64.b64encode(pair[0]).decode()})
+        fake.put(
+            HOME_PODS,
+            "hook-1",
+            metadata={"namespace": "home"},
+            spec={"volumes": [{"name": "x"}, {"secret": {"secretName": "tls"}}]},
+            status={"phase": "Running"},
+        )
+        fake.objects[f"{HOME_PODS}/hook-1:8081/proxy"] = {("", "readyz"): {"view": GOOD}}
+        profile(fake, "spark")
+        fake.put(LEASES, "koord-scheduler", spec=lease())
+        fake.put(NODES, "n-1", status={"allocatable": BATCH})
+        fake.failures["GET", "/metrics"] = [(200, b"# HELP x\n")] * 9
+        yield fake
+
+
+def profile(fake, name, ready="True", conflicting="False", **status):
+    """Put a profile with a status."""
+    conditions = [
+        {"type": "Ready", "status": ready, "reason": "R", "message": "what is wrong"},
+        {"type": "Conflicting", "status": conflicting, "reason": "C", "message": "another"},
+    ]
+    status = {"observedGeneration": 1, "conditions": conditions} | status
+    fake.put(PROFILES, name, spec={"schedulerName": "koord-scheduler"}, status=status)
+
+
+def lease(seconds=0):
+    """A Lease that was renewed so long ago."""
+    renewed = (dt.datetime.now(dt.UTC) - dt.timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return {"holderIdentity": "x", "renewTime": renewed, "leaseDurationSeconds": 15}
+
+
+@pytest.fixture
+def doctor(run, cluster, tmp_path):
+    """Run the doctor; exit status, and the findings by verdict."""
+    config = {
+        "current-context": "x",
+        "contexts": [{"name": "x", "context": {"cluster": "c"}}],
+        "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{cluster.port}"}}],
+    }
+    (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
+
+    def examine(*flags):
+        result = run("doctor", "--kubeconfig", tmp_path / "kubeconfig", "-o", "json", *flags)
+        found = json.loads(result.output)["findings"]
+        return result.exit_code, {
+            verdict: "\n".join(
+                f"{f['subject']}: {f['message']} -> {f['remedy']}" for f in found if f["verdict"] == verdict
+            )
+            for verdict in ("ok", "warning", "error")
+        }
+
+    return examine
+
+
+def test_a_cluster_in_which_everything_works(doctor, run, tmp_path):
+    """Every check is ticked; the text ends with a line that says so."""
+    code, found = doctor()
+    assert (code, found["warning"], found["error"]) == (0, "", "")
+    for subject in (
+        *("webhook configurations", "serving certificate", "view of the cluster", "profiles"),
+        *("schedulers", "nodes", "Koordinator's webhook", "fail-open"),
+    ):
+        assert f"{subject}: " in found["ok"]
+    text = run("doctor", "--kubeconfig", tmp_path / "kubeconfig").output
+    assert text.endswith("✓ all is well\n")
+
+
+def test_nothing_is_installed(doctor, cluster):
+    """Without a mutating webhook no pod is changed; the remedy is named."""
+    cluster.objects[MUTATING].clear()
+    cluster.objects[VALIDATING].clear()
+    cluster.objects[PROFILES].clear()
+    code, found = doctor()
+    assert code == 1
+    assert (
+        "there is no mutating webhook named *.colocation-webhook.io: no pod is changed -> install"
+        in found["error"]
+    )
+    assert "there is no validating webhook" in found["warning"]
+    assert "profiles: there is none" in found["warning"]
+
+
+def test_releases_are_told_apart(doctor, cluster):
+    """--release looks at one; two at once are an error."""
+    assert doctor("--release", "ours")[0] == 0
+    code, found = doctor("--release", "other")
+    assert (code, "of release 'other'" in found["error"]) == (1, True)
+    old = cluster.objects[MUTATING]["", "ours"]
+    cluster.put(MUTATING, "second", webhooks=old["webhooks"])
+    assert (
+        "more than one mutating configuration asks this project's webhooks: ours, second"
+        in doctor()[1]["error"]
+    )
+
+
+def test_certificates_that_do_not_fit(doctor, cluster, authority):
+    """An empty caBundle, one of another CA, a wrong name, an early end."""
+    hook = cluster.objects[MUTATING]["", "ours"]["webhooks"][0]
+    good = hook["clientConfig"]
+    other = make_authority(NOW)
+    hook["clientConfig"] = good | {"caBundle": base64.b64encode(other.certificate).decode()}
+    assert "caBundle does not fit Secret tls: the serving certificate was not issued" in doctor()[1]["error"]
+    hook["clientConfig"] = good | {"caBundle": "!"}
+    assert "caBundle does not fit" in doctor()[1]["error"]
+    hook["clientConfig"] = {"service": good["service"]}
+    assert "caBundle is empty" in doctor()[1]["error"]
+    hook["clientConfig"] = good
+    for served, verdict, message in (
+        (
+            issue(authority[0], ("else.home.svc",), NOW),
+            "error",
+            "is for else.home.svc, not for hook.home.svc",
+        ),
+        (
+            issue(authority[0], ("hook.home.svc",), NOW - dt.timedelta(days=360)),
+            "warning",
+            "days from now -> renew",
+        ),
+    ):
+        cluster.put(SECRETS, "tls", data={"tls.crt": base64.b64encode(served[0]).decode()})
+        assert message in doctor()[1][verdict]
+    cluster.objects[SECRETS].clear()
+    assert "cannot be reached from here and no Secret of its pods can be read" in doctor()[1]["warning"]
+
+
+def test_the_secret_of_managed_certificates_is_found(doctor, cluster):
+    """It is mounted nowhere; the flag of the pod names it. An empty caBundle points to the replica's log."""
+    cluster.put(
+        HOME_PODS,
+        "hook-1",
+        metadata={"namespace": "home"},
+        spec={"containers": [{"args": ["serve", "--manage-certificates=home/tls"]}]},
+        status={"phase": "Running"},
+    )
+    assert "Secret tls: issued by the caBundle, for hook.home.svc" in doctor()[1]["ok"]
+    del cluster.objects[MUTATING]["", "ours"]["webhooks"][0]["clientConfig"]["caBundle"]
+    assert "managed certificates: a replica fills it in" in doctor()[1]["error"]
+
+
+def test_a_url_is_asked_for_its_certificate(doctor, cluster, tmp_path, authority):
+    """As the API server would; nobody there is an error."""
+    ca = make_authority(NOW)
+    pair = issue(ca, ("localhost",), NOW)
+    (tmp_path / "pair.pem").write_bytes(pair[1] + pair[0])
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "pair.pem")
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+        def handle_error(self, *_):
+            """A client that trusts nothing."""
+
+        def get_request(self):
+            plain, address = super().get_request()
+            return context.wrap_socket(plain, server_side=True), address
+
+    server = Server(("127.0.0.1", 0), socketserver.BaseRequestHandler)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    url = f"https://localhost:{server.server_address[1]}/mutate"
+    hooks = [cluster.objects[path]["", "ours"]["webhooks"][0] for path in (MUTATING, VALIDATING)]
+    for hook in hooks:
+        hook["clientConfig"] = {"url": url, "caBundle": base64.b64encode(ca.certificate).decode()}
+    code, found = doctor()
+    assert "issued by the caBundle, for localhost" in found["ok"]
+    assert "the webhook runs outside the cluster" in found["warning"]
+    assert code == 0
+    for hook in hooks:
+        hook["clientConfig"] = {"url": url, "caBundle": base64.b64encode(authority[0].certificate).decode()}
+    assert "caBundle does not fit localhost" in doctor()[1]["error"]
+    server.shutdown()
+    server.server_close()
+    assert "cannot be reached: Connection refused" in doctor()[1]["error"]
+
+
+@pytest.mark.parametrize(
+    ("report", "verdict", "message"),
+    [
+        ({"ready": False, "error": "x is forbidden"}, "error", "hook-1: not synced: x is forbidden"),
+        (GOOD | {"ageSeconds": 999.0}, "warning", "the view is 999.0 s old: nothing was heard"),
+        (GOOD | {"error": "refused"}, "warning", "refused"),
+    ],
+)
+def test_views_that_are_not_as_they_should_be(doctor, cluster, report, verdict, message):
+    """Each replica is asked."""
+    cluster.objects[f"{HOME_PODS}/hook-1:8081/proxy"] = {("", "readyz"): {"view": report}}
+    assert message in doctor()[1][verdict]
+
+
+def test_profiles_that_are_not_ready_conflict_or_are_unjudged(doctor, cluster):
+    """With what the conditions say."""
+    profile(cluster, "a", ready="False")
+    profile(cluster, "b", conflicting="True")
+    profile(cluster, "c", observedGeneration=0)
+    code, found = doctor()
+    assert code == 1
+    assert "a: not ready (R): what is wrong" in found["error"]
+    assert "b: conflicts with another" in found["warning"]
+    assert "the status of c is not of its newest version" in found["warning"]
+    assert "2 of 4 are ready" in found["ok"]
+
+
+def test_schedulers_that_nothing_tells_of(doctor, cluster):
+    """No Lease, no bound pod; pods that wait; pods that it has bound."""
+    cluster.put(LEASES, "koord-scheduler", spec=lease(seconds=900))
+    assert "koord-scheduler (named by spark): nothing tells of it" in doctor()[1]["error"]
+    old = {"creationTimestamp": "2026-01-01T00:00:00Z"}
+    cluster.put(PODS, "p", "a", metadata=old, spec={"schedulerName": "koord-scheduler"})
+    assert "1 pods wait for it and none was bound" in doctor()[1]["error"]
+    cluster.put(PODS, "q", "a", metadata=old, spec={"nodeName": "n-1"})
+    assert "has bound 1 pods, 1 wait" in doctor()[1]["warning"]
+    cluster.delete(PODS, "p", "a")
+    assert "has bound 1 pods that run or ran" in doctor()[1]["ok"]
+
+
+def test_nodes_without_batch_resources(doctor, cluster):
+    """Pods would stay Pending: it is said what publishes them."""
+    cluster.put(NODES, "n-2", status={"allocatable": BATCH | {"kubernetes.io/batch-cpu": "0"}})
+    assert "1 of 2 advertise" in doctor()[1]["warning"]
+    cluster.delete(NODES, "n-1")
+    code, found = doctor()
+    assert code == 1
+    assert "stay Pending" in found["error"]
+    assert "koordlet" in found["error"]
+    cluster.delete(NODES, "n-2")
+    assert "nodes: there is none" in doctor()[1]["warning"]
+
+
+def test_koordinators_webhook_beside_ours(doctor, cluster):
+    """Both would change pods: how to switch. Its other webhooks do not matter."""
+    hook = {"name": "mpod.koordinator.sh", "clientConfig": {}, "rules": [POD_RULE | {"resources": ["nodes"]}]}
+    cluster.put(MUTATING, "koordinator-mutating-webhook-configuration", webhooks=[hook])
+    assert doctor()[0] == 0
+    hook["rules"] = [POD_RULE]
+    code, found = doctor()
+    assert (code, "PodMutatingWebhook=false" in found["error"]) == (1, True)
+
+
+def test_requests_that_went_on_without_an_answer(doctor, cluster):
+    """Only our webhooks count, all types of one together."""
+    metric = b"apiserver_admission_webhook_fail_open_count"
+    lines = (
+        b'%s{name="pods.mutate.colocation-webhook.io",type="admit"} 3\n'
+        b'%s{name="pods.mutate.colocation-webhook.io",type="validating"} 1\n'
+        b'%s{name="other",type="admit"} 9\n'
+    ) % (metric, metric, metric)
+    cluster.failures["GET", "/metrics"] = [(200, lines)]
+    assert "pods.mutate.colocation-webhook.io: 4 requests went on" in doctor()[1]["warning"]
+
+
+def test_what_may_not_be_read_costs_one_line(doctor, cluster):
+    """The message of the API server names the permission."""
+    for path in (NODES, "/metrics", LEASES):
+        cluster.failures["GET", path] = [(403, {"message": f"cannot list {path}"})]
+    code, found = doctor()
+    assert code == 0
+    assert found["warning"].count("cannot tell") == 3
+    assert f"cannot list {NODES} -> grant the permission that the message names" in found["warning"]
+
+
+def test_a_cluster_that_cannot_be_reached(doctor, cluster, run, tmp_path):
+    """Every line says so; nothing is called broken that was not seen."""
+    cluster.stop()
+    code, found = doctor()
+    cluster.start()
+    assert (code, found["error"]) == (0, "")
+    assert "make sure that the API server can be reached" in found["warning"]
+    result = run("doctor", "--kubeconfig", tmp_path / "kubeconfig", "--in-cluster")
+    assert (result.exit_code, "exclude each other" in result.output) == (2, True)

@@ -1,0 +1,70 @@
+"""Waits between tries, and the form in which objects are asked for."""
+
+from threading import Event
+
+import pytest
+
+from webhook.kube.backoff import FIRST_WAIT, LONGEST_WAIT, Backoff
+from webhook.kube.reflector import Reflector
+
+
+def test_waits_double_up_to_the_longest_and_begin_again() -> None:
+    """Each is by a random part of a half shorter."""
+    backoff = Backoff(dice=lambda: 0.0)
+    waits = [backoff.wait() for _ in range(8)]
+    assert waits == sorted(waits)
+    assert waits[:3] == [FIRST_WAIT, FIRST_WAIT * 2, FIRST_WAIT * 4]
+    assert waits[-1] == LONGEST_WAIT
+    backoff.reset()
+    assert Backoff(dice=lambda: 1.0).wait() == FIRST_WAIT / 2
+    assert backoff.wait() == FIRST_WAIT
+
+
+def test_what_the_server_asks_for_is_kept_within_reason() -> None:
+    """Retry-After lengthens a wait, to half a minute at most."""
+    assert Backoff().wait(7) == 7
+    assert Backoff().wait(3600) == 30
+
+
+class Asked:
+    """Stands in for an API server that has nothing, and notes which form of an answer is asked for."""
+
+    def __init__(self, stop):
+        self.forms = {}
+        self._stop = stop
+
+    def call(self, _method, _path, *, accept, **_):
+        """A list of nothing."""
+        self.forms["list"] = accept
+        return {"metadata": {"resourceVersion": "1"}, "items": []}
+
+    def stream(self, _path, *, accept, **_):
+        """A watch that ends."""
+        self.forms["watch"] = accept
+        self._stop.set()
+        return iter(())
+
+
+class Nothing:
+    """Keeps nothing."""
+
+    def begin(self):
+        """A list begins."""
+
+    def commit(self):
+        """It has ended."""
+
+
+@pytest.mark.parametrize(
+    ("metadata_only", "forms"),
+    [(False, (None, None)), (True, ("PartialObjectMetadataList", "PartialObjectMetadata"))],
+)
+def test_a_list_and_a_watch_ask_for_different_forms(metadata_only, forms) -> None:
+    """An API server answers a watch that asks for lists with nothing at all, and no error."""
+    stop = Event()
+    asked = Asked(stop)
+    Reflector(asked, "/api/v1/nodes", Nothing(), metadata_only=metadata_only).run(stop)
+    said = {
+        name: dict(part.partition("=")[::2] for part in form.split(";")) for name, form in asked.forms.items()
+    }
+    assert (said["list"].get("as"), said["watch"].get("as")) == forms

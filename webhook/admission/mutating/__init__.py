@@ -1,0 +1,1 @@
+"""What a profile does to a pod."""

@@ -1,0 +1,1 @@
+"""ClusterColocationProfiles: read, checked, indexed, compared."""

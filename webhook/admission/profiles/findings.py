@@ -1,0 +1,145 @@
+"""What is wrong with the profiles of a view, as a list of findings."""
+
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from itertools import islice
+from typing import Any, NamedTuple
+
+from webhook.admission.profiles.overlap import Overlap, overlaps, writes
+from webhook.admission.profiles.profile import Profile
+from webhook.admission.profiles.selectors import satisfiable
+from webhook.admission.validating.rules import QOS_CLASS_KNOWN, matrix_rule
+from webhook.admission.validating.validation import action_of
+from webhook.admission.view import View
+from webhook.pods.priority import raw_class
+from webhook.protocol import (
+    LABEL_PRIORITY_CLASS,
+    LABEL_QOS_CLASS,
+    NONE,
+    QOS_CLASSES,
+    QOS_PRIORITY_MATRIX,
+    Action,
+)
+
+
+class Severity(StrEnum):
+    """How bad a finding is."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class Finding(NamedTuple):
+    """One finding: which profile, what is wrong with it, and what would be right."""
+
+    severity: Severity
+    profile: str
+    message: str
+
+
+class Report(NamedTuple):
+    """All findings.
+
+    Attributes:
+        profiles: how many were checked.
+        findings: of single profiles, those with errors first, then by name.
+        overlaps: pairs that could meet and disagree, at most as many as asked for.
+        more_overlaps: there are more than those.
+    """
+
+    profiles: int
+    findings: tuple[Finding, ...]
+    overlaps: tuple[Overlap, ...]
+    more_overlaps: bool
+
+    def count(self, severity: Severity) -> int:
+        """Count the findings of a severity; each overlap is a warning."""
+        found = sum(finding.severity == severity for finding in self.findings)
+        return found + len(self.overlaps) * (severity is Severity.WARNING)
+
+
+def examine(view: View, rules: Mapping[str, Action], max_overlaps: int) -> Report:
+    """Check every profile of a view, and each against the others.
+
+    Args:
+        view: the cluster.
+        rules: actions of validation rules that differ from the defaults.
+        max_overlaps: where to stop looking for pairs.
+    """
+    findings = [
+        finding
+        for profile in view.profiles.values()
+        for finding in (*own_findings(profile, view, rules), *reference_findings(profile, view))
+    ]
+    broken = {finding.profile for finding in findings if finding.severity == Severity.ERROR}
+    findings.sort(key=lambda f: (f.profile not in broken, f.profile, f.severity != Severity.ERROR))
+    pairs = list(islice(overlaps(view.profiles.values()), max_overlaps + 1))
+    return Report(len(view.profiles), tuple(findings), tuple(pairs[:max_overlaps]), len(pairs) > max_overlaps)
+
+
+def own_findings(profile: Profile, view: View, rules: Mapping[str, Action]) -> Iterator[Finding]:
+    """Yield what is wrong with a profile by itself."""
+    for problem in profile.problems:
+        yield Finding(Severity.ERROR, profile.name, problem)
+    for note in profile.notes:
+        yield Finding(Severity.WARNING, profile.name, note)
+    if not profile.ready:
+        return
+    selectors = {"selector": profile.selector, "namespaceSelector": profile.namespace_selector}
+    for field, selector in selectors.items():
+        if not satisfiable(selector.requirements):
+            clauses = ", ".join(map(str, selector.requirements))
+            message = f"spec.{field}: no labels can meet all of: {clauses}"
+            yield Finding(Severity.WARNING, profile.name, message)
+    written = writes(profile)
+    if "spec.priority" in written:
+        yield Finding(
+            Severity.WARNING,
+            profile.name,
+            "spec.patch.spec.priority: cannot be set: the value of the PriorityClass is taken: "
+            "set priorityClassName instead",
+        )
+    yield from _matrix(profile, written, view, rules)
+
+
+def reference_findings(profile: Profile, view: View) -> Iterator[Finding]:
+    """Yield which objects the profile names that the view has not; they may come later."""
+    name = writes(profile).get("spec.priorityClassName") if profile.ready else None
+    if name and name not in view.priority_classes:
+        field = "spec." if name == profile.priority_class_name else "spec.patch.spec."
+        yield Finding(
+            Severity.ERROR,
+            profile.name,
+            f"{field}priorityClassName: no PriorityClass {name!r} among the objects: "
+            "every pod that matches is denied: create it or correct the name",
+        )
+
+
+def _matrix(
+    profile: Profile, written: Mapping[str, Any], view: View, rules: Mapping[str, Action]
+) -> Iterator[Finding]:
+    """Judge QoS class and priority class, where the profile sets both."""
+    qos = written.get(f"metadata.labels[{LABEL_QOS_CLASS}]")
+    found = view.priority_classes.get(written.get("spec.priorityClassName") or "")
+    stated = written.get(f"metadata.labels[{LABEL_PRIORITY_CLASS}]")
+    if qos and qos not in QOS_CLASSES and action_of(QOS_CLASS_KNOWN, rules) == Action.DENY:
+        known = ", ".join(sorted(QOS_CLASSES))
+        message = f"label {LABEL_QOS_CLASS}: {qos!r} is not one of {known}: every pod that matches is denied"
+        yield Finding(Severity.ERROR, profile.name, message)
+    if qos not in QOS_CLASSES or (found is None and stated is None):
+        return
+    labels = {} if stated is None else {LABEL_PRIORITY_CLASS: stated}
+    column = raw_class(labels, found.value if found else None) or NONE
+    rule = matrix_rule(qos, column)
+    action = action_of(rule, rules)
+    if action == Action.OFF:
+        return
+    cells = QOS_PRIORITY_MATRIX[qos].items()
+    fitting = ", ".join(name for name, cell in cells if cell == Action.OFF)
+    meant = "no known priority class" if column == NONE else f"priority class {column}"
+    yield Finding(
+        Severity.ERROR if action == Action.DENY else Severity.WARNING,
+        profile.name,
+        f"spec.qosClass: {qos} does not go with {meant}: rule {rule} "
+        f"{'denies' if action == Action.DENY else 'warns of'} every pod that matches: use {fitting}",
+    )

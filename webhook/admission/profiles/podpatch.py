@@ -1,0 +1,192 @@
+"""The ``patch`` of a profile: does it apply to a Pod?
+
+Checked once, when the profile is read, so that applying it needs no checks.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from webhook.admission.profiles.podschema import POD, Field, object_types
+from webhook.pods.labels import key_problem, value_problem
+from webhook.pods.quantities import QuantityError, parse, text_of
+
+DIRECTIVE: Final = "$patch"
+RETAIN_KEYS: Final = "$retainKeys"
+SET_ELEMENT_ORDER: Final = "$setElementOrder/"
+DELETE_FROM_PRIMITIVE_LIST: Final = "$deleteFromPrimitiveList/"
+
+# What a webhook cannot change, or what would make a pod another pod.
+_FORBIDDEN: Final = {
+    "Pod": {"apiVersion", "kind", "status"},
+    "PodSpec": {"overhead"},  # it has to be the RuntimeClass's
+    "ObjectMeta": {
+        "creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generateName",
+        "generation", "managedFields", "name", "namespace", "resourceVersion", "selfLink", "uid",
+    },
+}  # fmt: skip
+# What a pod cannot be without: merged into, never replaced, emptied or set to null.
+_KEPT: Final = {
+    "Pod": {"metadata", "spec"},
+    "ObjectMeta": set(),
+    "PodSpec": {"containers", "priorityClassName"},
+}
+# A patch may say what it is for.
+_IDENTITY: Final = {"apiVersion": "v1", "kind": "Pod"}
+_SCALARS: Final[Mapping[str, tuple[type, ...]]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "intstr": (int, str),
+}
+
+
+class CheckedPatch(NamedTuple):
+    """A patch without the fields a Pod does not have.
+
+    Problems (it cannot be applied) and notes (fields left out) begin with the path.
+    """
+
+    patch: dict[str, Any]
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def check_patch(raw: Mapping[str, Any]) -> CheckedPatch:
+    """Check a strategic merge patch for a Pod."""
+    checker = _Checker()
+    patch = checker.merged(raw, POD, "")
+    return CheckedPatch(patch, tuple(checker.problems), tuple(checker.notes))
+
+
+class _Checker:
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+        self.notes: list[str] = []
+
+    def merged(self, raw: object, type_name: str, at: str) -> dict[str, Any]:
+        """Check a map that is merged into an object of type ``type_name``."""
+        if not isinstance(raw, Mapping):
+            self.problems.append(f"{at}: must be a map, not {raw!r}")
+            return {}
+        fields = object_types()[type_name]
+        clean: dict[str, Any] = {}
+        for key, value in raw.items():
+            if type_name == POD and key in _IDENTITY and value == _IDENTITY[key]:
+                continue
+            if refusal := _refusal(type_name, key, value):
+                self.problems.append(f"{at}.{key}: {refusal}")
+            elif key.startswith("$"):
+                if self._directive(key, value, fields, f"{at}.{key}"):
+                    clean[key] = value
+            elif key not in fields:
+                self.notes.append(f"{at}.{key}: a Pod has no such field, left out")
+            else:
+                clean[key] = None if value is None else self._field(value, fields[key], f"{at}.{key}")
+        return clean
+
+    def _directive(self, key: str, value: object, fields: Mapping[str, Field], at: str) -> bool:
+        """Check a directive; True when it can be kept."""
+        if key == DIRECTIVE:
+            known = value in ("merge", "replace", "delete")
+            problem = None if known else f"{value!r} is not one of merge, replace, delete"
+        elif key != RETAIN_KEYS and not key.startswith((SET_ELEMENT_ORDER, DELETE_FROM_PRIMITIVE_LIST)):
+            problem = "is no directive of strategic merge patches"
+        elif not isinstance(value, list):
+            problem = f"must be a list, not {value!r}"
+        elif key == RETAIN_KEYS:
+            names = all(isinstance(v, str) for v in value)
+            problem = None if names else f"must be a list of field names, not {value!r}"
+        else:
+            problem = _list_problem(key, value, fields)
+        if problem:
+            self.problems.append(f"{at}: {problem}")
+        return problem is None
+
+    def _field(self, value: object, field: Field, at: str) -> Any:  # noqa: ANN401 — any JSON value
+        if field.container == "[]":
+            if not isinstance(value, list):
+                self.problems.append(f"{at}: must be a list, not {value!r}")
+                return []
+            return list(self._elements(value, field, at))
+        if field.container == "{}":
+            if not isinstance(value, Mapping):
+                self.problems.append(f"{at}: must be a map, not {value!r}")
+                return {}
+            return self._map(value, field, at)
+        return self._single(value, field.type, at)
+
+    def _map(self, value: Mapping[object, object], field: Field, at: str) -> dict[str, Any]:
+        """Check a map that is merged by its keys, such as labels or a node selector."""
+        clean: dict[str, Any] = {}
+        for key, item in value.items():
+            if not isinstance(key, str):
+                self.problems.append(f"{at}: the key {key!r} must be a string")
+            elif key.startswith("$"):
+                if self._directive(key, item, {}, f"{at}.{key}"):
+                    clean[key] = item
+            else:
+                clean[key] = None if item is None else self._single(item, field.type, f"{at}[{key}]")
+                if at.endswith((".labels", ".annotations")) and (problem := key_problem(key)):
+                    self.problems.append(f"{at}: {problem}")
+                if at.endswith(".labels") and isinstance(item, str) and (problem := value_problem(item)):
+                    self.problems.append(f"{at}[{key}]: {problem}")
+        return clean
+
+    def _elements(self, value: list[object], field: Field, at: str) -> Iterator[Any]:
+        for i, item in enumerate(value):
+            spot = f"{at}[{i}]"
+            if (
+                field.merge_key
+                and isinstance(item, Mapping)
+                and field.merge_key not in item
+                and item.get(DIRECTIVE) != "replace"
+            ):
+                self.problems.append(f"{spot}: needs {field.merge_key!r}, by which elements are told apart")
+            if isinstance(item, Mapping) and DIRECTIVE in item:
+                if field.merge_key is None:
+                    self.problems.append(f"{spot}.{DIRECTIVE}: the list is replaced as a whole: leave it out")
+                elif at == ".spec.containers" and item[DIRECTIVE] == "replace" and len(value) == 1:
+                    self.problems.append(f"{spot}.{DIRECTIVE}: a pod cannot be without containers")
+            yield self._single(item, field.type, spot)
+
+    def _single(self, value: object, type_name: str, at: str) -> Any:  # noqa: ANN401 — any JSON value
+        if type_name in object_types():
+            return self.merged(value, type_name, at)
+        if type_name == "quantity":
+            try:
+                if parse(text_of(value)) < 0:
+                    self.problems.append(f"{at}: {value!r} is negative: write a number from 0 up")
+            except QuantityError as error:
+                self.problems.append(f"{at}: {error}")
+        elif type_name != "any":
+            kinds = _SCALARS[type_name]
+            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+                self.problems.append(f"{at}: must be of type {type_name}, not {value!r}")
+        return value
+
+
+def _refusal(type_name: str, key: object, value: object) -> str | None:
+    """Say why a patch may not have ``key`` in an object of this type at all, or None."""
+    if not isinstance(key, str):
+        return "the key must be a string"
+    if key in _FORBIDDEN.get(type_name, ()):
+        return "cannot be set by a patch"
+    if type_name in _KEPT:
+        if key == RETAIN_KEYS or (key == DIRECTIVE and value in ("replace", "delete")):
+            return "a pod cannot be without what this would take away"
+        if value is None and key in _KEPT[type_name]:
+            return "a pod cannot be without it"
+    return None
+
+
+def _list_problem(key: str, value: list[object], fields: Mapping[str, Field]) -> str | None:
+    """Say what is wrong with a directive about the list that its key names, or None."""
+    field = fields.get(key.partition("/")[2])
+    if field is None or field.merge_key is None:
+        return "names no list that is merged"
+    if key.startswith(DELETE_FROM_PRIMITIVE_LIST) and field.merge_key:
+        return "names a list of objects: use $patch: delete on its elements"
+    if field.merge_key and not all(isinstance(v, Mapping) and field.merge_key in v for v in value):
+        return f"each element needs {field.merge_key!r}"
+    return None

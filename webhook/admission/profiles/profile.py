@@ -1,0 +1,260 @@
+"""ClusterColocationProfiles: reading one object into what admission needs of it.
+
+Source: Koordinator, ``config.koordinator.sh/v1alpha1``. A profile with a problem is
+kept, marked as not ready, and never applied; the others do not suffer from it.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from webhook.admission.profiles.podpatch import check_patch
+from webhook.admission.profiles.selectors import EVERYTHING, Selector, SelectorError, compile_selector
+from webhook.pods.labels import key_problem, value_problem
+from webhook.protocol import (
+    ANNOTATION_PROBABILITY_SCOPE,
+    ANNOTATION_SKIP_UPDATE_RESOURCES,
+    LABEL_PRIORITY,
+    LABEL_QOS_CLASS,
+    QOS_CLASSES,
+)
+
+ALWAYS: Final = 100  # percent
+_PERCENT = re.compile(r"([0-9]{1,3})%", re.ASCII)
+_INT32_MAX: Final = 2**31 - 1
+_DNS_SUBDOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+
+# The fields of spec, each with the type its value must have in JSON.
+FIELDS: Final[Mapping[str, type | tuple[type, ...]]] = {
+    "namespaceSelector": dict,
+    "selector": dict,
+    "probability": (int, str),
+    "labels": dict,
+    "annotations": dict,
+    "labelKeysMapping": dict,
+    "annotationKeysMapping": dict,
+    "labelSuffixes": dict,
+    "schedulerName": str,
+    "qosClass": str,
+    "priorityClassName": str,
+    "koordinatorPriority": int,
+    "patch": dict,
+}
+
+
+class ProfileError(ValueError):
+    """A profile that cannot be kept at all; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One profile, compiled.
+
+    Attributes:
+        name: metadata.name, the order in which profiles apply.
+        probability: percent of matching pods that are changed, 0 to 100.
+        per_workload: the probability is rolled once for a workload, not for each pod.
+        skip_resources: the pod's resources are left alone.
+        written_labels: keys of the labels that it may write.
+        problems: why the profile is not ready; empty when it is.
+        notes: what is odd but harmless (unknown fields).
+    """
+
+    name: str
+    namespace_selector: Selector = EVERYTHING
+    selector: Selector = EVERYTHING
+    probability: int = ALWAYS
+    per_workload: bool = False
+    skip_resources: bool = False
+    labels: tuple[tuple[str, str], ...] = ()
+    annotations: tuple[tuple[str, str], ...] = ()
+    label_keys_mapping: tuple[tuple[str, str], ...] = ()
+    annotation_keys_mapping: tuple[tuple[str, str], ...] = ()
+    label_suffixes: tuple[tuple[str, str], ...] = ()
+    scheduler_name: str = ""
+    qos_class: str = ""
+    priority_class_name: str = ""
+    koordinator_priority: int | None = None
+    patch: Mapping[str, Any] | None = None
+    written_labels: frozenset[str] = frozenset()
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether the profile can be applied."""
+        return not self.problems
+
+    def matches(self, labels: Mapping[str, str], namespace_labels: Mapping[str, str]) -> bool:
+        """Tell whether both selectors hold; probability is not asked here."""
+        return self.namespace_selector.matches(namespace_labels) and self.selector.matches(labels)
+
+
+def read_profile(raw: Mapping[str, Any]) -> Profile:
+    """Read a ClusterColocationProfile object.
+
+    Raises:
+        ProfileError: it has no usable name. Everything else that is wrong with it
+            stands in ``problems`` of the profile returned.
+    """
+    metadata = raw.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, Mapping) else None
+    if not isinstance(name, str) or not _DNS_SUBDOMAIN.fullmatch(name):
+        raise ProfileError(f"metadata.name: {name!r} is not a DNS subdomain name")
+    return _Reader(name, raw).profile()
+
+
+class _Reader:
+    """Reads the fields of one profile and collects what is wrong with them."""
+
+    def __init__(self, name: str, raw: Mapping[str, Any]) -> None:
+        self.name = name
+        self.problems: list[str] = []
+        self.notes: list[str] = []
+        self.metadata_annotations = self._strings(raw["metadata"], "annotations", "metadata")
+        spec = raw.get("spec")
+        if spec is not None and not isinstance(spec, Mapping):
+            self.problems.append(f"spec: must be a map, not {spec!r}")
+            spec = None
+        self.spec: dict[str, Any] = {}
+        for field, value in (spec or {}).items():
+            self._take(str(field), value)
+
+    def _take(self, field: str, value: object) -> None:
+        """Keep a field of spec if it is known and of the right type; null means absent."""
+        kind = FIELDS.get(field)
+        if kind is None:
+            self.notes.append(f"spec.{field}: unknown field, ignored")
+        elif value is None:
+            pass
+        elif isinstance(value, bool) or not isinstance(value, kind):
+            names = kind if isinstance(kind, tuple) else (kind,)
+            words = {"dict": "a map", "str": "a string", "int": "an integer"}
+            wanted = " or ".join(words[k.__name__] for k in names)
+            self.problems.append(f"spec.{field}: must be {wanted}, not {value!r}")
+        else:
+            self.spec[field] = value
+
+    def profile(self) -> Profile:
+        get = self.spec.get
+        scope = self.metadata_annotations.get(ANNOTATION_PROBABILITY_SCOPE, "pod")
+        if scope not in {"pod", "workload"}:
+            self.problems.append(
+                f"metadata.annotations[{ANNOTATION_PROBABILITY_SCOPE}]: {scope!r} is not one of pod, workload"
+            )
+        profile = Profile(
+            name=self.name,
+            namespace_selector=self._selector("namespaceSelector"),
+            selector=self._selector("selector"),
+            probability=self._probability(get("probability")),
+            per_workload=scope == "workload",
+            skip_resources=ANNOTATION_SKIP_UPDATE_RESOURCES in self.metadata_annotations,
+            labels=self._labels("labels"),
+            annotations=self._pairs("annotations", values_are_keys=False),
+            label_keys_mapping=self._pairs("labelKeysMapping", values_are_keys=True),
+            annotation_keys_mapping=self._pairs("annotationKeysMapping", values_are_keys=True),
+            label_suffixes=self._suffixes(),
+            scheduler_name=self._name("schedulerName"),
+            qos_class=self._qos_class(get("qosClass", "")),
+            priority_class_name=self._name("priorityClassName"),
+            koordinator_priority=self._koordinator_priority(get("koordinatorPriority")),
+            patch=self._patch(get("patch")),
+            problems=tuple(self.problems),
+            notes=tuple(self.notes),
+        )
+        return replace(profile, written_labels=frozenset(_written_labels(profile)))
+
+    def _selector(self, field: str) -> Selector:
+        try:
+            return compile_selector(self.spec.get(field), f"spec.{field}")
+        except SelectorError as error:
+            self.problems.append(str(error))
+            return EVERYTHING  # never asked: a profile with problems is not applied
+
+    def _probability(self, raw: int | str | None) -> int:
+        """Percent; an integer n means n percent, as in Koordinator."""
+        if raw is None:
+            return ALWAYS
+        percent = _PERCENT.fullmatch(raw) if isinstance(raw, str) else None
+        value = int(percent[1]) if percent else raw
+        if not isinstance(value, int) or not 0 <= value <= ALWAYS:
+            self.problems.append(f"spec.probability: {raw!r} is not 0 to 100 or '0%' to '100%'")
+            return 0
+        return value
+
+    def _qos_class(self, value: str) -> str:
+        if value and value not in QOS_CLASSES:
+            self.problems.append(f"spec.qosClass: {value!r} is not one of {', '.join(sorted(QOS_CLASSES))}")
+        return value
+
+    def _name(self, field: str) -> str:
+        value: str = self.spec.get(field, "")
+        if value and not _DNS_SUBDOMAIN.fullmatch(value):
+            self.problems.append(f"spec.{field}: {value!r} is not a DNS subdomain name")
+        return value
+
+    def _koordinator_priority(self, value: int | None) -> int | None:
+        if value is not None and not -_INT32_MAX - 1 <= value <= _INT32_MAX:
+            self.problems.append(f"spec.koordinatorPriority: {value} does not fit 32 bits")
+        return value
+
+    def _strings(self, parent: Mapping[str, Any], field: str, at: str) -> dict[str, str]:
+        raw = parent.get(field)
+        if raw is None:
+            return {}
+        if not isinstance(raw, Mapping):
+            self.problems.append(f"{at}.{field}: must be a map, not {raw!r}")
+            return {}
+        pairs = {}
+        for key, value in raw.items():
+            if isinstance(key, str) and isinstance(value, str):
+                pairs[key] = value
+            else:
+                self.problems.append(f"{at}.{field}[{key}]: {value!r} must be a string: quote it")
+        return pairs
+
+    def _pairs(self, field: str, *, values_are_keys: bool) -> tuple[tuple[str, str], ...]:
+        """Pairs in sorted order; both sides of a mapping are keys."""
+        pairs = self._strings(self.spec, field, "spec")
+        for key, value in pairs.items():
+            for name in (key, value) if values_are_keys else (key,):
+                if problem := key_problem(name):
+                    self.problems.append(f"spec.{field}: {problem}")
+        return tuple(sorted(pairs.items()))
+
+    def _labels(self, field: str) -> tuple[tuple[str, str], ...]:
+        pairs = self._pairs(field, values_are_keys=False)
+        for key, value in pairs:
+            if problem := value_problem(value):
+                self.problems.append(f"spec.{field}[{key}]: {problem}")
+        return pairs
+
+    def _suffixes(self) -> tuple[tuple[str, str], ...]:
+        pairs = self._pairs("labelSuffixes", values_are_keys=False)
+        for key, suffix in pairs:
+            # With the shortest value before it; a longer one is judged on the pod.
+            if problem := value_problem(f"a{suffix}"):
+                self.problems.append(
+                    f"spec.labelSuffixes[{key}]: {suffix!r} can end no label value: {problem}"
+                )
+        return pairs
+
+    def _patch(self, raw: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        if not raw:
+            return None
+        checked = check_patch(raw)
+        self.problems += (f"spec.patch{problem}" for problem in checked.problems)
+        self.notes += (f"spec.patch{note}" for note in checked.notes)
+        return checked.patch
+
+
+def _written_labels(profile: Profile) -> Iterator[str]:
+    """Yield the keys of the labels that a profile may write."""
+    yield from (key for key, _ in (*profile.labels, *profile.label_suffixes))
+    yield from (key for _, key in profile.label_keys_mapping)
+    if profile.qos_class:
+        yield LABEL_QOS_CLASS
+    if profile.koordinator_priority is not None:
+        yield LABEL_PRIORITY
+    yield from ((profile.patch or {}).get("metadata") or {}).get("labels") or ()

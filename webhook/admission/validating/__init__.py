@@ -1,0 +1,1 @@
+"""The rules that a pod is held to."""

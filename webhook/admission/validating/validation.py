@@ -1,0 +1,234 @@
+"""Is this pod, as it will be stored, one that the sharing rules allow?
+
+The rules stand in ``webhook.admission.validating.rules``; here is how each is checked. On UPDATE
+a pod is only held to what it did not already break: an old pod must stay deletable.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from webhook.admission.validating import rules
+from webhook.admission.validating.rules import RULES, matrix_rule
+from webhook.pods.pod import SECTIONS, Container, annotations, containers, labels, spec
+from webhook.pods.priority import raw_class
+from webhook.pods.quantities import NANO, parse, text_of
+from webhook.protocol import (
+    ANNOTATION_RESERVE_POD,
+    BATCH_RESOURCES,
+    COLOCATION_RESOURCES,
+    CPU,
+    LABEL_PRIORITY,
+    LABEL_QOS_CLASS,
+    NATIVE_RESOURCES,
+    NONE,
+    QOS_CLASSES,
+    QOS_PRIORITY_MATRIX,
+    Action,
+    QoSClass,
+)
+
+_EXCLUSIVE: Final = (QoSClass.LSE, QoSClass.LSR)
+Pod = Mapping[str, Any]
+
+
+class Violation(NamedTuple):
+    """A rule that a pod breaks, where the rule is not off.
+
+    The message has field, value and remedy.
+    """
+
+    rule: str
+    message: str
+
+
+def violations(pod: Pod, old: Pod | None, *, resize: bool = False) -> list[Violation]:
+    """Return what is wrong with ``pod``.
+
+    Args:
+        pod: as it will be stored.
+        old: as it is stored now, on an update; what it already breaks is not held
+            against the new one.
+        resize: the update came through the subresource ``pods/resize``.
+    """
+    found = list(_state(pod))
+    if old is not None:
+        known = set(_state(old))
+        found = [violation for violation in found if violation not in known]
+        found += _transition(pod, old)
+        if resize:
+            found += _resize(pod, old)
+    return found
+
+
+def action_of(rule: str, overrides: Mapping[str, Action]) -> Action:
+    """Return what a rule does: what the settings say, else its default."""
+    return overrides.get(rule, RULES[rule].action)
+
+
+def _state(pod: Pod) -> Iterator[Violation]:
+    qos = labels(pod).get(LABEL_QOS_CLASS, "")
+    if ANNOTATION_RESERVE_POD in annotations(pod):
+        yield Violation(
+            rules.RESERVE_POD,
+            f"metadata.annotations[{ANNOTATION_RESERVE_POD}]: only the scheduler sets it: remove it",
+        )
+    if qos and qos not in QOS_CLASSES:
+        yield Violation(
+            rules.QOS_CLASS_KNOWN,
+            f"metadata.labels[{LABEL_QOS_CLASS}]: {qos!r} is not one of {', '.join(sorted(QOS_CLASSES))}",
+        )
+    yield from _matrix(pod, qos)
+    all_containers = list(containers(pod))
+    if qos == QoSClass.BE:
+        yield from _native_resources(all_containers)
+    else:
+        yield from _batch_resources(all_containers, qos)
+    if qos in _EXCLUSIVE:
+        yield from _whole_cpus(pod, all_containers, qos)
+        yield from _request_equals_limit(all_containers, qos)
+
+
+def _matrix(pod: Pod, qos: str) -> Iterator[Violation]:
+    row = qos if qos in QOS_PRIORITY_MATRIX else NONE
+    column = _raw_class(pod) or NONE
+    # Every cell is reported, so that one which is fine by default can be forbidden.
+    stated = "no priority class" if column == NONE else f"priority class {column}"
+    fitting = [c for c, action in QOS_PRIORITY_MATRIX[row].items() if action == Action.OFF]
+    yield Violation(
+        matrix_rule(row, column),
+        f"label {LABEL_QOS_CLASS}: QoS {qos or NONE} does not go with {stated}: use {' or '.join(fitting)}",
+    )
+
+
+def _native_resources(all_containers: list[Container]) -> Iterator[Violation]:
+    for container in all_containers:
+        found = {
+            resource
+            for section in SECTIONS
+            for resource in NATIVE_RESOURCES
+            if resource in container.quantities(section)
+        }
+        if found:
+            yield Violation(
+                rules.BE_NATIVE_RESOURCES,
+                f"{_at(container)}.resources: native {' and '.join(sorted(found))} in a BE pod: "
+                "did a batch profile match it?",
+            )
+
+
+def _batch_resources(all_containers: list[Container], qos: str) -> Iterator[Violation]:
+    for container in all_containers:
+        for section in SECTIONS:
+            for resource in BATCH_RESOURCES:
+                if resource in container.quantities(section):
+                    yield Violation(
+                        rules.BATCH_NEEDS_BE,
+                        f"{_at(container)}.resources.{section}[{resource}]: batch resources need the "
+                        f"label {LABEL_QOS_CLASS}=BE, the pod has {qos or 'none'}",
+                    )
+                    return
+
+
+def _whole_cpus(pod: Pod, all_containers: list[Container], qos: str) -> Iterator[Violation]:
+    cpus = _requested_cpus(pod, all_containers)
+    if not cpus or cpus % NANO:
+        shown = f"{cpus / NANO:g}"
+        yield Violation(
+            rules.WHOLE_CPUS,
+            f"spec.containers[*].resources.requests[cpu]: {shown} in all; a pod of QoS {qos} "
+            "is given whole CPUs: request a whole number, not zero",
+        )
+
+
+def _requested_cpus(pod: Pod, all_containers: list[Container]) -> int:
+    """Return the CPUs the pod asks for, in nano: as the scheduler counts (KEP-753)."""
+    running = sidecars = peak = 0
+    for container in all_containers:
+        cpus = _cpu(container, "requests") or 0
+        if container.sidecar:
+            sidecars += cpus
+        elif container.kind == "initContainers":
+            peak = max(peak, sidecars + cpus)
+        else:
+            running += cpus
+    overhead = (spec(pod).get("overhead") or {}).get(CPU, 0)
+    pod_level = ((spec(pod).get("resources") or {}).get("requests") or {}).get(CPU)
+    total = max(running + sidecars, peak) if pod_level is None else parse(text_of(pod_level))
+    return total + parse(text_of(overhead))
+
+
+def _request_equals_limit(all_containers: list[Container], qos: str) -> Iterator[Violation]:
+    for container in all_containers:
+        request, limit = _cpu(container, "requests"), _cpu(container, "limits")
+        if request != limit:
+            yield Violation(
+                rules.REQUEST_EQUALS_LIMIT,
+                f"{_at(container)}.resources: CPU request {_shown(request)} and limit {_shown(limit)} "
+                f"differ; a pod of QoS {qos} owns its CPUs: make them equal",
+            )
+
+
+def _transition(pod: Pod, old: Pod) -> Iterator[Violation]:
+    for rule, label in (
+        (rules.QOS_CLASS_IMMUTABLE, LABEL_QOS_CLASS),
+        (rules.PRIORITY_IMMUTABLE, LABEL_PRIORITY),
+    ):
+        was, now = labels(old).get(label) or None, labels(pod).get(label) or None
+        if was != now:
+            yield Violation(
+                rule,
+                f"metadata.labels[{label}]: cannot change from {was or 'none'} to {now or 'none'} "
+                "on a pod that exists: create it anew",
+            )
+    was, now = _raw_class(old), _raw_class(pod)
+    if was != now:
+        yield Violation(
+            rules.PRIORITY_CLASS_IMMUTABLE,
+            f"priority class: cannot change from {was or 'none'} to {now or 'none'} "
+            "on a pod that exists: create it anew",
+        )
+
+
+def _resize(pod: Pod, old: Pod) -> Iterator[Violation]:
+    before = {(c.kind, c.name): c for c in containers(old)}
+    colocated = any(
+        resource in COLOCATION_RESOURCES
+        for container in before.values()
+        for section in SECTIONS
+        for resource in container.quantities(section)
+    )
+    if not colocated:
+        return
+    resized = [("spec.resources", spec(pod).get("resources"), spec(old).get("resources"))]
+    for container in containers(pod):
+        was = before.get((container.kind, container.name), container)
+        resized.append(
+            (f"{_at(container)}.resources", container.value.get("resources"), was.value.get("resources"))
+        )
+    for at, now_resources, old_resources in resized:
+        for section in SECTIONS:
+            now, known = (r.get(section) or {} for r in (now_resources or {}, old_resources or {}))
+            for resource in NATIVE_RESOURCES:
+                if resource in now and resource not in known:
+                    yield Violation(
+                        rules.RESIZE_COLOCATED,
+                        f"{at}.{section}[{resource}]: the pod runs on batch or mid resources, "
+                        "which a resize cannot change: create it anew with other figures",
+                    )
+
+
+def _raw_class(pod: Pod) -> str | None:
+    return raw_class(labels(pod), spec(pod).get("priority"))
+
+
+def _cpu(container: Container, section: str) -> int | None:
+    raw = container.quantities(section).get(CPU)
+    return None if raw is None else parse(text_of(raw))
+
+
+def _shown(nano: int | None) -> str:
+    return "none" if nano is None else f"{nano / NANO:g}"
+
+
+def _at(container: Container) -> str:
+    return f"spec.{container.kind}[{container.position}]"

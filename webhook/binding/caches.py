@@ -1,0 +1,199 @@
+"""What binding keeps of a cluster: pods, nodes and their topologies, cut down as they come.
+
+LSE and LSR pods are kept with all that a decision needs, in whatever state they are. Of the
+others only those that wait for a node are kept, and of these only the uid: that is what says
+"nothing to do" at the cost of one look-up.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from threading import Lock
+from typing import Any, Final
+
+from webhook.binding.nodetopology import NodeTopology, NodeTopologyError, read_node_topology
+from webhook.binding.recovery import node_of
+from webhook.cpuset import Strategy
+from webhook.kube.store import Store
+from webhook.pods.resourcespec import BOUND_CLASSES
+from webhook.protocol import (
+    ANNOTATION_AMPLIFICATION,
+    ANNOTATION_CPU_MANAGER_POLICY,
+    ANNOTATION_CPU_TOPOLOGY,
+    ANNOTATION_NODE_RESERVATION,
+    ANNOTATION_NUMA_TOPOLOGY_SPEC,
+    ANNOTATION_POD_CPU_ALLOCS,
+    ANNOTATION_RAW_ALLOCATABLE,
+    ANNOTATION_RESOURCE_SPEC,
+    ANNOTATION_RESOURCE_STATUS,
+    ANNOTATION_SYSTEM_QOS,
+    CPU,
+    LABEL_NODE_BIND_POLICY,
+    LABEL_NUMA_POLICY,
+    LABEL_NUMA_STRATEGY,
+    LABEL_PRIORITY_CLASS,
+    LABEL_QOS_CLASS,
+    TOPOLOGY_API_VERSION,
+    TOPOLOGY_RESOURCE,
+)
+
+PODS: Final = "/api/v1/pods"
+NODES: Final = "/api/v1/nodes"
+TOPOLOGIES: Final = f"/apis/{TOPOLOGY_API_VERSION}/{TOPOLOGY_RESOURCE}"
+
+_CLASSES: Final = ",".join(BOUND_CLASSES)
+BOUND_CLASS_PODS: Final = {"labelSelector": f"{LABEL_QOS_CLASS} in ({_CLASSES})"}
+WAITING_PODS: Final = {
+    "labelSelector": f"{LABEL_QOS_CLASS} notin ({_CLASSES})",
+    "fieldSelector": "spec.nodeName=",
+}
+
+_POD_LABELS: Final = (LABEL_QOS_CLASS, LABEL_PRIORITY_CLASS)
+_POD_ANNOTATIONS: Final = (
+    ANNOTATION_RESOURCE_SPEC,
+    ANNOTATION_RESOURCE_STATUS,
+    ANNOTATION_NUMA_TOPOLOGY_SPEC,
+)
+_NODE_LABELS: Final = (LABEL_NODE_BIND_POLICY, LABEL_NUMA_POLICY, LABEL_NUMA_STRATEGY)
+_NODE_ANNOTATIONS: Final = (
+    ANNOTATION_CPU_TOPOLOGY,
+    ANNOTATION_POD_CPU_ALLOCS,
+    ANNOTATION_CPU_MANAGER_POLICY,
+    ANNOTATION_NODE_RESERVATION,
+    ANNOTATION_SYSTEM_QOS,
+    ANNOTATION_AMPLIFICATION,
+    ANNOTATION_RAW_ALLOCATABLE,
+)
+
+Object = Mapping[str, Any]
+_Key = tuple[str, str]
+
+
+def cut_pod(raw: Object) -> Object:
+    """Return a pod with what decisions and checks read of it, and no more."""
+    metadata = raw["metadata"]
+    spec = raw.get("spec") or {}
+    kept: dict[str, Any] = {
+        name: spec[name] for name in ("nodeName", "priority", "overhead", "resources") if spec.get(name)
+    }
+    for kind in ("initContainers", "containers"):
+        kept[kind] = [_cut_container(container) for container in spec.get(kind) or ()]
+    return {
+        "metadata": {
+            **{name: metadata.get(name, "") for name in ("namespace", "name", "uid", "resourceVersion")},
+            "labels": _some(metadata.get("labels"), _POD_LABELS),
+            "annotations": _some(metadata.get("annotations"), _POD_ANNOTATIONS),
+        },
+        "spec": kept,
+        "status": {"phase": (raw.get("status") or {}).get("phase", "")},
+    }
+
+
+class PodStore(Store[Object]):
+    """LSE and LSR pods, and which of them are on a node."""
+
+    def __init__(self, news: Callable[[], None]) -> None:
+        """Take whom to tell of changes."""
+        super().__init__(lambda _name, raw, _old: cut_pod(raw), Lock(), news)
+        self._index = Lock()
+        self._on_nodes: dict[str, dict[_Key, Object]] = {}
+
+    def on_node(self, node: str) -> list[Object]:
+        """Return the pods bound to a node, as they are known at the moment."""
+        with self._index:
+            return list(self._on_nodes.get(node, {}).values())
+
+    def commit(self) -> None:
+        """The list is whole."""
+        super().commit()
+        with self._index:
+            self._on_nodes = {}
+            for key, pod in list(self.values.items()):
+                self._place(key, None, pod)
+
+    def _put(self, key: _Key, value: Object | None) -> None:
+        with self._index:
+            old = self.values.get(key)
+            super()._put(key, value)
+            self._place(key, old, value)
+
+    def _place(self, key: _Key, old: Object | None, new: Object | None) -> None:
+        if old is not None and (node := node_of(old)):
+            there = self._on_nodes.get(node, {})
+            there.pop(key, None)
+            if not there:
+                self._on_nodes.pop(node, None)
+        if new is not None and (node := node_of(new)):
+            self._on_nodes.setdefault(node, {})[key] = new
+
+
+class Nodes:
+    """Nodes and topologies, and the machines that both make together."""
+
+    def __init__(self, news: Callable[[], None], strategy: Strategy = Strategy.MOST_ALLOCATED) -> None:
+        """Take whom to tell of changes, and the strategy of nodes that state none."""
+        self.nodes: Store[Object] = Store(_cut_node, Lock(), news)
+        self.topologies: Store[Object] = Store(_cut_topology, Lock(), news)
+        self._strategy = strategy
+        self._made: dict[str, tuple[Object, Object | None, NodeTopology | NodeTopologyError]] = {}
+
+    def known(self, name: str) -> bool:
+        """Whether the Node has been heard of."""
+        return ("", name) in self.nodes.values
+
+    def machine(self, name: str) -> NodeTopology:
+        """Return a node's machine; raises NodeTopologyError where there is none."""
+        node, nrt = self.nodes.values.get(("", name)), self.topologies.values.get(("", name))
+        if node is None:
+            raise NodeTopologyError(f"node {name} does not exist")
+        made = self._made.get(name)
+        if made is None or made[0] is not node or made[1] is not nrt:
+            machine: NodeTopology | NodeTopologyError
+            try:
+                machine = read_node_topology(node, nrt, strategy=self._strategy)
+            except NodeTopologyError as error:
+                machine = error
+            made = self._made[name] = (node, nrt, machine)
+        if isinstance(made[2], NodeTopologyError):
+            raise NodeTopologyError(*made[2].args)
+        return made[2]
+
+    def forget_the_gone(self) -> None:
+        """Drop machines whose Nodes are no more."""
+        for name in [name for name in self._made if not self.known(name)]:
+            del self._made[name]
+
+
+def waiting_store(news: Callable[[], None]) -> Store[str]:
+    """Return the uids of pods of other classes that wait for a node."""
+    return Store(lambda _name, raw, _old: raw["metadata"].get("uid") or None, Lock(), news)
+
+
+def _cut_container(raw: Object) -> Object:
+    requests = ((raw.get("resources") or {}).get("requests") or {}).get(CPU)
+    kept: dict[str, Any] = {"resources": {"requests": {CPU: requests}}} if requests is not None else {}
+    if raw.get("restartPolicy"):
+        kept["restartPolicy"] = raw["restartPolicy"]
+    return kept
+
+
+def _cut_node(name: str, raw: Object, _old: object) -> Object:
+    metadata = raw["metadata"]
+    return {
+        "metadata": {
+            "name": name,
+            "uid": metadata.get("uid", ""),
+            "labels": _some(metadata.get("labels"), _NODE_LABELS),
+            "annotations": _some(metadata.get("annotations"), _NODE_ANNOTATIONS),
+        }
+    }
+
+
+def _cut_topology(name: str, raw: Object, _old: object) -> Object:
+    annotations = _some(raw["metadata"].get("annotations"), _NODE_ANNOTATIONS)
+    return {
+        "metadata": {"name": name, "annotations": annotations},
+        "topologyPolicies": raw.get("topologyPolicies"),
+    }
+
+
+def _some(given: Mapping[str, str] | None, names: Iterable[str]) -> dict[str, str]:
+    return {name: given[name] for name in names if name in given} if given else {}

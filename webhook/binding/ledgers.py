@@ -1,0 +1,133 @@
+"""The ledgers in the API server: watched, and changed by compare-and-swap only.
+
+A ledger in hand may be older than the one that is stored: whoever writes an old one gets
+``Changed``, reads again and decides again. What this replica wrote itself is known at once, and
+the watch does not put it back to what it was before.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from http import HTTPStatus
+from threading import Lock
+from typing import Any, Final
+from urllib.parse import quote
+
+from webhook.binding.ledger import Counts, Ledger, read_ledger, write_ledger
+from webhook.kube.client import ApiError, Client
+from webhook.kube.store import Store
+from webhook.protocol import LEDGER_API_VERSION, LEDGER_RESOURCE
+
+LEDGERS: Final = f"/apis/{LEDGER_API_VERSION}/{LEDGER_RESOURCE}"
+_MOST_SEEN: Final = 20_000
+
+
+class Changed(Exception):  # noqa: N818 — an answer, not an error
+    """Somebody else changed the ledger, or it is gone, or it has been made meanwhile: read it again."""
+
+
+class LedgerStore(Store[Ledger]):
+    """The ledgers by node, none ever older than one that was here before.
+
+    Attributes:
+        seen: the last state of each node's ledger, those that are gone included.
+    """
+
+    def __init__(self, news: Callable[[], None]) -> None:
+        """Take whom to tell of changes."""
+        super().__init__(_read, Lock(), news)
+        self.seen: dict[str, Ledger] = {}
+
+    def deleted(self, raw: Mapping[str, Any]) -> None:
+        """Take a ledger that is no more, unless it has been made again."""
+        gone = read_ledger(raw)
+        known = self.values.get(("", gone.node))
+        if known is not None and known.uid == gone.uid:
+            self.seen[gone.node] = gone
+            super().deleted(raw)
+
+    def written(self, ledger: Ledger) -> None:
+        """Take a ledger as it has been stored."""
+        known = self.values.get(("", ledger.node))
+        if known is None or not _older(ledger, known):
+            self._put(("", ledger.node), ledger)
+
+    def _put(self, key: tuple[str, str], value: Ledger | None) -> None:
+        if value is not None:
+            if len(self.seen) > _MOST_SEEN:
+                self.seen.clear()
+            self.seen[value.node] = value
+        super()._put(key, value)
+
+
+class Ledgers:
+    """Reads and writes."""
+
+    def __init__(self, api: Client, news: Callable[[], None], conflict: Callable[[], None]) -> None:
+        """Take the API server, whom to tell of changes, and what counts conflicts."""
+        self._api = api
+        self.store = LedgerStore(news)
+        self._conflict = conflict
+
+    def known(self, node: str) -> Ledger | None:
+        """Return the ledger as it was last heard of."""
+        return self.store.values.get(("", node))
+
+    def last_seen(self, node: str) -> Ledger | None:
+        """Return the last state of a ledger that may be gone by now."""
+        return self.store.seen.get(node)
+
+    def read(self, node: str, *, timeout: float) -> Ledger | None:
+        """Return the ledger as it is stored, None where there is none; raises ApiError."""
+        try:
+            raw = self._api.get(f"{LEDGERS}/{quote(node, safe='')}", timeout=timeout)
+        except ApiError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            known = self.known(node)
+            if known is not None:
+                self.store.deleted(write_ledger(known, None))
+            return None
+        self.store.changed(raw)
+        return read_ledger(raw)
+
+    def write(self, ledger: Ledger, counts: Counts | None, *, timeout: float) -> Ledger:
+        """Store a ledger in place of the version that it was made from, and return it as it is stored.
+
+        Raises:
+            Changed: it is not that version any more.
+            ApiError: it is not known whether it was stored.
+        """
+        body = write_ledger(ledger, counts)
+        try:
+            if ledger.version is None:
+                raw = self._api.call("POST", LEDGERS, body=body, timeout=timeout)
+            else:
+                path = f"{LEDGERS}/{quote(ledger.node, safe='')}"
+                raw = self._api.call("PUT", path, body=body, timeout=timeout)
+        except ApiError as error:
+            gone = error.status == HTTPStatus.NOT_FOUND and ledger.version is not None
+            if error.status == HTTPStatus.CONFLICT or gone:
+                self._conflict()
+                raise Changed from None
+            raise
+        metadata = raw.get("metadata") or {}
+        stored = replace(
+            ledger, version=metadata.get("resourceVersion"), uid=metadata.get("uid", ""), problems=()
+        )
+        self.store.written(stored)
+        return stored
+
+
+def _read(_name: str, raw: Mapping[str, Any], old: Ledger | None) -> Ledger:
+    if old is not None and old.version == raw["metadata"].get("resourceVersion"):
+        return old  # what this replica wrote, told by the watch
+    new = read_ledger(raw)
+    return old if old is not None and _older(new, old) else new
+
+
+def _older(one: Ledger, other: Ledger) -> bool:
+    """Whether a ledger is an earlier state; versions are numbers that grow (KEP-5504)."""
+    versions = (one.version or "", other.version or "")
+    if not all(text.isascii() and text.isdigit() for text in versions):
+        return False
+    return int(versions[0]) < int(versions[1])

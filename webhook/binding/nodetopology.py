@@ -1,0 +1,259 @@
+"""A node as its CPUs go: the Node and its NodeResourceTopology into one value.
+
+Source of the names: Koordinator's protocol. What koordlet and the administrator wrote there
+is foreign: what cannot be read is left out and named in ``problems``, but for the topology
+itself, without which nothing can be bound.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from webhook.cpuset import (
+    BindPolicy,
+    CpuSetError,
+    NumaPolicy,
+    Request,
+    Reservations,
+    Strategy,
+    Topology,
+    allocate,
+    parse_cpulist,
+    topology_from_annotation,
+)
+from webhook.pods.pod import annotations, labels
+from webhook.pods.quantities import QuantityError, milli, text_of
+from webhook.pods.text import shown
+from webhook.protocol import (
+    ANNOTATION_AMPLIFICATION,
+    ANNOTATION_CPU_MANAGER_POLICY,
+    ANNOTATION_CPU_TOPOLOGY,
+    ANNOTATION_NODE_RESERVATION,
+    ANNOTATION_POD_CPU_ALLOCS,
+    ANNOTATION_RAW_ALLOCATABLE,
+    ANNOTATION_SYSTEM_QOS,
+    CPU,
+    LABEL_NODE_BIND_POLICY,
+    LABEL_NUMA_POLICY,
+    LABEL_NUMA_STRATEGY,
+)
+
+_NODE_POLICIES: Final = {
+    "": BindPolicy.NONE,
+    "None": BindPolicy.NONE,
+    "FullPCPUsOnly": BindPolicy.FULL_PCPUS,
+    "SpreadByPCPUs": BindPolicy.SPREAD_BY_PCPUS,
+}
+
+
+class NodeTopologyError(ValueError):
+    """A node to which nothing can be bound; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeTopology:
+    """What binding needs to know of one node.
+
+    Attributes:
+        name: of the node.
+        uid: of the Node object: another one is another machine.
+        topology: its CPUs.
+        reservations: those that are spoken for before any pod.
+        bind_policy: what the node demands of every CPU set; NONE leaves it to the pod.
+        strategy: which NUMA nodes are filled first.
+        numa_policy: on how many NUMA nodes a CPU set may lie.
+        most: CPUs that may be bound at all, where CPU is amplified: the node advertises more than
+            it has, and bound CPUs are real. None: all.
+        problems: what was left out because it could not be read.
+    """
+
+    name: str
+    uid: str
+    topology: Topology
+    reservations: Reservations = field(default_factory=Reservations)
+    bind_policy: BindPolicy = BindPolicy.NONE
+    strategy: Strategy = Strategy.MOST_ALLOCATED
+    numa_policy: NumaPolicy = NumaPolicy.NONE
+    most: int | None = None
+    problems: tuple[str, ...] = ()
+
+
+def read_node_topology(
+    node: Mapping[str, Any],
+    nrt: Mapping[str, Any] | None,
+    *,
+    strategy: Strategy = Strategy.MOST_ALLOCATED,
+) -> NodeTopology:
+    """Read a Node and the NodeResourceTopology of its name.
+
+    Args:
+        node: a v1 Node; its metadata is enough.
+        nrt: None where there is none.
+        strategy: where the node states none.
+
+    Raises:
+        NodeTopologyError: there is no topology, or none that can be read; the text begins as Koordinator's.
+    """
+    metadata = node.get("metadata") or {}
+    name = metadata.get("name", "")
+    text = annotations(nrt or {}).get(ANNOTATION_CPU_TOPOLOGY)
+    if not text:
+        missing = (
+            "it has no NodeResourceTopology"
+            if nrt is None
+            else f"its NodeResourceTopology has no annotation {ANNOTATION_CPU_TOPOLOGY}"
+        )
+        raise NodeTopologyError(
+            f"node(s) invalid CPU Topology: {name}: {missing}; koordlet or an agent writes it"
+        )
+    try:
+        topology = topology_from_annotation(text)
+    except CpuSetError as error:
+        raise NodeTopologyError(f"node(s) invalid CPU Topology: {name}: {error}") from None
+    reader = _Reader(node, nrt or {}, topology)
+    kubelet = reader.kubelet_policy()
+    return NodeTopology(
+        name=name,
+        uid=metadata.get("uid", ""),
+        topology=topology,
+        reservations=reader.reservations(kubelet),
+        bind_policy=reader.bind_policy(kubelet),
+        strategy=reader.strategy(strategy),
+        numa_policy=reader.numa_policy(nrt or {}),
+        most=reader.most(),
+        problems=tuple(reader.problems),
+    )
+
+
+class _Reader:
+    """Reads annotations of the Node, or of its topology where the Node has none of that key."""
+
+    def __init__(self, node: Mapping[str, Any], nrt: Mapping[str, Any], topology: Topology) -> None:
+        self.problems: list[str] = []
+        self._labels = labels(node)
+        self._sources = (annotations(nrt), annotations(node))
+        self._annotations = {**annotations(nrt), **annotations(node)}
+        self._topology = topology
+
+    def kubelet_policy(self) -> Mapping[str, Any]:
+        return self._object(ANNOTATION_CPU_MANAGER_POLICY)
+
+    def reservations(self, kubelet: Mapping[str, Any]) -> Reservations:
+        system = self._object(ANNOTATION_SYSTEM_QOS)
+        exclusive = system.get("cpusetExclusive")
+        return Reservations(
+            reserved=self._reserved(),
+            kubelet_reserved=self._cpus(kubelet.get("reservedCPUs"), ANNOTATION_CPU_MANAGER_POLICY),
+            system=self._cpus(system.get("cpuset"), ANNOTATION_SYSTEM_QOS),
+            system_exclusive=exclusive is not False,
+            kubelet_pinned=self._pinned(),
+        )
+
+    def bind_policy(self, kubelet: Mapping[str, Any]) -> BindPolicy:
+        label = self._labels.get(LABEL_NODE_BIND_POLICY, "")
+        if label not in _NODE_POLICIES:
+            self.problems.append(f"label {LABEL_NODE_BIND_POLICY}: {shown(label)} is unknown")
+        elif _NODE_POLICIES[label] is not BindPolicy.NONE:
+            return _NODE_POLICIES[label]
+        options = kubelet.get("options")
+        whole = isinstance(options, dict) and options.get("full-pcpus-only") in ("true", True)
+        return BindPolicy.FULL_PCPUS if kubelet.get("policy") == "static" and whole else BindPolicy.NONE
+
+    def strategy(self, default: Strategy) -> Strategy:
+        label = self._labels.get(LABEL_NUMA_STRATEGY, "")
+        if label in list(Strategy):
+            return Strategy(label)
+        if label:
+            self.problems.append(f"label {LABEL_NUMA_STRATEGY}: {shown(label)} is unknown")
+        return default
+
+    def numa_policy(self, nrt: Mapping[str, Any]) -> NumaPolicy:
+        stated = nrt.get("topologyPolicies")
+        names = [self._labels.get(LABEL_NUMA_POLICY, ""), *(stated if isinstance(stated, list) else ())]
+        for name in names:
+            try:
+                policy = NumaPolicy.parse(str(name))
+            except CpuSetError as error:
+                self.problems.append(str(error))
+            else:
+                if policy is not NumaPolicy.NONE:
+                    return policy
+        return NumaPolicy.NONE
+
+    def most(self) -> int | None:
+        """What is left of the real CPUs after reservations, where more are advertised than there are."""
+        if ANNOTATION_AMPLIFICATION not in self._annotations:
+            return None
+        ratio = self._object(ANNOTATION_AMPLIFICATION).get(CPU, 1)
+        if isinstance(ratio, bool) or not isinstance(ratio, (int, float)) or not ratio >= 1:
+            self.problems.append(
+                f"annotation {ANNOTATION_AMPLIFICATION}: {shown(ratio)} is no ratio from 1 on"
+            )
+            return None
+        raw = self._object(ANNOTATION_RAW_ALLOCATABLE).get(CPU)
+        if ratio == 1 or raw is None:
+            return None
+        try:
+            return milli(text_of(raw)) // 1000
+        except QuantityError as error:
+            self.problems.append(f"annotation {ANNOTATION_RAW_ALLOCATABLE}: {error}")
+            return None
+
+    def _reserved(self) -> frozenset[int]:
+        """CPUs of the node's reservation, of which koordlet writes a copy with a bare amount made concrete.
+
+        Where there is no koordlet, a bare amount takes the CPUs that a pod of that size would get first.
+        """
+        cpus: frozenset[int] = frozenset()
+        amount: object = 0
+        for annotations_of in self._sources:
+            reservation = self._json(ANNOTATION_NODE_RESERVATION, dict, {}, annotations_of)
+            cpus |= self._cpus(reservation.get("reservedCPUs"), ANNOTATION_NODE_RESERVATION)
+            resources = reservation.get("resources")
+            amount = (resources.get(CPU) if isinstance(resources, dict) else 0) or amount
+        if cpus or not amount:
+            return cpus
+        try:
+            count = -(-milli(text_of(amount)) // 1000)
+            everything = [place.cpu for place in self._topology.places]
+            return allocate(self._topology, everything, Request(min(count, len(everything)))).cpus
+        except (QuantityError, CpuSetError) as error:
+            self.problems.append(f"annotation {ANNOTATION_NODE_RESERVATION}: {error}")
+            return frozenset()
+
+    def _pinned(self) -> frozenset[int]:
+        """CPUs that the kubelet has given to pods it manages."""
+        pinned: frozenset[int] = frozenset()
+        for entry in self._json(ANNOTATION_POD_CPU_ALLOCS, list, []):
+            if isinstance(entry, dict) and entry.get("managedByKubelet") and entry.get("uid"):
+                pinned |= self._cpus(entry.get("cpuset"), ANNOTATION_POD_CPU_ALLOCS)
+        return pinned
+
+    def _object(self, key: str) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self._json(key, dict, {})
+        return found
+
+    def _json(self, key: str, kind: type, empty: Any, source: Mapping[str, str] | None = None) -> Any:  # noqa: ANN401 — ``kind`` says
+        text = (self._annotations if source is None else source).get(key)
+        if not text or text == "null":
+            return empty
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            value = None
+        if not isinstance(value, kind):
+            self.problems.append(f"annotation {key}: {shown(text)} cannot be read")
+            return empty
+        return value
+
+    def _cpus(self, text: object, key: str) -> frozenset[int]:
+        """The CPUs of a cpulist that the machine has."""
+        if not text:
+            return frozenset()
+        try:
+            cpus = parse_cpulist(str(text), field=key)
+        except CpuSetError as error:
+            self.problems.append(str(error))
+            return frozenset()
+        return frozenset(cpu for cpu in cpus if cpu in self._topology.position)

@@ -1,0 +1,88 @@
+"""The first entries of a ledger: what the pods of a node say that they hold.
+
+A set in a pod's annotation is a fact, whoever wrote it: koord-scheduler, or we before somebody
+deleted the ledger. Finished pods hold nothing.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple
+
+from webhook.binding.ledger import Entry
+from webhook.cpuset import BindPolicy, Exclusive
+from webhook.pods.pod import labels, spec
+from webhook.pods.resourcespec import ResourceSpecError, read_resource_spec, requested_milli
+from webhook.pods.resourcestatus import StatusError, given_cpus
+from webhook.protocol import LABEL_QOS_CLASS, QOS_CLASSES
+
+_FINISHED: Final = frozenset({"Succeeded", "Failed"})
+
+
+class Seeds(NamedTuple):
+    """Entries, and the annotations that could not be read, by pod."""
+
+    entries: tuple[Entry, ...]
+    problems: tuple[str, ...]
+
+
+def is_finished(pod: Mapping[str, Any]) -> bool:
+    """Whether a pod has ended and runs on no CPU any more."""
+    return (pod.get("status") or {}).get("phase") in _FINISHED
+
+
+def node_of(pod: Mapping[str, Any]) -> str:
+    """Return the node that a pod is bound to, "" while it is not."""
+    return spec(pod).get("nodeName") or ""
+
+
+def seeds(pods: Iterable[Mapping[str, Any]], node: str, *, now: dt.datetime) -> Seeds:
+    """Return the entries of the pods that are bound to a node and name a set."""
+    entries, problems = [], []
+    for pod in pods:
+        if node_of(pod) != node or is_finished(pod):
+            continue
+        try:
+            cpus = believed_cpus(pod)
+        except (StatusError, ResourceSpecError) as error:
+            metadata = pod.get("metadata") or {}
+            problems.append(f"{metadata.get('namespace')}/{metadata.get('name')}: {error}")
+            continue
+        if cpus:
+            entries.append(entry_of(pod, cpus, now=now))
+    return Seeds(tuple(entries), tuple(problems))
+
+
+def believed_cpus(pod: Mapping[str, Any]) -> frozenset[int] | None:
+    """Return the CPUs that a pod's annotation names, if they are as many as the pod requests.
+
+    Annotations are their author's: a pod of two CPUs that claims a whole machine gets nothing by it.
+
+    Raises:
+        StatusError: the annotation cannot be read, or names another number of CPUs.
+        ResourceSpecError: the pod's request cannot be read.
+    """
+    cpus = given_cpus(pod)
+    if cpus and len(cpus) * 1000 != (asked := requested_milli(pod)):
+        raise StatusError(f"its annotation names {len(cpus)} CPUs, and it requests {asked}m")
+    return cpus
+
+
+def entry_of(pod: Mapping[str, Any], cpus: frozenset[int], *, now: dt.datetime) -> Entry:
+    """Return the entry of a pod that has a set; policies as the pod wishes, where that can be read."""
+    metadata = pod.get("metadata") or {}
+    try:
+        wish = read_resource_spec(pod)
+    except ResourceSpecError:
+        wish = None
+    qos = labels(pod).get(LABEL_QOS_CLASS, "")
+    return Entry(
+        uid=metadata.get("uid", ""),
+        namespace=metadata.get("namespace", ""),
+        name=metadata.get("name", ""),
+        qos=qos if qos in QOS_CLASSES else "",
+        cpus=cpus,
+        policy=wish.policy if wish else BindPolicy.NONE,
+        required=wish.required if wish else False,
+        exclusive=wish.exclusive if wish else Exclusive.NONE,
+        allocated_at=now.replace(microsecond=0),
+    )

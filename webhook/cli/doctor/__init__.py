@@ -1,0 +1,1 @@
+"""``doctor``: what works in a cluster and what does not."""

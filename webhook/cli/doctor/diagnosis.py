@@ -1,0 +1,128 @@
+"""What the doctor's checks share: lines with remedies, and a case with what was read of the cluster."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple
+
+from webhook.kube.client import ApiError, Client
+from webhook.protocol import PROFILE_API_VERSION, PROFILE_RESOURCE
+
+Object = Mapping[str, Any]
+
+OUR_WEBHOOKS: Final = ".colocation-webhook.io"
+"""How the names of this project's webhooks end."""
+
+PROFILES: Final = f"/apis/{PROFILE_API_VERSION}/{PROFILE_RESOURCE}"
+_ADMISSION: Final = "/apis/admissionregistration.k8s.io/v1"
+_PAGE: Final = 500
+
+
+class Verdict(StrEnum):
+    """How it stands with one thing."""
+
+    OK = "ok"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Line(NamedTuple):
+    """One finding.
+
+    Attributes:
+        remedy: what to do about it; "" where nothing has to be done.
+    """
+
+    verdict: Verdict
+    subject: str
+    message: str
+    remedy: str = ""
+
+
+@dataclass(slots=True)
+class Case:
+    """One cluster under examination; what is read is read once.
+
+    Attributes:
+        release: only webhook configurations of this Helm release are ours; "": all.
+        namespace: of the release; "": where the webhook configurations point to.
+        in_cluster: addresses of services and pods can be reached from here.
+        now: seconds since the epoch.
+    """
+
+    api: Client
+    release: str = ""
+    namespace: str = ""
+    in_cluster: bool = False
+    now: Callable[[], float] = time.time
+    _lists: dict[tuple[str, str], list[Object]] = field(default_factory=dict)
+
+    def items(self, path: str, **selectors: str) -> list[Object]:
+        """Return all objects of a collection; raises ApiError."""
+        key = (path, repr(selectors))
+        if key not in self._lists:
+            found: list[Object] = []
+            token = None
+            while True:
+                query = {"limit": _PAGE, "continue": token, **selectors}
+                page = self.api.call("GET", path, query=query)
+                found += [item for item in page.get("items") or () if isinstance(item, dict)]
+                token = (page.get("metadata") or {}).get("continue")
+                if not token:
+                    break
+            self._lists[key] = found
+        return self._lists[key]
+
+    def configurations(self, kind: str) -> list[Object]:
+        """Return all webhook configurations: ``kind`` is mutating or validating; raises ApiError."""
+        return self.items(f"{_ADMISSION}/{kind}webhookconfigurations")
+
+    def ours(self, kind: str) -> list[tuple[Object, list[Object]]]:
+        """Return the configurations that have webhooks of ours, with those webhooks; raises ApiError."""
+        found = []
+        for configuration in self.configurations(kind):
+            labels = configuration["metadata"].get("labels") or {}
+            if self.release and labels.get("app.kubernetes.io/instance") != self.release:
+                continue
+            hooks = configuration.get("webhooks") or ()
+            own = [hook for hook in hooks if str(hook.get("name")).endswith(OUR_WEBHOOKS)]
+            if own:
+                found.append((configuration, own))
+        return found
+
+    def service(self) -> tuple[str, str] | None:
+        """Return namespace and name of the service behind our webhooks, None with URLs; raises ApiError."""
+        for kind in ("mutating", "validating"):
+            for _, hooks in self.ours(kind):
+                for hook in hooks:
+                    service = hook["clientConfig"].get("service")
+                    if service and self.namespace in {"", service["namespace"]}:
+                        return str(service["namespace"]), str(service["name"])
+        return None
+
+    def pods(self) -> list[Object]:
+        """Return the pods behind that service; raises ApiError."""
+        where = self.service()
+        if where is None:
+            return []
+        namespace, name = where
+        service = self.api.get(f"/api/v1/namespaces/{namespace}/services/{name}")
+        selector = (service.get("spec") or {}).get("selector") or {}
+        text = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
+        return self.items(f"/api/v1/namespaces/{namespace}/pods", labelSelector=text) if text else []
+
+
+Check = Callable[[Case], Iterator[Line]]
+
+
+def examine(case: Case, subject: str, check: Check) -> Iterator[Line]:
+    """Yield what a check finds; what cannot be read costs that check only."""
+    try:
+        yield from check(case)
+    except ApiError as error:
+        remedy = "grant the permission that the message names" if error.status == HTTPStatus.FORBIDDEN else ""
+        if error.status == 0:
+            remedy = "make sure that the API server can be reached from here"
+        yield Line(Verdict.WARNING, subject, f"cannot tell: {error}", remedy)

@@ -1,0 +1,22 @@
+"""The time of day that a command goes by: the machine's, unless whoever calls `main` brings another."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Callable
+
+import click
+
+from webhook.kube.timestamps import utc_now
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Clock:
+    """``main(obj=Clock(now))`` runs a command with another clock; no flag and no variable does."""
+
+    now: Callable[[], dt.datetime] = utc_now
+
+
+pass_clock = click.make_pass_decorator(Clock, ensure=True)
+"""Pass the clock as the first argument of a command."""

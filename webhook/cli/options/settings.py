@@ -1,0 +1,161 @@
+"""Options that several commands share, and how they become ``Settings``.
+
+Decorate a command with ``objects_option`` to get ``objects: Path``, with
+``settings_options`` (or ``judging_options``, for commands that carry nothing out) to
+get ``settings: Settings``, with ``rule_option`` to get ``rule``: pairs of name and action.
+"""
+
+from collections.abc import Callable
+from difflib import get_close_matches
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from webhook.admission.mutating.reinvocation import MIN_SECRET_BYTES, derive_key
+from webhook.admission.settings import Mode, PodLevelResources, Settings
+from webhook.admission.validating.rules import RULES
+from webhook.protocol import Action
+
+_Command = Callable[..., Any]
+
+objects_option = click.option(
+    "--objects",
+    required=True,
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Directory of profiles, PriorityClasses, Namespaces, LimitRanges and ResourceQuotas (YAML or JSON).",
+)
+
+optional_objects_option = click.option(
+    "--objects",
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Directory of objects (YAML or JSON); beside a cluster its profiles count in addition.",
+)
+
+
+class RuleType(click.ParamType):  # type: ignore[type-arg] # generic only since click 8.4
+    """``NAME=ACTION``: a rule of ``webhook.admission.validating.rules`` and what it shall do."""
+
+    name = "name=action"
+
+    def convert(
+        self, value: str | tuple[str, Action], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Action]:
+        """Return the rule and the action; an unknown one is a usage error that lists what there is."""
+        if isinstance(value, tuple):
+            return value
+        name, equals, action = value.partition("=")
+        if name not in RULES:
+            close = get_close_matches(name, RULES, n=1)
+            known = "".join(f"\n  {rule:24}{RULES[rule].meaning}" for rule in RULES)
+            hint = f"did you mean {close[0]!r}?" if close else f"the rules are{known}"
+            self.fail(f"{name!r} is no rule: {hint}", param, ctx)
+        if not equals or action not in set(Action):
+            self.fail(f"{value!r}: write {name}= and one of {', '.join(Action)}", param, ctx)
+        return name, Action(action)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Complete names of rules, then actions."""
+        del ctx, param
+        written = [f"{name}={action}" for name in RULES for action in Action]
+        fitting = written if "=" in incomplete else [f"{name}=" for name in RULES]
+        return [CompletionItem(item) for item in fitting if item.startswith(incomplete)]
+
+
+def signing_key(path: Path | None) -> bytes:
+    """Return the key that the secret in a file gives; no path is the empty key.
+
+    Raises:
+        click.BadParameter: the file cannot be read, or holds too little to be a secret.
+    """
+    if path is None:
+        return b""
+    try:
+        secret = path.read_bytes()
+    except OSError as error:
+        raise click.BadParameter(f"{path}: {error.strerror}", param_hint="--signing-key") from None
+    if len(secret.strip()) < MIN_SECRET_BYTES:
+        raise click.BadParameter(
+            f"{path}: has fewer than {MIN_SECRET_BYTES} bytes: "
+            f"make one with 'head -c 32 /dev/urandom > {path}'",
+            param_hint="--signing-key",
+        )
+    return derive_key(secret)
+
+
+def judging_options(command: _Command) -> _Command:
+    """Add --rule and --pod-level-resources; pass ``settings`` to the command."""
+
+    @rule_option
+    @_pod_level_option
+    @wraps(command)
+    def wrapped(
+        *args: object, rule: tuple[tuple[str, Action], ...], pod_level_resources: str, **kwargs: object
+    ) -> object:
+        settings = Settings(rules=dict(rule), pod_level_resources=PodLevelResources(pod_level_resources))
+        return command(*args, settings=settings, **kwargs)
+
+    return wrapped
+
+
+def settings_options(command: _Command) -> _Command:
+    """Add --mode, --rule, --pod-level-resources and --signing-key; pass ``settings`` to the command."""
+
+    @_mode_option
+    @rule_option
+    @_pod_level_option
+    @_signing_key_option
+    @wraps(command)
+    def wrapped(
+        *args: object,
+        mode: str,
+        rule: tuple[tuple[str, Action], ...],
+        pod_level_resources: str,
+        signing_key_file: Path | None,
+        **kwargs: object,
+    ) -> object:
+        settings = Settings(
+            mode=Mode(mode),
+            pod_level_resources=PodLevelResources(pod_level_resources),
+            rules=dict(rule),
+            signing_key=signing_key(signing_key_file),
+        )
+        return command(*args, settings=settings, **kwargs)
+
+    return wrapped
+
+
+_mode_option = click.option(
+    "--mode",
+    type=click.Choice([str(mode) for mode in Mode]),
+    default=str(Mode.ENFORCE),
+    show_default=True,
+    help="audit: patch and deny nothing; warnings say what would have been.",
+)
+rule_option = click.option(
+    "--rule",
+    multiple=True,
+    type=RuleType(),
+    metavar="NAME=ACTION",
+    help="Set a validation rule to deny, warn or off; may be repeated. A wrong name lists the rules.",
+)
+_pod_level_option = click.option(
+    "--pod-level-resources",
+    type=click.Choice([str(choice) for choice in PodLevelResources]),
+    default=str(PodLevelResources.DISSOLVE),
+    show_default=True,
+    help="What to do with spec.resources of a pod whose resources are translated.",
+)
+_signing_key_option = click.option(
+    "--signing-key",
+    "signing_key_file",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Secret that all replicas share; signs what was decided on a pod, for the webhook's next call.",
+)

@@ -1,0 +1,1 @@
+"""``preview``: what would happen to the pods of a manifest."""

@@ -1,0 +1,116 @@
+"""``colocation-webhook preview``: what would happen to the pods of a manifest."""
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+import click
+
+from webhook.admission import Settings, View
+from webhook.cli.options.objects import load_view
+from webhook.cli.options.settings import judging_options, objects_option
+from webhook.cli.preview.diff import yaml_of
+from webhook.cli.preview.simulation import Simulation, simulate
+from webhook.cli.preview.text import text_of
+from webhook.cli.terminal import color_option, coloured
+from webhook.pods.documents import DocumentError, read_documents
+from webhook.pods.workloads import PodOf, WorkloadError, name_of, pods_of
+
+
+@click.command()
+@objects_option
+@click.option(
+    "-n", "--namespace", default="default", show_default=True, help="Namespace of manifests that name none."
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["text", "json", "yaml"]),
+    default="text",
+    show_default=True,
+    help="json and yaml hold everything: pods before and after, patch, explanation.",
+)
+@click.option("--profiles", "profiles_shown", type=click.IntRange(0), default=10, show_default=True,
+              help="How many profiles to explain for each pod, the applied ones first.")  # fmt: skip
+@click.option("--seed", default="", help="Any text: another one lets probabilities fall otherwise.")
+@color_option
+@judging_options
+@click.argument(
+    "files",
+    metavar="FILE...",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+)
+def preview(  # noqa: PLR0913 — one parameter an option
+    objects: Path,
+    files: tuple[str, ...],
+    *,
+    namespace: str,
+    output: str,
+    profiles_shown: int,
+    seed: str,
+    color: str,
+    settings: Settings,
+) -> None:
+    """Show what would happen to the pods of manifests, and why; nothing is sent anywhere.
+
+    FILE holds Pods, or anything with a pod template (Deployment, StatefulSet, DaemonSet,
+    Job, CronJob, List, …), or SparkApplications, whose driver and executor are worked out as
+    the operator and Spark make them; - is standard input. Other kinds are passed over.
+
+    Exit status: 1 when a pod would be denied or a file cannot be read, else 0.
+
+    \b
+    Examples:
+      colocation-webhook preview --objects examples/objects examples/manifests/spark-tc-complex.yaml
+      helm template my-chart | colocation-webhook preview --objects DIR -n web -
+      colocation-webhook preview --objects DIR -o json pod.yaml | jq '.pods[].patch'
+    """  # noqa: D301 — see main
+    view = load_view(objects, tell=False)
+    subjects = [subject for file in files for subject in _subjects(file)]
+    try:
+        simulations = [simulate(subject, namespace, view, settings, seed) for subject in subjects]
+    except WorkloadError as error:
+        raise click.ClickException(str(error)) from None
+    if output == "text":
+        _print_text(simulations, view, profiles_shown, color=coloured(color))
+    else:
+        _print_document(simulations, view, output)
+    if any(simulation.denials for simulation in simulations):
+        sys.exit(1)
+
+
+def _subjects(file: str) -> list[PodOf]:
+    name = "standard input" if file == "-" else file
+    found: list[PodOf] = []
+    try:
+        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        for document in read_documents(data, name):
+            pods = pods_of(document.value, document.source)
+            if pods is None and isinstance(document.value, dict):
+                shown = f"{document.value['kind']} {name_of(document.value)}"
+                click.echo(f"{document.source}: {shown} makes no pods, passed over", err=True)
+            found += pods or []
+    except (DocumentError, WorkloadError) as error:
+        raise click.ClickException(str(error)) from None
+    except OSError as error:
+        raise click.ClickException(f"{name}: {error.strerror}") from None
+    return found
+
+
+def _print_text(simulations: list[Simulation], view: View, profiles_shown: int, *, color: bool) -> None:
+    for simulation in simulations:
+        click.echo(text_of(simulation, view, profiles_shown), color=color)
+    count = Counter(simulation.outcome for simulation in simulations)
+    told = ", ".join(f"{count[outcome]} {outcome}" for outcome in ("changed", "unchanged", "denied"))
+    click.echo(f"{len(simulations)} pod{'s' * (len(simulations) != 1)}: {told}")
+
+
+def _print_document(simulations: list[Simulation], view: View, output: str) -> None:
+    # Imported where it is wanted: orjson writes JSON only.
+    import orjson
+
+    value = {"pods": [simulation.to_json(view) for simulation in simulations]}
+    body = orjson.dumps(value, option=orjson.OPT_INDENT_2)
+    click.echo(body.decode() if output == "json" else yaml_of(orjson.loads(body)), nl=output == "json")

@@ -1,0 +1,148 @@
+"""A simulated admission as text for people."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from webhook.admission import View
+from webhook.admission.editor import Operation
+from webhook.admission.explanation import profiles
+from webhook.admission.mutating.reinvocation import CAUSE as REMEMBERING
+from webhook.cli.preview.diff import difference
+from webhook.cli.preview.simulation import BOOKKEEPING, Simulation, without_bookkeeping
+from webhook.cli.terminal import bad, good, heading, odd, quiet
+from webhook.pods.workloads import name_of
+
+_BOOKKEEPING_PATHS: Final = {"/metadata/annotations/" + key.replace("/", "~1") for key in BOOKKEEPING}
+_MAX_VALUE: Final = 90  # characters
+_PLAIN: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
+_MARKS: Final = {"added": "+", "removed": "-", "same": " "}
+
+
+def text_of(simulation: Simulation, view: View, profiles_shown: int) -> str:
+    """Describe one pod: what becomes of it, the diff, why, warnings and denials."""
+    parts = [
+        _header(simulation, view),
+        *_section("Changes", _diff(simulation)),
+        *_section("Profiles", _profiles(simulation, view, profiles_shown)),
+        *_section("Why", _causes(simulation)),
+        *_section("Warnings", (odd(f"! {warning}") for warning in simulation.warnings)),
+        *_section("Denied", (bad(f"✗ {denial}") for denial in simulation.denials)),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _header(simulation: Simulation, view: View) -> str:
+    styles = {"denied": bad, "changed": good, "unchanged": quiet}
+    namespace = simulation.review.namespace
+    lines = [
+        heading(f"Pod {name_of(simulation.after)}") + "  " + styles[simulation.outcome](simulation.outcome),
+        quiet(f"of {simulation.subject.origin}, in namespace {namespace}"),
+    ]
+    if namespace not in view.namespaces:
+        lines.append(quiet(f"(no file describes namespace {namespace}: it has only the label of its name)"))
+    return "\n".join(lines)
+
+
+def _section(title: str, lines: Iterator[str]) -> list[str]:
+    written = [f"  {line}" for line in lines]
+    return ["", heading(title), *written] if written else []
+
+
+def _diff(simulation: Simulation) -> Iterator[str]:
+    before, after = map(without_bookkeeping, (simulation.review.object, simulation.after))
+    for line in difference(before, after):
+        if line.kind == "place":
+            yield quiet(f"@ {line.text}") if line.text else quiet("@")
+        else:
+            text = f"{_MARKS[line.kind]} {line.text}"
+            yield good(text) if line.kind == "added" else bad(text) if line.kind == "removed" else text
+
+
+def _profiles(simulation: Simulation, view: View, shown: int) -> Iterator[str]:
+    """Yield the applied profiles, then the others, the nearest misses first."""
+    asked = profiles(simulation.mutation, simulation.review, view)
+    asked.sort(key=lambda profile: (not profile["applied"], _distance(profile["reason"])))
+    width = max((len(profile["name"]) for profile in asked[:shown]), default=0)
+    for profile in asked[:shown]:
+        name, reason = profile["name"].ljust(width), profile["reason"]
+        yield good(f"✓ {name}") + f"  {reason}" if profile["applied"] else quiet(f"· {name}  {reason}")
+    if len(asked) > shown:
+        yield quiet(f"… and {len(asked) - shown} more that were not applied (--profiles shows more)")
+
+
+def _distance(reason: str) -> int:
+    for distance, start in enumerate(("matched", "not ready", "selector")):
+        if reason.startswith(start):
+            return distance
+    return 3
+
+
+def _causes(simulation: Simulation) -> Iterator[str]:
+    """Yield the operations, grouped by who wanted them: profiles first, in their order."""
+    groups: dict[str, list[tuple[str, str]]] = {f"profile {n}": [] for n in simulation.mutation.applied}
+    for operation in simulation.mutation.operations:
+        causes = [cause for cause in operation.causes if cause.source != REMEMBERING.source]
+        who = " and ".join(dict.fromkeys(_who(cause.source, simulation) for cause in causes))
+        fields = ", ".join(dict.fromkeys(cause.field for cause in causes))
+        for part in _parts(operation):
+            line = _operation(part, simulation.review.object)
+            groups.setdefault(who, []).append((fields, line))
+    for who, lines in groups.items():
+        if not lines:
+            continue
+        yield who
+        width = max(len(fields) for fields, _ in lines)
+        last = None
+        for fields, line in lines:
+            shown = "" if fields == last else fields
+            yield f"  {quiet(shown.ljust(width))}  {line}" if width else f"  {line}"
+            last = fields
+
+
+def _who(source: str, simulation: Simulation) -> str:
+    return f"profile {source}" if source in simulation.mutation.applied else source
+
+
+def _parts(operation: Operation) -> Iterator[Operation]:
+    """Split the adding of a whole map of annotations; leave bookkeeping out."""
+    if operation.path == "/metadata/annotations" and isinstance(operation.value, dict):
+        for key, value in operation.value.items():
+            if key not in BOOKKEEPING:
+                yield operation._replace(path=f"{operation.path}/{_escaped(key)}", value=value)
+    elif operation.path not in _BOOKKEEPING_PATHS:
+        yield operation
+
+
+def _operation(operation: Operation, before: Mapping[str, Any]) -> str:
+    path = readable(operation.path)
+    if operation.op == "remove":
+        return bad(f"- {path}")
+    value = json.dumps(operation.value, ensure_ascii=False)
+    value = value if len(value) <= _MAX_VALUE else f"{value[: _MAX_VALUE - 1]}…"
+    if operation.op == "replace":
+        return odd(f"~ {path}") + f" = {value}" + quiet(f"  (was {json.dumps(_at(before, operation.path))})")
+    return good(f"+ {path}") + f" = {value}"
+
+
+def readable(pointer: str) -> str:
+    """Write a JSON Pointer as messages write paths: ``metadata.labels[app.io/name]``."""
+    path = ""
+    for key in _keys(pointer):
+        path += f".{key}" if _PLAIN.fullmatch(key) else f"[{key}]"
+    return path.removeprefix(".")
+
+
+def _escaped(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def _keys(pointer: str) -> list[str]:
+    return [key.replace("~1", "/").replace("~0", "~") for key in pointer.split("/")[1:]]
+
+
+def _at(document: Any, pointer: str) -> Any:  # noqa: ANN401 — any JSON value
+    for key in _keys(pointer):
+        document = document[int(key)] if isinstance(document, list) else document[key]
+    return document

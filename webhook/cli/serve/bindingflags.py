@@ -1,0 +1,106 @@
+"""The flags of ``serve`` that switch CPU sets at binding on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import click
+
+from webhook.cli.options.access import NamespacedName
+from webhook.protocol import CPUSET_ENABLED, LABEL_CPUSET, LABEL_IGNORE
+
+if TYPE_CHECKING:
+    from webhook.binding.service import Bindings
+    from webhook.cluster.source import Source
+    from webhook.kube.client import Client
+
+DEFAULT_LEASE: Final = "colocation-webhook-cpusets"
+POLICIES: Final = ("FullPCPUs", "SpreadByPCPUs")
+STRATEGIES: Final = ("MostAllocated", "LeastAllocated")
+_Command = Callable[..., Any]
+
+
+class CpuSets(NamedTuple):
+    """What the flags say."""
+
+    lease: tuple[str, str] | None
+    grace: int
+    policy: str
+    strategy: str
+
+    def open(self, api: Client | None, source: Source) -> Bindings:
+        """Return what gives CPU sets; raises click.UsageError where there is no cluster."""
+        if api is None:
+            raise click.UsageError("--cpusets needs a cluster: give --kubeconfig FILE or --in-cluster")
+        from webhook.binding.service import Bindings, BindingSettings
+        from webhook.cpuset import BindPolicy, Strategy
+        from webhook.kube.lease import Lease
+
+        def opted_in(namespace: str) -> bool:
+            labels = source.view.namespaces.get(namespace, {})
+            return labels.get(LABEL_CPUSET) == CPUSET_ENABLED and labels.get(LABEL_IGNORE) != "true"
+
+        settings = BindingSettings(
+            grace=float(self.grace), default=BindPolicy(self.policy), strategy=Strategy(self.strategy)
+        )
+        lease = Lease(api, *(self.lease or (api.access.namespace, DEFAULT_LEASE)))
+        return Bindings(api, lease, opted_in, settings)
+
+
+def cpusets_options(command: _Command) -> _Command:
+    """Add --cpusets and what belongs to it; pass ``cpusets``, None where it is off."""
+
+    @wraps(command)
+    def given(
+        *args: Any,  # noqa: ANN401 — the command's own
+        cpusets: bool,
+        cpusets_lease: tuple[str, str] | None,
+        cpusets_grace: int,
+        cpusets_policy: str,
+        cpusets_strategy: str,
+        **others: Any,  # noqa: ANN401 — as above
+    ) -> Any:  # noqa: ANN401 — as above
+        chosen = CpuSets(cpusets_lease, cpusets_grace, cpusets_policy, cpusets_strategy) if cpusets else None
+        return command(*args, cpusets=chosen, **others)
+
+    options = (
+        click.option(
+            "--cpusets",
+            is_flag=True,
+            help="Give LSE and LSR pods their CPUs when they are bound: answer POST /bind.",
+        ),
+        click.option(
+            "--cpusets-lease",
+            type=NamespacedName(),
+            metavar="NAMESPACE/NAME",
+            help="Lease by which replicas agree on which of them repairs CPU sets "
+            f"[default: {DEFAULT_LEASE} in the namespace of the service account or context].",
+        ),
+        click.option(
+            "--cpusets-grace",
+            type=click.IntRange(1, 3600),
+            default=60,
+            show_default=True,
+            metavar="SECONDS",
+            help="How long a pod may have CPUs without being bound: at least the API server's request time.",
+        ),
+        click.option(
+            "--cpusets-policy",
+            type=click.Choice(POLICIES),
+            default=POLICIES[0],
+            show_default=True,
+            help="What a pod's bind policy Default, or none, means.",
+        ),
+        click.option(
+            "--cpusets-strategy",
+            type=click.Choice(STRATEGIES),
+            default=STRATEGIES[0],
+            show_default=True,
+            help="Which NUMA nodes are filled first on nodes without a label for it.",
+        ),
+    )
+    for option in reversed(options):
+        given = option(given)
+    return given

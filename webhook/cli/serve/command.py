@@ -1,0 +1,333 @@
+"""``colocation-webhook serve``: the service, with the view from files, a cluster, or both."""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import secrets
+import shlex
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from webhook.cli.options.access import (
+    DEFAULT_LEASE,
+    in_cluster_option,
+    kubeconfig_option,
+    open_api,
+    status_options,
+)
+from webhook.cli.options.clock import Clock, pass_clock
+from webhook.cli.options.settings import optional_objects_option, settings_options
+from webhook.cli.serve.bindingflags import CpuSets, cpusets_options
+from webhook.cli.serve.certificateflags import Managed, managed_options
+
+if TYPE_CHECKING:
+    from webhook.admission import Settings
+    from webhook.certificates.rotator import Rotator
+    from webhook.cluster.source import Source
+    from webhook.cluster.statuswriter import StatusWriter
+    from webhook.kube.client import Client
+    from webhook.server.tls import ServingCertificate
+
+_EXAMPLE = Path("examples/reviews/spark-driver.json")
+
+
+@click.command()
+@optional_objects_option
+@kubeconfig_option
+@in_cluster_option
+@status_options
+@click.option(
+    "--bind", default="127.0.0.1:8443", show_default=True, metavar="HOST:PORT", help="Where reviews come in."
+)
+@click.option(
+    "--tls-cert", type=click.Path(path_type=Path), help="Serving certificate chain (PEM); with --tls-key."
+)
+@click.option("--tls-key", type=click.Path(path_type=Path), help="Private key of --tls-cert (PEM).")
+@click.option(
+    "--no-tls", is_flag=True, help="Speak plain HTTP. The API server does not; for tests and proxies."
+)
+@click.option(
+    "--certs-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("certs"),
+    show_default=True,
+    help="Without --tls-cert: folder of a CA and a certificate for localhost, made where they are missing.",
+)
+@managed_options
+@click.option(
+    "--client-ca",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="CAs (PEM) of clients: whoever shows no certificate of theirs is turned away.",
+)
+@click.option(
+    "--admin-bind",
+    default="127.0.0.1:8081",
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Where /healthz, /readyz, /metrics and /explain answer, without TLS.",
+)
+@click.option("--explain", is_flag=True, help="Answer /explain on an address that is not loopback, too.")
+@settings_options
+@cpusets_options
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes.")
+@click.option(
+    "--grace",
+    type=click.IntRange(2, 300),
+    default=15,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a drain may take after SIGTERM.",
+)
+@click.option(
+    "--max-view-age",
+    type=click.FloatRange(min=1),
+    default=180,
+    show_default=True,
+    metavar="SECONDS",
+    help="When a view is too old: so long without a word of the API server; an idle one speaks every minute.",
+)
+@click.option(
+    "--peer",
+    "peers",
+    multiple=True,
+    metavar="HOST:PORT",
+    help="Admin port of other replicas, repeatable; all addresses of the name. With a view that is too old"
+    " this replica stops being ready while one of them has a fresh view.",
+)
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
+)
+@click.option("--log-format", type=click.Choice(["json", "text"]), default="json", show_default=True)
+@pass_clock
+def serve(  # noqa: PLR0913 — one parameter a flag
+    clock: Clock,
+    *,
+    objects: Path | None,
+    kubeconfig: Path | None,
+    in_cluster: bool,
+    write_status: bool,
+    lease: tuple[str, str] | None,
+    bind: str,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    no_tls: bool,
+    certs_dir: Path,
+    managed: Managed | None,
+    client_ca: Path | None,
+    admin_bind: str,
+    explain: bool,
+    settings: Settings,
+    cpusets: CpuSets | None,
+    workers: int,
+    grace: int,
+    max_view_age: float,
+    peers: tuple[str, ...],
+    log_level: str,
+    log_format: Literal["json", "text"],
+) -> None:
+    """Serve admission reviews over TLS: POST /mutate and POST /validate, with --cpusets POST /bind.
+
+    Without certificate flags, a CA and a certificate for localhost are made in --certs-dir. With
+    --manage-certificates both are kept in a Secret that all replicas share, renewed in time, and the
+    CA is written into the webhook configurations.
+
+    The view of the cluster comes from --objects, from --kubeconfig or --in-cluster, or from files
+    beside a cluster. Until a cluster has been read once, reviews are answered 503 and /readyz says
+    what is missing.
+
+    \b
+    Examples:
+      colocation-webhook serve --objects examples/objects
+      colocation-webhook serve --objects examples/objects --mode audit --log-format text
+      colocation-webhook serve --kubeconfig ~/.kube/config
+      colocation-webhook serve --objects DIR --bind :8443 --tls-cert tls.crt --tls-key tls.key
+      colocation-webhook serve --in-cluster --bind :8443 --manage-certificates NAMESPACE/SECRET \\
+        --certificate-name SERVICE.NAMESPACE.svc --webhook-configuration NAME
+    """  # noqa: D301 — see main
+    if (tls_cert is None) != (tls_key is None):
+        given, lacking = ("--tls-cert", "--tls-key") if tls_cert else ("--tls-key", "--tls-cert")
+        raise click.UsageError(f"{given} {tls_cert or tls_key} needs {lacking} beside it")
+    _exclude({"--no-tls": no_tls, "--tls-cert": tls_cert, "--manage-certificates": managed})
+    _exclude({"--no-tls": no_tls, "--client-ca": client_ca})
+
+    from webhook.process.processes import shared_books
+
+    with shared_books(workers):
+        from webhook.server.run import Serving, run
+
+        api = open_api(kubeconfig, in_cluster=in_cluster)
+        keeper = None if managed is None else managed.keeper(api, clock)
+        certificate, authority = None, None
+        if not no_tls:
+            certificate, authority = _certificate(keeper, tls_cert, tls_key, certs_dir, client_ca, clock)
+        source, writer = _source(objects, api, settings, lease, write_status=write_status)
+        door = cpusets.open(api, source) if cpusets is not None else None
+        listener = _listen("--bind", bind)
+        admin_listener = _listen("--admin-bind", admin_bind)
+        _announce(listener, admin_listener, authority, tls=certificate is not None)
+        run(
+            Serving(
+                source=source,
+                beside=writer,
+                keeper=keeper,
+                door=door,
+                settings=settings if settings.signing_key or keeper else _with_key(settings, certificate),
+                certificate=certificate,
+                listener=listener,
+                admin_listener=admin_listener,
+                workers=workers,
+                log_level=log_level,
+                log_format=log_format,
+                explain=explain,
+                grace_seconds=grace,
+                max_view_age=max_view_age,
+                peers=[_peer(each) for each in peers],
+            )
+        )
+
+
+def _source(
+    objects: Path | None,
+    api: Client | None,
+    settings: Settings,
+    lease: tuple[str, str] | None,
+    *,
+    write_status: bool,
+) -> tuple[Source, StatusWriter | None]:
+    """The source of views, and what writes statuses where there is a cluster and it is wanted."""
+    from webhook.cluster.files import FilesSource, SourceError
+
+    files = None
+    if objects is not None:
+        files = FilesSource(objects)
+        try:
+            files.load()
+        except SourceError as error:
+            raise click.ClickException(f"--objects {objects}: {error}") from error
+    if api is None:
+        if files is None:
+            raise click.UsageError(
+                "nothing says where profiles come from: give --objects DIR, --kubeconfig FILE or --in-cluster"
+            )
+        return files, None
+
+    from webhook.cluster.combined import CombinedSource
+    from webhook.cluster.statuswriter import StatusWriter
+    from webhook.cluster.watch import ClusterSource
+    from webhook.kube.lease import Lease
+
+    cluster = ClusterSource(api)
+    source: Source = cluster if files is None else CombinedSource(files, cluster)
+    if not write_status:
+        return source, None
+    held = Lease(api, *(lease or (api.access.namespace, DEFAULT_LEASE)))
+    return source, StatusWriter(api, cluster.cache, source, held, settings.rules)
+
+
+def _exclude(given: dict[str, object]) -> None:
+    """Raise UsageError where more than one of these flags was given."""
+    flags = [flag for flag, value in given.items() if value]
+    if len(flags) > 1:
+        raise click.UsageError(f"{flags[0]} and {flags[1]} exclude each other: leave one out")
+
+
+def _certificate(
+    keeper: Rotator | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    certs_dir: Path,
+    client_ca: Path | None,
+    clock: Clock,
+) -> tuple[ServingCertificate, Path | None]:
+    """The certificate to serve, and the CA file a client should trust where we know it."""
+    from webhook.certificates import CertificateError, CertificateFiles, ensure
+    from webhook.server.tls import PairFiles, ServingCertificate
+
+    authority = None
+    try:
+        if keeper is not None:
+            return ServingCertificate(keeper, client_ca=client_ca), None
+        if tls_cert is not None and tls_key is not None:
+            pair = PairFiles(tls_cert, tls_key, now=clock.now)
+        else:
+            files = CertificateFiles(certs_dir)
+            ensure(certs_dir, (), clock.now())
+            pair, authority = PairFiles(files.certificate, files.key, now=clock.now), files.ca_certificate
+        return ServingCertificate(pair, client_ca=client_ca), authority
+    except (OSError, CertificateError) as error:
+        if client_ca is not None and str(client_ca) in str(error):
+            raise click.ClickException(f"--client-ca: {error}; give the PEM of one CA or more") from error
+        if tls_cert is not None:
+            flags = f"--tls-cert {tls_cert} and --tls-key {tls_key}"
+            raise click.ClickException(f"{flags}: {error}; give a chain and its key") from error
+        raise click.ClickException(
+            f"--certs-dir {certs_dir}: {error}; choose a folder that can be written, or give --tls-cert"
+        ) from error
+
+
+def _with_key(settings: Settings, certificate: ServingCertificate | None) -> Settings:
+    """Settings with a signing key: from the TLS key, which replicas share, else a random one.
+
+    A random key serves one process and its forks; a key from the TLS key stays the same
+    until a restart, whatever becomes of the certificate. Where a pod meets two keys it is
+    treated as new: --signing-key avoids that.
+    """
+    from webhook.admission.mutating.reinvocation import derive_key
+
+    pair = None if certificate is None else certificate.pair
+    secret = secrets.token_bytes() if pair is None else pair.key
+    return dataclasses.replace(settings, signing_key=derive_key(secret))
+
+
+def _peer(address: str) -> tuple[str, int]:
+    from webhook.process.address import split_address
+
+    try:
+        host, port = split_address(address)
+    except ValueError as error:
+        raise click.UsageError(f"--peer: {error}; write for example --peer webhook-peers:8081") from error
+    if not host:
+        raise click.UsageError(
+            f"--peer: {address!r} has no host; write for example --peer webhook-peers:8081"
+        )
+    return host, port
+
+
+def _listen(flag: str, address: str) -> socket.socket:
+    from webhook.server.run import listen
+
+    try:
+        return listen(address)
+    except ValueError as error:
+        raise click.UsageError(f"{flag}: {error}; write for example {flag} 127.0.0.1:8443") from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise click.ClickException(f"{flag} {address}: {reason}; choose another address or port") from error
+
+
+def _announce(
+    listener: socket.socket, admin_listener: socket.socket, authority: Path | None, *, tls: bool
+) -> None:
+    """Say where things are and how to try it, on stdout: stderr has log lines only."""
+    reviews = f"{'https' if tls else 'http'}://{_address(listener)}"
+    click.echo(f"Serving {reviews}/mutate and /validate")
+    click.echo(f"Health, metrics and explanations: http://{_address(admin_listener)}")
+    click.echo("Try it from another terminal:")
+    example = str(_EXAMPLE) if _EXAMPLE.exists() else "REVIEW.json"
+    trust = ["--cacert", str(authority) if authority is not None else "CA.crt"] if tls else []
+    command = ["curl", "--silent", *trust, "-H", "Content-Type: application/json", "--data", f"@{example}"]
+    click.echo(shlex.join([*command, f"{reviews}/mutate"]))
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    address = ipaddress.ip_address(host)
+    if address.is_loopback or address.is_unspecified:
+        # The name works for both families; curl tries ::1 first and then 127.0.0.1.
+        return f"localhost:{port}"
+    return f"[{host}]:{port}" if isinstance(address, ipaddress.IPv6Address) else f"{host}:{port}"

@@ -1,0 +1,173 @@
+"""Writing the statuses of profiles: by one replica, only what changed, not too fast.
+
+Profiles are judged again only when profiles or PriorityClasses changed; what is then
+written is the difference to the status that the cluster has.
+"""
+
+import datetime as dt
+import logging
+import time
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from threading import Event
+from typing import Any, Final, Protocol
+from urllib.parse import quote
+
+from webhook.admission import View
+from webhook.cluster.cache import ClusterCache, WatchedProfile
+from webhook.cluster.conditions import READY, Condition, judge, status_with
+from webhook.kube.backoff import Backoff
+from webhook.kube.client import MERGE_PATCH, ApiError, Client
+from webhook.kube.lease import RENEW_SECONDS, Lease
+from webhook.kube.timestamps import utc_now
+from webhook.protocol import PROFILE_API_VERSION, PROFILE_RESOURCE, Action
+
+WRITES_PER_SECOND: Final = 10
+_USELESS_SECONDS: Final = 600.0
+_FORBIDDEN_SECONDS: Final = 60.0
+_SHARE: Final = 20  # judging that took t is followed by 20 t without
+_PATH: Final = f"/apis/{PROFILE_API_VERSION}/{PROFILE_RESOURCE}"
+
+_log = logging.getLogger(__name__)
+
+
+class HasView(Protocol):
+    """Whatever profiles are judged by: it may hold more than the cluster's own."""
+
+    @property
+    def view(self) -> View:
+        """The newest view."""
+
+
+class StatusWriter:
+    """Keeps the statuses right while this replica holds the Lease.
+
+    Attributes:
+        written: how many statuses have been written.
+    """
+
+    def __init__(
+        self,
+        api: Client,
+        cache: ClusterCache,
+        source: HasView,
+        lease: Lease,
+        rules: Mapping[str, Action],
+        *,
+        now: Callable[[], dt.datetime] = utc_now,
+    ) -> None:
+        """Take what there is of the cluster, and how profiles are judged; nothing is called yet."""
+        self.written = 0
+        self._api = api
+        self._cache = cache
+        self._source = source
+        self._lease = lease
+        self._rules = rules
+        self._now = now
+        self._backoff = Backoff()
+        self._judged: View | None = None
+        self._conditions: dict[str, tuple[Condition, ...]] = {}
+        self._revision = -1
+        self._next_renewal = 0.0
+        self._rest_until = 0.0
+
+    def watch(self, stop: Event, interval: float = 1.0) -> None:
+        """Write until ``stop`` is set, then give the Lease back; meant to run in a thread.
+
+        Args:
+            stop: ends the loop.
+            interval: seconds between two looks at what changed.
+        """
+        while not stop.wait(interval):
+            try:
+                self._round(stop)
+                self._backoff.reset()
+            except ApiError as error:
+                _log.warning("statuses of profiles: %s", error)
+                least = _FORBIDDEN_SECONDS if error.status == HTTPStatus.FORBIDDEN else error.retry_after
+                stop.wait(max(least, self._backoff.wait()))
+            except Exception:  # noqa: BLE001 — see below
+                # The loop must outlive a fault of ours, or statuses are stale in silence.
+                _log.exception("writing statuses failed")
+                stop.wait(_FORBIDDEN_SECONDS)
+        try:
+            self._lease.release()
+        except ApiError as error:
+            _log.info("the lease was not given back: %s", error)
+
+    def _round(self, stop: Event) -> None:
+        view = self._source.view
+        if view.missing or not self._elected() or time.monotonic() < self._rest_until:
+            return
+        revision = self._cache.profiles.revision
+        self._judge(view)
+        if revision == self._revision:
+            return
+        self._revision = -1  # until all has been written
+        for name, watched, status in self._differences(view):
+            if stop.is_set() or not self._elected() or not self._write(name, watched, status):
+                return
+            stop.wait(1 / WRITES_PER_SECOND)
+            if self._source.view.profiles is not view.profiles:
+                return  # what changed since may matter more than what is left
+        self._revision = revision
+
+    def _differences(self, view: View) -> list[tuple[str, WatchedProfile, dict[str, Any]]]:
+        """Return which statuses are to be written, those that tell of something wrong first."""
+        found = []
+        for name, watched in self._cache.watched().items():
+            # What was judged must be what is there: otherwise the next round is right.
+            if view.profiles.get(name) is not watched.profile:
+                continue
+            conditions = self._conditions[name]
+            status = status_with(watched.status, conditions, watched.generation, self._now())
+            if status is not None:
+                fine = all((c.type == READY) == (c.status == "True") for c in conditions)
+                found.append((fine, name, watched, status))
+        found.sort(key=lambda each: each[:2])
+        return [(name, watched, status) for _, name, watched, status in found]
+
+    def _elected(self) -> bool:
+        if time.monotonic() >= self._next_renewal:
+            before = self._lease.held
+            held = self._lease.keep()
+            self._next_renewal = time.monotonic() + RENEW_SECONDS
+            if held and not before:
+                _log.info("this replica writes the statuses of profiles from now on")
+        return self._lease.held
+
+    def _judge(self, view: View) -> None:
+        judged = self._judged
+        if (
+            judged is not None
+            and judged.profiles is view.profiles
+            and judged.priority_classes is view.priority_classes
+        ):
+            return
+        started = time.monotonic()
+        self._conditions = judge(view, self._rules)
+        self._judged = view
+        self._revision = -1
+        self._rest_until = time.monotonic() + _SHARE * (time.monotonic() - started)
+
+    def _write(self, name: str, watched: WatchedProfile, status: dict[str, Any]) -> bool:
+        """Write one status; tell whether to go on with others."""
+        body = {"metadata": {"resourceVersion": watched.version}, "status": status}
+        try:
+            answer = self._api.call(
+                "PATCH", f"{_PATH}/{quote(name, safe='')}/status", body=body, content_type=MERGE_PATCH
+            )
+        except ApiError as error:
+            if error.status in {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}:
+                return True  # deleted or changed in the meantime: the watch will tell
+            raise
+        if not (answer.get("status") or {}).get("conditions"):
+            _log.warning(
+                "statuses of profiles are not kept: the CustomResourceDefinition has no status.conditions; "
+                "apply the one of this project to see them"
+            )
+            self._rest_until = time.monotonic() + _USELESS_SECONDS
+            return False
+        self.written += 1
+        self._cache.profiles.learn(answer, watched)
+        return True

@@ -1,0 +1,1 @@
+"""An API server: calls, lists and watches, leases and Events."""

@@ -1,0 +1,154 @@
+"""Events about pods, recorded in the background: aggregated, rate limited, never waited for."""
+
+import datetime as dt
+import hashlib
+import logging
+import queue
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote
+
+from webhook.kube.client import MERGE_PATCH, ApiError, Client
+from webhook.kube.timestamps import timestamp, utc_now
+
+WARNING: Final = "Warning"
+NORMAL: Final = "Normal"
+AGAIN_SECONDS: Final = 60.0
+"""The same Event about the same pod is written again after this long, with a higher count."""
+
+PER_SECOND: Final = 10.0
+_WAITING: Final = 1000
+_REMEMBERED: Final = 5000
+_COMPONENT: Final = "colocation-webhook"
+_LONGEST: Final = 1024  # bytes of a message that the API server takes
+
+_log = logging.getLogger(__name__)
+
+
+class Event(NamedTuple):
+    """An Event."""
+
+    namespace: str
+    name: str
+    uid: str
+    type: str
+    reason: str
+    message: str
+
+
+class _Series(NamedTuple):
+    name: str
+    times: int
+    at: float
+    first: str
+
+
+class EventRecorder:
+    """Takes Events from any thread and writes them in one of its own."""
+
+    def __init__(
+        self,
+        api: Client,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], dt.datetime] = utc_now,
+        salt: str | None = None,
+    ) -> None:
+        """Take the API server; ``salt`` differs between replicas, so that each counts for itself."""
+        self._api = api
+        self._clock = clock
+        self._now = now
+        self._salt = salt
+        self._waiting: queue.Queue[Event] = queue.Queue(_WAITING)
+        self._series: OrderedDict[Event, _Series] = OrderedDict()
+
+    def record(self, event: Event) -> None:
+        """Have an Event written; with too many waiting it is dropped."""
+        try:
+            self._waiting.put_nowait(event)
+        except queue.Full:
+            _log.debug("too many Events wait: %s is dropped", event)
+
+    def watch(self, stop: threading.Event, interval: float = 1.0) -> None:
+        """Write until ``stop`` is set; runs in a thread."""
+        if self._salt is None:
+            self._salt = secrets.token_hex(4)  # after the fork: each process has its own
+        while not stop.is_set():
+            try:
+                event = self._waiting.get(timeout=interval)
+            except queue.Empty:
+                continue
+            try:
+                if self._write(event):
+                    stop.wait(1 / PER_SECOND)
+            except ApiError as error:
+                # An Event is a courtesy; in a namespace that ends none can be made.
+                if error.status not in {HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN}:
+                    _log.warning("an Event is lost: %s", error)
+                    stop.wait(1.0)
+            except Exception:  # noqa: BLE001 — the loop must outlive a fault of ours
+                _log.exception("writing an Event failed")
+
+    def _write(self, event: Event) -> bool:
+        """Write one, unless it was written a moment ago; tell whether a call was made."""
+        known = self._series.get(event)
+        now = self._clock()
+        if known is not None and now - known.at < AGAIN_SECONDS:
+            self._series[event] = known._replace(times=known.times + 1)
+            return False
+        moment = timestamp(self._now())
+        path = f"/api/v1/namespaces/{quote(event.namespace, safe='')}/events"
+        if known is not None:
+            change = {"count": known.times + 1, "lastTimestamp": moment, "message": _cut(event.message)}
+            try:
+                self._api.call("PATCH", f"{path}/{known.name}", body=change, content_type=MERGE_PATCH)
+                self._remember(event, known._replace(times=known.times + 1, at=now))
+            except ApiError as error:
+                if error.status != HTTPStatus.NOT_FOUND:
+                    raise
+                del self._series[event]  # it has expired
+            else:
+                return True
+        body = self._body(event, moment)
+        self._api.call("POST", path, body=body)
+        self._remember(event, _Series(body["metadata"]["name"], 1, now, moment))
+        return True
+
+    def _remember(self, event: Event, series: _Series) -> None:
+        self._series[event] = series
+        self._series.move_to_end(event)
+        if len(self._series) > _REMEMBERED:
+            self._series.popitem(last=False)
+
+    def _body(self, event: Event, moment: str) -> dict[str, Any]:
+        content = "\0".join((*event, self._salt or "", moment))
+        digest = hashlib.sha256(content.encode()).hexdigest()[:16]
+        return {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": f"{event.name[:200]}.{digest}", "namespace": event.namespace},
+            "involvedObject": {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "namespace": event.namespace,
+                "name": event.name,
+                "uid": event.uid,
+            },
+            "type": event.type,
+            "reason": event.reason,
+            "message": _cut(event.message),
+            "source": {"component": _COMPONENT},
+            "reportingComponent": _COMPONENT,
+            "firstTimestamp": moment,
+            "lastTimestamp": moment,
+            "count": 1,
+        }
+
+
+def _cut(message: str) -> str:
+    return message.encode()[:_LONGEST].decode(errors="ignore")

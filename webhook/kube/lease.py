@@ -1,0 +1,146 @@
+"""One replica out of several, by a Lease (``coordination.k8s.io/v1``).
+
+The protocol is that of client-go's leader election: whoever has the Lease renews it; the
+others take it when its record has not changed for as long as it lasts, measured by their
+own clock, so that clocks need not agree. Own code, because it is these few lines beside
+38 MB of the ``kubernetes`` package, and because nothing bad happens when two replicas
+hold it for a moment: both would write the same statuses.
+"""
+
+import datetime as dt
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from webhook.kube.client import ApiError, Client
+from webhook.kube.timestamps import utc_now
+
+DURATION: Final = 30  # seconds without a renewal after which another may take it
+RENEW_SECONDS: Final = 10.0
+_API_VERSION: Final = "coordination.k8s.io/v1"
+
+
+class Lease:
+    """One Lease, and whether this process holds it.
+
+    Attributes:
+        identity: what stands in the Lease while this process holds it.
+    """
+
+    def __init__(
+        self,
+        api: Client,
+        namespace: str,
+        name: str,
+        *,
+        identity: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], dt.datetime] = utc_now,
+    ) -> None:
+        """Name the Lease; it is made when it is first asked for.
+
+        Args:
+            api: the API server.
+            namespace: of the Lease.
+            name: of the Lease.
+            identity: must differ between replicas; None makes one, anew after a fork.
+            clock: seconds, for what has been observed.
+            now: for what is written.
+        """
+        self._api = api
+        self._namespace = namespace
+        self._name = name
+        self._given = identity
+        self._clock = clock
+        self._now = now
+        self._made: tuple[int, str] | None = None
+        self._record: object = None
+        self._observed_at = 0.0
+        self._renewed_at: float | None = None
+
+    @property
+    def identity(self) -> str:
+        """What names this process among the replicas."""
+        if self._given is not None:
+            return self._given
+        if self._made is None or self._made[0] != os.getpid():
+            self._made = (os.getpid(), f"{socket.gethostname()}_{secrets.token_hex(4)}")
+        return self._made[1]
+
+    @property
+    def held(self) -> bool:
+        """Whether this process may act; false some time before another may."""
+        return self._renewed_at is not None and self._clock() - self._renewed_at < DURATION * 2 / 3
+
+    def keep(self) -> bool:
+        """Take or renew the Lease if that can be done now; tell whether it is held.
+
+        Raises:
+            ApiError: the API server did not answer, or refused.
+        """
+        path = f"/apis/{_API_VERSION}/namespaces/{self._namespace}/leases"
+        try:
+            try:
+                found = self._api.get(f"{path}/{self._name}")
+            except ApiError as error:
+                if error.status != HTTPStatus.NOT_FOUND:
+                    raise
+                self._api.call("POST", path, body=self._lease({}, {}))
+            else:
+                spec = found.get("spec") or {}
+                if not self._may_take(spec):
+                    self._renewed_at = None
+                    return False
+                lease = self._lease(found.get("metadata") or {}, spec)
+                self._api.call("PUT", f"{path}/{self._name}", body=lease)
+        except ApiError as error:
+            if error.status == HTTPStatus.CONFLICT:  # another one was faster
+                self._renewed_at = None
+                return False
+            raise
+        self._renewed_at = self._clock()
+        return True
+
+    def release(self) -> None:
+        """Give the Lease back, so that another need not wait; raises ApiError."""
+        if self._renewed_at is None:
+            return
+        self._renewed_at = None
+        path = f"/apis/{_API_VERSION}/namespaces/{self._namespace}/leases/{self._name}"
+        found = self._api.get(path)
+        spec = found.get("spec") or {}
+        if spec.get("holderIdentity") == self.identity:
+            self._api.call(
+                "PUT", path, body={**found, "spec": {**spec, "holderIdentity": "", "leaseDurationSeconds": 1}}
+            )
+
+    def _may_take(self, spec: Mapping[str, Any]) -> bool:
+        holder = spec.get("holderIdentity")
+        if not holder or holder == self.identity:
+            return True
+        record = (holder, spec.get("renewTime"), spec.get("leaseTransitions"))
+        if record != self._record:
+            self._record = record
+            self._observed_at = self._clock()
+        return self._clock() - self._observed_at > float(spec.get("leaseDurationSeconds") or DURATION)
+
+    def _lease(self, metadata: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]:
+        now = self._now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        kept = spec.get("holderIdentity") == self.identity
+        transitions = int(spec.get("leaseTransitions") or 0)
+        return {
+            "apiVersion": _API_VERSION,
+            "kind": "Lease",
+            "metadata": {**metadata, "name": self._name, "namespace": self._namespace},
+            "spec": {
+                "holderIdentity": self.identity,
+                "leaseDurationSeconds": DURATION,
+                "acquireTime": spec.get("acquireTime") if kept else now,
+                "renewTime": now,
+                "leaseTransitions": transitions if kept or not spec else transitions + 1,
+            },
+        }

@@ -1,0 +1,263 @@
+"""One kind of object, listed and then watched, for as long as the process lives.
+
+List (in pages), then watch from the list's resource version; bookmarks move that version
+on, so that a watch which ends is taken up where it was. Only when the server has forgotten
+the version (410) or said something that cannot be read is everything listed again. Every
+way round the loop waits, unless the watch before had lasted: no failure, however it looks,
+makes a busy loop. Source: Kubernetes' "Efficient detection of changes".
+"""
+
+import logging
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from threading import Event
+from typing import Any, Final, Protocol
+
+import orjson
+
+from webhook.kube.backoff import Backoff
+from webhook.kube.client import JSON, METADATA_LIST, METADATA_ONLY, Answer, ApiError, Client
+
+PAGE: Final = 500  # objects in one answer of a list
+SILENCE_SECONDS: Final = 90.0
+"""Without a byte for so long a watch counts as dead. The API server sends a bookmark a minute."""
+
+WATCH_SECONDS: Final = (300, 600)
+"""How long a watch is asked to last: a random time, so that replicas do not come back together."""
+
+LASTED_SECONDS: Final = 10.0
+"""A watch that lasted so long was a good one: the next begins at once."""
+
+_LISTED_LATELY: Final = 60.0
+
+# The version is refused, forgotten, or ahead of what the server has (etcd came from a backup).
+_LIST_AGAIN: Final = {400, 404, 410, 504}
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class KindStatus:
+    """How one watched kind is doing.
+
+    Attributes:
+        synced: all its objects have been read once.
+        contact_at: when the API server was last heard of, in seconds since the epoch; 0: never.
+        error: why nothing is heard at the moment, None while all is well.
+        failures: lists and watches that failed, ever.
+        lists: how often everything was listed.
+    """
+
+    synced: bool = False
+    contact_at: float = 0.0
+    error: str | None = None
+    failures: int = 0
+    lists: int = 0
+
+
+class ReflectorStore(Protocol):
+    """What becomes of the objects; called by one thread at a time for one kind."""
+
+    def begin(self) -> None:
+        """A list begins: ``add`` collects until ``commit``."""
+
+    def add(self, raw: Mapping[str, Any]) -> None:
+        """Take an object of the list."""
+
+    def commit(self) -> None:
+        """The list is whole: what is not in it does not exist."""
+
+    def changed(self, raw: Mapping[str, Any]) -> None:
+        """Take an object that was made or changed."""
+
+    def deleted(self, raw: Mapping[str, Any]) -> None:
+        """Take an object that is no more, in its last state."""
+
+
+class Reflector:
+    """Keeps one kind up to date."""
+
+    def __init__(  # noqa: PLR0913 — what is watched, and how
+        self,
+        api: Client,
+        path: str,
+        kept: ReflectorStore,
+        *,
+        clock: Callable[[], float] = time.time,
+        backoff: Backoff | None = None,
+        silence: float = SILENCE_SECONDS,
+        selector: Mapping[str, str] | None = None,
+        metadata_only: bool = False,
+    ) -> None:
+        """Name the collection (``/api/v1/namespaces``) and where its objects go; nothing is called yet.
+
+        Args:
+            api: the API server.
+            path: of the collection.
+            kept: takes the objects.
+            clock: seconds since the epoch.
+            backoff: between failures.
+            silence: seconds without a byte after which a watch counts as dead.
+            selector: ``labelSelector`` and ``fieldSelector``, where not every object is wanted.
+            metadata_only: leave spec and status out.
+        """
+        self.contact = KindStatus()
+        self._api = api
+        self._path = path
+        self._kept = kept
+        self._clock = clock
+        self._backoff = backoff or Backoff()
+        self._silence = silence
+        self._selector = dict(selector or {})
+        self._list_accept = METADATA_LIST if metadata_only else JSON
+        self._watch_accept = METADATA_ONLY if metadata_only else JSON
+        self._version: str | None = None
+        self._listed_at = 0.0
+        self._answer: Answer | None = None
+
+    def run(self, stop: Event) -> None:
+        """List and watch until ``stop`` is set; meant to run in a thread of its own."""
+        while not stop.is_set():
+            started = time.monotonic()
+            least = 0.0
+            try:
+                if self._version is None:
+                    self._list()
+                self._watch(stop)
+            except ApiError as error:
+                least = error.retry_after
+                self._failed(error, stop)
+            except Exception as error:  # noqa: BLE001 — see below
+                # The loop must outlive a fault of ours, or the view is stale in silence.
+                _log.exception("%s: watching failed", self._path)
+                self._failed(ApiError(f"internal error: {error!r}", status=410), stop)
+            if time.monotonic() - started >= LASTED_SECONDS:
+                self._backoff.reset()
+                if not least and self.contact.error is None:
+                    continue
+            stop.wait(self._backoff.wait(least))
+
+    def abort(self) -> None:
+        """End a watch that waits; the loop ends if it was told to stop."""
+        if self._answer is not None:
+            self._answer.abort()
+
+    def _list(self) -> None:
+        self._kept.begin()
+        token: str | None = None
+        limit: int | None = PAGE
+        while True:
+            try:
+                page = self._api.call(
+                    "GET",
+                    self._path,
+                    accept=self._list_accept,
+                    query={"limit": limit, "continue": token, **self._selector},
+                )
+            except ApiError as error:
+                if not (error.gone and token):
+                    raise
+                # The pages took longer than the server remembers: all at once, then.
+                self._kept.begin()
+                token, limit = None, None
+                continue
+            self._heard()
+            metadata = page.get("metadata")
+            items = page.get("items")
+            if not isinstance(metadata, dict) or not isinstance(items, (list, type(None))):
+                raise ApiError(f"GET {self._path}: the answer is no list")
+            for item in items or ():
+                self._take(self._kept.add, item)
+            token = metadata.get("continue") or None
+            if token is None:
+                break
+        version = metadata.get("resourceVersion")
+        if not isinstance(version, str) or not version:
+            raise ApiError(f"GET {self._path}: the list has no metadata.resourceVersion")
+        self._kept.commit()
+        self._version = version
+        self._listed_at = time.monotonic()
+        self.contact = replace(
+            self.contact, synced=True, error=None, contact_at=self._clock(), lists=self.contact.lists + 1
+        )
+
+    def _watch(self, stop: Event) -> None:
+        query = {
+            **self._selector,
+            "watch": "1",
+            "resourceVersion": self._version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": random.randint(*WATCH_SECONDS),  # noqa: S311 — not a secret
+        }
+        try:
+            lines = self._api.stream(
+                self._path, query=query, accept=self._watch_accept, silence=self._silence, opened=self._opened
+            )
+            opened, told = time.monotonic(), False
+            for line in lines:
+                if stop.is_set():
+                    return
+                self._event(line)
+                told = True
+        finally:
+            self._answer = None
+        if not told and time.monotonic() - opened < LASTED_SECONDS:
+            # It is no error to the server, but whoever is only ever told nothing should show.
+            raise ApiError(f"watch {self._path}: it ended at once, without an event")
+
+    def _opened(self, answer: Answer) -> None:
+        self._answer = answer
+        self._heard()
+
+    def _event(self, line: bytes) -> None:
+        try:
+            event = orjson.loads(line)
+            kind, raw = event["type"], event["object"]
+            metadata = raw.get("metadata") or {}
+        except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError):
+            # What else was lost cannot be known.
+            raise ApiError(f"watch {self._path}: not an event: {line[:100]!r}", status=410) from None
+        if kind == "ERROR":
+            code = raw.get("code")
+            raise ApiError(
+                f"watch {self._path}: {raw.get('message')}",
+                status=code if isinstance(code, int) else 500,
+                reason=str(raw.get("reason") or ""),
+            )
+        self._heard()
+        if kind in {"ADDED", "MODIFIED"}:
+            self._take(self._kept.changed, raw)
+        elif kind == "DELETED":
+            self._take(self._kept.deleted, raw)
+        version = metadata.get("resourceVersion")
+        if isinstance(version, str) and version:
+            self._version = version
+
+    def _take(self, take: Callable[[Mapping[str, Any]], None], raw: object) -> None:
+        """Hand an object on; one that cannot be read must not cost the others anything."""
+        metadata = raw.get("metadata") if isinstance(raw, dict) else None
+        if not isinstance(raw, dict) or not isinstance(metadata, dict) or not metadata.get("name"):
+            _log.error("%s: an object without a name is passed over", self._path)
+            return
+        try:
+            take(raw)
+        except Exception as error:  # noqa: BLE001 — see the docstring
+            _log.error("%s %s is passed over: %s", self._path, metadata.get("name"), error)
+
+    def _heard(self) -> None:
+        self.contact = replace(self.contact, contact_at=self._clock(), error=None)
+
+    def _failed(self, error: ApiError, stop: Event) -> None:
+        if error.status in _LIST_AGAIN:
+            self._version = None
+            if time.monotonic() - self._listed_at > _LISTED_LATELY:
+                # Often the first words of a server that is back. Another time the wait goes on growing.
+                self._listed_at = time.monotonic()
+                self._backoff.reset()
+        if stop.is_set():
+            return
+        if self.contact.error is None:
+            _log.warning("%s", error)
+        self.contact = replace(self.contact, error=str(error), failures=self.contact.failures + 1)

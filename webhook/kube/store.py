@@ -1,0 +1,97 @@
+"""The cache of one watched kind, filled by a reflector."""
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
+
+Value = TypeVar("Value")
+_Key = tuple[str, str]
+
+
+class Store(Generic[Value]):
+    """The objects of one kind, each cut down to a ``Value``; None is not kept at all.
+
+    ``lock`` may be shared between stores, so that they can be read as they are at one moment.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[str, Mapping[str, Any], Value | None], Value | None],
+        lock: threading.Lock,
+        news: Callable[[], None],
+    ) -> None:
+        """Take how an object is cut down, given the value there is of it, and whom to tell of changes."""
+        self.values: dict[_Key, Value] = {}
+        self.revision = 0
+        self.synced = False
+        self._read = read
+        self._lock = lock
+        self._news = news
+        self._listing: dict[_Key, Value] = {}
+
+    def begin(self) -> None:
+        """A list begins."""
+        self._listing = {}
+
+    def add(self, raw: Mapping[str, Any]) -> None:
+        """Take an object of the list."""
+        key = _key(raw)
+        old = self.values.get(key)
+        value = self._read(key[1], raw, old)
+        if value is not None:
+            # An equal value that is kept already need not take memory a second time.
+            self._listing[key] = old if old is not None and old == value else value
+
+    def commit(self) -> None:
+        """The list is whole."""
+        with self._lock:
+            if self._listing != self.values or not self.synced:
+                self.values = self._listing
+                self.revision += 1
+            self.synced = True
+        self._listing = {}
+        self._news()
+
+    def changed(self, raw: Mapping[str, Any]) -> None:
+        """Take an object that was made or changed."""
+        key = _key(raw)
+        value = self._read(key[1], raw, self.values.get(key))
+        self._put(key, value)
+
+    def deleted(self, raw: Mapping[str, Any]) -> None:
+        """Take an object that is no more."""
+        self._put(_key(raw), None)
+
+    def learn(self, raw: Mapping[str, Any], instead_of: Value | None) -> None:
+        """Take an object that a call answered with, unless the watch has told of it meanwhile.
+
+        An answer may be read long after it was given: what the watch tells is newer, and comes but once.
+
+        Args:
+            raw: the object; of a kind whose store keeps nothing beside the values.
+            instead_of: what was kept of it before the call, None: nothing.
+        """
+        key = _key(raw)
+        value = self._read(key[1], raw, instead_of)
+        with self._lock:
+            if value is None or self.values.get(key) is not instead_of:
+                return
+            self.values[key] = value
+            self.revision += 1
+        self._news()
+
+    def _put(self, key: _Key, value: Value | None) -> None:
+        with self._lock:
+            if self.values.get(key) == value:
+                return
+            if value is None:
+                del self.values[key]
+            else:
+                self.values[key] = value
+            self.revision += 1
+        self._news()
+
+
+def _key(raw: Mapping[str, Any]) -> _Key:
+    metadata = raw["metadata"]
+    return str(metadata.get("namespace") or ""), str(metadata["name"])

@@ -1,0 +1,1 @@
+"""Kubernetes objects read: pods, quantities, workloads, documents."""

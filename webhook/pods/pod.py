@@ -1,0 +1,52 @@
+"""A Pod, read: labels, annotations, spec, containers."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+CONTAINER_LISTS: Final = ("initContainers", "containers")
+SECTIONS: Final = ("requests", "limits")
+
+
+class Container(NamedTuple):
+    """A container of a pod: where it stands and what it is."""
+
+    kind: str
+    position: int
+    value: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Return the container's name; the API server refuses pods without."""
+        return self.value.get("name") or ""
+
+    @property
+    def sidecar(self) -> bool:
+        """Tell whether this is a native sidecar (an init container that keeps running)."""
+        return self.kind == "initContainers" and self.value.get("restartPolicy") == "Always"
+
+    def quantities(self, section: str) -> Mapping[str, Any]:
+        """Return ``resources.requests`` or ``.limits``, empty where there are none."""
+        return (self.value.get("resources") or {}).get(section) or {}
+
+
+def labels(pod: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the pod's labels."""
+    return (pod.get("metadata") or {}).get("labels") or {}
+
+
+def annotations(pod: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the pod's annotations."""
+    return (pod.get("metadata") or {}).get("annotations") or {}
+
+
+def spec(pod: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the pod's spec."""
+    return pod.get("spec") or {}
+
+
+def containers(pod: Mapping[str, Any]) -> Iterator[Container]:
+    """Yield init containers (sidecars among them), then containers."""
+    of = spec(pod)
+    for kind in CONTAINER_LISTS:
+        for index, value in enumerate(of.get(kind) or ()):
+            yield Container(kind, index, value)

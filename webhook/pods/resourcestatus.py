@@ -1,0 +1,58 @@
+"""The annotation ``scheduling.koordinator.sh/resource-status``: CPUs given to a pod.
+
+We write it onto a Binding, whose annotations the API server copies to the pod; koord-scheduler
+writes it onto the pod itself. What stands there already is read with care: anybody may write
+annotations.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from webhook.cpuset import CpuSetError, Topology, format_cpulist, parse_cpulist
+from webhook.pods.pod import annotations
+from webhook.pods.text import shown
+from webhook.protocol import ANNOTATION_RESOURCE_STATUS, CPU
+
+
+class StatusError(ValueError):
+    """An annotation that cannot be read; the message shows it."""
+
+
+def resource_status(topology: Topology, cpus: frozenset[int]) -> str:
+    """Return the annotation for CPU ids: the list, and how many of them each NUMA node gives."""
+    counts: dict[int, int] = {}
+    for cpu in cpus:
+        node = topology.places[topology.position[cpu]].node
+        counts[node] = counts.get(node, 0) + 1
+    status = {
+        "cpuset": format_cpulist(cpus),
+        "numaNodeResources": [
+            {"node": node, "resources": {CPU: str(count)}} for node, count in sorted(counts.items())
+        ],
+    }
+    return json.dumps(status, separators=(",", ":"))
+
+
+def given_cpus(pod: Mapping[str, Any]) -> frozenset[int] | None:
+    """Return the CPU ids that a pod's annotation names; None where it names none.
+
+    Raises:
+        StatusError: it cannot be read.
+    """
+    text = annotations(pod).get(ANNOTATION_RESOURCE_STATUS)
+    if not text:
+        return None
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise StatusError(f"annotation {ANNOTATION_RESOURCE_STATUS} {shown(text)}: {error}") from None
+    if not isinstance(value, dict | None):
+        raise StatusError(f"annotation {ANNOTATION_RESOURCE_STATUS} {shown(text)}: is no JSON object")
+    cpuset: Any = (value or {}).get("cpuset")
+    if cpuset is None:
+        return None
+    try:
+        return parse_cpulist(cpuset, field="cpuset") or None
+    except CpuSetError as error:
+        raise StatusError(f"annotation {ANNOTATION_RESOURCE_STATUS} {shown(text)}: {error}") from None
