@@ -21,11 +21,13 @@ from benchmarks.server import CLIENT_CORE, HEAD, Running, line, target_of
 from webhook.admission import Settings
 from webhook.certificates import CertificateFiles, ensure
 from webhook.cluster.files import FilesSource
-from webhook.server.answer import Answerer
-from webhook.server.app import create_app
+from webhook.process.metrics import new_registry
+from webhook.server.app import flask_app
+from webhook.server.decisionlog import DecisionLog
 from webhook.server.fastpath import FastPath
-from webhook.server.log import DecisionLog
-from webhook.server.metrics import Metrics
+from webhook.server.metrics import ReviewMetrics
+from webhook.server.reviews import CurrentSettings
+from webhook.server.service import ReviewService
 
 if TYPE_CHECKING:
     import flask
@@ -44,7 +46,7 @@ CANDIDATES = {
 
 def flask_application() -> flask.Flask:
     """The Flask application alone."""
-    return create_app(_answerer(Metrics()))
+    return flask_app(_service().endpoints)
 
 
 def mounted_application() -> WSGIMiddleware:
@@ -54,15 +56,16 @@ def mounted_application() -> WSGIMiddleware:
 
 def fast_application() -> FastPath:
     """The fast path, Flask behind it."""
-    metrics = Metrics()
-    answerer = _answerer(metrics)
-    return FastPath(answerer, metrics, WSGIMiddleware(create_app(answerer)))
+    service = _service()
+    rest = WSGIMiddleware(flask_app(service.endpoints))
+    return FastPath(service.endpoints, service.metrics.in_flight, rest)
 
 
-def _answerer(metrics: Metrics) -> Answerer:
+def _service() -> ReviewService:
     source = FilesSource(Path(os.environ[_OBJECTS]))
     source.load()
-    return Answerer(source, Settings(signing_key=b"x" * 32), metrics, DecisionLog("info", "json"))
+    settings = CurrentSettings(Settings(signing_key=b"x" * 32))
+    return ReviewService(source, settings, ReviewMetrics(new_registry()), DecisionLog("info", "json"))
 
 
 @contextlib.contextmanager

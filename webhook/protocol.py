@@ -134,6 +134,11 @@ GPU_MEMORY_RATIO: Final = "koordinator.sh/gpu-memory-ratio"
 GPU_SHARED: Final = "koordinator.sh/gpu.shared"
 
 
+# --- Leases by which replicas agree on who acts ---------------------------------
+STATUS_LEASE: Final = "colocation-webhook"
+CPUSET_LEASE: Final = "colocation-webhook-cpusets"
+
+
 # --- QoS class x priority class ----------------------------------------------
 class Action(StrEnum):
     """What a validation rule does when a pod breaks it."""

@@ -21,6 +21,7 @@ from tests.builders import (
 )
 from webhook.admission import Mode, View, Webhook, decide
 from webhook.admission.decision import MAX_WARNING
+from webhook.admission.response import respond
 
 AUDIT = replace(DEFAULTS, mode=Mode.AUDIT)
 BATCH = batch_profile()
@@ -31,7 +32,7 @@ REFUSED = batch_profile("faulty", labelSuffixes={"app": "-colo"})
 def test_the_answer() -> None:
     """§1: uid echoed, allowed, a JSON Patch in base64, the applied profiles for the audit log."""
     decision = mutate(NEW, BATCH, profile("also"), uid="the-uid")
-    answer = json.loads(decision.response_body())
+    answer = json.loads(respond(decision.response()).body)
     assert (answer["kind"], answer["apiVersion"]) == ("AdmissionReview", "admission.k8s.io/v1")
     response = answer["response"]
     assert response["uid"] == "the-uid"

@@ -20,6 +20,7 @@ from tests.admission.test_samples import OBJECTS
 from tests.builders import DEFAULTS, batch_profile, container, pod, profile, review, view_of
 from tests.conftest import CI
 from webhook.admission import Mode, ReviewError, Settings, Webhook, decide, parse_review
+from webhook.admission.response import errored, respond
 
 # Each test takes its share: 100,000 inputs and more in CI, 3,000 at a desk.
 INPUTS = 100_000 if CI else 3_000
@@ -50,7 +51,7 @@ def check_answer(body: bytes) -> None:
     try:
         parsed = parse_review(body)
     except ReviewError as error:
-        status = orjson.loads(error.status_body())
+        status = orjson.loads(errored(error.status, error.message).body)
         assert status["kind"] == "Status"
         assert 400 <= status["code"] < 500
         assert error.message
@@ -58,7 +59,9 @@ def check_answer(body: bytes) -> None:
         return
     for webhook in Webhook:
         for chosen in (DEFAULTS, AUDIT):
-            check_response(parsed, orjson.loads(decide(webhook, parsed, VIEW, chosen).response_body()))
+            check_response(
+                parsed, orjson.loads(respond(decide(webhook, parsed, VIEW, chosen).response()).body)
+            )
 
 
 def check_response(parsed, answer) -> None:
@@ -285,7 +288,7 @@ def test_deep_nesting_within_a_container_that_moves(depth) -> None:
     except ReviewError:
         return
     decision = decide(Webhook.MUTATE, parsed, view_of([profile(patch=order)]), DEFAULTS)
-    assert parsed.uid.encode() in decision.response_body()
+    assert parsed.uid.encode() in respond(decision.response()).body
 
 
 def test_large_bodies() -> None:

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from tests.builders import pod, review
-from webhook.admission import ReviewError, parse_review, status_body
+from webhook.admission import ReviewError, parse_review
+from webhook.kube.status import status_body
 
 
 def of(**fields) -> dict:

@@ -14,6 +14,7 @@ import pytest
 
 from tests.builders import DEFAULTS, after, namespace, priority_class, profile, view_of
 from webhook.admission import Webhook, decide, parse_review
+from webhook.admission.response import respond
 from webhook.protocol import ANNOTATION_PROFILES_SIGNATURE
 
 DATA = Path(__file__).parents[1] / "data"
@@ -86,7 +87,7 @@ VIEW = view_of(OBJECTS)
 def answer(path: Path, webhook: Webhook) -> dict:
     """Return the response to a review, as JSON, with the patch decoded."""
     decision = decide(webhook, parse_review(path.read_bytes()), VIEW, DEFAULTS)
-    response = json.loads(decision.response_body())["response"]
+    response = json.loads(respond(decision.response()).body)["response"]
     if "patch" in response:
         response["patch"] = unsigned(json.loads(base64.b64decode(response["patch"])))
     return response

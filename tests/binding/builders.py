@@ -6,6 +6,7 @@ import json
 import threading
 
 from tests.kube.fakeapi import FakeApi
+from webhook.admission.response import Answer
 from webhook.binding.binder import Binder
 from webhook.binding.caches import NODES, PODS, TOPOLOGIES, Nodes, PodStore, waiting_store
 from webhook.binding.endpoint import Reviews
@@ -169,7 +170,7 @@ class Replica:
     def ask(self, of, to="node-1", seconds=10.0, **given):
         """The status and the response to the review of a binding."""
         begun = self.reviews.begin(review(of, to, **given), seconds)
-        status, body = begun if isinstance(begun, tuple) else begun.result(10)
+        status, body = begun if isinstance(begun, Answer) else begun.result(10)
         answer = json.loads(body)
         return status, answer.get("response", answer)
 

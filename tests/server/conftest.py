@@ -5,8 +5,8 @@ import pytest
 from tests.server.service import Service
 
 
-@pytest.fixture(scope="session")
-def service(tmp_path_factory):
-    """A TLS service in its default settings, shared: its metrics and files belong to everybody."""
-    with Service(tmp_path_factory.mktemp("service")) as running:
+@pytest.fixture(scope="session", params=["fast", "flask"])
+def service(request, tmp_path_factory):
+    """A TLS service in its default settings, by either worker; shared: its metrics belong to everybody."""
+    with Service(tmp_path_factory.mktemp("service"), "--worker", request.param) as running:
         yield running

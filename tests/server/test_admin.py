@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests.server.service import REVIEW, Service, ask, wait_for
-from webhook.server.admin import is_loopback
+from webhook.process.admin import is_loopback
 
 
 def test_health_readiness_and_unknown_paths(service):

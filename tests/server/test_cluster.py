@@ -13,13 +13,16 @@ import yaml
 from tests.kube.fakeapi import CLASSES, COLLECTIONS, NAMESPACES, PROFILES, FakeApi
 from tests.server.service import PROFILE, REVIEW, Service, free_port, wait_for
 from webhook.admission import Settings, View, Webhook
+from webhook.admission.response import Answer
 from webhook.cluster.source import LookUpError
-from webhook.server.answer import Answer, Answerer
-from webhook.server.log import DecisionLog
-from webhook.server.metrics import Metrics
+from webhook.process.metrics import new_registry
+from webhook.server.decisionlog import DecisionLog
+from webhook.server.endpoint import answer
+from webhook.server.metrics import ReviewMetrics
+from webhook.server.reviews import CurrentSettings, ReviewEndpoint
 
 HOME = orjson.loads(REVIEW)["request"]["namespace"]
-METRICS = Metrics()
+METRICS = ReviewMetrics(new_registry())
 
 
 class ClusterService(Service):
@@ -181,7 +184,9 @@ class Source:
         self._end = end
 
     def look_up(self, namespace):
-        """Return a future that has ended."""
+        """Return a future that has ended, or the one that was given."""
+        if isinstance(self._end, concurrent.futures.Future):
+            return self._end
         future = concurrent.futures.Future()
         if isinstance(self._end, Exception):
             future.set_exception(self._end)
@@ -189,6 +194,13 @@ class Source:
             self.view = View(exhaustive=True, namespaces={namespace: {}} if self._end else {})
             future.set_result(None)
         return future
+
+
+def endpoint(webhook, end):
+    """An endpoint whose look-ups end so."""
+    return ReviewEndpoint(
+        webhook, Source(end), CurrentSettings(Settings()), METRICS, DecisionLog("error", "json")
+    )
 
 
 @pytest.mark.parametrize(
@@ -202,16 +214,27 @@ class Source:
 )
 def test_answers_after_a_look_up(end, status, message):
     """The blocking way in, which the Flask routes take."""
-    subject = Answerer(Source(end), Settings(), METRICS, DecisionLog("error", "json"))
-    answer = subject.answer(Webhook.MUTATE, REVIEW, 1.0)
-    assert answer.status == status
-    assert message in answer.body.decode()
+    given = answer(endpoint(Webhook.MUTATE, end), REVIEW, 1.0)
+    assert given.status == status
+    assert message in given.body.decode()
+
+
+def test_a_look_up_that_takes_too_long_is_left_to_failure_policy():
+    """The answer names the review; what comes of the look-up later is not counted twice."""
+    pending = concurrent.futures.Future()
+    subject = endpoint(Webhook.MUTATE, pending)
+    begun = subject.begin(REVIEW, 1.0)
+    given = subject.late(begun, 1.0)
+    assert (given.status, b"in time" in given.body) == (503, True)
+    assert orjson.loads(REVIEW)["request"]["uid"] in given.body.decode()
+    pending.set_result(None)
+    assert begun.cancelled()
 
 
 def test_only_pods_are_looked_up():
     """A profile has no namespace; other kinds are none of our business."""
-    subject = Answerer(Source(LookUpError("x")), Settings(), METRICS, DecisionLog("error", "json"))
+    subject = endpoint(Webhook.VALIDATE, LookUpError("x"))
     for changes in ({"namespace": ""}, {"resource": {"group": "", "version": "v1", "resource": "services"}}):
         review = orjson.loads(REVIEW)
         review["request"] |= changes
-        assert isinstance(subject.begin(Webhook.VALIDATE, orjson.dumps(review)), Answer)
+        assert isinstance(subject.begin(orjson.dumps(review), 1.0), Answer)

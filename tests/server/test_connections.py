@@ -119,11 +119,11 @@ def test_more_connections_than_a_shell_allows_files(tmp_path):
 
 
 def test_a_hook_that_fails_does_not_stop_the_service(tmp_path):
-    """Books that cannot be kept are logged; reviews are answered."""
+    """A failure to update metrics is logged; reviews are answered."""
     broken = (
-        "import webhook.server.run as r\n"
+        "from webhook.server.service import ReviewService\n"
         "def observe(*_): raise RuntimeError('injected')\n"
-        "r.observe = observe\n"
+        "ReviewService.observe = observe\n"
     )
     with Service(tmp_path, tls=False, prelude=broken) as service:
         wait_for(lambda: any("injected" in str(line) for line in service.lines))

@@ -14,7 +14,7 @@ Nothing here does I/O, reads a clock or rolls dice. The parts, in the order of t
 
 from webhook.admission.decision import Decision, decide
 from webhook.admission.objects import ObjectError
-from webhook.admission.review import Review, ReviewError, Webhook, parse_review, status_body
+from webhook.admission.review import Review, ReviewError, Webhook, parse_review
 from webhook.admission.settings import Mode, PodLevelResources, Settings
 from webhook.admission.view import View, build_view
 
@@ -31,5 +31,4 @@ __all__ = [
     "build_view",
     "decide",
     "parse_review",
-    "status_body",
 ]

@@ -4,7 +4,6 @@ Pure: no I/O, no clock, no randomness but the request's uid. The service, the co
 line, audit, benchmarks and tests all come through here.
 """
 
-from base64 import b64encode
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -20,7 +19,8 @@ from webhook.admission.mutating.translation import translate
 from webhook.admission.podedit import Denial, Denied, PodEdit, check_shape
 from webhook.admission.profiles.findings import Severity, own_findings, reference_findings
 from webhook.admission.profiles.profile import ProfileError, read_profile
-from webhook.admission.review import API_VERSION, KIND, Review, Webhook
+from webhook.admission.response import allowed, denied
+from webhook.admission.review import Review, Webhook
 from webhook.admission.settings import Mode, PodLevelResources, Settings
 from webhook.admission.validating.validation import action_of, violations
 from webhook.admission.view import View
@@ -82,28 +82,17 @@ class Decision:
 
     def response(self) -> dict[str, Any]:
         """Return the ``response`` of the AdmissionReview."""
-        response: dict[str, Any] = {"uid": self.uid, "allowed": True}
         if self.denial is not None and not self.audited:
-            response["allowed"] = False
-            response["status"] = {
-                "status": "Failure",
-                "message": self.denial.message,
-                "reason": self.denial.reason,
-                "code": int(self.denial.status),
-            }
-        elif self.operations and not self.audited:
-            response["patchType"] = "JSONPatch"
-            response["patch"] = b64encode(orjson.dumps(self.patch())).decode()
+            message, code, reason = self.denial
+            response = denied(self.uid, message, reason=reason, code=code)
+        else:
+            response = allowed(self.uid, () if self.audited else self.operations)
         if self.warnings:
             response["warnings"] = [_shortened(warning, MAX_WARNING) for warning in self.warnings]
         if self.applied:
             key = AUDIT_ANNOTATION_WOULD if self.audited else AUDIT_ANNOTATION
             response["auditAnnotations"] = {key: ",".join(self.applied)}
         return response
-
-    def response_body(self) -> bytes:
-        """Return the whole AdmissionReview that answers the request, as JSON."""
-        return orjson.dumps({"kind": KIND, "apiVersion": API_VERSION, "response": self.response()})
 
     def log_fields(self) -> dict[str, Any]:
         """Return what a log line says of the decision."""

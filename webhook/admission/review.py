@@ -1,4 +1,4 @@
-"""The envelope: an AdmissionReview's bytes in, the request inside out.
+"""Parses an AdmissionReview.
 
 Source: the Kubernetes API, ``admission.k8s.io/v1``.
 """
@@ -13,20 +13,6 @@ from webhook.pods.text import shown
 
 API_VERSION: Final = "admission.k8s.io/v1"
 KIND: Final = "AdmissionReview"
-
-
-# As ``metav1.StatusReason`` names them.
-_REASONS: Final = {
-    400: "BadRequest",
-    403: "Forbidden",
-    404: "NotFound",
-    405: "MethodNotAllowed",
-    408: "Timeout",
-    413: "RequestEntityTooLarge",
-    415: "UnsupportedMediaType",
-    500: "InternalError",
-    503: "ServiceUnavailable",
-}
 
 
 class Webhook(StrEnum):
@@ -51,25 +37,6 @@ class ReviewError(Exception):
         self.message = message
         self.status = int(status)
         self.uid = uid
-
-    def status_body(self) -> bytes:
-        """Return the ``meta/v1 Status`` that the API server shows to its user."""
-        return status_body(self.status, self.message)
-
-
-def status_body(code: int, message: str) -> bytes:
-    """Return a ``meta/v1 Status`` of a failure as JSON bytes."""
-    return orjson.dumps(
-        {
-            "kind": "Status",
-            "apiVersion": "v1",
-            "metadata": {},
-            "status": "Failure",
-            "message": message,
-            "reason": _REASONS.get(code, ""),
-            "code": code,
-        }
-    )
 
 
 class Review(NamedTuple):

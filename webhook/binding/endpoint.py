@@ -5,16 +5,16 @@ for it waits for the API server. What cannot be known is a 503 and what is our f
 failurePolicy decides then, and the reconciler finds the pod later.
 """
 
-import base64
 import logging
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
-import orjson
-
-from webhook.admission.review import API_VERSION, KIND, Review, ReviewError, parse_review, status_body
+from webhook.admission.editor import Cause
+from webhook.admission.podedit import PodEdit
+from webhook.admission.response import Answer, allowed, denied, errored, respond
+from webhook.admission.review import Review, ReviewError, parse_review
 from webhook.binding.binder import Binder
 from webhook.binding.caches import cut_pod
 from webhook.binding.grant import Claim, Grant, Refusal
@@ -37,9 +37,6 @@ _NEEDS_NOTHING: Final[Mapping[str, Any]] = {}
 
 _log = logging.getLogger(__name__)
 
-Answer = tuple[int, bytes]
-"""HTTP status and JSON body."""
-
 
 class _Asked(NamedTuple):
     """A binding that is to be made."""
@@ -49,7 +46,7 @@ class _Asked(NamedTuple):
     name: str
     pod_uid: str
     node: str
-    annotated: bool
+    binding: dict[str, Any]
     dry_run: bool
 
 
@@ -86,7 +83,7 @@ class Reviews:
             asked = _read(review)
             pod = self._known(asked) if asked is not None else _NEEDS_NOTHING
             if asked is None or pod is _NEEDS_NOTHING:
-                return self._done("none", started, _allowed(uid))
+                return self._done("none", started, respond(allowed(uid)))
             if not self._cluster.synced:
                 return self._unanswered(uid, "not everything that is watched has been read yet", started)
             if self._pool is None:
@@ -94,14 +91,19 @@ class Reviews:
             end = started + max(0.0, seconds - _RESERVE_SECONDS)
             return self._pool.submit(self._answer, asked, pod, started, end)
         except ReviewError as error:
-            return self._done("refused", started, (error.status, error.status_body()))
+            return self.refuse(error)
         except Exception:  # noqa: BLE001 — the last line of defence: no traceback reaches a client
             return self._fault(uid, started)
 
-    def late(self, seconds: float) -> Answer:
+    def late(self, begun: Future[Answer], seconds: float) -> Answer:
         """Answer a review whose time is over; what is still being done for it is done to its end."""
+        del begun
         message = f"no CPU set within {seconds:g} s: the API server answers slowly, or too many bindings wait"
-        return HTTPStatus.SERVICE_UNAVAILABLE, status_body(HTTPStatus.SERVICE_UNAVAILABLE, message)
+        return errored(HTTPStatus.SERVICE_UNAVAILABLE, message)
+
+    def refuse(self, error: ReviewError) -> Answer:
+        """Answer a request that is no review."""
+        return self._done("refused", self._clock(), errored(error.status, error.message))
 
     def close(self) -> None:
         """Let go of the threads."""
@@ -128,7 +130,7 @@ class Reviews:
             if pod is None:
                 pod = self._get(asked, end)
             if pod is None or node_of(pod):
-                return self._done("none", started, _allowed(asked.uid))
+                return self._done("none", started, respond(allowed(asked.uid)))
             return self._bound(asked, pod, started, end)
         except (OutOfTimeError, ApiError) as error:
             return self._unanswered(asked.uid, str(error), started)
@@ -148,7 +150,7 @@ class Reviews:
         except ResourceSpecError as error:
             return self._denied(asked, pod_uid, Refusal("BadRequest", str(error)), started)
         if wish is None:
-            return self._done("none", started, _allowed(asked.uid))
+            return self._done("none", started, respond(allowed(asked.uid)))
         try:
             brought = given_cpus(pod)
         except StatusError as error:
@@ -172,25 +174,21 @@ class Reviews:
                 self.metrics.denied(refusal.reason)
             told = Event(asked.namespace, asked.name, pod_uid, WARNING, DENIED, message)
             self._events.record(told)
-        response = {
-            "uid": asked.uid,
-            "allowed": False,
-            "status": {"code": HTTPStatus.FORBIDDEN, "reason": "Forbidden", "message": message},
-        }
+        response = denied(asked.uid, message, reason="Forbidden", code=HTTPStatus.FORBIDDEN)
         _log.info("binding of %s/%s to %s denied: %s", asked.namespace, asked.name, asked.node, message)
-        return self._done("denied", started, (HTTPStatus.OK, _envelope(response)))
+        return self._done("denied", started, respond(response))
 
     def _unanswered(self, uid: str, reason: str, started: float) -> Answer:
         _log.error("review %s at /bind is not answered: %s", uid, reason)
         message = f"review {uid} cannot be answered: {reason}"
         code = HTTPStatus.SERVICE_UNAVAILABLE
-        return self._done("unanswered", started, (code, status_body(code, message)))
+        return self._done("unanswered", started, errored(code, message))
 
     def _fault(self, uid: str, started: float) -> Answer:
         _log.exception("fault while answering review %s at /bind", uid or "unknown")
         message = f"internal fault at review {uid}; the webhook's log has the details under that uid"
         code = HTTPStatus.INTERNAL_SERVER_ERROR
-        return self._done("fault", started, (code, status_body(code, message)))
+        return self._done("fault", started, errored(code, message))
 
     def _done(self, outcome: str, started: float, answer: Answer) -> Answer:
         if self.metrics is not None:
@@ -220,7 +218,7 @@ def _read(review: Review) -> _Asked | None:
         name=review.name or str(metadata.get("name") or ""),
         pod_uid=str(metadata.get("uid") or ""),
         node=node,
-        annotated=isinstance(metadata.get("annotations"), dict),
+        binding=review.object,
         dry_run=review.dry_run,
     )
 
@@ -233,19 +231,10 @@ def _needs(pod: Mapping[str, Any], default: BindPolicy) -> bool:
         return True
 
 
-def _allowed(uid: str) -> Answer:
-    return HTTPStatus.OK, _envelope({"uid": uid, "allowed": True})
-
-
 def _granted(asked: _Asked, decided: Grant, status: str) -> Answer:
-    key = ANNOTATION_RESOURCE_STATUS.replace("~", "~0").replace("/", "~1")
-    operation: dict[str, Any] = {"op": "add", "path": f"/metadata/annotations/{key}", "value": status}
-    if not asked.annotated:
-        operation = {
-            "op": "add",
-            "path": "/metadata/annotations",
-            "value": {ANNOTATION_RESOURCE_STATUS: status},
-        }
+    # The API server gives a Binding's annotations to the pod.
+    edit = PodEdit(asked.binding)
+    edit.set_annotation(ANNOTATION_RESOURCE_STATUS, status, Cause("binding", ""))
     _log.info(
         "binding of %s/%s to %s: CPUs %s%s",
         asked.namespace,
@@ -254,10 +243,4 @@ def _granted(asked: _Asked, decided: Grant, status: str) -> Answer:
         status,
         " again" if decided.again else "",
     )
-    patch = base64.b64encode(orjson.dumps([operation])).decode()
-    response = {"uid": asked.uid, "allowed": True, "patchType": "JSONPatch", "patch": patch}
-    return HTTPStatus.OK, _envelope(response)
-
-
-def _envelope(response: dict[str, Any]) -> bytes:
-    return orjson.dumps({"kind": KIND, "apiVersion": API_VERSION, "response": response})
+    return respond(allowed(asked.uid, edit.operations()))

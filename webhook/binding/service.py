@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass
 from threading import Event, Thread
 from typing import Final
@@ -21,7 +20,7 @@ from webhook.binding.caches import (
     PodStore,
     waiting_store,
 )
-from webhook.binding.endpoint import Answer, Reviews
+from webhook.binding.endpoint import Reviews
 from webhook.binding.ledgers import LEDGERS, Ledgers
 from webhook.binding.metrics import BindingMetrics
 from webhook.binding.overview import observe
@@ -59,18 +58,17 @@ class BindingSettings:
 class Bindings:
     """Everything about bindings that one process does. No call and no thread before ``watch``."""
 
-    path: Final = "/bind"
-
     def __init__(
         self,
         api: Client,
         lease: Lease,
         opted_in: Callable[[str], bool],
-        settings: BindingSettings | None = None,
+        registry: CollectorRegistry,
+        settings: BindingSettings,
     ) -> None:
         """Take the API server, the Lease of the reconciler, and which namespaces have opted in."""
-        given = settings or BindingSettings()
-        self._metrics: BindingMetrics | None = None
+        given = settings
+        self._metrics = BindingMetrics(registry)
         self._cluster = cluster = Cluster(
             api,
             PodStore(lambda: None),
@@ -80,9 +78,11 @@ class Bindings:
         )
         self._events = EventRecorder(api)
         binder = Binder(cluster, grace=given.grace)
-        self._reviews = Reviews(cluster, binder, self._events, default=given.default)
+        self.endpoint = Reviews(cluster, binder, self._events, default=given.default)
+        self.endpoint.metrics = self._metrics
         self._repair = Repair(cluster, binder, self._events, opted_in=opted_in, default=given.default)
         self._reconciler = Reconciler(cluster, binder, self._repair, lease)
+        self._reconciler.metrics = self._repair.metrics = self._metrics
         self._reflectors = {
             "lse-lsr-pods": Reflector(api, PODS, cluster.pods, selector=BOUND_CLASS_PODS),
             "waiting-pods": Reflector(api, PODS, cluster.waiting, selector=WAITING_PODS, metadata_only=True),
@@ -90,12 +90,6 @@ class Bindings:
             "noderesourcetopologies": Reflector(api, TOPOLOGIES, cluster.nodes.topologies),
             "nodecpuallocations": Reflector(api, LEDGERS, cluster.ledgers.store),
         }
-
-    def register(self, registry: CollectorRegistry) -> None:
-        """Keep books in a registry."""
-        self._metrics = BindingMetrics(registry)
-        self._reviews.metrics = self._metrics
-        self._reconciler.metrics = self._repair.metrics = self._metrics
 
     @property
     def kinds(self) -> Mapping[str, KindStatus]:
@@ -106,14 +100,6 @@ class Bindings:
     def synced(self) -> bool:
         """Whether reviews can be answered."""
         return self._cluster.synced
-
-    def begin(self, body: bytes, seconds: float) -> Answer | Future[Answer]:
-        """Answer a review of ``/bind``; see ``Reviews.begin``."""
-        return self._reviews.begin(body, seconds)
-
-    def late(self, seconds: float) -> Answer:
-        """Answer a review whose time is over."""
-        return self._reviews.late(seconds)
 
     def watch(self, stop: Event, interval: float = 1.0) -> None:
         """Watch, tell and reconcile until ``stop`` is set; meant to run in a thread."""
@@ -134,7 +120,7 @@ class Bindings:
                 self._observe()
         for reflector in self._reflectors.values():
             reflector.abort()
-        self._reviews.close()
+        self.endpoint.close()
         for thread in threads:
             thread.join(1.0)
 

@@ -66,10 +66,9 @@ class Rotator:
         error: why the last look failed, None after a good one.
         failures: looks that failed, ever.
         writes: what has been written: ``secret`` and ``configuration``.
-        on_signing_key: called with the Secret's signing key before its pair is given to anybody.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 — what it keeps, by which clocks, and whom it informs
         self,
         api: Client,
         secret: tuple[str, str],
@@ -78,6 +77,7 @@ class Rotator:
         *,
         now: Callable[[], dt.datetime],
         clock: Callable[[], float] = time.monotonic,
+        on_signing_key: Callable[[bytes], None] = lambda _: None,
     ) -> None:
         """Name what is kept; nothing is called yet.
 
@@ -88,12 +88,13 @@ class Rotator:
             terms: what an administrator chose.
             now: the time of day, for the ends of certificates.
             clock: seconds, for how long something has been so.
+            on_signing_key: called with the Secret's signing key before its pair is given to anybody.
         """
         self.trusted = False
         self.error: str | None = None
         self.failures = 0
         self.writes = {"secret": 0, "configuration": 0}
-        self.on_signing_key: Callable[[bytes], None] = lambda _: None
+        self._on_signing_key = on_signing_key
         self._api = api
         self._namespace, self._name = secret
         self._secrets = f"/api/v1/namespaces/{quote(self._namespace, safe='')}/secrets"
@@ -301,7 +302,7 @@ class Rotator:
         """Serve with what the Secret holds, and remember it."""
         before, self._memory = self._memory, material
         if before is None or before.signing_key != material.signing_key:
-            self.on_signing_key(material.signing_key)
+            self._on_signing_key(material.signing_key)
         if before != material:
             self._pair = material.check()
 

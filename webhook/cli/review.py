@@ -6,7 +6,8 @@ from typing import BinaryIO
 
 import click
 
-from webhook.admission import ReviewError, Settings, View, Webhook, decide, parse_review, status_body
+from webhook.admission import ReviewError, Settings, View, Webhook, decide, parse_review
+from webhook.admission.response import errored, respond
 from webhook.cli.options.objects import load_view
 from webhook.cli.options.settings import objects_option, settings_options
 
@@ -43,14 +44,14 @@ def answer_all(source: BinaryIO, target: BinaryIO, webhook: Webhook, view: View,
         if line.isspace():
             continue
         try:
-            body = decide(webhook, parse_review(line), view, settings).response_body()
+            body = respond(decide(webhook, parse_review(line), view, settings).response()).body
         except ReviewError as error:
             refused += 1
-            body = error.status_body()
+            body = errored(error.status, error.message).body
             click.echo(f"line {number}: {error}", err=True)
         except Exception as error:  # noqa: BLE001 — a fault of ours costs one answer, as in the service
             refused += 1
-            body = status_body(500, f"internal error: {error!r}")
+            body = errored(500, f"internal error: {error!r}").body
             click.echo(f"line {number}: internal error: {error!r}", err=True)
         target.write(body + b"\n")
         target.flush()  # a line at a time, so that the command can stand in a pipe

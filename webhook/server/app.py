@@ -1,64 +1,158 @@
-"""The Flask application: both webhooks, and a ``Status`` object for every other request."""
+"""The service as one Flask application.
+
+``gunicorn 'webhook.server.app:create_app(objects="examples/objects")'`` serves it with gunicorn's own
+workers; ``serve --worker flask`` with the limits, the TLS and the drain of ``serve``.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
 
 import flask
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from webhook.admission import ReviewError, Webhook, status_body
-from webhook.server.answer import Answer, Answerer
+from webhook.admission import Mode, ReviewError, Settings
+from webhook.admission.response import Answer, errored
+from webhook.binding.service import BindingSettings
+from webhook.kube import access
+from webhook.kube.client import Client
+from webhook.kube.kubeconfig import read_kubeconfig
+from webhook.kube.lease import Lease
+from webhook.process.admin import Request, Route, Routes
+from webhook.process.metrics import new_registry
+from webhook.process.tasks import Tasks
+from webhook.protocol import CPUSET_LEASE, STATUS_LEASE
+from webhook.server.decisionlog import DecisionLog
+from webhook.server.endpoint import Endpoint, answer
 from webhook.server.envelope import MAX_BODY, budget, check_content_type, check_length
+from webhook.server.metrics import ReviewMetrics
+from webhook.server.reviews import CurrentSettings
+from webhook.server.service import (
+    RELOAD_SECONDS,
+    ReviewService,
+    open_bindings,
+    open_source,
+)
+from webhook.server.signingkey import read_signing_key
 
-_SPOKEN = {
+_REMEDIES = {
     404: "there is no such path; reviews are posted to /mutate or /validate",
     405: "a review is sent with POST",
 }
 
 
-def create_app(answerer: Answerer) -> flask.Flask:
-    """Make the application; ``answerer`` is what answers reviews."""
+def create_app(
+    objects: str | None = None,
+    kubeconfig: str | None = None,
+    *,
+    in_cluster: bool = False,
+    cpusets: bool = False,
+    mode: str = "enforce",
+    signing_key: str | None = None,
+) -> flask.Flask:
+    """Make the whole service: /mutate, /validate, with ``cpusets`` /bind, and /healthz, /readyz, /metrics.
+
+    Its threads begin here, so load it after the fork (without gunicorn's ``--preload``).
+
+    Args:
+        objects: directory of profiles and other objects.
+        kubeconfig: file that names the cluster to watch.
+        in_cluster: whether to watch the cluster whose pod this is.
+        cpusets: whether to answer /bind; needs a cluster.
+        mode: ``enforce`` or ``audit``.
+        signing_key: file of a secret that all processes share; give one where there are several.
+
+    Raises:
+        ValueError: an argument cannot be used; the message names it.
+    """
+    key = read_signing_key(Path(signing_key)) if signing_key is not None else b""
+    settings = Settings(mode=Mode(mode), signing_key=key)
+    client = _client(kubeconfig, in_cluster=in_cluster)
+    lease = None if client is None else Lease(client, client.access.namespace, STATUS_LEASE)
+    source, statuses = open_source(Path(objects) if objects is not None else None, client, settings, lease)
+    registry = new_registry()
+    bindings = None
+    if cpusets:
+        if client is None:
+            raise ValueError("cpusets: needs a cluster: give kubeconfig or in_cluster")
+        lease = Lease(client, client.access.namespace, CPUSET_LEASE)
+        bindings = open_bindings(client, source, registry, BindingSettings(), lease)
+    service = ReviewService(
+        source,
+        CurrentSettings(settings),
+        ReviewMetrics(registry),
+        DecisionLog("info", "json"),
+        statuses=statuses,
+        bindings=bindings,
+    )
+    Tasks(service.tasks(), RELOAD_SECONDS).start()
+    return flask_app(service.endpoints, service.routes(explains=False))
+
+
+def flask_app(endpoints: Mapping[str, Endpoint], routes: Routes | None = None) -> flask.Flask:
+    """Make an application of endpoints by path, and routes as the admin port has them.
+
+    Every other request is answered with a ``Status`` object.
+    """
     app = flask.Flask("webhook", static_folder=None)
     # One byte more than allowed, so that a body without a length is told apart from one that just fits.
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY + 1
-
-    def review(webhook: Webhook) -> flask.Response:
-        request = flask.request
-        try:
-            check_length(request.content_length or 0)
-            check_content_type(request.headers.get("Content-Type", ""))
-            seconds = budget(request.query_string.decode("latin-1"))
-            try:
-                body = request.get_data(cache=False)
-            except RequestEntityTooLarge:
-                check_length(MAX_BODY + 1)
-                raise
-            check_length(len(body))
-        except ReviewError as error:
-            return _response(answerer.refuse(webhook, error))
-        return _response(answerer.answer(webhook, body, seconds))
-
-    for webhook in Webhook:
+    for path, endpoint in endpoints.items():
         app.add_url_rule(
-            f"/{webhook.value}",
-            endpoint=webhook.value,
+            path,
+            endpoint=path,
             methods=["POST"],
-            view_func=review,
-            defaults={"webhook": webhook},
+            view_func=_review,
+            defaults={"endpoint": endpoint},
             provide_automatic_options=False,
         )
+    for (method, path), route in (routes or {}).items():
+        app.add_url_rule(path, endpoint=path, methods=[method], view_func=_routed, defaults={"route": route})
     app.register_error_handler(HTTPException, _refused)
     return app
 
 
+def _review(endpoint: Endpoint) -> flask.Response:
+    request = flask.request
+    try:
+        check_length(request.content_length or 0)
+        check_content_type(request.headers.get("Content-Type", ""))
+        seconds = budget(request.query_string.decode("latin-1"))
+        try:
+            body = request.get_data(cache=False)
+        except RequestEntityTooLarge:
+            check_length(MAX_BODY + 1)
+            raise
+        check_length(len(body))
+    except ReviewError as error:
+        return _json(endpoint.refuse(error))
+    return _json(answer(endpoint, body, seconds))
+
+
+def _routed(route: Route) -> flask.Response:
+    request = flask.request
+    query = request.query_string.decode("latin-1")
+    status, body, content_type = route(
+        Request(query, request.headers.get("Content-Type", ""), request.get_data())
+    )
+    return flask.Response(body, status=status, content_type=content_type)
+
+
 def _refused(error: HTTPException) -> flask.Response:
     code = error.code or 500
-    message = _SPOKEN.get(code, error.description or error.name)
-    response = _response(Answer(code, status_body(code, message)))
+    response = _json(errored(code, _REMEDIES.get(code, error.description or error.name)))
     for name, value in error.get_headers():
         if name == "Allow":
             response.headers[name] = value
     return response
 
 
-def _response(answer: Answer) -> flask.Response:
+def _json(answer: Answer) -> flask.Response:
     return flask.Response(answer.body, status=answer.status, mimetype="application/json")
+
+
+def _client(kubeconfig: str | None, *, in_cluster: bool) -> Client | None:
+    if kubeconfig is not None:
+        return Client(read_kubeconfig(Path(kubeconfig)))
+    return Client(access.in_cluster()) if in_cluster else None

@@ -1,40 +1,33 @@
-"""A review path of somebody else's: what the server needs to know of it."""
+"""The interface of an endpoint: it answers the reviews that are posted to one path."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import Protocol
 
-from prometheus_client import CollectorRegistry
+from webhook.admission import ReviewError
+from webhook.admission.response import Answer
 
-from webhook.kube.reflector import KindStatus
+
+class Endpoint(Protocol):
+    """Answers reviews; no method raises or blocks."""
+
+    def begin(self, body: bytes, seconds: float) -> Answer | Future[Answer]:
+        """Answer the review in ``body`` within ``seconds``, at once or later."""
+
+    def late(self, begun: Future[Answer], seconds: float) -> Answer:
+        """Answer a review that ``begin`` did not answer within ``seconds``."""
+
+    def refuse(self, error: ReviewError) -> Answer:
+        """Answer a request that is no review."""
 
 
-class Door(Protocol):
-    """Answers the reviews of one path, keeps books of its own, and works beside."""
-
-    @property
-    def path(self) -> str:
-        """Where its reviews come in, for example ``/bind``."""
-
-    @property
-    def synced(self) -> bool:
-        """Whether it can answer; until then the process is not ready."""
-
-    @property
-    def kinds(self) -> Mapping[str, KindStatus]:
-        """How each kind that it watches is doing."""
-
-    def register(self, registry: CollectorRegistry) -> None:
-        """Keep books in a registry."""
-
-    def begin(self, body: bytes, seconds: float) -> tuple[int, bytes] | Future[tuple[int, bytes]]:
-        """Answer with HTTP status and JSON body, at once or later; never raises, never waits."""
-
-    def late(self, seconds: float) -> tuple[int, bytes]:
-        """Answer a review whose time is over."""
-
-    def watch(self, stop: threading.Event, interval: float) -> None:
-        """Work until ``stop`` is set; runs in a thread of its own."""
+def answer(endpoint: Endpoint, body: bytes, seconds: float) -> Answer:
+    """Answer a review, waiting for it in the calling thread for at most ``seconds``."""
+    begun = endpoint.begin(body, seconds)
+    if isinstance(begun, Answer):
+        return begun
+    try:
+        return begun.result(max(0.0, seconds))
+    except TimeoutError:
+        return endpoint.late(begun, seconds)

@@ -1,23 +1,23 @@
-"""The ASGI front: POST /mutate and /validate, and /bind where it is on, are answered here, the rest by Flask.
+"""The ASGI front: reads a review within its limits, and answers it or hands it to Flask.
 
 It exists because routing and request objects cost as much as a decision (``python -m
-benchmarks.workers``). It reads a body within its limits and calls the same `Answerer` as the Flask routes.
+benchmarks.workers``). Both ways end in the same `Endpoint`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import Future
 from typing import Any
 
-from webhook.admission import ReviewError, Webhook
-from webhook.server.answer import Answer, Answerer, Waiting, failure
-from webhook.server.endpoint import Door
+from prometheus_client import Gauge
+
+from webhook.admission import ReviewError
+from webhook.admission.response import Answer
+from webhook.server.endpoint import Endpoint
 from webhook.server.envelope import MAX_BODY, budget, check_content_type, check_length, too_slow
-from webhook.server.metrics import Metrics
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -25,76 +25,61 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-WEBHOOKS = {f"/{webhook.value}": webhook for webhook in Webhook}
-
 _ANSWER_SECONDS = 0.2
-"""Of a request's time, what is kept for the way back when a namespace has to be looked up."""
+"""Of a request's time, what is kept for the way back when an answer has to be waited for."""
 
 _LINGER_SECONDS = 2.0
 _LINGER_BYTES = 8 * MAX_BODY
 
 
 class FastPath:
-    """An ASGI application in front of another one."""
+    """An ASGI application in front of another one, which answers all that is no review."""
 
-    __slots__ = ("_answerer", "_door", "_metrics", "_rest")
+    __slots__ = ("_endpoints", "_in_flight", "_only_reads", "_rest")
 
     def __init__(
-        self, answerer: Answerer, metrics: Metrics, rest: Application, door: Door | None = None
+        self,
+        endpoints: Mapping[str, Endpoint],
+        in_flight: Gauge,
+        rest: Application,
+        *,
+        only_reads: bool = False,
     ) -> None:
-        self._answerer = answerer
-        self._door = door
-        self._metrics = metrics
+        """Take endpoints by path; with ``only_reads`` reviews are read here and answered by ``rest``, too."""
+        self._endpoints = endpoints
+        self._in_flight = in_flight
         self._rest = rest
+        self._only_reads = only_reads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a review, or hand the request on."""
-        webhook = (
-            WEBHOOKS.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
-        )
-        if webhook is None:
-            if self._door is not None and scope.get("path") == self._door.path and scope["method"] == "POST":
-                await self._through(self._door, scope, receive, send)
-                return
+        posted = scope["type"] == "http" and scope["method"] == "POST"
+        endpoint = self._endpoints.get(scope["path"]) if posted else None
+        if endpoint is None:
             await self._rest(scope, receive, send)
             return
-        self._metrics.in_flight.inc()
+        self._in_flight.inc()
         started = time.monotonic()
         try:
-            body = await _read(scope, receive)
-        except ReviewError as error:
-            await _send(send, self._answerer.refuse(webhook, error), close=True)
-            await _linger(receive)
-        else:
-            answer = self._answerer.begin(webhook, body)
-            if isinstance(answer, Waiting):
-                end = started + budget(scope["query_string"].decode("latin-1")) - _ANSWER_SECONDS
-                answer = self._answerer.finish(answer, await _failure(answer, end - time.monotonic()))
-            await _send(send, answer)
-        finally:
-            self._metrics.in_flight.dec()
-
-    async def _through(self, door: Door, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a review of another kind; what waits for the API server waits in a thread of the door's."""
-        self._metrics.in_flight.inc()
-        started = time.monotonic()
-        try:
-            body = await _read(scope, receive)
-        except ReviewError as error:
-            await _send(send, Answer(error.status, error.status_body()), close=True)
-            await _linger(receive)
-        else:
             seconds = budget(scope["query_string"].decode("latin-1"))
-            begun = door.begin(body, seconds - (time.monotonic() - started))
+            body = await _read(scope, receive, seconds)
+        except ReviewError as error:
+            await _send(send, endpoint.refuse(error), close=True)
+            await _linger(receive)
+        else:
+            if self._only_reads:
+                await self._rest(_with_length(scope, len(body)), _replayed(body, receive), send)
+                return
+            begun = endpoint.begin(body, started + seconds - time.monotonic())
             if isinstance(begun, Future):
-                end = started + seconds - _ANSWER_SECONDS / 2
-                begun = await _result(begun, end - time.monotonic()) or door.late(seconds)
-            await _send(send, Answer(*begun))
+                left = started + seconds - _ANSWER_SECONDS - time.monotonic()
+                begun = await _result(begun, left) or endpoint.late(begun, seconds)
+            await _send(send, begun)
         finally:
-            self._metrics.in_flight.dec()
+            self._in_flight.dec()
 
 
-async def _result(future: Future[tuple[int, bytes]], seconds: float) -> tuple[int, bytes] | None:
+async def _result(future: Future[Answer], seconds: float) -> Answer | None:
     """Wait for an answer while others are given; None: it did not come in time."""
     try:
         async with asyncio.timeout(max(0.0, seconds)):
@@ -104,7 +89,7 @@ async def _result(future: Future[tuple[int, bytes]], seconds: float) -> tuple[in
         return None
 
 
-async def _read(scope: Scope, receive: Receive) -> bytes:
+async def _read(scope: Scope, receive: Receive, seconds: float) -> bytes:
     """The whole body, checked on its way in; raises ReviewError."""
     content_type = ""
     for name, value in scope["headers"]:
@@ -113,7 +98,6 @@ async def _read(scope: Scope, receive: Receive) -> bytes:
         elif name == b"content-length":
             check_length(int(value))  # The HTTP parser let nothing but digits through.
     check_content_type(content_type)
-    seconds = budget(scope["query_string"].decode("latin-1"))
     try:
         async with asyncio.timeout(seconds):
             message = await receive()
@@ -133,15 +117,21 @@ async def _read(scope: Scope, receive: Receive) -> bytes:
     raise too_slow(seconds)
 
 
-async def _failure(waiting: Waiting, seconds: float) -> str | None:
-    """Wait as `webhook.server.answer.failure` does, while other reviews are answered."""
-    loop, done = asyncio.get_running_loop(), asyncio.Event()
-    # Others may wait for the same look-up: it goes on when this one gives up.
-    waiting.found.add_done_callback(lambda _: loop.call_soon_threadsafe(done.set))
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(max(0.0, seconds)):
-            await done.wait()
-    return failure(waiting.found, 0)
+def _with_length(scope: Scope, length: int) -> Scope:
+    """Return the scope of a request whose body has been read, however it was framed."""
+    framing = {b"content-length", b"transfer-encoding"}
+    headers = [(name, value) for name, value in scope["headers"] if name not in framing]
+    return {**scope, "headers": [*headers, (b"content-length", b"%d" % length)]}
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """Return what gives a body that has been read to the next application, then what comes after it."""
+    messages = iter([{"type": "http.request", "body": body, "more_body": False}])
+
+    async def replay() -> Message:
+        return next(messages, None) or await receive()
+
+    return replay
 
 
 async def _send(send: Send, answer: Answer, *, close: bool = False) -> None:

@@ -81,32 +81,37 @@ class ServingCertificate:
         pair: what is served; None before there is anything.
         reads: how often the source was asked.
         reload_errors: how often it had nothing good, each new reason counted once.
-        asks_clients: whether clients are asked for a certificate (``client_ca``).
-        on_refused: called, in the event loop, with why a client's certificate was not accepted.
+        requires_client_cert: whether clients are asked for a certificate (``client_ca``).
     """
 
-    def __init__(self, source: PairSource, *, client_ca: Path | None = None) -> None:
+    def __init__(
+        self,
+        source: PairSource,
+        *,
+        client_ca: Path | None = None,
+        on_refused: Callable[[str], None] = lambda _: None,
+    ) -> None:
         """Read the source once; raises CertificateError or OSError.
 
         Args:
             source: of the pair.
             client_ca: PEM file with the CAs of clients; a client is asked for a certificate then,
                 one of another CA ends the handshake, and `Connection` turns away those without.
+            on_refused: called, in the event loop, with why a client's certificate was not accepted.
         """
         self._source = source
         self._client_ca = client_ca
         self._error: str | None = None
         self._reload_errors = 0
         self.reads = 1
-        self.asks_clients = client_ca is not None
-        self.on_refused: Callable[[str], None] = lambda _: None
+        self.requires_client_cert = client_ca is not None
         self.pair = source.read()
         self._clients = self._read_clients()
         self._current = None if self.pair is None else _context(self.pair, self._clients)
-        self.context = _empty_context(asks_clients=self.asks_clients)
+        self.context = _empty_context(requires_client_cert=self.requires_client_cert)
         self.context.sni_callback = self._choose
-        if self.asks_clients:
-            self.context.sslobject_class = _telling(self._refused)
+        if self.requires_client_cert:
+            self.context.sslobject_class = _reporting(on_refused)
 
     @property
     def ready(self) -> bool:
@@ -136,9 +141,6 @@ class ServingCertificate:
             return ssl.ALERT_DESCRIPTION_INTERNAL_ERROR
         connection.context = self._current
         return None
-
-    def _refused(self, reason: str) -> None:
-        self.on_refused(reason)
 
     def reload_if_changed(self) -> bool:
         """Take over what the source has now, if it is new and good; whether it was."""
@@ -193,12 +195,12 @@ class ServingCertificate:
             raise CertificateError(f"{self._client_ca}: {error}") from None
 
 
-def _empty_context(*, asks_clients: bool) -> ssl.SSLContext:
+def _empty_context(*, requires_client_cert: bool) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(["http/1.1"])
-    if asks_clients:
+    if requires_client_cert:
         context.verify_mode = ssl.CERT_OPTIONAL
         # A session that is taken up again would not be asked once more.
         context.num_tickets = 0
@@ -206,31 +208,31 @@ def _empty_context(*, asks_clients: bool) -> ssl.SSLContext:
     return context
 
 
-def _telling(refused: Callable[[str], None]) -> type[ssl.SSLObject]:
-    """What makes handshakes, and tells both sides of a certificate they end by: an event loop tells neither.
+def _reporting(refused: Callable[[str], None]) -> type[ssl.SSLObject]:
+    """Return a class that makes handshakes, and reports to both sides a certificate that ends one.
 
     A loop that is told of the error closes the connection and leaves OpenSSL's alert unsent; one that
     is asked for more bytes sends it, and the client closes.
     """
 
-    class Telling(ssl.SSLObject):
-        told = False
+    class Reporting(ssl.SSLObject):
+        reported = False
 
         def do_handshake(self) -> None:
             try:
                 super().do_handshake()
             except ssl.SSLCertVerificationError as error:
-                if self.told:
+                if self.reported:
                     raise
-                self.told = True
+                self.reported = True
                 refused(error.verify_message)
                 raise ssl.SSLWantReadError from error
 
-    return Telling
+    return Reporting
 
 
 def _context(pair: Pair, clients: bytes | None) -> ssl.SSLContext:
-    context = _empty_context(asks_clients=clients is not None)
+    context = _empty_context(requires_client_cert=clients is not None)
     with _as_file(pair.key + b"\n" + pair.chain) as path:
         context.load_cert_chain(path)
     if clients is not None:

@@ -13,11 +13,13 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
+from gunicorn import glogging
 from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.workers.gasgi import ASGIWorker
 
-from webhook.admission import status_body
+from webhook.kube.status import status_body
 
 HEADER_SECONDS = 10.0
 HANDSHAKE_SECONDS = 10.0
@@ -36,6 +38,23 @@ _POLL_SECONDS = 0.05
 _SAY_AGAIN_SECONDS = 60.0
 
 
+@dataclass(frozen=True, slots=True)
+class WorkerHooks:
+    """What a worker asks of the application that it serves, which may have it as ``hooks``.
+
+    Attributes:
+        on_tick: called about once a second in the event loop.
+        may_accept: whether there is a certificate; until then connections wait, perhaps for another worker.
+        requires_client_cert: whether a client without a certificate is refused.
+        on_unauthenticated: called for each request of such a client, with what is wrong.
+    """
+
+    on_tick: Callable[[], None] = lambda: None
+    may_accept: Callable[[], bool] = lambda: True
+    requires_client_cert: bool = False
+    on_unauthenticated: Callable[[str], None] = lambda _: None
+
+
 class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
     """One connection: gunicorn's own, known to its worker so that it can be closed in time."""
 
@@ -47,14 +66,16 @@ class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
         self.head_since: float | None = self.heard_at
         self.closing = False
         self.worker.open.add(self)
-        self.stranger = self.worker.asks_clients and not transport.get_extra_info("peercert")
+        self.unauthenticated = self.worker.hooks.requires_client_cert and not transport.get_extra_info(
+            "peercert"
+        )
         if len(self.worker.open) > self.worker.worker_connections:
             self.worker.make_room(self)
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; a number that is too long to be one is the client's mistake, too."""
-        if self.stranger:
-            self.worker.on_stranger("none was shown")
+        if self.unauthenticated:
+            self.worker.hooks.on_unauthenticated("none was shown")
             self._send_error_response(403, "this webhook asks for a client certificate (--client-ca)")
             self.close_idle()
             return
@@ -110,20 +131,9 @@ class ReviewWorker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
 
     alive: bool
 
-    on_tick: Callable[[], None] = staticmethod(lambda: None)
-    """Called about once a second in the event loop; whoever starts the worker may set it."""
-
-    may_accept: Callable[[], bool] = staticmethod(lambda: True)
-    """Whether there is a certificate; until then connections wait, perhaps for another worker."""
-
-    asks_clients = False
-    """Whether a client without a certificate is turned away."""
-
-    on_stranger: Callable[[str], None] = staticmethod(lambda _: None)
-    """Called for each request of such a client, with what is wrong."""
-
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
+        self.hooks: WorkerHooks = getattr(self.app, "hooks", WorkerHooks())
         self.open: set[Connection] = set()
         self.handshaking: dict[Connection, float] = {}  # and when each was accepted
         self._stopping = asyncio.Event()
@@ -144,9 +154,9 @@ class ReviewWorker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
         limits = {}
         if context:
             limits = {"ssl_handshake_timeout": HANDSHAKE_SECONDS, "ssl_shutdown_timeout": _GOODBYE_SECONDS}
-        while self.alive and not self.may_accept():
+        while self.alive and not self.hooks.may_accept():
             self.notify()
-            self.on_tick()
+            self.hooks.on_tick()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), _POLL_SECONDS)
         for listener in self.sockets:
@@ -158,8 +168,8 @@ class ReviewWorker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
             self.notify()
             self._close_silent()
             try:
-                self.on_tick()
-            except Exception:  # Books that cannot be kept are no reason to stop serving.
+                self.hooks.on_tick()
+            except Exception:  # Metrics that cannot be updated are no reason to stop serving.
                 self.log.exception("the once-a-second hook failed")
             try:
                 await asyncio.wait_for(self._stopping.wait(), _TICK_SECONDS)
@@ -222,3 +232,14 @@ class ReviewWorker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
             await asyncio.sleep(_POLL_SECONDS)
         if self.open:
             self.log.warning("stopping with %d connections still open", len(self.open))
+
+
+class GunicornLogger(glogging.Logger):  # type: ignore[misc]  # gunicorn has no types
+    """gunicorn's own messages through the root logger, so that there is one format and one level."""
+
+    def setup(self, cfg: object) -> None:
+        """Leave the handlers out and pass records on."""
+        super().setup(cfg)
+        for handler in list(self.error_log.handlers):
+            self.error_log.removeHandler(handler)
+        self.error_log.propagate = True

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tests.admission import strategies
 from tests.builders import mutate, pod, profile
 from webhook.admission.profiles.profile import FIELDS, ProfileError, read_profile
+from webhook.admission.response import respond
 
 EXAMPLES = {
     "namespaceSelector": {"matchLabels": {"a": "b"}},
@@ -132,4 +133,4 @@ def test_no_profile_breaks_the_reader(spec) -> None:
     """Whatever stands in a spec, the profile is read, and a pod is answered."""
     raw = profile("p", **{k: v for k, v in spec.items() if k != "unknown"})
     read_profile(raw)
-    mutate(pod(labels={"app": "web"}), raw).response_body()
+    respond(mutate(pod(labels={"app": "web"}), raw).response())

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from webhook.protocol import STATUS_LEASE
+
 if TYPE_CHECKING:
     from webhook.kube.client import Client
 
@@ -21,7 +23,6 @@ in_cluster_option = click.option(
 )
 
 _HOME: Final = Path("~/.kube/config")
-DEFAULT_LEASE: Final = "colocation-webhook"
 _Command = Callable[..., Any]
 
 
@@ -49,7 +50,7 @@ def status_options(command: _Command) -> _Command:
         type=NamespacedName(),
         metavar="NAMESPACE/NAME",
         help="Lease by which replicas agree on which of them writes statuses "
-        f"[default: {DEFAULT_LEASE} in the namespace of the service account or context].",
+        f"[default: {STATUS_LEASE} in the namespace of the service account or context].",
     )(command)
     return click.option(
         "--write-status/--no-write-status",

@@ -14,7 +14,6 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from webhook.admission.mutating.reinvocation import MIN_SECRET_BYTES, derive_key
 from webhook.admission.settings import Mode, PodLevelResources, Settings
 from webhook.admission.validating.rules import RULES
 from webhook.protocol import Action
@@ -76,17 +75,12 @@ def signing_key(path: Path | None) -> bytes:
     """
     if path is None:
         return b""
+    from webhook.server.signingkey import read_signing_key
+
     try:
-        secret = path.read_bytes()
-    except OSError as error:
-        raise click.BadParameter(f"{path}: {error.strerror}", param_hint="--signing-key") from None
-    if len(secret.strip()) < MIN_SECRET_BYTES:
-        raise click.BadParameter(
-            f"{path}: has fewer than {MIN_SECRET_BYTES} bytes: "
-            f"make one with 'head -c 32 /dev/urandom > {path}'",
-            param_hint="--signing-key",
-        )
-    return derive_key(secret)
+        return read_signing_key(path)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--signing-key") from None
 
 
 def judging_options(command: _Command) -> _Command:

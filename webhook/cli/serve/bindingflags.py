@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import click
 
 from webhook.cli.options.access import NamespacedName
-from webhook.protocol import CPUSET_ENABLED, LABEL_CPUSET, LABEL_IGNORE
+from webhook.protocol import CPUSET_LEASE
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
     from webhook.binding.service import Bindings
     from webhook.cluster.source import Source
     from webhook.kube.client import Client
 
-DEFAULT_LEASE: Final = "colocation-webhook-cpusets"
 POLICIES: Final = ("FullPCPUs", "SpreadByPCPUs")
 STRATEGIES: Final = ("MostAllocated", "LeastAllocated")
 _Command = Callable[..., Any]
@@ -30,23 +31,20 @@ class CpuSets(NamedTuple):
     policy: str
     strategy: str
 
-    def open(self, api: Client | None, source: Source) -> Bindings:
+    def open(self, api: Client | None, source: Source, registry: CollectorRegistry) -> Bindings:
         """Return what gives CPU sets; raises click.UsageError where there is no cluster."""
         if api is None:
             raise click.UsageError("--cpusets needs a cluster: give --kubeconfig FILE or --in-cluster")
-        from webhook.binding.service import Bindings, BindingSettings
+        from webhook.binding.service import BindingSettings
         from webhook.cpuset import BindPolicy, Strategy
         from webhook.kube.lease import Lease
-
-        def opted_in(namespace: str) -> bool:
-            labels = source.view.namespaces.get(namespace, {})
-            return labels.get(LABEL_CPUSET) == CPUSET_ENABLED and labels.get(LABEL_IGNORE) != "true"
+        from webhook.server.service import open_bindings
 
         settings = BindingSettings(
             grace=float(self.grace), default=BindPolicy(self.policy), strategy=Strategy(self.strategy)
         )
-        lease = Lease(api, *(self.lease or (api.access.namespace, DEFAULT_LEASE)))
-        return Bindings(api, lease, opted_in, settings)
+        lease = Lease(api, *(self.lease or (api.access.namespace, CPUSET_LEASE)))
+        return open_bindings(api, source, registry, settings, lease)
 
 
 def cpusets_options(command: _Command) -> _Command:
@@ -76,7 +74,7 @@ def cpusets_options(command: _Command) -> _Command:
             type=NamespacedName(),
             metavar="NAMESPACE/NAME",
             help="Lease by which replicas agree on which of them repairs CPU sets "
-            f"[default: {DEFAULT_LEASE} in the namespace of the service account or context].",
+            f"[default: {CPUSET_LEASE} in the namespace of the service account or context].",
         ),
         click.option(
             "--cpusets-grace",

@@ -30,7 +30,7 @@ class Managed:
     settle: int
     overlap: int
 
-    def keeper(self, api: Client | None, clock: Clock) -> Rotator:
+    def rotator(self, api: Client | None, clock: Clock, on_signing_key: Callable[[bytes], None]) -> Rotator:
         """Return what keeps the certificates; raises click.UsageError without an API server."""
         from webhook.certificates.rotation import Terms
         from webhook.certificates.rotator import Rotator
@@ -41,7 +41,9 @@ class Managed:
                 f"{_MANAGE} {secret} needs a cluster: give --in-cluster or --kubeconfig FILE"
             )
         terms = Terms(self.names, self.settle, self.overlap)
-        return Rotator(api, self.secret, self.configurations, terms, now=clock.now)
+        return Rotator(
+            api, self.secret, self.configurations, terms, now=clock.now, on_signing_key=on_signing_key
+        )
 
 
 def managed_options(command: _Command) -> _Command:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import ipaddress
 import secrets
 import shlex
 import socket
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import click
 
 from webhook.cli.options.access import (
-    DEFAULT_LEASE,
     in_cluster_option,
     kubeconfig_option,
     open_api,
@@ -74,6 +73,13 @@ _EXAMPLE = Path("examples/reviews/spark-driver.json")
 @click.option("--explain", is_flag=True, help="Answer /explain on an address that is not loopback, too.")
 @settings_options
 @cpusets_options
+@click.option(
+    "--worker",
+    type=click.Choice(["fast", "flask"]),
+    default="fast",
+    show_default=True,
+    help="What answers reviews: the ASGI front, or the Flask application at several times the cost.",
+)
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes.")
 @click.option(
     "--grace",
@@ -123,6 +129,7 @@ def serve(  # noqa: PLR0913 — one parameter a flag
     explain: bool,
     settings: Settings,
     cpusets: CpuSets | None,
+    worker: str,
     workers: int,
     grace: int,
     max_view_age: float,
@@ -155,78 +162,85 @@ def serve(  # noqa: PLR0913 — one parameter a flag
     _exclude({"--no-tls": no_tls, "--tls-cert": tls_cert, "--manage-certificates": managed})
     _exclude({"--no-tls": no_tls, "--client-ca": client_ca})
 
-    from webhook.process.processes import shared_books
+    from webhook.process.startup import shared_metrics
 
-    with shared_books(workers):
+    with shared_metrics(workers):
+        from webhook.process.log import configure
+        from webhook.process.metrics import new_registry
+        from webhook.server.decisionlog import DecisionLog
+        from webhook.server.metrics import ReviewMetrics
+        from webhook.server.reviews import CurrentSettings
         from webhook.server.run import Serving, run
+        from webhook.server.service import ReviewService, UnauthenticatedClients
 
-        api = open_api(kubeconfig, in_cluster=in_cluster)
-        keeper = None if managed is None else managed.keeper(api, clock)
+        configure(log_level, log_format)
+        current, metrics = CurrentSettings(settings), ReviewMetrics(new_registry())
+        clients = UnauthenticatedClients(metrics)
+        client = open_api(kubeconfig, in_cluster=in_cluster)
+        rotator = None if managed is None else managed.rotator(client, clock, current.sign_with)
         certificate, authority = None, None
         if not no_tls:
-            certificate, authority = _certificate(keeper, tls_cert, tls_key, certs_dir, client_ca, clock)
-        source, writer = _source(objects, api, settings, lease, write_status=write_status)
-        door = cpusets.open(api, source) if cpusets is not None else None
+            certificate, authority = _certificate(
+                rotator, tls_cert, tls_key, certs_dir, client_ca, clock, clients.refused
+            )
+        if rotator is None:
+            current.sign_with(_secret(certificate))
+        source, statuses = _source(objects, client, settings, lease, write_status=write_status)
+        bindings = cpusets.open(client, source, metrics.registry) if cpusets is not None else None
         listener = _listen("--bind", bind)
         admin_listener = _listen("--admin-bind", admin_bind)
         _announce(listener, admin_listener, authority, tls=certificate is not None)
         run(
-            Serving(
-                source=source,
-                beside=writer,
-                keeper=keeper,
-                door=door,
-                settings=settings if settings.signing_key or keeper else _with_key(settings, certificate),
+            ReviewService(
+                source,
+                current,
+                metrics,
+                DecisionLog(log_level, log_format),
                 certificate=certificate,
-                listener=listener,
-                admin_listener=admin_listener,
-                workers=workers,
-                log_level=log_level,
-                log_format=log_format,
-                explain=explain,
-                grace_seconds=grace,
+                rotator=rotator,
+                statuses=statuses,
+                bindings=bindings,
                 max_view_age=max_view_age,
                 peers=[_peer(each) for each in peers],
-            )
+            ),
+            Serving(
+                listener,
+                admin_listener,
+                clients.refused,
+                workers=workers,
+                through_flask=worker == "flask",
+                explains=explain,
+                grace_seconds=grace,
+                debug=log_level == "debug",
+            ),
         )
 
 
 def _source(
     objects: Path | None,
-    api: Client | None,
+    client: Client | None,
     settings: Settings,
     lease: tuple[str, str] | None,
     *,
     write_status: bool,
 ) -> tuple[Source, StatusWriter | None]:
     """The source of views, and what writes statuses where there is a cluster and it is wanted."""
-    from webhook.cluster.files import FilesSource, SourceError
-
-    files = None
-    if objects is not None:
-        files = FilesSource(objects)
-        try:
-            files.load()
-        except SourceError as error:
-            raise click.ClickException(f"--objects {objects}: {error}") from error
-    if api is None:
-        if files is None:
-            raise click.UsageError(
-                "nothing says where profiles come from: give --objects DIR, --kubeconfig FILE or --in-cluster"
-            )
-        return files, None
-
-    from webhook.cluster.combined import CombinedSource
-    from webhook.cluster.statuswriter import StatusWriter
-    from webhook.cluster.watch import ClusterSource
+    from webhook.cluster.files import SourceError
     from webhook.kube.lease import Lease
+    from webhook.protocol import STATUS_LEASE
+    from webhook.server.service import open_source
 
-    cluster = ClusterSource(api)
-    source: Source = cluster if files is None else CombinedSource(files, cluster)
-    if not write_status:
-        return source, None
-    held = Lease(api, *(lease or (api.access.namespace, DEFAULT_LEASE)))
-    return source, StatusWriter(api, cluster.cache, source, held, settings.rules)
+    if objects is None and client is None:
+        raise click.UsageError(
+            "nothing says where profiles come from: give --objects DIR, --kubeconfig FILE or --in-cluster"
+        )
+    held = None
+    if client is not None and write_status:
+        held = Lease(client, *(lease or (client.access.namespace, STATUS_LEASE)))
+    try:
+        return open_source(objects, client, settings, held)
+    except SourceError as error:
+        raise click.ClickException(f"--objects {objects}: {error}") from error
 
 
 def _exclude(given: dict[str, object]) -> None:
@@ -236,29 +250,28 @@ def _exclude(given: dict[str, object]) -> None:
         raise click.UsageError(f"{flags[0]} and {flags[1]} exclude each other: leave one out")
 
 
-def _certificate(
-    keeper: Rotator | None,
+def _certificate(  # noqa: PLR0913, PLR0917 — where the certificate may come from
+    rotator: Rotator | None,
     tls_cert: Path | None,
     tls_key: Path | None,
     certs_dir: Path,
     client_ca: Path | None,
     clock: Clock,
+    on_refused: Callable[[str], None],
 ) -> tuple[ServingCertificate, Path | None]:
     """The certificate to serve, and the CA file a client should trust where we know it."""
     from webhook.certificates import CertificateError, CertificateFiles, ensure
-    from webhook.server.tls import PairFiles, ServingCertificate
+    from webhook.server.tls import PairFiles, PairSource, ServingCertificate
 
-    authority = None
+    authority, source = None, cast("PairSource", rotator)
     try:
-        if keeper is not None:
-            return ServingCertificate(keeper, client_ca=client_ca), None
         if tls_cert is not None and tls_key is not None:
-            pair = PairFiles(tls_cert, tls_key, now=clock.now)
-        else:
+            source = PairFiles(tls_cert, tls_key, now=clock.now)
+        elif rotator is None:
             files = CertificateFiles(certs_dir)
             ensure(certs_dir, (), clock.now())
-            pair, authority = PairFiles(files.certificate, files.key, now=clock.now), files.ca_certificate
-        return ServingCertificate(pair, client_ca=client_ca), authority
+            source, authority = PairFiles(files.certificate, files.key, now=clock.now), files.ca_certificate
+        return ServingCertificate(source, client_ca=client_ca, on_refused=on_refused), authority
     except (OSError, CertificateError) as error:
         if client_ca is not None and str(client_ca) in str(error):
             raise click.ClickException(f"--client-ca: {error}; give the PEM of one CA or more") from error
@@ -270,18 +283,15 @@ def _certificate(
         ) from error
 
 
-def _with_key(settings: Settings, certificate: ServingCertificate | None) -> Settings:
-    """Settings with a signing key: from the TLS key, which replicas share, else a random one.
+def _secret(certificate: ServingCertificate | None) -> bytes:
+    """A secret to sign with where none is given: the TLS key, which replicas share, else a random one.
 
     A random key serves one process and its forks; a key from the TLS key stays the same
     until a restart, whatever becomes of the certificate. Where a pod meets two keys it is
     treated as new: --signing-key avoids that.
     """
-    from webhook.admission.mutating.reinvocation import derive_key
-
     pair = None if certificate is None else certificate.pair
-    secret = secrets.token_bytes() if pair is None else pair.key
-    return dataclasses.replace(settings, signing_key=derive_key(secret))
+    return secrets.token_bytes() if pair is None else pair.key
 
 
 def _peer(address: str) -> tuple[str, int]:

@@ -1,4 +1,4 @@
-"""What several processes need before the rest of the service is imported."""
+"""What a process sets up before the rest of the service is imported."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def shared_books(workers: int) -> Iterator[None]:
+def shared_metrics(workers: int) -> Iterator[None]:
     """Have the metrics of more than one worker added up, in a folder of this context.
 
     prometheus-client decides when it is imported whether it works that way: enter this first.
@@ -26,12 +26,12 @@ def shared_books(workers: int) -> Iterator[None]:
         yield
     finally:
         del os.environ["PROMETHEUS_MULTIPROC_DIR"]
-        if os.getpid() == owner:  # A worker that ends comes by here, too, and the others still count.
+        if os.getpid() == owner:  # A worker that ends passes here as well, and the others still count.
             shutil.rmtree(folder)
 
 
 def allow_open_files(number: int) -> None:
-    """Have the kernel allow so many open files, as far as it lets us: a shell's 1024 are few."""
+    """Raise the limit of open files to ``number``, as far as the kernel lets us: a shell's 1024 are few."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = number if hard == resource.RLIM_INFINITY else min(number, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -1,4 +1,4 @@
-"""Every way in calls one function, and that function never fails."""
+"""Every way in ends at one endpoint, and no body makes it fail."""
 
 import collections
 import json
@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 
 from tests.server.service import PROFILE, REVIEW
 from webhook.admission import Settings, View, Webhook, build_view, decision
-from webhook.server.answer import Answerer
-from webhook.server.app import create_app
-from webhook.server.log import DecisionLog
-from webhook.server.metrics import Metrics
+from webhook.process.metrics import new_registry, render
+from webhook.server.app import flask_app
+from webhook.server.decisionlog import DecisionLog
+from webhook.server.endpoint import answer
+from webhook.server.metrics import ReviewMetrics
+from webhook.server.reviews import CurrentSettings, ReviewEndpoint
 
-METRICS = Metrics()
+METRICS = ReviewMetrics(new_registry())
 
 
 class Source:
@@ -35,12 +37,22 @@ class Source:
         return self._view
 
 
-def answerer(view):
-    """An answerer that logs nothing; without a view every decision is a fault."""
-    return Answerer(Source(view), Settings(), METRICS, DecisionLog("error", "json"))
+class Reviews:
+    """Both endpoints; they log nothing, and without a view every decision is a fault."""
+
+    def __init__(self, view, level="error", form="json"):
+        log = DecisionLog(level, form)
+        self.endpoints = {
+            webhook: ReviewEndpoint(webhook, Source(view), CurrentSettings(Settings()), METRICS, log)
+            for webhook in Webhook
+        }
+
+    def answer(self, webhook, body):
+        """The answer to one review."""
+        return answer(self.endpoints[webhook], body, 1.0)
 
 
-GOOD = answerer(build_view([(yaml.safe_load(PROFILE), "profile")]))
+GOOD = Reviews(build_view([(yaml.safe_load(PROFILE), "profile")]))
 _FIELDS = [
     *orjson.loads(REVIEW)["request"],
     "metadata",
@@ -108,7 +120,7 @@ def test_any_value_in_any_field_is_never_a_fault(replacement, path):
 def test_a_fault_of_ours_is_a_500_with_the_uid_and_without_a_traceback(caplog):
     """The client sees the uid only; the log has the traceback under the same uid."""
     with caplog.at_level(logging.ERROR):
-        answer = answerer(None).answer(Webhook.MUTATE, REVIEW)
+        answer = Reviews(None).answer(Webhook.MUTATE, REVIEW)
     uid = orjson.loads(REVIEW)["request"]["uid"]
     assert answer.status == 500
     assert is_status(answer.body)
@@ -116,7 +128,7 @@ def test_a_fault_of_ours_is_a_500_with_the_uid_and_without_a_traceback(caplog):
     assert "secret" not in answer.body.decode()
     assert uid in caplog.text
     assert "secret" in caplog.text
-    assert b'faults_total{webhook="mutate"} 1.0' in METRICS.render()
+    assert b'faults_total{webhook="mutate"} 1.0' in render(METRICS.registry)
 
 
 def test_a_fault_in_one_profile_is_the_matter_of_its_pods_alone(monkeypatch):
@@ -131,7 +143,7 @@ def test_a_fault_in_one_profile_is_the_matter_of_its_pods_alone(monkeypatch):
     monkeypatch.setattr(decision, "apply_profile", applying)
     faulty = PROFILE.replace("name: spark", "name: faulty").replace("executor", "driver")
     documents = yaml.safe_load_all(f"{PROFILE}---{faulty}")
-    answers = answerer(build_view([(document, "profile") for document in documents]))
+    answers = Reviews(build_view([(document, "profile") for document in documents]))
     hit = REVIEW.replace(b'"spark-role":"executor"', b'"spark-role":"driver"')
     assert hit != REVIEW
     for _ in range(2):
@@ -144,7 +156,7 @@ def test_a_fault_in_one_profile_is_the_matter_of_its_pods_alone(monkeypatch):
 
 def test_the_flask_routes_give_the_same_answers():
     """The Flask application by itself answers as the fast path does, refusals included."""
-    client = create_app(GOOD).test_client()
+    client = flask_app({f"/{w.value}": endpoint for w, endpoint in GOOD.endpoints.items()}).test_client()
     good = client.post("/mutate?timeout=10s", data=REVIEW, content_type="application/json; charset=utf-8")
     assert good.data == GOOD.answer(Webhook.MUTATE, REVIEW).body
     for response, code in (
@@ -165,8 +177,7 @@ def test_the_flask_routes_give_the_same_answers():
 @pytest.mark.parametrize("form", ["json", "text"])
 def test_a_decision_is_one_line_from_level_info_on(capfd, level, form):
     """A line break in a name stays inside the line in JSON."""
-    log = DecisionLog(level, form)
-    subject = Answerer(Source(View()), Settings(), METRICS, log)
+    subject = Reviews(View(), level, form)
     subject.answer(Webhook.VALIDATE, REVIEW.replace(b'"spark-demo"', rb'"spark\ndemo"', 1))
     subject.answer(Webhook.VALIDATE, b"nonsense")
     lines = capfd.readouterr().err.splitlines()

@@ -1,0 +1,101 @@
+"""The Flask application is the whole service, and answers to the byte as the default worker does."""
+
+import contextlib
+import json
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+
+from tests.server.service import ENVIRONMENT, JSON, PROFILE, REVIEW, ROOT, Service, free_port, wait_for
+from webhook.server.app import create_app
+
+REVIEWS = sorted((ROOT / "tests" / "data" / "reviews").glob("*.json"))
+EXAMPLES = ROOT / "examples" / "objects"
+
+
+@contextlib.contextmanager
+def gunicorn(*flags, cwd):
+    """The service under gunicorn's own worker; the URL of its port."""
+    port = free_port()
+    command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--no-control-socket", *flags]
+    with subprocess.Popen(command, env=ENVIRONMENT, cwd=cwd, stderr=subprocess.DEVNULL) as process:  # noqa: S603 — ours
+        try:
+            wait_for(lambda: fetched(f"http://127.0.0.1:{port}/readyz")[0] == 200)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+
+
+def fetched(url, body=None):
+    """Status and body; (0, b"") where nobody listens."""
+    try:
+        request = urllib.request.Request(url, body, JSON if body else {})  # noqa: S310 — ours
+        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 — ours
+            return response.status, response.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read()
+    except OSError:
+        return 0, b""
+
+
+def posted(service, path, body):
+    """Status and undecoded body of one request."""
+    with contextlib.closing(service.connect()) as connection:
+        connection.request("POST", path, body, JSON)
+        response = connection.getresponse()
+        return response.status, response.read()
+
+
+def test_all_reviews_get_the_same_bytes_by_every_way(tmp_path):
+    """Every recorded review, mutated and validated: the default worker, the Flask one, gunicorn's own."""
+    key = tmp_path / "key"
+    key.write_bytes(b"0123456789abcdef")
+    flags = ("--objects", EXAMPLES, "--signing-key", key)
+    call = f"webhook.server.app:create_app(objects={str(EXAMPLES)!r}, signing_key={str(key)!r})"
+    with contextlib.ExitStack() as stack:
+        services = []
+        for worker in ("fast", "flask"):
+            (tmp_path / worker).mkdir()
+            service = Service(tmp_path / worker, *flags, "--worker", worker, tls=False)
+            services.append(stack.enter_context(service))
+        url = stack.enter_context(gunicorn("--worker-class", "sync", call, cwd=tmp_path))
+        compared = 0
+        for path in ("/mutate", "/validate"):
+            for review in (*REVIEWS, None):
+                body = review.read_bytes() if review else b"no review"
+                first, second = (posted(service, path, body) for service in services)
+                assert first == second == fetched(url + path, body), review
+                compared += first[0] == 200
+        assert compared == 2 * len(REVIEWS) > 20
+
+
+def test_the_application_is_the_whole_service(tmp_path):
+    """Health, readiness and metrics are on the same port; /explain, which shows profiles, is refused."""
+    (tmp_path / "profile.yaml").write_text(PROFILE)
+    call = "webhook.server.app:create_app('.')"
+    with gunicorn("--workers", "1", call, cwd=tmp_path) as url:
+        assert fetched(f"{url}/healthz") == (200, b"ok\n")
+        assert json.loads(fetched(f"{url}/readyz")[1])["view"]["profiles"] == 1
+        assert b"patch" in fetched(f"{url}/mutate", REVIEW)[1]
+        assert b'outcome="patched"' in fetched(f"{url}/metrics")[1]
+        assert fetched(f"{url}/explain", REVIEW)[0] == 403
+        assert fetched(f"{url}/mutate")[0] == 405
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "nothing says where profiles come from"),
+        ({"objects": "nowhere"}, "nowhere"),
+        ({"objects": str(EXAMPLES), "cpusets": True}, "cpusets: needs a cluster"),
+        ({"objects": str(EXAMPLES), "mode": "perhaps"}, "perhaps"),
+        ({"objects": str(EXAMPLES), "signing_key": "nowhere"}, "nowhere: No such file"),
+    ],
+)
+def test_what_cannot_be_used_is_named(arguments, message):
+    """An error at start, before anything is served."""
+    with pytest.raises(ValueError, match=message):
+        create_app(**arguments)

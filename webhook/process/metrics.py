@@ -1,0 +1,55 @@
+"""Prometheus metrics of a process, or of several that add up."""
+
+from __future__ import annotations
+
+import os
+
+import prometheus_client
+from prometheus_client import CollectorRegistry, Counter, ProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+PREFIX = "colocation_webhook"
+CONTENT_TYPE = prometheus_client.CONTENT_TYPE_PLAIN_0_0_4
+
+prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the lines, rarely read
+
+
+def new_registry() -> CollectorRegistry:
+    """Return a registry with the figures of the process itself: memory, CPU, descriptors."""
+    registry = CollectorRegistry()
+    if not multiprocess():
+        ProcessCollector(registry=registry)
+    return registry
+
+
+def render(registry: CollectorRegistry) -> bytes:
+    """Return the metrics of all processes in Prometheus' text format."""
+    if multiprocess():
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return prometheus_client.generate_latest(registry)
+
+
+def multiprocess() -> bool:
+    """Tell whether several processes count together, in one folder (see ``startup.shared_metrics``)."""
+    return "PROMETHEUS_MULTIPROC_DIR" in os.environ
+
+
+def process_ended(pid: int) -> None:
+    """Take a process that has ended out of the gauges of live ones."""
+    if multiprocess():
+        mark_process_dead(pid)  # type: ignore[no-untyped-call]
+
+
+class Totals:
+    """Brings counters to totals that are counted elsewhere."""
+
+    def __init__(self) -> None:
+        self._counted: dict[tuple[Counter, str], int] = {}
+
+    def set(self, counter: Counter, label: str, total: int) -> None:
+        """Bring a counter (its child of ``label``, where that is not "") up to ``total``."""
+        before = self._counted.get((counter, label), 0)
+        if total > before:
+            (counter.labels(label) if label else counter).inc(total - before)
+        self._counted[counter, label] = total

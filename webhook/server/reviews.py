@@ -1,0 +1,179 @@
+"""The endpoints of ``/mutate`` and ``/validate``: the bytes of a review into the bytes of its answer.
+
+An endpoint never raises. What the client did wrong is a 4xx, what we did wrong a 500, what cannot be known
+at the moment a 503, so that failurePolicy decides; the latter two are counted and logged with the review's
+uid. All are ``Status`` objects and none shows a traceback.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from concurrent.futures import CancelledError, Future
+from typing import TYPE_CHECKING, Protocol
+
+from webhook.admission import Review, ReviewError, Settings, View, Webhook, decide, parse_review
+from webhook.admission.mutating.reinvocation import derive_key
+from webhook.admission.response import Answer, errored, respond
+
+if TYPE_CHECKING:
+    from webhook.server.decisionlog import DecisionLog
+    from webhook.server.metrics import ReviewMetrics
+
+_LOG = logging.getLogger(__name__)
+
+
+class ViewSource(Protocol):
+    """Holds the current view of the cluster and swaps it whole."""
+
+    @property
+    def view(self) -> View:
+        """The view to decide by; read once for a review."""
+
+    def look_up(self, namespace: str) -> Future[None]:
+        """Ask for a namespace that an exhaustive view lacks; returns at once."""
+
+
+class CurrentSettings:
+    """The settings in force.
+
+    Attributes:
+        value: replaced whole when the signing key becomes known after the start.
+    """
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Settings) -> None:
+        self.value = value
+
+    def sign_with(self, secret: bytes) -> None:
+        """Sign with a secret that all replicas share, unless a key was given."""
+        if not self.value.signing_key:
+            self.value = dataclasses.replace(self.value, signing_key=derive_key(secret))
+
+
+class _Pending(Future[Answer]):
+    """The answer to a review whose namespace is being looked up."""
+
+    def __init__(self, review: Review) -> None:
+        super().__init__()
+        self.review = review
+
+
+class ReviewEndpoint:
+    """Answers the reviews of one webhook.
+
+    It answers at once, except for a pod in a namespace that a watched cluster made a moment ago: the
+    answer comes when the namespace has been looked up.
+    """
+
+    __slots__ = ("_log", "_metrics", "_settings", "_source", "_webhook")
+
+    def __init__(
+        self,
+        webhook: Webhook,
+        source: ViewSource,
+        settings: CurrentSettings,
+        metrics: ReviewMetrics,
+        log: DecisionLog,
+    ) -> None:
+        self._webhook = webhook
+        self._source = source
+        self._settings = settings
+        self._metrics = metrics
+        self._log = log
+
+    def begin(self, body: bytes, seconds: float) -> Answer | Future[Answer]:
+        """Answer the review in ``body``, which has passed the checks of `webhook.server.envelope`."""
+        del seconds
+        started = time.perf_counter()
+        review: Review | None = None
+        try:
+            review = parse_review(body)
+            view = self._source.view
+            if view.exhaustive:
+                if view.missing:
+                    return self._unavailable(review.uid, f"not synced yet: {', '.join(view.missing)}")
+                if (
+                    review.namespace not in view.namespaces
+                    and review.namespace
+                    and review.resource[2] == "pods"
+                ):
+                    return self._after_look_up(review)
+            return self._decided(review, view, started)
+        except ReviewError as error:
+            return self.refuse(error)
+        except Exception:  # noqa: BLE001 — the last line of defence: no traceback reaches a client
+            return self._fault(review)
+
+    def late(self, begun: Future[Answer], seconds: float) -> Answer:
+        """Leave a review to failurePolicy whose namespace was not found in time."""
+        del seconds
+        if not begun.cancel():
+            return begun.result()  # it has come in the meantime
+        self._metrics.looked_up(found=False)
+        uid = begun.review.uid if isinstance(begun, _Pending) else ""
+        return self._unavailable(uid, "the API server did not answer the look-up of its namespace in time")
+
+    def refuse(self, error: ReviewError) -> Answer:
+        """Count and log a request that is no review, and say so to the client."""
+        self._metrics.refused(self._webhook.value, error.status)
+        self._log.refused(self._webhook.value, error)
+        return errored(error.status, error.message)
+
+    def _after_look_up(self, review: Review) -> Future[Answer]:
+        answer = _Pending(review)
+
+        def found(looked_up: Future[None]) -> None:
+            if answer.set_running_or_notify_cancel():  # else its time is over
+                answer.set_result(self._known(review, looked_up))
+
+        self._source.look_up(review.namespace).add_done_callback(found)
+        return answer
+
+    def _known(self, review: Review, looked_up: Future[None]) -> Answer:
+        """Answer a review whose namespace has been looked up."""
+        started = time.perf_counter()
+        try:
+            failed = _failure(looked_up)
+            self._metrics.looked_up(found=failed is None)
+            view = self._source.view
+            if failed is None and review.namespace not in view.namespaces:
+                failed = f"namespace {review.namespace!r} is gone again"
+            if failed is not None:
+                return self._unavailable(review.uid, failed)
+            return self._decided(review, view, started)
+        except Exception:  # noqa: BLE001 — as in ``begin``
+            return self._fault(review)
+
+    def _decided(self, review: Review, view: View, started: float) -> Answer:
+        decision = decide(self._webhook, review, view, self._settings.value)
+        answer = respond(decision.response())
+        seconds = time.perf_counter() - started
+        self._metrics.decided(self._webhook.value, review.operation, decision, seconds)
+        self._log.decided(self._webhook.value, review, decision, seconds)
+        return answer
+
+    def _unavailable(self, uid: str, reason: str) -> Answer:
+        """Leave a review to failurePolicy: what would be needed to decide is not known."""
+        self._metrics.unanswered(self._webhook.value)
+        _LOG.error("review %s at /%s is not answered: %s", uid, self._webhook.value, reason)
+        return errored(503, f"review {uid} cannot be answered: {reason}")
+
+    def _fault(self, review: Review | None) -> Answer:
+        uid = review.uid if review is not None else "unknown"
+        self._metrics.fault(self._webhook.value)
+        _LOG.exception("fault while answering review %s at /%s", uid, self._webhook.value)
+        return errored(
+            500, f"internal fault at review {uid}; the webhook's log has the details under that uid"
+        )
+
+
+def _failure(looked_up: Future[None]) -> str | None:
+    """Return why a look-up that has ended failed, or None."""
+    try:
+        looked_up.result(0)
+    except (Exception, CancelledError) as error:  # noqa: BLE001 — whatever it is, the namespace is not known
+        return str(error) or type(error).__name__
+    return None

@@ -1,0 +1,275 @@
+"""The service put together: what it watches, answers, reports and does in the background.
+
+It is made before the fork and calls nothing; its tasks begin after it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from webhook.admission import ReviewError, Webhook, parse_review
+from webhook.admission.explanation import explain
+from webhook.binding.service import Bindings, BindingSettings
+from webhook.cluster.combined import CombinedSource
+from webhook.cluster.files import FilesSource
+from webhook.cluster.source import Source
+from webhook.cluster.statuswriter import StatusWriter
+from webhook.cluster.watch import ClusterSource
+from webhook.kube.lease import Lease
+from webhook.process.admin import (
+    Check,
+    Report,
+    Request,
+    Response,
+    Routes,
+    admin_routes,
+    failure,
+    json_response,
+)
+from webhook.process.tasks import Task
+from webhook.protocol import CPUSET_ENABLED, LABEL_CPUSET, LABEL_IGNORE
+from webhook.server.envelope import check_content_type
+from webhook.server.freshness import MAX_VIEW_AGE, Freshness
+from webhook.server.peers import Peers
+from webhook.server.reviews import CurrentSettings, ReviewEndpoint
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+    from webhook.admission import Settings
+    from webhook.certificates.rotator import Rotator
+    from webhook.kube.client import Client
+    from webhook.kube.reflector import KindStatus
+    from webhook.server.decisionlog import DecisionLog
+    from webhook.server.endpoint import Endpoint
+    from webhook.server.metrics import ReviewMetrics
+    from webhook.server.tls import ServingCertificate
+
+RELOAD_SECONDS = 1.0
+_REASON_SECONDS = 60.0
+
+_LOG = logging.getLogger(__name__)
+
+
+def open_source(
+    objects: Path | None, client: Client | None, settings: Settings, lease: Lease | None = None
+) -> tuple[Source, StatusWriter | None]:
+    """Return the source of views, and with a Lease what writes the statuses of profiles.
+
+    Args:
+        objects: directory of files; beside a cluster its profiles count in addition.
+        client: of the cluster.
+        settings: how profiles are judged.
+        lease: elects the replica that writes statuses; None: none does.
+
+    Raises:
+        SourceError: the files give no view.
+        ValueError: neither files nor a cluster are given.
+    """
+    files = None
+    if objects is not None:
+        files = FilesSource(objects)
+        files.load()
+    if client is None:
+        if files is None:
+            raise ValueError("nothing says where profiles come from: give objects, or a cluster")
+        return files, None
+    cluster = ClusterSource(client)
+    source: Source = cluster if files is None else CombinedSource(files, cluster)
+    if lease is None:
+        return source, None
+    return source, StatusWriter(client, cluster.cache, source, lease, settings.rules)
+
+
+def open_bindings(
+    client: Client, source: Source, registry: CollectorRegistry, settings: BindingSettings, lease: Lease
+) -> Bindings:
+    """Return what answers bindings in the namespaces that have opted in; ``lease`` elects who repairs."""
+
+    def opted_in(namespace: str) -> bool:
+        labels = source.view.namespaces.get(namespace, {})
+        return labels.get(LABEL_CPUSET) == CPUSET_ENABLED and labels.get(LABEL_IGNORE) != "true"
+
+    return Bindings(client, lease, opted_in, registry, settings)
+
+
+class ReviewService:
+    """Everything that one replica does, wherever it is served.
+
+    Attributes:
+        endpoints: by path.
+        metrics: of reviews.
+        certificate: what is served; None without TLS.
+        settings: in force.
+    """
+
+    def __init__(  # noqa: PLR0913 — its parts
+        self,
+        source: Source,
+        settings: CurrentSettings,
+        metrics: ReviewMetrics,
+        log: DecisionLog,
+        *,
+        certificate: ServingCertificate | None = None,
+        rotator: Rotator | None = None,
+        statuses: StatusWriter | None = None,
+        bindings: Bindings | None = None,
+        max_view_age: float = MAX_VIEW_AGE,
+        peers: Sequence[tuple[str, int]] = (),
+    ) -> None:
+        # Before the fork: all processes of a replica are one to its peers.
+        self._instance = secrets.token_hex(8)
+        self._freshness = Freshness(source, max_view_age, find_peer=Peers(peers, self._instance).fresh)
+        self.metrics = metrics
+        self.certificate = certificate
+        self.settings = settings
+        self._source = source
+        self._rotator = rotator
+        self._statuses = statuses
+        self._bindings = bindings
+        self.endpoints: dict[str, Endpoint] = {
+            f"/{webhook.value}": ReviewEndpoint(webhook, source, settings, metrics, log)
+            for webhook in Webhook
+        }
+        if bindings is not None:
+            self.endpoints["/bind"] = bindings.endpoint
+
+    def load(self) -> None:
+        """Take over what can be had at once: a worker that replaces another begins with the newest."""
+        self._source.reload_if_changed()
+        if self.certificate is not None:
+            self.certificate.reload_if_changed()
+
+    def tasks(self) -> list[Task]:
+        """Return what runs in the background."""
+        tasks = [Task("view", self._source), Task("freshness", self._freshness)]
+        if self.certificate is not None:
+            tasks.append(Task("certificate", self.certificate))
+        for name, watcher in (
+            ("statuses", self._statuses),
+            ("rotator", self._rotator),
+            ("bindings", self._bindings),
+        ):
+            if watcher is not None:
+                tasks.append(Task(name, watcher, waited_for=True))
+        return tasks
+
+    def observe(self) -> None:
+        """Bring the metrics up to date with what is counted elsewhere."""
+        metrics, status = self.metrics, self._source.status
+        metrics.observe_reloads("objects", status.reload_errors)
+        unready = len(status.unready_profiles)
+        metrics.observe_view(status.loaded_at, status.profiles - unready, unready)
+        for name, kind in self._watched().items():
+            metrics.observe_watch(name, kind.contact_at, kind.failures)
+        metrics.observe_staleness(stale=bool(self._freshness.stale))
+        if self.certificate is not None:
+            metrics.observe_reloads("certificate", self.certificate.reload_errors)
+            metrics.observe_certificate(self.certificate.ends, self.certificate.reads)
+        if self._rotator is not None:
+            metrics.observe_writes(self._rotator.writes)
+
+    def routes(self, *, explains: bool, draining: Callable[[], bool] = lambda: False) -> Routes:
+        """Return the routes of the admin port; ``explains``: whether /explain answers."""
+        checks: dict[str, Check] = {"view": self._view_report}
+        if self.certificate is not None:
+            checks["certificate"] = self._certificate_report
+        routes = admin_routes(
+            checks, self.metrics.registry, self.observe, instance=self._instance, draining=draining
+        )
+        return {**routes, ("POST", "/explain"): self._explain if explains else _unexplained}
+
+    def _watched(self) -> Mapping[str, KindStatus]:
+        return {**self._source.status.kinds, **(self._bindings.kinds if self._bindings is not None else {})}
+
+    def _view_report(self) -> Report:
+        status, freshness = self._source.status, self._freshness
+        synced = status.ready and (self._bindings is None or self._bindings.synced)
+        return Report(
+            synced and not freshness.yields,
+            {
+                "ready": status.ready,
+                "loadedAt": _moment(status.loaded_at),
+                "error": status.error,
+                "reloadErrors": status.reload_errors,
+                "profiles": status.profiles,
+                "unreadyProfiles": status.unready_profiles,
+                "ageSeconds": round(time.time() - status.loaded_at, 1) if status.loaded_at else None,
+                "stale": sorted(freshness.stale),
+                "servedBy": freshness.substitute if freshness.yields else None,
+                "watched": {
+                    name: {
+                        "synced": kind.synced,
+                        "contactAt": _moment(kind.contact_at),
+                        "error": kind.error,
+                        "failures": kind.failures,
+                        "lists": kind.lists,
+                    }
+                    for name, kind in self._watched().items()
+                },
+            },
+        )
+
+    def _certificate_report(self) -> Report:
+        certificate = self.certificate
+        assert certificate is not None  # noqa: S101 — only then there is this check
+        return Report(
+            certificate.ready,
+            {
+                "ready": certificate.ready,
+                "expiresAt": certificate.pair.expires_at if certificate.pair else None,
+                "error": certificate.error,
+                "reloadErrors": certificate.reload_errors,
+            },
+        )
+
+    def _explain(self, request: Request) -> Response:
+        name = dict(parse_qsl(request.query)).get("webhook", Webhook.MUTATE.value)
+        try:
+            check_content_type(request.content_type)
+            webhook = Webhook(name)
+            review = parse_review(request.body)
+        except ReviewError as error:
+            return failure(error.status, error.message)
+        except ValueError:
+            return failure(400, f"?webhook={name[:64]} is unknown; it is mutate or validate")
+        view = self._source.view
+        if view.missing:
+            return failure(503, f"not synced yet: {', '.join(view.missing)}")
+        return json_response(200, explain(webhook, review, view, self.settings.value))
+
+
+class UnauthenticatedClients:
+    """Counts clients without a valid certificate, and logs each reason once a minute."""
+
+    def __init__(self, metrics: ReviewMetrics) -> None:
+        self._metrics = metrics
+        self._quiet_until: dict[str, float] = {}
+
+    def refused(self, reason: str) -> None:
+        """Note a client that was refused."""
+        self._metrics.unauthenticated()
+        if time.monotonic() >= self._quiet_until.get(reason, 0.0):
+            self._quiet_until[reason] = time.monotonic() + _REASON_SECONDS
+            _LOG.warning(
+                "a client without a certificate of --client-ca was refused (%s): give the API server one "
+                "in the kubeconfig of its --admission-control-config-file",
+                reason,
+            )
+
+
+def _unexplained(_: Request) -> Response:
+    return failure(
+        403, "/explain shows profiles and pods; it answers on a loopback address, or with --explain"
+    )
+
+
+def _moment(timestamp: float) -> dt.datetime | None:
+    return dt.datetime.fromtimestamp(timestamp, dt.UTC) if timestamp else None
