@@ -26,7 +26,7 @@ def ask(routes, method="GET", path="/healthz", body=b"", **environ):
     return int(answered[0].split()[0]), dict(answered[1]), content
 
 
-def routes(ready=True, draining=False, observed=None):
+def routes(*, ready=True, draining=False, observed=None):
     """The routes of a process with one check."""
     checks = {"view": lambda: Report(ready, {"age": 1})}
     observe = observed if observed is not None else lambda: None
@@ -38,7 +38,7 @@ def routes(ready=True, draining=False, observed=None):
 )
 def test_readiness_is_what_every_check_says(ready, draining, code):
     """One check that is not ready, or a drain, makes it a 503; the details are there either way."""
-    status, _, body = ask(routes(ready, draining), path="/readyz")
+    status, _, body = ask(routes(ready=ready, draining=draining), path="/readyz")
     expected = {"ready": code == 200, "draining": draining, "instance": "i", "view": {"age": 1}}
     assert (status, json.loads(body)) == (code, expected)
 
