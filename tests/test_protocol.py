@@ -51,7 +51,7 @@ def test_the_matrix_is_complete() -> None:
 
 
 def test_the_matrix_is_the_one_of_the_specification() -> None:
-    """§3.8: the table, row by row."""
+    """Admission §3.8: the table, row by row."""
     expected = {
         "LSE": "ok deny deny deny deny",
         "LSR": "ok deny deny deny deny",

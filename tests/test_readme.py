@@ -46,7 +46,17 @@ def test_flags_exist() -> None:
         assert flag in help_text, flag
 
 
-@pytest.mark.parametrize("place", ["README.md", "certs/README.md", "docs/image.md", "tests/image/README.md"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "certs/README.md",
+        "charts/colocation-webhook/README.md",
+        "tests/image/README.md",
+        *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").glob("*.md"))),
+    ],
+)
 def test_links_lead_somewhere(place) -> None:
     """Every relative link is a file of the project."""
     document = ROOT / place

@@ -3,9 +3,9 @@
 An independent model of the specification, with which random pods and Koordinator's
 answers are compared. Each point in which the project differs from Koordinator on
 purpose can be switched: with no point the model does what Koordinator does, with
-all of them what the project does. The points have the numbers of the specification's
-section 3 (see ``reference.MEANINGS``); "gpu" is Koordinator's panic on GPU containers
-without limits.
+all of them what the project does. Point 7 is Admission §3.7 of
+docs/specification.md, and so on (see ``reference.MEANINGS``); "gpu" is Koordinator's panic
+on GPU containers without limits (Admission §2).
 """
 
 import json
@@ -64,7 +64,7 @@ def intended(
     Args:
         review: the AdmissionReview.
         objects: the profiles, PriorityClasses and Namespaces.
-        points: in which points of the specification's §3 it shall differ from Koordinator.
+        points: in which points of Admission §3 it shall differ from Koordinator.
         taken: which matching profiles the dice take; None: all but those of 0 %.
 
     Raises:

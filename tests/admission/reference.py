@@ -29,7 +29,7 @@ MEANINGS = {
     "7": "overhead stays native, pod-level resources are dissolved, sidecars are annotated",
     "8": "the table of validation rules, by the rule",
     "11": "a malformed extended-resource-spec annotation is made anew",
-    "gpu": "GPU containers without limits do not end in a panic (specification, section 2)",
+    "gpu": "GPU containers without limits do not end in a panic (Admission §2)",
 }
 
 
@@ -89,7 +89,7 @@ def compare_mutation(folder: Path) -> tuple[int, list[Difference]]:
         if ours != _modelled(review, given, POINTS):
             raise Unexplained(f"{where}: ours is not what the specification says")
         if theirs != _modelled(review, given, frozenset()):
-            raise Unexplained(f"{where}: no point of the specification explains Koordinator's answer")
+            raise Unexplained(f"{where}: no point of Admission §3 explains Koordinator's answer")
         if ours != theirs:
             found.append(Difference(folder.name, "reviews", answer["uid"], _points(review, given)))
     return count, found

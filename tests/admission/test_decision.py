@@ -30,7 +30,7 @@ REFUSED = batch_profile("faulty", labelSuffixes={"app": "-colo"})
 
 
 def test_the_answer() -> None:
-    """§1: uid echoed, allowed, a JSON Patch in base64, the applied profiles for the audit log."""
+    """Admission §1: uid echoed, allowed, a JSON Patch in base64, the applied profiles for the audit log."""
     decision = mutate(NEW, BATCH, profile("also"), uid="the-uid")
     answer = json.loads(respond(decision.response()).body)
     assert (answer["kind"], answer["apiVersion"]) == ("AdmissionReview", "admission.k8s.io/v1")
@@ -44,12 +44,12 @@ def test_the_answer() -> None:
 
 
 def test_no_patch_where_nothing_changes() -> None:
-    """§1: a patch only when there is something to change."""
+    """Admission §1: a patch only when there is something to change."""
     assert mutate(NEW, uid="u").response() == {"uid": "u", "allowed": True}
 
 
 def test_a_denial() -> None:
-    """§1: allowed is false, with code, reason and a message; no patch beside it."""
+    """Admission §1: allowed is false, with code, reason and a message; no patch beside it."""
     decision = mutate(pod(labels={"app": "a" * 60}), REFUSED)
     response = decision.response()
     assert response["allowed"] is False
@@ -94,7 +94,7 @@ def test_audit_mode() -> None:
 
 
 def test_warnings_are_cut() -> None:
-    """§1: at most 120 characters each, whatever names a user chose."""
+    """Admission §1: at most 120 characters each, whatever names a user chose."""
     labels = {"koordinator.sh/qosClass": "x" * 5000}
     for settings in (DEFAULTS, AUDIT, replace(DEFAULTS, rules={"qos-class-known": "warn"})):
         for warning in validate(pod(labels=labels), settings=settings).response().get("warnings", ()):
@@ -131,7 +131,7 @@ def test_warnings_are_said_once() -> None:
     ],
 )
 def test_what_is_not_ours_is_allowed_unchanged(request_fields) -> None:
-    """§1, §2: only CREATE of pods is changed; the rest is allowed without a patch."""
+    """Admission §1, Admission §2: only CREATE of pods is changed; the rest is allowed without a patch."""
     assert mutate(NEW, BATCH, uid="u", **request_fields).response() == {"uid": "u", "allowed": True}
 
 
@@ -143,7 +143,7 @@ def test_a_delete_carries_no_object() -> None:
 
 
 def test_namespaces_that_opted_out() -> None:
-    """§6: a namespace labelled ``colocation-webhook.io/ignore: "true"`` is out of everything."""
+    """Admission §6: a namespace labelled ``colocation-webhook.io/ignore: "true"`` is out of everything."""
     ignored = namespace(labels={"colocation-webhook.io/ignore": "true"})
     assert mutate(NEW, BATCH, ignored).patch() == []
     assert mutate(NEW, BATCH, namespace(labels={"colocation-webhook.io/ignore": "false"})).patch() != []
@@ -155,7 +155,7 @@ def test_mirror_pods_are_left_alone() -> None:
 
 
 def test_the_namespace_of_the_request_counts() -> None:
-    """§1: the object carries no namespace on CREATE; the request does."""
+    """Admission §1: the object carries no namespace on CREATE; the request does."""
     selecting = batch_profile(
         namespaceSelector={"matchLabels": {"kubernetes.io/metadata.name": "spark-demo"}}
     )
@@ -164,7 +164,7 @@ def test_the_namespace_of_the_request_counts() -> None:
 
 
 def test_a_namespace_that_no_object_describes() -> None:
-    """§3.1: it has the one label the API server gives, and matches nothing else."""
+    """Admission §3.1: it has the one label the API server gives, and matches nothing else."""
     labelled = batch_profile(namespaceSelector={"matchLabels": {"team": "data"}})
     absent = batch_profile(
         namespaceSelector={"matchExpressions": [{"key": "team", "operator": "DoesNotExist"}]}
@@ -174,13 +174,13 @@ def test_a_namespace_that_no_object_describes() -> None:
 
 
 def test_an_invalid_selector_is_no_match() -> None:
-    """§3.1: the profile is skipped, the others apply."""
+    """Admission §3.1: the profile is skipped, the others apply."""
     broken = batch_profile("broken", selector={"matchExpressions": [{"key": "a", "operator": "Is"}]})
     assert mutate(NEW, broken, profile("fine", labels={"a": "b"})).applied == ("fine",)
 
 
 def test_generated_names() -> None:
-    """§1: a pod without a name (generateName) is changed like any other."""
+    """Admission §1: a pod without a name (generateName) is changed like any other."""
     new = pod(container(requests={"cpu": "1"}))
     del new["metadata"]["name"]
     new["metadata"]["generateName"] = "web-"
@@ -189,7 +189,7 @@ def test_generated_names() -> None:
 
 
 def test_operations_name_profile_and_field() -> None:
-    """§3.9: each operation can be explained."""
+    """Admission §3.9: each operation can be explained."""
     decision = mutate(NEW, profile("p", schedulerName="koord-scheduler", labels={"a": "b"}))
     causes = {operation.path: operation.causes for operation in decision.operations}
     assert ("p", "schedulerName") in causes["/spec/schedulerName"]
@@ -211,7 +211,7 @@ def test_operations_name_profile_and_field() -> None:
     ],
 )
 def test_profiles_are_validated_when_they_are_written(spec, allowed) -> None:
-    """§3.10: selectors, ranges, the matrix, and that the patch applies to a Pod."""
+    """Admission §3.10: selectors, ranges, the matrix, and that the patch applies to a Pod."""
     raw = profile("written", **spec)
     resource = {
         "group": "config.koordinator.sh",

@@ -47,8 +47,8 @@ def listing(counts: dict[str, int], differences: list[Difference]) -> str:
     """Return the list of differences: counts by point, then one line a case."""
     by_point = Counter(point for difference in differences for point in difference.points)
     lines = [
-        "# Where our answers differ from Koordinator's, and by which point of the",
-        "# specification's section 3. Written by tests/admission/test_parity.py.",
+        "# Where our answers differ from Koordinator's, and by which point of Admission §3",
+        "# (docs/specification.md; 7 is Admission §3.7). Written by tests/admission/test_parity.py.",
         *(f"# {kind}: {count} cases" for kind, count in counts.items()),
         f"# differences: {len(differences)}, unexplained: 0",
         "#",

@@ -85,7 +85,7 @@ def test_the_explanation_is_of_the_same_decision(pod, cluster) -> None:
 
 @given(strategies.pods, strategies.clusters)
 def test_called_twice_changes_once(pod, cluster) -> None:
-    """§3.4: a second call, with a uid of its own, finds nothing to do."""
+    """Admission §3.4: a second call, with a uid of its own, finds nothing to do."""
     first = asked(pod, cluster)
     assume(first.denial is None)
     second = asked(after(first, pod), cluster)
@@ -95,7 +95,7 @@ def test_called_twice_changes_once(pod, cluster) -> None:
 
 @given(strategies.pods, strategies.clusters, strategies.labels)
 def test_labels_that_change_in_between_choose_no_other_profiles(pod, cluster, others) -> None:
-    """§3.4: the profiles are those that matched the labels as they first arrived."""
+    """Admission §3.4: the profiles are those that matched the labels as they first arrived."""
     first = asked(pod, cluster)
     assume(first.denial is None and first.applied)
     changed = after(first, pod)
@@ -108,7 +108,7 @@ def test_labels_that_change_in_between_choose_no_other_profiles(pod, cluster, ot
 
 @given(strategies.pods, strategies.clusters, st.sampled_from(["requests", "limits"]))
 def test_only_a_sidecar_that_was_injected_is_treated(pod, cluster, section) -> None:
-    """§3.4: a container added between the calls is translated, everything else stays."""
+    """Admission §3.4: a container added between the calls is translated, everything else stays."""
     first = asked(pod, cluster)
     assume(first.denial is None)
     changed = after(first, pod)
@@ -128,7 +128,7 @@ def test_only_a_sidecar_that_was_injected_is_treated(pod, cluster, section) -> N
 
 @given(strategies.pods, strategies.clusters)
 def test_limit_range_defaults_go_and_the_figures_of_the_first_call_stay(pod, cluster) -> None:
-    """§3.5: LimitRanger's defaults after our patch are removed; what we had written stays."""
+    """Admission §3.5: LimitRanger's defaults after our patch are removed; what we had written stays."""
     first = asked(pod, cluster)
     assume(first.denial is None and first.translated)
     patched = after(first, pod)
@@ -165,7 +165,7 @@ def test_audit_mode_does_nothing(pod, cluster) -> None:
 
 @given(strategies.pods, strategies.clusters)
 def test_warnings_are_short(pod, cluster) -> None:
-    """§1: no warning is longer than 120 characters, on either webhook."""
+    """Admission §1: no warning is longer than 120 characters, on either webhook."""
     for webhook in Webhook:
         decision = decide(webhook, read(review(pod)), view_of(cluster), SETTINGS)
         assert all(0 < len(warning) <= 120 for warning in decision.warnings)
@@ -179,7 +179,7 @@ def test_random_pods_have_a_shape(pod) -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 50])
 def test_many_profiles_apply_in_the_order_of_their_names(count) -> None:
-    """§2: all matching profiles apply, by name, the last one has the last word."""
+    """Admission §2: all matching profiles apply, by name, the last one has the last word."""
     cluster = [
         {
             "apiVersion": "config.koordinator.sh/v1alpha1",

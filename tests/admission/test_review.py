@@ -57,7 +57,7 @@ def test_json_that_is_no_review(body) -> None:
 
 @pytest.mark.parametrize("version", ["admission.k8s.io/v1beta1", "v1", "", None, 1, []])
 def test_other_versions(version) -> None:
-    """§1: admission.k8s.io/v1 only; the message says what to set."""
+    """Admission §1: admission.k8s.io/v1 only; the message says what to set."""
     error = refused(of() | {"apiVersion": version})
     assert error.status == 400
     assert "apiVersion" in error.message
@@ -66,7 +66,7 @@ def test_other_versions(version) -> None:
 
 @pytest.mark.parametrize("kind", ["Pod", "admissionreview", None, 7])
 def test_other_kinds(kind) -> None:
-    """§1: the wrong kind is a 4xx that names the field."""
+    """Admission §1: the wrong kind is a 4xx that names the field."""
     assert refused(of() | {"kind": kind}).message.startswith("kind: ")
 
 
@@ -150,7 +150,7 @@ def test_what_is_read() -> None:
     ],
 )
 def test_the_status(code, reason) -> None:
-    """§1: a 4xx carries a Status object that says what is wrong."""
+    """Admission §1: a 4xx carries a Status object that says what is wrong."""
     status = json.loads(status_body(code, "what is wrong"))
     assert (status["kind"], status["apiVersion"], status["status"]) == ("Status", "v1", "Failure")
     assert (status["code"], status["message"]) == (code, "what is wrong")

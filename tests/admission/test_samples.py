@@ -152,13 +152,13 @@ def test_spark_pods_become_batch_pods(name) -> None:
 
 @pytest.mark.parametrize("name", ["update-qos-label", "resize", "delete", "binding"])
 def test_nothing_but_the_creation_of_pods_is_changed(name) -> None:
-    """§2: UPDATE, resize, DELETE and bindings are answered without a patch."""
+    """Admission §2: UPDATE, resize, DELETE and bindings are answered without a patch."""
     response = answer(DATA / "reviews" / f"{name}.json", Webhook.MUTATE)
     assert response == {"uid": response["uid"], "allowed": True}
 
 
 def test_a_dry_run_gets_the_same_answer() -> None:
-    """§1: the answer does not depend on whether the request is a dry run."""
+    """Admission §1: the answer does not depend on whether the request is a dry run."""
     raw = json.loads((DATA / "reviews" / "dry-run.json").read_text())
     patches = []
     for dry_run in (True, False):

@@ -111,14 +111,14 @@ def test_the_same_name_in_two_kinds_or_namespaces() -> None:
 
 
 def test_a_faulty_profile_does_not_harm_the_others() -> None:
-    """§3.1: it is kept, with its problems, and not among those that can match."""
+    """Admission §3.10: it is kept, with its problems, and not among those that can match."""
     view = view_of([profile("faulty", qosClass="be"), profile("fine")])
     assert list(view.profiles) == ["faulty", "fine"]
     assert [p.name for p in view.index.profiles] == ["fine"]
 
 
 def test_namespaces() -> None:
-    """§3.1: a namespace has the label that the API server gives it, known or not."""
+    """Admission §3.1: a namespace has the label that the API server gives it, known or not."""
     view = view_of(
         [
             namespace("known", {"a": "b"}),

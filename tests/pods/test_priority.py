@@ -50,7 +50,7 @@ def test_bands(value, band) -> None:
     ],
 )
 def test_the_label_then_the_priority_then_the_qos_class(labels, priority, raw, effective) -> None:
-    """§2: an unknown label states nothing, and spec.priority is then not asked."""
+    """Admission §2: an unknown label states nothing, and spec.priority is then not asked."""
     assert raw_class(labels, priority) == raw
     assert effective_class(labels, priority) == effective
 

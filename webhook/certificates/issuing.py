@@ -22,7 +22,7 @@ BACKDATED = dt.timedelta(hours=1)
 """How far back certificates begin, so that a client whose clock is behind accepts them."""
 
 _NAME_LENGTH, _LABEL_LENGTH = 253, 63
-"""RFC 1035 §2.3.4."""
+"""RFC 1035, section 2.3.4."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def issue(authority: Authority, names: Iterable[str], now: dt.datetime) -> tuple
         raise ValueError("the CA key is neither ECDSA nor RSA")  # noqa: TRY004 — a file's value, no argument's type
     key = ec.generate_private_key(ec.SECP256R1())
     lifetime = min(LEAF_LIFETIME, ca.not_valid_after_utc - now)
-    # RFC 5280 §4.1.2.6: with an empty subject the names must be critical; the common name is not
+    # RFC 5280, section 4.1.2.6: with an empty subject the names must be critical; the common name is not
     # looked at any more.
     certificate = (
         _builder(x509.Name([]), ca.subject, key.public_key(), now, lifetime)

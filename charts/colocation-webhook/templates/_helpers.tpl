@@ -124,7 +124,7 @@ caBundle: {{ b64enc $root.Values.certificates.caBundle }}
 {{- end }}
 {{- end }}
 
-{{/* Rules 7, 8 and 23 of an orderly webhook: never the control plane, never itself, never who opted out. */}}
+{{/* Never the control plane (Practice §7), never a namespace that opted out (Practice §8), never itself (Practice §23). */}}
 {{- define "colocation-webhook.namespaceSelector" -}}
 matchExpressions:
   - key: kubernetes.io/metadata.name

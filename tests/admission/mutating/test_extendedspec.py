@@ -18,7 +18,7 @@ def annotation(changed):
 
 
 def test_the_annotation_describes_batch_resources() -> None:
-    """§2: batch resources of the containers, by name and section, as the pod has them."""
+    """Admission §2: batch resources of the containers, by name and section, as the pod has them."""
     new = pod(container(requests={"cpu": "1", "memory": "1Gi"}, limits={"memory": "2Gi"}), container("idle"))
     assert annotation(mutated(new, BATCH)) == {
         "containers": {
@@ -41,7 +41,7 @@ def test_mid_resources_are_not_described() -> None:
     ['{"containers":{"gone":{"requests":{"kubernetes.io/batch-cpu":"1"}}}}', '{"containers":{}}', "{}"],
 )
 def test_a_stale_annotation_is_removed(stale) -> None:
-    """§3.11: what describes nothing any more is removed, profile or not, without a warning."""
+    """Admission §3.11: what describes nothing any more is removed, profile or not, without a warning."""
     decision = mutate(new := pod(annotations={SPEC: stale, "a": "b"}))
     assert after(decision, new)["metadata"]["annotations"] == {"a": "b"}
     assert decision.warnings == ()
@@ -63,7 +63,7 @@ def test_a_stale_annotation_is_removed(stale) -> None:
 )
 @pytest.mark.parametrize("figures", [{}, {BATCH_CPU: "1000"}])
 def test_a_malformed_annotation_is_made_anew(malformed, figures) -> None:
-    """§3.11: replaced, or removed where nothing is left to say, with a warning."""
+    """Admission §3.11: replaced, or removed where nothing is left to say, with a warning."""
     new = pod(container(requests=figures), annotations={SPEC: malformed})
     decision = mutate(new)
     changed = after(decision, new)
@@ -75,7 +75,7 @@ def test_a_malformed_annotation_is_made_anew(malformed, figures) -> None:
 
 
 def test_an_annotation_that_is_right_is_left_alone() -> None:
-    """§2: the same quantities in another notation need no patch."""
+    """Admission §2: the same quantities in another notation need no patch."""
     spec = {"containers": {"main": {"requests": {BATCH_CPU: "1k"}}}}
     new = pod(container(requests={BATCH_CPU: "1000"}), annotations={SPEC: json.dumps(spec, indent=1)})
     assert mutate(new).patch() == []

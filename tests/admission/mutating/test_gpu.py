@@ -24,7 +24,7 @@ G = "koordinator.sh/gpu"
     ],
 )
 def test_the_gpu_shorthand(requests, limits, expected) -> None:
-    """§2: written out in requests and limits, with the number of GPUs, also without limits."""
+    """Admission §2: written out in requests and limits, with the number of GPUs, also without limits."""
     sections = {"requests": requests} | ({} if limits is None else {"limits": limits})
     changed = resources_of(mutated(pod(container(**sections))))
     assert changed["requests"] == expected
@@ -33,11 +33,11 @@ def test_the_gpu_shorthand(requests, limits, expected) -> None:
 
 
 def test_gpus_of_init_containers_stay() -> None:
-    """§2: the shorthand concerns containers."""
+    """Admission §2: the shorthand concerns containers."""
     assert mutate(pod(initContainers=[container("i", requests={G: "100"}, limits={G: "100"})])).patch() == []
 
 
 def test_gpus_without_requests_do_not_fail() -> None:
-    """§2: limits alone, or no limits at all, are no reason to fail."""
+    """Admission §2: limits alone, or no limits at all, are no reason to fail."""
     changed = resources_of(mutated(pod(container(limits={f"{G}-core": "100"}))))
     assert changed["limits"] == {f"{G}-core": "100", f"{G}.shared": "1"}

@@ -27,7 +27,7 @@ QOS, PRIORITY = "koordinator.sh/qosClass", "koordinator.sh/priority"
     ids=lambda value: ",".join(value) if isinstance(value, dict) else None,
 )
 def test_fields_that_write_labels(fields, labels) -> None:
-    """§2: labels, labelKeysMapping, labelSuffixes, qosClass, koordinatorPriority and patch."""
+    """Admission §2: labels, labelKeysMapping, labelSuffixes, qosClass, koordinatorPriority and patch."""
     new = pod(labels={"app": "etl", "team": "data"})
     assert mutated(new, profile(**fields))["metadata"]["labels"] == labels
 
@@ -41,14 +41,14 @@ def test_fields_that_write_labels(fields, labels) -> None:
     ],
 )
 def test_fields_that_write_annotations(fields, expected) -> None:
-    """§2: annotations, annotationKeysMapping and patch."""
+    """Admission §2: annotations, annotationKeysMapping and patch."""
     changed = mutated(pod(annotations={"note": "old"}), profile(**fields))["metadata"]["annotations"]
     assert {k: v for k, v in changed.items() if not k.startswith("colocation-webhook.io/")} == expected
 
 
 @pytest.mark.parametrize("field", ["labelKeysMapping", "annotationKeysMapping"])
 def test_a_mapping_without_a_source_does_nothing(field) -> None:
-    """§3.3: where the source is absent nothing is written, not an empty text."""
+    """Admission §3.3: where the source is absent nothing is written, not an empty text."""
     changed = mutated(pod(labels={"a": "b"}, annotations={"a": "b"}), profile(**{field: {"missing": "copy"}}))
     assert "copy" not in changed["metadata"]["labels"]
     assert "copy" not in changed["metadata"]["annotations"]
@@ -56,7 +56,7 @@ def test_a_mapping_without_a_source_does_nothing(field) -> None:
 
 @pytest.mark.parametrize("field", ["labels", "annotations"])
 def test_an_empty_source_is_mapped(field) -> None:
-    """§3.3: a source that is there but empty is copied."""
+    """Admission §3.3: a source that is there but empty is copied."""
     mapping = {"labels": "labelKeysMapping", "annotations": "annotationKeysMapping"}[field]
     changed = mutated(pod(**{field: {"a": ""}}), profile(**{mapping: {"a": "copy"}}))
     assert changed["metadata"][field]["copy"] == ""
@@ -64,13 +64,13 @@ def test_an_empty_source_is_mapped(field) -> None:
 
 @pytest.mark.parametrize("mapping", [{"a": "b", "b": "c"}, {"b": "c", "a": "b"}])
 def test_chained_mappings_apply_in_sorted_order(mapping) -> None:
-    """§3.3: a to b, then b to c, in whichever order they were written down."""
+    """Admission §3.3: a to b, then b to c, in whichever order they were written down."""
     changed = mutated(pod(labels={"a": "1", "b": "2"}), profile(labelKeysMapping=mapping))
     assert changed["metadata"]["labels"] == {"a": "1", "b": "1", "c": "1"}
 
 
 def test_the_order_of_fields() -> None:
-    """§2: labels, then mappings, then suffixes, then the QoS class, then the priority, then the patch."""
+    """Admission §2: labels, mappings, suffixes, the QoS class, the priority, the patch."""
     fields = {
         "labels": {"a": "1", PRIORITY: "from-labels", QOS: "LS"},
         "labelKeysMapping": {"a": "b"},
@@ -84,7 +84,7 @@ def test_the_order_of_fields() -> None:
 
 
 def test_later_profiles_over_earlier_ones() -> None:
-    """§2: profiles apply by name; the selectors are asked on the pod as it arrived."""
+    """Admission §2: profiles apply by name; the selectors are asked on the pod as it arrived."""
     first = profile("a", labels={"app": "changed", "who": "a"})
     second = profile("b", selector={"matchLabels": {"app": "etl"}}, labels={"who": "b"})
     third = profile("c", selector={"matchLabels": {"app": "changed"}}, labels={"who": "c"})
@@ -94,7 +94,7 @@ def test_later_profiles_over_earlier_ones() -> None:
 
 
 def test_the_scheduler_name() -> None:
-    """§2: schedulerName is set."""
+    """Admission §2: schedulerName is set."""
     new = pod(schedulerName="default-scheduler")
     assert (
         mutated(new, profile(schedulerName="koord-scheduler"))["spec"]["schedulerName"] == "koord-scheduler"
@@ -103,7 +103,7 @@ def test_the_scheduler_name() -> None:
 
 @pytest.mark.parametrize("policy", [None, "Never"])
 def test_the_priority_class(policy) -> None:
-    """§2: priorityClassName brings name, value and preemptionPolicy of the PriorityClass."""
+    """Admission §2: priorityClassName brings name, value and preemptionPolicy of the PriorityClass."""
     own = priority_class("own", 1234, policy)
     spec = mutated(pod(), profile(priorityClassName="own"), own)["spec"]
     assert spec["priorityClassName"] == "own"
@@ -121,7 +121,7 @@ def test_classes_that_need_no_object(name, value) -> None:
 
 
 def test_an_object_overrides_the_built_in_value() -> None:
-    """§3.6: the value is the one of the PriorityClass in the cluster."""
+    """Admission §3.6: the value is the one of the PriorityClass in the cluster."""
     spec = mutated(pod(), profile(priorityClassName="koord-batch"), priority_class("koord-batch", 5999))[
         "spec"
     ]
@@ -132,7 +132,7 @@ def test_an_object_overrides_the_built_in_value() -> None:
     "fields", [{"priorityClassName": "missing"}, {"patch": {"spec": {"priorityClassName": "missing"}}}]
 )
 def test_a_class_that_does_not_exist(fields) -> None:
-    """§3.6: a clear denial naming profile and class, with a 4xx, not a 5xx."""
+    """Admission §3.6: a clear denial naming profile and class, with a 4xx, not a 5xx."""
     denial = mutate(pod(), profile("faulty", **fields)).denial
     assert denial is not None
     assert 400 <= denial.status < 500
@@ -150,14 +150,14 @@ def test_a_class_that_does_not_exist(fields) -> None:
     ],
 )
 def test_a_patch_of_the_priority(patch, expected) -> None:
-    """§3.6: spec.priority is what the class says, whatever the patch wants."""
+    """Admission §3.6: spec.priority is what the class says, whatever the patch wants."""
     spec = mutated(pod(), profile(patch={"spec": patch}))["spec"]
     assert (spec.get("priorityClassName"), spec["priority"]) == expected
 
 
 @pytest.mark.parametrize("patch", [{"priorityClassName": "koord-mid", "priority": 7500}, {"priority": 5500}])
 def test_a_priority_that_was_not_taken_is_told(patch) -> None:
-    """§3.6: a warning names the profile whose patch was not taken literally."""
+    """Admission §3.6: a warning names the profile whose patch was not taken literally."""
     warnings = mutate(pod(), profile("faulty", patch={"spec": patch})).warnings
     assert any("faulty" in warning and "priority" in warning for warning in warnings)
 
@@ -194,7 +194,7 @@ def test_pods_without_metadata_or_labels(arrived) -> None:
 
 
 def test_nothing_that_was_there_is_replaced_as_a_whole() -> None:
-    """§1: maps and lists that were there are patched, not replaced; unknown fields survive."""
+    """Admission §1: maps and lists that were there are patched, not replaced; unknown fields survive."""
     new = pod(
         {
             "name": "main",

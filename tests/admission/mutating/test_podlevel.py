@@ -35,20 +35,20 @@ def dissolved(*containers, section="requests", **level):
 )
 @pytest.mark.parametrize("section", ["requests", "limits"])
 def test_what_is_beyond_the_sum_goes_to_the_containers(own, total, expected, section) -> None:
-    """§3.7: in equal parts that keep the sum to those without a figure, else to the first."""
+    """Admission §3.7: in equal parts that keep the sum to those without a figure, else to the first."""
     containers = [container(f"c{i}", **({section: {"cpu": cpu}} if cpu else {})) for i, cpu in enumerate(own)]
     assert dissolved(*containers, section=section, cpu=total) == expected
 
 
 def test_native_sidecars_count_in_the_sum() -> None:
-    """§3.7: what a sidecar asks for is not given to the containers again."""
+    """Admission §3.7: what a sidecar asks for is not given to the containers again."""
     mesh = container("mesh", restartPolicy="Always", requests={"cpu": "500m"})
     new = pod(container(), initContainers=[mesh], resources={"requests": {"cpu": "2"}})
     assert resources_of(mutated(new, BATCH))["requests"] == {CPU: "1500"}
 
 
 def test_hugepages_stay_at_the_pod() -> None:
-    """§3.7: only cpu and memory leave the pod level."""
+    """Admission §3.7: only cpu and memory leave the pod level."""
     level = {"cpu": "1", "memory": "1Gi", "hugepages-2Mi": "4Mi"}
     changed = mutated(pod(container(), resources={"requests": level, "limits": dict(level)}), BATCH)
     huge = {"hugepages-2Mi": "4Mi"}
@@ -56,13 +56,13 @@ def test_hugepages_stay_at_the_pod() -> None:
 
 
 def test_a_warning_says_so() -> None:
-    """§3.7: the user is told."""
+    """Admission §3.7: the user is told."""
     warnings = mutate(pod(container(), resources={"limits": {"memory": "1Gi"}}), BATCH).warnings
     assert [warning.startswith("spec.resources") for warning in warnings] == [True]
 
 
 def test_other_pods_keep_theirs() -> None:
-    """§3.7: a pod that is not translated keeps its pod-level resources."""
+    """Admission §3.7: a pod that is not translated keeps its pod-level resources."""
     new = pod(container(), resources={"requests": {"cpu": "1"}})
     assert mutated(new, profile(labels={"a": "b"}))["spec"]["resources"] == {"requests": {"cpu": "1"}}
 
@@ -85,7 +85,7 @@ def test_other_pods_keep_theirs() -> None:
     ],
 )
 def test_no_request_above_a_limit(containers, level) -> None:
-    """§3.7: what the API server accepts decides: it refuses a request above the limit."""
+    """Admission §3.7: what the API server accepts decides: it refuses a request above the limit."""
     new = pod(*(container(f"c{i}", **c) for i, c in enumerate(containers)), resources=level)
     changed = mutated(new, BATCH)
     for i in range(len(containers)):
@@ -95,7 +95,7 @@ def test_no_request_above_a_limit(containers, level) -> None:
 
 
 def test_keep() -> None:
-    """§3.7: the setting ``keep`` leaves pod-level resources alone."""
+    """Admission §3.7: the setting ``keep`` leaves pod-level resources alone."""
     settings = replace(DEFAULTS, pod_level_resources=PodLevelResources.KEEP)
     new = pod(container(requests={"cpu": "1"}), resources={"requests": {"cpu": "2"}})
     changed = mutated(new, BATCH, settings=settings)
@@ -104,7 +104,7 @@ def test_keep() -> None:
 
 
 def test_deny() -> None:
-    """§3.7: the setting ``deny`` refuses, naming field and remedy."""
+    """Admission §3.7: the setting ``deny`` refuses, naming field and remedy."""
     settings = replace(DEFAULTS, pod_level_resources=PodLevelResources.DENY)
     denial = mutate(pod(resources={"limits": {"memory": "1Gi"}}), BATCH, settings=settings).denial
     assert denial is not None

@@ -52,12 +52,12 @@ def of_first_call(source=None, **options) -> dict:
     ],
 )
 def test_annotations_that_a_user_wrote_do_not_count(written) -> None:
-    """§3.4: annotations without our signature are overwritten as if they were not there."""
+    """Admission §3.4: annotations without our signature are overwritten as if they were not there."""
     assert caught(mutate(etl(annotations=written), BATCH))
 
 
 def test_a_signature_of_another_key_does_not_count() -> None:
-    """§3.4: who signs without knowing our key signs for nothing."""
+    """Admission §3.4: who signs without knowing our key signs for nothing."""
     forged = of_first_call(settings=Settings(signing_key=b"guessed"))
     assert caught(mutate(etl(annotations=forged), BATCH))
 
@@ -113,14 +113,14 @@ def _dry_run(options, _new) -> None:
     ],
 )
 def test_annotations_copied_from_another_pod_do_not_count(change) -> None:
-    """§3.4: what was signed for one request does not verify on another one."""
+    """Admission §3.4: what was signed for one request does not verify on another one."""
     options, new = {}, etl(annotations=of_first_call())
     change(options, new)
     assert caught(mutate(new, BATCH, **options))
 
 
 def test_annotations_copied_onto_a_pod_with_other_labels_do_not_count() -> None:
-    """§3.4: a dry run or an earlier pod of the same name, without the label, frees no later pod.
+    """Admission §3.4: a dry run or an earlier pod of the same name, without the label, frees no later pod.
 
     A user can create a pod, read its annotations, delete it and create it anew under the
     same name: only the time in managedFields differs, and that the API server writes.
@@ -131,7 +131,7 @@ def test_annotations_copied_onto_a_pod_with_other_labels_do_not_count() -> None:
 
 
 def test_parts_of_the_signed_text_cannot_change_places() -> None:
-    """§3.4: a name that looks like two parts signs something else than the two parts."""
+    """Admission §3.4: a name that looks like two parts signs something else than the two parts."""
     source = pod(labels={"app": "web"})
     source["metadata"] |= {"name": "a", "generateName": "bc"}
     written = of_first_call(source)
@@ -141,14 +141,14 @@ def test_parts_of_the_signed_text_cannot_change_places() -> None:
 
 
 def test_the_list_of_profiles_is_signed() -> None:
-    """§3.4: the annotation that names the profiles cannot be changed after it was signed."""
+    """Admission §3.4: the annotation that names the profiles cannot be changed after it was signed."""
     first = after(mutate(etl(), BATCH), etl())
     first["metadata"]["annotations"][PROFILES] = ""
     assert mutate(first, BATCH).applied == ("batch",)
 
 
 def test_the_profiles_of_the_first_call_stay() -> None:
-    """§3.4: a label that another webhook sets in between brings no profile, takes none away."""
+    """Admission §3.4: a label that another webhook sets in between brings no profile, takes none away."""
     second_profile = profile("web", selector={"matchLabels": {"app": "web"}}, labels={"web": "yes"})
     changed = after(mutate(etl(), BATCH, second_profile), etl())
     changed["metadata"]["labels"]["app"] = "web"
@@ -158,7 +158,7 @@ def test_the_profiles_of_the_first_call_stay() -> None:
 
 
 def test_suffixes_are_appended_once() -> None:
-    """§3.4: labelSuffixes do not grow with each call."""
+    """Admission §3.4: labelSuffixes do not grow with each call."""
     suffix = profile("suffix", labelSuffixes={"app": "-colo"})
     first = after(mutate(etl(), suffix), etl())
     assert first["metadata"]["labels"]["app"] == "etl-colo"
@@ -166,14 +166,14 @@ def test_suffixes_are_appended_once() -> None:
 
 
 def test_suffixes_that_a_user_foresaw() -> None:
-    """§3.4: a label that already ends in the suffix gets it all the same on a first call."""
+    """Admission §3.4: a label that already ends in the suffix gets it all the same on a first call."""
     new = pod(labels={"app": "etl-colo"})
     suffix = profile("suffix", labelSuffixes={"app": "-colo"})
     assert after(mutate(new, suffix), new)["metadata"]["labels"]["app"] == "etl-colo-colo"
 
 
 def test_the_priority_is_not_taken_away_by_a_second_call() -> None:
-    """§3.4: built-in plugins run no third time, so a second call leaves spec.priority alone."""
+    """Admission §3.4: built-in plugins run no third time, so a second call leaves spec.priority alone."""
     changed = after(mutate(etl(), BATCH), etl())
     changed["spec"]["containers"].append(container("mesh", requests={"cpu": "100m"}))
     decision = mutate(changed, BATCH)
@@ -183,7 +183,7 @@ def test_the_priority_is_not_taken_away_by_a_second_call() -> None:
 
 
 def test_a_sidecar_added_in_between_is_translated() -> None:
-    """§3.4: what others added is treated, and nothing else is written."""
+    """Admission §3.4: what others added is treated, and nothing else is written."""
     changed = after(mutate(etl(), BATCH), etl())
     changed["spec"]["containers"].append(container("mesh", requests={"cpu": "100m", "memory": "1Gi"}))
     decision = mutate(changed, BATCH)
@@ -207,7 +207,7 @@ def test_a_profile_removed_between_the_calls_does_no_harm() -> None:
 
 
 def test_probability_is_decided_once() -> None:
-    """§3.2: whatever the dice said on the first call holds on the second, under any uid."""
+    """Admission §3.2: whatever the dice said on the first call holds on the second, under any uid."""
     for i in range(60):
         new = etl()
         first = mutate(new, HALF, uid=f"first-{i}")
@@ -219,7 +219,7 @@ def test_probability_is_decided_once() -> None:
 
 
 def test_no_traces_but_ours_where_the_dice_left_every_profile_out() -> None:
-    """§3.2: a profile left out has no effect: no label, no translation, no annotation but ours."""
+    """Admission §3.2: a profile left out has no effect: no label, no translation, no annotation but ours."""
     new = etl()
     changed = after(mutate(new, batch_profile("never", probability=0)), new)
     remembered = changed["metadata"].pop("annotations")
@@ -228,7 +228,7 @@ def test_no_traces_but_ours_where_the_dice_left_every_profile_out() -> None:
 
 
 def test_the_dice_cannot_be_loaded_by_annotations() -> None:
-    """§3.2: annotations of a pod that the dice left out do not free a pod of another request."""
+    """Admission §3.4: annotations of a pod that the dice left out do not free a pod of another request."""
     lucky = next(
         after(decision, etl())
         for decision in (mutate(etl(), HALF, uid=str(uuid.UUID(int=i))) for i in range(100))

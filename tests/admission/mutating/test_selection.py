@@ -33,7 +33,7 @@ def taken(raw, reviews) -> int:
 
 @pytest.mark.parametrize("percent", [1, 5, 25, 50, 75, 99])
 def test_the_share_is_the_probability(percent) -> None:
-    """§3.2: over many uids the share is the probability, within five standard deviations."""
+    """Admission §3.2: over many uids the share is the probability, within five standard deviations."""
     base, count = read(review(pod())), 20_000
     reviews = (base._replace(uid=str(uuid.UUID(int=i * 7919))) for i in range(count))
     share = percent / 100
@@ -45,14 +45,14 @@ def test_the_share_is_the_probability(percent) -> None:
     ("probability", "expected"), [(0, 0), ("0%", 0), (100, 3000), ("100%", 3000), (None, 3000)]
 )
 def test_none_and_all_are_exact(probability, expected) -> None:
-    """§3.2: 0 takes nobody and 100 everybody (not one in a hundred more or less)."""
+    """Admission §3.2: 0 takes nobody and 100 everybody (not one in a hundred more or less)."""
     base = read(review(pod()))
     reviews = (base._replace(uid=f"uid-{i}") for i in range(3000))
     assert taken(profile(probability=probability), reviews) == expected
 
 
 def test_profiles_roll_independently() -> None:
-    """§3.2: of two profiles of 50 % each takes its own half: a quarter of the pods gets both."""
+    """Admission §3.2: of two profiles of 50 % each takes its own half: a quarter of the pods gets both."""
     base = read(review(pod()))
     one, two = (read_profile(profile(name, probability=50)) for name in ("one", "two"))
     reviews = [base._replace(uid=f"uid-{i}") for i in range(4000)]
@@ -70,7 +70,7 @@ def test_profiles_roll_independently() -> None:
     ids=["controller", "generateName", "name"],
 )
 def test_all_pods_of_a_workload_fall_the_same_way(metadata) -> None:
-    """§3.2: per workload the roll depends on the controller, not on the request."""
+    """Admission §3.2: per workload the roll depends on the controller, not on the request."""
     new = pod()
     new["metadata"] |= metadata
     for percent in (10, 50, 90):
@@ -80,7 +80,7 @@ def test_all_pods_of_a_workload_fall_the_same_way(metadata) -> None:
 
 
 def test_workloads_fall_each_for_itself() -> None:
-    """§3.2: over many workloads the share is the probability."""
+    """Admission §3.2: over many workloads the share is the probability."""
     new = pod()
     reviews = []
     for i in range(2000):
@@ -100,7 +100,7 @@ def test_owners_without_a_controller_are_no_workload() -> None:
 
 
 def test_a_profile_left_out_has_no_effect() -> None:
-    """§3.2: neither its fields nor its skip-update-resources nor its match count."""
+    """Admission §3.2: neither its fields nor its skip-update-resources nor its match count."""
     skip = {"config.koordinator.sh/skip-update-resources": ""}
     left_out = batch_profile("left-out", marks=skip, probability=0, labels={"a": "b"})
     new = pod(container(requests={"cpu": "1"}), labels={"koordinator.sh/qosClass": "BE"})
@@ -113,7 +113,7 @@ def test_a_profile_left_out_has_no_effect() -> None:
 
 
 def test_both_selectors_must_match() -> None:
-    """§2: namespaceSelector and selector are asked, over the namespace's and the pod's labels."""
+    """Admission §2: namespaceSelector and selector are asked, over the namespace's and the pod's labels."""
     raw = profile(
         selector={"matchLabels": {"app": "etl"}}, namespaceSelector={"matchLabels": {"team": "data"}}
     )
@@ -123,7 +123,7 @@ def test_both_selectors_must_match() -> None:
 
 
 def test_a_workload_rolls_otherwise_under_another_key() -> None:
-    """§3.2: without the key nobody can look for a name that is left out."""
+    """Admission §3.2: without the key nobody can look for a name that is left out."""
     compiled = read_profile(profile(probability=50, annotations=PER_WORKLOAD))
     names = [read(review(pod(name=f"job-{i}"))) for i in range(64)]
     falls = {key: [selected(compiled, each, key) for each in names] for key in (b"one", b"two")}

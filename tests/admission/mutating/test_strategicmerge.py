@@ -69,7 +69,7 @@ def names(pod) -> list[str]:
     ],
 )
 def test_keyed_lists(patch, expected) -> None:
-    """§2: elements are told apart by the merge key; added ones go before the old."""
+    """Admission §2: elements are told apart by the merge key; added ones go before the old."""
     assert names(apply({"spec": {"containers": CONTAINERS}}, {"spec": {"containers": patch}})) == expected
 
 

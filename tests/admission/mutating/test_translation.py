@@ -39,14 +39,14 @@ MID_CPU, MID_MEMORY = "kubernetes.io/mid-cpu", "kubernetes.io/mid-memory"
     ],
 )
 def test_cpu_becomes_whole_milli_cores(cpu, figure) -> None:
-    """§2: cpu is counted in milli-cores, rounded up, written as an integer."""
+    """Admission §2: cpu is counted in milli-cores, rounded up, written as an integer."""
     changed = mutated(pod(container(requests={"cpu": cpu})), BATCH)
     assert resources_of(changed)["requests"] == {BATCH_CPU: figure}
 
 
 @pytest.mark.parametrize("memory", ["3456Mi", "1.5Gi", "129e6", "1181116006400m", "1G", 1073741824])
 def test_memory_keeps_its_text(memory) -> None:
-    """§2: memory is never rounded."""
+    """Admission §2: memory is never rounded."""
     changed = mutated(pod(container(requests={"memory": memory})), BATCH)
     assert resources_of(changed)["requests"] == {BATCH_MEMORY: str(memory)}
 
@@ -77,20 +77,20 @@ def test_memory_keeps_its_text(memory) -> None:
     ],
 )
 def test_which_class_decides(labels, priority, word) -> None:
-    """§2: the label if it is known, else (no label) the priority's range, else the QoS class."""
+    """Admission §2: the label if it is known, else (no label) the priority's range, else the QoS class."""
     new = pod(container(requests={"cpu": "1"}), labels=labels, priority=priority)
     expected = {f"kubernetes.io/{word}-cpu": "1000"} if word else {"cpu": "1"}
     assert resources_of(mutated(new, profile(labels={"a": "b"})))["requests"] == expected
 
 
 def test_without_a_profile_nothing_is_translated() -> None:
-    """§2: a batch pod that no profile matched keeps its native resources."""
+    """Admission §2: a batch pod that no profile matched keeps its native resources."""
     new = pod(container(requests={"cpu": "1"}), labels={"koordinator.sh/qosClass": "BE"}, priority=5000)
     assert mutate(new).patch() == []
 
 
 def test_skip_update_resources() -> None:
-    """§2: the annotation on an applied profile, by its presence, leaves resources alone."""
+    """Admission §2: the annotation on an applied profile, by its presence, leaves resources alone."""
     new = pod(container(requests={"cpu": "1"}))
     for value in ("", "false", "true"):
         marks = {"config.koordinator.sh/skip-update-resources": value}
@@ -100,7 +100,7 @@ def test_skip_update_resources() -> None:
 
 
 def test_every_container_is_translated() -> None:
-    """§2, §3.7: containers, init containers and native sidecars."""
+    """Admission §2, Admission §3.7: containers, init containers and native sidecars."""
     new = pod(
         container("main", requests={"cpu": "1"}),
         initContainers=[
@@ -117,7 +117,7 @@ def test_every_container_is_translated() -> None:
 
 
 def test_limits_are_copied_to_missing_requests() -> None:
-    """§2: a limit without a request is copied to the request, resource by resource."""
+    """Admission §2: a limit without a request is copied to the request, resource by resource."""
     new = pod(container(limits={"cpu": "2", "memory": "1Gi"}, requests={"cpu": "1"}))
     assert resources_of(mutated(new, BATCH)) == {
         "limits": {BATCH_CPU: "2000", BATCH_MEMORY: "1Gi"},
@@ -126,20 +126,20 @@ def test_limits_are_copied_to_missing_requests() -> None:
 
 
 def test_other_resources_stay() -> None:
-    """§2: only cpu and memory are translated."""
+    """Admission §2: only cpu and memory are translated."""
     other = {"ephemeral-storage": "1Gi", "example.com/fpga": "1", "hugepages-2Mi": "4Mi"}
     new = pod(container(requests=other | {"cpu": "1"}))
     assert resources_of(mutated(new, MID))["requests"] == other | {MID_CPU: "1000"}
 
 
 def test_overhead_stays_native() -> None:
-    """§3.7: overhead must equal the RuntimeClass's, so it is not translated."""
+    """Admission §3.7: overhead must equal the RuntimeClass's, so it is not translated."""
     new = pod(container(requests={"cpu": "1"}), overhead={"cpu": "250m", "memory": "120Mi"})
     assert mutated(new, BATCH)["spec"]["overhead"] == {"cpu": "250m", "memory": "120Mi"}
 
 
 def test_a_figure_that_is_there_wins_over_a_native_one() -> None:
-    """§3.5: LimitRange defaults do not overwrite what we wrote; the native entry goes."""
+    """Admission §3.5: LimitRange defaults do not overwrite what we wrote; the native entry goes."""
     new = pod(
         container(
             requests={BATCH_CPU: "1000", "cpu": "100m", "memory": "32Mi"},
@@ -153,7 +153,7 @@ def test_a_figure_that_is_there_wins_over_a_native_one() -> None:
 
 
 def test_a_native_default_never_makes_a_limit_below_the_request() -> None:
-    """§3.5: a batch figure in one section wins over a native one in the other that contradicts it."""
+    """Admission §3.5: a batch figure wins over a native one that contradicts it in the other section."""
     low_limit = container(requests={BATCH_CPU: "1000"}, limits={"cpu": "200m"})
     assert resources_of(mutated(pod(low_limit), BATCH)) == {"requests": {BATCH_CPU: "1000"}, "limits": {}}
     high_request = container(requests={"memory": "2Gi"}, limits={BATCH_MEMORY: "1Gi"})
@@ -164,7 +164,7 @@ def test_a_native_default_never_makes_a_limit_below_the_request() -> None:
 
 
 def test_limits_that_came_after_translation_are_no_limits_of_the_pod() -> None:
-    """§3.5: a pod that asks for requests only has requests only after LimitRanger's defaults, too."""
+    """Admission §3.5: a pod with requests only has requests only after LimitRanger's defaults, too."""
     new = pod(container(requests={"cpu": "1", "memory": "1Gi"}))
     first = after(mutate(new, BATCH), new)
     first["spec"]["containers"][0]["resources"]["limits"] = {"cpu": "4", "memory": "64Mi"}
@@ -180,7 +180,7 @@ def test_cpus_beyond_what_a_quantity_holds_are_refused() -> None:
 
 
 def test_a_namespace_with_limit_range_defaults() -> None:
-    """§3.5: the whole course: first call, LimitRanger's defaults, second call."""
+    """Admission §3.5: the whole course: first call, LimitRanger's defaults, second call."""
     new = pod(container(requests={"cpu": "1", "memory": "1Gi"}, limits={"cpu": "1", "memory": "1Gi"}))
     first = after(mutate(new, BATCH), new)
     first["spec"]["containers"][0]["resources"]["requests"] |= {"cpu": "100m", "memory": "32Mi"}
@@ -222,13 +222,13 @@ def _quota(hard, **spec):
     ],
 )
 def test_what_refuses_such_pods_is_named(obstacle, named) -> None:
-    """§3.5: a LimitRange with min or max, or a quota on cpu/memory, is named in a warning."""
+    """Admission §3.5: a LimitRange with min or max, or a quota on cpu/memory, is named in a warning."""
     warnings = mutate(pod(container(requests={"cpu": "1"})), BATCH, obstacle).warnings
     assert [named in warning for warning in warnings] == ([True] if named else [])
 
 
 def test_obstacles_of_other_namespaces_or_other_pods_are_not_told() -> None:
-    """§3.5: no warning where the pod is not translated, or lives elsewhere."""
+    """Admission §3.5: no warning where the pod is not translated, or lives elsewhere."""
     obstacle = _limit_range("bounds", min={"cpu": "10m"})
     new = pod(container(requests={"cpu": "1"}))
     assert mutate(new, profile(labels={"a": "b"}), obstacle).warnings == ()

@@ -34,7 +34,7 @@ def found(*objects, rules=None) -> list[tuple[str, str, str]]:
     ],
 )
 def test_findings(spec, severity, message) -> None:
-    """§3.10, §3.11: each with its severity, the profile and what would be right."""
+    """Admission §3.10, Admission §3.11: each with its severity, the profile and what would be right."""
     findings = found(profile("p", **spec))
     assert [(s, name) for s, name, _ in findings] == [(severity, "p")]
     assert message in findings[0][2]
@@ -43,7 +43,7 @@ def test_findings(spec, severity, message) -> None:
 @pytest.mark.parametrize("qos", [qos for qos in QOS_PRIORITY_MATRIX if qos != "none"])
 @pytest.mark.parametrize("band", PRIORITY_BANDS, ids=lambda band: band.name)
 def test_the_matrix(qos, band) -> None:
-    """§3.10: a profile that sets both QoS class and priority class is judged by the table."""
+    """Admission §3.10: a profile that sets both QoS class and priority class is judged by the table."""
     severities = {Action.DENY: ["error"], Action.WARN: ["warning"], Action.OFF: []}
     both = profile("p", qosClass=qos, priorityClassName=band.name)
     action = QOS_PRIORITY_MATRIX[qos][band.name]

@@ -17,7 +17,7 @@ any_selector = st.one_of(strategies.selectors, strategies.invalid_selectors)
     strategies.labels,
 )
 def test_the_index_is_the_same_as_asking_every_profile(raw, labels, namespace_labels) -> None:
-    """§3.12: the index finds the ready profiles that match, in the order of their names."""
+    """Admission §3.12: the index finds the ready profiles that match, in the order of their names."""
     profiles = [
         read_profile(profile(f"p-{i % 7}-{i}", selector=on_pod, namespaceSelector=on_namespace))
         for i, (on_pod, on_namespace) in enumerate(raw)
@@ -28,7 +28,7 @@ def test_the_index_is_the_same_as_asking_every_profile(raw, labels, namespace_la
 
 
 def test_profiles_that_cannot_match_are_not_asked() -> None:
-    """§3.12: of thousands of profiles for other pods none is compared with this one."""
+    """Admission §3.12: of thousands of profiles for other pods none is compared with this one."""
     asked = []
 
     class Watched(dict):

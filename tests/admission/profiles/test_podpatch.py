@@ -42,7 +42,7 @@ from webhook.admission.profiles.podpatch import check_patch
     ],
 )
 def test_patches_that_do_not_apply_to_a_pod(patch, problem) -> None:
-    """§3.10: what is wrong with a patch is said when the profile is read, with the path."""
+    """Admission §3.10: what is wrong with a patch is said when the profile is read, with the path."""
     problems = check_patch(patch).problems
     assert len(problems) == 1
 
@@ -50,7 +50,7 @@ def test_patches_that_do_not_apply_to_a_pod(patch, problem) -> None:
 
 
 def test_unknown_fields_of_a_patch_are_noted_and_left_out() -> None:
-    """§3.11: a field that no Pod has is reported, and does not reach the pod."""
+    """Admission §3.11: a field that no Pod has is reported, and does not reach the pod."""
     checked = check_patch({"spec": {"noSuchField": {"x": 1}, "hostNetwork": False}})
     assert checked.patch == {"spec": {"hostNetwork": False}}
     assert checked.notes == (".spec.noSuchField: a Pod has no such field, left out",)

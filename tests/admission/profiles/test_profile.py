@@ -63,7 +63,7 @@ def test_null_is_absent(field) -> None:
 
 @pytest.mark.parametrize(("field", "value"), [(f, v) for f, values in WRONG.items() for v in values])
 def test_mistakes(field, value) -> None:
-    """§3.10: a profile with a mistake is kept, not ready, never applied, and says why."""
+    """Admission §3.10: a profile with a mistake is kept, not ready, never applied, and says why."""
     raw = profile("faulty", **{field: value})
     read = read_profile(raw)
     assert not read.ready
@@ -75,7 +75,7 @@ def test_mistakes(field, value) -> None:
     ("value", "percent"), [(0, 0), (1, 1), (100, 100), ("0%", 0), ("7%", 7), ("100%", 100), (None, 100)]
 )
 def test_probability(value, percent) -> None:
-    """§2: an int or a percent, both in hundredths."""
+    """Admission §2: an int or a percent, both in hundredths."""
     assert read_profile(profile(probability=value)).probability == percent
 
 
@@ -104,14 +104,14 @@ def test_profiles_without_metadata(raw) -> None:
 
 @pytest.mark.parametrize("spec", [None, {}])
 def test_an_empty_spec_matches_everything_and_does_nothing(spec) -> None:
-    """§2: absent selectors match all pods."""
+    """Admission §2: absent selectors match all pods."""
     raw = profile("p") | {"spec": spec}
     assert mutate(pod(), raw).applied == ("p",)
 
 
 @pytest.mark.parametrize("scope", ["workload", "pod"])
 def test_the_scope_of_the_probability(scope) -> None:
-    """§3.2: an annotation of the profile says whether the dice are rolled for each workload."""
+    """Admission §3.2: an annotation of the profile says whether the dice are rolled for each workload."""
     read = read_profile(profile(marks={"colocation-webhook.io/probability-scope": scope}))
     assert read.per_workload is (scope == "workload")
 

@@ -72,7 +72,7 @@ def test_compatible_selectors_are_those_that_some_labels_meet(one, other) -> Non
     ],
 )
 def test_invalid_selectors(raw, message) -> None:
-    """§3.1: a selector that Kubernetes would refuse is refused, and the message names the field."""
+    """Admission §3.1: a selector that Kubernetes would refuse is refused, and the message names the field."""
     with pytest.raises(SelectorError, match=message) as caught:
         compile_selector(raw, "spec.selector")
     assert str(caught.value).startswith("spec.selector")

@@ -9,7 +9,7 @@ from webhook.protocol import Action
 
 @pytest.mark.parametrize("name", RULES)
 def test_each_rule_can_be_set(name) -> None:
-    """§3.8: deny, warn or off, by the rule's name; the default where nothing is set."""
+    """Admission §3.8: deny, warn or off, by the rule's name; the default where nothing is set."""
     assert action_of(name, {}) == RULES[name].action
     for action in Action:
         assert action_of(name, {name: action}) == action

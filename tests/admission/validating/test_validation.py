@@ -32,7 +32,7 @@ CELLS = [(qos, column, action) for qos, row in QOS_PRIORITY_MATRIX.items() for c
 
 @pytest.mark.parametrize(("qos", "column", "action"), CELLS)
 def test_the_matrix(qos, column, action) -> None:
-    """§3.8: each cell of the table of QoS and priority class, by spec.priority and by the label."""
+    """Admission §3.8: each cell of the table of QoS and priority class, by spec.priority and by the label."""
     rule = f"qos-priority/{qos}-{column.removeprefix('koord-')}"
     by_priority = of(None if qos == "none" else qos, VALUES[column])
     by_label = of(
@@ -100,7 +100,7 @@ BREAKERS = [
     ("rule", "new", "request_fields", "others"), BREAKERS, ids=lambda v: v if isinstance(v, str) else ""
 )
 def test_every_rule_in_each_setting(rule, new, request_fields, others) -> None:
-    """§3.8: a rule does what the table says by default, and deny, warn or off where it is set."""
+    """Admission §3.8: a rule does what the table says by default, and deny, warn or off where it is set."""
     for setting in (None, *Action):
         rules = others | ({} if setting is None else {rule: setting})
         decision = validate(new, settings=replace(DEFAULTS, rules=rules), **request_fields)
@@ -167,7 +167,7 @@ def test_good_pods(new) -> None:
     ],
 )
 def test_how_the_cpus_of_a_pod_are_counted(fields, whole) -> None:
-    """§3.8: as the scheduler does: containers, sidecars, the largest init step, overhead, pod level."""
+    """Admission §3.8: as the scheduler: containers, sidecars, the largest init step, overhead, pod level."""
     assert ("whole-cpus" in broken(validate(of("LSR", 9000, **fields)))) is not whole
 
 
@@ -180,7 +180,7 @@ def test_what_a_stored_pod_already_breaks_is_not_held_against_it() -> None:
 
 
 def test_adding_what_was_absent_is_a_change() -> None:
-    """§3.8: on UPDATE an absent qosClass or priority cannot be added."""
+    """Admission §3.8: on UPDATE an absent qosClass or priority cannot be added."""
     old = pod(labels={"a": "b"})
     for label, value, rule in ((QOS, "LS", "qos-class-immutable"), (PRIORITY, "1", "priority-immutable")):
         new = deepcopy(old)
@@ -189,7 +189,7 @@ def test_adding_what_was_absent_is_a_change() -> None:
 
 
 def test_the_raw_priority_class_may_not_change_but_the_value_may() -> None:
-    """§3.8: it is the class that is compared, not the number."""
+    """Admission §3.8: it is the class that is compared, not the number."""
     for priority, rules in (
         (5999, set()),
         (7000, {"priority-class-immutable"}),
@@ -204,7 +204,7 @@ def test_the_raw_priority_class_may_not_change_but_the_value_may() -> None:
     "resources", [{"requests": {"kubernetes.io/mid-cpu": "1"}}, {"limits": {BATCH_MEMORY: "1Gi"}}]
 )
 def test_a_resize_of_a_colocated_pod(resources) -> None:
-    """§3.7: on a pod with batch or mid resources a resize that adds cpu or memory is denied."""
+    """Admission §3.7: on a pod with batch or mid resources a resize that adds cpu or memory is denied."""
     old = of("BE", 5000, container(**deepcopy(resources)))
     new = deepcopy(old)
     new["spec"]["containers"][0]["resources"]["limits"] = {"memory": "1Gi"} | resources.get("limits", {})
@@ -214,13 +214,13 @@ def test_a_resize_of_a_colocated_pod(resources) -> None:
 
 
 def test_a_resize_of_any_other_pod() -> None:
-    """§3.7: native resources of a native pod are resized freely."""
+    """Admission §3.7: native resources of a native pod are resized freely."""
     old, new = of("LS", 9000), of("LS", 9000, container(requests={"cpu": "3"}, limits={"cpu": "4"}))
     assert validate(new, old=old, subResource="resize").denial is None
 
 
 def test_a_resize_to_a_part_of_a_cpu() -> None:
-    """§3.7: the rules of the QoS class hold for a resize too."""
+    """Admission §3.7: the rules of the QoS class hold for a resize too."""
     old = of("LSR", 9000)
     new = of("LSR", 9000, container(requests={"cpu": "1500m"}, limits={"cpu": "1500m"}))
     assert broken(validate(new, old=old, subResource="resize")) == {"whole-cpus"}
@@ -239,12 +239,12 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
 
 @pytest.mark.parametrize("subresource", ["status", "ephemeralcontainers", "binding", "log"])
 def test_other_subresources_are_allowed(subresource) -> None:
-    """§1, §3.7: what is not ours to judge, ephemeral containers among it, is allowed."""
+    """Admission §1, Admission §3.7: what is not ours to judge, ephemeral containers among it, is allowed."""
     assert validate(of("be"), subResource=subresource).denial is None
 
 
 def test_a_pod_that_was_mutated_and_is_be_without_a_class_is_not_refused() -> None:
-    """§3.8: BE without a class counts as batch everywhere; the validation only warns."""
+    """Admission §3.8: BE without a class counts as batch everywhere; the validation only warns."""
     decision = validate(of("BE", 0, container(requests={BATCH_CPU: "1000"})))
     assert decision.denial is None
     assert decision.warnings
