@@ -115,4 +115,4 @@ def test_the_alerts_name_metrics_that_exist() -> None:
     named = set(re.findall(r"colocation_webhook_([a-z_]+)", alerts))
     assert named
     for name in named:
-        assert f'f"{{_PREFIX}}_{name.removesuffix("_bucket")}"' in metrics
+        assert f'f"{{PREFIX}}_{name.removesuffix("_bucket")}"' in metrics

@@ -11,7 +11,7 @@ from webhook.admission.profiles.podschema import POD, object_types
 
 def test_the_table_is_made_from_the_schema_of_kubernetes() -> None:
     """``pod_schema.json`` is what the newest OpenAPI schema at hand says."""
-    text = (files("webhook.admission") / "pod_schema.json").read_text()
+    text = (files("webhook.admission.profiles") / "pod_schema.json").read_text()
     assert json.loads(text) == pod_schema()
 
 
