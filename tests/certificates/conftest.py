@@ -1,4 +1,4 @@
-"""A fake API server that has a release's two webhook configurations, and time that is told."""
+"""A fake API server that has a release's two webhook configurations, and a settable clock."""
 
 import base64
 import datetime as dt
@@ -38,8 +38,8 @@ class Cluster(FakeApi):
         self.put(MUTATING, "ours", webhooks=[hook("a")])
         self.put(VALIDATING, "ours", webhooks=[hook("b"), hook("c")])
 
-    def keeper(self, *, now=NOW, names=(NAME,), **terms):
-        """A keeper of the Secret, on this cluster's clock."""
+    def rotator(self, *, now=NOW, names=(NAME,), **terms):
+        """A rotator of the Secret, on this cluster's clock."""
         chosen = Terms(names, **{"settle": 60, "overlap": 600} | terms)
         return Rotator(
             self.api(), ("home", "kept"), ["ours"], chosen, now=lambda: now, clock=lambda: self.seconds

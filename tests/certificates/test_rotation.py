@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from webhook.certificates import Authority, CertificateError, check_pair, issue, make_authority
-from webhook.certificates.rotation import CA_RENEW_BEFORE, Material, Rotate, Seen, Terms, plan
+from webhook.certificates.rotation import CA_RENEW_BEFORE, Material, Observed, Rotate, Terms, plan
 from webhook.certificates.secret import read_secret, write_secret
 from webhook.certificates.verifying import check_issued_by, read_chain
 
@@ -21,17 +21,17 @@ NOW = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)
 NAME = "webhook.somewhere.svc"
 TERMS = Terms((NAME,), settle=60, overlap=600, patience=10)
-LONG = Seen(held=10_000, published=10_000)
+LONG = Observed(held=10_000, published=10_000)
 
 
 def made(now=NOW):
     """A first material."""
-    return plan(None, None, seen=Seen(), terms=TERMS, now=now).material
+    return plan(None, None, observed=Observed(), terms=TERMS, now=now).material
 
 
-def after(material, *, seen=LONG, terms=TERMS, now=NOW, memory=None):
+def after(material, *, observed=LONG, terms=TERMS, now=NOW, memory=None):
     """The next one."""
-    return plan(material, memory, seen=seen, terms=terms, now=now).material
+    return plan(material, memory, observed=observed, terms=terms, now=now).material
 
 
 def test_the_first_material_is_good_and_stays():
@@ -41,7 +41,7 @@ def test_the_first_material_is_good_and_stays():
     check_pair(material.chain, material.key, NOW - dt.timedelta(minutes=59))
     assert len(material.signing_key) >= 16
     assert after(material) is material
-    assert plan(material, material, seen=LONG, terms=TERMS, now=NOW).wait is None
+    assert plan(material, material, observed=LONG, terms=TERMS, now=NOW).wait is None
 
 
 @pytest.mark.parametrize("later", [336 * DAY, 364 * DAY, 400 * DAY])
@@ -49,7 +49,7 @@ def test_a_leaf_near_or_past_its_end_is_renewed_by_the_same_ca(later):
     """The bundle stays byte for byte, and so does the signing key; nothing has to be waited for."""
     before = made()
     assert after(before, now=NOW + 334 * DAY) is before
-    renewed = after(before, seen=Seen(), now=NOW + later)
+    renewed = after(before, observed=Observed(), now=NOW + later)
     assert renewed.bundle == before.bundle
     assert renewed.signing_key == before.signing_key
     assert renewed.check().expires_at > NOW + later + 300 * DAY
@@ -65,13 +65,13 @@ def test_a_ca_is_replaced_with_overlap():
     assert introduced.chain == start.chain
     assert set(introduced.trusted) > set(start.trusted)
     assert len(introduced.trusted) == 2
-    for seen in (Seen(published=None), Seen(published=59.0)):
-        assert after(introduced, seen=seen, now=near + DAY) is introduced
-    switched = after(introduced, seen=Seen(published=60.0), now=near + DAY)
+    for observed in (Observed(published=None), Observed(published=59.0)):
+        assert after(introduced, observed=observed, now=near + DAY) is introduced
+    switched = after(introduced, observed=Observed(published=60.0), now=near + DAY)
     assert switched.bundle == introduced.bundle
     check_issued_by(switched.chain, introduced.successor.certificate)
-    assert after(switched, seen=Seen(held=599.0, published=599.0), now=near + DAY) is switched
-    dropped = after(switched, seen=Seen(held=600.0), now=near + DAY)
+    assert after(switched, observed=Observed(held=599.0, published=599.0), now=near + DAY) is switched
+    dropped = after(switched, observed=Observed(held=600.0), now=near + DAY)
     assert dropped.trusted == (introduced.successor.certificate,)
     assert dropped.signing_key == first.signing_key
     assert after(dropped, now=near + DAY) is dropped
@@ -80,7 +80,7 @@ def test_a_ca_is_replaced_with_overlap():
 
 def test_a_ca_that_waited_for_years_is_not_used():
     """All replicas were away since it was introduced: another one takes its place before it signs."""
-    introduced = after(dataclasses.replace(made(), asked=Rotate.CA), now=NOW - 2 * DAY)
+    introduced = after(dataclasses.replace(made(), requested=Rotate.CA), now=NOW - 2 * DAY)
     late = NOW + dt.timedelta(days=3649)
     renewed = after(dataclasses.replace(introduced, **_leaf_of(introduced, late)), now=late)
     assert renewed.authority == introduced.authority
@@ -93,20 +93,24 @@ def _leaf_of(material, now):
     return {"chain": chain, "key": key}
 
 
-def test_wishes_are_granted_once():
+def test_requests_are_met_once():
     """A new leaf at once; a new CA when the one before is dropped, and not a second one in between."""
     first = made()
-    renewed = after(dataclasses.replace(first, asked=Rotate.LEAF))
-    assert (renewed.asked, renewed.bundle) == (None, first.bundle)
+    renewed = after(dataclasses.replace(first, requested=Rotate.LEAF))
+    assert (renewed.requested, renewed.bundle) == (None, first.bundle)
     assert renewed.chain != first.chain
-    introduced = after(dataclasses.replace(renewed, asked=Rotate.CA))
-    assert (introduced.asked, len(introduced.trusted)) == (None, 2)
-    again = after(dataclasses.replace(introduced, asked=Rotate.CA), seen=Seen())
-    assert (again.asked, again.trusted, again.revision) == (None, introduced.trusted, introduced.revision + 1)
-    switched = dataclasses.replace(after(introduced), asked=Rotate.CA)
-    assert after(switched, seen=Seen()) is switched
+    introduced = after(dataclasses.replace(renewed, requested=Rotate.CA))
+    assert (introduced.requested, len(introduced.trusted)) == (None, 2)
+    again = after(dataclasses.replace(introduced, requested=Rotate.CA), observed=Observed())
+    assert (again.requested, again.trusted, again.revision) == (
+        None,
+        introduced.trusted,
+        introduced.revision + 1,
+    )
+    switched = dataclasses.replace(after(introduced), requested=Rotate.CA)
+    assert after(switched, observed=Observed()) is switched
     dropped = after(switched)
-    assert (dropped.asked, len(dropped.trusted)) == (Rotate.CA, 1)
+    assert (dropped.requested, len(dropped.trusted)) == (Rotate.CA, 1)
     assert len(after(dropped).trusted) == 2
 
 
@@ -114,10 +118,10 @@ def test_an_expired_ca_is_replaced_at_once():
     """There is nothing to keep up; what replicas sign with stays."""
     before = made()
     late = NOW + 4000 * DAY
-    anew = after(before, seen=Seen(), now=late)
-    assert (anew.revision, anew.signing_key) == (2, before.signing_key)
-    assert read_chain(anew.authority.certificate).expires_at > late
-    assert len(anew.trusted) == 1
+    again = after(before, observed=Observed(), now=late)
+    assert (again.revision, again.signing_key) == (2, before.signing_key)
+    assert read_chain(again.authority.certificate).expires_at > late
+    assert len(again.trusted) == 1
 
 
 def test_a_leaf_that_cannot_last_longer_is_left_alone():
@@ -126,7 +130,7 @@ def test_a_leaf_that_cannot_last_longer_is_left_alone():
     near = NOW + dt.timedelta(days=3640)
     introduced = after(dataclasses.replace(first, **_leaf_of(first, near)), now=near)
     assert introduced.successor is not None
-    assert after(introduced, seen=Seen(), now=near) is introduced
+    assert after(introduced, observed=Observed(), now=near) is introduced
 
 
 def test_a_name_that_is_lacking_is_added():
@@ -141,15 +145,15 @@ def test_a_name_that_is_lacking_is_added():
 def test_what_was_lost_is_restored_from_memory():
     """The very same; an older content that comes back is overruled by a higher revision, for good."""
     first = made()
-    second = after(dataclasses.replace(first, asked=Rotate.LEAF))
-    assert after(None, seen=Seen(), memory=second) is second
+    second = after(dataclasses.replace(first, requested=Rotate.LEAF))
+    assert after(None, observed=Observed(), memory=second) is second
     restored = after(first, memory=second)
     assert restored == dataclasses.replace(second, revision=3)
     assert after(restored, memory=first) is restored
-    stranger = made()
-    settled = after(stranger, memory=first)
+    another = made()
+    settled = after(another, memory=first)
     assert (settled.chain, settled.revision) == (first.chain, 2)
-    assert after(settled, memory=stranger) is settled
+    assert after(settled, memory=another) is settled
 
 
 def test_a_ca_of_somebody_else_is_gone_on_with():
@@ -161,7 +165,7 @@ def test_a_ca_of_somebody_else_is_gone_on_with():
         authority=Authority(ca.cert_pem.bytes(), ca.private_key_pem.bytes()),
         chain=issued.cert_chain_pems[0].bytes(),
         key=issued.private_key_pem.bytes(),
-        asked=Rotate.LEAF,
+        requested=Rotate.LEAF,
     )
     renewed = after(theirs)
     check_issued_by(renewed.check().chain, ca.cert_pem.bytes())
@@ -179,13 +183,15 @@ def test_a_revision_that_is_no_number_counts_as_none():
 def test_whoever_may_know_better_is_waited_for():
     """A configuration trusts a CA that is not known here: others have some seconds to restore it."""
     for memory in (None, made()):
-        step = plan(None, memory, seen=Seen(strangers=4.0), terms=TERMS, now=NOW)
+        step = plan(None, memory, observed=Observed(unknown_ca=4.0), terms=TERMS, now=NOW)
         assert (step.material, step.wait) == (None, 6.0)
-        assert plan(None, memory, seen=Seen(strangers=10.0), terms=TERMS, now=NOW).material is not None
+        assert (
+            plan(None, memory, observed=Observed(unknown_ca=10.0), terms=TERMS, now=NOW).material is not None
+        )
 
 
 def test_a_wrong_time_of_day_makes_no_material_bad():
-    """A replica whose clock is behind does not make anew what it finds to begin in the future."""
+    """A replica whose clock is behind does not make again what it finds to begin in the future."""
     material = made()
     assert after(material, now=NOW - 30 * DAY) is material
     secret = write_secret(material, "ns", "name", {})
@@ -196,7 +202,7 @@ def test_a_wrong_time_of_day_makes_no_material_bad():
 @pytest.mark.parametrize("damage", ["", "!", "aGFsZg=="])
 def test_a_damaged_secret_is_never_used(key, damage):
     """Whichever part is empty, not base64 or half: the reason is said, and a whole one is read as written."""
-    material = after(dataclasses.replace(made(), asked=Rotate.CA))
+    material = after(dataclasses.replace(made(), requested=Rotate.CA))
     secret = write_secret(material, "ns", "name", {})
     assert read_secret(secret) == material
     if (key, damage) == ("signing.key", "aGFsZg=="):
@@ -234,7 +240,7 @@ def test_a_part_of_another_pair_is_never_used():
 
 
 def test_the_secret_keeps_what_is_not_ours():
-    """Labels, annotations and keys of others stay; a granted wish goes, an open one stays."""
+    """Labels, annotations and keys of others stay; a met request goes, an open one stays."""
     found = {
         "metadata": {"resourceVersion": "7", "labels": {"a": "b"}, "annotations": {"c": "d"}},
         "type": "Opaque",
@@ -246,9 +252,9 @@ def test_the_secret_keeps_what_is_not_ours():
     assert secret["metadata"]["annotations"] == {"c": "d", "colocation-webhook.io/revision": "1"}
     assert secret["metadata"]["resourceVersion"] == "7"
     assert secret["data"]["theirs"] == "eA=="
-    asking = write_secret(dataclasses.replace(material, asked=Rotate.CA), "ns", "name", secret)
+    asking = write_secret(dataclasses.replace(material, requested=Rotate.CA), "ns", "name", secret)
     assert asking["metadata"]["annotations"]["colocation-webhook.io/rotate"] == "ca"
-    assert read_secret(asking).asked is Rotate.CA
+    assert read_secret(asking).requested is Rotate.CA
     assert (
         "colocation-webhook.io/rotate"
         not in write_secret(material, "ns", "name", asking)["metadata"]["annotations"]
@@ -286,7 +292,7 @@ class Rotation(RuleBasedStateMachine):
         self.secret = None  # (version, material)
         self.version = 0
         self.configuration = (0, b"")
-        self.told = [(0.0, b"")]  # every bundle published, and when
+        self.published = [(0.0, b"")]  # every bundle published, and when
         self.replicas = [Replica() for _ in range(3)]
         self.begun = False
 
@@ -310,10 +316,10 @@ class Rotation(RuleBasedStateMachine):
         limit = read_chain(self.secret[1].authority.certificate).expires_at - 2 * DAY
         self.skew = min(self.skew + days * DAY, max(limit - NOW, self.skew))
 
-    @rule(asked=st.sampled_from(Rotate))
-    def somebody_asks(self, asked):
+    @rule(requested=st.sampled_from(Rotate))
+    def somebody_asks(self, requested):
         """An annotation, which changes the version."""
-        self.write_secret(self.secret[0], dataclasses.replace(self.secret[1], asked=asked))
+        self.write_secret(self.secret[0], dataclasses.replace(self.secret[1], requested=requested))
 
     @rule()
     def somebody_changes_something_else(self):
@@ -347,7 +353,11 @@ class Rotation(RuleBasedStateMachine):
         (secret,) = replica.found
         version, found = secret or (None, None)
         step = plan(
-            found, replica.memory, seen=self.seen(replica, found), terms=self.terms, now=NOW + self.skew
+            found,
+            replica.memory,
+            observed=self.observed(replica, found),
+            terms=self.terms,
+            now=NOW + self.skew,
         )
         if step.material is not found:
             self.write_secret(version, step.material)
@@ -365,7 +375,7 @@ class Rotation(RuleBasedStateMachine):
         version, bundle = replica.configuration
         if version == self.configuration[0] and bundle != replica.memory.bundle:
             self.configuration = (version + 1, replica.memory.bundle)
-            self.told.append((self.now, replica.memory.bundle))
+            self.published.append((self.now, replica.memory.bundle))
         replica.configuration = replica.found = None
 
     @rule(who=st.integers(0, 2))
@@ -382,13 +392,13 @@ class Rotation(RuleBasedStateMachine):
             self.every_pair_in_service_is_trusted()
             self.now += 40.0
 
-    def seen(self, replica, found):
-        """As the keeper measures it."""
+    def observed(self, replica, found):
+        """As the rotator measures it."""
         if found is None:
-            return Seen()
+            return Observed()
         version, bundle = replica.configuration
         published = (found.revision, version) if bundle == found.bundle else None
-        return Seen(
+        return Observed(
             held=self.lasting(replica, "held", found.revision),
             published=self.lasting(replica, "p", published),
         )
@@ -413,8 +423,8 @@ class Rotation(RuleBasedStateMachine):
         """By the newest bundle, and by each older one that an API server may still go by."""
         if not self.begun:
             return
-        heard = sum(at <= self.now - self.hears_within for at, _ in self.told)
-        bundles = [bundle for _, bundle in self.told[heard - 1 :]]
+        heard = sum(at <= self.now - self.hears_within for at, _ in self.published)
+        bundles = [bundle for _, bundle in self.published[heard - 1 :]]
         for replica in self.replicas:
             if replica.memory is not None and self.now - replica.refreshed < self.terms.overlap:
                 for bundle in bundles:
@@ -426,7 +436,7 @@ TestRotation = Rotation.TestCase
 
 
 def test_a_machine_of_many_steps_gets_through_a_rotation():
-    """The model above is no standstill: a wish for a CA is granted in it, by whoever looks."""
+    """The model above is no standstill: a request for a CA is met in it, by whoever looks."""
     model = Rotation()
     model.install()
     first = model.secret[1]

@@ -19,9 +19,9 @@ def cluster():
     """A cluster in which a replica has made its certificates."""
     with Cluster() as running:
         running.configure()
-        keeper = running.keeper()
+        rotator = running.rotator()
         for _ in range(4):
-            keeper.look()
+            rotator.reconcile()
         yield running
 
 
@@ -46,7 +46,7 @@ def certs(cluster, tmp_path):
     return run
 
 
-def test_show_tells_what_there_is(certs, cluster):
+def test_show_lists_the_certificates(certs, cluster):
     """Names and ends, and how far a rotation is."""
     code, text = certs("show", "home/kept")
     assert code == 0
@@ -55,26 +55,26 @@ def test_show_tells_what_there_is(certs, cluster):
         "  certificate for hook.home.svc: until 2027-11-20, 365 days from now",
         "  its CA: until 2036-11-17, 3650 days from now",
     ]
-    keeper = cluster.keeper()
+    rotator = cluster.rotator()
     assert certs("rotate", "home/kept", "--ca")[0] == 0
-    assert "asked for, not begun yet: a new ca" in certs("show", "home/kept")[1]
-    keeper.look()
+    assert "requested, not begun yet: a new ca" in certs("show", "home/kept")[1]
+    rotator.reconcile()
     assert "the next CA, not in use yet: until" in certs("show", "home/kept")[1]
     for _ in range(3):
-        keeper.look()
+        rotator.reconcile()
     cluster.seconds += 61
-    keeper.look()
-    assert "the CA before, trusted still: until" in certs("show", "home/kept")[1]
+    rotator.reconcile()
+    assert "the previous CA, still trusted: until" in certs("show", "home/kept")[1]
 
 
-def test_rotate_asks_for_a_leaf_unless_told_otherwise(certs, cluster):
-    """A wish on the Secret, which the replicas grant."""
+def test_rotate_asks_for_a_leaf_by_default(certs, cluster):
+    """An annotation of the Secret, which the replicas act on."""
     code, text = certs("rotate", "home/kept")
-    assert (code, text) == (0, "asked for a new certificate: see 'certs show home/kept'\n")
+    assert (code, text) == (0, "requested a new certificate: see 'certs show home/kept'\n")
     assert cluster.secret["metadata"]["annotations"]["colocation-webhook.io/rotate"] == "leaf"
 
 
-def test_what_is_not_there_or_no_good_is_said(certs, cluster):
+def test_a_missing_or_invalid_secret_is_an_error(certs, cluster):
     """With what to do about it."""
     code, text = certs("show", "home/other")
     assert (code, "is one running with --manage-certificates" in text) == (1, True)
@@ -96,10 +96,10 @@ WHOLE = (*NAMED, "--webhook-configuration", "ours")
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (MANAGED, "--manage-certificates home/kept needs --certificate-name beside it"),
-        (NAMED, "--manage-certificates home/kept needs --webhook-configuration beside it"),
-        (("--certificate-name", "a.b.svc"), "--certificate-name a.b.svc needs --manage-certificates"),
-        (("--webhook-configuration", "x"), "--webhook-configuration x needs --manage-certificates"),
+        (MANAGED, "--manage-certificates home/kept also needs --certificate-name"),
+        (NAMED, "--manage-certificates home/kept also needs --webhook-configuration"),
+        (("--certificate-name", "a.b.svc"), "--certificate-name a.b.svc also needs --manage-certificates"),
+        (("--webhook-configuration", "x"), "--webhook-configuration x also needs --manage-certificates"),
         ((*MANAGED, "--certificate-name", "a b"), "'a b' is neither a DNS name nor an IP address"),
         (("--manage-certificates", "kept"), "'kept' is not NAMESPACE/NAME"),
         (WHOLE, "--manage-certificates home/kept needs a cluster: give --in-cluster or --kubeconfig FILE"),

@@ -1,4 +1,4 @@
-"""Certificates: made, checked before they are used, and kept in files."""
+"""Serving certificates and their CA: issuing, verification, and rotation in files or in a Secret."""
 
 from webhook.certificates.files import CertificateFiles, ensure, needs_renewal
 from webhook.certificates.issuing import Authority, issue, make_authority

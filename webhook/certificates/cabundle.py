@@ -1,4 +1,4 @@
-"""Webhook configurations: which webhooks are ours, what they trust, and the patch that puts it right."""
+"""The ``caBundle`` of our webhooks in a configuration: who trusts what, and the correcting patch."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from webhook.certificates.verifying import CertificateError, split
 
 
 def trusted_by(configuration: Mapping[str, Any], names: Collection[str]) -> set[bytes]:
-    """Return the certificates (PEM) that our webhooks in a configuration trust, one or all of them."""
+    """Return the certificates (PEM) that any of our webhooks in a configuration trusts."""
     found: set[bytes] = set()
-    for _, hook in _ours(configuration, names):
+    for _, hook in _our_webhooks(configuration, names):
         try:
             found.update(split(base64.b64decode(hook["clientConfig"].get("caBundle") or "", validate=True)))
         except (binascii.Error, CertificateError):
-            continue  # nothing is trusted by what cannot be read
+            continue  # an unreadable bundle trusts nothing
     return found
 
 
 def patch(configuration: Mapping[str, Any], names: Collection[str], bundle: bytes) -> list[dict[str, Any]]:
-    """Return the JSON Patch that gives our webhooks their ``caBundle``; empty where all is right.
+    """Return the JSON Patch that gives our webhooks their ``caBundle``; empty if all have it already.
 
-    It holds for that very version of the configuration, and for webhooks that stand where
-    they stood; else the API server refuses it, and the next look decides anew.
+    The patch tests the configuration's version and the name of each webhook at its index; if
+    either has changed, the API server refuses the patch, and the next reconcile makes another.
 
     Args:
         configuration: a Mutating- or ValidatingWebhookConfiguration.
-        names: DNS names and addresses that are ours: ``<service>.<namespace>.svc``, or a URL's host.
-        bundle: PEM.
+        names: our DNS names and addresses: ``<service>.<namespace>.svc``, or a URL's host.
+        bundle: the CA certificates, PEM.
     """
     text = base64.b64encode(bundle).decode()
     operations: list[dict[str, Any]] = []
-    for index, hook in _ours(configuration, names):
+    for index, hook in _our_webhooks(configuration, names):
         if hook["clientConfig"].get("caBundle") != text:
-            place = f"/webhooks/{index}"
+            pointer = f"/webhooks/{index}"
             operations += [
-                {"op": "test", "path": f"{place}/name", "value": hook.get("name")},
-                {"op": "add", "path": f"{place}/clientConfig/caBundle", "value": text},
+                {"op": "test", "path": f"{pointer}/name", "value": hook.get("name")},
+                {"op": "add", "path": f"{pointer}/clientConfig/caBundle", "value": text},
             ]
     if not operations:
         return []
@@ -49,15 +49,15 @@ def patch(configuration: Mapping[str, Any], names: Collection[str], bundle: byte
     return [{"op": "test", "path": "/metadata/resourceVersion", "value": version}, *operations]
 
 
-def leads_elsewhere(configuration: Mapping[str, Any], names: Collection[str]) -> bool:
-    """Whether a configuration has webhooks, and none of them is ours."""
-    return bool(configuration.get("webhooks")) and not any(True for _ in _ours(configuration, names))
+def calls_only_others(configuration: Mapping[str, Any], names: Collection[str]) -> bool:
+    """Whether a configuration has webhooks and none of them is ours."""
+    return bool(configuration.get("webhooks")) and not any(True for _ in _our_webhooks(configuration, names))
 
 
-def _ours(
+def _our_webhooks(
     configuration: Mapping[str, Any], names: Collection[str]
 ) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Yield our webhooks, each with its place in the list."""
+    """Yield our webhooks, each with its index in the list."""
     for index, hook in enumerate(configuration.get("webhooks") or ()):
         if _host(hook.get("clientConfig") or {}) in names:
             yield index, hook
@@ -69,5 +69,5 @@ def _host(client: Mapping[str, Any]) -> str | None:
     try:
         host = urllib.parse.urlsplit(str(client.get("url") or "")).hostname
     except ValueError:
-        return None  # not one that a name of ours could be in
+        return None  # an unparsable URL holds none of our names
     return canonical(host) if host else None

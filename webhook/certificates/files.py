@@ -1,4 +1,4 @@
-"""The CA and the serving certificate as the files of one folder."""
+"""A CA and a serving certificate in the files of one folder, made and renewed."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ RENEW_BEFORE = dt.timedelta(days=30)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class CertificateFiles:
-    """Where the four files stand."""
+    """The paths of the four files."""
 
     folder: Path
 
     @property
     def ca_certificate(self) -> Path:
-        """What a client trusts."""
+        """The CA certificate, which clients trust."""
         return self.folder / "ca.crt"
 
     @property
     def ca_key(self) -> Path:
-        """What signs the next serving certificate."""
+        """The private key of the CA, which signs the next serving certificate."""
         return self.folder / "ca.key"
 
     @property
     def certificate(self) -> Path:
-        """What the server shows."""
+        """The serving certificate."""
         return self.folder / "tls.crt"
 
     @property
@@ -45,11 +45,14 @@ class CertificateFiles:
 
 
 def ensure(folder: Path, extra_names: Sequence[str], now: dt.datetime, *, force: bool = False) -> Pair | None:
-    """Make or renew what ``folder`` lacks; return the new pair, None where all was good.
+    """Make or renew the files in ``folder``; return the new pair, None if all files were valid.
 
-    A CA that is still good signs the new leaf, so clients that trust it need no change; ``force``
-    makes both anew. Raises OSError where the folder cannot be written and ValueError for a name no
-    certificate can carry.
+    A CA that is still valid signs the new leaf, so clients that trust it need no change; ``force``
+    replaces both.
+
+    Raises:
+        OSError: the folder cannot be written.
+        ValueError: a name is neither a DNS name nor an address.
     """
     files = CertificateFiles(folder)
     reason = "forced" if force else needs_renewal(files, extra_names, now)
@@ -57,24 +60,24 @@ def ensure(folder: Path, extra_names: Sequence[str], now: dt.datetime, *, force:
         return None
     folder.mkdir(parents=True, exist_ok=True)
     authority = None if force else _usable_authority(files, now)
-    fresh_authority = authority is None
+    new_authority = authority is None
     if authority is None:
         authority = make_authority(now)
     chain, key = issue(authority, (*LOCAL_NAMES, *extra_names), now)
     pair = check_pair(chain, key, now)
     check_issued_by(chain, authority.certificate)
-    if fresh_authority:
+    if new_authority:
         _write(files.ca_key, authority.key, 0o600)
         _write(files.ca_certificate, authority.certificate, 0o644)
-    # A server that reads between the two sees a pair that does not match, keeps its old one and looks
-    # again.
+    # A server that reads between the two writes finds a key that does not match, keeps its old pair
+    # and reads again later.
     _write(files.key, key, 0o600)
     _write(files.certificate, chain, 0o644)
     return pair
 
 
 def needs_renewal(files: CertificateFiles, names: Sequence[str], now: dt.datetime) -> str | None:
-    """Why the serving certificate has to be made anew, or None."""
+    """Return why the serving certificate has to be replaced, or None."""
     try:
         chain, authority = files.certificate.read_bytes(), files.ca_certificate.read_bytes()
         pair = check_pair(chain, files.key.read_bytes(), now)
@@ -84,7 +87,7 @@ def needs_renewal(files: CertificateFiles, names: Sequence[str], now: dt.datetim
     except CertificateError as error:
         return str(error)
     if pair.expires_at - now < RENEW_BEFORE:
-        return f"it ends at {pair.expires_at:%Y-%m-%dT%H:%MZ}"
+        return f"it expires at {pair.expires_at:%Y-%m-%dT%H:%MZ}"
     missing = [name for name in (*LOCAL_NAMES, *names) if canonical(name) not in pair.names]
     if missing:
         return f"it is not for {', '.join(missing)}"
@@ -101,7 +104,7 @@ def _usable_authority(files: CertificateFiles, now: dt.datetime) -> Authority | 
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:
-    """Write beside and rename: readers see the old file or the new, and nobody else sees a key."""
+    """Write a temporary file and rename it: readers see the old or the new content, and others no key."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:

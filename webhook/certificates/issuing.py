@@ -1,7 +1,7 @@
-"""Make a certificate authority and serving certificates: values in, PEM out, no file and no clock.
+"""Issuing of a CA and of serving certificates: values in, PEM out, no file and no clock.
 
-Keys are ECDSA P-256: every client that speaks TLS 1.2 knows them, and a handshake costs a tenth of
-RSA's.
+Keys are ECDSA P-256: every client that speaks TLS 1.2 supports them, and a handshake costs a tenth
+of one with RSA.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 CA_LIFETIME = dt.timedelta(days=3650)
 LEAF_LIFETIME = dt.timedelta(days=365)
 BACKDATED = dt.timedelta(hours=1)
-"""How far back certificates begin, so that a client whose clock is behind accepts them."""
+"""How long before their issue certificates begin, so that a client whose clock is behind accepts them."""
 
 _NAME_LENGTH, _LABEL_LENGTH = 253, 63
 """RFC 1035, section 2.3.4."""
@@ -36,8 +36,7 @@ class Authority:
 def make_authority(now: dt.datetime) -> Authority:
     """Make a self-signed CA that may sign leaves only (path length 0)."""
     key = ec.generate_private_key(ec.SECP256R1())
-    # The serial in the name keeps two authorities apart in a trust store that holds the old and the
-    # new one.
+    # The serial in the name distinguishes the old and the new CA in a trust store that holds both.
     serial = x509.random_serial_number()
     name = x509.Name(
         [x509.NameAttribute(NameOID.COMMON_NAME, f"colocation-webhook CA {serial & 0xFFFFFFFF:08x}")]
@@ -56,20 +55,23 @@ def make_authority(now: dt.datetime) -> Authority:
 def issue(authority: Authority, names: Iterable[str], now: dt.datetime) -> tuple[bytes, bytes]:
     """Issue a serving certificate for ``names`` (DNS names or addresses): (chain, key), both PEM.
 
-    The leaf never outlives its CA. Raises ValueError for a name that is neither a DNS name nor an
-    address, or for none.
+    The leaf never outlives its CA.
+
+    Raises:
+        ValueError: a name is neither a DNS name nor an address, there is none, or the CA's key is
+            neither ECDSA nor RSA.
     """
     sans = [general_name(name) for name in dict.fromkeys(map(canonical, names))]
     if not sans:
         raise ValueError("a serving certificate needs at least one name")
     ca = x509.load_pem_x509_certificate(authority.certificate)
     ca_key = serialization.load_pem_private_key(authority.key, password=None)
-    if not isinstance(ca_key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):  # somebody else's CA
+    if not isinstance(ca_key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):  # a CA that a user brought
         raise ValueError("the CA key is neither ECDSA nor RSA")  # noqa: TRY004 — a file's value, no argument's type
     key = ec.generate_private_key(ec.SECP256R1())
     lifetime = min(LEAF_LIFETIME, ca.not_valid_after_utc - now)
-    # RFC 5280, section 4.1.2.6: with an empty subject the names must be critical; the common name is not
-    # looked at any more.
+    # RFC 5280, section 4.1.2.6: with an empty subject the names must be critical; clients ignore the
+    # common name.
     certificate = (
         _builder(x509.Name([]), ca.subject, key.public_key(), now, lifetime)
         .serial_number(x509.random_serial_number())
@@ -87,7 +89,7 @@ def issue(authority: Authority, names: Iterable[str], now: dt.datetime) -> tuple
 
 
 def canonical(name: str) -> str:
-    """Return an address or a DNS name in its one spelling."""
+    """Return an address or a DNS name in its canonical spelling."""
     try:
         return str(ipaddress.ip_address(name))
     except ValueError:
@@ -126,7 +128,7 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
 
 
 def general_name(name: str) -> x509.GeneralName:
-    """Return a name as certificates have it; raises ValueError for neither a DNS name nor an address."""
+    """Return a name as a SubjectAlternativeName; raises ValueError for neither a DNS name nor an address."""
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
@@ -138,7 +140,7 @@ def general_name(name: str) -> x509.GeneralName:
 
 
 def _is_label(label: str) -> bool:
-    """RFC 1123, and the one asterisk a certificate may have."""
+    """Whether RFC 1123 allows a label; a single asterisk is allowed, too."""
     if label == "*":
         return True
     plain = label.replace("-", "").isalnum()

@@ -1,22 +1,21 @@
-"""Managed certificates: what the Secret should hold next. Values in, a value out; no I/O, no clock.
+"""The next state of managed certificates, as a pure function: no I/O, no clock.
 
-A CA is replaced in four states, each of which the Secret holds, so that any replica goes on
+A CA is replaced through four states. The Secret holds each of them, so that any replica continues
 where another one died:
 
 ====================== ============================== ==================================
-the Secret holds       the configurations trust       on to the next state when
+the Secret holds       the configurations trust       the next state follows when
 ====================== ============================== ==================================
-a CA                   it                             it ends soon, or somebody asks
-and a successor        both                           both were seen in all of them, long
-                                                      enough for every API server to hear
+a CA                   it                             it expires soon, or a person asks
+and a successor        both                           all have trusted both, long enough
+                                                      for every API server to see it
 a new CA and leaf,     both                           every replica has had ample time to
-and a predecessor                                     take the new leaf
+and a predecessor                                     load the new leaf
 a CA                   it
 ====================== ============================== ==================================
 
-How long something has been so is measured by each replica for itself, on a clock that nobody
-sets: a wrong time of day makes no wait shorter. Only ends of certificates are compared with the
-time of day.
+Each replica measures for itself how long a state has lasted, on a monotonic clock: a wrong time of
+day makes no wait shorter. Only ends of certificates are compared with the time of day.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ _SIGNING_KEY_BYTES: Final = 32
 
 
 class Rotate(StrEnum):
-    """What a person may ask for."""
+    """A rotation that a person may request by annotation."""
 
     LEAF = "leaf"
     CA = "ca"
@@ -51,14 +50,14 @@ class Material:
     """What the Secret holds, in one of the states above.
 
     Attributes:
-        revision: one more with each change, so that the newer of two is known.
+        revision: increases by one with each change; the higher of two is the newer.
         authority: the CA that issued the leaf.
         chain: PEM, leaf first.
         key: PEM.
-        signing_key: the secret behind ``Settings.signing_key``; stays for good.
-        successor: the CA that will be next, trusted already.
-        predecessor: certificate (PEM) of the CA before, trusted still.
-        asked: a wish that has not been granted yet.
+        signing_key: the secret behind ``Settings.signing_key``; it is never replaced.
+        successor: the next CA, trusted already.
+        predecessor: certificate (PEM) of the previous CA, still trusted.
+        requested: a rotation that was requested and has not begun yet.
     """
 
     revision: int
@@ -68,11 +67,11 @@ class Material:
     signing_key: bytes
     successor: Authority | None = None
     predecessor: bytes | None = None
-    asked: Rotate | None = dataclasses.field(default=None, compare=False)
+    requested: Rotate | None = dataclasses.field(default=None, compare=False)
 
     @property
     def trusted(self) -> tuple[bytes, ...]:
-        """Certificates (PEM) of the CAs that clients should trust, in one order."""
+        """Certificates (PEM) of the CAs that clients should trust, sorted."""
         listed = [self.authority.certificate]
         listed += [self.successor.certificate] if self.successor else []
         listed += [self.predecessor] if self.predecessor else []
@@ -80,11 +79,11 @@ class Material:
 
     @property
     def bundle(self) -> bytes:
-        """What belongs into ``caBundle``: the same bytes before and after the leaf changes."""
+        """The value of ``caBundle`` (PEM): the same bytes before and after the leaf changes."""
         return b"".join(self.trusted)
 
     def check(self) -> Pair:
-        """Check that everything belongs together, and return what to serve; raises CertificateError."""
+        """Check that all parts belong together and return the pair to serve; raises CertificateError."""
         pair = read_pair(self.chain, self.key)
         for authority in filter(None, (self.authority, self.successor)):
             read_pair(authority.certificate, authority.key)
@@ -102,7 +101,7 @@ class Terms:
         names: DNS names and addresses the leaf has to be for.
         settle: seconds between the publication of a new CA and its first use.
         overlap: seconds for which a CA is trusted after its last use.
-        patience: seconds that other replicas have to restore a Secret which this one cannot.
+        patience: seconds to wait for another replica to restore a Secret that this one cannot restore.
     """
 
     names: tuple[str, ...]
@@ -111,27 +110,27 @@ class Terms:
     patience: float = 10.0
 
 
-class Seen(NamedTuple):
-    """For how long this replica has seen what is so, in seconds; None: it is not so.
+class Observed(NamedTuple):
+    """For how many seconds this replica has observed a state; None: the state does not hold.
 
     Attributes:
-        held: the Secret at its present revision.
-        published: exactly what is to be trusted, in every configuration, untouched meanwhile.
-        strangers: no good Secret, and a configuration that trusts a CA which this replica does not know.
+        held: the Secret has its present revision.
+        published: every configuration trusts exactly the bundle, and none was changed meanwhile.
+        unknown_ca: there is no valid Secret, and a configuration trusts a CA that this replica does not know.
     """
 
     held: float = 0.0
     published: float | None = None
-    strangers: float | None = None
+    unknown_ca: float | None = None
 
 
 class Step(NamedTuple):
     """What to do.
 
     Attributes:
-        material: what the Secret should hold: the same object where it does already; None: wait.
-        reason: what is new, for the log; empty where nothing is.
-        wait: seconds after which to look again at the latest; None: nothing is due.
+        material: what the Secret should hold: the very object that was found if nothing changes; None: wait.
+        reason: what changes, for the log; empty if nothing does.
+        wait: seconds after which to plan again at the latest; None: nothing is due.
     """
 
     material: Material | None
@@ -140,83 +139,90 @@ class Step(NamedTuple):
 
 
 def supersedes(memory: Material | None, found: Material) -> bool:
-    """Whether what the Secret holds is older than, or another than, what has been seen there."""
+    """Whether ``memory`` replaces what the Secret holds: that is older, or differs at the same revision."""
     return memory is not None and (
         memory.revision > found.revision or (memory.revision == found.revision and memory != found)
     )
 
 
 def plan(
-    found: Material | None, memory: Material | None, *, seen: Seen, terms: Terms, now: dt.datetime
+    found: Material | None, memory: Material | None, *, observed: Observed, terms: Terms, now: dt.datetime
 ) -> Step:
     """Say what the Secret should hold next.
 
     Args:
-        found: what it holds, checked; None where it is missing or no good.
-        memory: the newest that this replica has seen there.
-        seen: for how long.
-        terms: what was chosen.
-        now: for the ends of certificates.
+        found: what it holds, checked; None where it is missing or invalid.
+        memory: the newest content that this replica has seen there.
+        observed: how long that has lasted.
+        terms: what an administrator chose.
+        now: the time of day, compared with the ends of certificates.
     """
     if found is None:
-        if seen.strangers is not None and seen.strangers < terms.patience:
-            # Whoever published that CA can restore it; what is made or known here would be another.
-            return Step(None, "", terms.patience - seen.strangers)
+        if observed.unknown_ca is not None and observed.unknown_ca < terms.patience:
+            # The replica that published that CA can restore it; this one could only write another CA.
+            return Step(None, "", terms.patience - observed.unknown_ca)
         if memory is not None:
             return Step(memory, "restored from memory")
-        return Step(_fresh(terms.names, now), "made")
+        return Step(_new(terms.names, now), "created")
     if memory is not None and supersedes(memory, found):
-        # Put back by hand, or from a backup. A revision above both ends the matter for all replicas.
+        # Somebody restored it by hand or from a backup. A revision above both settles it for all replicas.
         return Step(dataclasses.replace(memory, revision=memory.revision + 1), "restored over older content")
     if read_chain(found.authority.certificate).expires_at <= now:
-        # Nobody trusts it any more: there is nothing to keep up.
-        return Step(_fresh(terms.names, now, found), "made anew: the CA has expired")
-    return _next(found, seen, terms, now)
+        # No client trusts it any more: an overlap would serve nobody.
+        return Step(_new(terms.names, now, found), "created again: the CA has expired")
+    return _next(found, observed, terms, now)
 
 
-def _next(found: Material, seen: Seen, terms: Terms, now: dt.datetime) -> Step:
+def _next(found: Material, observed: Observed, terms: Terms, now: dt.datetime) -> Step:
     end = read_chain(found.authority.certificate).expires_at
     if (renewed := _renewed(found, end, terms, now)) is not None:
         return renewed
     if found.successor is not None:
-        return _introduced(found, found.successor, seen, terms, now)
+        return _switched(found, found.successor, observed, terms, now)
     if found.predecessor is not None:
-        if seen.held < terms.overlap:
-            return Step(found, "", terms.overlap - seen.held)
-        return Step(_changed(found, predecessor=None), "the CA before is dropped")
-    if found.asked is Rotate.CA or end - now < CA_RENEW_BEFORE:
-        return Step(_changed(found, successor=make_authority(now)), "a new CA is introduced")
+        if observed.held < terms.overlap:
+            return Step(found, "", terms.overlap - observed.held)
+        return Step(_changed(found, predecessor=None), "the previous CA is no longer trusted")
+    if found.requested is Rotate.CA or end - now < CA_RENEW_BEFORE:
+        return Step(_changed(found, successor=make_authority(now)), "a new CA is published")
     return Step(found)
 
 
 def _renewed(found: Material, authority_end: dt.datetime, terms: Terms, now: dt.datetime) -> Step | None:
-    """A new leaf of the same CA, if there is a reason for one; it can be served at once."""
+    """Return a step to a new leaf of the same CA, served at once; None if there is no reason for one."""
     leaf = read_chain(found.chain)
     names = [canonical(name) for name in terms.names]
     left = leaf.expires_at - now
     if lacking := [name for name in names if name not in leaf.names]:
-        # Those of the old one stay: replicas of two versions must not undo each other's work.
+        # The names of the old leaf stay: replicas of two versions must not undo each other's work.
         names += [name for name in leaf.names if name not in names]
         reason = f"it lacked {', '.join(lacking)}"
-    elif found.asked is Rotate.LEAF:
-        reason = "as asked"
+    elif found.requested is Rotate.LEAF:
+        reason = "requested"
     elif left < RENEW_BEFORE and min(LEAF_LIFETIME, authority_end - now) > left + _WORTHWHILE:
-        reason = f"it ended at {leaf.expires_at:%Y-%m-%dT%H:%MZ}"
+        reason = f"it expires at {leaf.expires_at:%Y-%m-%dT%H:%MZ}"
     else:
         return None
     return Step(_leaf(found, names, now), f"leaf renewed: {reason}")
 
 
-def _introduced(found: Material, successor: Authority, seen: Seen, terms: Terms, now: dt.datetime) -> Step:
-    if found.asked is Rotate.CA:
-        return Step(dataclasses.replace(found, revision=found.revision + 1, asked=None), "under way already")
+def _switched(
+    found: Material, successor: Authority, observed: Observed, terms: Terms, now: dt.datetime
+) -> Step:
+    if found.requested is Rotate.CA:
+        return Step(
+            dataclasses.replace(found, revision=found.revision + 1, requested=None),
+            "requested, already in progress",
+        )
     if read_chain(successor.certificate).expires_at - now < CA_RENEW_BEFORE:
-        # Introduced long ago, by replicas that were stopped in between. It has signed nothing yet.
-        return Step(_changed(found, successor=make_authority(now)), "the next CA is made anew: it ends soon")
-    if seen.published is None:
+        # Published long ago, by replicas that were stopped since. It has signed nothing yet.
+        return Step(
+            _changed(found, successor=make_authority(now)), "the next CA is replaced: it expires soon"
+        )
+    if observed.published is None:
         return Step(found)
-    if seen.published < terms.settle:
-        return Step(found, "", terms.settle - seen.published)
+    if observed.published < terms.settle:
+        return Step(found, "", terms.settle - observed.published)
     chain, key = issue(successor, terms.names, now)
     switched = dataclasses.replace(
         found,
@@ -227,10 +233,10 @@ def _introduced(found: Material, successor: Authority, seen: Seen, terms: Terms,
         successor=None,
         predecessor=found.authority.certificate,
     )
-    return Step(switched, "the leaf is the new CA's")
+    return Step(switched, "the leaf is issued by the new CA")
 
 
-def _fresh(names: Iterable[str], now: dt.datetime, before: Material | None = None) -> Material:
+def _new(names: Iterable[str], now: dt.datetime, before: Material | None = None) -> Material:
     authority = make_authority(now)
     return Material(
         before.revision + 1 if before else 1,
@@ -242,14 +248,14 @@ def _fresh(names: Iterable[str], now: dt.datetime, before: Material | None = Non
 
 def _leaf(found: Material, names: Iterable[str], now: dt.datetime) -> Material:
     chain, key = issue(found.authority, names, now)
-    asked = None if found.asked is Rotate.LEAF else found.asked
-    return dataclasses.replace(found, revision=found.revision + 1, chain=chain, key=key, asked=asked)
+    requested = None if found.requested is Rotate.LEAF else found.requested
+    return dataclasses.replace(found, revision=found.revision + 1, chain=chain, key=key, requested=requested)
 
 
 def _changed(
     found: Material, *, successor: Authority | None = None, predecessor: bytes | None = None
 ) -> Material:
-    asked = None if successor and found.asked is Rotate.CA else found.asked
+    requested = None if successor and found.requested is Rotate.CA else found.requested
     return dataclasses.replace(
-        found, revision=found.revision + 1, successor=successor, predecessor=predecessor, asked=asked
+        found, revision=found.revision + 1, successor=successor, predecessor=predecessor, requested=requested
     )

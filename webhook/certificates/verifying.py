@@ -1,4 +1,4 @@
-"""Check a certificate chain and its key before anything is served with them."""
+"""Verification of certificate chains and their keys before they are served."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
-# A damaged certificate may be read whole, and fail where a part of it is asked for.
+# A damaged certificate may parse as a whole and fail when one of its fields is read.
 _DAMAGED = (ValueError, UnsupportedAlgorithm, x509.InvalidVersion)
 _NOT_ISSUED = (*_DAMAGED, TypeError, InvalidSignature)
 
 
 class CertificateError(Exception):
-    """A certificate, key or chain that must not be used; the message says which and why."""
+    """A certificate, key or chain must not be used; the message says which and why."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Pair:
-    """A chain and the key that belongs to its leaf, checked.
+    """A verified chain and the private key of its leaf.
 
     Attributes:
         chain: PEM, leaf first.
         key: PEM.
-        names: DNS names and addresses the leaf is for.
-        expires_at: the earliest end in the chain.
+        names: DNS names and addresses of the leaf.
+        expires_at: the earliest end of a certificate in the chain.
     """
 
     chain: bytes
@@ -39,15 +39,15 @@ class Pair:
 
 
 def check_pair(chain: bytes, key: bytes, now: dt.datetime) -> Pair:
-    """Check that a chain holds together, is valid at ``now`` and belongs to the key.
+    """Verify that a chain is consistent, is valid at ``now`` and belongs to the key.
 
     Args:
         chain: PEM, leaf first.
         key: PEM, without a passphrase.
-        now: the moment that must lie within the validity of every certificate.
+        now: a time at which every certificate must be valid.
 
     Raises:
-        CertificateError: it does not.
+        CertificateError: one of these does not hold.
     """
     pair = read_pair(chain, key)
     for number, certificate in enumerate(_certificates(chain), start=1):
@@ -61,10 +61,10 @@ def check_pair(chain: bytes, key: bytes, now: dt.datetime) -> Pair:
 
 
 def read_pair(chain: bytes, key: bytes) -> Pair:
-    """Check all of a chain and its key but the time, which only the client's clock decides.
+    """Verify a chain and its key, except the validity in time, which the client's clock decides.
 
     Raises:
-        CertificateError: the chain does not hold together, or the key is another's.
+        CertificateError: the chain is not consistent, or the key belongs to another certificate.
     """
     certificates = _certificates(chain)
     leaf = certificates[0]
@@ -91,7 +91,7 @@ def check_issued_by(chain: bytes, authority: bytes) -> None:
         try:
             top.verify_directly_issued_by(issuer)
         except _NOT_ISSUED:
-            if top == issuer:  # the CA stands in the chain itself
+            if top == issuer:  # the chain contains the CA itself
                 return
         else:
             return
@@ -99,11 +99,11 @@ def check_issued_by(chain: bytes, authority: bytes) -> None:
 
 
 class Chain(NamedTuple):
-    """What a chain says of itself, unchecked.
+    """Names and end of a chain, unverified.
 
     Attributes:
-        names: DNS names and addresses the leaf is for.
-        expires_at: the earliest end in it.
+        names: DNS names and addresses of the leaf.
+        expires_at: the earliest end of a certificate in the chain.
     """
 
     names: tuple[str, ...]
@@ -111,18 +111,18 @@ class Chain(NamedTuple):
 
 
 def read_chain(chain: bytes) -> Chain:
-    """Read a chain (PEM, leaf first), good or not; raises CertificateError where it is none."""
+    """Read a chain (PEM, leaf first), valid or not; raises CertificateError if it is no chain."""
     certificates = _certificates(chain)
     return Chain(names(certificates[0]), min(c.not_valid_after_utc for c in certificates))
 
 
 def split(pem: bytes) -> tuple[bytes, ...]:
-    """The certificates of a bundle, each as PEM of its own in one spelling; CertificateError for none."""
+    """Return each certificate of a bundle as normalized PEM; raises CertificateError if there is none."""
     return tuple(c.public_bytes(serialization.Encoding.PEM) for c in _certificates(pem))
 
 
 def names(certificate: x509.Certificate) -> tuple[str, ...]:
-    """The DNS names and addresses the certificate is for, as text."""
+    """Return the DNS names and addresses of a certificate as text."""
     try:
         extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError):
@@ -148,5 +148,5 @@ def _private_key(pem: bytes) -> PrivateKeyTypes:
 
 
 def _encoded(key: PublicKeyTypes) -> bytes:
-    """One form for every kind of key, so that two can be compared."""
+    """Return one encoding for every kind of key, so that two can be compared."""
     return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)

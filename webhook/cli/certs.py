@@ -1,4 +1,4 @@
-"""``colocation-webhook certs``: certificates for a laptop, and those that a cluster's replicas keep."""
+"""``colocation-webhook certs``: certificates for a laptop, and managed certificates in a cluster."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from webhook.cli.options.clock import Clock, pass_clock
 
 @click.group()
 def certs() -> None:
-    """Make the CA and certificate that `serve` uses on a laptop; look at and rotate those in a cluster."""
+    """Create certificates for `serve` on a laptop; show and rotate managed ones in a cluster."""
 
 
 @certs.command()
@@ -26,15 +26,15 @@ def certs() -> None:
     help="Folder of ca.crt, ca.key, tls.crt and tls.key.",
 )
 @click.option(
-    "--name", "names", multiple=True, metavar="NAME", help="Another DNS name or address; may be repeated."
+    "--name", "names", multiple=True, metavar="NAME", help="Additional DNS name or address; may be repeated."
 )
-@click.option("--force", is_flag=True, help="Make a new CA and certificate even where the old ones are good.")
+@click.option("--force", is_flag=True, help="Replace the CA and the certificate even if they are valid.")
 @pass_clock
 def init(clock: Clock, certs_dir: Path, names: tuple[str, ...], *, force: bool) -> None:
-    """Make what is missing, and renew what ends within 30 days.
+    """Create missing files, and renew what expires within 30 days.
 
     The certificate is for localhost, 127.0.0.1 and ::1, and for every --name. A running server
-    takes it over by itself.
+    reloads it by itself.
 
     \b
     Examples:
@@ -49,10 +49,10 @@ def init(clock: Clock, certs_dir: Path, names: tuple[str, ...], *, force: bool) 
         raise click.UsageError(f"--name: {error}") from error
     except OSError as error:
         raise click.ClickException(
-            f"--certs-dir {certs_dir}: {error.strerror or error}; choose a folder that can be written"
+            f"--certs-dir {certs_dir}: {error.strerror or error}; choose a writable folder"
         ) from error
     if pair is None:
-        click.echo(f"{certs_dir}: the CA and the certificate are good; --force makes new ones")
+        click.echo(f"{certs_dir}: the CA and the certificate are valid; --force replaces them")
     else:
         click.echo(f"{certs_dir}: certificate for {', '.join(pair.names)} until {pair.expires_at:%Y-%m-%d}")
 
@@ -65,13 +65,14 @@ _secret_argument = click.argument("secret", metavar="NAMESPACE/SECRET", type=Nam
 @kubeconfig_option
 @in_cluster_option
 @click.option(
-    "--ca", is_flag=True, help="A new CA, and with it a new certificate; without it the latter only."
+    "--ca", is_flag=True, help="Replace the CA and the certificate; without this flag the certificate only."
 )
 def rotate(secret: tuple[str, str], kubeconfig: Path | None, *, in_cluster: bool, ca: bool) -> None:
-    """Ask the replicas that keep a Secret (serve --manage-certificates) for a new certificate.
+    """Request a new managed certificate.
 
-    Nothing is interrupted: a new CA is published beside the old one before it is used, and the old
-    one stays for a while. `certs show` tells how far that is.
+    SECRET is the one that the replicas manage (serve --manage-certificates). Service is not
+    interrupted: a new CA is published together with the old one before it is used, and the old
+    one stays trusted for a while. `certs show` shows the progress.
 
     \b
     Examples:
@@ -82,10 +83,10 @@ def rotate(secret: tuple[str, str], kubeconfig: Path | None, *, in_cluster: bool
     from webhook.kube.client import MERGE_PATCH
     from webhook.protocol import ANNOTATION_ROTATE
 
-    asked = Rotate.CA if ca else Rotate.LEAF
-    body = {"metadata": {"annotations": {ANNOTATION_ROTATE: asked.value}}}
+    requested = Rotate.CA if ca else Rotate.LEAF
+    body = {"metadata": {"annotations": {ANNOTATION_ROTATE: requested.value}}}
     _call(kubeconfig, secret, "PATCH", in_cluster=in_cluster, body=body, content_type=MERGE_PATCH)
-    click.echo(f"asked for a new {'CA' if ca else 'certificate'}: see 'certs show {'/'.join(secret)}'")
+    click.echo(f"requested a new {'CA' if ca else 'certificate'}: see 'certs show {'/'.join(secret)}'")
 
 
 @certs.command()
@@ -94,9 +95,11 @@ def rotate(secret: tuple[str, str], kubeconfig: Path | None, *, in_cluster: bool
 @in_cluster_option
 @pass_clock
 def show(clock: Clock, secret: tuple[str, str], kubeconfig: Path | None, *, in_cluster: bool) -> None:
-    """Tell what a Secret holds that the replicas keep, and whether a rotation is under way.
+    """Show managed certificates, and the progress of a rotation.
 
-    Exit status: 1 when it holds nothing good.
+    SECRET is the one that the replicas manage (serve --manage-certificates).
+
+    Exit status: 1 if the Secret is missing or invalid.
 
     \b
     Examples:
@@ -116,15 +119,15 @@ def show(clock: Clock, secret: tuple[str, str], kubeconfig: Path | None, *, in_c
         f"certificate for {', '.join(leaf.names)}": held.chain,
         "its CA": held.authority.certificate,
         "the next CA, not in use yet": held.successor.certificate if held.successor else None,
-        "the CA before, trusted still": held.predecessor,
+        "the previous CA, still trusted": held.predecessor,
     }
     click.echo(f"{where}, revision {held.revision}")
-    for what, chain in listed.items():
+    for label, chain in listed.items():
         if chain is not None:
             end = read_chain(chain).expires_at
-            click.echo(f"  {what}: until {end:%Y-%m-%d}, {(end - clock.now()).days} days from now")
-    if held.asked is not None:
-        click.echo(f"  asked for, not begun yet: a new {held.asked.value}")
+            click.echo(f"  {label}: until {end:%Y-%m-%d}, {(end - clock.now()).days} days from now")
+    if held.requested is not None:
+        click.echo(f"  requested, not begun yet: a new {held.requested.value}")
 
 
 def _call(
@@ -136,7 +139,7 @@ def _call(
     body: object = None,
     content_type: str = "application/json",
 ) -> dict[str, object]:
-    """Call the API server about the Secret; what it refuses is a ClickException with the remedy."""
+    """Call the API server about the Secret; its refusal raises a ClickException with the remedy."""
     from webhook.kube.client import ApiError
 
     api = open_api_or_home(kubeconfig, in_cluster=in_cluster)
@@ -147,7 +150,7 @@ def _call(
     except ApiError as error:
         remedy = ""
         if error.status == HTTPStatus.NOT_FOUND:
-            remedy = "; a replica makes it: is one running with --manage-certificates?"
+            remedy = "; a replica creates it: is one running with --manage-certificates?"
         if error.status == HTTPStatus.FORBIDDEN:
             remedy = "; use the account of an administrator of the namespace"
         raise click.ClickException(f"{error}{remedy}") from error

@@ -1,4 +1,4 @@
-"""``--manage-certificates`` and what belongs to it: certificates that the replicas keep in a Secret."""
+"""``--manage-certificates`` and the other flags of managed certificates, which the replicas share."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _MANAGE = "--manage-certificates"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Managed:
-    """The flags, checked."""
+class ManagedCertificates:
+    """The checked flags."""
 
     secret: tuple[str, str]
     names: tuple[str, ...]
@@ -31,7 +31,7 @@ class Managed:
     overlap: int
 
     def rotator(self, api: Client | None, clock: Clock, on_signing_key: Callable[[bytes], None]) -> Rotator:
-        """Return what keeps the certificates; raises click.UsageError without an API server."""
+        """Return the rotator of the certificates; raises click.UsageError without an API server."""
         from webhook.certificates.rotation import Terms
         from webhook.certificates.rotator import Rotator
 
@@ -47,14 +47,14 @@ class Managed:
 
 
 def managed_options(command: _Command) -> _Command:
-    """Add --manage-certificates and its companions; pass ``managed``, None where it is not given."""
+    """Add --manage-certificates and the flags that it needs; pass ``managed``, None without that flag."""
 
     @click.option(
         _MANAGE,
         "secret",
         type=NamespacedName(),
         metavar="NAMESPACE/SECRET",
-        help="Keep CA and certificate in this Secret, shared by all replicas: made, renewed and restored.",
+        help="Create, renew and restore the CA and the certificate in this Secret, which all replicas share.",
     )
     @click.option(
         "--certificate-name",
@@ -69,7 +69,8 @@ def managed_options(command: _Command) -> _Command:
         "configurations",
         multiple=True,
         metavar="NAME",
-        help="Mutating and validating configurations of this name get the CA; may be repeated.",
+        help="Webhook configurations of this name, mutating and validating, get the CA as caBundle; "
+        "may be repeated.",
     )
     @click.option(
         "--certificate-settle",
@@ -78,7 +79,7 @@ def managed_options(command: _Command) -> _Command:
         default=120,
         show_default=True,
         metavar="SECONDS",
-        help="How long a new CA is published before a certificate of it is served.",
+        help="How long a new CA is published before the server uses a certificate of it.",
     )
     @click.option(
         "--certificate-overlap",
@@ -87,7 +88,7 @@ def managed_options(command: _Command) -> _Command:
         default=3600,
         show_default=True,
         metavar="SECONDS",
-        help="How long a CA stays published after the certificate of the next one is served.",
+        help="How long a CA stays published after the server has switched to the next one.",
     )
     @wraps(command)
     def wrapped(
@@ -102,10 +103,12 @@ def managed_options(command: _Command) -> _Command:
         companions = {"--certificate-name": names, "--webhook-configuration": configurations}
         for flag, given in companions.items():
             if secret is not None and not given:
-                raise click.UsageError(f"{_MANAGE} {'/'.join(secret)} needs {flag} beside it")
+                raise click.UsageError(f"{_MANAGE} {'/'.join(secret)} also needs {flag}")
             if secret is None and given:
-                raise click.UsageError(f"{flag} {given[0]} needs {_MANAGE} NAMESPACE/SECRET beside it")
-        managed = None if secret is None else Managed(secret, names, configurations, settle, overlap)
+                raise click.UsageError(f"{flag} {given[0]} also needs {_MANAGE} NAMESPACE/SECRET")
+        managed = (
+            None if secret is None else ManagedCertificates(secret, names, configurations, settle, overlap)
+        )
         return command(*args, managed=managed, **kwargs)
 
     return wrapped

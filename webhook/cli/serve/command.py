@@ -21,7 +21,7 @@ from webhook.cli.options.access import (
 from webhook.cli.options.clock import Clock, pass_clock
 from webhook.cli.options.settings import optional_objects_option, settings_options
 from webhook.cli.serve.bindingflags import CpuSets, cpusets_options
-from webhook.cli.serve.certificateflags import Managed, managed_options
+from webhook.cli.serve.certificateflags import ManagedCertificates, managed_options
 
 if TYPE_CHECKING:
     from webhook.admission import Settings
@@ -123,7 +123,7 @@ def serve(  # noqa: PLR0913 — one parameter a flag
     tls_key: Path | None,
     no_tls: bool,
     certs_dir: Path,
-    managed: Managed | None,
+    managed: ManagedCertificates | None,
     client_ca: Path | None,
     admin_bind: str,
     explain: bool,
