@@ -78,9 +78,9 @@ def test_overlaps(run, objects):
     directory = objects(namespace, profile("a", qosClass="BE"), profile("b", qosClass="LS"))
     result = run("check", "--objects", directory)
     assert result.exit_code == 0
-    assert "Profiles a and b could meet on one pod and disagree" in result.output
+    assert "Profiles a and b can match the same pod and conflict" in result.output
     assert "in namespaces such as n" in result.output
-    assert 'metadata.labels[koordinator.sh/qosClass]: a says "BE", b says "LS" (wins)' in result.output
+    assert 'metadata.labels[koordinator.sh/qosClass]: a sets "BE", b sets "LS" (wins)' in result.output
     document = json.loads(run("check", "--objects", directory, "-o", "json").output)
     (overlap,) = document["overlaps"]
     assert (overlap["first"], overlap["second"], overlap["wins"]) == ("a", "b", "b")
@@ -92,15 +92,15 @@ def test_namespaces_that_nobody_described_may_exist(run, objects):
     """Profiles overlap even where no namespace of today has them meet."""
     chosen = {"matchLabels": {"team": "x"}}
     directory = objects(profile("a", qosClass="BE", namespaceSelector=chosen), profile("b", qosClass="LS"))
-    assert "in none of the namespaces that are described" in run("check", "--objects", directory).output
+    assert "in none of the given Namespaces" in run("check", "--objects", directory).output
 
 
 def test_a_thousand_profiles_that_all_disagree(run, objects):
     """The output is bounded and says so."""
     directory = objects(*(profile(f"p{i}", labels={"k": f"v{i}"}) for i in range(1000)))
     result = run("check", "--objects", directory, "--max-overlaps", "5")
-    assert result.output.count("could meet on one pod") == 5
-    assert "more pairs disagree" in result.output
+    assert result.output.count("can match the same pod") == 5
+    assert "more pairs conflict" in result.output
 
 
 def test_files_that_cannot_be_read_are_a_failure(run, tmp_path):

@@ -1,4 +1,4 @@
-"""The command line: one short module a command, which parses, calls and prints.
+"""The command line: one module or folder for each command, which parses, calls and prints.
 
-``main`` holds the group and imports a command's module only when it is used.
+``main`` holds the group and imports a command's module only when the command is used.
 """

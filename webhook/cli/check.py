@@ -1,4 +1,4 @@
-"""``colocation-webhook check``: what is wrong with profiles, and where they disagree."""
+"""``colocation-webhook check``: errors in profiles, and profiles that conflict."""
 
 import json
 import sys
@@ -14,7 +14,7 @@ from webhook.admission.profiles.overlap import Overlap
 from webhook.admission.profiles.profile import Profile
 from webhook.cli.options.objects import load_view
 from webhook.cli.options.settings import objects_option, rule_option
-from webhook.cli.terminal import bad, color_option, coloured, good, heading, odd, quiet
+from webhook.cli.terminal import bad, color_option, coloured, good, heading, muted, warning
 from webhook.protocol import Action
 
 _NAMESPACES_SHOWN: Final = 3
@@ -23,9 +23,9 @@ _NAMESPACES_SHOWN: Final = 3
 @click.command()
 @objects_option
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
-@click.option("--strict", is_flag=True, help="Fail on warnings, too.")
+@click.option("--strict", is_flag=True, help="Fail on warnings as well.")
 @click.option("--max-overlaps", type=click.IntRange(0), default=20, show_default=True,
-              help="How many pairs of disagreeing profiles to report.")  # fmt: skip
+              help="Report at most this many pairs of conflicting profiles.")  # fmt: skip
 @rule_option
 @color_option
 def check(
@@ -37,15 +37,15 @@ def check(
     rule: tuple[tuple[str, Action], ...],
     color: str,
 ) -> None:
-    """Find what is wrong with profiles, and which of them disagree.
+    """Find errors in profiles, and profiles that conflict.
 
-    Errors: a profile that cannot be applied, names a PriorityClass that does not exist,
-    or joins a QoS class with a priority class that validation denies. Warnings: unknown
-    fields, selectors that nothing meets, a join that validation warns of, and pairs of
-    profiles that some pod could satisfy both of and that write different values: the
-    one with the later name wins. Schedulers cannot be checked from files.
+    Errors: a profile cannot be applied, names a PriorityClass that does not exist, or
+    combines a QoS class with a priority class that validation denies. Warnings: unknown
+    fields, selectors that match nothing, a combination that validation warns about, and
+    pairs of profiles that can match the same pod and set different values: the profile
+    whose name sorts last wins. Schedulers cannot be checked from files.
 
-    Exit status: 1 when there is an error (with --strict: or a warning) or the files
+    Exit status: 1 if there is an error (with --strict: or a warning) or the files
     cannot be read, else 0.
 
     \b
@@ -53,7 +53,7 @@ def check(
       colocation-webhook check --objects examples/objects
       colocation-webhook check --objects DIR --strict -o json | jq '.overlaps'
     """  # noqa: D301 — see main
-    view = load_view(objects, tell=False)
+    view = load_view(objects, report_problems=False)
     report = examine(view, dict(rule), max_overlaps)
     if output == "json":
         click.echo(json.dumps(_document(report, view), indent=2, ensure_ascii=False))
@@ -69,36 +69,36 @@ def _text(report: Report, view: View) -> Iterator[str]:
         if finding.profile != last:
             yield heading(f"Profile {finding.profile}")
             last = finding.profile
-        style, mark = (bad, "✗") if finding.severity is Severity.ERROR else (odd, "!")
+        style, mark = (bad, "✗") if finding.severity is Severity.ERROR else (warning, "!")
         yield "  " + style(f"{mark} {finding.message}")
     if report.findings:
         yield ""
     for overlap in report.overlaps:
         yield from _overlap_text(overlap, view)
     if report.more_overlaps:
-        yield quiet(f"… more pairs disagree: --max-overlaps shows more than {len(report.overlaps)}")
+        yield muted(f"… more pairs conflict: use --max-overlaps to show more than {len(report.overlaps)}")
         yield ""
     errors, warnings = report.count(Severity.ERROR), report.count(Severity.WARNING)
     counted = ((report.profiles, "profile"), (errors, "error"), (warnings, "warning"))
-    profiles, *found = (_counted(number, word) for number, word in counted)
-    total = f"{profiles}: {', '.join(found)}"
-    yield bad(total) if errors else odd(total) if warnings else good(f"✓ {total}")
+    profiles, *others = (_counted(number, word) for number, word in counted)
+    total = f"{profiles}: {', '.join(others)}"
+    yield bad(total) if errors else warning(total) if warnings else good(f"✓ {total}")
 
 
 def _overlap_text(overlap: Overlap, view: View) -> Iterator[str]:
-    yield heading(f"Profiles {overlap.first} and {overlap.second} could meet on one pod and disagree")
-    yield quiet(f"  {_meeting(overlap, view)}")
-    for place, first, second in overlap.disagreements:
-        said = f"{overlap.first} says {_shown(first)}, {overlap.second} says "
-        yield odd(f"  ! {place}: ") + said + heading(_shown(second)) + quiet(" (wins)")
+    yield heading(f"Profiles {overlap.first} and {overlap.second} can match the same pod and conflict")
+    yield muted(f"  {_common_namespaces(overlap, view)}")
+    for path, first, second in overlap.disagreements:
+        values = f"{overlap.first} sets {_shown(first)}, {overlap.second} sets "
+        yield warning(f"  ! {path}: ") + values + heading(_shown(second)) + muted(" (wins)")
     yield ""
 
 
-def _meeting(overlap: Overlap, view: View) -> str:
-    """Say in which of the known namespaces both profiles look."""
+def _common_namespaces(overlap: Overlap, view: View) -> str:
+    """Describe the known namespaces that both profiles select."""
     common = _namespaces(overlap, view)
     if not common:
-        return "in none of the namespaces that are described, but one could be made"
+        return "in none of the given Namespaces, but such a namespace could be created"
     shown = ", ".join(common[:_NAMESPACES_SHOWN])
     more = f" and {len(common) - _NAMESPACES_SHOWN} more" if len(common) > _NAMESPACES_SHOWN else ""
     return f"in namespaces such as {shown}{more}"

@@ -1,4 +1,4 @@
-"""``colocation-webhook completion``: a script that completes commands in a shell."""
+"""``colocation-webhook completion``: a shell completion script."""
 
 import click
 from click.shell_completion import get_completion_class
@@ -9,15 +9,15 @@ from webhook.cli.main import PROGRAM, main
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print a script that completes commands, options and values in SHELL.
+    """Print a script with which SHELL completes commands, options and values.
 
     \b
     Examples:
-      source <(colocation-webhook completion bash)     # this shell; or in ~/.bashrc
+      source <(colocation-webhook completion bash)     # in this shell, or in ~/.bashrc
       source <(colocation-webhook completion zsh)      # or in ~/.zshrc
       colocation-webhook completion fish > ~/.config/fish/completions/colocation-webhook.fish
     """  # noqa: D301 — see main
     kind = get_completion_class(shell)
     if kind is None:
-        raise click.ClickException(f"this version of click cannot complete in {shell}")
+        raise click.ClickException(f"this version of click has no completion for {shell}")
     click.echo(kind(main, {}, PROGRAM, f"_{PROGRAM}_COMPLETE".replace("-", "_").upper()).source())

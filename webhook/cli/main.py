@@ -1,4 +1,4 @@
-"""``colocation-webhook``: the group, whose commands are imported when they are used."""
+"""``colocation-webhook``: the command group, which imports a command when it is used."""
 
 from difflib import get_close_matches
 from importlib import import_module, metadata
@@ -11,8 +11,8 @@ PROGRAM: Final = "colocation-webhook"
 DISTRIBUTION: Final = "colocation-webhook"
 
 
-class LazyCommand(NamedTuple):
-    """Where a command stands, and what the group's help says of it without importing it."""
+class _LazyCommand(NamedTuple):
+    """A command's module and attribute, and its summary for ``--help``, which imports no command."""
 
     module: str
     attribute: str
@@ -20,22 +20,22 @@ class LazyCommand(NamedTuple):
 
 
 COMMANDS: Final = {
-    name: LazyCommand(f"webhook.cli.{module}", name, summary)
+    name: _LazyCommand(f"webhook.cli.{module}", name, summary)
     for name, (module, summary) in {
         "serve": ("serve.command", "Serve admission reviews over TLS."),
-        "certs": ("certs", "Make certificates; look at and rotate those of a cluster."),
-        "review": ("review", "Answer reviews from a file, one a line."),
-        "preview": ("preview.command", "Show what would happen to the pods of a manifest."),
-        "check": ("check", "Find what is wrong with profiles, and where they disagree."),
-        "doctor": ("doctor.command", "Tell what works in a cluster and what does not, with remedies."),
+        "certs": ("certs", "Create certificates; show and rotate managed ones in a cluster."),
+        "review": ("review", "Answer AdmissionReviews from standard input, one per line."),
+        "preview": ("preview.command", "Show how the pods of a manifest would be changed, and why."),
+        "check": ("check", "Find errors in profiles, and profiles that conflict."),
+        "doctor": ("doctor.command", "Diagnose an installation in a cluster; every finding has a remedy."),
         "cpuset": ("cpuset", "Allocate CPU sets, plan a node, draw a machine."),
-        "completion": ("completion", "Print a script that completes commands in a shell."),
+        "completion": ("completion", "Print a shell completion script."),
     }.items()
 }
 
 
 class LazyGroup(click.Group):
-    """Knows its commands by name; ``--help`` and ``--version`` import none of them."""
+    """A group that imports a command only when it runs; ``--help`` and ``--version`` import none."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands that are installed, in the order of COMMANDS."""
@@ -43,7 +43,7 @@ class LazyGroup(click.Group):
         return [name for name, command in COMMANDS.items() if find_spec(command.module)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command; None where there is none of that name."""
+        """Import a command; return None for an unknown name."""
         if cmd_name not in self.list_commands(ctx):
             return None
         lazy = COMMANDS[cmd_name]
@@ -53,12 +53,12 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; a name that is none is answered with the nearest one."""
+        """Find the command; the error for an unknown name suggests the nearest one."""
         name = args[0]
         known = self.list_commands(ctx)
         if not name.startswith("-") and name not in known and not ctx.resilient_parsing:
             close = get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
+            hint = f"did you mean {close[0]!r}?" if close else f"the commands are {', '.join(known)}"
             raise click.UsageError(f"No such command {name!r}: {hint}", ctx)
         return super().resolve_command(ctx, args)
 
@@ -81,7 +81,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit status: 0 fine; 1 something was denied, found or failed; 2 the command was used wrongly.",
+    epilog="Exit status: 0 success; 1 something was denied, found or failed; 2 wrong usage.",
 )
 @click.option(
     "--version",
@@ -92,7 +92,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     help="Show the version and exit.",
 )
 def main() -> None:
-    """Colocation for Kubernetes: pods mutated and validated by ClusterColocationProfiles.
+    """Colocation for Kubernetes: mutates and validates pods by ClusterColocationProfiles.
 
     \b
     Examples:
@@ -100,4 +100,4 @@ def main() -> None:
       colocation-webhook preview --objects examples/objects examples/manifests/spark-tc-complex.yaml
       colocation-webhook serve --objects examples/objects
       colocation-webhook COMMAND --help
-    """  # noqa: D301 — \b is click's mark for text that keeps its lines
+    """  # noqa: D301 — \b tells click to keep the line breaks

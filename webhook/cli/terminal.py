@@ -1,4 +1,4 @@
-"""Colours: when, and which."""
+"""Terminal colours: when they are used, and which one for what."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ color_option = click.option(
 
 
 def coloured(choice: str) -> bool:
-    """Tell whether to write colours, by the option's value, the environment and the terminal."""
+    """Return whether to use colours, by the option's value, the environment and the terminal."""
     if choice != "auto":
         return choice == "always"
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
@@ -27,20 +27,20 @@ def heading(text: str) -> str:
 
 
 def good(text: str) -> str:
-    """Style what is as it should be, or new."""
+    """Style a success, or an addition."""
     return click.style(text, fg="green")
 
 
 def bad(text: str) -> str:
-    """Style what is refused, wrong or gone."""
+    """Style an error or a denial, or a removal."""
     return click.style(text, fg="red")
 
 
-def odd(text: str) -> str:
-    """Style what deserves a look."""
+def warning(text: str) -> str:
+    """Style a warning, or a replacement."""
     return click.style(text, fg="yellow")
 
 
-def quiet(text: str) -> str:
-    """Style what can be passed over."""
+def muted(text: str) -> str:
+    """Style a detail."""
     return click.style(text, dim=True)

@@ -31,11 +31,11 @@ def test_the_spark_application_of_the_examples(run, examples):
 
 
 def test_every_example_is_shown(run, examples):
-    """None is denied; a Service is passed over aloud; a BE pod that no profile takes is warned of."""
+    """None is denied; a Service is reported as ignored; a BE pod that no profile takes is warned of."""
     result = run("preview", "--objects", examples / "objects", *sorted((examples / "manifests").iterdir()))
     assert result.exit_code == 0
     assert "8 pods: 4 changed, 4 unchanged, 0 denied" in result.stdout
-    assert "Service web makes no pods, passed over" in result.stderr
+    assert "Service web creates no pods, ignored" in result.stderr
     assert "! spec.containers[0].resources: native cpu and memory in a BE pod" in result.stdout
 
 

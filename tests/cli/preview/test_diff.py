@@ -27,7 +27,7 @@ def test_lines_and_place():
         },
     }
     lines = difference(BEFORE, after)
-    assert lines[0] == ("place", "spec.containers[].resources.requests")
+    assert lines[0] == ("path", "spec.containers[].resources.requests")
     assert [line.text.strip() for line in lines if line.kind == "removed"] == ["cpu: '1'"]
     assert [line.text.strip() for line in lines if line.kind == "added"] == ["cpu: '2'"]
     assert sum(line.kind == "same" for line in lines) == 4

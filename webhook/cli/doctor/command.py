@@ -1,4 +1,4 @@
-"""``colocation-webhook doctor``: what works and what does not, each with its remedy."""
+"""``colocation-webhook doctor``: findings about an installation, each with its remedy."""
 
 import json
 import sys
@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 import click
 
 from webhook.cli.options.access import in_cluster_option, kubeconfig_option, open_api_or_home
-from webhook.cli.terminal import bad, color_option, coloured, good, odd, quiet
+from webhook.cli.terminal import bad, color_option, coloured, good, muted, warning
 
 if TYPE_CHECKING:
-    from webhook.cli.doctor.diagnosis import Case, Line
+    from webhook.cli.doctor.diagnosis import CheckResult, Cluster
 
 
 @click.command()
 @kubeconfig_option
 @in_cluster_option
-@click.option("--release", default="", metavar="NAME", help="Helm release to look at; without it, any.")
-@click.option("--namespace", default="", metavar="NS", help="Namespace of the release; without it, any.")
+@click.option("--release", default="", metavar="NAME", help="Examine this Helm release only.")
+@click.option("--namespace", default="", metavar="NS", help="Examine releases in this namespace only.")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @color_option
 def doctor(
@@ -31,15 +31,15 @@ def doctor(
     output: str,
     color: str,
 ) -> None:
-    """Tell what works in a cluster and what does not, and what to do about it.
+    """Diagnose an installation in a cluster, with a remedy for every finding.
 
-    Looks at the webhook configurations, the serving certificate, each replica's view, the
-    profiles and the schedulers they name, the nodes' batch resources, Koordinator's own
-    webhook, and how often the API server went on without an answer. Nothing is changed.
-    Without --kubeconfig and --in-cluster, KUBECONFIG or ~/.kube/config is read. What may not be
-    read is said, and costs that line only.
+    Examines the webhook configurations, the serving certificate, the view of each replica,
+    the profiles and the schedulers they name, the nodes' batch resources, Koordinator's own
+    webhook, and how often the API server proceeded without an answer. Changes nothing.
+    Without --kubeconfig and --in-cluster, it reads KUBECONFIG or ~/.kube/config. A missing
+    permission is reported and costs that finding only.
 
-    Exit status: 1 when something does not work (✗), else 0.
+    Exit status: 1 if there is an error (✗), else 0.
 
     \b
     Examples:
@@ -47,21 +47,25 @@ def doctor(
       colocation-webhook doctor --kubeconfig F --release colocation --namespace colocation-system
       kubectl exec deploy/colocation-webhook -- colocation-webhook doctor --in-cluster
     """  # noqa: D301 — see main
-    from webhook.cli.doctor.diagnosis import Case, Verdict
+    from webhook.cli.doctor.diagnosis import Cluster, Verdict
 
     api = open_api_or_home(kubeconfig, in_cluster=in_cluster)
-    lines = list(_lines(Case(api, release=release, namespace=namespace, in_cluster=in_cluster)))
+    findings = list(_findings(Cluster(api, release=release, namespace=namespace, in_cluster=in_cluster)))
     if output == "json":
-        click.echo(json.dumps({"findings": [line._asdict() for line in lines]}, indent=2, ensure_ascii=False))
+        click.echo(
+            json.dumps(
+                {"findings": [finding._asdict() for finding in findings]}, indent=2, ensure_ascii=False
+            )
+        )
     else:
-        click.echo("\n".join(_text(lines)), color=coloured(color))
-    if any(line.verdict == Verdict.ERROR for line in lines):
+        click.echo("\n".join(_text(findings)), color=coloured(color))
+    if any(finding.verdict == Verdict.ERROR for finding in findings):
         sys.exit(1)
 
 
-def _lines(case: "Case") -> Iterator["Line"]:
+def _findings(cluster: "Cluster") -> Iterator["CheckResult"]:
     from webhook.cli.doctor import colocation, webhooks
-    from webhook.cli.doctor.diagnosis import examine
+    from webhook.cli.doctor.diagnosis import run_check
 
     for subject, check in (
         ("webhook configurations", webhooks.configurations),
@@ -73,17 +77,17 @@ def _lines(case: "Case") -> Iterator["Line"]:
         ("Koordinator's webhook", webhooks.koordinator),
         ("fail-open", webhooks.fail_open),
     ):
-        yield from examine(case, subject, check)
+        yield from run_check(cluster, subject, check)
 
 
-def _text(lines: list["Line"]) -> Iterator[str]:
-    styles = {"ok": (good, "✓"), "warning": (odd, "!"), "error": (bad, "✗")}
-    for line in lines:
-        style, mark = styles[line.verdict]
-        yield f"{style(f'{mark} {line.subject}:')} {line.message}"
-        if line.remedy:
-            yield quiet(f"    → {line.remedy}")
-    wrong = sum(line.verdict == "error" for line in lines)
-    odd_ones = sum(line.verdict == "warning" for line in lines)
-    total = f"{wrong} do not work, {odd_ones} deserve a look"
-    yield bad(f"✗ {total}") if wrong else odd(f"! {total}") if odd_ones else good("✓ all is well")
+def _text(findings: list["CheckResult"]) -> Iterator[str]:
+    styles = {"ok": (good, "✓"), "warning": (warning, "!"), "error": (bad, "✗")}
+    for finding in findings:
+        style, mark = styles[finding.verdict]
+        yield f"{style(f'{mark} {finding.subject}:')} {finding.message}"
+        if finding.remedy:
+            yield muted(f"    → {finding.remedy}")
+    errors = sum(finding.verdict == "error" for finding in findings)
+    warnings = sum(finding.verdict == "warning" for finding in findings)
+    total = f"errors: {errors}, warnings: {warnings}"
+    yield bad(f"✗ {total}") if errors else warning(f"! {total}") if warnings else good("✓ no problems found")

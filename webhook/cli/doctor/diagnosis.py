@@ -1,4 +1,4 @@
-"""What the doctor's checks share: lines with remedies, and a case with what was read of the cluster."""
+"""Shared parts of the doctor's checks: results with remedies, and cached reads of the cluster."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +13,7 @@ from webhook.protocol import PROFILE_API_VERSION, PROFILE_RESOURCE
 Object = Mapping[str, Any]
 
 OUR_WEBHOOKS: Final = ".colocation-webhook.io"
-"""How the names of this project's webhooks end."""
+"""The suffix of the names of this project's webhooks."""
 
 PROFILES: Final = f"/apis/{PROFILE_API_VERSION}/{PROFILE_RESOURCE}"
 _ADMISSION: Final = "/apis/admissionregistration.k8s.io/v1"
@@ -21,18 +21,18 @@ _PAGE: Final = 500
 
 
 class Verdict(StrEnum):
-    """How it stands with one thing."""
+    """The verdict of a check on one thing."""
 
     OK = "ok"
     WARNING = "warning"
     ERROR = "error"
 
 
-class Line(NamedTuple):
-    """One finding.
+class CheckResult(NamedTuple):
+    """One result of a check of a subject.
 
     Attributes:
-        remedy: what to do about it; "" where nothing has to be done.
+        remedy: what to do about it; "" if nothing has to be done.
     """
 
     verdict: Verdict
@@ -42,13 +42,13 @@ class Line(NamedTuple):
 
 
 @dataclass(slots=True)
-class Case:
-    """One cluster under examination; what is read is read once.
+class Cluster:
+    """The cluster under examination; each collection is read once.
 
     Attributes:
-        release: only webhook configurations of this Helm release are ours; "": all.
-        namespace: of the release; "": where the webhook configurations point to.
-        in_cluster: addresses of services and pods can be reached from here.
+        release: run_check only webhook configurations of this Helm release; "": all.
+        namespace: of the release; "": the one that the webhook configurations name.
+        in_cluster: whether addresses of services and pods can be reached from here.
         now: seconds since the epoch.
     """
 
@@ -80,7 +80,7 @@ class Case:
         return self.items(f"{_ADMISSION}/{kind}webhookconfigurations")
 
     def ours(self, kind: str) -> list[tuple[Object, list[Object]]]:
-        """Return the configurations that have webhooks of ours, with those webhooks; raises ApiError."""
+        """Return the configurations with webhooks of ours, and those webhooks; raises ApiError."""
         found = []
         for configuration in self.configurations(kind):
             labels = configuration["metadata"].get("labels") or {}
@@ -114,15 +114,15 @@ class Case:
         return self.items(f"/api/v1/namespaces/{namespace}/pods", labelSelector=text) if text else []
 
 
-Check = Callable[[Case], Iterator[Line]]
+_Check = Callable[[Cluster], Iterator[CheckResult]]
 
 
-def examine(case: Case, subject: str, check: Check) -> Iterator[Line]:
-    """Yield what a check finds; what cannot be read costs that check only."""
+def run_check(cluster: Cluster, subject: str, check: _Check) -> Iterator[CheckResult]:
+    """Yield the results of a check; a failed read ends that check only."""
     try:
-        yield from check(case)
+        yield from check(cluster)
     except ApiError as error:
         remedy = "grant the permission that the message names" if error.status == HTTPStatus.FORBIDDEN else ""
         if error.status == 0:
             remedy = "make sure that the API server can be reached from here"
-        yield Line(Verdict.WARNING, subject, f"cannot tell: {error}", remedy)
+        yield CheckResult(Verdict.WARNING, subject, f"cannot be checked: {error}", remedy)

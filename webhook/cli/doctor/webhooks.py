@@ -1,4 +1,4 @@
-"""The doctor on webhook configurations: found, reachable, trusted, alone, and not failing open."""
+"""Checks of webhook configurations: installed, reachable, trusted, without a rival, not failing open."""
 
 import base64
 import binascii
@@ -13,10 +13,10 @@ from typing import Final, NamedTuple
 
 from webhook.certificates import CertificateError
 from webhook.certificates.verifying import check_issued_by, read_chain
-from webhook.cli.doctor.diagnosis import OUR_WEBHOOKS, Case, Line, Object, Verdict
+from webhook.cli.doctor.diagnosis import OUR_WEBHOOKS, CheckResult, Cluster, Object, Verdict
 from webhook.kube.client import ApiError
 
-_SOON: Final = 14  # days
+_EXPIRES_SOON_DAYS: Final = 14
 _CONNECT_SECONDS: Final = 5.0
 _CONFIGURATIONS: Final = "webhook configurations"
 _CERTIFICATE: Final = "serving certificate"
@@ -28,86 +28,93 @@ _FAIL_OPEN_LINE: Final = re.compile(
 _NAME: Final = re.compile(rb'(?:^|,)name="([^"]*)"')
 
 
-def configurations(case: Case) -> Iterator[Line]:
-    """Yield which configurations of ours there are, and what is odd about them."""
+def configurations(cluster: Cluster) -> Iterator[CheckResult]:
+    """Yield our webhook configurations, and problems of them."""
     for kind, needed in (("mutating", Verdict.ERROR), ("validating", Verdict.WARNING)):
-        found = case.ours(kind)
+        found = cluster.ours(kind)
         if not found:
-            meant = f" of release {case.release!r}" if case.release else ""
+            release = f" of release {cluster.release!r}" if cluster.release else ""
             effect = "no pod is changed" if kind == "mutating" else "nothing is validated"
-            yield Line(
+            yield CheckResult(
                 needed,
                 _CONFIGURATIONS,
-                f"there is no {kind} webhook{meant} named *{OUR_WEBHOOKS}: {effect}",
-                "install the chart, or switch this webhook on in its values",
+                f"there is no {kind} webhook{release} named *{OUR_WEBHOOKS}: {effect}",
+                "install the chart, or enable this webhook in its values",
             )
         elif len(found) > 1:
             every = ", ".join(configuration["metadata"]["name"] for configuration, _ in found)
-            yield Line(
+            yield CheckResult(
                 Verdict.ERROR,
                 _CONFIGURATIONS,
-                f"more than one {kind} configuration asks this project's webhooks: {every}",
-                "uninstall all releases but one, or name one with --release",
+                f"more than one {kind} configuration calls this project's webhooks: {every}",
+                "uninstall all releases but one, or choose one with --release",
             )
         for configuration, hooks in found:
             yield from _hooks(kind, configuration, hooks)
 
 
-def _hooks(kind: str, configuration: Object, hooks: list[Object]) -> Iterator[Line]:
+def _hooks(kind: str, configuration: Object, hooks: list[Object]) -> Iterator[CheckResult]:
     name = configuration["metadata"]["name"]
     for hook in hooks:
         if not hook["clientConfig"].get("caBundle"):
-            yield Line(
+            yield CheckResult(
                 Verdict.ERROR,
                 _CONFIGURATIONS,
                 f"{name}: {hook['name']}: caBundle is empty: the API server trusts no serving certificate",
-                "managed certificates: a replica fills it in, its log says what keeps it from that; "
-                "else set certificates.caBundle in the chart's values, or let cert-manager inject it",
+                "managed certificates: a replica fills it in, and its log says why it cannot; "
+                "otherwise set certificates.caBundle in the chart's values, or let cert-manager inject it",
             )
-    told = ", ".join(f"{hook['name']} ({hook.get('failurePolicy', 'Fail')})" for hook in hooks)
-    yield Line(Verdict.OK, _CONFIGURATIONS, f"{kind} {name}: {told}")
+    policies = ", ".join(f"{hook['name']} ({hook.get('failurePolicy', 'Fail')})" for hook in hooks)
+    yield CheckResult(Verdict.OK, _CONFIGURATIONS, f"{kind} {name}: {policies}")
 
 
 class _Served(NamedTuple):
-    """A chain, where it was found, the name it must be for, and what a handshake says against it."""
+    """The certificate that the service uses.
+
+    Attributes:
+        chain: PEM, leaf first.
+        origin: where it was found: an address or a Secret.
+        host: the name that it must be for.
+        handshake_error: why a TLS handshake that trusts the caBundle failed, or None.
+    """
 
     chain: bytes
-    whence: str
+    origin: str
     host: str
-    refused: str | None = None
+    handshake_error: str | None = None
 
 
-def certificate(case: Case) -> Iterator[Line]:
-    """Yield whether the service can be reached, whether caBundle fits, and how long it will."""
-    hooks = [hook for kind in ("mutating", "validating") for _, found in case.ours(kind) for hook in found]
-    seen: set[str] = set()
+def certificate(cluster: Cluster) -> Iterator[CheckResult]:
+    """Yield whether the service can be reached, and whether its certificate fits caBundle and is valid."""
+    hooks = [hook for kind in ("mutating", "validating") for _, found in cluster.ours(kind) for hook in found]
+    checked: set[str] = set()
     for hook in hooks:
         client = hook["clientConfig"]
-        where = _target(client)
+        target = _target(client)
         bundle = client.get("caBundle") or ""
-        if where is None or not bundle or f"{where}{bundle}" in seen:
+        if target is None or not bundle or f"{target}{bundle}" in checked:
             continue
-        seen.add(f"{where}{bundle}")
+        checked.add(f"{target}{bundle}")
         try:
-            served = _served(case, client, *where)
+            served = _served(cluster, client, *target)
         except OSError as error:
-            yield Line(
+            yield CheckResult(
                 Verdict.ERROR,
                 _CERTIFICATE,
-                f"{where[0]}:{where[1]} cannot be reached: {error.strerror or error}",
-                "look at the webhook's pods: kubectl get pods, kubectl logs; and at NetworkPolicies",
+                f"{target[0]}:{target[1]} cannot be reached: {error.strerror or error}",
+                "check the webhook's pods (kubectl get pods, kubectl logs) and NetworkPolicies",
             )
             continue
         if served is None:
-            yield Line(
+            yield CheckResult(
                 Verdict.WARNING,
                 _CERTIFICATE,
-                f"{where[0]} cannot be reached from here and no Secret of its pods can be read: not checked",
+                f"{target[0]} cannot be reached from here and no Secret of its pods can be read: not checked",
                 "run the doctor in the cluster, in one of the webhook's pods: doctor --in-cluster",
             )
             continue
         yield from _trusted(served, bundle, hook["name"])
-        yield from _lasting(case, served)
+        yield from _validity(cluster, served)
 
 
 def _target(client: Object) -> tuple[str, int] | None:
@@ -118,21 +125,22 @@ def _target(client: Object) -> tuple[str, int] | None:
     return f"{service.get('name')}.{service.get('namespace')}.svc", int(service.get("port") or 443)
 
 
-def _served(case: Case, client: Object, host: str, port: int) -> _Served | None:
-    """The certificate that is served: by asking for it, else from a Secret of the pods."""
-    if client.get("url") or case.in_cluster:
-        return _Served(_peer(host, port), f"{host}:{port}", host, _refused(host, port, client["caBundle"]))
+def _served(cluster: Cluster, client: Object, host: str, port: int) -> _Served | None:
+    """Return the served certificate: by a TLS handshake, or else from a Secret of the pods."""
+    if client.get("url") or cluster.in_cluster:
+        error = _handshake_error(host, port, client["caBundle"])
+        return _Served(_peer_certificate(host, port), f"{host}:{port}", host, error)
     with contextlib.suppress(ApiError, LookupError, ValueError):
-        for pod in case.pods():
+        for pod in cluster.pods():
             for namespace, name in _secrets(pod):
-                secret = case.api.get(f"/api/v1/namespaces/{namespace}/secrets/{name}")
+                secret = cluster.api.get(f"/api/v1/namespaces/{namespace}/secrets/{name}")
                 if chain := (secret.get("data") or {}).get("tls.crt"):
                     return _Served(base64.b64decode(chain), f"Secret {name}", host)
     return None
 
 
 def _secrets(pod: Object) -> Iterator[tuple[str, str]]:
-    """Yield namespace and name of the Secrets that a pod may serve from: named by a flag, or mounted."""
+    """Yield namespace and name of Secrets that may hold a pod's certificate: from a flag, or mounted."""
     for container in pod["spec"].get("containers") or ():
         for argument in container.get("args") or ():
             flag, _, value = argument.partition("=")
@@ -144,15 +152,15 @@ def _secrets(pod: Object) -> Iterator[tuple[str, str]]:
             yield pod["metadata"]["namespace"], name
 
 
-def _peer(host: str, port: int) -> bytes:
+def _peer_certificate(host: str, port: int) -> bytes:
     context = ssl.create_default_context()
     context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # a certificate that nobody trusts is to be looked at as well
+    context.verify_mode = ssl.CERT_NONE  # an untrusted certificate is examined as well
     return ssl.DER_cert_to_PEM_cert(_handshake(context, host, port)).encode()
 
 
-def _refused(host: str, port: int, bundle: str) -> str | None:
-    """Shake hands as the API server would; return why that fails, or None."""
+def _handshake_error(host: str, port: int, bundle: str) -> str | None:
+    """Do a TLS handshake as the API server would; return why it fails, or None."""
     try:
         context = ssl.create_default_context(cadata=base64.b64decode(bundle, validate=True).decode("ascii"))
         _handshake(context, host, port)
@@ -171,59 +179,61 @@ def _handshake(context: ssl.SSLContext, host: str, port: int) -> bytes:
         return connection.getpeercert(binary_form=True) or b""
 
 
-def _trusted(served: _Served, bundle: str, hook: str) -> Iterator[Line]:
-    remedy = "renew the certificate or the caBundle, so that one belongs to the other"
-    refused = served.refused
+def _trusted(served: _Served, bundle: str, hook: str) -> Iterator[CheckResult]:
+    remedy = "replace the certificate or the caBundle, so that they belong together"
+    problem = served.handshake_error
     try:
-        stated = read_chain(served.chain).names
-        if not served.whence.startswith(served.host):
+        names = read_chain(served.chain).names
+        if not served.origin.startswith(served.host):
             check_issued_by(served.chain, base64.b64decode(bundle, validate=True))
     except (binascii.Error, CertificateError) as error:
-        refused, stated = str(error), ()
-    if refused is not None:
-        message = f"{hook}: caBundle does not fit {served.whence}: {refused}"
-        yield Line(Verdict.ERROR, _CERTIFICATE, message, remedy)
-    elif served.host not in stated:
+        problem, names = str(error), ()
+    if problem is not None:
+        message = f"{hook}: caBundle does not fit {served.origin}: {problem}"
+        yield CheckResult(Verdict.ERROR, _CERTIFICATE, message, remedy)
+    elif served.host not in names:
         message = (
-            f"{served.whence}: is for {', '.join(stated) or 'no name'}, "
-            f"not for {served.host}, which the API server asks for"
+            f"{served.origin}: is for {', '.join(names) or 'no name'}, "
+            f"not for {served.host}, which the API server connects to"
         )
-        yield Line(Verdict.ERROR, _CERTIFICATE, message, f"make a certificate for {served.host}")
+        yield CheckResult(Verdict.ERROR, _CERTIFICATE, message, f"issue a certificate for {served.host}")
     else:
-        yield Line(Verdict.OK, _CERTIFICATE, f"{served.whence}: issued by the caBundle, for {served.host}")
+        yield CheckResult(
+            Verdict.OK, _CERTIFICATE, f"{served.origin}: issued by the caBundle, for {served.host}"
+        )
 
 
-def _lasting(case: Case, served: _Served) -> Iterator[Line]:
+def _validity(cluster: Cluster, served: _Served) -> Iterator[CheckResult]:
     try:
         end = read_chain(served.chain).expires_at
     except CertificateError:
-        return  # said before
-    days = (end - dt.datetime.fromtimestamp(case.now(), dt.UTC)).days
-    verdict = Verdict.ERROR if days < 0 else Verdict.WARNING if days < _SOON else Verdict.OK
-    message = f"{served.whence}: ends on {end:%Y-%m-%d}, {days} days from now"
+        return  # reported by _trusted
+    days = (end - dt.datetime.fromtimestamp(cluster.now(), dt.UTC)).days
+    verdict = Verdict.ERROR if days < 0 else Verdict.WARNING if days < _EXPIRES_SOON_DAYS else Verdict.OK
+    message = f"{served.origin}: expires on {end:%Y-%m-%d}, {days} days from now"
     remedy = (
         "" if verdict is Verdict.OK else "renew it: see 'colocation-webhook certs --help' or cert-manager"
     )
-    yield Line(verdict, _CERTIFICATE, message, remedy)
+    yield CheckResult(verdict, _CERTIFICATE, message, remedy)
 
 
-def koordinator(case: Case) -> Iterator[Line]:
-    """Yield whether Koordinator's own webhook changes pods beside ours."""
-    beside = []
-    for configuration in case.configurations("mutating"):
+def koordinator(cluster: Cluster) -> Iterator[CheckResult]:
+    """Yield whether Koordinator's own webhook changes pods, too."""
+    rivals = []
+    for configuration in cluster.configurations("mutating"):
         hooks = configuration.get("webhooks") or ()
         if any(_changes_pods(hook) and _is_koordinators(configuration, hook) for hook in hooks):
-            beside.append(configuration["metadata"]["name"])
-    if not beside:
-        yield Line(Verdict.OK, _KOORDINATOR, "none beside this one")
+            rivals.append(configuration["metadata"]["name"])
+    if not rivals:
+        yield CheckResult(Verdict.OK, _KOORDINATOR, "it does not change pods")
         return
-    yield Line(
+    yield CheckResult(
         Verdict.ERROR,
         _KOORDINATOR,
-        f"{', '.join(beside)} changes pods too: both apply every profile",
-        "switch Koordinator's off: start koord-manager with "
+        f"{', '.join(rivals)} changes pods, too: both webhooks apply every profile",
+        "disable Koordinator's webhook: start koord-manager with "
         "--feature-gates=PodMutatingWebhook=false,PodValidatingWebhook=false; "
-        "or keep Koordinator's and uninstall this chart",
+        "or keep it and uninstall this chart",
     )
 
 
@@ -243,23 +253,25 @@ def _changes_pods(hook: Object) -> bool:
     )
 
 
-def fail_open(case: Case) -> Iterator[Line]:
-    """Yield how often the API server went on without our answer."""
+def fail_open(cluster: Cluster) -> Iterator[CheckResult]:
+    """Yield how often the API server proceeded without our answer."""
     counts: dict[str, float] = {}
-    for line in case.api.stream("/metrics"):
+    for line in cluster.api.stream("/metrics"):
         if (found := _FAIL_OPEN_LINE.match(line)) and (name := _NAME.search(found["labels"])):
             webhook = name[1].decode()
             if webhook.endswith(OUR_WEBHOOKS):
                 counts[webhook] = counts.get(webhook, 0) + float(found["count"])
     if not any(counts.values()):
-        yield Line(Verdict.OK, _FAIL_OPEN, "this API server never went on without an answer since it started")
+        yield CheckResult(
+            Verdict.OK, _FAIL_OPEN, "since it started, this API server never proceeded without an answer"
+        )
         return
     for webhook, count in sorted(counts.items()):
         if count:
-            yield Line(
+            yield CheckResult(
                 Verdict.WARNING,
                 _FAIL_OPEN,
-                f"{webhook}: {count:.0f} requests went on without an answer since this API server started: "
+                f"{webhook}: {count:.0f} requests proceeded without an answer since this API server started: "
                 "such pods were not changed",
-                "look for the time in the webhook's log; more replicas or a longer timeoutSeconds help",
+                "search the webhook's log for the cause; more replicas or a longer timeoutSeconds help",
             )

@@ -1,4 +1,4 @@
-"""The time of day that a command goes by: the machine's, unless whoever calls `main` brings another."""
+"""The clock of a command: the machine's, unless the caller of `main` passes another."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from webhook.kube.timestamps import utc_now
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Clock:
-    """``main(obj=Clock(now))`` runs a command with another clock; no flag and no variable does."""
+    """``main(obj=Clock(now))`` runs a command with another clock; no flag or variable can."""
 
     now: Callable[[], dt.datetime] = utc_now
 

@@ -1,4 +1,4 @@
-"""The view for one run of a command."""
+"""Loading of a view from the directory of ``--objects``."""
 
 import logging
 from pathlib import Path
@@ -8,26 +8,26 @@ import click
 from webhook.admission import View
 from webhook.cluster.files import FilesSource, SourceError
 
-# What the source would log is said here, in the command's own way.
+# Commands print what the source would log.
 logging.getLogger("webhook.cluster").addHandler(logging.NullHandler())
 
 
-def load_view(directory: Path, *, tell: bool = True) -> View:
+def load_view(directory: Path, *, report_problems: bool = True) -> View:
     """Read the objects of a directory.
 
     Args:
         directory: of YAML and JSON files.
-        tell: name profiles with problems on standard error.
+        report_problems: print profiles with problems on standard error.
 
     Raises:
-        click.ClickException: they give no view.
+        click.ClickException: a file cannot be read.
     """
     source = FilesSource(directory)
     try:
         source.load()
     except SourceError as error:
         raise click.ClickException(str(error)) from None
-    if tell:
+    if report_problems:
         for name, problems in source.status.unready_profiles.items():
             click.echo(f"profile {name} is not applied: {'; '.join(problems)}", err=True)
     return source.view

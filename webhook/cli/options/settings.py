@@ -1,7 +1,7 @@
-"""Options that several commands share, and how they become ``Settings``.
+"""Shared options for objects, rules and modes, and their conversion into ``Settings``.
 
 Decorate a command with ``objects_option`` to get ``objects: Path``, with
-``settings_options`` (or ``judging_options``, for commands that carry nothing out) to
+``settings_options`` (or ``decision_options``, for commands that answer no reviews) to
 get ``settings: Settings``, with ``rule_option`` to get ``rule``: pairs of name and action.
 """
 
@@ -32,19 +32,19 @@ optional_objects_option = click.option(
     "--objects",
     metavar="DIR",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Directory of objects (YAML or JSON); beside a cluster its profiles count in addition.",
+    help="Directory of objects (YAML or JSON); with a cluster, its profiles are added to the cluster's.",
 )
 
 
 class RuleType(click.ParamType):  # type: ignore[type-arg] # generic only since click 8.4
-    """``NAME=ACTION``: a rule of ``webhook.admission.validating.rules`` and what it shall do."""
+    """``NAME=ACTION``: a rule of ``webhook.admission.validating.rules`` and its action."""
 
     name = "name=action"
 
     def convert(
         self, value: str | tuple[str, Action], param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, Action]:
-        """Return the rule and the action; an unknown one is a usage error that lists what there is."""
+        """Return the rule and the action; the usage error for an unknown one suggests or lists valid ones."""
         if isinstance(value, tuple):
             return value
         name, equals, action = value.partition("=")
@@ -52,7 +52,7 @@ class RuleType(click.ParamType):  # type: ignore[type-arg] # generic only since 
             close = get_close_matches(name, RULES, n=1)
             known = "".join(f"\n  {rule:24}{RULES[rule].meaning}" for rule in RULES)
             hint = f"did you mean {close[0]!r}?" if close else f"the rules are{known}"
-            self.fail(f"{name!r} is no rule: {hint}", param, ctx)
+            self.fail(f"there is no rule {name!r}: {hint}", param, ctx)
         if not equals or action not in set(Action):
             self.fail(f"{value!r}: write {name}= and one of {', '.join(Action)}", param, ctx)
         return name, Action(action)
@@ -62,16 +62,16 @@ class RuleType(click.ParamType):  # type: ignore[type-arg] # generic only since 
     ) -> list[CompletionItem]:
         """Complete names of rules, then actions."""
         del ctx, param
-        written = [f"{name}={action}" for name in RULES for action in Action]
-        fitting = written if "=" in incomplete else [f"{name}=" for name in RULES]
-        return [CompletionItem(item) for item in fitting if item.startswith(incomplete)]
+        pairs = [f"{name}={action}" for name in RULES for action in Action]
+        candidates = pairs if "=" in incomplete else [f"{name}=" for name in RULES]
+        return [CompletionItem(item) for item in candidates if item.startswith(incomplete)]
 
 
-def signing_key(path: Path | None) -> bytes:
-    """Return the key that the secret in a file gives; no path is the empty key.
+def _signing_key(path: Path | None) -> bytes:
+    """Return the key derived from the secret in a file, the empty key without a path.
 
     Raises:
-        click.BadParameter: the file cannot be read, or holds too little to be a secret.
+        click.BadParameter: the file cannot be read or is too short.
     """
     if path is None:
         return b""
@@ -83,7 +83,7 @@ def signing_key(path: Path | None) -> bytes:
         raise click.BadParameter(str(error), param_hint="--signing-key") from None
 
 
-def judging_options(command: _Command) -> _Command:
+def decision_options(command: _Command) -> _Command:
     """Add --rule and --pod-level-resources; pass ``settings`` to the command."""
 
     @rule_option
@@ -118,7 +118,7 @@ def settings_options(command: _Command) -> _Command:
             mode=Mode(mode),
             pod_level_resources=PodLevelResources(pod_level_resources),
             rules=dict(rule),
-            signing_key=signing_key(signing_key_file),
+            signing_key=_signing_key(signing_key_file),
         )
         return command(*args, settings=settings, **kwargs)
 
@@ -130,26 +130,28 @@ _mode_option = click.option(
     type=click.Choice([str(mode) for mode in Mode]),
     default=str(Mode.ENFORCE),
     show_default=True,
-    help="audit: patch and deny nothing; warnings say what would have been.",
+    help="audit: patch and deny nothing; warnings say what would have happened.",
 )
 rule_option = click.option(
     "--rule",
     multiple=True,
     type=RuleType(),
     metavar="NAME=ACTION",
-    help="Set a validation rule to deny, warn or off; may be repeated. A wrong name lists the rules.",
+    help="Set the action of a validation rule: deny, warn or off; may be repeated. An unknown name lists "
+    "the rules.",
 )
 _pod_level_option = click.option(
     "--pod-level-resources",
     type=click.Choice([str(choice) for choice in PodLevelResources]),
     default=str(PodLevelResources.DISSOLVE),
     show_default=True,
-    help="What to do with spec.resources of a pod whose resources are translated.",
+    help="What happens to spec.resources of a pod whose cpu and memory become batch resources.",
 )
 _signing_key_option = click.option(
     "--signing-key",
     "signing_key_file",
     metavar="FILE",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Secret that all replicas share; signs what was decided on a pod, for the webhook's next call.",
+    help="File with a secret that all replicas share. It signs the profiles applied to a pod, so that nobody "
+    "can forge them before the API server's second call for that pod.",
 )

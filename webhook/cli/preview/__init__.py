@@ -1,1 +1,1 @@
-"""``preview``: what would happen to the pods of a manifest."""
+"""``preview``: a simulated admission of the pods of a manifest."""

@@ -1,4 +1,4 @@
-"""``colocation-webhook preview``: what would happen to the pods of a manifest."""
+"""``colocation-webhook preview``: a simulated admission of the pods of a manifest."""
 
 import sys
 from collections import Counter
@@ -8,7 +8,7 @@ import click
 
 from webhook.admission import Settings, View
 from webhook.cli.options.objects import load_view
-from webhook.cli.options.settings import judging_options, objects_option
+from webhook.cli.options.settings import decision_options, objects_option
 from webhook.cli.preview.diff import yaml_of
 from webhook.cli.preview.simulation import Simulation, simulate
 from webhook.cli.preview.text import text_of
@@ -20,7 +20,7 @@ from webhook.pods.workloads import PodOf, WorkloadError, name_of, pods_of
 @click.command()
 @objects_option
 @click.option(
-    "-n", "--namespace", default="default", show_default=True, help="Namespace of manifests that name none."
+    "-n", "--namespace", default="default", show_default=True, help="Namespace of manifests without one."
 )
 @click.option(
     "-o",
@@ -28,13 +28,13 @@ from webhook.pods.workloads import PodOf, WorkloadError, name_of, pods_of
     type=click.Choice(["text", "json", "yaml"]),
     default="text",
     show_default=True,
-    help="json and yaml hold everything: pods before and after, patch, explanation.",
+    help="json and yaml contain pods before and after, the patch and the explanation.",
 )
 @click.option("--profiles", "profiles_shown", type=click.IntRange(0), default=10, show_default=True,
-              help="How many profiles to explain for each pod, the applied ones first.")  # fmt: skip
-@click.option("--seed", default="", help="Any text: another one lets probabilities fall otherwise.")
+              help="Explain at most this many profiles for each pod, applied ones first.")  # fmt: skip
+@click.option("--seed", default="", help="Seed for profile probabilities; change it to see other outcomes.")
 @color_option
-@judging_options
+@decision_options
 @click.argument(
     "files",
     metavar="FILE...",
@@ -53,13 +53,13 @@ def preview(  # noqa: PLR0913 — one parameter an option
     color: str,
     settings: Settings,
 ) -> None:
-    """Show what would happen to the pods of manifests, and why; nothing is sent anywhere.
+    """Show how the pods of manifests would be changed, and why; nothing is sent to a cluster.
 
-    FILE holds Pods, or anything with a pod template (Deployment, StatefulSet, DaemonSet,
-    Job, CronJob, List, …), or SparkApplications, whose driver and executor are worked out as
-    the operator and Spark make them; - is standard input. Other kinds are passed over.
+    FILE contains Pods, objects with a pod template (Deployment, StatefulSet, DaemonSet,
+    Job, CronJob, List, …) or SparkApplications, whose driver and executor pods are built as
+    the operator and Spark build them; - is standard input. Other kinds are ignored.
 
-    Exit status: 1 when a pod would be denied or a file cannot be read, else 0.
+    Exit status: 1 if a pod would be denied or a file cannot be read, else 0.
 
     \b
     Examples:
@@ -67,7 +67,7 @@ def preview(  # noqa: PLR0913 — one parameter an option
       helm template my-chart | colocation-webhook preview --objects DIR -n web -
       colocation-webhook preview --objects DIR -o json pod.yaml | jq '.pods[].patch'
     """  # noqa: D301 — see main
-    view = load_view(objects, tell=False)
+    view = load_view(objects, report_problems=False)
     subjects = [subject for file in files for subject in _subjects(file)]
     try:
         simulations = [simulate(subject, namespace, view, settings, seed) for subject in subjects]
@@ -90,7 +90,7 @@ def _subjects(file: str) -> list[PodOf]:
             pods = pods_of(document.value, document.source)
             if pods is None and isinstance(document.value, dict):
                 shown = f"{document.value['kind']} {name_of(document.value)}"
-                click.echo(f"{document.source}: {shown} makes no pods, passed over", err=True)
+                click.echo(f"{document.source}: {shown} creates no pods, ignored", err=True)
             found += pods or []
     except (DocumentError, WorkloadError) as error:
         raise click.ClickException(str(error)) from None
@@ -103,12 +103,11 @@ def _print_text(simulations: list[Simulation], view: View, profiles_shown: int, 
     for simulation in simulations:
         click.echo(text_of(simulation, view, profiles_shown), color=color)
     count = Counter(simulation.outcome for simulation in simulations)
-    told = ", ".join(f"{count[outcome]} {outcome}" for outcome in ("changed", "unchanged", "denied"))
-    click.echo(f"{len(simulations)} pod{'s' * (len(simulations) != 1)}: {told}")
+    outcomes = ", ".join(f"{count[outcome]} {outcome}" for outcome in ("changed", "unchanged", "denied"))
+    click.echo(f"{len(simulations)} pod{'s' * (len(simulations) != 1)}: {outcomes}")
 
 
 def _print_document(simulations: list[Simulation], view: View, output: str) -> None:
-    # Imported where it is wanted: orjson writes JSON only.
     import orjson
 
     value = {"pods": [simulation.to_json(view) for simulation in simulations]}

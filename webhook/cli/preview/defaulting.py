@@ -1,7 +1,7 @@
-"""What the API server does to a pod before it asks mutating webhooks.
+"""Defaulting that the API server does to a pod before it calls mutating webhooks.
 
-Source: Kubernetes' defaulting of ``v1 Pod`` and its Priority admission plugin, as seen
-on a kube-apiserver 1.37. Only what a decision depends on is done.
+Source: Kubernetes' defaulting of ``v1 Pod`` and its Priority admission plugin, as observed
+on a kube-apiserver 1.37. Only fields that a decision depends on are set.
 """
 
 import uuid
@@ -11,13 +11,13 @@ from webhook.admission import Review, View
 from webhook.pods.priority import DEFAULT_PREEMPTION_POLICY
 from webhook.pods.workloads import Object, containers_of
 
-DEFAULT_SCHEDULER: Final = "default-scheduler"
+_DEFAULT_SCHEDULER: Final = "default-scheduler"
 
 
-def arriving(pod: Object, view: View) -> str | None:
-    """Complete a pod in place; return why the API server would refuse it, or None."""
+def apply_defaults(pod: Object, view: View) -> str | None:
+    """Set defaults in a pod, in place; return why the API server would refuse it, or None."""
     spec = pod["spec"]
-    spec.setdefault("schedulerName", DEFAULT_SCHEDULER)
+    spec.setdefault("schedulerName", _DEFAULT_SCHEDULER)
     for container in containers_of(pod):
         _default_requests(container)
     _default_pod_requests(pod)
@@ -30,8 +30,8 @@ def arriving(pod: Object, view: View) -> str | None:
     return None
 
 
-def creation(pod: Object, namespace: str, uid: str) -> Review:
-    """Return the review of a pod that is created."""
+def creation_review(pod: Object, namespace: str, uid: str) -> Review:
+    """Return the review of the creation of a pod."""
     name = pod["metadata"].get("name")
     return Review(
         uid=uid,
@@ -48,7 +48,7 @@ def creation(pod: Object, namespace: str, uid: str) -> Review:
 
 
 def request_uid(seed: str) -> str:
-    """Return a request's uid that is the same for the same ``seed``."""
+    """Return a uid for a request, always the same for the same ``seed``."""
     return str(uuid.uuid5(uuid.NAMESPACE_OID, seed))
 
 
@@ -66,7 +66,7 @@ def _default_requests(holder: Object) -> None:
 
 
 def _default_pod_requests(pod: Object) -> None:
-    """The same at the pod's level, but for what containers request: their sum counts there."""
+    """Do the same at pod level, except for resources that containers request: their sum counts there."""
     resources = pod["spec"].get("resources")
     limits = resources.get("limits") if isinstance(resources, dict) else None
     requests = (resources.get("requests") or {}) if isinstance(resources, dict) else None
@@ -75,8 +75,8 @@ def _default_pod_requests(pod: Object) -> None:
     requested: set[str] = set()
     for container in containers_of(pod):
         own = container.get("resources")
-        asked = own.get("requests") if isinstance(own, dict) else None
-        requested.update(asked if isinstance(asked, dict) else ())
+        named = own.get("requests") if isinstance(own, dict) else None
+        requested.update(named if isinstance(named, dict) else ())
     missing = {n: v for n, v in limits.items() if n not in requests and n not in requested}
     if missing:
         resources["requests"] = {**requests, **missing}

@@ -1,4 +1,4 @@
-"""Two objects as YAML, and what is different between them."""
+"""YAML of objects, and a diff of two of them."""
 
 import re
 from collections.abc import Iterator
@@ -7,25 +7,25 @@ from typing import Any, Final, Literal, NamedTuple
 
 import yaml
 
-CONTEXT: Final = 2  # unchanged lines shown around a change
-_WIDE: Final = 2**16  # no line is broken: a diff compares lines
+_CONTEXT: Final = 2  # unchanged lines shown around a change
+_WIDE: Final = 2**16  # lines are never wrapped: a diff compares lines
 _KEY: Final = re.compile(r"( *)((?:- )*)([^\s:][^:]*):(?: |$)")
 
 _Base: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 class Line(NamedTuple):
-    """One line of a diff: what kind it is, and its text without a mark."""
+    """One line of a diff: its kind, and its text without a mark; ``path`` heads a group of lines."""
 
-    kind: Literal["added", "removed", "same", "place"]
+    kind: Literal["added", "removed", "same", "path"]
     text: str
 
 
-class _Dumper(_Base):  # type: ignore[misc] # which class it is, is known only at run time
-    """Writes objects as kubectl shows them."""
+class _Dumper(_Base):  # type: ignore[misc] # the base class is known only at run time
+    """Writes objects as kubectl prints them."""
 
     def ignore_aliases(self, data: object) -> bool:
-        """Write what occurs twice twice."""
+        """Write an object out each time it occurs, without YAML aliases."""
         del data
         return True
 
@@ -39,26 +39,23 @@ _Dumper.add_representer(str, _text)
 
 
 def yaml_of(value: object) -> str:
-    """Write a JSON value as YAML, fields in the order in which they are."""
+    """Return a JSON value as YAML, fields in their own order."""
     written: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDE)
     return written
 
 
 def difference(before: object, after: object) -> list[Line]:
-    """Return the lines of YAML that differ, each group under the path of the object it is in.
-
-    The same objects give no lines.
-    """
+    """Return the lines of YAML that differ, in groups under the path of their object; none if equal."""
     old, new = yaml_of(before).splitlines(), yaml_of(after).splitlines()
     lines: list[Line] = []
-    for group in SequenceMatcher(None, old, new, autojunk=False).get_grouped_opcodes(CONTEXT):
+    for group in SequenceMatcher(None, old, new, autojunk=False).get_grouped_opcodes(_CONTEXT):
         lines += _group(group, old, new)
     return lines
 
 
 def _group(group: list[tuple[str, int, int, int, int]], old: list[str], new: list[str]) -> Iterator[Line]:
     _, i, i_end, j, _ = next(change for change in group if change[0] != "equal")
-    yield Line("place", _path(old, i) if i < i_end else _path(new, j))
+    yield Line("path", _path(old, i) if i < i_end else _path(new, j))
     for tag, i, i_end, j, j_end in group:
         if tag == "equal":
             yield from (Line("same", text) for text in old[i:i_end])
@@ -68,7 +65,7 @@ def _group(group: list[tuple[str, int, int, int, int]], old: list[str], new: lis
 
 
 def _path(lines: list[str], index: int) -> str:
-    """Return the path of the object that a line of YAML stands in: ``spec.containers[0].resources``."""
+    """Return the path of the object that contains a line of YAML: ``spec.containers[].resources``."""
     path: list[str] = []
     depth = len(lines[index]) - len(lines[index].lstrip(" -")) if index < len(lines) else 0
     items = 0

@@ -1,4 +1,4 @@
-"""What would happen to one pod if it were created now."""
+"""A simulated admission of one pod that is created now."""
 
 from typing import Any, Final, NamedTuple
 
@@ -7,23 +7,23 @@ import orjson
 
 from webhook.admission import Decision, Review, Settings, View, Webhook, decide
 from webhook.admission.explanation import render
-from webhook.cli.preview.defaulting import arriving, creation, request_uid
+from webhook.cli.preview.defaulting import apply_defaults, creation_review, request_uid
 from webhook.pods.workloads import Object, PodOf, WorkloadError
 from webhook.protocol import ANNOTATION_PROFILES, ANNOTATION_PROFILES_SIGNATURE
 
-# What the webhook tells itself for a second call; it means nothing to a reader.
+# The webhook writes these for its own second call; they mean nothing to a user.
 BOOKKEEPING: Final = (ANNOTATION_PROFILES, ANNOTATION_PROFILES_SIGNATURE)
 
 
 class Simulation(NamedTuple):
-    """A pod's way through admission.
+    """The admission of one pod, step by step.
 
     Attributes:
         subject: the pod and where it comes from.
-        review: what the mutating webhook is asked.
-        mutation: its answer.
-        after: the pod after the patch; as it arrived where mutation is denied.
-        validation: the validating webhook's answer to ``after``; None where mutation is denied.
+        review: the request to the mutating webhook.
+        mutation: the mutating webhook's decision.
+        after: the pod after the patch; unchanged if mutation is denied.
+        validation: the validating webhook's decision on ``after``; None if mutation is denied.
         refusal: why the API server itself would refuse the pod, or None.
     """
 
@@ -36,20 +36,20 @@ class Simulation(NamedTuple):
 
     @property
     def denials(self) -> list[str]:
-        """Everything for which the pod would not be created."""
+        """All reasons why the pod would not be created."""
         decisions = (self.mutation, self.validation)
-        said = [d.denial.message for d in decisions if d is not None and d.denial is not None]
-        return [self.refusal, *said] if self.refusal else said
+        messages = [d.denial.message for d in decisions if d is not None and d.denial is not None]
+        return [self.refusal, *messages] if self.refusal else messages
 
     @property
     def warnings(self) -> list[str]:
-        """What the user would be told, each once."""
+        """The warnings that the user would see, each once."""
         validation = self.validation.warnings if self.validation else ()
         return list(dict.fromkeys((*self.mutation.warnings, *validation)))
 
     @property
     def outcome(self) -> str:
-        """``denied``, ``changed`` or ``unchanged`` (but for bookkeeping)."""
+        """``denied``, ``changed`` or ``unchanged`` (apart from bookkeeping)."""
         if self.denials:
             return "denied"
         return "unchanged" if without_bookkeeping(self.after) == self.review.object else "changed"
@@ -70,27 +70,27 @@ class Simulation(NamedTuple):
 
 
 def simulate(subject: PodOf, namespace: str, view: View, settings: Settings, seed: str = "") -> Simulation:
-    """Send a pod through the API server's own changes, the mutating and the validating webhook.
+    """Send a pod through the API server's defaulting, the mutating and the validating webhook.
 
     Args:
         subject: the pod.
-        namespace: where it is created if it does not say so itself.
+        namespace: where it is created if it names no namespace itself.
         view: the cluster.
         settings: of the webhooks.
-        seed: another seed gives another request, whose probabilities fall otherwise.
+        seed: determines the request's uid, and with it the outcome of profile probabilities.
 
     Raises:
-        WorkloadError: the pod holds what JSON cannot.
+        WorkloadError: the pod contains a value that JSON cannot represent.
     """
     try:
-        # JSON as the API server makes it: keys are strings, nothing is shared.
+        # JSON as the API server writes it: keys are strings, and no two fields share an object.
         pod = orjson.loads(orjson.dumps(subject.pod, option=orjson.OPT_NON_STR_KEYS))
     except TypeError as error:
         raise WorkloadError(f"{subject.origin}: cannot be written as JSON: {error}") from None
-    refusal = arriving(pod, view)
+    refusal = apply_defaults(pod, view)
     namespace = subject.namespace or namespace
     uid = request_uid(f"{seed}/{namespace}/{subject.origin}")
-    review = creation(pod, namespace, uid)
+    review = creation_review(pod, namespace, uid)
     mutation = decide(Webhook.MUTATE, review, view, settings)
     if mutation.denial is not None:
         return Simulation(subject, review, mutation, pod, None, refusal)
@@ -100,7 +100,7 @@ def simulate(subject: PodOf, namespace: str, view: View, settings: Settings, see
 
 
 def without_bookkeeping(pod: Object) -> Object:
-    """Return the pod without what the webhook tells itself for a second call."""
+    """Return the pod without the annotations that the webhook writes for its own second call."""
     metadata = pod.get("metadata")
     annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
     if metadata is None or not isinstance(annotations, dict):

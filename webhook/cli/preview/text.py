@@ -11,7 +11,7 @@ from webhook.admission.explanation import profiles
 from webhook.admission.mutating.reinvocation import CAUSE as REMEMBERING
 from webhook.cli.preview.diff import difference
 from webhook.cli.preview.simulation import BOOKKEEPING, Simulation, without_bookkeeping
-from webhook.cli.terminal import bad, good, heading, odd, quiet
+from webhook.cli.terminal import bad, good, heading, muted, warning
 from webhook.pods.workloads import name_of
 
 _BOOKKEEPING_PATHS: Final = {"/metadata/annotations/" + key.replace("/", "~1") for key in BOOKKEEPING}
@@ -21,27 +21,27 @@ _MARKS: Final = {"added": "+", "removed": "-", "same": " "}
 
 
 def text_of(simulation: Simulation, view: View, profiles_shown: int) -> str:
-    """Describe one pod: what becomes of it, the diff, why, warnings and denials."""
+    """Describe one pod: outcome, diff, profiles, causes, warnings and denials."""
     parts = [
         _header(simulation, view),
         *_section("Changes", _diff(simulation)),
         *_section("Profiles", _profiles(simulation, view, profiles_shown)),
         *_section("Why", _causes(simulation)),
-        *_section("Warnings", (odd(f"! {warning}") for warning in simulation.warnings)),
+        *_section("Warnings", (warning(f"! {text}") for text in simulation.warnings)),
         *_section("Denied", (bad(f"✗ {denial}") for denial in simulation.denials)),
     ]
     return "\n".join(parts) + "\n"
 
 
 def _header(simulation: Simulation, view: View) -> str:
-    styles = {"denied": bad, "changed": good, "unchanged": quiet}
+    styles = {"denied": bad, "changed": good, "unchanged": muted}
     namespace = simulation.review.namespace
     lines = [
         heading(f"Pod {name_of(simulation.after)}") + "  " + styles[simulation.outcome](simulation.outcome),
-        quiet(f"of {simulation.subject.origin}, in namespace {namespace}"),
+        muted(f"of {simulation.subject.origin}, in namespace {namespace}"),
     ]
     if namespace not in view.namespaces:
-        lines.append(quiet(f"(no file describes namespace {namespace}: it has only the label of its name)"))
+        lines.append(muted(f"(no file describes namespace {namespace}: it has only the label of its name)"))
     return "\n".join(lines)
 
 
@@ -53,23 +53,23 @@ def _section(title: str, lines: Iterator[str]) -> list[str]:
 def _diff(simulation: Simulation) -> Iterator[str]:
     before, after = map(without_bookkeeping, (simulation.review.object, simulation.after))
     for line in difference(before, after):
-        if line.kind == "place":
-            yield quiet(f"@ {line.text}") if line.text else quiet("@")
+        if line.kind == "path":
+            yield muted(f"@ {line.text}") if line.text else muted("@")
         else:
             text = f"{_MARKS[line.kind]} {line.text}"
             yield good(text) if line.kind == "added" else bad(text) if line.kind == "removed" else text
 
 
 def _profiles(simulation: Simulation, view: View, shown: int) -> Iterator[str]:
-    """Yield the applied profiles, then the others, the nearest misses first."""
-    asked = profiles(simulation.mutation, simulation.review, view)
-    asked.sort(key=lambda profile: (not profile["applied"], _distance(profile["reason"])))
-    width = max((len(profile["name"]) for profile in asked[:shown]), default=0)
-    for profile in asked[:shown]:
+    """Yield the applied profiles, then the others, those that nearly matched first."""
+    listed = profiles(simulation.mutation, simulation.review, view)
+    listed.sort(key=lambda profile: (not profile["applied"], _distance(profile["reason"])))
+    width = max((len(profile["name"]) for profile in listed[:shown]), default=0)
+    for profile in listed[:shown]:
         name, reason = profile["name"].ljust(width), profile["reason"]
-        yield good(f"✓ {name}") + f"  {reason}" if profile["applied"] else quiet(f"· {name}  {reason}")
-    if len(asked) > shown:
-        yield quiet(f"… and {len(asked) - shown} more that were not applied (--profiles shows more)")
+        yield good(f"✓ {name}") + f"  {reason}" if profile["applied"] else muted(f"· {name}  {reason}")
+    if len(listed) > shown:
+        yield muted(f"… and {len(listed) - shown} more that were not applied (--profiles shows more)")
 
 
 def _distance(reason: str) -> int:
@@ -80,33 +80,33 @@ def _distance(reason: str) -> int:
 
 
 def _causes(simulation: Simulation) -> Iterator[str]:
-    """Yield the operations, grouped by who wanted them: profiles first, in their order."""
+    """Yield the operations grouped by their source: profiles first, in their order."""
     groups: dict[str, list[tuple[str, str]]] = {f"profile {n}": [] for n in simulation.mutation.applied}
     for operation in simulation.mutation.operations:
         causes = [cause for cause in operation.causes if cause.source != REMEMBERING.source]
-        who = " and ".join(dict.fromkeys(_who(cause.source, simulation) for cause in causes))
+        source = " and ".join(dict.fromkeys(_source(cause.source, simulation) for cause in causes))
         fields = ", ".join(dict.fromkeys(cause.field for cause in causes))
         for part in _parts(operation):
             line = _operation(part, simulation.review.object)
-            groups.setdefault(who, []).append((fields, line))
-    for who, lines in groups.items():
+            groups.setdefault(source, []).append((fields, line))
+    for source, lines in groups.items():
         if not lines:
             continue
-        yield who
+        yield source
         width = max(len(fields) for fields, _ in lines)
         last = None
         for fields, line in lines:
             shown = "" if fields == last else fields
-            yield f"  {quiet(shown.ljust(width))}  {line}" if width else f"  {line}"
+            yield f"  {muted(shown.ljust(width))}  {line}" if width else f"  {line}"
             last = fields
 
 
-def _who(source: str, simulation: Simulation) -> str:
+def _source(source: str, simulation: Simulation) -> str:
     return f"profile {source}" if source in simulation.mutation.applied else source
 
 
 def _parts(operation: Operation) -> Iterator[Operation]:
-    """Split the adding of a whole map of annotations; leave bookkeeping out."""
+    """Split an operation that adds a whole map of annotations; leave bookkeeping out."""
     if operation.path == "/metadata/annotations" and isinstance(operation.value, dict):
         for key, value in operation.value.items():
             if key not in BOOKKEEPING:
@@ -116,18 +116,20 @@ def _parts(operation: Operation) -> Iterator[Operation]:
 
 
 def _operation(operation: Operation, before: Mapping[str, Any]) -> str:
-    path = readable(operation.path)
+    path = _field_path(operation.path)
     if operation.op == "remove":
         return bad(f"- {path}")
     value = json.dumps(operation.value, ensure_ascii=False)
     value = value if len(value) <= _MAX_VALUE else f"{value[: _MAX_VALUE - 1]}…"
     if operation.op == "replace":
-        return odd(f"~ {path}") + f" = {value}" + quiet(f"  (was {json.dumps(_at(before, operation.path))})")
+        return (
+            warning(f"~ {path}") + f" = {value}" + muted(f"  (was {json.dumps(_at(before, operation.path))})")
+        )
     return good(f"+ {path}") + f" = {value}"
 
 
-def readable(pointer: str) -> str:
-    """Write a JSON Pointer as messages write paths: ``metadata.labels[app.io/name]``."""
+def _field_path(pointer: str) -> str:
+    """Return a JSON Pointer in the form of messages: ``metadata.labels[app.io/name]``."""
     path = ""
     for key in _keys(pointer):
         path += f".{key}" if _PLAIN.fullmatch(key) else f"[{key}]"

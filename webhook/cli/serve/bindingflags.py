@@ -1,4 +1,4 @@
-"""The flags of ``serve`` that switch CPU sets at binding on."""
+"""``--cpusets`` and the other flags of CPU sets at binding."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from webhook.cluster.source import Source
     from webhook.kube.client import Client
 
-POLICIES: Final = ("FullPCPUs", "SpreadByPCPUs")
-STRATEGIES: Final = ("MostAllocated", "LeastAllocated")
+_POLICIES: Final = ("FullPCPUs", "SpreadByPCPUs")
+_STRATEGIES: Final = ("MostAllocated", "LeastAllocated")
 _Command = Callable[..., Any]
 
 
 class CpuSets(NamedTuple):
-    """What the flags say."""
+    """The values of the flags."""
 
     lease: tuple[str, str] | None
     grace: int
@@ -32,7 +32,7 @@ class CpuSets(NamedTuple):
     strategy: str
 
     def open(self, api: Client | None, source: Source, registry: CollectorRegistry) -> Bindings:
-        """Return what gives CPU sets; raises click.UsageError where there is no cluster."""
+        """Return the binding service; raises click.UsageError without an API server."""
         if api is None:
             raise click.UsageError("--cpusets needs a cluster: give --kubeconfig FILE or --in-cluster")
         from webhook.binding.service import BindingSettings
@@ -48,7 +48,7 @@ class CpuSets(NamedTuple):
 
 
 def cpusets_options(command: _Command) -> _Command:
-    """Add --cpusets and what belongs to it; pass ``cpusets``, None where it is off."""
+    """Add --cpusets and the flags that belong to it; pass ``cpusets``, None without that flag."""
 
     @wraps(command)
     def given(
@@ -67,13 +67,13 @@ def cpusets_options(command: _Command) -> _Command:
         click.option(
             "--cpusets",
             is_flag=True,
-            help="Give LSE and LSR pods their CPUs when they are bound: answer POST /bind.",
+            help="Allocate CPU sets to LSE and LSR pods when they are bound: serve POST /bind.",
         ),
         click.option(
             "--cpusets-lease",
             type=NamespacedName(),
             metavar="NAMESPACE/NAME",
-            help="Lease by which replicas agree on which of them repairs CPU sets "
+            help="Lease that elects the replica which repairs CPU sets "
             f"[default: {CPUSET_LEASE} in the namespace of the service account or context].",
         ),
         click.option(
@@ -82,21 +82,21 @@ def cpusets_options(command: _Command) -> _Command:
             default=60,
             show_default=True,
             metavar="SECONDS",
-            help="How long a pod may have CPUs without being bound: at least the API server's request time.",
+            help="How long a pod may hold CPUs before it is bound: at least the API server's request timeout.",
         ),
         click.option(
             "--cpusets-policy",
-            type=click.Choice(POLICIES),
-            default=POLICIES[0],
+            type=click.Choice(_POLICIES),
+            default=_POLICIES[0],
             show_default=True,
-            help="What a pod's bind policy Default, or none, means.",
+            help="Bind policy of pods that have none, or Default.",
         ),
         click.option(
             "--cpusets-strategy",
-            type=click.Choice(STRATEGIES),
-            default=STRATEGIES[0],
+            type=click.Choice(_STRATEGIES),
+            default=_STRATEGIES[0],
             show_default=True,
-            help="Which NUMA nodes are filled first on nodes without a label for it.",
+            help="NUMA allocation strategy of nodes without a label for it.",
         ),
     )
     for option in reversed(options):
