@@ -28,7 +28,7 @@ MEANINGS = {
     "6": "spec.priority is what the PriorityClass says",
     "7": "overhead stays native, pod-level resources are dissolved, sidecars are annotated",
     "8": "the table of validation rules, by the rule",
-    "11": "a malformed extended-resource-spec annotation is made anew",
+    "11": "a malformed extended-resource-spec annotation is replaced",
     "gpu": "GPU containers without limits do not end in a panic (Admission §2)",
 }
 

@@ -43,7 +43,7 @@ def test_errors(run, objects, spec, message):
         ({"patch": {"spec": {"priority": 5}}}, "spec.patch.spec.priority: cannot be set"),
         (
             {"qosClass": "LS", "priorityClassName": "koord-batch"},
-            "rule qos-priority/LS-batch warns of every pod",
+            "rule qos-priority/LS-batch warns about every pod",
         ),
         (
             {
@@ -52,7 +52,7 @@ def test_errors(run, objects, spec, message):
                     "matchExpressions": [{"key": "a", "operator": "DoesNotExist"}],
                 }
             },
-            "spec.selector: no labels can meet all of: a=b, !a",
+            "spec.selector: no labels can satisfy all of: a=b, !a",
         ),
     ],
 )

@@ -1,15 +1,15 @@
 """The core of admission: pure functions from a review and a view to a decision.
 
-Nothing here does I/O, reads a clock or rolls dice. The parts, in the order of the flow:
+Nothing here does I/O, reads a clock or uses randomness. The modules, in the order of the flow:
 
-- ``review``: the envelope; ``pod``: what is inside;
-- ``view``: the picture of the cluster (``objects``, ``profiles``, ``selectors``, ``index``, ``priority``);
-- ``decision``: ``decide``, the only door;
-- changing a pod: ``selection`` (which profiles), ``mutation`` (what their fields do),
-  ``strategicmerge``, ``podlevel``, ``translation``, ``gpu``, ``extendedspec``, all
-  through ``editor``; ``reinvocation`` for being called twice;
-- judging a pod: ``rules`` and ``validation``;
-- ``explanation``: why.
+- ``review``: parses an AdmissionReview;
+- ``view``: the state of the cluster that decisions depend on, made from ``objects`` and ``profiles``;
+- ``decision``: ``decide``, the only entry point, under the choices in ``settings``;
+- ``podedit`` and ``editor``: a pod under edit, and its changes as a JSON Patch;
+- ``explanation``: the reasons for a decision.
+
+The folders: ``profiles`` reads, checks, indexes and compares ClusterColocationProfiles;
+``mutating`` changes pods as profiles say; ``validating`` holds the rules that pods must follow.
 """
 
 from webhook.admission.decision import Decision, decide

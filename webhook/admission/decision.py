@@ -1,7 +1,7 @@
-"""The one door to the core: a review and a view in, a decision out.
+"""The decision on a review, and `decide`, the only entry point of the core.
 
-Pure: no I/O, no clock, no randomness but the request's uid. The service, the command
-line, audit, benchmarks and tests all come through here.
+Pure: no I/O, no clock, and no randomness other than the request's uid. The service, the
+command line, audit, benchmarks and tests all call it.
 """
 
 from collections import Counter
@@ -36,26 +36,26 @@ from webhook.protocol import (
     Action,
 )
 
-MAX_WARNING: Final = 120  # characters: what kubectl shows of a warning without cutting it
-MAX_LOGGED: Final = 1000  # characters of a message in the log, which may quote what a user wrote
-AUDIT_ANNOTATION: Final = "profiles"  # the API server puts the webhook's name before it
+MAX_WARNING: Final = 120  # characters: kubectl cuts longer warnings
+MAX_LOGGED: Final = 1000  # characters of a message in the log, which may quote a user's input
+AUDIT_ANNOTATION: Final = "profiles"  # the API server prefixes it with the webhook's name
 AUDIT_ANNOTATION_WOULD: Final = "profiles-would-apply"  # the same in audit mode
 _TOO_DEEP: Final = Denial("the object is nested too deeply to be changed: flatten it")
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is answered, and everything that is known about why.
+    """The answer to a review, and the reasons for it.
 
     Attributes:
         uid: of the request.
         operations: the JSON Patch, each operation with its causes.
         applied: names of the profiles in effect, in the order in which they apply.
-        translated: figures turned into batch or mid resources, by the new name.
-        warnings: for the user; the response has them cut to MAX_WARNING characters.
-        denial: why the request is refused, None where it is allowed.
-        audited: nothing is carried out; operations and denial say what would be.
-        reinvoked: the pod was here before; its profiles were applied then.
+        translated: how many quantities became batch or mid resources, by the new resource's name.
+        warnings: for the user; the response cuts each to MAX_WARNING characters.
+        denial: why the request is denied, None if it is allowed.
+        audited: audit mode: operations and denial have no effect; they say what would have happened.
+        reinvoked: the webhook is called again for this pod; its profiles were applied before.
     """
 
     uid: str
@@ -69,7 +69,7 @@ class Decision:
 
     @property
     def outcome(self) -> str:
-        """Name the outcome in a word: the value of a label of the metrics."""
+        """The outcome in one word, the value of a metric label."""
         if self.denial is not None:
             return "would_deny" if self.audited else "denied"
         if self.operations:
@@ -95,7 +95,7 @@ class Decision:
         return response
 
     def log_fields(self) -> dict[str, Any]:
-        """Return what a log line says of the decision."""
+        """Return the fields of the decision's log line."""
         fields: dict[str, Any] = {"uid": self.uid, "outcome": self.outcome}
         if self.applied:
             fields["profiles"] = self.applied
@@ -113,8 +113,8 @@ class Decision:
 def decide(webhook: Webhook, review: Review, view: View, settings: Settings) -> Decision:
     """Answer a review.
 
-    Never raises for a user's mistake: what is wrong with the object is a denial. What
-    is not ours to judge is allowed, unchanged.
+    Never raises for a user's mistake: an invalid object gives a denial. Objects that
+    this webhook does not handle are allowed unchanged.
     """
     try:
         if webhook is Webhook.MUTATE:
@@ -129,7 +129,7 @@ def decide(webhook: Webhook, review: Review, view: View, settings: Settings) -> 
 
 
 def _mutate(review: Review, view: View, settings: Settings) -> Decision:
-    if not _is_pod(review, {""}, {"CREATE"}) or _out_of_reach(review, view):
+    if not _is_pod(review, {""}, {"CREATE"}) or _exempt(review, view):
         return Decision(review.uid)
     check_shape(review.object)
     pod = PodEdit(review.object)
@@ -152,7 +152,7 @@ def _mutate(review: Review, view: View, settings: Settings) -> Decision:
     if names and not any(profile.skip_resources for profile in applied):
         obstacles = view.obstacles.get(review.namespace, ())
         policy = settings.pod_level_resources
-        translated = _translate(pod, names, policy, obstacles, warnings, again=recalled is not None)
+        translated = _translate(pod, names, policy, obstacles, warnings, reinvoked=recalled is not None)
     gpu.expand(pod)
     if warning := extendedspec.update(pod):
         warnings.append(warning)
@@ -169,14 +169,14 @@ def _mutate(review: Review, view: View, settings: Settings) -> Decision:
 
 
 def _check_depth(operations: tuple[Operation, ...]) -> None:
-    """Refuse what can be read but not written: objects that a patch moves, with deep unknown fields.
+    """Deny a patch that cannot be written: it moves an object with deeply nested unknown fields.
 
     orjson reads up to a depth of 1024 and writes up to 254.
     """
     for op, path, value, _ in operations:
         if op == "add" and isinstance(value, dict) and path.startswith("/spec/"):
             try:
-                orjson.dumps([{"value": value}])  # as deep as it stands in the patch
+                orjson.dumps([{"value": value}])  # as deep as in the patch
             except orjson.JSONEncodeError:
                 raise Denied(_TOO_DEEP) from None
 
@@ -188,9 +188,9 @@ def _translate(
     obstacles: tuple[str, ...],
     warnings: list[str],
     *,
-    again: bool,
+    reinvoked: bool,
 ) -> Mapping[str, int]:
-    """Translate the pod's resources by its priority class, as it is by now."""
+    """Translate the pod's resources by its priority class, with all profiles applied."""
     priority_class = effective_class(labels(pod.value), spec(pod.value).get("priority"))
     table = TRANSLATION.get(priority_class)
     if table is None:
@@ -198,10 +198,10 @@ def _translate(
     if warning := podlevel.dissolve(pod, table, policy):
         warnings.append(warning)
     cause = Cause(",".join(names), f"resources, as {priority_class}")
-    translated: Counter[str] = translate(pod, table, cause, again=again)
+    translated: Counter[str] = translate(pod, table, cause, reinvoked=reinvoked)
     if translated:
         warnings += (
-            f"{obstacle} asks for native cpu/memory, which colocated pods have not: it may refuse this pod"
+            f"{obstacle} requires native cpu/memory, which colocated pods do not have: it may refuse this pod"
             for obstacle in obstacles
         )
     return translated
@@ -210,7 +210,7 @@ def _translate(
 def _validate(review: Review, view: View, settings: Settings) -> Decision:
     if review.resource[0] == PROFILE_GROUP and review.resource[2] == PROFILE_RESOURCE:
         return _validate_profile(review, view, settings)
-    if not _is_pod(review, {"", "resize"}, {"CREATE", "UPDATE"}) or _out_of_reach(review, view):
+    if not _is_pod(review, {"", "resize"}, {"CREATE", "UPDATE"}) or _exempt(review, view):
         return Decision(review.uid)
     check_shape(review.object)
     old = None
@@ -229,7 +229,7 @@ def _validate(review: Review, view: View, settings: Settings) -> Decision:
 
 
 def _validate_profile(review: Review, view: View, settings: Settings) -> Decision:
-    """Judge a profile as it is written; what it refers to may be made after it, so that only warns."""
+    """Validate a profile; objects that it refers to may be created later, so their absence only warns."""
     if review.operation not in {"CREATE", "UPDATE"} or review.subresource:
         return Decision(review.uid)
     try:
@@ -246,7 +246,7 @@ def _validate_profile(review: Review, view: View, settings: Settings) -> Decisio
 
 
 def _known_errors(review: Review, view: View, settings: Settings) -> set[str]:
-    """Return what was wrong with a profile before an update: a stored one must stay changeable."""
+    """Return the errors of a profile before an update: a stored, invalid one must stay changeable."""
     if review.operation != "UPDATE":
         return set()
     try:
@@ -264,8 +264,8 @@ def _is_pod(review: Review, subresources: set[str], operations: set[str]) -> boo
     )
 
 
-def _out_of_reach(review: Review, view: View) -> bool:
-    """Tell whether the pod is none of our business: a mirror pod, or a namespace that opted out."""
+def _exempt(review: Review, view: View) -> bool:
+    """Whether the webhook ignores the pod: a mirror pod, or one in a namespace that opted out."""
     if view.namespace_labels(review.namespace).get(LABEL_IGNORE) == "true":
         return True
     metadata = review.object.get("metadata")
@@ -274,7 +274,7 @@ def _out_of_reach(review: Review, view: View) -> bool:
 
 
 def _audited(decision: Decision) -> Decision:
-    """Keep what would be done, as warnings, and do nothing."""
+    """Return the decision without effect; a warning says what would have happened."""
     would: list[str] = []
     if decision.denial is not None:
         would.append(f"audit: would be denied: {decision.denial.message}")

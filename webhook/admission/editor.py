@@ -1,11 +1,11 @@
-"""Recorded edits: changes to a JSON tree that note themselves.
+"""Recorded edits: changes to a JSON tree that yield a JSON Patch with causes.
 
-An edit copies only what it touches (the tree that came in is never written to) and
-remembers who wanted it. What differs at the end is the JSON Patch: nothing is
-compared that was not written, a value that came back to what it was is no
-operation, and a second run over the patched tree gives none at all.
+An edit copies only what it touches (the input tree is never modified) and records the
+cause of each change. The JSON Patch is what differs at the end: only written values are
+compared, a value that was changed back gives no operation, and a second run over the
+patched tree gives none at all.
 
-Source: RFC 6902 (JSON Patch); of its operations add, replace and remove are used.
+Source: RFC 6902 (JSON Patch), its operations add, replace and remove.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,18 +16,18 @@ _Edit = TypeVar("_Edit", "ObjectEdit", "ListEdit")
 
 
 class Cause(NamedTuple):
-    """Who wanted a change: a profile and the field of its spec, or a rule of ours."""
+    """The cause of a change: a profile and the field of its spec, or a built-in step."""
 
     source: str
     field: str
 
     def __str__(self) -> str:
-        """Write the cause as messages show it."""
+        """Return the cause in the form of messages."""
         return f"{self.source}: {self.field}" if self.field else self.source
 
 
 class Operation(NamedTuple):
-    """One operation of a JSON Patch, with everybody who had a part in its value."""
+    """One operation of a JSON Patch, with all causes of its value."""
 
     op: str
     path: str
@@ -36,7 +36,7 @@ class Operation(NamedTuple):
 
 
 def json_patch(operations: Iterable[Operation]) -> list[dict[str, Any]]:
-    """Return operations as RFC 6902 writes them."""
+    """Return operations in the form of RFC 6902."""
     return [
         {"op": op, "path": path} if op == "remove" else {"op": op, "path": path, "value": value}
         for op, path, value, _ in operations
@@ -58,25 +58,25 @@ class ObjectEdit:
     """A JSON object under edit.
 
     Attributes:
-        source: the object as it came, None where there was none.
-        value: the object as it is now; read it freely, write only by the methods.
+        source: the original object, None if it did not exist.
+        value: the present object; read it freely, change it only through the methods.
     """
 
     __slots__ = ("_causes", "_children", "source", "value")
 
     def __init__(self, source: dict[str, Any] | None) -> None:
-        """Open ``source`` for edits; None starts an object that was not there."""
+        """Open ``source`` for edits; None starts a new object."""
         self.source = source
         self.value: dict[str, Any] = dict(source) if source is not None else {}
         self._causes: dict[str, list[Cause]] = {}  # in the order of first writing
         self._children: dict[str, ObjectEdit | ListEdit] = {}
 
     def get(self, key: str) -> Any:  # noqa: ANN401 — any JSON value
-        """Return the value at ``key`` as it is now, None where there is none."""
+        """Return the present value at ``key``, None if there is none."""
         return self.value.get(key)
 
     def set(self, key: str, value: Any, cause: Cause) -> None:  # noqa: ANN401 — any JSON value
-        """Give ``key`` a value; the value is not copied and must not change afterwards."""
+        """Set ``key`` to a value, which is not copied and must not be modified afterwards."""
         if key in self.value and self.value[key] == value:
             return
         self.value[key] = value
@@ -84,14 +84,14 @@ class ObjectEdit:
         self._causes.setdefault(key, []).append(cause)
 
     def remove(self, key: str, cause: Cause) -> None:
-        """Take ``key`` away; nothing happens where it is not there."""
+        """Remove ``key`` if it exists."""
         if key in self.value:
             del self.value[key]
             self._children.pop(key, None)
             self._causes.setdefault(key, []).append(cause)
 
     def open_object(self, key: str) -> "ObjectEdit":
-        """Open the object at ``key``, making one where there is none (or null)."""
+        """Open the object at ``key``; create it if it is missing or null."""
         child = self._children.get(key)
         if child is None:
             child = self._adopt(key, ObjectEdit(self.value.get(key)))
@@ -99,7 +99,7 @@ class ObjectEdit:
         return child
 
     def open_list(self, key: str) -> "ListEdit":
-        """Open the list at ``key``, making one where there is none (or null)."""
+        """Open the list at ``key``; create it if it is missing or null."""
         child = self._children.get(key)
         if child is None:
             child = self._adopt(key, ListEdit(self.value.get(key)))
@@ -113,13 +113,13 @@ class ObjectEdit:
         return child
 
     def operations(self) -> list[Operation]:
-        """Return what turns the object as it came into the object as it is."""
+        """Return the operations that turn the original object into the present one."""
         operations: list[Operation] = []
         self.collect("", operations)
         return operations
 
     def collect(self, path: str, into: list[Operation]) -> None:
-        """Add the operations of this object, which stands at ``path``."""
+        """Append the operations of this object, whose JSON Pointer is ``path``."""
         source, value, children = self.source or {}, self.value, self._children
         for key, causes in self._causes.items():
             at = f"{path}/{_escape(key)}"
@@ -132,13 +132,13 @@ class ObjectEdit:
             elif (new := value[key]) != old or key not in source:
                 if child is not None:
                     if not new:
-                        continue  # opened, and nothing put in
-                    causes = [*causes, *child.causes()]  # noqa: PLW2901 — the child's count too
+                        continue  # opened, but left empty
+                    causes = [*causes, *child.causes()]  # noqa: PLW2901 — with those of the child
                 op = "replace" if key in source else "add"
                 into.append(Operation(op, at, new, _distinct(causes)))
 
     def causes(self) -> Iterator[Cause]:
-        """Yield everybody who wrote here or below."""
+        """Yield the causes of all changes here and below."""
         for key, causes in self._causes.items():
             yield from causes
             if key in self._children:
@@ -149,17 +149,17 @@ class ListEdit:
     """A JSON list under edit.
 
     Attributes:
-        source: the list as it came, None where there was none.
-        value: the list as it is now; read it freely, write only by the methods.
+        source: the original list, None if it did not exist.
+        value: the present list; read it freely, change it only through the methods.
     """
 
     __slots__ = ("_causes", "_edits", "_origins", "source", "value")
 
     def __init__(self, source: list[Any] | None) -> None:
-        """Open ``source`` for edits; None starts a list that was not there."""
+        """Open ``source`` for edits; None starts a new list."""
         self.source = source
         self.value: list[Any] = list(source) if source is not None else []
-        # For each element: where it stood in the source (None: it is new), and its edit.
+        # For each element: its index in the source (None: it is new), and its edit.
         self._origins: list[int | None] = list(range(len(self.value)))
         self._edits: list[ObjectEdit | None] = [None] * len(self.value)
         self._causes: list[Cause] = []
@@ -173,19 +173,19 @@ class ListEdit:
         return edit
 
     def insert(self, index: int, value: Any, cause: Cause) -> None:  # noqa: ANN401 — any JSON value
-        """Put ``value`` before the element at ``index``."""
+        """Insert ``value`` before the element at ``index``."""
         self.value.insert(index, value)
         self._origins.insert(index, None)
         self._edits.insert(index, None)
         self._causes.append(cause)
 
     def remove(self, index: int, cause: Cause) -> None:
-        """Take the element at ``index`` away."""
+        """Remove the element at ``index``."""
         del self.value[index], self._origins[index], self._edits[index]
         self._causes.append(cause)
 
     def arrange(self, order: list[int], cause: Cause) -> None:
-        """Reorder: ``order`` holds each present index once, in the new order."""
+        """Reorder the list: ``order`` holds each present index once, in the new order."""
         if order != list(range(len(self.value))):
             self.value[:] = [self.value[i] for i in order]
             self._origins = [self._origins[i] for i in order]
@@ -193,18 +193,18 @@ class ListEdit:
             self._causes.append(cause)
 
     def collect(self, path: str, into: list[Operation]) -> None:
-        """Add removals (last first), then additions in order, then edits of what stayed."""
+        """Append removals (last first), then additions in order, then edits of elements that stayed."""
         staying = self._collect_moves(path, into) if self._causes else None
         for i, (origin, edit) in enumerate(zip(self._origins, self._edits, strict=True)):
             if edit is not None and (staying is None or origin in staying):
                 edit.collect(f"{path}/{i}", into)
 
     def _collect_moves(self, path: str, into: list[Operation]) -> set[int | None]:
-        """Add what changes the places of elements; return the origins of those that stay."""
+        """Append the removals and additions; return the origins of the elements that stay."""
         causes = _distinct(self._causes)
         staying: set[int | None] = set()
         highest = -1
-        for origin in self._origins:  # an element that changed places is removed and added
+        for origin in self._origins:  # an element that moved is removed and added again
             if origin is not None and origin > highest:
                 staying.add(origin)
                 highest = origin
@@ -222,7 +222,7 @@ class ListEdit:
         return staying
 
     def causes(self) -> Iterator[Cause]:
-        """Yield everybody who wrote here or below."""
+        """Yield the causes of all changes here and below."""
         yield from self._causes
         for edit in self._edits:
             if edit is not None:

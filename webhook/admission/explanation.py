@@ -1,4 +1,4 @@
-"""Why a pod was changed, or was not: rendered only when somebody asks."""
+"""The explanation of a decision: why a pod was changed, or was not. Rendered on request only."""
 
 from typing import Any
 
@@ -14,14 +14,14 @@ from webhook.pods.pod import labels
 def explain(webhook: Webhook, review: Review, view: View, settings: Settings) -> dict[str, Any]:
     """Return the decision with its reasons, as JSON.
 
-    Every profile of the view is asked: whether it matched and, if not, by which clause;
-    every operation names the profile and the field that caused it.
+    For every profile of the view it says whether the profile matched and, if not, which
+    clause failed; for every operation, which profile and field caused it.
     """
     return render(decide(webhook, review, view, settings), review, view)
 
 
 def render(decision: Decision, review: Review, view: View) -> dict[str, Any]:
-    """Return a decision already made with its reasons, as JSON."""
+    """Return an existing decision with its reasons, as JSON."""
     denial = decision.denial
     return {
         "uid": decision.uid,
@@ -30,8 +30,8 @@ def render(decision: Decision, review: Review, view: View) -> dict[str, Any]:
         "namespaceLabels": dict(view.namespace_labels(review.namespace)),
         "profiles": profiles(decision, review, view),
         "operations": [
-            written | {"causes": [cause._asdict() for cause in operation.causes]}
-            for written, operation in zip(decision.patch(), decision.operations, strict=True)
+            patched | {"causes": [cause._asdict() for cause in operation.causes]}
+            for patched, operation in zip(decision.patch(), decision.operations, strict=True)
         ],
         "warnings": list(decision.warnings),
         "denial": None
@@ -45,7 +45,7 @@ def profiles(decision: Decision, review: Review, view: View) -> list[dict[str, A
     try:
         check_shape(review.object)
     except Denied:
-        return []  # the denial says what is wrong; there are no labels to match
+        return []  # the denial says what is wrong; labels cannot be matched
     return [
         {
             "name": name,

@@ -1,7 +1,7 @@
-"""One Kubernetes object into the little that a decision needs of it.
+"""Readers of single Kubernetes objects, which keep only what a decision needs.
 
-Each function takes an object's name and its JSON tree. ``view`` puts what they return
-together, from files or from a watched cluster.
+Each function takes an object's name and its JSON tree. Their results make up a view,
+from files or from a watched cluster.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from webhook.protocol import LABEL_NAMESPACE_NAME, NATIVE_RESOURCES
 
 
 class ObjectError(ValueError):
-    """An object that cannot be read; the message names kind, name, field and value."""
+    """An object cannot be read; the message names kind, name, field and value."""
 
 
 def read_priority_class(name: str, raw: Mapping[str, Any]) -> PriorityClass:
@@ -26,7 +26,7 @@ def read_priority_class(name: str, raw: Mapping[str, Any]) -> PriorityClass:
 
 
 def read_namespace(name: str, raw: Mapping[str, Any]) -> Mapping[str, str]:
-    """Return a namespace's labels, with the one the API server gives to each; raises ObjectError."""
+    """Return a namespace's labels, with the name label that the API server adds; raises ObjectError."""
     labels = raw["metadata"].get("labels") or {}
     if not isinstance(labels, Mapping) or not all(
         isinstance(k, str) and isinstance(v, str) for k, v in labels.items()
@@ -36,9 +36,10 @@ def read_namespace(name: str, raw: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def read_limit_range(name: str, raw: Mapping[str, Any]) -> str | None:
-    """Name a LimitRange that refuses pods without native cpu or memory; None for others.
+    """Return ``LimitRange "name"`` if it refuses pods without native cpu or memory, else None.
 
-    Raises ObjectError.
+    Raises:
+        ObjectError: it cannot be read.
     """
     for limit in _items(raw, "limits", f"LimitRange {name!r}"):
         bounds = (limit.get(b) for b in ("min", "max", "maxLimitRequestRatio"))
@@ -51,9 +52,10 @@ def read_limit_range(name: str, raw: Mapping[str, Any]) -> str | None:
 
 
 def read_resource_quota(name: str, raw: Mapping[str, Any]) -> str | None:
-    """Name a ResourceQuota that refuses pods without native cpu or memory; None for others.
+    """Return ``ResourceQuota "name"`` if it refuses pods without native cpu or memory, else None.
 
-    Raises ObjectError.
+    Raises:
+        ObjectError: it cannot be read.
     """
     spec = raw.get("spec") or {}
     hard = spec.get("hard") or {} if isinstance(spec, Mapping) else None

@@ -1,7 +1,7 @@
-"""A Pod under edit, and the shapes that are refused.
+"""A pod under edit, and the check of a pod's types.
 
-The API server sends well-formed pods; anything else is refused here, once, so that
-the rest of the core may rely on shapes. Only what the core reads is checked.
+The API server sends well-formed pods. Any other is denied here, once, so that the rest
+of the core may rely on types. Only fields that the core reads are checked.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from webhook.pods.text import shown
 
 
 class Denial(NamedTuple):
-    """Why a request is refused, as the API server tells its user."""
+    """Why a request is denied, in the words that the API server shows to its user."""
 
     message: str
     status: int = HTTPStatus.UNPROCESSABLE_ENTITY
@@ -26,7 +26,6 @@ class Denied(Exception):  # noqa: N818 — it is an answer, not an error
     """Ends a decision with a denial."""
 
     def __init__(self, denial: Denial) -> None:
-        """Keep the denial."""
         super().__init__(denial.message)
         self.denial = denial
 
@@ -47,7 +46,7 @@ class PodEdit(ObjectEdit):
             self.open_object("metadata").open_object("annotations").set(key, value, cause)
 
     def remove_annotation(self, key: str, cause: Cause) -> None:
-        """Remove an annotation if it is there."""
+        """Remove an annotation if it exists."""
         if key in annotations(self.value):
             self.open_object("metadata").open_object("annotations").remove(key, cause)
 
@@ -70,8 +69,8 @@ def check_shape(pod: Mapping[str, Any]) -> None:
     """Check the types of everything in a pod that the core reads.
 
     Raises:
-        Denied: naming field, value and what it must be. Quantities are refused where
-            Kubernetes would refuse them.
+        Denied: naming field, value and the type that it must have. Quantities are denied
+            if Kubernetes would refuse them.
     """
     metadata = _map(pod, "metadata", "")
     for field in ("labels", "annotations"):
@@ -82,16 +81,16 @@ def check_shape(pod: Mapping[str, Any]) -> None:
         _string(metadata, field, "metadata.")
     _list(metadata, "ownerReferences", "metadata.")
     _list(metadata, "managedFields", "metadata.")
-    of = _map(pod, "spec", "")
+    pod_spec = _map(pod, "spec", "")
     for field in ("priorityClassName", "preemptionPolicy", "schedulerName"):
-        _string(of, field, "spec.")
-    priority = of.get("priority")
+        _string(pod_spec, field, "spec.")
+    priority = pod_spec.get("priority")
     if priority is not None and (not isinstance(priority, int) or isinstance(priority, bool)):
         _refuse("spec.priority", priority, "an integer")
-    _check_resources(_map(of, "resources", "spec."), "spec.resources.")
-    _check_quantities(_map(of, "overhead", "spec."), "spec.overhead")
+    _check_resources(_map(pod_spec, "resources", "spec."), "spec.resources.")
+    _check_quantities(_map(pod_spec, "overhead", "spec."), "spec.overhead")
     for kind in CONTAINER_LISTS:
-        for i, container in enumerate(_list(of, kind, "spec.")):
+        for i, container in enumerate(_list(pod_spec, kind, "spec.")):
             at = f"spec.{kind}[{i}]."
             _string(container, "name", at)
             _string(container, "restartPolicy", at)

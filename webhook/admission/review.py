@@ -1,4 +1,4 @@
-"""Parses an AdmissionReview.
+"""Parsing of an AdmissionReview.
 
 Source: the Kubernetes API, ``admission.k8s.io/v1``.
 """
@@ -16,23 +16,22 @@ KIND: Final = "AdmissionReview"
 
 
 class Webhook(StrEnum):
-    """Which of the two questions is asked."""
+    """The mutating or the validating webhook."""
 
     MUTATE = "mutate"
     VALIDATE = "validate"
 
 
 class ReviewError(Exception):
-    """A request that is no AdmissionReview we can read: a 4xx.
+    """A request is not a readable AdmissionReview: answered with a 4xx.
 
     Attributes:
         status: the HTTP status code.
         message: names the field, the value and the remedy.
-        uid: the request's uid where it could be read, else "".
+        uid: the request's uid if it could be read, else "".
     """
 
     def __init__(self, message: str, *, status: int = HTTPStatus.BAD_REQUEST, uid: str = "") -> None:
-        """Keep the evidence."""
         super().__init__(message)
         self.message = message
         self.status = int(status)
@@ -43,14 +42,14 @@ class Review(NamedTuple):
     """The request of an AdmissionReview.
 
     Attributes:
-        uid: made by the API server for each call of a webhook.
+        uid: chosen by the API server for each call of a webhook.
         resource: group, version and plural name.
         subresource: "" for the object itself.
         namespace: "" for cluster-scoped objects; the object itself may lack it.
-        name: "" where the API server will make it (generateName).
-        object: as it is or shall be; {} on DELETE.
-        old_object: as it was; {} on CREATE.
-        username: of whoever made the request.
+        name: "" if the API server will generate it (generateName).
+        object: the new object; {} on DELETE.
+        old_object: the existing object; {} on CREATE.
+        username: of the user who made the request.
     """
 
     uid: str
@@ -112,7 +111,7 @@ _WORDS: Final = {dict: "an object", str: "a string", bool: "true or false"}
 
 
 def _field(parent: dict[str, Any], key: str, kind: type, uid: str, at: str = "request.") -> Any:  # noqa: ANN401 — ``kind`` says
-    """Return a field of the given type; absent and null are its empty value."""
+    """Return a field of the given type; if it is absent or null, the type's empty value."""
     value = parent.get(key)
     if value is None:
         return kind()

@@ -1,4 +1,4 @@
-"""Settings of the core: what an administrator may choose, with its defaults."""
+"""Settings of admission that an administrator may choose, with their defaults."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,14 +9,14 @@ from webhook.protocol import Action
 
 
 class Mode(StrEnum):
-    """Whether decisions are carried out or only told."""
+    """Whether decisions take effect (enforce) or are only reported as warnings (audit)."""
 
     ENFORCE = "enforce"
     AUDIT = "audit"
 
 
 class PodLevelResources(StrEnum):
-    """What happens to ``spec.resources`` of a pod whose resources are translated."""
+    """What happens to ``spec.resources`` of a pod whose cpu and memory become batch resources."""
 
     DISSOLVE = "dissolve"
     KEEP = "keep"
@@ -25,16 +25,16 @@ class PodLevelResources(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything beside the review and the view that a decision depends on.
+    """All inputs of a decision other than the review and the view.
 
     Attributes:
-        mode: in ``audit`` nothing is patched or denied; warnings say what would be.
-        pod_level_resources: how pod-level resources are treated, see there.
+        mode: in ``audit`` nothing is patched or denied; warnings say what would have happened.
+        pod_level_resources: see `PodLevelResources`.
         rules: actions of validation rules that differ from their defaults, by the
             rule's name (see ``webhook.admission.validating.rules``).
         signing_key: from ``reinvocation.derive_key``, the same in all replicas; signs
-            what one call tells the next about a pod. Empty: anybody can sign, which is
-            good enough only where there is nobody to defend against (a command line).
+            the annotations that one call leaves for the next. Empty: anybody can sign,
+            which is acceptable only without an adversary (a command line).
     """
 
     mode: Mode = Mode.ENFORCE

@@ -1,7 +1,7 @@
-"""The immutable picture of the cluster that a decision is made from.
+"""The view: an immutable snapshot of the cluster state that decisions depend on.
 
-Sources (files, watches) build a new view and swap one reference; nothing here
-changes once it is built, so the hot path takes no lock and makes no call.
+Sources (files, watches) build a new view and swap one reference. A view never changes,
+so the hot path takes no lock and makes no call.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -24,19 +24,19 @@ from webhook.protocol import LABEL_NAMESPACE_NAME, PROFILE_API_VERSION, PROFILE_
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the cluster says.
+    """A snapshot of a cluster's state.
 
     Attributes:
-        index: the profiles that can be applied, ready to be matched.
-        profiles: every profile by name, those with problems included.
-        priority_classes: PriorityClasses by name, the built-in ones included.
-        namespaces: labels of the namespaces that are known.
+        index: the profiles that can be applied, indexed for matching.
+        profiles: every profile by name, including those with problems.
+        priority_classes: PriorityClasses by name, including the built-in ones.
+        namespaces: labels of the known namespaces, by name.
         obstacles: by namespace, the LimitRanges and ResourceQuotas that refuse pods
             without native cpu or memory, each as ``kind "name"``.
-        exhaustive: ``namespaces`` is meant to hold every one of a cluster, so that one
-            that is not there has to be looked up before a decision.
-        missing: plural names of the kinds that have not been read yet; while there are
-            any, nothing can be decided.
+        exhaustive: whether ``namespaces`` should hold all namespaces of a cluster, so that
+            an unknown one has to be looked up before a decision.
+        missing: plural names of kinds that have not been read yet; until this is empty,
+            nothing can be decided.
     """
 
     index: ProfileIndex = field(default_factory=lambda: ProfileIndex(()))
@@ -48,7 +48,7 @@ class View:
     missing: tuple[str, ...] = ()
 
     def namespace_labels(self, name: str) -> Mapping[str, str]:
-        """Return a namespace's labels; an unknown one has what the API server gives to each."""
+        """Return a namespace's labels; an unknown one has only the name label."""
         labels = self.namespaces.get(name)
         return {LABEL_NAMESPACE_NAME: name} if labels is None else labels
 
@@ -87,7 +87,7 @@ class _Builder:
         namespace = str(metadata.get("namespace") or "") if isinstance(metadata, Mapping) else ""
         first = self.seen.setdefault((kind, namespace, name), source)
         if first is not source:
-            raise ObjectError(f"{source}: {kind} {name!r} stands already in {first}: remove one")
+            raise ObjectError(f"{source}: {kind} {name!r} is already defined in {first}: remove one")
         try:
             reader(self, name, namespace, raw)
         except ObjectError as error:
@@ -139,14 +139,13 @@ def build_view(objects: Iterable[tuple[object, str]]) -> View:
     """Build a view from Kubernetes objects.
 
     Args:
-        objects: pairs of an object as read from YAML or JSON, and where it stands
-            (a file and document, for messages). Lists are opened; kinds that do
-            not matter here are passed over.
+        objects: pairs of an object as read from YAML or JSON, and its source for
+            messages (file and document). Lists are expanded; other kinds are ignored.
 
     Raises:
         ObjectError: an object cannot be read, or two have the same kind and name.
-            A profile that is merely wrong is not an error: it is in ``profiles``
-            with its problems, and is never applied.
+            An invalid profile raises no error: it is in ``profiles`` with its
+            problems, and is never applied.
     """
     builder = _Builder()
     for raw, source in objects:

@@ -62,7 +62,7 @@ def test_a_stale_annotation_is_removed(stale) -> None:
     ],
 )
 @pytest.mark.parametrize("figures", [{}, {BATCH_CPU: "1000"}])
-def test_a_malformed_annotation_is_made_anew(malformed, figures) -> None:
+def test_a_malformed_annotation_is_replaced(malformed, figures) -> None:
     """Admission §3.11: replaced, or removed where nothing is left to say, with a warning."""
     new = pod(container(requests=figures), annotations={SPEC: malformed})
     decision = mutate(new)

@@ -122,7 +122,7 @@ def test_annotations_copied_from_another_pod_do_not_count(change) -> None:
 def test_annotations_copied_onto_a_pod_with_other_labels_do_not_count() -> None:
     """Admission §3.4: a dry run or an earlier pod of the same name, without the label, frees no later pod.
 
-    A user can create a pod, read its annotations, delete it and create it anew under the
+    A user can create a pod, read its annotations, delete it and create it again under the
     same name: only the time in managedFields differs, and that the API server writes.
     """
     new = etl(annotations=of_first_call())

@@ -29,7 +29,7 @@ def found(*objects, rules=None) -> list[tuple[str, str, str]]:
                 }
             },
             "warning",
-            "no labels can meet",
+            "no labels can satisfy",
         ),
     ],
 )

@@ -19,14 +19,14 @@ from webhook.admission.profiles.podpatch import check_patch
         ({"spec": {"resources": {"limits": {"cpu": "1K"}}}}, r"\.spec\.resources\.limits\[cpu\]: '1K'"),
         ({"spec": {"overhead": {"cpu": "1"}}}, r"\.spec\.overhead: cannot be set"),
         ({"kind": "Deployment"}, r"\.kind: cannot be set"),
-        ({"spec": {"priorityClassName": None}}, r"\.spec\.priorityClassName: a pod cannot be without"),
-        ({"spec": {"containers": [{"$patch": "replace"}]}}, r"a pod cannot be without containers"),
+        ({"spec": {"priorityClassName": None}}, r"\.spec\.priorityClassName: a pod must have it"),
+        ({"spec": {"containers": [{"$patch": "replace"}]}}, r"a pod must have containers"),
         ({"spec": {"tolerations": [{"$patch": "delete", "key": "a"}]}}, r"the list is replaced as a whole"),
         ({"spec": {"nodeSelector": {"$patch": "merge-not"}}}, "not one of merge, replace, delete"),
-        ({"spec": {"$setElementOrder/tolerations": []}}, "names no list that is merged"),
+        ({"spec": {"$setElementOrder/tolerations": []}}, "names no merged list"),
         ({"spec": {"$deleteFromPrimitiveList/containers": []}}, "list of objects"),
         ({"spec": {"securityContext": {"$retainKeys": "a"}}}, r"\.\$retainKeys: must be a list"),
-        ({"spec": {"$unknown": 1}}, "is no directive"),
+        ({"spec": {"$unknown": 1}}, "is not a directive"),
         ({"metadata": {"name": "other"}}, r"\.metadata\.name: cannot be set"),
         ({"metadata": {"namespace": "other"}}, r"\.metadata\.namespace: cannot be set"),
         ({"status": {}}, r"\.status: cannot be set"),
@@ -53,4 +53,4 @@ def test_unknown_fields_of_a_patch_are_noted_and_left_out() -> None:
     """Admission §3.11: a field that no Pod has is reported, and does not reach the pod."""
     checked = check_patch({"spec": {"noSuchField": {"x": 1}, "hostNetwork": False}})
     assert checked.patch == {"spec": {"hostNetwork": False}}
-    assert checked.notes == (".spec.noSuchField: a Pod has no such field, left out",)
+    assert checked.notes == (".spec.noSuchField: a Pod has no such field, ignored",)

@@ -1,1 +1,1 @@
-"""What a profile does to a pod."""
+"""The changes to a pod: profiles, resource translation, GPU and annotation steps."""

@@ -1,8 +1,8 @@
-"""The annotation that tells koordlet the batch resources of each container.
+"""The annotation ``extended-resource-spec``: the batch resources of each container, for koordlet.
 
 ``node.koordinator.sh/extended-resource-spec`` holds
 ``{"containers": {"<name>": {"requests": {…}, "limits": {…}}}}``. The kubelet does not
-pass extended resources on to the runtime hooks; the annotation does.
+pass extended resources to the runtime hooks; the annotation does.
 """
 
 from collections.abc import Mapping
@@ -16,13 +16,13 @@ from webhook.pods.pod import SECTIONS, annotations, containers
 from webhook.pods.quantities import QuantityError, parse, text_of
 from webhook.protocol import ANNOTATION_EXTENDED_RESOURCE_SPEC, BATCH_RESOURCES
 
-CAUSE: Final = Cause("extended-resource-spec", "batch resources of the containers")
+_CAUSE: Final = Cause("extended-resource-spec", "batch resources of the containers")
 
 _Spec = dict[str, dict[str, dict[str, str]]]
 
 
 def describe(pod: Mapping[str, Any]) -> _Spec:
-    """Return the batch resources by container and section; empty ones are left out."""
+    """Return the batch resources by container and section, without empty ones."""
     described: _Spec = {}
     for container in containers(pod):
         if container.kind == "containers" or container.sidecar:
@@ -38,10 +38,10 @@ def describe(pod: Mapping[str, Any]) -> _Spec:
 
 
 def update(pod: PodEdit) -> str | None:
-    """Bring the annotation up to date, whether or not a profile matched.
+    """Update the annotation, whether or not a profile matched.
 
     Returns:
-        A warning where the annotation was there and could not be read, else None.
+        A warning if the annotation existed and could not be read, else None.
     """
     wanted = describe(pod.value)
     present = annotations(pod.value).get(ANNOTATION_EXTENDED_RESOURCE_SPEC)
@@ -52,18 +52,18 @@ def update(pod: PodEdit) -> str | None:
         warning = None
     except (orjson.JSONDecodeError, TypeError, AttributeError, QuantityError):
         same = False
-        warning = f"annotation {ANNOTATION_EXTENDED_RESOURCE_SPEC} was malformed and was made anew"
+        warning = f"annotation {ANNOTATION_EXTENDED_RESOURCE_SPEC} was malformed and was replaced"
     if not wanted:
-        pod.remove_annotation(ANNOTATION_EXTENDED_RESOURCE_SPEC, CAUSE)
+        pod.remove_annotation(ANNOTATION_EXTENDED_RESOURCE_SPEC, _CAUSE)
     elif not same:
-        # Sorted, so that the text depends on nothing but the resources.
+        # Sorted, so that the text depends only on the resources.
         text = orjson.dumps({"containers": wanted}, option=orjson.OPT_SORT_KEYS).decode()
-        pod.set_annotation(ANNOTATION_EXTENDED_RESOURCE_SPEC, text, CAUSE)
+        pod.set_annotation(ANNOTATION_EXTENDED_RESOURCE_SPEC, text, _CAUSE)
     return warning
 
 
 def _values(described: Any) -> dict[tuple[str, str, str], int]:  # noqa: ANN401 — any JSON value
-    """Return the quantities as numbers, whatever their notation."""
+    """Return the quantities as numbers, independent of their notation."""
     present = described.get("containers")
     return {
         (name, section, resource): parse(text_of(raw))

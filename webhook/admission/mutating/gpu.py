@@ -1,7 +1,7 @@
-"""Koordinator's GPU shorthand, written out.
+"""Expansion of Koordinator's GPU shorthand.
 
-``koordinator.sh/gpu: n`` (percent of one GPU) means as many percent of its cores and
-of its memory, on n/100 GPUs where that is a whole number, else on one.
+``koordinator.sh/gpu: n`` (percent of one GPU) means n percent of its cores and n percent
+of its memory, on n/100 GPUs if that is a whole number, else on one.
 Source: Koordinator, device share protocol.
 """
 
@@ -14,12 +14,12 @@ from webhook.pods.pod import SECTIONS, Container, containers
 from webhook.pods.quantities import text_of, units
 from webhook.protocol import GPU, GPU_CORE, GPU_MEMORY_RATIO, GPU_PREFIX, GPU_SHARED
 
-CAUSE: Final = Cause("GPU shorthand", "")
+_CAUSE: Final = Cause("GPU shorthand", "")
 _PERCENT_OF_ONE: Final = 100
 
 
 def expand(pod: PodEdit) -> None:
-    """Write out the GPU resources of every container that has any; init containers are left alone."""
+    """Expand the GPU resources of every container that has any; init containers stay unchanged."""
     for container in list(containers(pod.value)):
         if container.kind == "containers" and _has_gpu(container):
             _expand_container(pod, container)
@@ -45,13 +45,13 @@ def _expand_container(pod: PodEdit, container: Container) -> None:
     for section in SECTIONS:
         edit = pod.resources(container).open_object(section)
         if shorthand:
-            edit.remove(GPU, CAUSE)
+            edit.remove(GPU, _CAUSE)
         for name, text in wanted.items():
-            edit.set(name, text, CAUSE)
+            edit.set(name, text, _CAUSE)
 
 
 def _gpus(requests: Mapping[str, Any]) -> int:
-    """Return on how many GPUs the percentage lies."""
+    """Return the number of GPUs that the percentage spans."""
     percent = next(_percentages(requests), 0)
     whole, part = divmod(percent, _PERCENT_OF_ONE)
     return whole if whole > 1 and not part else 1

@@ -1,4 +1,4 @@
-"""What each field of a profile does to a pod, in the order in which fields apply."""
+"""Application of a profile to a pod, one function for each field, in a fixed order."""
 
 from collections.abc import Callable
 from typing import Final
@@ -23,7 +23,7 @@ def apply_profile(pod: PodEdit, profile: Profile, view: View) -> list[str]:
         Warnings for the user.
 
     Raises:
-        Denied: the profile asks for what the API server would refuse.
+        Denied: the profile makes a change that the API server would refuse.
     """
     warnings: list[str] = []
     for attribute, step in _STEPS:
@@ -97,9 +97,9 @@ def _koordinator_priority(pod: PodEdit, profile: Profile, _: View, __: list[str]
 def _patch(pod: PodEdit, profile: Profile, view: View, warnings: list[str]) -> None:
     """Merge the patch, then make the priority fields agree with each other.
 
-    The API server refuses a pod whose ``spec.priority`` is not what its PriorityClass
-    says, so a class set by the patch brings its own values, and a value without a
-    class is not taken.
+    The API server refuses a pod whose ``spec.priority`` differs from its PriorityClass.
+    So a class that the patch sets brings its own values, and a priority without a class
+    is ignored.
     """
     assert profile.patch is not None  # noqa: S101 — apply_profile asks first
     before = {field: spec(pod.value).get(field) for field in _PRIORITY_FIELDS}
@@ -115,7 +115,7 @@ def _patch(pod: PodEdit, profile: Profile, view: View, warnings: list[str]) -> N
         if patched not in (None, before["priority"], found.value):
             warnings.append(
                 f'profile "{profile.name}": patch sets priority {patched}; '
-                f"{name} has {found.value}, which was taken"
+                f"{name} has {found.value}, which is used"
             )
         return
     for field, value in before.items():
@@ -123,7 +123,7 @@ def _patch(pod: PodEdit, profile: Profile, view: View, warnings: list[str]) -> N
             pod.set_spec(field, value, cause)
         else:
             pod.open_object("spec").remove(field, cause)
-    warnings.append(f'profile "{profile.name}": patch sets spec.priority without a class; left out')
+    warnings.append(f'profile "{profile.name}": patch sets spec.priority without a class; ignored')
 
 
 def _priority_class(name: str, profile: Profile, field: str, view: View) -> PriorityClass:
@@ -144,7 +144,7 @@ def _set_priority_class(pod: PodEdit, found: PriorityClass, cause: Cause) -> Non
     pod.set_spec("preemptionPolicy", found.preemption_policy, cause)
 
 
-# The attribute of a profile, and what it does to a pod, in the order in which they apply.
+# The attributes of a profile and the functions that apply them, in order.
 _STEPS: Final[tuple[tuple[str, Callable[[PodEdit, Profile, View, list[str]], None]], ...]] = (
     ("labels", _labels),
     ("annotations", _annotations),

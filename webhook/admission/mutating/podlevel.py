@@ -1,8 +1,8 @@
-"""Pod-level resources (``spec.resources``, KEP-2837) of a pod that is translated.
+"""Pod-level resources (``spec.resources``, KEP-2837) of a pod whose resources are translated.
 
-They know only cpu, memory and hugepages, so batch resources cannot stand there. They
-are dissolved: what they ask for beyond the containers' own figures goes to the
-containers, before these are translated.
+They allow only cpu, memory and hugepages, and no batch resources. So they are dissolved:
+what they hold beyond the sum of the containers is distributed to the containers, before
+these are translated.
 """
 
 from collections.abc import Mapping
@@ -15,17 +15,15 @@ from webhook.pods.pod import SECTIONS, Container, containers, spec
 from webhook.pods.quantities import milli, text_of, units
 from webhook.protocol import CPU, NATIVE_RESOURCES
 
-CAUSE: Final = Cause("pod-level resources", "dissolved into the containers")
-WARNING: Final = (
-    "spec.resources: pod-level cpu and memory were given to the containers, which colocation needs"
-)
+_CAUSE: Final = Cause("pod-level resources", "dissolved into the containers")
+WARNING: Final = "spec.resources: pod-level cpu and memory were moved to the containers for colocation"
 
 
 def dissolve(pod: PodEdit, table: Mapping[str, str], policy: PodLevelResources) -> str | None:
-    """Treat pod-level cpu and memory as ``policy`` says.
+    """Handle pod-level cpu and memory by ``policy``.
 
     Returns:
-        A warning for the user, or None where there was nothing to do.
+        A warning for the user, or None if nothing changed.
 
     Raises:
         Denied: the policy is ``deny`` and the pod has pod-level cpu or memory.
@@ -49,14 +47,14 @@ def dissolve(pod: PodEdit, table: Mapping[str, str], policy: PodLevelResources) 
         )
     for section, resource in present:
         _distribute(pod, section, resource, pod_level[section][resource], table[resource])
-        pod.open_object("spec").open_object("resources").open_object(section).remove(resource, CAUSE)
+        pod.open_object("spec").open_object("resources").open_object(section).remove(resource, _CAUSE)
     for resource in {resource for _, resource in present}:
         _raise_limits(pod, resource, table[resource])
     for section in {section for section, _ in present}:
         if not spec(pod.value)["resources"][section]:
-            pod.open_object("spec").open_object("resources").remove(section, CAUSE)
+            pod.open_object("spec").open_object("resources").remove(section, _CAUSE)
     if not spec(pod.value)["resources"]:
-        pod.open_object("spec").remove("resources", CAUSE)
+        pod.open_object("spec").remove("resources", _CAUSE)
     return WARNING
 
 
@@ -67,57 +65,58 @@ def _distribute(
     total: object,
     translated: str,
 ) -> None:
-    """Give the containers what ``total`` holds beyond their own figures."""
+    """Distribute what ``total`` holds beyond the containers' own quantities to the containers."""
     running = [c for c in containers(pod.value) if c.kind == "containers" or c.sidecar]
-    own = {(c.kind, c.position): _figure(c, section, resource, translated) for c in running}
-    rest = _count(resource, total) - sum(figure or 0 for figure in own.values())
+    own = {(c.kind, c.position): _quantity(c, section, resource, translated) for c in running}
+    rest = _count(resource, total) - sum(quantity or 0 for quantity in own.values())
     mains = [c for c in running if c.kind == "containers"]
     if rest <= 0 or not mains:
         return
     without = [c for c in mains if own[c.kind, c.position] is None]
     if without:
         floors = [
-            (_figure(c, "requests", resource, translated) or 0) if section == "limits" else 0 for c in without
+            (_quantity(c, "requests", resource, translated) or 0) if section == "limits" else 0
+            for c in without
         ]
         for container, share in zip(without, _shares(rest, floors), strict=True):
-            _give(pod, container, section, resource, share, translated)
+            _set(pod, container, section, resource, share, translated)
     else:
         first = mains[0]
-        figure = (own[first.kind, first.position] or 0) + rest
-        _give(pod, first, section, resource, figure, translated)
+        quantity = (own[first.kind, first.position] or 0) + rest
+        _set(pod, first, section, resource, quantity, translated)
 
 
 def _shares(total: int, floors: list[int]) -> list[int]:
-    """Return equal parts that keep the sum; who needs more than an equal part gets what it needs.
+    """Split ``total`` into equal shares, except that no share is below its floor.
 
-    The first parts are one larger where the total does not divide. The sum is kept
-    unless the floors alone are more than the total.
+    If the total is not divisible, the first shares are larger by one. The shares add up to
+    the total unless the floors alone exceed it.
     """
     shares = list(floors)
-    open_ = list(range(len(floors)))
-    while open_:
-        share, more = divmod(max(total, 0), len(open_))
-        needy = [i for i in open_ if floors[i] > share]
+    remaining = list(range(len(floors)))
+    while remaining:
+        share, more = divmod(max(total, 0), len(remaining))
+        needy = [i for i in remaining if floors[i] > share]
         if not needy:
-            for rank, i in enumerate(open_):
+            for rank, i in enumerate(remaining):
                 shares[i] = share + (rank < more)
             break
         total -= sum(floors[i] for i in needy)
-        open_ = [i for i in open_ if i not in needy]
+        remaining = [i for i in remaining if i not in needy]
     return shares
 
 
 def _raise_limits(pod: PodEdit, resource: str, translated: str) -> None:
     """Raise limits below requests, which the API server would refuse."""
     for container in list(containers(pod.value)):
-        request = _figure(container, "requests", resource, translated)
-        limit = _figure(container, "limits", resource, translated)
+        request = _quantity(container, "requests", resource, translated)
+        limit = _quantity(container, "limits", resource, translated)
         if container.kind == "containers" and limit is not None and request is not None and request > limit:
-            _give(pod, container, "limits", resource, request, translated)
+            _set(pod, container, "limits", resource, request, translated)
 
 
-def _figure(container: Container, section: str, resource: str, translated: str) -> int | None:
-    """Return a container's own figure: milli-cores or bytes, None where it has none."""
+def _quantity(container: Container, section: str, resource: str, translated: str) -> int | None:
+    """Return a container's own quantity, in milli-cores or bytes, None if it has none."""
     quantities = container.quantities(section)
     if translated in quantities:
         return units(text_of(quantities[translated]))
@@ -129,9 +128,9 @@ def _count(resource: str, raw: object) -> int:
     return milli(text) if resource == CPU else units(text)
 
 
-def _give(
-    pod: PodEdit, container: Container, section: str, resource: str, figure: int, translated: str
+def _set(
+    pod: PodEdit, container: Container, section: str, resource: str, quantity: int, translated: str
 ) -> None:
     edit = pod.resources(container).open_object(section)
-    edit.set(translated, str(figure), CAUSE)
-    edit.remove(resource, CAUSE)
+    edit.set(translated, str(quantity), _CAUSE)
+    edit.remove(resource, _CAUSE)

@@ -1,17 +1,15 @@
-"""What one call of the mutating webhook tells the next about the same pod.
+"""Signed annotations that carry the applied profiles to the next call for the same pod.
 
 With ``reinvocationPolicy: IfNeeded`` the API server calls again when other webhooks
-changed the pod after us. By then its labels may be others than those it arrived
-with, and a roll of the dice must not be repeated; so the profiles decided on are
-written into two annotations, the second of which signs the first. The signature
-binds them to this request: who asks, where, under which name, with which labels of
-his own, and at the times that the API server wrote into managedFields; and the pod
-must show what the profiles set. A user can neither write them nor take them from
-another pod to escape a profile: annotations that do not verify are overwritten as if
-they were not there.
+changed the pod after this one. Its labels may have changed by then, and a probability
+must not be rolled twice; so the selected profiles are written into an annotation, and a
+second annotation signs the first. The signature binds them to this request: its user,
+namespace, pod name, the user's own labels, and the times that the API server wrote into
+managedFields; and the pod must have what the profiles set. A user can neither forge the
+annotations nor copy them from another pod to escape a profile: annotations that do not
+verify are overwritten as if they did not exist.
 
-A pod that no profile matched is left without annotations, as it came; it is judged
-anew on every call.
+A pod that no profile matches gets no annotations, and is matched again on every call.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,16 +30,16 @@ from webhook.protocol import (
     LABEL_QOS_CLASS,
 )
 
-CAUSE: Final = Cause("reinvocation", "the profiles decided on")
+CAUSE: Final = Cause("reinvocation", "the selected profiles")
 MIN_SECRET_BYTES: Final = 16  # 128 bits, if every one counts
 _KEY_BYTES: Final = 32
 _SIGNATURE_BYTES: Final = 16
 
 
 def derive_key(secret: bytes) -> bytes:
-    """Return the signing key that a secret gives: the same in all replicas that have it.
+    """Derive the signing key from a secret; it is the same in all replicas that have the secret.
 
-    The key is for this purpose alone and says nothing about the secret, which may be the
+    The key serves this purpose only and reveals nothing about the secret, which may be the
     private key of a certificate.
     """
     return blake2b(secret, digest_size=_KEY_BYTES, person=b"profiles-sign").digest()
@@ -57,26 +55,26 @@ def recall(review: Review, view: View, key: bytes) -> tuple[str, ...] | None:
     names = tuple(filter(None, text.split(",")))
     applied = [view.profiles[name] for name in names if name in view.profiles]
     expected = _signature(review, text, applied, key)
-    if compare_digest(signature.encode(), expected.encode()) and _looks_treated(review.object, applied):
+    if compare_digest(signature.encode(), expected.encode()) and _has_effects(review.object, applied):
         return names
     return None
 
 
 def remember(pod: PodEdit, review: Review, applied: Sequence[Profile], key: bytes) -> None:
-    """Write down which profiles were applied."""
+    """Write the names of the applied profiles, and their signature, into annotations."""
     text = ",".join(profile.name for profile in applied)
     pod.set_annotation(ANNOTATION_PROFILES, text, CAUSE)
     pod.set_annotation(ANNOTATION_PROFILES_SIGNATURE, _signature(review, text, applied, key), CAUSE)
 
 
 def forget(pod: PodEdit) -> None:
-    """Remove annotations that somebody else wrote."""
+    """Remove annotations that this webhook did not write."""
     pod.remove_annotation(ANNOTATION_PROFILES, CAUSE)
     pod.remove_annotation(ANNOTATION_PROFILES_SIGNATURE, CAUSE)
 
 
-def _looks_treated(pod: Mapping[str, Any], applied: Iterable[Profile]) -> bool:
-    """Tell whether the pod has the labels and the priority class that the profiles set."""
+def _has_effects(pod: Mapping[str, Any], applied: Iterable[Profile]) -> bool:
+    """Whether the pod has the labels and the priority class that the profiles set."""
     expected: set[str] = set()
     priority_class = ""
     for profile in applied:
@@ -90,7 +88,7 @@ def _looks_treated(pod: Mapping[str, Any], applied: Iterable[Profile]) -> bool:
             (expected.discard if value is None or key.startswith("$") else expected.add)(key)
         patched_class = (patch.get("spec") or {}).get("priorityClassName")
         priority_class = patched_class or profile.priority_class_name or priority_class
-    # Other webhooks may have given a label another value; nobody takes them all away.
+    # Other webhooks may have changed the value of a label; none removes all of them.
     if not expected <= labels(pod).keys():
         return False
     return not priority_class or spec(pod).get("priorityClassName") == priority_class
@@ -110,31 +108,31 @@ def _signature(review: Review, text: str, applied: Sequence[Profile], key: bytes
         [(entry.get("manager"), entry.get("operation"), entry.get("time")) for entry in managed],
         _own_labels(metadata.get("labels") or {}, managed, applied),
     )
-    # repr is unambiguous for strings, whatever they hold; ("a", "bc") is not ("ab", "c").
+    # repr is unambiguous for any strings; ("a", "bc") is not ("ab", "c").
     return blake2b(repr(bound).encode(), key=key, digest_size=_SIGNATURE_BYTES).hexdigest()
 
 
 def _own_labels(
     present: Mapping[str, str], managed: Iterable[Mapping[str, Any]], applied: Iterable[Profile]
 ) -> list[tuple[str, str]]:
-    """Return the labels that the user wrote and the applied profiles do not touch.
+    """Return the labels that the user set and the applied profiles do not write.
 
-    The API server lists in managedFields every field that the request brought, before
-    any webhook saw it; these labels are the same on each call for one pod.
+    Before it calls webhooks, the API server lists in managedFields every field of the
+    request; these labels are the same on each call for one pod.
     """
-    brought = []
+    owned = []
     for entry in managed:
         fields: Any = entry.get("fieldsV1")
         for step in ("f:metadata", "f:labels"):
             fields = fields.get(step) if isinstance(fields, dict) else None
         if isinstance(fields, dict):
-            brought.append(fields)
+            owned.append(fields)
     written: frozenset[str] = frozenset()
     for profile in applied:
         written |= profile.written_labels
     return [
         (key, value)
-        for fields in brought
+        for fields in owned
         for key, value in present.items()
         if "f:" + key in fields and key not in written
     ]

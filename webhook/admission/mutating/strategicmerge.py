@@ -1,9 +1,9 @@
 """Strategic merge patches, applied as recorded edits.
 
-Source: Kubernetes, "Strategic merge patch" (sig-api-machinery) and what the API
-server does with it: maps merge, null deletes, lists with a merge key merge by
-element and other lists are replaced; elements that the patch adds stand before
-the old ones. The patch was checked by ``webhook.admission.profiles.podpatch``.
+Source: Kubernetes, "Strategic merge patch" (sig-api-machinery) and the behaviour of the
+API server: maps are merged, null deletes, lists with a merge key are merged by element
+and other lists are replaced; elements that the patch adds come before the old ones.
+``webhook.admission.profiles.podpatch`` has checked the patch.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ _MAP_FIELD = Field("any")  # a value of a map of scalars
 
 
 def merge(pod: ObjectEdit, patch: Mapping[str, Any], cause: Cause) -> None:
-    """Apply a checked strategic merge patch to a Pod under edit."""
+    """Apply a checked strategic merge patch to a pod under edit."""
     _object(pod, patch, object_types()[POD], cause)
 
 
@@ -67,10 +67,10 @@ def _list_directive(
             if items.value[i] in value:
                 items.remove(i, cause)
     elif f"{kind}/" == SET_ELEMENT_ORDER and name not in patch:
-        # Where the patch has the list too, the order is settled with its merge.
+        # If the patch contains the list itself, the merge of the list sets the order.
         merge_key = fields[name].merge_key
         items = edit.open_list(name)
-        _settle(items, list(items.value), _identities(value, merge_key), merge_key, cause)
+        _reorder(items, list(items.value), _identities(value, merge_key), merge_key, cause)
 
 
 def _value(
@@ -94,7 +94,7 @@ def _value(
 def _list(items: ListEdit, patch: list[Any], order: list[Any] | None, field: Field, cause: Cause) -> None:
     merge_key, fields = field.merge_key, object_types().get(field.type, {})
     added = [item for item in patch if not (isinstance(item, dict) and DIRECTIVE in item)]
-    _identities(items.value, merge_key)  # refuses elements that are no objects
+    _identities(items.value, merge_key)  # denies elements that are no objects
     if any(isinstance(item, dict) and item.get(DIRECTIVE) == "replace" for item in patch):
         for i in range(len(items.value) - 1, -1, -1):
             items.remove(i, cause)
@@ -111,16 +111,16 @@ def _list(items: ListEdit, patch: list[Any], order: list[Any] | None, field: Fie
             items.insert(len(items.value), _plain(item), cause)
         elif merge_key:
             _object(items.open_object(index), item, fields, cause)
-    _settle(items, server_order, _identities(order or added, merge_key), merge_key, cause)
+    _reorder(items, server_order, _identities(order or added, merge_key), merge_key, cause)
 
 
-def _settle(
+def _reorder(
     items: ListEdit, before: list[Any], wanted: list[Any], merge_key: str | None, cause: Cause
 ) -> None:
-    """Put the elements that the patch names in its order, the others among them.
+    """Put the elements that the patch names in its order, and the others between them.
 
-    The others keep their order; each stands as early as those it stood before
-    allow. What the patch adds has no place of its own and goes first.
+    The others keep their order; each comes before the named elements that it preceded.
+    Elements that the patch adds come first.
     """
     present = _identities(items.value, merge_key)
     old = _identities(before, merge_key)
@@ -135,12 +135,12 @@ def _settle(
 
 
 def _identities(elements: list[Any], merge_key: str | None) -> list[Any]:
-    """Return what tells elements apart: the merge key's value, or a scalar itself."""
+    """Return what identifies each element: the value of the merge key, or a scalar itself."""
     if not merge_key:
         return elements
     for element in elements:
         if not isinstance(element, dict):
-            raise Denied(Denial(f"a list of objects told apart by {merge_key!r} holds {element!r:.80}"))
+            raise Denied(Denial(f"a list of objects identified by {merge_key!r} holds {element!r:.80}"))
     return [element.get(merge_key) for element in elements]
 
 
@@ -151,7 +151,7 @@ def _find(elements: list[Any], wanted: Any, merge_key: str | None) -> int | None
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 — any JSON value
-    """Return what a patch puts where nothing was: no directives, no nulls, own copies."""
+    """Return a copy of a patch value as a new value: without directives and nulls."""
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items() if v is not None and not k.startswith("$")}
     if isinstance(value, list):

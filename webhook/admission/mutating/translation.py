@@ -1,8 +1,8 @@
-"""Native cpu and memory become batch or mid resources, by the pod's priority class.
+"""Translation of native cpu and memory into batch or mid resources, by the pod's priority class.
 
-CPU turns into whole milli-cores, rounded up; memory keeps its text. A batch or mid
-figure that is already there wins over a native one: the user's figure, translated on
-an earlier call, must not give way to a default that LimitRanger added afterwards.
+CPU becomes whole milli-cores, rounded up; the text of memory stays the same. An existing
+batch or mid quantity wins over a native one: the user's quantity, translated on an earlier
+call, must not be replaced by a default that LimitRanger added afterwards.
 """
 
 from collections import Counter
@@ -15,22 +15,22 @@ from webhook.pods.quantities import MAX, milli, parse, text_of
 from webhook.protocol import CPU
 
 
-def translate(pod: PodEdit, table: Mapping[str, str], cause: Cause, *, again: bool) -> Counter[str]:
+def translate(pod: PodEdit, table: Mapping[str, str], cause: Cause, *, reinvoked: bool) -> Counter[str]:
     """Translate the resources of every container.
 
     Args:
         pod: the pod under edit.
-        table: what native resources become, a row of ``protocol.TRANSLATION``.
-        cause: who wants it.
-        again: the pod was translated on an earlier call, so that a native figure beside
-            a batch or mid one, in requests or limits, is a default that came after it.
+        table: the new resource for each native one, a row of ``protocol.TRANSLATION``.
+        cause: the cause of the change.
+        reinvoked: the pod was translated on an earlier call, so a native quantity next to a
+            batch or mid one, in requests or limits, is a default that was added since.
 
     Returns:
-        How many figures were translated, by the name of the new resource.
+        How many quantities were translated, by the name of the new resource.
     """
     counts: Counter[str] = Counter()
     for container in list(containers(pod.value)):
-        _translate_container(pod, container, table, cause, counts, again=again)
+        _translate_container(pod, container, table, cause, counts, reinvoked=reinvoked)
     return counts
 
 
@@ -41,7 +41,7 @@ def _translate_container(
     cause: Cause,
     counts: Counter[str],
     *,
-    again: bool,
+    reinvoked: bool,
 ) -> None:
     requests, limits = container.quantities("requests"), container.quantities("limits")
     for resource, name in table.items():
@@ -50,7 +50,7 @@ def _translate_container(
         if native_request is None and native_limit is None and own_limit is None:
             continue
         request, limit = own_request, own_limit
-        if not (again and (own_request is not None or own_limit is not None)):
+        if not (reinvoked and (own_request is not None or own_limit is not None)):
             if request is None and native_request is not None:
                 request = _translated(container, "requests", resource, native_request)
                 counts[name] += 1
@@ -60,8 +60,8 @@ def _translate_container(
         if request is None:
             request = limit
         elif limit is not None and parse(text_of(limit)) < parse(text_of(request)):
-            # The API server refuses a limit below the request. Where one of the two was
-            # there as a batch or mid figure, it wins over the other, a default most likely.
+            # The API server refuses a limit below the request. If only one of the two was a
+            # batch or mid quantity before, it wins: the other is probably a default.
             if own_limit is None and own_request is not None:
                 limit = None
             elif own_request is None and own_limit is not None:
@@ -72,13 +72,13 @@ def _translate_container(
 
 
 def _write(
-    resources: ObjectEdit, section: str, resource: str, name: str, figure: object, cause: Cause
+    resources: ObjectEdit, section: str, resource: str, name: str, quantity: object, cause: Cause
 ) -> None:
-    if figure is None and not resources.get(section):
+    if quantity is None and not resources.get(section):
         return
     edit = resources.open_object(section)
-    if figure is not None:
-        edit.set(name, text_of(figure), cause)
+    if quantity is not None:
+        edit.set(name, text_of(quantity), cause)
     edit.remove(resource, cause)
 
 
@@ -92,7 +92,7 @@ def _translated(container: Container, section: str, resource: str, raw: object) 
         raise Denied(
             Denial(
                 f"spec.{container.kind}[{container.position}].resources.{section}[{resource}]: "
-                f"{text!r} is more milli-cores than 2^63 - 1: ask for less"
+                f"{text!r} is more milli-cores than 2^63 - 1: request less"
             )
         )
     return str(count)

@@ -1,1 +1,1 @@
-"""ClusterColocationProfiles: read, checked, indexed, compared."""
+"""ClusterColocationProfiles: reading, checking, indexing and comparing."""

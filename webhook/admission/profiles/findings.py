@@ -1,4 +1,4 @@
-"""What is wrong with the profiles of a view, as a list of findings."""
+"""Findings about the profiles of a view: errors, warnings and conflicts."""
 
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
@@ -23,14 +23,14 @@ from webhook.protocol import (
 
 
 class Severity(StrEnum):
-    """How bad a finding is."""
+    """The severity of a finding."""
 
     ERROR = "error"
     WARNING = "warning"
 
 
 class Finding(NamedTuple):
-    """One finding: which profile, what is wrong with it, and what would be right."""
+    """One finding about a profile; the message says what is wrong and the remedy."""
 
     severity: Severity
     profile: str
@@ -42,9 +42,9 @@ class Report(NamedTuple):
 
     Attributes:
         profiles: how many were checked.
-        findings: of single profiles, those with errors first, then by name.
-        overlaps: pairs that could meet and disagree, at most as many as asked for.
-        more_overlaps: there are more than those.
+        findings: about single profiles, those with errors first, then by name.
+        overlaps: pairs that can match the same pod and conflict, at most ``max_overlaps``.
+        more_overlaps: whether there are more.
     """
 
     profiles: int
@@ -64,7 +64,7 @@ def examine(view: View, rules: Mapping[str, Action], max_overlaps: int) -> Repor
     Args:
         view: the cluster.
         rules: actions of validation rules that differ from the defaults.
-        max_overlaps: where to stop looking for pairs.
+        max_overlaps: report at most this many pairs.
     """
     findings = [
         finding
@@ -78,7 +78,7 @@ def examine(view: View, rules: Mapping[str, Action], max_overlaps: int) -> Repor
 
 
 def own_findings(profile: Profile, view: View, rules: Mapping[str, Action]) -> Iterator[Finding]:
-    """Yield what is wrong with a profile by itself."""
+    """Yield findings that depend on the profile only."""
     for problem in profile.problems:
         yield Finding(Severity.ERROR, profile.name, problem)
     for note in profile.notes:
@@ -89,21 +89,21 @@ def own_findings(profile: Profile, view: View, rules: Mapping[str, Action]) -> I
     for field, selector in selectors.items():
         if not satisfiable(selector.requirements):
             clauses = ", ".join(map(str, selector.requirements))
-            message = f"spec.{field}: no labels can meet all of: {clauses}"
+            message = f"spec.{field}: no labels can satisfy all of: {clauses}"
             yield Finding(Severity.WARNING, profile.name, message)
     written = writes(profile)
     if "spec.priority" in written:
         yield Finding(
             Severity.WARNING,
             profile.name,
-            "spec.patch.spec.priority: cannot be set: the value of the PriorityClass is taken: "
+            "spec.patch.spec.priority: cannot be set: the value of the PriorityClass is used: "
             "set priorityClassName instead",
         )
     yield from _matrix(profile, written, view, rules)
 
 
 def reference_findings(profile: Profile, view: View) -> Iterator[Finding]:
-    """Yield which objects the profile names that the view has not; they may come later."""
+    """Yield objects that the profile names and the view lacks; they may be created later."""
     name = writes(profile).get("spec.priorityClassName") if profile.ready else None
     if name and name not in view.priority_classes:
         field = "spec." if name == profile.priority_class_name else "spec.patch.spec."
@@ -118,7 +118,7 @@ def reference_findings(profile: Profile, view: View) -> Iterator[Finding]:
 def _matrix(
     profile: Profile, written: Mapping[str, Any], view: View, rules: Mapping[str, Action]
 ) -> Iterator[Finding]:
-    """Judge QoS class and priority class, where the profile sets both."""
+    """Check the combination of QoS class and priority class, if the profile sets both."""
     qos = written.get(f"metadata.labels[{LABEL_QOS_CLASS}]")
     found = view.priority_classes.get(written.get("spec.priorityClassName") or "")
     stated = written.get(f"metadata.labels[{LABEL_PRIORITY_CLASS}]")
@@ -136,10 +136,10 @@ def _matrix(
         return
     cells = QOS_PRIORITY_MATRIX[qos].items()
     fitting = ", ".join(name for name, cell in cells if cell == Action.OFF)
-    meant = "no known priority class" if column == NONE else f"priority class {column}"
+    described = "no known priority class" if column == NONE else f"priority class {column}"
     yield Finding(
         Severity.ERROR if action == Action.DENY else Severity.WARNING,
         profile.name,
-        f"spec.qosClass: {qos} does not go with {meant}: rule {rule} "
-        f"{'denies' if action == Action.DENY else 'warns of'} every pod that matches: use {fitting}",
+        f"spec.qosClass: {qos} does not go with {described}: rule {rule} "
+        f"{'denies' if action == Action.DENY else 'warns about'} every pod that matches: use {fitting}",
     )

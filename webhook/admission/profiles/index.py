@@ -1,10 +1,10 @@
-"""Which profiles match a pod, without asking those that cannot.
+"""The index of profiles, which finds those that match a pod without comparing all.
 
-A profile is filed under one clause that must hold for it to match: the rarest
-``key=value`` or ``key`` that its selectors demand. A pod is then compared only with
-the profiles filed under the labels that it and its namespace have. Profiles that
-demand nothing, only forbid, are kept as bits of one integer, and each label that
-a pod has strikes out the bits of those that forbid it.
+A profile is indexed under one clause that must hold for it to match: the rarest
+``key=value`` or ``key`` that its selectors require. A pod is then compared only with
+the profiles indexed under its labels and those of its namespace. Profiles that require
+no label, and only forbid some, are bits of one integer; each label of a pod clears the
+bits of the profiles that forbid it.
 """
 
 from collections import Counter
@@ -17,43 +17,43 @@ from webhook.admission.profiles.selectors import Requirement
 
 Labels = Mapping[str, str]
 _POD, _NAMESPACE = 0, 1
-# A label that a clause asks for: whose it is, its key, and its value (None: any value).
-_Asked = tuple[int, str, str | None]
-# What is filed under a label, for a pod's and for a namespace's labels: key, then value.
-_Filed = tuple[dict[str, dict[str | None, list[int]]], dict[str, dict[str | None, list[int]]]]
-_Strikes = tuple[dict[str, dict[str | None, int]], dict[str, dict[str | None, int]]]
+# A label that a clause requires: of the pod or the namespace, its key, its value (None: any value).
+_Required = tuple[int, str, str | None]
+# Positions of profiles by required label, for a pod's and a namespace's labels: key, then value.
+_Postings = tuple[dict[str, dict[str | None, list[int]]], dict[str, dict[str | None, list[int]]]]
+_Forbidden = tuple[dict[str, dict[str | None, int]], dict[str, dict[str | None, int]]]
 
 
 class ProfileIndex:
     """The ready profiles of a view, in the order in which they apply: by name."""
 
-    __slots__ = ("_filed", "_forbidding", "_strikes", "profiles")
+    __slots__ = ("_forbidden", "_forbidding", "_required", "profiles")
 
     def __init__(self, profiles: Iterable[Profile]) -> None:
-        """File ``profiles``; those that are not ready are left out."""
+        """Index ``profiles``; those that are not ready are left out."""
         self.profiles: Final = tuple(sorted((p for p in profiles if p.ready), key=lambda p: p.name))
-        self._filed: _Filed = ({}, {})
+        self._required: _Postings = ({}, {})
         self._forbidding = 0
-        self._strikes: _Strikes = ({}, {})
-        demands = [_demands(profile) for profile in self.profiles]
-        frequency = Counter(chain.from_iterable(chain.from_iterable(demands)))
-        for position, (profile, clauses) in enumerate(zip(self.profiles, demands, strict=True)):
+        self._forbidden: _Forbidden = ({}, {})
+        required = [_demands(profile) for profile in self.profiles]
+        frequency = Counter(chain.from_iterable(chain.from_iterable(required)))
+        for position, (profile, clauses) in enumerate(zip(self.profiles, required, strict=True)):
             if clauses:
-                rarest = min(clauses, key=lambda clause: sum(frequency[asked] for asked in clause))
+                rarest = min(clauses, key=lambda clause: sum(frequency[label] for label in clause))
                 for side, key, value in rarest:
-                    self._filed[side].setdefault(key, {}).setdefault(value, []).append(position)
+                    self._required[side].setdefault(key, {}).setdefault(value, []).append(position)
             else:
                 self._forbid(position, profile)
 
     def matching(self, labels: Labels, namespace_labels: Labels) -> list[Profile]:
-        """Return the profiles both of whose selectors hold, by name."""
+        """Return the profiles whose selectors both match, by name."""
         profiles = self.profiles
         found: set[int] = set()
-        for filed, present in zip(self._filed, (labels, namespace_labels), strict=True):
-            if not filed:
+        for postings, present in zip(self._required, (labels, namespace_labels), strict=True):
+            if not postings:
                 continue
             for key, value in present.items():
-                if by_value := filed.get(key):
+                if by_value := postings.get(key):
                     for position in (*by_value.get(value, ()), *by_value.get(None, ())):
                         if profiles[position].matches(labels, namespace_labels):
                             found.add(position)
@@ -65,16 +65,16 @@ class ProfileIndex:
         bit = 1 << position
         self._forbidding |= bit
         for side, requirement in _requirements(profile):
-            by_value = self._strikes[side].setdefault(requirement.key, {})
-            # NotIn names values that strike the profile out, DoesNotExist any value.
+            by_value = self._forbidden[side].setdefault(requirement.key, {})
+            # NotIn lists forbidden values; DoesNotExist forbids any value.
             for value in requirement.values or (None,):
                 by_value[value] = by_value.get(value, 0) | bit
 
     def _not_forbidden(self, labels: Labels, namespace_labels: Labels) -> Iterator[int]:
         left = self._forbidding
-        for strikes, present in zip(self._strikes, (labels, namespace_labels), strict=True):
+        for forbidden, present in zip(self._forbidden, (labels, namespace_labels), strict=True):
             for key, value in present.items():
-                if by_value := strikes.get(key):
+                if by_value := forbidden.get(key):
                     left &= ~(by_value.get(value, 0) | by_value.get(None, 0))
         while left:
             lowest = left & -left
@@ -89,9 +89,9 @@ def _requirements(profile: Profile) -> Iterator[tuple[int, Requirement]]:
         yield _NAMESPACE, requirement
 
 
-def _demands(profile: Profile) -> list[list[_Asked]]:
-    """Return, for each clause that demands a label, the labels one of which would meet it."""
-    clauses: list[list[_Asked]] = []
+def _demands(profile: Profile) -> list[list[_Required]]:
+    """Return, for each clause that requires a label, the labels that satisfy it."""
+    clauses: list[list[_Required]] = []
     for side, requirement in _requirements(profile):
         if requirement.operator == "In":
             clauses.append([(side, requirement.key, value) for value in sorted(requirement.values)])

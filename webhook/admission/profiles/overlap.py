@@ -1,8 +1,8 @@
-"""Which profiles could meet on one pod and want different things of it.
+"""Pairs of profiles that can match the same pod and set different values.
 
-Two profiles overlap when some pod in some namespace could satisfy both; whether such a
-namespace exists today is not asked. They disagree when both write the same place of the
-pod with different values; both apply, in the order of their names, so the later one wins.
+Two profiles overlap if some pod in some namespace can match both, whether or not such a
+namespace exists today. They disagree if both set the same path of the pod to different
+values; both apply, in the order of their names, so the later one wins.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,7 +18,7 @@ _DEMANDING: Final = frozenset({"In", "Exists"})
 
 
 class Disagreement(NamedTuple):
-    """One place of a pod that two profiles write differently: the second one's value stays."""
+    """One path in a pod that two profiles set to different values: the second value stays."""
 
     place: str
     first: Any
@@ -26,7 +26,7 @@ class Disagreement(NamedTuple):
 
 
 class Overlap(NamedTuple):
-    """Two profiles that could meet and disagree, in the order in which they apply."""
+    """Two profiles that overlap and disagree, in the order in which they apply."""
 
     first: str
     second: str
@@ -36,33 +36,33 @@ class Overlap(NamedTuple):
 def overlaps(profiles: Iterable[Profile]) -> Iterator[Overlap]:
     """Yield the pairs of ready profiles that overlap and disagree, by name.
 
-    Pairs are narrowed down with sets of bits, one bit a profile, before any two are
-    compared: a thousand profiles that do not meet cost milliseconds, not 500,000
-    comparisons. The caller stops when it has seen enough.
+    Before two profiles are compared, candidates are filtered with bit sets, one bit for each
+    profile: a thousand profiles without overlap cost milliseconds, not 500,000 comparisons.
+    The caller stops the iteration when it has enough.
     """
-    able = sorted((p for p in profiles if p.ready and p.probability), key=lambda p: p.name)
-    written = [writes(profile) for profile in able]
+    candidates = sorted((p for p in profiles if p.ready and p.probability), key=lambda p: p.name)
+    written = [writes(profile) for profile in candidates]
     differing = _Differing(written)
-    excluding = _Excluding(able)
-    for i, profile in enumerate(able):
+    excluding = _Excluding(candidates)
+    for i, profile in enumerate(candidates):
         later = -1 << (i + 1)
         for j in _bits(differing.of(written[i]) & ~excluding.of(profile) & later):
-            if compatible(profile, able[j]):
-                yield Overlap(profile.name, able[j].name, tuple(_disagreements(written[i], written[j])))
+            if compatible(profile, candidates[j]):
+                yield Overlap(profile.name, candidates[j].name, tuple(_disagreements(written[i], written[j])))
 
 
 def compatible(first: Profile, second: Profile) -> bool:
-    """Tell whether some pod in some namespace could satisfy both profiles."""
+    """Whether some pod in some namespace can match both profiles."""
     return first.selector.compatible(second.selector) and first.namespace_selector.compatible(
         second.namespace_selector
     )
 
 
 def writes(profile: Profile) -> dict[str, Any]:
-    """Return what a profile writes: values by place, ``spec.priorityClassName`` say.
+    """Return what a profile writes: values by path, such as ``spec.priorityClassName``.
 
-    A label copied from another one has the value ``<label KEY>``; None takes a field away.
-    Suffixes are left out: they add to each other.
+    A label copied from another one has the value ``<label KEY>``; None removes a field.
+    Suffixes are left out: two of them do not conflict.
     """
     found: dict[str, Any] = {}
     for field, pairs in (("labels", profile.labels), ("annotations", profile.annotations)):
@@ -85,7 +85,7 @@ def writes(profile: Profile) -> dict[str, Any]:
 
 
 def _patched(patch: Mapping[str, Any], type_name: str, at: str) -> Iterator[tuple[str, Any]]:
-    """Yield the places that a strategic merge patch writes, with their values."""
+    """Yield the paths that a strategic merge patch writes, with their values."""
     fields = object_types().get(type_name, {})
     for key, value in patch.items():
         if key.startswith("$"):
@@ -101,7 +101,7 @@ def _patched(patch: Mapping[str, Any], type_name: str, at: str) -> Iterator[tupl
                 name = item.get(field.merge_key)
                 yield from _patched(item, field.type, f"{path}[{name}]")
         elif not (isinstance(value, list) and field is not None and field.merge_key == ""):
-            yield path, value  # a list of plain values that is merged cannot disagree
+            yield path, value  # merged lists of scalars do not conflict
 
 
 def _disagreements(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[Disagreement]:
@@ -111,7 +111,7 @@ def _disagreements(first: Mapping[str, Any], second: Mapping[str, Any]) -> Itera
 
 
 class _Differing:
-    """For what a profile writes, the profiles that write some of it differently."""
+    """Bit sets of the profiles that write some path of a given profile differently."""
 
     def __init__(self, written: list[dict[str, Any]]) -> None:
         self._writing: dict[str, int] = {}
@@ -130,9 +130,10 @@ class _Differing:
 
 
 class _Excluding:
-    """For a profile, others that cannot meet it: one demands what the other forbids.
+    """Bit sets of the profiles that cannot overlap a given one: one requires what the other forbids.
 
-    Not all of them are found (NotIn is left to ``compatible``), but none too many.
+    Every profile in the set is excluded, but not every excluded profile is in it: NotIn is
+    left to ``compatible``.
     """
 
     def __init__(self, profiles: list[Profile]) -> None:

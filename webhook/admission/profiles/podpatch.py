@@ -1,6 +1,6 @@
-"""The ``patch`` of a profile: does it apply to a Pod?
+"""The check of a profile's ``patch``, done once when the profile is read.
 
-Checked once, when the profile is read, so that applying it needs no checks.
+Applying the patch to a pod then needs no checks.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,22 +15,22 @@ RETAIN_KEYS: Final = "$retainKeys"
 SET_ELEMENT_ORDER: Final = "$setElementOrder/"
 DELETE_FROM_PRIMITIVE_LIST: Final = "$deleteFromPrimitiveList/"
 
-# What a webhook cannot change, or what would make a pod another pod.
+# Fields that a webhook cannot change, or that identify the pod.
 _FORBIDDEN: Final = {
     "Pod": {"apiVersion", "kind", "status"},
-    "PodSpec": {"overhead"},  # it has to be the RuntimeClass's
+    "PodSpec": {"overhead"},  # must be that of the RuntimeClass
     "ObjectMeta": {
         "creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generateName",
         "generation", "managedFields", "name", "namespace", "resourceVersion", "selfLink", "uid",
     },
 }  # fmt: skip
-# What a pod cannot be without: merged into, never replaced, emptied or set to null.
-_KEPT: Final = {
+# Fields that a pod must have: they are merged, never replaced, emptied or set to null.
+_REQUIRED: Final = {
     "Pod": {"metadata", "spec"},
     "ObjectMeta": set(),
     "PodSpec": {"containers", "priorityClassName"},
 }
-# A patch may say what it is for.
+# A patch may name the type that it applies to.
 _IDENTITY: Final = {"apiVersion": "v1", "kind": "Pod"}
 _SCALARS: Final[Mapping[str, tuple[type, ...]]] = {
     "string": (str,),
@@ -42,9 +42,9 @@ _SCALARS: Final[Mapping[str, tuple[type, ...]]] = {
 
 
 class CheckedPatch(NamedTuple):
-    """A patch without the fields a Pod does not have.
+    """A patch without fields that a Pod does not have.
 
-    Problems (it cannot be applied) and notes (fields left out) begin with the path.
+    Problems (the patch cannot be applied) and notes (ignored fields) begin with the path.
     """
 
     patch: dict[str, Any]
@@ -65,7 +65,7 @@ class _Checker:
         self.notes: list[str] = []
 
     def merged(self, raw: object, type_name: str, at: str) -> dict[str, Any]:
-        """Check a map that is merged into an object of type ``type_name``."""
+        """Return a map to merge into an object of type ``type_name`` without its unknown fields."""
         if not isinstance(raw, Mapping):
             self.problems.append(f"{at}: must be a map, not {raw!r}")
             return {}
@@ -80,18 +80,18 @@ class _Checker:
                 if self._directive(key, value, fields, f"{at}.{key}"):
                     clean[key] = value
             elif key not in fields:
-                self.notes.append(f"{at}.{key}: a Pod has no such field, left out")
+                self.notes.append(f"{at}.{key}: a Pod has no such field, ignored")
             else:
                 clean[key] = None if value is None else self._field(value, fields[key], f"{at}.{key}")
         return clean
 
     def _directive(self, key: str, value: object, fields: Mapping[str, Field], at: str) -> bool:
-        """Check a directive; True when it can be kept."""
+        """Check a directive; return whether it is valid."""
         if key == DIRECTIVE:
             known = value in ("merge", "replace", "delete")
             problem = None if known else f"{value!r} is not one of merge, replace, delete"
         elif key != RETAIN_KEYS and not key.startswith((SET_ELEMENT_ORDER, DELETE_FROM_PRIMITIVE_LIST)):
-            problem = "is no directive of strategic merge patches"
+            problem = "is not a directive of strategic merge patches"
         elif not isinstance(value, list):
             problem = f"must be a list, not {value!r}"
         elif key == RETAIN_KEYS:
@@ -142,12 +142,14 @@ class _Checker:
                 and field.merge_key not in item
                 and item.get(DIRECTIVE) != "replace"
             ):
-                self.problems.append(f"{spot}: needs {field.merge_key!r}, by which elements are told apart")
+                self.problems.append(f"{spot}: needs {field.merge_key!r}, which identifies elements")
             if isinstance(item, Mapping) and DIRECTIVE in item:
                 if field.merge_key is None:
-                    self.problems.append(f"{spot}.{DIRECTIVE}: the list is replaced as a whole: leave it out")
+                    self.problems.append(
+                        f"{spot}.{DIRECTIVE}: the list is replaced as a whole: remove the directive"
+                    )
                 elif at == ".spec.containers" and item[DIRECTIVE] == "replace" and len(value) == 1:
-                    self.problems.append(f"{spot}.{DIRECTIVE}: a pod cannot be without containers")
+                    self.problems.append(f"{spot}.{DIRECTIVE}: a pod must have containers")
             yield self._single(item, field.type, spot)
 
     def _single(self, value: object, type_name: str, at: str) -> Any:  # noqa: ANN401 — any JSON value
@@ -167,24 +169,24 @@ class _Checker:
 
 
 def _refusal(type_name: str, key: object, value: object) -> str | None:
-    """Say why a patch may not have ``key`` in an object of this type at all, or None."""
+    """Return why a patch may not have ``key`` in an object of this type, or None."""
     if not isinstance(key, str):
         return "the key must be a string"
     if key in _FORBIDDEN.get(type_name, ()):
         return "cannot be set by a patch"
-    if type_name in _KEPT:
+    if type_name in _REQUIRED:
         if key == RETAIN_KEYS or (key == DIRECTIVE and value in ("replace", "delete")):
-            return "a pod cannot be without what this would take away"
-        if value is None and key in _KEPT[type_name]:
-            return "a pod cannot be without it"
+            return "this would remove fields that a pod must have"
+        if value is None and key in _REQUIRED[type_name]:
+            return "a pod must have it"
     return None
 
 
 def _list_problem(key: str, value: list[object], fields: Mapping[str, Field]) -> str | None:
-    """Say what is wrong with a directive about the list that its key names, or None."""
+    """Return the problem of a directive about the list that its key names, or None."""
     field = fields.get(key.partition("/")[2])
     if field is None or field.merge_key is None:
-        return "names no list that is merged"
+        return "names no merged list"
     if key.startswith(DELETE_FROM_PRIMITIVE_LIST) and field.merge_key:
         return "names a list of objects: use $patch: delete on its elements"
     if field.merge_key and not all(isinstance(v, Mapping) and field.merge_key in v for v in value):

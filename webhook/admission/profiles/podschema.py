@@ -1,4 +1,4 @@
-"""The fields of a Pod, their types and how strategic merge patches treat them.
+"""The fields of a Pod, with their types and merge strategies.
 
 The table ``pod_schema.json`` is made from the OpenAPI schema of Kubernetes (its
 ``x-kubernetes-patch-strategy`` and ``-merge-key``), see ``tests/pod_schema_source.py``.
@@ -20,8 +20,8 @@ class Field(NamedTuple):
     Attributes:
         type: name of the type of the value; of the elements for lists and maps.
         container: "" for a single value, "[]" for a list, "{}" for a map.
-        merge_key: the field by which list elements are told apart; "" for a list
-            of scalars that is merged; None where a list is replaced as a whole.
+        merge_key: the field that identifies list elements; "" for a merged list of
+            scalars; None for a list that is replaced as a whole.
     """
 
     type: str

@@ -1,7 +1,7 @@
-"""ClusterColocationProfiles: reading one object into what admission needs of it.
+"""Reader of a ClusterColocationProfile.
 
 Source: Koordinator, ``config.koordinator.sh/v1alpha1``. A profile with a problem is
-kept, marked as not ready, and never applied; the others do not suffer from it.
+stored as not ready and never applied; it does not affect the others.
 """
 
 import re
@@ -25,7 +25,7 @@ _PERCENT = re.compile(r"([0-9]{1,3})%", re.ASCII)
 _INT32_MAX: Final = 2**31 - 1
 _DNS_SUBDOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
-# The fields of spec, each with the type its value must have in JSON.
+# The fields of spec, each with the JSON type of its value.
 FIELDS: Final[Mapping[str, type | tuple[type, ...]]] = {
     "namespaceSelector": dict,
     "selector": dict,
@@ -44,7 +44,7 @@ FIELDS: Final[Mapping[str, type | tuple[type, ...]]] = {
 
 
 class ProfileError(ValueError):
-    """A profile that cannot be kept at all; the message says why."""
+    """A profile cannot be stored at all; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +52,13 @@ class Profile:
     """One profile, compiled.
 
     Attributes:
-        name: metadata.name, the order in which profiles apply.
+        name: metadata.name; profiles apply in the order of their names.
         probability: percent of matching pods that are changed, 0 to 100.
-        per_workload: the probability is rolled once for a workload, not for each pod.
-        skip_resources: the pod's resources are left alone.
+        per_workload: the probability applies to a workload as a whole, not to each pod.
+        skip_resources: the pod's resources are not translated.
         written_labels: keys of the labels that it may write.
         problems: why the profile is not ready; empty when it is.
-        notes: what is odd but harmless (unknown fields).
+        notes: harmless mistakes (unknown fields).
     """
 
     name: str
@@ -83,11 +83,11 @@ class Profile:
 
     @property
     def ready(self) -> bool:
-        """Tell whether the profile can be applied."""
+        """Whether the profile can be applied."""
         return not self.problems
 
     def matches(self, labels: Mapping[str, str], namespace_labels: Mapping[str, str]) -> bool:
-        """Tell whether both selectors hold; probability is not asked here."""
+        """Whether both selectors match; the probability is not considered here."""
         return self.namespace_selector.matches(namespace_labels) and self.selector.matches(labels)
 
 
@@ -95,8 +95,8 @@ def read_profile(raw: Mapping[str, Any]) -> Profile:
     """Read a ClusterColocationProfile object.
 
     Raises:
-        ProfileError: it has no usable name. Everything else that is wrong with it
-            stands in ``problems`` of the profile returned.
+        ProfileError: it has no valid name. All other errors are in ``problems`` of the
+            returned profile.
     """
     metadata = raw.get("metadata")
     name = metadata.get("name") if isinstance(metadata, Mapping) else None
@@ -106,7 +106,7 @@ def read_profile(raw: Mapping[str, Any]) -> Profile:
 
 
 class _Reader:
-    """Reads the fields of one profile and collects what is wrong with them."""
+    """Reads the fields of one profile and collects their problems."""
 
     def __init__(self, name: str, raw: Mapping[str, Any]) -> None:
         self.name = name
@@ -119,10 +119,10 @@ class _Reader:
             spec = None
         self.spec: dict[str, Any] = {}
         for field, value in (spec or {}).items():
-            self._take(str(field), value)
+            self._add(str(field), value)
 
-    def _take(self, field: str, value: object) -> None:
-        """Keep a field of spec if it is known and of the right type; null means absent."""
+    def _add(self, field: str, value: object) -> None:
+        """Store a field of spec if it is known and of the right type; null means absent."""
         kind = FIELDS.get(field)
         if kind is None:
             self.notes.append(f"spec.{field}: unknown field, ignored")
@@ -170,7 +170,7 @@ class _Reader:
             return compile_selector(self.spec.get(field), f"spec.{field}")
         except SelectorError as error:
             self.problems.append(str(error))
-            return EVERYTHING  # never asked: a profile with problems is not applied
+            return EVERYTHING  # never matched: a profile with problems is not applied
 
     def _probability(self, raw: int | str | None) -> int:
         """Percent; an integer n means n percent, as in Koordinator."""
@@ -215,7 +215,7 @@ class _Reader:
         return pairs
 
     def _pairs(self, field: str, *, values_are_keys: bool) -> tuple[tuple[str, str], ...]:
-        """Pairs in sorted order; both sides of a mapping are keys."""
+        """Return sorted pairs; with ``values_are_keys``, both sides must be valid keys."""
         pairs = self._strings(self.spec, field, "spec")
         for key, value in pairs.items():
             for name in (key, value) if values_are_keys else (key,):
@@ -233,7 +233,7 @@ class _Reader:
     def _suffixes(self) -> tuple[tuple[str, str], ...]:
         pairs = self._pairs("labelSuffixes", values_are_keys=False)
         for key, suffix in pairs:
-            # With the shortest value before it; a longer one is judged on the pod.
+            # Checked with the shortest value before it; a longer one is checked on the pod.
             if problem := value_problem(f"a{suffix}"):
                 self.problems.append(
                     f"spec.labelSuffixes[{key}]: {suffix!r} can end no label value: {problem}"

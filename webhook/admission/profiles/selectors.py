@@ -1,4 +1,4 @@
-"""LabelSelectors, compiled once and matched often.
+"""LabelSelectors, compiled for repeated matching.
 
 A selector is a conjunction of requirements. Source: the Kubernetes API,
 ``meta/v1 LabelSelector``: NotIn and DoesNotExist hold when the key is absent.
@@ -13,7 +13,7 @@ OPERATORS: Final = ("In", "NotIn", "Exists", "DoesNotExist")
 
 
 class SelectorError(ValueError):
-    """A selector that the API server would refuse; the message names field and value."""
+    """The API server would refuse a selector; the message names field and value."""
 
 
 class Requirement(NamedTuple):
@@ -24,7 +24,7 @@ class Requirement(NamedTuple):
     values: frozenset[str] = frozenset()
 
     def holds(self, labels: Mapping[str, str]) -> bool:
-        """Tell whether ``labels`` meet this clause."""
+        """Whether ``labels`` satisfy this clause."""
         value = labels.get(self.key)
         if self.operator == "In":
             return value in self.values
@@ -33,7 +33,7 @@ class Requirement(NamedTuple):
         return (value is not None) is (self.operator == "Exists")
 
     def __str__(self) -> str:
-        """Write the clause as ``kubectl get -l`` would take it."""
+        """Return the clause in the syntax of ``kubectl get -l``."""
         if self.operator == "Exists":
             return self.key
         if self.operator == "DoesNotExist":
@@ -50,15 +50,15 @@ class Selector(NamedTuple):
     requirements: tuple[Requirement, ...] = ()
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Tell whether ``labels`` meet every clause."""
+        """Whether ``labels`` satisfy every clause."""
         return all(requirement.holds(labels) for requirement in self.requirements)
 
     def failing(self, labels: Mapping[str, str]) -> Requirement | None:
-        """Return the first clause that ``labels`` do not meet, or None."""
+        """Return the first clause that ``labels`` do not satisfy, or None."""
         return next((r for r in self.requirements if not r.holds(labels)), None)
 
     def compatible(self, other: "Selector") -> bool:
-        """Tell whether some set of labels could meet both selectors."""
+        """Whether some set of labels satisfies both selectors."""
         return satisfiable(self.requirements + other.requirements)
 
 
@@ -66,10 +66,10 @@ EVERYTHING: Final = Selector()
 
 
 def satisfiable(requirements: tuple[Requirement, ...]) -> bool:
-    """Tell whether any set of labels meets all ``requirements``.
+    """Whether some set of labels satisfies all ``requirements``.
 
-    Keys are independent of each other, so it is decided key by key: either the
-    key may be absent, or some value is allowed by every clause.
+    Keys are independent of each other, so the question is answered for each key: either
+    the key may be absent, or every clause allows some value.
     """
     by_key: dict[str, list[Requirement]] = {}
     for requirement in requirements:
@@ -80,7 +80,7 @@ def satisfiable(requirements: tuple[Requirement, ...]) -> bool:
 def _key_satisfiable(clauses: list[Requirement]) -> bool:
     operators = {clause.operator for clause in clauses}
     if not operators & {"In", "Exists"}:
-        return True  # an absent key meets NotIn and DoesNotExist
+        return True  # an absent key satisfies NotIn and DoesNotExist
     if "DoesNotExist" in operators:
         return False
     allowed = [clause.values for clause in clauses if clause.operator == "In"]
@@ -94,7 +94,7 @@ def compile_selector(raw: object, field: str) -> Selector:
     """Compile a LabelSelector.
 
     Args:
-        raw: the selector as it stands in an object; None or ``{}`` match everything.
+        raw: the selector from an object; None or ``{}`` match everything.
         field: the path of the selector, named in errors.
 
     Raises:

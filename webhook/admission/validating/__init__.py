@@ -1,1 +1,1 @@
-"""The rules that a pod is held to."""
+"""The validation rules for pods, and their checks."""

@@ -1,7 +1,7 @@
-"""The rules a pod is validated by: their names, defaults and meanings, in one table.
+"""The table of validation rules: names, default actions and meanings.
 
-Each can be set to deny, warn or off. The rules of QoS class by priority class are
-made from ``protocol.QOS_PRIORITY_MATRIX``, one a cell.
+The action of each can be set to deny, warn or off. The rules about QoS class and priority
+class are made from ``protocol.QOS_PRIORITY_MATRIX``, one for each cell.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from webhook.protocol import NONE, QOS_PRIORITY_MATRIX, Action
 
 
 class Rule(NamedTuple):
-    """One rule: what it does by default and what it says."""
+    """One rule: its default action and its meaning."""
 
     action: Action
     meaning: str

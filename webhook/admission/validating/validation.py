@@ -1,7 +1,7 @@
-"""Is this pod, as it will be stored, one that the sharing rules allow?
+"""The checks of a pod against the validation rules.
 
-The rules stand in ``webhook.admission.validating.rules``; here is how each is checked. On UPDATE
-a pod is only held to what it did not already break: an old pod must stay deletable.
+``webhook.admission.validating.rules`` names the rules. An UPDATE is not denied for rules
+that the stored pod broke already: an old pod must stay changeable, and so deletable.
 """
 
 from collections.abc import Iterator, Mapping
@@ -32,23 +32,19 @@ Pod = Mapping[str, Any]
 
 
 class Violation(NamedTuple):
-    """A rule that a pod breaks, where the rule is not off.
-
-    The message has field, value and remedy.
-    """
+    """A rule that a pod breaks unless the rule is off; the message names field, value and remedy."""
 
     rule: str
     message: str
 
 
 def violations(pod: Pod, old: Pod | None, *, resize: bool = False) -> list[Violation]:
-    """Return what is wrong with ``pod``.
+    """Return the rules that ``pod`` breaks.
 
     Args:
-        pod: as it will be stored.
-        old: as it is stored now, on an update; what it already breaks is not held
-            against the new one.
-        resize: the update came through the subresource ``pods/resize``.
+        pod: the pod that will be stored.
+        old: the stored pod, on an update; violations that it has already are left out.
+        resize: the update uses the subresource ``pods/resize``.
     """
     found = list(_state(pod))
     if old is not None:
@@ -61,7 +57,7 @@ def violations(pod: Pod, old: Pod | None, *, resize: bool = False) -> list[Viola
 
 
 def action_of(rule: str, overrides: Mapping[str, Action]) -> Action:
-    """Return what a rule does: what the settings say, else its default."""
+    """Return the action of a rule: from the settings, or else its default."""
     return overrides.get(rule, RULES[rule].action)
 
 
@@ -91,7 +87,7 @@ def _state(pod: Pod) -> Iterator[Violation]:
 def _matrix(pod: Pod, qos: str) -> Iterator[Violation]:
     row = qos if qos in QOS_PRIORITY_MATRIX else NONE
     column = _raw_class(pod) or NONE
-    # Every cell is reported, so that one which is fine by default can be forbidden.
+    # Every cell is reported, so that one which is allowed by default can be forbidden.
     stated = "no priority class" if column == NONE else f"priority class {column}"
     fitting = [c for c, action in QOS_PRIORITY_MATRIX[row].items() if action == Action.OFF]
     yield Violation(
@@ -136,7 +132,7 @@ def _whole_cpus(pod: Pod, all_containers: list[Container], qos: str) -> Iterator
         yield Violation(
             rules.WHOLE_CPUS,
             f"spec.containers[*].resources.requests[cpu]: {shown} in all; a pod of QoS {qos} "
-            "is given whole CPUs: request a whole number, not zero",
+            "gets whole CPUs: request a whole number, not zero",
         )
 
 
@@ -178,14 +174,14 @@ def _transition(pod: Pod, old: Pod) -> Iterator[Violation]:
             yield Violation(
                 rule,
                 f"metadata.labels[{label}]: cannot change from {was or 'none'} to {now or 'none'} "
-                "on a pod that exists: create it anew",
+                "on an existing pod: delete the pod and create it again",
             )
     was, now = _raw_class(old), _raw_class(pod)
     if was != now:
         yield Violation(
             rules.PRIORITY_CLASS_IMMUTABLE,
             f"priority class: cannot change from {was or 'none'} to {now or 'none'} "
-            "on a pod that exists: create it anew",
+            "on an existing pod: delete the pod and create it again",
         )
 
 
@@ -213,7 +209,7 @@ def _resize(pod: Pod, old: Pod) -> Iterator[Violation]:
                     yield Violation(
                         rules.RESIZE_COLOCATED,
                         f"{at}.{section}[{resource}]: the pod runs on batch or mid resources, "
-                        "which a resize cannot change: create it anew with other figures",
+                        "which a resize cannot change: delete and create it again with other quantities",
                     )
 
 

@@ -82,7 +82,7 @@ def cpusets_options(command: _Command) -> _Command:
             default=60,
             show_default=True,
             metavar="SECONDS",
-            help="How long a pod may hold CPUs before it is bound: at least the API server's request timeout.",
+            help="How long a pod may hold CPUs before it is bound: at least the API server's timeout.",
         ),
         click.option(
             "--cpusets-policy",
