@@ -38,11 +38,17 @@ class Cluster(FakeApi):
         self.put(MUTATING, "ours", webhooks=[hook("a")])
         self.put(VALIDATING, "ours", webhooks=[hook("b"), hook("c")])
 
-    def rotator(self, *, now=NOW, names=(NAME,), **terms):
+    def rotator(self, *, now=NOW, names=(NAME,), on_signing_key=lambda _: None, **terms):
         """A rotator of the Secret, on this cluster's clock."""
         chosen = Terms(names, **{"settle": 60, "overlap": 600} | terms)
         return Rotator(
-            self.api(), ("home", "kept"), ["ours"], chosen, now=lambda: now, clock=lambda: self.seconds
+            self.api(),
+            ("home", "kept"),
+            ["ours"],
+            chosen,
+            now=lambda: now,
+            clock=lambda: self.seconds,
+            on_signing_key=on_signing_key,
         )
 
     def bundles(self):

@@ -55,9 +55,8 @@ def test_who_comes_second_takes_what_is_there(cluster):
 
 def test_nothing_is_served_before_it_is_in_the_secret(cluster):
     """A pair that was made but not stored is nobody's; the signing key is known before the pair is."""
-    rotator = cluster.rotator()
     keys = []
-    rotator.on_signing_key = lambda key: keys.append((key, rotator.read()))
+    rotator = cluster.rotator(on_signing_key=lambda key: keys.append((key, rotator.read())))
     rotator.reconcile()
     assert rotator.read() is None
     assert not rotator.trusted
