@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.cpuset.machines import topologies
-from webhook.cpuset import NodeState, Pod, QoS, Reservations, Topology, draw, draw_node, parse_shape
+from webhook.cpuset import NodeState, Pod, QoS, Reservations, Topology, draw_node, draw_topology, parse_shape
 
 
 @given(topologies(60), st.integers(40, 120))
 def test_every_cpu_once_within_the_width(topology: Topology, width: int) -> None:
     """Each CPU id stands in one thread row; no line is too wide."""
-    picture = draw(topology, width=width)
+    drawn = draw_topology(topology, width=width)
     shown: list[int] = []
-    for line in picture.splitlines():
+    for line in drawn.splitlines():
         assert len(line) <= width
         if line.startswith("    thread"):
             shown.extend(map(int, re.findall(r"\d+", line)[1:]))
@@ -53,6 +53,6 @@ socket 0
 def test_paint() -> None:
     """Colours are put around the text and not counted."""
     topology = parse_shape("1x1x2x1")
-    painted = draw(topology, {0: "E"}, paint=lambda text, mark: f"<{mark}>{text}</>")
+    painted = draw_topology(topology, {0: "E"}, paint=lambda text, mark: f"<{mark}>{text}</>")
     assert "<E>0E</>" in painted
-    assert re.sub(r"<[^>]*>", "", painted) == draw(topology, {0: "E"})
+    assert re.sub(r"<[^>]*>", "", painted) == draw_topology(topology, {0: "E"})

@@ -133,7 +133,7 @@ def test_refused() -> None:
     """What cannot be is refused with its value."""
     with pytest.raises(RequestError, match="'Strict'"):
         NumaPolicy.parse("Strict")
-    with pytest.raises(RequestError, match="is no set of 2 NUMA nodes"):
+    with pytest.raises(RequestError, match="is not a set of 2 NUMA nodes"):
         merge_hints([[Hint(4)]], nodes=2, policy=NumaPolicy.RESTRICTED)
     with pytest.raises(RequestError, match="nodes 65"):
         merge_hints([], nodes=65, policy=NumaPolicy.RESTRICTED)

@@ -105,7 +105,7 @@ def test_workloads_and_lists() -> None:
         (3, "manifest 3"),
         (pod(cpu="x"), "cpu 'x'"),
         (pod(spec="{"), "resource-spec"),
-        (pod(cpu="1500m"), "cpu '1500m': is no whole number of CPUs for LSR"),
+        (pod(cpu="1500m"), "cpu '1500m': is not a whole number of CPUs for LSR"),
         (pod(spec='{"preferredCPUBindPolicy": "x"}'), "CPUBindPolicy 'x'"),
         (pod(spec='{"preferredCPUExclusivePolicy": 1}'), "preferredCPUExclusivePolicy 1"),
         ({"kind": "Pod"}, "metadata.name None"),

@@ -73,11 +73,11 @@ class Sharing(RuleBasedStateMachine):
         pod = Pod(
             f"pod-{self.number}", qos, amount, Request(0, policy, required=required, exclusive=exclusive)
         )
-        before = self.state._view
+        before = self.state._snapshot
         try:
             got = self.state.assign(pod)
         except (NotEnoughCpusError, SharingError):
-            assert self.state._view is before
+            assert self.state._snapshot is before
             return
         assert got == self.state.cpus_of(pod.uid)
         if qos in (QoS.LSE, QoS.LSR):

@@ -65,7 +65,7 @@ def test_equal_core_numbers_in_two_nodes_are_two_cores() -> None:
 @pytest.mark.parametrize(
     ("cpus", "problem"),
     [
-        ([], "topology 0: is no possible number of CPUs"),
+        ([], "topology 0: is not a possible number of CPUs"),
         ([Cpu(0, 0, 0, 0), Cpu(0, 1, 0, 0)], "topology.cpu 0: is listed twice"),
         ([Cpu(-1, 0, 0, 0)], r"topology\[0\].cpu -1"),
         ([Cpu(0, 0, 0, 0), Cpu(1, True, 0, 0)], r"topology\[1\].core True"),
@@ -143,7 +143,7 @@ def test_sysfs_missing(tmp_path: Path) -> None:
         topology_from_sysfs(tmp_path)
     root = sysfs(tmp_path, "0", {0: "0"}, {0: "0"})
     (root / "devices/system/cpu/cpu0/topology/physical_package_id").write_text("zero")
-    with pytest.raises(TopologyError, match="is no number"):
+    with pytest.raises(TopologyError, match="is not a number"):
         topology_from_sysfs(root)
 
 

@@ -24,8 +24,8 @@ from webhook.cpuset import (
     Topology,
     be_budget,
     be_count,
-    draw,
     draw_node,
+    draw_topology,
     format_cpulist,
     parse_cpulist,
     parse_shape,
@@ -304,7 +304,7 @@ def show(
         f"{topology.size} CPUs, {len(topology.core_masks)} cores, {len(topology.nodes)} NUMA "
         f"nodes, {sockets} sockets\n"
     )
-    click.echo(draw(topology, width=columns(), paint=paint))
+    click.echo(draw_topology(topology, width=columns(), paint=paint))
 
 
 def node_picture(node: str, kubeconfig: Path | None, *, in_cluster: bool) -> str:

@@ -20,7 +20,7 @@ from webhook.cpuset.discovery import (
     topology_from_lscpu,
     topology_from_sysfs,
 )
-from webhook.cpuset.drawing import draw, draw_node
+from webhook.cpuset.drawing import draw_node, draw_topology
 from webhook.cpuset.errors import (
     CpuListError,
     CpuSetError,
@@ -74,8 +74,8 @@ __all__ = [
     "be_count",
     "best_nodes",
     "cpu_amount",
-    "draw",
     "draw_node",
+    "draw_topology",
     "format_cpulist",
     "may_share",
     "measure_be",

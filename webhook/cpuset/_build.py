@@ -39,6 +39,6 @@ ffibuilder.set_source(
     sources=[f"native/{name}.c" for name in SOURCES],
     include_dirs=["native"],
     depends=["native/cpuset_alloc.h", "native/internal.h", "native/be.h", "native/general.inc"],
-    # -g0 and the prefix: nothing in the library tells where it was built.
+    # -g0 and the prefix map: the library does not reveal the folder in which it was built.
     extra_compile_args=["-std=c11", "-O2", "-fvisibility=hidden", "-g0", f"-ffile-prefix-map={ROOT}=."],
 )

@@ -1,4 +1,4 @@
-"""Putting a pod on NUMA nodes first and its CPUs there afterwards."""
+"""NUMA alignment: choose a pod's NUMA nodes first, then its CPUs on them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from webhook.cpuset.sharing import NodeState
 
 
 class Aligned(NamedTuple):
-    """Where a pod is to go: its nodes, and its CPUs there (None: it is not admitted)."""
+    """The NUMA nodes of a pod, and its CPUs there (None: the pod is not admitted)."""
 
     affinity: Affinity
     allocation: Allocation | None
@@ -37,9 +37,9 @@ def node_uses(state: NodeState) -> tuple[NodeUse, ...]:
 
 
 def cpu_amount(state: NodeState, request: Request) -> Amount:
-    """Return the CPUs a request wants and those each NUMA node could give it.
+    """Return the number of requested CPUs, and how many each NUMA node can provide.
 
-    Under a required policy a node gives what the policy can use: the CPUs of whole
+    Under a required policy a node provides what the policy can use: the CPUs of whole
     cores (FullPCPUs), one CPU of each core (SpreadByPCPUs).
     """
     topology = state.topology
@@ -64,11 +64,11 @@ def align(
     others: Mapping[str, Amount] | None = None,
     exclusive: bool = False,
 ) -> Aligned:
-    """Return the NUMA nodes a policy puts a request on, and the best CPUs there.
+    """Return the NUMA nodes that a policy chooses for a request, and the best CPUs there.
 
     ``others`` are the pod's other resources by NUMA node; ``exclusive`` as in
-    merge_hints. Nothing is taken: assign the pod with the request restricted to the
-    nodes. A pod that BestEffort admits anywhere gets the best CPUs anywhere.
+    merge_hints. Nothing is assigned: assign the pod with the request restricted to the
+    nodes. A pod that BestEffort admits without nodes gets the best CPUs of all nodes.
     """
     amounts = {"cpu": cpu_amount(state, request), **(others or {})}
     affinity = best_nodes(

@@ -1,8 +1,8 @@
-"""Asking for CPUs: what there is to choose from, what is wanted, what comes back.
+"""Allocation of CPUs: the pool to choose from, the request, and the resulting allocation.
 
-The order in which an answer is best is that of ``cpuset_select`` in
-``native/cpuset_alloc.h``; docs/cpuset.md explains it. The names of policies are
-Koordinator's (annotations ``scheduling.koordinator.sh/resource-spec`` and node label
+``cpuset_select`` in ``native/cpuset_alloc.h`` defines which allocation is best;
+docs/cpuset.md explains it. The names of policies are Koordinator's (annotation
+``scheduling.koordinator.sh/resource-spec`` and node label
 ``node.koordinator.sh/numa-allocate-strategy``).
 """
 
@@ -20,7 +20,7 @@ from webhook.cpuset.topology import Topology
 
 
 class BindPolicy(StrEnum):
-    """How the CPUs of a pod lie on cores."""
+    """How the CPUs of a pod are distributed over cores."""
 
     NONE = "None"
     FULL_PCPUS = "FullPCPUs"
@@ -28,7 +28,7 @@ class BindPolicy(StrEnum):
 
 
 class Exclusive(StrEnum):
-    """What a pod would rather share with nobody of the same wish."""
+    """What a pod prefers not to share with other pods of the same exclusivity."""
 
     NONE = "None"
     PCPU_LEVEL = "PCPULevel"
@@ -61,13 +61,13 @@ MAX_REFERENCES: int = lib.CPUSET_MAX_REFERENCES
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a pod asks for.
+    """A request for ``count`` CPUs.
 
-    ``count`` CPUs; ``required`` makes the bind policy binding instead of preferred;
+    ``required`` makes the bind policy mandatory instead of preferred;
     ``spare_whole_cores`` makes SpreadByPCPUs use shared cores before idle ones;
-    ``numa_nodes`` restricts the choice to NUMA node ids (None: anywhere).
-    ``codes`` is the request as the native side writes it. Raises RequestError for a
-    count that is no integer or is negative.
+    ``numa_nodes`` restricts the choice to NUMA node ids (None: no restriction).
+    ``codes`` are the fields in the encoding of the native code. Raises RequestError for a
+    count that is negative or not an integer.
     """
 
     count: int
@@ -82,9 +82,9 @@ class Request:
     def __post_init__(self) -> None:
         """Check the fields and translate them once."""
         if isinstance(self.count, bool) or not isinstance(self.count, int):
-            raise RequestError("numCPUs", self.count, "is no integer", "ask for whole CPUs")
+            raise RequestError("numCPUs", self.count, "is not an integer", "request whole CPUs")
         if not 0 <= self.count < 2**31:
-            raise RequestError("numCPUs", self.count, "is no number of CPUs", "ask for 0 or more")
+            raise RequestError("numCPUs", self.count, "is not a number of CPUs", "request 0 or more")
         flags = (lib.CPUSET_REQUIRED if self.required else 0) | (
             lib.CPUSET_KEEP_WHOLE if self.spare_whole_cores else 0
         )
@@ -99,14 +99,14 @@ class Request:
 
 
 class Holder(NamedTuple):
-    """A pod that holds CPUs: their ids, and the exclusivity it asked for."""
+    """A pod that holds CPUs: their ids, and the exclusivity that it requested."""
 
     cpus: frozenset[int]
     exclusive: Exclusive = Exclusive.NONE
 
 
 class Allocation(NamedTuple):
-    """The CPUs a request got, as ids, and the NUMA node ids they lie on, ascending."""
+    """The ids of the allocated CPUs, and of their NUMA nodes, ascending."""
 
     cpus: frozenset[int]
     numa_nodes: tuple[int, ...]
@@ -119,12 +119,12 @@ class Allocation(NamedTuple):
 
 @final
 class Pool:
-    """What there is to choose from on one machine, immutable.
+    """The CPUs that can be allocated on one machine; immutable.
 
-    ``available`` are CPU ids; ``preferred`` those to be drawn from first (None or
-    empty: none); ``holders`` the pods whose exclusivity counts; ``references`` how
-    many pods hold each CPU id, where CPUs have several holders at all (at most
-    ``MAX_REFERENCES``). RequestError names a CPU the machine does not have.
+    ``available`` are CPU ids; ``preferred`` are those to use first (None or empty: none);
+    ``holders`` are the pods whose exclusivity counts; ``references`` is the number of pods
+    that hold each CPU id, for CPUs with several holders (at most ``MAX_REFERENCES``).
+    RequestError names a CPU that the machine does not have.
     """
 
     __slots__ = ("_keep", "_pointer", "topology")
@@ -138,7 +138,7 @@ class Pool:
         holders: Iterable[Holder] = (),
         references: Mapping[int, int] | None = None,
     ) -> None:
-        """Check everything and turn it into the bitmaps of the native side."""
+        """Check the arguments and convert them into bitmaps for the native code."""
         levels = {Exclusive.PCPU_LEVEL: 0, Exclusive.NUMA_NODE_LEVEL: 0}
         for holder in holders:
             if holder.exclusive is not Exclusive.NONE:
@@ -149,7 +149,7 @@ class Pool:
             for cpu, count in references.items():
                 if isinstance(count, bool) or not 0 <= count <= MAX_REFERENCES:
                     raise RequestError(
-                        "refcount", count, "is no number of holders", f"give 0 to {MAX_REFERENCES}"
+                        "refcount", count, "is not a number of holders", f"give 0 to {MAX_REFERENCES}"
                     )
                 counts[topology.mask((cpu,), field="references").bit_length() - 1] = count
         self._fill(
@@ -164,7 +164,7 @@ class Pool:
     def of_masks(
         cls, topology: Topology, available: int, preferred: int = 0, held: tuple[int, int] = (0, 0)
     ) -> Pool:
-        """Return a pool of sets of positions; ``held`` at PCPULevel and NUMANodeLevel."""
+        """Return a pool from sets of positions; ``held`` at PCPULevel and NUMANodeLevel."""
         pool = cls.__new__(cls)
         pool._fill(topology, available, preferred, held, None)  # noqa: SLF001  # of its own class
         return pool
@@ -202,7 +202,7 @@ class Pool:
             if not ranks and count:
                 raise NotEnoughCpusError(count, 0)
         if count > topology.size:
-            count = topology.size + 1  # no more than that can be told apart
+            count = topology.size + 1  # any larger count gives the same result
         asked = ffi.new("struct cpuset_request *", (count, *request.codes[1:], ranks))
         ids = ffi.new("int32_t[]", count or 1)
         out = ffi.new("uint64_t *")
@@ -210,15 +210,15 @@ class Pool:
             topology.pointer, self._pointer, asked, ffi.NULL, 0, ids, out, ffi.NULL
         )
         if status:
-            self._again(status, asked, ids, out, request)
+            self._retry(status, asked, ids, out, request)
         nodes = topology.nodes
         return Allocation(
             frozenset(ffi.unpack(ids, count)) if count else frozenset(),
             tuple([nodes[rank] for rank in members(out[0])]),
         )
 
-    def _again(self, status: int, asked: Any, ids: Any, out: Any, request: Request) -> None:
-        """Answer a failed call: with scratch memory if that was missing, else by raising."""
+    def _retry(self, status: int, asked: Any, ids: Any, out: Any, request: Request) -> None:
+        """Repeat a failed call with scratch memory if that was missing; raise for any other failure."""
         fault = ffi.new("struct cpuset_fault *")
         pointer = self.topology.pointer
 
@@ -239,11 +239,11 @@ class Pool:
             )
 
     def measure(self, request: Request, cpus: Iterable[int]) -> tuple[int, ...]:
-        """Return the lines of the order for a set of CPUs; the lesser tuple is better.
+        """Return the ranking criteria of a set of CPUs; the lower tuple is better.
 
-        ``request.count`` is not looked at. The first entry counts CPUs that are not
-        available or break a required policy; the last entries are the positions, which
-        make different sets of the same size differ.
+        ``request.count`` is ignored. The first entry counts CPUs that are not available or
+        break a required policy; the last entries are the positions, which distinguish sets
+        that are equal otherwise.
         """
         topology = self.topology
         ranks = topology.node_ranks(request.numa_nodes or ())
@@ -264,7 +264,7 @@ class Pool:
 
 
 def with_scratch(call: Any, fault: Any) -> int:
-    """Run ``call(work, size)`` with as much scratch memory as it says it needs."""
+    """Run ``call(work, size)`` with as much scratch memory as its fault says it needs."""
     status, size, before = int(call(ffi.NULL, 0)), 0, -1
     while status == lib.CPUSET_E_MEMORY and fault.value > before:
         before, size = fault.value, (fault.value + 7) // 8
@@ -285,7 +285,7 @@ def allocate(
     holders: Iterable[Holder] = (),
     references: Mapping[int, int] | None = None,
 ) -> Allocation:
-    """Return the best CPUs for a request out of the available ones (see Pool)."""
+    """Return the best of the available CPUs for a request (see Pool)."""
     return Pool(topology, available, preferred=preferred, holders=holders, references=references).allocate(
         request
     )

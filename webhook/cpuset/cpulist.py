@@ -1,8 +1,8 @@
-"""Cpulists: the kernel's text for a set of CPUs, such as ``0-3,8``.
+"""Cpulists: the kernel's text format for a set of CPUs, such as ``0-3,8``.
 
-The format is that of ``/sys/devices/system/cpu/online`` and of cgroup's
-``cpuset.cpus`` (kernel documentation, "List formats" of bitmaps), including groups
-(``0-31:2/4`` is the first two of every four).
+Files such as ``/sys/devices/system/cpu/online`` and the cgroup's ``cpuset.cpus`` use it
+(kernel documentation, "List formats" of bitmaps). Groups are supported: ``0-31:2/4`` is
+the first two of every four.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ MAX_CPU_ID: int = lib.CPUSET_MAX_ID
 
 _WORDS = MAX_CPU_ID // 64 + 1
 _PROBLEMS = {
-    lib.CPUSET_E_SYNTAX: "does not make sense",
+    lib.CPUSET_E_SYNTAX: "is not valid syntax",
     lib.CPUSET_E_REVERSED: "a range runs backwards",
     lib.CPUSET_E_RANGE: f"a CPU id is above {MAX_CPU_ID}",
 }
 
 
 def parse_cpulist(text: str, *, field: str = "cpulist") -> frozenset[int]:
-    """Return the CPU ids a cpulist names; the empty text is the empty set.
+    """Return the CPU ids of a cpulist; the empty text is the empty set.
 
     White space around the list is ignored. Raises CpuListError with the text and
-    the place where it goes wrong.
+    the position of the error.
     """
     if not isinstance(text, str):
         raise CpuListError(field, text, "is not text", 'give a cpulist such as "0-3,8"')
@@ -41,14 +41,14 @@ def parse_cpulist(text: str, *, field: str = "cpulist") -> frozenset[int]:
 
 
 def format_cpulist(cpus: Iterable[int], *, field: str = "cpus") -> str:
-    """Return the shortest cpulist of CPU ids from 0 to ``MAX_CPU_ID``, ascending.
+    """Return the shortest cpulist of CPU ids, ascending.
 
-    Raises CpuListError naming the first id out of that range.
+    Raises CpuListError for the first id outside 0 to ``MAX_CPU_ID``.
     """
     mask = 0
     for cpu in cpus:
         if isinstance(cpu, bool) or not isinstance(cpu, int) or not 0 <= cpu <= MAX_CPU_ID:
-            raise CpuListError(field, cpu, "is no CPU id", f"give integers from 0 to {MAX_CPU_ID}")
+            raise CpuListError(field, cpu, "is not a CPU id", f"give integers from 0 to {MAX_CPU_ID}")
         mask |= 1 << cpu
     words = (mask.bit_length() + 63) // 64
     bits = ffi.from_buffer("uint64_t[]", mask.to_bytes(words * 8, "little"))
@@ -59,7 +59,7 @@ def format_cpulist(cpus: Iterable[int], *, field: str = "cpus") -> str:
 
 
 def members(mask: int) -> list[int]:
-    """Return the numbers of the bits set in a non-negative integer, ascending."""
+    """Return the positions of the set bits of a non-negative integer, ascending."""
     found = []
     while mask:
         lowest = mask & -mask

@@ -1,4 +1,4 @@
-"""Where a topology comes from: the kernel's files, lscpu, Koordinator, plain data."""
+"""Discovery of a topology: from the kernel's files, lscpu, Koordinator's annotation or plain data."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from webhook.cpuset.topology import Cpu, Topology
 def topology_from_sysfs(root: Path | str = "/sys") -> Topology:
     """Read this machine's online CPUs from the kernel (``/sys/devices/system``).
 
-    A machine without NUMA files is one node per the kernel's convention (node 0).
-    TopologyError names the file that is missing or malformed.
+    A machine without NUMA files is a single node 0, as the kernel counts it.
+    TopologyError names the missing or malformed file.
     """
     system = Path(root) / "devices" / "system"
     nodes: dict[int, int] = {}
@@ -27,7 +27,7 @@ def topology_from_sysfs(root: Path | str = "/sys") -> Topology:
     entries = []
     for cpu in sorted(_cpulist_file(system / "cpu" / "online")):
         place = system / "cpu" / f"cpu{cpu}" / "topology"
-        # The kernel writes -1 where it does not know; one socket is then assumed.
+        # The kernel writes -1 for an unknown socket; a single socket is assumed then.
         socket = max(0, _number_file(place / "physical_package_id"))
         core = _core_of(place, cpu)
         entries.append(Cpu(cpu, core, nodes.get(cpu, 0), socket))
@@ -37,8 +37,8 @@ def topology_from_sysfs(root: Path | str = "/sys") -> Topology:
 def topology_from_lscpu(text: str) -> Topology:
     """Read the output of ``lscpu --json --extended`` (``lscpu -J -e``).
 
-    Columns CPU, CORE, NODE and SOCKET are used, offline CPUs left out. TopologyError
-    names what is missing; the summary that a bare ``lscpu -J`` prints has no CPUs.
+    It uses the columns CPU, CORE, NODE and SOCKET and skips offline CPUs. TopologyError
+    names what is missing; the summary of plain ``lscpu -J`` has no CPUs.
     """
     document = _json(text, "lscpu")
     rows = document.get("cpus") if isinstance(document, Mapping) else None
@@ -47,7 +47,7 @@ def topology_from_lscpu(text: str) -> Topology:
     entries = []
     for index, row in enumerate(rows):
         if not isinstance(row, Mapping):
-            raise TopologyError(f"lscpu.cpus[{index}]", row, "is no object", "use lscpu -J -e")
+            raise TopologyError(f"lscpu.cpus[{index}]", row, "is not an object", "use lscpu -J -e")
         if row.get("online") in (False, "no", "0"):
             continue
         entries.append(Cpu(*(_column(row, name, index) for name in ("cpu", "core", "node", "socket"))))
@@ -58,7 +58,7 @@ def topology_from_annotation(text: str) -> Topology:
     """Read the value of Koordinator's ``node.koordinator.sh/cpu-topology`` annotation.
 
     It is ``{"detail": [{"id", "core", "socket", "node"}, …]}``. TopologyError names
-    the entry that is malformed.
+    the malformed entry.
     """
     document = _json(text, "cpu-topology")
     rows = document.get("detail") if isinstance(document, Mapping) else None
@@ -66,11 +66,11 @@ def topology_from_annotation(text: str) -> Topology:
 
 
 def topology_from_data(value: object) -> Topology:
-    """Read a topology out of a parsed problem or file.
+    """Read a topology from a parsed problem or file.
 
-    Either a list of ``{"cpu", "core", "node", "socket"}`` or regular by numbers,
-    ``{"sockets", "numaPerSocket", "coresPerNuma", "threadsPerCore", "numbering"}``,
-    where the numbering may be left out (``adjacent``).
+    It is either a list of ``{"cpu", "core", "node", "socket"}``, or the counts of a regular
+    machine, ``{"sockets", "numaPerSocket", "coresPerNuma", "threadsPerCore", "numbering"}``;
+    the numbering is optional (``adjacent``).
     """
     if isinstance(value, Mapping):
         fields = ("sockets", "numaPerSocket", "coresPerNuma", "threadsPerCore")
@@ -102,13 +102,13 @@ def parse_shape(text: str, numbering: str = "adjacent") -> Topology:
 def _from_rows(rows: object, field: str, id_field: str) -> Topology:
     if not isinstance(rows, list):
         raise TopologyError(
-            field, rows, "is no list of CPUs", f'give [{{"{id_field}", "core", "node", "socket"}}, …]'
+            field, rows, "is not a list of CPUs", f'give [{{"{id_field}", "core", "node", "socket"}}, …]'
         )
     entries = []
     for index, row in enumerate(rows):
         if not isinstance(row, Mapping):
             raise TopologyError(
-                f"{field}[{index}]", row, "is no object", f"give {id_field}, core, node and socket"
+                f"{field}[{index}]", row, "is not an object", f"give {id_field}, core, node and socket"
             )
         numbers = []
         for name in (id_field, "core", "node", "socket"):
@@ -137,7 +137,7 @@ def _column(row: Mapping[str, object], name: str, index: int) -> int:
         return int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    raise TopologyError(f"lscpu.cpus[{index}].{name}", value, "is no number", "use lscpu -J -e")
+    raise TopologyError(f"lscpu.cpus[{index}].{name}", value, "is not a number", "use lscpu -J -e")
 
 
 def _read(path: Path) -> str:
@@ -156,14 +156,14 @@ def _cpulist_file(path: Path) -> frozenset[int]:
 def _number_file(path: Path) -> int:
     text = _read(path).strip()
     if not re.fullmatch(r"-?[0-9]{1,9}", text):
-        raise TopologyError(str(path), text, "is no number", "give a machine by --topology instead")
+        raise TopologyError(str(path), text, "is not a number", "give a machine by --topology instead")
     return int(text)
 
 
 def _core_of(place: Path, cpu: int) -> int:
-    """Return a core number unique over the machine: the lowest CPU of the core.
+    """Return a core number that is unique in the machine: the lowest CPU of the core.
 
-    ``core_id`` repeats between the dies of a package on some machines.
+    On some machines ``core_id`` repeats between the dies of a package.
     """
     for name in ("core_cpus_list", "thread_siblings_list"):
         if (place / name).exists():

@@ -1,4 +1,4 @@
-"""Pictures of a machine's CPUs for a terminal: sockets, NUMA nodes, cores, threads."""
+"""CPU maps for a terminal: a grid of sockets, NUMA nodes, cores and threads."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from webhook.cpuset.sharing import NodeState
 from webhook.cpuset.topology import Place, Topology
 
 Paint = Callable[[str, str], str]
-"""Colours a text: (text, mark) to the text as it is to be printed."""
+"""A function that colours: (text, mark) to the text that is printed."""
 
-LEGEND: Final = {
+_LEGEND: Final = {
     "E": "LSE, alone on the CPU",
     "R": "LSR, shared with BE only",
     "L": "share pool of the LS pods",
@@ -20,15 +20,15 @@ LEGEND: Final = {
     "K": "pinned by the kubelet",
     "X": "reserved",
 }
-BE_MARK: Final = "+"
-BE_LEGEND: Final = "BE may run here now"
+_BE_MARK: Final = "+"
+_BE_LEGEND: Final = "BE may run here now"
 
 
 def _plain(text: str, _mark: str) -> str:
     return text
 
 
-def draw(
+def draw_topology(
     topology: Topology,
     marks: Mapping[int, str] | None = None,
     best_effort: Collection[int] = (),
@@ -36,10 +36,10 @@ def draw(
     width: int = 80,
     paint: Paint = _plain,
 ) -> str:
-    """Return a grid of the CPU ids, a column for each core and a row for each thread.
+    """Return a grid of a machine's CPU ids, a column for each core and a row for each thread.
 
-    ``marks`` gives CPU ids a letter of LEGEND, ``best_effort`` are those with a plus.
-    No line is wider than ``width`` columns (or one core, where that is more).
+    ``marks`` maps CPU ids to letters of the legend; ``best_effort`` are CPU ids marked with a
+    plus. No line is wider than ``width`` columns, unless a single core is wider.
     """
     marks = marks or {}
     cell = max(len(str(place.cpu)) for place in topology.places) + 3
@@ -64,12 +64,12 @@ def draw(
             node = node_of
         for start in range(0, len(cores), per_line):
             lines.extend(_rows(cores[start : start + per_line], cell, marks, best_effort, paint))
-    used = [mark for mark in LEGEND if mark in marks.values()]
+    used = [mark for mark in _LEGEND if mark in marks.values()]
     if used or best_effort:
         lines.append("")
-        lines.extend(f"  {paint(mark, mark)}  {LEGEND[mark]}" for mark in used)
+        lines.extend(f"  {paint(mark, mark)}  {_LEGEND[mark]}" for mark in used)
         if best_effort:
-            lines.append(f"  {paint(BE_MARK, BE_MARK)}  {BE_LEGEND}")
+            lines.append(f"  {paint(_BE_MARK, _BE_MARK)}  {_BE_LEGEND}")
     return "\n".join(lines)
 
 
@@ -86,7 +86,7 @@ def _rows(
                 continue
             cpu = core[thread].cpu
             mark = marks.get(cpu, "")
-            plus = BE_MARK if cpu in best_effort else ""
+            plus = _BE_MARK if cpu in best_effort else ""
             text = f"{cpu}{mark}{plus}"
             pad = cell - 2 - len(str(cpu))
             row += " " * pad + paint(text, mark or plus) + " " * (2 - len(mark) - len(plus))
@@ -97,7 +97,7 @@ def _rows(
 def draw_node(
     state: NodeState, best_effort: Collection[int] = (), *, width: int = 80, paint: Paint = _plain
 ) -> str:
-    """Return the grid of a node with what each CPU is for (see draw)."""
+    """Return the grid of a node's CPUs, each marked with its use (see `draw_topology`)."""
     reserved = state.reservations
     marks = dict.fromkeys(state.shared_pool(), "L")
     marks.update(dict.fromkeys(reserved.reserved, "X"))
@@ -106,4 +106,4 @@ def draw_node(
     for uid, pod in state.pods().items():
         if pod.qos in (QoS.LSE, QoS.LSR):
             marks.update(dict.fromkeys(state.cpus_of(uid), "E" if pod.qos is QoS.LSE else "R"))
-    return draw(state.topology, marks, best_effort, width=width, paint=paint)
+    return draw_topology(state.topology, marks, best_effort, width=width, paint=paint)

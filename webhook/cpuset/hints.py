@@ -1,8 +1,8 @@
-"""NUMA topology policies: which nodes a pod's resources are best taken from.
+"""NUMA hints and topology policies: the best NUMA nodes for a pod's resources.
 
-Hints are merged and policies judged as Koordinator's topology manager does, with one
-difference: among equally good results the choice does not hang on the order in
-which they are met, but is by (preferred, fewest nodes, highest score, lowest mask).
+Hints are merged and policies applied as in Koordinator's topology manager, with one
+difference: among equally good results the choice does not depend on their order, but
+on (preferred, fewest nodes, highest score, lowest mask).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from webhook.cpuset.errors import CpuSetError, RequestError
 from webhook.cpuset.topology import MAX_NUMA_NODES
 
 SEARCH_LIMIT = 2_000_000
-"""How many sets of nodes best_nodes looks at before it gives up."""
+"""How many sets of nodes best_nodes examines before it gives up."""
 
 
 class NumaPolicy(StrEnum):
-    """What a node asks of a pod's NUMA nodes; NONE asks nothing."""
+    """A node's requirement on the NUMA nodes of a pod; NONE requires nothing."""
 
     NONE = ""
     BEST_EFFORT = "BestEffort"
@@ -31,10 +31,10 @@ class NumaPolicy(StrEnum):
 
     @classmethod
     def parse(cls, text: str) -> NumaPolicy:
-        """Return a policy by Koordinator's and the kubelet's names for it.
+        """Return a policy by its name in Koordinator or the kubelet.
 
-        ``None`` is the empty policy; ``…PodLevel`` and ``…ContainerLevel`` are taken for
-        the policy they name. RequestError for anything else.
+        ``None`` is the empty policy; the suffixes ``PodLevel`` and ``ContainerLevel`` are
+        ignored. RequestError for any other name.
         """
         name = text.removesuffix("PodLevel").removesuffix("ContainerLevel")
         try:
@@ -46,7 +46,7 @@ class NumaPolicy(StrEnum):
 
 
 class NodeUse(StrEnum):
-    """How bound pods use a NUMA node: not, alone, or spanning it and others."""
+    """How bound pods use a NUMA node: not at all, only this node, or together with other nodes."""
 
     IDLE = "idle"
     SINGLE = "single"
@@ -54,7 +54,7 @@ class NodeUse(StrEnum):
 
 
 class Hint(NamedTuple):
-    """One resource's word on a set of NUMA nodes, given as bits; 0 means any."""
+    """One resource's hint about a set of NUMA nodes, given as bits; 0 means any."""
 
     mask: int
     preferred: bool = False
@@ -62,7 +62,7 @@ class Hint(NamedTuple):
 
 
 class Affinity(NamedTuple):
-    """The nodes a pod is to be put on, as bits; 0: it may run on any."""
+    """The chosen NUMA nodes of a pod, as bits; 0: it may run on any."""
 
     mask: int
     preferred: bool
@@ -77,7 +77,7 @@ class Affinity(NamedTuple):
 
 
 class Amount(NamedTuple):
-    """What a pod wants of one resource, and what each node has free and in all."""
+    """A pod's request for one resource, and the free and total amount of each node."""
 
     want: int
     free: Sequence[int]
@@ -104,13 +104,13 @@ def merge_hints(
     exclusive: bool = False,
     uses: Sequence[NodeUse] = (),
 ) -> Affinity:
-    """Return the best nodes that all resources' hints allow on a machine of ``nodes``.
+    """Return the best nodes that the hints of all resources allow on a machine of ``nodes``.
 
-    Every resource gives its hints; an empty sequence says that it can be had nowhere,
-    a resource with nothing to say is left out. ``exclusive`` is Koordinator's
-    ``singleNUMANodeExclusive: Required``: several nodes are not preferred where a
-    pod lies wholly in one of them, nor one node where pods span it and others; ``uses``
-    tells so by node. RequestError names a hint beyond the machine.
+    Each resource has a sequence of hints; an empty one means that no node can provide it;
+    a resource without a preference is left out. ``exclusive`` is Koordinator's
+    ``singleNUMANodeExclusive: Required``: several nodes are not preferred if a pod uses
+    only one of them, nor is one node if pods use it together with others; ``uses`` gives
+    this by node. RequestError names a hint with nodes that the machine does not have.
     """
     if policy is NumaPolicy.NONE:
         return Affinity(0, preferred=True, score=0, unsatisfied=False, admit=True)
@@ -123,11 +123,11 @@ def merge_hints(
                 raise RequestError(
                     f"hints[{index}]",
                     hint.mask,
-                    f"is no set of {nodes} NUMA nodes",
+                    f"is not a set of {nodes} NUMA nodes",
                     "set bits of nodes the machine has",
                 )
             if not -(2**40) < hint.score < 2**40:
-                raise RequestError(f"hints[{index}]", hint.score, "is no score", "give 0 to 100")
+                raise RequestError(f"hints[{index}]", hint.score, "is not a score", "give 0 to 100")
         start.append(start[-1] + len(hints))
     flat = [(hint.mask, hint.score, int(hint.preferred)) for hints in lists for hint in hints]
     keep = (ffi.new("struct cpuset_hint[]", flat), ffi.new("size_t[]", start), _uses(uses, nodes))
@@ -161,12 +161,13 @@ def best_nodes(
     exclusive: bool = False,
     uses: Sequence[NodeUse] = (),
 ) -> Affinity:
-    """Return the nodes that amounts are best taken from, without trying every set.
+    """Return the best nodes to take amounts from, without trying every set.
 
-    The fewest nodes that together hold every amount, then the highest score (0 to 100
-    for each resource: the share in use after the pod for MostAllocated, free for
-    LeastAllocated), then the lowest mask. Where no set does, BestEffort admits the
-    pod anywhere and the others refuse it; SingleNUMANode refuses several nodes too.
+    These are the fewest nodes that together hold every amount, then those with the highest
+    score (0 to 100 for each resource: the share in use after the pod for MostAllocated, the
+    free share for LeastAllocated), then the lowest mask. If no set suffices, BestEffort
+    admits the pod anywhere and the other policies refuse it; SingleNUMANode also refuses
+    several nodes.
     """
     if policy is NumaPolicy.NONE:
         return Affinity(0, preferred=True, score=0, unsatisfied=False, admit=True)
@@ -176,7 +177,7 @@ def best_nodes(
         for values in ((amount.want,), amount.free, amount.capacity):
             for value in values:
                 if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 2**50:
-                    raise RequestError(f"amounts.{name}", value, "is no amount", "give 0 to 2**50")
+                    raise RequestError(f"amounts.{name}", value, "is not an amount", "give 0 to 2**50")
         if len(amount.free) != nodes or len(amount.capacity) != nodes:
             raise RequestError(
                 f"amounts.{name}",
@@ -206,7 +207,7 @@ def best_nodes(
         raise CpuSetError(
             "amounts",
             sorted(amounts),
-            f"need more than {SEARCH_LIMIT} sets of nodes to be looked at",
+            f"need more than {SEARCH_LIMIT} sets of nodes to be examined",
             "restrict the NUMA nodes first",
         )
     found = int(mask[0])
@@ -222,7 +223,7 @@ def best_nodes(
 
 def _all_nodes(nodes: int) -> int:
     if isinstance(nodes, bool) or not isinstance(nodes, int) or not 1 <= nodes <= MAX_NUMA_NODES:
-        raise RequestError("nodes", nodes, "is no number of NUMA nodes", f"give 1 to {MAX_NUMA_NODES}")
+        raise RequestError("nodes", nodes, "is not a number of NUMA nodes", f"give 1 to {MAX_NUMA_NODES}")
     return (1 << nodes) - 1
 
 

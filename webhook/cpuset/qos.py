@@ -1,4 +1,4 @@
-"""Koordinator's QoS classes, as far as sharing CPUs goes."""
+"""Koordinator's QoS classes, and which of them may share a CPU."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _SHARING: Final = frozenset(
 def may_share(one: QoS, other: QoS) -> bool:
     """Whether pods of two classes may run on one logical CPU.
 
-    LSE shares with nobody, LSR with BE only; LS, BE and pods without a class share
-    with one another. SYSTEM pods have CPUs of their own, where a set is configured.
+    LSE shares with no other pod, LSR with BE only; LS, BE and pods without a class share
+    with one another. SYSTEM pods have their own CPUs if a set is configured.
     """
     return frozenset({one, other}) in _SHARING

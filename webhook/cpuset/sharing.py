@@ -1,10 +1,10 @@
-"""Who may run where on one node, and the guard that keeps it so.
+"""The CPUs of one node, the pods on them, and the enforcement of the sharing rules.
 
-The rules are Koordinator's CPU orchestration: an LSE pod is alone on its CPUs, an
-LSR pod shares its own with BE pods only, LS pods run on the share pool (all that no
-LSE or LSR pod holds), BE pods on everything that no LSE pod holds. Reserved and
-exclusive system CPUs are in no pool, nor are those the kubelet has pinned; the
-kubelet's own reserved CPUs stay in the pools but are never bound.
+The rules are Koordinator's CPU orchestration: an LSE pod is alone on its CPUs; an LSR
+pod shares its CPUs with BE pods only; LS pods run on the share pool, which is all CPUs
+that no LSE or LSR pod holds; BE pods run on all CPUs that no LSE pod holds. Reserved CPUs,
+exclusive system CPUs and CPUs that the kubelet has pinned are in no pool; the kubelet's
+own reserved CPUs stay in the pools but are never bound.
 """
 
 from __future__ import annotations
@@ -22,35 +22,35 @@ from webhook.cpuset.qos import BOUND, POOLED, QoS
 from webhook.cpuset.suppression import select_be
 from webhook.cpuset.topology import Topology
 
-_NO_WISH: Final = Request(0)
+_NO_REQUEST: Final = Request(0)
 
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A pod as far as its CPUs go.
+    """A pod's CPU request.
 
-    ``milli`` is its CPU request in thousandths of a CPU, which for LSE and LSR pods
-    has to be a positive multiple of 1000. ``request`` says how these are bound; its
-    count is taken from ``milli``. ``preferred`` are CPU ids to be drawn from first.
+    ``milli`` is the amount in thousandths of a CPU; for LSE and LSR pods it must be a
+    positive multiple of 1000. ``request`` says how their CPUs are bound; its count is
+    replaced by that of ``milli``. ``preferred`` are CPU ids to use first.
     """
 
     uid: str
     qos: QoS
     milli: int
-    request: Request = _NO_WISH
+    request: Request = _NO_REQUEST
     preferred: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         """Check the amount against the class."""
         if isinstance(self.milli, bool) or not isinstance(self.milli, int) or self.milli < 0:
             raise RequestError(
-                "cpu", self.milli, "is no amount in thousandths of a CPU", "give an integer from 0 on"
+                "cpu", self.milli, "is not an amount in thousandths of a CPU", "give an integer from 0 on"
             )
         if self.qos in BOUND and (self.milli == 0 or self.milli % 1000):
             raise RequestError(
                 "cpu",
                 f"{self.milli}m",
-                f"is no whole number of CPUs for {self.qos}",
+                f"is not a whole number of CPUs for {self.qos}",
                 "request a positive multiple of 1000m",
             )
         object.__setattr__(self, "request", replace(self.request, count=self.milli // 1000))
@@ -58,12 +58,12 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class Reservations:
-    """CPU ids that are spoken for before any pod.
+    """CPU ids that are reserved independently of pods.
 
-    ``reserved``: the node's reservation, in no pool. ``kubelet_reserved``: the
-    kubelet's, never bound but in both pools. ``system``: for SYSTEM pods, in no pool
-    when ``system_exclusive``. ``kubelet_pinned``: exclusive CPUs of pods that the
-    kubelet's static policy manages.
+    ``reserved``: the node's reservation, in no pool. ``kubelet_reserved``: the kubelet's
+    reservation, never bound but in both pools. ``system``: for SYSTEM pods, in no pool
+    if ``system_exclusive``. ``kubelet_pinned``: exclusive CPUs of pods that the kubelet's
+    static policy manages.
     """
 
     reserved: frozenset[int] = frozenset()
@@ -75,10 +75,10 @@ class Reservations:
 
 @dataclass(frozen=True, slots=True)
 class PoolLimit:
-    """How small the LS share pool may become.
+    """The minimum size of the LS share pool.
 
-    Never below ``minimum_cpus``, nor below ``request_percent`` percent of what the LS
-    pods on it request together.
+    It is the greater of ``minimum_cpus`` and ``request_percent`` percent of the sum that
+    the LS pods on it request.
     """
 
     minimum_cpus: int = 1
@@ -89,18 +89,18 @@ class PoolLimit:
         for field in ("minimum_cpus", "request_percent"):
             value = getattr(self, field)
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise RequestError(field, value, "is no limit", "give an integer from 0 on")
+                raise RequestError(field, value, "is not a valid limit", "give an integer from 0 on")
 
 
 class _Held(NamedTuple):
     pod: Pod
     mask: int
     allocation: Allocation
-    found: bool = False
+    unchecked: bool = False
 
 
-class _View(NamedTuple):
-    """One state of a node, never changed; all sets are sets of positions."""
+class _Snapshot(NamedTuple):
+    """An immutable state of a node; all sets are sets of positions."""
 
     pods: Mapping[str, Pod]
     held: Mapping[str, _Held]
@@ -118,14 +118,14 @@ class _View(NamedTuple):
 class NodeState:
     """The CPUs of one node and the pods on it; safe to use from many threads.
 
-    Reading takes no lock: every change makes a new view and puts it in place at once.
-    A change that would break a rule raises and leaves everything as it was.
+    Reading takes no lock: every change makes a new snapshot and swaps one reference.
+    A change that would break a rule raises and changes nothing.
     """
 
     def __init__(
         self, topology: Topology, reservations: Reservations | None = None, limit: PoolLimit | None = None
     ) -> None:
-        """Begin with no pods; RequestError names a CPU the machine does not have."""
+        """Start without pods; RequestError names a CPU that the machine does not have."""
         given = reservations or Reservations()
         masks = {
             field: topology.mask(getattr(given, field), field=field)
@@ -139,32 +139,32 @@ class NodeState:
         self._pooled = topology.everything & ~(masks["reserved"] | masks["kubelet_pinned"] | closed)
         self._bindable = self._pooled & ~masks["kubelet_reserved"]
         self._lock = Lock()
-        self._view = self._seen({}, {})
+        self._snapshot = self._derive({}, {})
 
     def assign(self, pod: Pod) -> frozenset[int]:
-        """Take a pod in and return the CPU ids it runs on.
+        """Add a pod and return the CPU ids that it runs on.
 
-        An LSE or LSR pod gets CPUs of its own, the others their pool. Raises
-        NotEnoughCpusError, and SharingError for a pod that is there already or one
-        that would leave the share pool too small.
+        An LSE or LSR pod gets its own CPUs, another pod its pool. Raises
+        NotEnoughCpusError, and SharingError for a pod that is on the node already or
+        one that would leave the share pool too small.
         """
         with self._lock:
-            view = self._view
-            self._check_new(view, pod)
+            now = self._snapshot
+            self._check_new(now, pod)
             allocation = None
             if pod.qos in BOUND:
-                allocation = self._pool_for(view, pod).allocate(pod.request)
-            self._view = self._with(view, pod, allocation)
-            return self._cpus_of(self._view, pod)
+                allocation = self._pool_for(now, pod).allocate(pod.request)
+            self._snapshot = self._with(now, pod, allocation)
+            return self._cpus_of(self._snapshot, pod)
 
     def adopt(self, pod: Pod, cpus: Iterable[int]) -> None:
-        """Take in an LSE or LSR pod that holds CPUs already, as after a restart.
+        """Add an LSE or LSR pod that holds CPUs already, as after a restart.
 
-        SharingError if the CPUs are not as many as it requests or not to be had.
+        SharingError if their number differs from its request or they are not available.
         """
         with self._lock:
-            view = self._view
-            self._check_new(view, pod)
+            now = self._snapshot
+            self._check_new(now, pod)
             held = frozenset(cpus)
             mask = self.topology.mask(held)
             if pod.qos not in BOUND:
@@ -178,87 +178,85 @@ class NodeState:
                     f"is not {pod.milli // 1000} CPUs",
                     "give as many CPUs as the pod requests",
                 )
-            if mask & ~view.available:
-                taken = self.topology.ids(mask & ~view.available)
+            if mask & ~now.available:
+                taken = self.topology.ids(mask & ~now.available)
                 raise SharingError(
                     "cpuset",
                     format_cpulist(held),
-                    f"CPUs {format_cpulist(taken)} are reserved or another pod's",
+                    f"CPUs {format_cpulist(taken)} are reserved or held by another pod",
                     "release their holder first",
                 )
-            self._view = self._with(view, pod, Allocation(held, self._nodes_of(mask)))
+            self._snapshot = self._with(now, pod, Allocation(held, self._nodes_of(mask)))
 
     def hold(self, holders: Iterable[tuple[Pod, Iterable[int]]]) -> None:
-        """Take in all at once LSE and LSR pods that run on CPUs, whatever the rules say of it.
+        """Add LSE and LSR pods that run on CPUs already, all at once and without checking the rules.
 
-        What is so has to be known before anything is decided: a set may be of another size
-        than its pod's request, overlap another pod's, or lie on CPUs that were reserved
-        later. It is nobody else's in any case. CPUs that the machine does not have are left
-        out; a pod that is there already is put in the place that is given.
+        Decisions need the real state: a set may differ in size from its pod's request,
+        overlap another pod's set, or contain CPUs that were reserved later. In each case no
+        other pod may get its CPUs. CPUs that the machine does not have are left out; a pod
+        that is on the node already gets the given CPUs instead.
         """
         with self._lock:
-            view = self._view
-            pods, held = dict(view.pods), dict(view.held)
+            now = self._snapshot
+            pods, held = dict(now.pods), dict(now.held)
             position = self.topology.position
             for pod, cpus in holders:
                 here = frozenset([cpu for cpu in cpus if cpu in position])
                 mask = self.topology.mask(here)
                 pods[pod.uid] = pod
-                held[pod.uid] = _Held(pod, mask, Allocation(here, self._nodes_of(mask)), found=True)
-            self._view = self._seen(pods, held)
+                held[pod.uid] = _Held(pod, mask, Allocation(here, self._nodes_of(mask)), unchecked=True)
+            self._snapshot = self._derive(pods, held)
 
     def release(self, uid: str) -> frozenset[int]:
-        """Let a pod go and return the CPU ids it held alone; SharingError if unknown."""
+        """Remove a pod and return the CPU ids that it held alone; SharingError if it is unknown."""
         with self._lock:
-            view = self._view
-            if uid not in view.pods:
-                raise SharingError("uid", uid, "is not on this node", "release pods that are")
-            held = view.held.get(uid)
-            self._view = self._seen(
-                {key: pod for key, pod in view.pods.items() if key != uid},
-                {key: item for key, item in view.held.items() if key != uid},
+            now = self._snapshot
+            if uid not in now.pods:
+                raise SharingError("uid", uid, "is not on this node", "release a pod that is")
+            held = now.held.get(uid)
+            self._snapshot = self._derive(
+                {key: pod for key, pod in now.pods.items() if key != uid},
+                {key: item for key, item in now.held.items() if key != uid},
             )
             return held.allocation.cpus if held else frozenset()
 
     def allocate(self, request: Request) -> Allocation:
-        """Return what a request would get now, without taking it."""
-        return self._view.pool.allocate(request)
+        """Return what a request would get now, without assigning it."""
+        return self._snapshot.pool.allocate(request)
 
     def cpus_of(self, uid: str) -> frozenset[int]:
-        """Return the CPU ids a pod may run on now; SharingError if it is unknown."""
-        view = self._view
+        """Return the CPU ids that a pod may run on now; SharingError if it is unknown."""
+        now = self._snapshot
         try:
-            pod = view.pods[uid]
+            pod = now.pods[uid]
         except KeyError:
-            raise SharingError("uid", uid, "is not on this node", "ask for pods that are") from None
-        return self._cpus_of(view, pod)
+            raise SharingError("uid", uid, "is not on this node", "name a pod that is") from None
+        return self._cpus_of(now, pod)
 
     def shared_pool(self) -> frozenset[int]:
         """Return the CPU ids of the LS share pool."""
-        return self.topology.ids(self._view.shared)
+        return self.topology.ids(self._snapshot.shared)
 
     def be_pool(self) -> frozenset[int]:
-        """Return the CPU ids BE pods may run on while nothing is suppressed."""
-        return self.topology.ids(self._view.be)
+        """Return the CPU ids that BE pods may run on without suppression."""
+        return self.topology.ids(self._snapshot.be)
 
     def be_cpus(self, count: int, old: Iterable[int] = ()) -> frozenset[int]:
-        """Return the ``count`` CPUs of the BE pool that suppressed BE work is best left.
+        """Return the best ``count`` CPUs of the BE pool for suppressed BE work.
 
-        ``old`` are the CPU ids in force, of which as many are kept as may be.
+        ``old`` are the CPU ids in use; as many of them as possible are kept.
         """
-        view = self._view
+        now = self._snapshot
         known = [cpu for cpu in old if cpu in self.topology.position]
-        return select_be(
-            self.topology, count, candidates=view.be, lsr=view.lsr, old=self.topology.mask(known)
-        )
+        return select_be(self.topology, count, candidates=now.be, lsr=now.lsr, old=self.topology.mask(known))
 
     def available(self) -> frozenset[int]:
-        """Return the CPU ids that an LSE or LSR pod could be given."""
-        return self.topology.ids(self._view.available)
+        """Return the CPU ids that an LSE or LSR pod could get."""
+        return self.topology.ids(self._snapshot.available)
 
     def pods(self) -> Mapping[str, Pod]:
-        """Return the pods by uid, as they were at one moment."""
-        return self._view.pods
+        """Return the pods by uid, all from one moment."""
+        return self._snapshot.pods
 
     def _nodes_of(self, mask: int) -> tuple[int, ...]:
         topology = self.topology
@@ -266,36 +264,36 @@ class NodeState:
             node for node, cpus in zip(topology.nodes, topology.node_masks, strict=True) if cpus & mask
         )
 
-    def _check_new(self, view: _View, pod: Pod) -> None:
-        if pod.uid in view.pods:
+    def _check_new(self, now: _Snapshot, pod: Pod) -> None:
+        if pod.uid in now.pods:
             raise SharingError("uid", pod.uid, "is on this node already", "release it first")
 
-    def _pool_for(self, view: _View, pod: Pod) -> Pool:
+    def _pool_for(self, now: _Snapshot, pod: Pod) -> Pool:
         if not pod.preferred:
-            return view.pool
+            return now.pool
         preferred = self.topology.mask(pod.preferred, field="preferred")
-        return Pool.of_masks(self.topology, view.available, preferred, view.levels)
+        return Pool.of_masks(self.topology, now.available, preferred, now.levels)
 
-    def _cpus_of(self, view: _View, pod: Pod) -> frozenset[int]:
+    def _cpus_of(self, now: _Snapshot, pod: Pod) -> frozenset[int]:
         if pod.qos in BOUND:
-            return view.held[pod.uid].allocation.cpus
+            return now.held[pod.uid].allocation.cpus
         if pod.qos is QoS.BE:
-            return self.topology.ids(view.be)
+            return self.topology.ids(now.be)
         if pod.qos is QoS.SYSTEM and self._system:
             return self.topology.ids(self._system)
-        return self.topology.ids(view.shared)
+        return self.topology.ids(now.shared)
 
-    def _with(self, view: _View, pod: Pod, allocation: Allocation | None) -> _View:
-        held = view.held
+    def _with(self, now: _Snapshot, pod: Pod, allocation: Allocation | None) -> _Snapshot:
+        held = now.held
         if allocation is not None:
             held = {**held, pod.uid: _Held(pod, self.topology.mask(allocation.cpus), allocation)}
-        after = self._seen({**view.pods, pod.uid: pod}, held)
-        # What is no smaller and no more asked for than before cannot be at fault.
-        if after.shared != view.shared or after.requested > view.requested:
+        after = self._derive({**now.pods, pod.uid: pod}, held)
+        # An unchanged pool with no higher demand was checked before.
+        if after.shared != now.shared or after.requested > now.requested:
             self._check_shared(after, pod)
         return after
 
-    def _check_shared(self, after: _View, pod: Pod) -> None:
+    def _check_shared(self, after: _Snapshot, pod: Pod) -> None:
         cpus = after.shared.bit_count()
         needed = max(self.limit.minimum_cpus * 1000, -(-after.requested * self.limit.request_percent // 100))
         if cpus * 1000 >= needed:
@@ -304,23 +302,23 @@ class NodeState:
             problem = "would leave the LS share pool empty"
         else:
             problem = (
-                f"would leave {cpus} CPUs in the LS share pool, which has to have "
+                f"would leave {cpus} CPUs in the LS share pool, which needs "
                 f"{needed}m for {after.requested}m requested"
             )
         raise SharingError(
-            "pod", pod.uid, problem, "place it on another node or lower the limit of the share pool"
+            "pod", pod.uid, problem, "place it on another node or lower the minimum of the share pool"
         )
 
-    def _seen(self, pods: Mapping[str, Pod], held: Mapping[str, _Held]) -> _View:
-        """Derive everything from the pods; refuse two holders of one CPU, but for those that were found."""
+    def _derive(self, pods: Mapping[str, Pod], held: Mapping[str, _Held]) -> _Snapshot:
+        """Derive a snapshot from the pods; refuse a CPU with two holders unless one is unchecked."""
         by_class = {QoS.LSE: 0, QoS.LSR: 0}
         by_level = {Exclusive.NONE: 0, Exclusive.PCPU_LEVEL: 0, Exclusive.NUMA_NODE_LEVEL: 0}
         for item in held.values():
-            if not item.found and item.mask & (by_class[QoS.LSE] | by_class[QoS.LSR] | ~self._bindable):
+            if not item.unchecked and item.mask & (by_class[QoS.LSE] | by_class[QoS.LSR] | ~self._bindable):
                 raise SharingError(
                     "cpuset",
                     item.allocation.cpulist,
-                    "is not this pod's to hold",
+                    "has CPUs of another pod or reserved ones",
                     "release the pod that holds it first",
                 )
             by_class[item.pod.qos] |= item.mask
@@ -328,7 +326,7 @@ class NodeState:
         lse, lsr = by_class[QoS.LSE], by_class[QoS.LSR]
         levels = by_level[Exclusive.PCPU_LEVEL], by_level[Exclusive.NUMA_NODE_LEVEL]
         available = self._bindable & ~(lse | lsr)
-        return _View(
+        return _Snapshot(
             pods=MappingProxyType(dict(pods)),
             held=held,
             lse=lse,

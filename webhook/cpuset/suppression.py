@@ -1,8 +1,8 @@
-"""How many CPUs best-effort work may use while others need them, and which.
+"""CPU suppression: how many CPUs best-effort work may use while others need them, and which.
 
-The amounts are koordlet's CPU suppression (NodeSLO ``resourceUsedThresholdWithBE``);
-the choice of CPUs is ``cpuset_select_be`` in ``native/cpuset_alloc.h``. Amounts are
-in thousandths of a CPU.
+The amounts follow koordlet's CPU suppression (NodeSLO ``resourceUsedThresholdWithBE``);
+``cpuset_select_be`` in ``native/cpuset_alloc.h`` chooses the CPUs. Amounts are in
+thousandths of a CPU.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from webhook.cpuset.errors import CpuSetError, RequestError
 from webhook.cpuset.topology import Topology
 
 DEFAULT_THRESHOLD_PERCENT = 65
-FEWEST_CPUS = 2
+MIN_CPUS = 2
 GROWTH_PERCENT = 10
 
 
 def be_budget(
     capacity: int, used: int, *, threshold_percent: int = DEFAULT_THRESHOLD_PERCENT, min_percent: int = 0
 ) -> int:
-    """Return what BE work may use of ``capacity`` while others use ``used``.
+    """Return how much of ``capacity`` BE work may use while others use ``used``.
 
-    ``used`` counts everything but BE: pods, host applications, and the system or what
-    is reserved for it, whichever is more. May be negative where others use more than
-    the threshold; never below ``min_percent`` of the capacity where that is set.
+    ``used`` counts everything except BE: pods, host applications, and the greater of the
+    system's usage and reservation. The result is negative if others use more than the
+    threshold, and never below ``min_percent`` of the capacity if that is set.
     """
     for field, value, most in (
         ("capacity", capacity, None),
@@ -51,12 +51,12 @@ def be_budget(
 
 
 def be_count(budget: int, *, cpus: int, current: int | None = None) -> int:
-    """Return how many CPUs a budget stands for: whole ones, rounded up, 2 or more.
+    """Return the number of CPUs of a budget: whole CPUs, rounded up, at least 2.
 
-    On a machine of ``cpus`` logical CPUs the number grows by a tenth of them (rounded
-    up) over the ``current`` one at most, and shrinks at once. None: no such limit.
+    On a machine with ``cpus`` logical CPUs, the number exceeds the ``current`` one by at
+    most a tenth of them (rounded up); it shrinks without limit. None: no limit.
     """
-    count = max(FEWEST_CPUS, -(-budget // 1000))
+    count = max(MIN_CPUS, -(-budget // 1000))
     if current is not None:
         count = min(count, current - (-cpus * GROWTH_PERCENT // 100))
     return count
@@ -65,12 +65,12 @@ def be_count(budget: int, *, cpus: int, current: int | None = None) -> int:
 def select_be(
     topology: Topology, count: int, *, candidates: int, lsr: int = 0, old: int = 0
 ) -> frozenset[int]:
-    """Return the CPU ids BE work is best left, at most ``count``.
+    """Return the best CPU ids for BE work, at most ``count``.
 
-    ``candidates``, ``lsr`` and ``old`` are sets of positions. LSR CPUs are taken in
-    proportion, whole cores first, spread over the NUMA nodes, as few moved from
-    ``old`` as that allows. Fewer candidates than asked for are all taken. CpuSetError
-    where thousands of CPUs lie on cores that LSR pods hold in part.
+    ``candidates``, ``lsr`` and ``old`` are sets of positions. LSR CPUs are chosen in
+    proportion, whole cores first, spread over the NUMA nodes, with as few changes from
+    ``old`` as that allows. If there are fewer candidates than ``count``, all are chosen.
+    CpuSetError if thousands of CPUs are on cores that LSR pods hold in part.
     """
     given, keep = _native(topology, count, candidates, lsr, old)
     chosen = ffi.new("uint64_t[]", topology.words)
@@ -101,10 +101,11 @@ def select_be(
 def measure_be(
     topology: Topology, count: int, cpus: int, *, candidates: int, lsr: int = 0, old: int = 0
 ) -> tuple[int, ...]:
-    """Return what a set of positions costs as BE set; the lesser tuple is better.
+    """Return the cost of a set of positions as BE set; the lower tuple is better.
 
-    Forbidden CPUs; CPUs too many or too few; LSR CPUs away from their share; cores
-    taken in part; greatest minus least count of the NUMA nodes; CPUs not in ``old``.
+    The entries are: forbidden CPUs; CPUs too many or too few; deviation from the share of
+    LSR CPUs; cores used in part; greatest minus least count of the NUMA nodes; CPUs not
+    in ``old``.
     """
     given, keep = _native(topology, count, candidates, lsr, old)
     lines = ffi.new("int64_t[4]")
@@ -115,9 +116,9 @@ def measure_be(
 
 
 def _native(topology: Topology, count: int, candidates: int, lsr: int, old: int) -> tuple[Any, Any]:
-    """Return the native arguments and what has to live as long as they do."""
+    """Return the native arguments, and the buffers that must live as long."""
     if isinstance(count, bool) or not isinstance(count, int):
-        raise RequestError("count", count, "is no integer", "ask for whole CPUs")
+        raise RequestError("count", count, "is not an integer", "request whole CPUs")
     buffers = [
         ffi.from_buffer("uint64_t[]", topology.bits(mask & topology.everything))
         for mask in (candidates, lsr, old)

@@ -1,8 +1,8 @@
-"""A machine's logical CPUs in their order of positions.
+"""The topology of a machine: its logical CPUs by position.
 
-Positions are the CPUs sorted by (socket, NUMA node, core, CPU id); thread is a CPU's
-rank among the ids of its core. Every set inside this package is an integer whose
-bit i stands for position i, which is what the native allocator works on.
+A position is the index of a CPU in the order (socket, NUMA node, core, CPU id); thread is
+a CPU's rank among the ids of its core. A set inside this package is an integer whose bit i
+stands for position i, the format of the native allocator.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Cpu(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a CPU stands; ``core`` counts from 0 over the machine."""
+    """The location of a CPU; ``core`` counts from 0 over the whole machine."""
 
     cpu: int
     core: int
@@ -45,7 +45,7 @@ class Place(NamedTuple):
 
 @final
 class Topology:
-    """A machine, immutable and safe to share between threads.
+    """A machine's CPUs; immutable and safe to share between threads.
 
     ``places`` lists the CPUs by position, ``nodes`` the NUMA node ids ascending,
     ``position`` maps CPU ids to positions, ``everything`` is the set of all
@@ -67,11 +67,11 @@ class Topology:
     )
 
     def __init__(self, cpus: Iterable[Cpu]) -> None:
-        """Make a topology of CPUs in any order; TopologyError names what is wrong."""
+        """Build a topology from CPUs in any order; TopologyError names the value at fault."""
         entries = [_checked(index, entry) for index, entry in enumerate(cpus)]
         if not 1 <= len(entries) <= MAX_CPUS:
             raise TopologyError(
-                "topology", len(entries), "is no possible number of CPUs", f"describe 1 to {MAX_CPUS}"
+                "topology", len(entries), "is not a possible number of CPUs", f"describe 1 to {MAX_CPUS}"
             )
         self._memory, self.pointer = _native_topology(entries)
         nodes = sorted({entry.node for entry in entries})
@@ -107,7 +107,7 @@ class Topology:
         threads_per_core: int,
         numbering: str = "adjacent",
     ) -> Topology:
-        """Return a machine given by numbers.
+        """Return a regular machine from counts.
 
         With T threads a core and C cores in all, thread t of core k is CPU ``k*T + t``
         (``adjacent``), ``t*C + k`` (``linux``: siblings half the machine apart), or
@@ -122,7 +122,7 @@ class Topology:
         total = 1
         for field, count in counts.items():
             if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MAX_CPUS:
-                raise TopologyError(field, count, "is no count", "give a positive integer")
+                raise TopologyError(field, count, "is not a count", "give a positive integer")
             total *= count
         if total > MAX_CPUS:
             raise TopologyError("topology", total, "is too many CPUs", f"describe 1 to {MAX_CPUS}")
@@ -143,7 +143,7 @@ class Topology:
         return cls(entries)
 
     def mask(self, cpus: Iterable[int], *, field: str = "cpus") -> int:
-        """Return CPU ids as a set of positions; RequestError names an unknown CPU."""
+        """Convert CPU ids to a set of positions; RequestError names an unknown CPU."""
         found = 0
         position = self.position
         for cpu in cpus:
@@ -156,12 +156,12 @@ class Topology:
         return found
 
     def ids(self, mask: int) -> frozenset[int]:
-        """Return a set of positions as CPU ids."""
+        """Convert a set of positions to CPU ids."""
         places = self.places
         return frozenset([places[position].cpu for position in members(mask & self.everything)])
 
     def node_ranks(self, nodes: Iterable[int], *, field: str = "numaNodes") -> int:
-        """Return NUMA node ids as bits by rank; RequestError names an unknown node."""
+        """Convert NUMA node ids to bits by rank; RequestError names an unknown node."""
         ranks = 0
         for node in nodes:
             if node not in self.nodes or isinstance(node, bool):
@@ -175,7 +175,7 @@ class Topology:
         return ranks
 
     def bits(self, mask: int) -> bytes:
-        """Return a set of positions as the bitmap the native functions take."""
+        """Convert a set of positions to the bitmap of the native functions."""
         return mask.to_bytes(self.words * 8, "little")
 
     def __len__(self) -> int:
@@ -183,15 +183,15 @@ class Topology:
         return self.size
 
     def __eq__(self, other: object) -> bool:
-        """Two topologies are equal when they describe the same machine."""
+        """Compare the described machines."""
         return isinstance(other, Topology) and self.places == other.places
 
     def __hash__(self) -> int:
-        """Equal machines have equal hashes."""
+        """Return the same hash for equal machines."""
         return hash(self.places)
 
     def __repr__(self) -> str:
-        """Show the machine by numbers."""
+        """Show the machine's counts."""
         sockets = len({place.socket for place in self.places})
         return (
             f"<Topology of {self.size} CPUs: {sockets} sockets, {len(self.nodes)} NUMA nodes, "
@@ -205,14 +205,14 @@ def _checked(index: int, entry: Cpu) -> Cpu:
             raise TopologyError(
                 f"topology[{index}].{field}",
                 value,
-                "is no number of a CPU's place",
+                "is not a valid number",
                 "give an integer from 0 to 2147483647",
             )
     return entry
 
 
 def _native_topology(entries: list[Cpu]) -> tuple[Any, Any]:
-    """Return the memory of a native topology and the pointer into it."""
+    """Return the memory of a native topology, and the pointer into it."""
     size = lib.cpuset_topology_size(len(entries))
     memory = ffi.new("uint64_t[]", size // 8 + 1)
     out = ffi.new("struct cpuset_topology const **")
