@@ -32,13 +32,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
-{{/* Another name where the webhook keeps it: a Secret that somebody made stays as it is. */}}
+{{/* The default names differ, so that managed certificates never overwrite a Secret that a user created. */}}
 {{- define "colocation-webhook.secretName" -}}
 {{- $suffix := ternary "certificates" "tls" (eq .Values.certificates.source "managed") }}
 {{- default (printf "%s-%s" (include "colocation-webhook.fullname" .) $suffix) .Values.certificates.secretName }}
 {{- end }}
 
-{{/* Where the certificate comes from: flags of "serve". */}}
+{{/* The flags of "serve" for the serving certificate. */}}
 {{- define "colocation-webhook.certificateArgs" -}}
 {{- $fullname := include "colocation-webhook.fullname" . }}
 {{- if eq .Values.certificates.source "managed" -}}
@@ -67,7 +67,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end }}
 
-{{/* Pods that meet the "restricted" Pod Security Standard, and then some: nothing is written to the image. */}}
+{{/* Stricter than the "restricted" Pod Security Standard: the root file system is read-only. */}}
 {{- define "colocation-webhook.podSecurityContext" -}}
 runAsNonRoot: true
 runAsUser: 65532
@@ -84,7 +84,7 @@ capabilities:
   drop: [ALL]
 {{- end }}
 
-{{/* The webhook's flags beside its addresses: what is decided, not where. */}}
+{{/* The flags of "serve" that control decisions, statuses and CPU sets. */}}
 {{- define "colocation-webhook.settingsArgs" -}}
 - --mode={{ .Values.mode }}
 {{- range $rule, $action := .Values.rules }}
@@ -107,7 +107,7 @@ capabilities:
 {{- end }}
 {{- end }}
 
-{{/* Where a configuration sends its reviews. Arguments: root, path. */}}
+{{/* The clientConfig of a webhook. Arguments: root, path. */}}
 {{- define "colocation-webhook.clientConfig" -}}
 {{- $root := .root -}}
 {{- with $root.Values.webhook.url }}
@@ -138,7 +138,7 @@ matchExpressions:
   {{- end }}
 {{- end }}
 
-{{/* A mirror pod is the image of a static one: the kubelet makes it anew until it is just that. */}}
+{{/* A mirror pod must equal its static pod: the kubelet creates it again until it does. */}}
 {{- define "colocation-webhook.podMatchConditions" -}}
 - name: no-mirror-pod
   expression: >-
