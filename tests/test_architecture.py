@@ -1,7 +1,10 @@
-"""The layers, the size and the names of modules, held by tests."""
+"""The layers, the size, the names and the words of modules, held by tests."""
 
+import io
+import re
 import subprocess
 import sys
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,57 @@ ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "webhook").rglob("*.py"))
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "manager", "misc", "base", "core"}
 MOST_LINES = 400
+
+# Names that were replaced by those of the Kubernetes API, client-go, cert-controller and Koordinator.
+FORMER_MODULES = {
+    "apiserver": "cli/preview/defaulting",
+    "checking": "certificates/verifying",
+    "configuration": "certificates/cabundle",
+    "cpusets": "cli/serve/bindingflags",
+    "door": "server/endpoint",
+    "judgement": "binding/audit",
+    "keeper": "certificates/rotator",
+    "machine": "binding/nodetopology",
+    "making": "certificates/issuing",
+    "managed": "cli/serve/certificateflags",
+    "picture": "cluster/cache, binding/drawing or cpuset/drawing",
+    "profilestatus": "cluster/statuswriter",
+    "seed": "binding/recovery",
+    "shelves": "binding/caches",
+    "sources": "cpuset/discovery",
+    "wish": "pods/resourcespec",
+}
+FORMER_CLASSES = {
+    "Beside": "Task",
+    "Door": "Endpoint",
+    "Keeper": "Rotator",
+    "Kept": "Store",
+    "Machine": "NodeTopology",
+    "Picture": "ClusterCache",
+    "Shelf": "Store",
+    "Told": "Event",
+    "Wish": "CPUSetRequest",
+    "WishError": "an error of resourcespec",
+}
+# Words with what to write instead, and the parts of webhook/ whose text is held to them.
+PLAIN_PARTS = ("admission", "certificates", "cli/doctor", "cli/options", "cli/preview")
+WORDS = {
+    "anew": "again",
+    "beside": "next to, together with, besides",
+    "books": "metrics",
+    "door": "entry point, endpoint",
+    "keeper": "rotator",
+    "no good": "invalid",
+    "odd": "name the problem",
+    "picture": "view, cache, drawing",
+    "shelf": "store",
+    "stranger": "unknown, unauthenticated",
+    "tell": "return, report, log, record",
+    "tells": "returns, reports, logs, records",
+    "told": "reported, logged, recorded",
+    "what there is": "name it",
+    "wish": "request",
+}
 
 
 def test_layers() -> None:
@@ -46,3 +100,37 @@ def test_every_pure_module_has_tests(package) -> None:
     source, tests = ROOT / "webhook" / package, ROOT / "tests" / package
     modules = [path.relative_to(source) for path in source.rglob("[!_]*.py")]
     assert [str(path) for path in modules if not (tests / path.parent / f"test_{path.name}").exists()] == []
+
+
+def test_former_names_of_modules_do_not_come_back() -> None:
+    """No module or package has a name that was replaced."""
+    back = {
+        str(path.relative_to(ROOT)): f"{path.stem} is now {FORMER_MODULES[path.stem]}"
+        for path in MODULES
+        if path.stem in FORMER_MODULES
+    }
+    assert not back, f"modules with a former name: {back}"
+
+
+def test_former_names_of_classes_do_not_come_back() -> None:
+    """No identifier has a name that was replaced; a sentence may still begin with such a word."""
+    back = [
+        f"{path.relative_to(ROOT)}:{token.start[0]}: {token.string} is now {FORMER_CLASSES[token.string]}"
+        for path in MODULES
+        for token in tokenize.generate_tokens(io.StringIO(path.read_text()).readline)
+        if token.type == tokenize.NAME and token.string in FORMER_CLASSES
+    ]
+    assert not back, "identifiers with a former name:\n" + "\n".join(back)
+
+
+def test_words_are_those_of_the_field() -> None:
+    """Docstrings, messages and names are plain English, in the parts that have been revised."""
+    pattern = re.compile(rf"(?<![a-z])({'|'.join(map(re.escape, WORDS))})(?![a-z])", re.IGNORECASE)
+    back = [
+        f"{path.relative_to(ROOT)}:{number}: {word[0]!r}: write {WORDS[word[0].lower()]}"
+        for path in MODULES
+        if str(path.relative_to(ROOT / "webhook")).startswith(PLAIN_PARTS)
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        for word in pattern.finditer(line)
+    ]
+    assert not back, "words that only this project uses:\n" + "\n".join(back)
