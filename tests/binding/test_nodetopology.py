@@ -89,8 +89,8 @@ def test_what_cannot_be_read_is_left_out_and_named():
     [
         (None, "it has no NodeResourceTopology"),
         ({"metadata": {"name": "node-1"}}, "has no annotation"),
-        (nrt(annotations={"node.koordinator.sh/cpu-topology": "{}"}), "is no list of CPUs"),
-        (nrt(annotations={"node.koordinator.sh/cpu-topology": '{"detail": []}'}), "no possible number"),
+        (nrt(annotations={"node.koordinator.sh/cpu-topology": "{}"}), "is not a list of CPUs"),
+        (nrt(annotations={"node.koordinator.sh/cpu-topology": '{"detail": []}'}), "not a possible number"),
     ],
 )
 def test_nothing_is_bound_without_a_topology(topology, said):
