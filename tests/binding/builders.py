@@ -136,7 +136,7 @@ class Replica:
             now=self.clock.now,
         )
         self.conflicts = 0
-        self.events = EventRecorder(api, clock=self.clock, now=self.clock.now, salt="s")
+        self.events = EventRecorder(api, "colocation-webhook", clock=self.clock, now=self.clock.now, salt="s")
         self.binder = Binder(self.cluster, grace=grace)
         self.reviews = Reviews(self.cluster, self.binder, self.events)
         self.repair = Repair(self.cluster, self.binder, self.events, opted_in=opted_in)

@@ -76,7 +76,7 @@ class Bindings:
             Nodes(lambda: None, given.strategy),
             Ledgers(api, lambda: None, self._conflict),
         )
-        self._events = EventRecorder(api)
+        self._events = EventRecorder(api, "colocation-webhook")
         binder = Binder(cluster, grace=given.grace)
         self.endpoint = Reviews(cluster, binder, self._events, default=given.default)
         self.endpoint.metrics = self._metrics

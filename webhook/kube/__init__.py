@@ -1,1 +1,1 @@
-"""An API server: calls, lists and watches, leases and Events."""
+"""An API server: calls, lists and watches, loops, leader election, Events."""

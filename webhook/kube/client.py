@@ -106,6 +106,15 @@ class Client:
         """Read a resource; raises ApiError."""
         return self.call("GET", path, query=query, timeout=timeout)
 
+    def find(self, path: str, *, timeout: float = READ_SECONDS) -> dict[str, Any] | None:
+        """Read a resource; None where it does not exist. Raises ApiError."""
+        try:
+            return self.get(path, timeout=timeout)
+        except ApiError as error:
+            if error.status == http.HTTPStatus.NOT_FOUND:
+                return None
+            raise
+
     def call(  # noqa: PLR0913 — what an HTTP request has
         self,
         method: str,

@@ -1,4 +1,4 @@
-"""Events about pods, recorded in the background: aggregated, rate limited, never waited for."""
+"""Events about pods, written in the background: aggregated and rate limited; nobody waits for them."""
 
 import datetime as dt
 import hashlib
@@ -11,9 +11,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
-from urllib.parse import quote
 
 from webhook.kube.client import MERGE_PATCH, ApiError, Client
+from webhook.kube.loop import run_loop
+from webhook.kube.paths import collection, member
 from webhook.kube.timestamps import timestamp, utc_now
 
 WARNING: Final = "Warning"
@@ -24,7 +25,6 @@ AGAIN_SECONDS: Final = 60.0
 PER_SECOND: Final = 10.0
 _WAITING: Final = 1000
 _REMEMBERED: Final = 5000
-_COMPONENT: Final = "colocation-webhook"
 _LONGEST: Final = 1024  # bytes of a message that the API server takes
 
 _log = logging.getLogger(__name__)
@@ -54,13 +54,23 @@ class EventRecorder:
     def __init__(
         self,
         api: Client,
+        component: str,
         *,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], dt.datetime] = utc_now,
         salt: str | None = None,
     ) -> None:
-        """Take the API server; ``salt`` differs between replicas, so that each counts for itself."""
+        """Name the API server and the component that reports; nothing is called yet.
+
+        Args:
+            api: the API server.
+            component: names the program in each Event.
+            clock: seconds, for aggregation.
+            now: the time of day, for what is written.
+            salt: differs between replicas, so that each counts for itself; None: a random one.
+        """
         self._api = api
+        self._component = component
         self._clock = clock
         self._now = now
         self._salt = salt
@@ -68,45 +78,50 @@ class EventRecorder:
         self._series: OrderedDict[Event, _Series] = OrderedDict()
 
     def record(self, event: Event) -> None:
-        """Have an Event written; with too many waiting it is dropped."""
+        """Queue an Event; it is dropped while too many are queued."""
         try:
             self._waiting.put_nowait(event)
         except queue.Full:
             _log.debug("too many Events wait: %s is dropped", event)
 
     def watch(self, stop: threading.Event, interval: float = 1.0) -> None:
-        """Write until ``stop`` is set; runs in a thread."""
+        """Write until ``stop`` is set; meant to run in a thread.
+
+        Args:
+            stop: ends the loop.
+            interval: seconds after which ``stop`` is seen at the latest.
+        """
         if self._salt is None:
             self._salt = secrets.token_hex(4)  # after the fork: each process has its own
-        while not stop.is_set():
-            try:
-                event = self._waiting.get(timeout=interval)
-            except queue.Empty:
-                continue
-            try:
-                if self._write(event):
-                    stop.wait(1 / PER_SECOND)
-            except ApiError as error:
-                # An Event is a courtesy; in a namespace that ends none can be made.
-                if error.status not in {HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN}:
-                    _log.warning("an Event is lost: %s", error)
-                    stop.wait(1.0)
-            except Exception:  # noqa: BLE001 — the loop must outlive a fault of ours
-                _log.exception("writing an Event failed")
+        run_loop(lambda: self._step(interval), stop, name="an Event is lost", pause=1.0)
+
+    def _step(self, interval: float) -> float:
+        """Write the next Event; return the seconds to wait after it."""
+        try:
+            event = self._waiting.get(timeout=interval)
+        except queue.Empty:
+            return 0.0
+        try:
+            return 1 / PER_SECOND if self._write(event) else 0.0
+        except ApiError as error:
+            # No Event can be made in a namespace that is being deleted; nothing depends on one.
+            if error.status in {HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN}:
+                return 0.0
+            raise
 
     def _write(self, event: Event) -> bool:
-        """Write one, unless it was written a moment ago; tell whether a call was made."""
+        """Write one, unless it was written a moment ago; return whether a call was made."""
         known = self._series.get(event)
         now = self._clock()
         if known is not None and now - known.at < AGAIN_SECONDS:
             self._series[event] = known._replace(times=known.times + 1)
             return False
         moment = timestamp(self._now())
-        path = f"/api/v1/namespaces/{quote(event.namespace, safe='')}/events"
+        path = collection("v1", "events", event.namespace)
         if known is not None:
             change = {"count": known.times + 1, "lastTimestamp": moment, "message": _cut(event.message)}
             try:
-                self._api.call("PATCH", f"{path}/{known.name}", body=change, content_type=MERGE_PATCH)
+                self._api.call("PATCH", member(path, known.name), body=change, content_type=MERGE_PATCH)
                 self._remember(event, known._replace(times=known.times + 1, at=now))
             except ApiError as error:
                 if error.status != HTTPStatus.NOT_FOUND:
@@ -142,8 +157,8 @@ class EventRecorder:
             "type": event.type,
             "reason": event.reason,
             "message": _cut(event.message),
-            "source": {"component": _COMPONENT},
-            "reportingComponent": _COMPONENT,
+            "source": {"component": self._component},
+            "reportingComponent": self._component,
             "firstTimestamp": moment,
             "lastTimestamp": moment,
             "count": 1,

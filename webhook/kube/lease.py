@@ -1,13 +1,14 @@
-"""One replica out of several, by a Lease (``coordination.k8s.io/v1``).
+"""Leader election among replicas by a Lease (``coordination.k8s.io/v1``).
 
-The protocol is that of client-go's leader election: whoever has the Lease renews it; the
-others take it when its record has not changed for as long as it lasts, measured by their
-own clock, so that clocks need not agree. Own code, because it is these few lines beside
-38 MB of the ``kubernetes`` package, and because nothing bad happens when two replicas
-hold it for a moment: both would write the same statuses.
+The protocol is that of client-go: the leader renews the Lease; the others take it when its record
+has not changed for as long as it lasts, measured by their own clock, so that clocks need not agree.
+The ``kubernetes`` package has no lock on a Lease, and its election ends the process. Two replicas may
+believe for a moment that they lead: whatever the leader writes must be right when two write it.
 """
 
 import datetime as dt
+import logging
+import math
 import os
 import secrets
 import socket
@@ -17,15 +18,18 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from webhook.kube.client import ApiError, Client
+from webhook.kube.paths import collection, member
 from webhook.kube.timestamps import utc_now
 
-DURATION: Final = 30  # seconds without a renewal after which another may take it
+DURATION: Final = 30  # seconds without a renewal after which another replica may take the Lease
 RENEW_SECONDS: Final = 10.0
 _API_VERSION: Final = "coordination.k8s.io/v1"
 
+_log = logging.getLogger(__name__)
+
 
 class Lease:
-    """One Lease, and whether this process holds it.
+    """One Lease, and whether this process holds it: then it is the leader.
 
     Attributes:
         identity: what stands in the Lease while this process holds it.
@@ -41,19 +45,21 @@ class Lease:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], dt.datetime] = utc_now,
     ) -> None:
-        """Name the Lease; it is made when it is first asked for.
+        """Name the Lease; nothing is called yet.
 
         Args:
             api: the API server.
             namespace: of the Lease.
             name: of the Lease.
-            identity: must differ between replicas; None makes one, anew after a fork.
-            clock: seconds, for what has been observed.
-            now: for what is written.
+            identity: must differ between replicas; None makes one for each process.
+            clock: seconds, for how long a record has not changed.
+            now: the time of day, for what is written.
         """
         self._api = api
         self._namespace = namespace
         self._name = name
+        self._collection = collection(_API_VERSION, "leases", namespace)
+        self._path = member(self._collection, name)
         self._given = identity
         self._clock = clock
         self._now = now
@@ -61,6 +67,7 @@ class Lease:
         self._record: object = None
         self._observed_at = 0.0
         self._renewed_at: float | None = None
+        self._renew_at = -math.inf
 
     @property
     def identity(self) -> str:
@@ -73,32 +80,38 @@ class Lease:
 
     @property
     def held(self) -> bool:
-        """Whether this process may act; false some time before another may."""
+        """Whether this process may act; false some time before another one may."""
         return self._renewed_at is not None and self._clock() - self._renewed_at < DURATION * 2 / 3
 
+    def elected(self) -> bool:
+        """Renew the Lease if that is due; return whether this process may act. Raises ApiError."""
+        if self._clock() >= self._renew_at:
+            before = self.held
+            leads = self.keep()
+            self._renew_at = self._clock() + RENEW_SECONDS
+            if leads and not before:
+                _log.info("this replica holds Lease %s/%s from now on", self._namespace, self._name)
+        return self.held
+
     def keep(self) -> bool:
-        """Take or renew the Lease if that can be done now; tell whether it is held.
+        """Take or renew the Lease if that can be done now; return whether it is held.
 
         Raises:
             ApiError: the API server did not answer, or refused.
         """
-        path = f"/apis/{_API_VERSION}/namespaces/{self._namespace}/leases"
         try:
-            try:
-                found = self._api.get(f"{path}/{self._name}")
-            except ApiError as error:
-                if error.status != HTTPStatus.NOT_FOUND:
-                    raise
-                self._api.call("POST", path, body=self._lease({}, {}))
+            found = self._api.find(self._path)
+            if found is None:
+                self._api.call("POST", self._collection, body=self._lease({}, {}))
             else:
                 spec = found.get("spec") or {}
                 if not self._may_take(spec):
                     self._renewed_at = None
                     return False
                 lease = self._lease(found.get("metadata") or {}, spec)
-                self._api.call("PUT", f"{path}/{self._name}", body=lease)
+                self._api.call("PUT", self._path, body=lease)
         except ApiError as error:
-            if error.status == HTTPStatus.CONFLICT:  # another one was faster
+            if error.status == HTTPStatus.CONFLICT:  # another replica was faster
                 self._renewed_at = None
                 return False
             raise
@@ -106,17 +119,15 @@ class Lease:
         return True
 
     def release(self) -> None:
-        """Give the Lease back, so that another need not wait; raises ApiError."""
+        """Release the Lease, so that another replica need not wait; raises ApiError."""
         if self._renewed_at is None:
             return
         self._renewed_at = None
-        path = f"/apis/{_API_VERSION}/namespaces/{self._namespace}/leases/{self._name}"
-        found = self._api.get(path)
+        found = self._api.get(self._path)
         spec = found.get("spec") or {}
         if spec.get("holderIdentity") == self.identity:
-            self._api.call(
-                "PUT", path, body={**found, "spec": {**spec, "holderIdentity": "", "leaseDurationSeconds": 1}}
-            )
+            free = {**spec, "holderIdentity": "", "leaseDurationSeconds": 1}
+            self._api.call("PUT", self._path, body={**found, "spec": free})
 
     def _may_take(self, spec: Mapping[str, Any]) -> bool:
         holder = spec.get("holderIdentity")

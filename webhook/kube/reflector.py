@@ -1,4 +1,4 @@
-"""One kind of object, listed and then watched, for as long as the process lives.
+"""One kind of object, listed and then watched for as long as the process lives.
 
 List (in pages), then watch from the list's resource version; bookmarks move that version
 on, so that a watch which ends is taken up where it was. Only when the server has forgotten
@@ -10,9 +10,10 @@ makes a busy loop. Source: Kubernetes' "Efficient detection of changes".
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from threading import Event
+from threading import Event, Thread
 from typing import Any, Final, Protocol
 
 import orjson
@@ -58,7 +59,7 @@ class KindStatus:
 
 
 class ReflectorStore(Protocol):
-    """What becomes of the objects; called by one thread at a time for one kind."""
+    """Takes the objects of one kind; called by one thread at a time."""
 
     def begin(self) -> None:
         """A list begins: ``add`` collects until ``commit``."""
@@ -83,7 +84,7 @@ class Reflector:
         self,
         api: Client,
         path: str,
-        kept: ReflectorStore,
+        store: ReflectorStore,
         *,
         clock: Callable[[], float] = time.time,
         backoff: Backoff | None = None,
@@ -96,7 +97,7 @@ class Reflector:
         Args:
             api: the API server.
             path: of the collection.
-            kept: takes the objects.
+            store: takes the objects.
             clock: seconds since the epoch.
             backoff: between failures.
             silence: seconds without a byte after which a watch counts as dead.
@@ -106,7 +107,7 @@ class Reflector:
         self.contact = KindStatus()
         self._api = api
         self._path = path
-        self._kept = kept
+        self._store = store
         self._clock = clock
         self._backoff = backoff or Backoff()
         self._silence = silence
@@ -140,12 +141,12 @@ class Reflector:
             stop.wait(self._backoff.wait(least))
 
     def abort(self) -> None:
-        """End a watch that waits; the loop ends if it was told to stop."""
+        """End a watch that waits; the loop ends where ``stop`` is set."""
         if self._answer is not None:
             self._answer.abort()
 
     def _list(self) -> None:
-        self._kept.begin()
+        self._store.begin()
         token: str | None = None
         limit: int | None = PAGE
         while True:
@@ -160,7 +161,7 @@ class Reflector:
                 if not (error.gone and token):
                     raise
                 # The pages took longer than the server remembers: all at once, then.
-                self._kept.begin()
+                self._store.begin()
                 token, limit = None, None
                 continue
             self._heard()
@@ -169,14 +170,14 @@ class Reflector:
             if not isinstance(metadata, dict) or not isinstance(items, (list, type(None))):
                 raise ApiError(f"GET {self._path}: the answer is no list")
             for item in items or ():
-                self._take(self._kept.add, item)
+                self._take(self._store.add, item)
             token = metadata.get("continue") or None
             if token is None:
                 break
         version = metadata.get("resourceVersion")
         if not isinstance(version, str) or not version:
             raise ApiError(f"GET {self._path}: the list has no metadata.resourceVersion")
-        self._kept.commit()
+        self._store.commit()
         self._version = version
         self._listed_at = time.monotonic()
         self.contact = replace(
@@ -195,16 +196,16 @@ class Reflector:
             lines = self._api.stream(
                 self._path, query=query, accept=self._watch_accept, silence=self._silence, opened=self._opened
             )
-            opened, told = time.monotonic(), False
+            opened, heard = time.monotonic(), False
             for line in lines:
                 if stop.is_set():
                     return
                 self._event(line)
-                told = True
+                heard = True
         finally:
             self._answer = None
-        if not told and time.monotonic() - opened < LASTED_SECONDS:
-            # It is no error to the server, but whoever is only ever told nothing should show.
+        if not heard and time.monotonic() - opened < LASTED_SECONDS:
+            # The server sees no error here, but a watch that never brings anything has to be visible.
             raise ApiError(f"watch {self._path}: it ended at once, without an event")
 
     def _opened(self, answer: Answer) -> None:
@@ -228,9 +229,9 @@ class Reflector:
             )
         self._heard()
         if kind in {"ADDED", "MODIFIED"}:
-            self._take(self._kept.changed, raw)
+            self._take(self._store.changed, raw)
         elif kind == "DELETED":
-            self._take(self._kept.deleted, raw)
+            self._take(self._store.deleted, raw)
         version = metadata.get("resourceVersion")
         if isinstance(version, str) and version:
             self._version = version
@@ -261,3 +262,26 @@ class Reflector:
         if self.contact.error is None:
             _log.warning("%s", error)
         self.contact = replace(self.contact, error=str(error), failures=self.contact.failures + 1)
+
+
+@contextmanager
+def watching(reflectors: Mapping[str, Reflector], stop: Event) -> Iterator[None]:
+    """Run each reflector in a thread of its own; at the end abort them and wait for the threads.
+
+    Args:
+        reflectors: by the names that their threads get.
+        stop: is set before the end.
+    """
+    threads = [
+        Thread(target=reflector.run, args=(stop,), name=f"watch-{name}", daemon=True)
+        for name, reflector in reflectors.items()
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        for reflector in reflectors.values():
+            reflector.abort()
+        for thread in threads:
+            thread.join(1.0)

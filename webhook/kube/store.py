@@ -9,23 +9,32 @@ _Key = tuple[str, str]
 
 
 class Store(Generic[Value]):
-    """The objects of one kind, each cut down to a ``Value``; None is not kept at all.
+    """The objects of one kind, each trimmed to a ``Value``.
 
-    ``lock`` may be shared between stores, so that they can be read as they are at one moment.
+    Attributes:
+        values: by namespace ("" for cluster-scoped kinds) and name.
+        revision: counts changes.
+        synced: everything has been listed once.
     """
 
     def __init__(
         self,
         read: Callable[[str, Mapping[str, Any], Value | None], Value | None],
-        lock: threading.Lock,
-        news: Callable[[], None],
+        lock: threading.Lock | None = None,
+        news: Callable[[], None] = lambda: None,
     ) -> None:
-        """Take how an object is cut down, given the value there is of it, and whom to tell of changes."""
+        """Begin empty.
+
+        Args:
+            read: trims an object, given its name and the value that is kept of it; None is not kept.
+            lock: may be shared between stores, to read them as they are at one moment; None: its own.
+            news: called after each change, in whatever thread.
+        """
         self.values: dict[_Key, Value] = {}
         self.revision = 0
         self.synced = False
         self._read = read
-        self._lock = lock
+        self._lock = lock or threading.Lock()
         self._news = news
         self._listing: dict[_Key, Value] = {}
 
@@ -39,7 +48,7 @@ class Store(Generic[Value]):
         old = self.values.get(key)
         value = self._read(key[1], raw, old)
         if value is not None:
-            # An equal value that is kept already need not take memory a second time.
+            # An equal value that is kept already need not take memory twice.
             self._listing[key] = old if old is not None and old == value else value
 
     def commit(self) -> None:
@@ -53,23 +62,23 @@ class Store(Generic[Value]):
         self._news()
 
     def changed(self, raw: Mapping[str, Any]) -> None:
-        """Take an object that was made or changed."""
+        """Take an object that was created or changed."""
         key = _key(raw)
         value = self._read(key[1], raw, self.values.get(key))
         self._put(key, value)
 
     def deleted(self, raw: Mapping[str, Any]) -> None:
-        """Take an object that is no more."""
+        """Take an object that was deleted."""
         self._put(_key(raw), None)
 
     def learn(self, raw: Mapping[str, Any], instead_of: Value | None) -> None:
-        """Take an object that a call answered with, unless the watch has told of it meanwhile.
+        """Take an object from the answer to a call, unless the watch has brought a change meanwhile.
 
-        An answer may be read long after it was given: what the watch tells is newer, and comes but once.
+        An answer may be read long after it was sent: what the watch brings is newer, and comes only once.
 
         Args:
-            raw: the object; of a kind whose store keeps nothing beside the values.
-            instead_of: what was kept of it before the call, None: nothing.
+            raw: the object.
+            instead_of: the value that was kept of it before the call; None: none.
         """
         key = _key(raw)
         value = self._read(key[1], raw, instead_of)
