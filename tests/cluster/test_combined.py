@@ -9,8 +9,6 @@ from tests.builders import namespace, priority_class, profile
 from tests.kube.fakeapi import CLASSES, NAMESPACES, PROFILES
 from tests.waiting import until
 from webhook.cluster.combined import CombinedSource
-from webhook.cluster.files import FilesSource
-from webhook.cluster.watch import ClusterSource
 
 
 @pytest.fixture
@@ -26,9 +24,8 @@ def source(fake, tmp_path):
     fake.put(PROFILES, "both", spec={"qosClass": "BE"})
     fake.put(CLASSES, "of-cluster", value=2)
     fake.put(NAMESPACES, "of-cluster")
-    files = FilesSource(tmp_path)
-    files.load()
-    made = CombinedSource(files, ClusterSource(fake.api()))
+    made = CombinedSource(tmp_path, fake.api())
+    made.load()
     stop = threading.Event()
     thread = threading.Thread(target=made.watch, args=(stop, 0.02))
     thread.start()

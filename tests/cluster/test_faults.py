@@ -52,7 +52,7 @@ def test_a_view_that_cannot_be_made_is_made_again(fake, monkeypatch, caplog):
         made = cache.ClusterCache.view
         monkeypatch.setattr(cache.ClusterCache, "view", lambda _: 1 / 0)
         fake.put(NAMESPACES, "a")
-        until(lambda: "making a view failed" in caplog.text)
+        until(lambda: "making a view: internal error" in caplog.text)
         assert source.view.namespaces == {}
         monkeypatch.setattr(cache.ClusterCache, "view", made)
         fake.put(NAMESPACES, "b")

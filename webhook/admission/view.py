@@ -4,22 +4,22 @@ Sources (files, watches) build a new view and swap one reference. A view never c
 so the hot path takes no lock and makes no call.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final
 
-from webhook.admission.objects import (
-    ObjectError,
-    read_limit_range,
-    read_namespace,
-    read_priority_class,
-    read_resource_quota,
-)
+from webhook.admission.kinds import KINDS, PRIORITY_CLASSES, Kind
+from webhook.admission.objects import ObjectError
 from webhook.admission.profiles.index import ProfileIndex
-from webhook.admission.profiles.profile import Profile, ProfileError, read_profile
+from webhook.admission.profiles.profile import Profile, ProfileError
 from webhook.pods.priority import BUILTIN, PriorityClass
 from webhook.protocol import LABEL_NAMESPACE_NAME, PROFILE_API_VERSION, PROFILE_KIND
+
+Objects = Mapping[tuple[str, str], Any]
+"""What is kept of the objects of one kind, by namespace ("" for cluster-scoped kinds) and name."""
+
+_BY_API: Final = {(kind.api_version, kind.kind): kind for kind in KINDS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,86 +53,76 @@ class View:
         return {LABEL_NAMESPACE_NAME: name} if labels is None else labels
 
 
+def updated(view: View, objects: Mapping[Kind, Objects], fields: Iterable[str]) -> View:
+    """Return a view of which some fields are made from these objects.
+
+    Args:
+        view: gives the other fields.
+        objects: all objects of the kinds that these fields are made from.
+        fields: names, see ``Kind.field``.
+    """
+    changes: dict[str, Any] = {}
+    for name in fields:
+        kept = [objects[kind] for kind in KINDS if kind.field == name]
+        if name == "obstacles":
+            obstacles: dict[str, list[str]] = {}
+            for (namespace, _), obstacle in (each for found in kept for each in sorted(found.items())):
+                obstacles.setdefault(namespace, []).append(obstacle)
+            changes[name] = MappingProxyType({key: tuple(found) for key, found in obstacles.items()})
+            continue
+        by_name = {key[1]: value for found in kept for key, value in found.items()}
+        if name == "profiles":
+            by_name = dict(sorted(by_name.items()))
+            changes["index"] = ProfileIndex(by_name.values())
+        changes[name] = MappingProxyType(by_name)
+    return replace(view, **changes)
+
+
 class _Builder:
+    """Objects in documents, by kind."""
+
     def __init__(self) -> None:
-        self.profiles: dict[str, Profile] = {}
-        self.priority_classes = dict(BUILTIN)
-        self.namespaces: dict[str, Mapping[str, str]] = {}
-        self.obstacles: dict[str, list[str]] = {}
-        self.seen: dict[tuple[str, str, str], str] = {}
+        self.objects: dict[Kind, dict[tuple[str, str], Any]] = {kind: {} for kind in KINDS}
+        self.objects[PRIORITY_CLASSES] = {("", name): found for name, found in BUILTIN.items()}
+        self._seen: dict[tuple[Kind, str, str], str] = {}
 
     def add(self, raw: object, source: str) -> None:
         if not isinstance(raw, Mapping):
             raise ObjectError(f"{source}: not a Kubernetes object but {raw!r}")
-        kind, version = raw.get("kind"), raw.get("apiVersion")
-        if not isinstance(kind, str) or not isinstance(version, str):
+        name, version = raw.get("kind"), raw.get("apiVersion")
+        if not isinstance(name, str) or not isinstance(version, str):
             raise ObjectError(f"{source}: an object needs apiVersion and kind")
         items = raw.get("items")
-        if kind.endswith("List") and isinstance(items, list):
+        if name.endswith("List") and isinstance(items, list):
             # Items of a typed list (ProfileList) carry neither kind nor version.
-            inherited = {"apiVersion": version, "kind": kind.removesuffix("List")}
+            inherited = {"apiVersion": version, "kind": name.removesuffix("List")}
             for i, item in enumerate(items):
                 typed = inherited | item if inherited["kind"] and isinstance(item, dict) else item
                 self.add(typed, f"{source} items[{i}]")
             return
-        reader = _READERS.get((version, kind))
-        if reader is None:
-            if kind == PROFILE_KIND:
-                raise ObjectError(f"{source}: apiVersion {version!r}: use {PROFILE_API_VERSION}")
-            return
+        kind = _BY_API.get((version, name))
+        if kind is not None:
+            self._keep(kind, raw, source)
+        elif name == PROFILE_KIND:
+            raise ObjectError(f"{source}: apiVersion {version!r}: use {PROFILE_API_VERSION}")
+
+    def _keep(self, kind: Kind, raw: Mapping[str, Any], source: str) -> None:
         metadata = raw.get("metadata")
         name = metadata.get("name") if isinstance(metadata, Mapping) else None
-        if not isinstance(name, str) or not name:
-            raise ObjectError(f"{source}: {kind} needs metadata.name")
-        namespace = str(metadata.get("namespace") or "") if isinstance(metadata, Mapping) else ""
-        first = self.seen.setdefault((kind, namespace, name), source)
+        if not isinstance(metadata, Mapping) or not isinstance(name, str) or not name:
+            raise ObjectError(f"{source}: {kind.kind} needs metadata.name")
+        namespace = str(metadata.get("namespace") or "")
+        first = self._seen.setdefault((kind, namespace, name), source)
         if first is not source:
-            raise ObjectError(f"{source}: {kind} {name!r} is already defined in {first}: remove one")
+            raise ObjectError(f"{source}: {kind.kind} {name!r} is already defined in {first}: remove one")
         try:
-            reader(self, name, namespace, raw)
+            value = kind.read(name, raw)
+        except ProfileError as error:
+            raise ObjectError(f"{source}: {kind.kind}: {error}") from None
         except ObjectError as error:
             raise ObjectError(f"{source}: {error}") from None
-
-    def profile(self, name: str, _: str, raw: Mapping[str, Any]) -> None:
-        try:
-            self.profiles[name] = read_profile(raw)
-        except ProfileError as error:
-            raise ObjectError(f"{PROFILE_KIND}: {error}") from None
-
-    def priority_class(self, name: str, _: str, raw: Mapping[str, Any]) -> None:
-        self.priority_classes[name] = read_priority_class(name, raw)
-
-    def namespace(self, name: str, _: str, raw: Mapping[str, Any]) -> None:
-        self.namespaces[name] = read_namespace(name, raw)
-
-    def limit_range(self, name: str, namespace: str, raw: Mapping[str, Any]) -> None:
-        self.obstacle(namespace, read_limit_range(name, raw))
-
-    def resource_quota(self, name: str, namespace: str, raw: Mapping[str, Any]) -> None:
-        self.obstacle(namespace, read_resource_quota(name, raw))
-
-    def obstacle(self, namespace: str, found: str | None) -> None:
-        if found is not None:
-            self.obstacles.setdefault(namespace, []).append(found)
-
-    def view(self) -> View:
-        return View(
-            index=ProfileIndex(self.profiles.values()),
-            profiles=MappingProxyType(dict(sorted(self.profiles.items()))),
-            priority_classes=MappingProxyType(self.priority_classes),
-            namespaces=MappingProxyType(self.namespaces),
-            obstacles=MappingProxyType({n: tuple(o) for n, o in self.obstacles.items()}),
-        )
-
-
-_Reader = Callable[[_Builder, str, str, Mapping[str, Any]], None]
-_READERS: Final[Mapping[tuple[str, str], _Reader]] = {
-    (PROFILE_API_VERSION, PROFILE_KIND): _Builder.profile,
-    ("scheduling.k8s.io/v1", "PriorityClass"): _Builder.priority_class,
-    ("v1", "Namespace"): _Builder.namespace,
-    ("v1", "LimitRange"): _Builder.limit_range,
-    ("v1", "ResourceQuota"): _Builder.resource_quota,
-}
+        if value is not None:
+            self.objects[kind][namespace, name] = value
 
 
 def build_view(objects: Iterable[tuple[object, str]]) -> View:
@@ -150,4 +140,4 @@ def build_view(objects: Iterable[tuple[object, str]]) -> View:
     builder = _Builder()
     for raw, source in objects:
         builder.add(raw, source)
-    return builder.view()
+    return updated(View(), builder.objects, {kind.field for kind in KINDS})

@@ -7,6 +7,7 @@ do not exist for the API server either.
 
 from concurrent.futures import Future
 from dataclasses import replace
+from pathlib import Path
 from threading import Event, Lock, Thread
 from types import MappingProxyType
 
@@ -15,6 +16,7 @@ from webhook.admission.profiles.index import ProfileIndex
 from webhook.cluster.files import FilesSource
 from webhook.cluster.source import SourceStatus, unready
 from webhook.cluster.watch import ClusterSource
+from webhook.kube.client import Client
 
 
 class CombinedSource:
@@ -22,16 +24,21 @@ class CombinedSource:
 
     Attributes:
         view: one reference, swapped whole, whenever one of the two has a new view.
+        cache: what is kept of the cluster; statuses are written from it.
     """
 
-    def __init__(self, files: FilesSource, cluster: ClusterSource) -> None:
-        """Take both; the files have been loaded."""
-        self._files = files
-        self._cluster = cluster
+    def __init__(self, directory: Path, api: Client) -> None:
+        """Name the directory and the API server; nothing is read yet."""
         self._lock = Lock()
-        self._made_of = (files.view, cluster.view)
-        self.view: View = combine(files.view, cluster.view, None)
-        cluster.on_change = self._refresh
+        self._files = FilesSource(directory, on_change=self._refresh)
+        self._cluster = ClusterSource(api, on_change=self._refresh)
+        self.cache = self._cluster.cache
+        self._made_of = (self._files.view, self._cluster.view)
+        self.view: View = combine(*self._made_of, None)
+
+    def load(self) -> None:
+        """Read the directory; raises SourceError."""
+        self._files.load()
 
     @property
     def status(self) -> SourceStatus:
@@ -46,26 +53,12 @@ class CombinedSource:
             unready_profiles=unready(view),
         )
 
-    def reload_if_changed(self) -> bool:
-        """Read the files again if they changed."""
-        changed = self._files.reload_if_changed()
-        if changed:
-            self._refresh()
-        return changed
-
     def watch(self, stop: Event, interval: float) -> None:
         """Keep the view up to date until ``stop`` is set; ``interval`` is that of the files."""
         watching = Thread(target=self._cluster.watch, args=(stop,), name="cluster", daemon=True)
         watching.start()
-        before = self._files.view
-        files = Thread(target=self._files.watch, args=(stop, interval), name="files", daemon=True)
-        files.start()
-        while not stop.wait(interval):
-            if self._files.view is not before:
-                before = self._files.view
-                self._refresh()
+        self._files.watch(stop, interval)
         watching.join(2.0)
-        files.join(2.0)
 
     def look_up(self, namespace: str) -> Future[None]:
         """Ask the cluster."""

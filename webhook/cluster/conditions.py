@@ -1,19 +1,20 @@
-"""What the status of each profile should say: pure, from a view to conditions.
+"""The conditions of each profile, judged from a view: pure.
 
-``Ready``: the profile is applied, and pods that match are not denied because of it.
-``Conflicting``: another profile could meet it on one pod and wants something else.
+``Ready``: the profile is applied, and no pod that matches is denied because of it.
+``Conflicting``: another profile can match the same pods and wants other values.
 """
 
 import datetime as dt
 import json
 from collections.abc import Mapping
 from itertools import islice
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from webhook.admission import View
 from webhook.admission.profiles.findings import Severity, own_findings, reference_findings
 from webhook.admission.profiles.overlap import Overlap, overlaps
 from webhook.admission.profiles.profile import Profile
+from webhook.kube.conditions import Condition, read_conditions, with_conditions
 from webhook.protocol import Action
 
 READY: Final = "Ready"
@@ -23,15 +24,6 @@ MAX_PAIRS: Final = 20_000
 
 _SHOWN: Final = 3
 _MAX_MESSAGE: Final = 1000
-
-
-class Condition(NamedTuple):
-    """A condition without its times."""
-
-    type: str
-    status: str
-    reason: str
-    message: str
 
 
 def judge(
@@ -71,17 +63,9 @@ def status_with(
         generation: of the object that was judged.
         now: for conditions whose status changes.
     """
-    present = old.get("conditions")
-    present = [c for c in present if isinstance(c, Mapping)] if isinstance(present, list) else []
-    by_type = {each.get("type"): each for each in present}
-    written = []
-    for condition in conditions:
-        before = by_type.pop(condition.type, {})
-        same = before.get("status") == condition.status and before.get("lastTransitionTime")
-        since = before["lastTransitionTime"] if same else now.strftime("%Y-%m-%dT%H:%M:%SZ")
-        written.append({**condition._asdict(), "observedGeneration": generation, "lastTransitionTime": since})
-    wanted = {**old, "observedGeneration": generation, "conditions": [*written, *by_type.values()]}
-    return None if wanted == old else wanted
+    written = with_conditions(read_conditions(old), conditions, now, observedGeneration=generation)
+    wanted = {**old, "observedGeneration": generation, "conditions": written}
+    return wanted if wanted != old else None
 
 
 def _ready(profile: Profile, view: View, rules: Mapping[str, Action]) -> Condition:
@@ -102,18 +86,21 @@ def _ready(profile: Profile, view: View, rules: Mapping[str, Action]) -> Conditi
 def _conflicting(name: str, met: list[tuple[str, Overlap]], *, finished: bool) -> Condition:
     if not met:
         if not finished:
-            message = f"more than {MAX_PAIRS} pairs of profiles disagree: not all were looked at"
+            message = f"more than {MAX_PAIRS} pairs of profiles disagree; the others were not checked"
             return Condition(CONFLICTING, "Unknown", "TooManyConflicts", message)
         return Condition(
-            CONFLICTING, "False", "NoConflict", "no other profile could want something else of a pod"
+            CONFLICTING,
+            "False",
+            "NoConflict",
+            "no profile that can match the same pods wants other values",
         )
-    told = [_told(name, other, overlap) for other, overlap in met[:_SHOWN]]
+    conflicts = [_conflict(name, other, overlap) for other, overlap in met[:_SHOWN]]
     if len(met) > _SHOWN:
-        told.append(f"and {len(met) - _SHOWN} more profiles")
-    return Condition(CONFLICTING, "True", "ProfilesDisagree", _joined("", told))
+        conflicts.append(f"and {len(met) - _SHOWN} more profiles")
+    return Condition(CONFLICTING, "True", "ProfilesDisagree", _joined("", conflicts))
 
 
-def _told(name: str, other: str, overlap: Overlap) -> str:
+def _conflict(name: str, other: str, overlap: Overlap) -> str:
     first = overlap.first == name
     places = [
         f"{place}: {_value(mine if first else theirs)} here, {_value(theirs if first else mine)} there"

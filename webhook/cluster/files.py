@@ -10,7 +10,6 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from stat import S_ISREG
@@ -18,7 +17,8 @@ from threading import Event
 from typing import Final
 
 from webhook.admission import ObjectError, View, build_view
-from webhook.cluster.source import LookUpError, SourceStatus, unready
+from webhook.cluster.source import SourceStatus, unready
+from webhook.kube.loop import run_loop
 from webhook.pods.documents import Document, DocumentError, read_documents
 
 SUFFIXES: Final = (".yaml", ".yml", ".json")
@@ -42,12 +42,19 @@ class FilesSource:
         status: swapped in the same way, after the view.
     """
 
-    def __init__(self, directory: Path, *, clock: Callable[[], float] = time.time) -> None:
-        """Name the directory; nothing is read yet."""
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        clock: Callable[[], float] = time.time,
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Name the directory; nothing is read yet. ``on_change`` is called after each new view."""
         self.view = View()
         self.status = SourceStatus()
         self._directory = directory
         self._clock = clock
+        self._on_change = on_change
         self._seen: _Fingerprint | str | None = None
 
     def load(self) -> None:
@@ -67,7 +74,7 @@ class FilesSource:
             raise SourceError(self.status.error)
 
     def reload_if_changed(self) -> bool:
-        """Read the directory if anything in it changed; tell whether the view is a new one."""
+        """Read the directory if anything in it changed; return whether there is a new view."""
         try:
             # Taken before the files are read: a change in between is seen next time.
             fingerprint = _fingerprint(self._directory)
@@ -97,19 +104,17 @@ class FilesSource:
             stop: ends the loop, at once.
             interval: seconds between two looks at the directory.
         """
-        while not stop.wait(interval):
-            try:
-                self.reload_if_changed()
-            except Exception as error:  # noqa: BLE001 — see below
-                # The loop must outlive a fault of ours, or the view is stale in silence.
-                _log.exception("reloading failed")
-                self._failed(f"{self._directory}: internal error: {error!r}")
+        run_loop(
+            self._step,
+            stop,
+            name=f"reading {self._directory}",
+            interval=interval,
+            pause=interval,
+            failed=lambda error: self._failed(f"{self._directory}: internal error: {error!r}"),
+        )
 
-    def look_up(self, namespace: str) -> Future[None]:
-        """Fail: files are all there is, and their view never asks."""
-        future: Future[None] = Future()
-        future.set_exception(LookUpError(f"namespace {namespace!r}: there is no cluster to ask"))
-        return future
+    def _step(self) -> None:
+        self.reload_if_changed()
 
     def _loaded(self, view: View, files: int) -> None:
         unready_profiles = unready(view)
@@ -126,6 +131,7 @@ class FilesSource:
         _log.info("read %d profiles from %d files in %s", len(view.profiles), files, self._directory)
         for name, problems in unready_profiles.items():
             _log.warning("profile %s is not applied: %s", name, "; ".join(problems))
+        self._on_change()
 
     def _failed(self, error: str) -> None:
         self.status = replace(self.status, error=error, reload_errors=self.status.reload_errors + 1)

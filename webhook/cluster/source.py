@@ -1,10 +1,10 @@
-"""What every source of views has: the newest view, how it is doing, and a loop that keeps it up."""
+"""The interface of a source of views: the newest view, how the source is doing, and a loop."""
 
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from threading import Event
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from webhook.admission import View
 from webhook.kube.reflector import KindStatus
@@ -38,7 +38,7 @@ class SourceStatus:
 
 
 class LookUpError(Exception):
-    """A namespace could not be looked up; the message says why."""
+    """A namespace could not be read; the message says why."""
 
 
 class Source(Protocol):
@@ -55,14 +55,19 @@ class Source(Protocol):
     def status(self) -> SourceStatus:
         """How the source is doing."""
 
-    def reload_if_changed(self) -> bool:
-        """Take over at once what can be had at once; tell whether the view is a new one."""
-
     def watch(self, stop: Event, interval: float) -> None:
-        """Keep the view up to date until ``stop`` is set; runs in a thread."""
+        """Keep the view up to date until ``stop`` is set; runs in a thread.
+
+        What can be had without waiting is taken over at once.
+        """
+
+
+@runtime_checkable
+class NamespaceLookup(Protocol):
+    """A source that can ask for one namespace: its views are exhaustive, see ``View``."""
 
     def look_up(self, namespace: str) -> Future[None]:
-        """Ask for a namespace that an exhaustive view lacks.
+        """Ask for a namespace that the view lacks.
 
         Returns at once. When the future is done without an exception the view has the
         namespace; else the exception is a LookUpError.

@@ -1,4 +1,4 @@
-"""Writing the statuses of profiles: by one replica, only what changed, not too fast.
+"""Writes the statuses of profiles: on the leader, only what changed, not too fast.
 
 Profiles are judged again only when profiles or PriorityClasses changed; what is then
 written is the difference to the status that the cluster has.
@@ -8,25 +8,26 @@ import datetime as dt
 import logging
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from http import HTTPStatus
 from threading import Event
 from typing import Any, Final, Protocol
-from urllib.parse import quote
 
 from webhook.admission import View
+from webhook.admission.kinds import PROFILES
 from webhook.cluster.cache import ClusterCache, WatchedProfile
-from webhook.cluster.conditions import READY, Condition, judge, status_with
-from webhook.kube.backoff import Backoff
+from webhook.cluster.conditions import READY, judge, status_with
 from webhook.kube.client import MERGE_PATCH, ApiError, Client
-from webhook.kube.lease import RENEW_SECONDS, Lease
+from webhook.kube.conditions import Condition
+from webhook.kube.lease import Lease
+from webhook.kube.loop import run_loop
+from webhook.kube.paths import member
 from webhook.kube.timestamps import utc_now
-from webhook.protocol import PROFILE_API_VERSION, PROFILE_RESOURCE, Action
+from webhook.protocol import Action
 
 WRITES_PER_SECOND: Final = 10
 _USELESS_SECONDS: Final = 600.0
-_FORBIDDEN_SECONDS: Final = 60.0
 _SHARE: Final = 20  # judging that took t is followed by 20 t without
-_PATH: Final = f"/apis/{PROFILE_API_VERSION}/{PROFILE_RESOURCE}"
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +57,16 @@ class StatusWriter:
         *,
         now: Callable[[], dt.datetime] = utc_now,
     ) -> None:
-        """Take what there is of the cluster, and how profiles are judged; nothing is called yet."""
+        """Say where profiles are and how they are judged; nothing is called yet.
+
+        Args:
+            api: where statuses are written.
+            cache: the profiles as the cluster has them.
+            source: the view that they are judged by.
+            lease: held by the replica that writes.
+            rules: actions of validation rules that differ from the defaults.
+            now: the time of day.
+        """
         self.written = 0
         self._api = api
         self._cache = cache
@@ -64,40 +74,24 @@ class StatusWriter:
         self._lease = lease
         self._rules = rules
         self._now = now
-        self._backoff = Backoff()
         self._judged: View | None = None
         self._conditions: dict[str, tuple[Condition, ...]] = {}
         self._revision = -1
-        self._next_renewal = 0.0
         self._rest_until = 0.0
 
     def watch(self, stop: Event, interval: float = 1.0) -> None:
-        """Write until ``stop`` is set, then give the Lease back; meant to run in a thread.
+        """Write until ``stop`` is set, then release the Lease; meant to run in a thread.
 
         Args:
             stop: ends the loop.
             interval: seconds between two looks at what changed.
         """
-        while not stop.wait(interval):
-            try:
-                self._round(stop)
-                self._backoff.reset()
-            except ApiError as error:
-                _log.warning("statuses of profiles: %s", error)
-                least = _FORBIDDEN_SECONDS if error.status == HTTPStatus.FORBIDDEN else error.retry_after
-                stop.wait(max(least, self._backoff.wait()))
-            except Exception:  # noqa: BLE001 — see below
-                # The loop must outlive a fault of ours, or statuses are stale in silence.
-                _log.exception("writing statuses failed")
-                stop.wait(_FORBIDDEN_SECONDS)
-        try:
-            self._lease.release()
-        except ApiError as error:
-            _log.info("the lease was not given back: %s", error)
+        step = partial(self._round, stop)
+        run_loop(step, stop, name="statuses of profiles", interval=interval, lease=self._lease)
 
     def _round(self, stop: Event) -> None:
         view = self._source.view
-        if view.missing or not self._elected() or time.monotonic() < self._rest_until:
+        if view.missing or not self._lease.elected() or time.monotonic() < self._rest_until:
             return
         revision = self._cache.profiles.revision
         self._judge(view)
@@ -105,7 +99,7 @@ class StatusWriter:
             return
         self._revision = -1  # until all has been written
         for name, watched, status in self._differences(view):
-            if stop.is_set() or not self._elected() or not self._write(name, watched, status):
+            if stop.is_set() or not self._lease.elected() or not self._write(name, watched, status):
                 return
             stop.wait(1 / WRITES_PER_SECOND)
             if self._source.view.profiles is not view.profiles:
@@ -113,10 +107,10 @@ class StatusWriter:
         self._revision = revision
 
     def _differences(self, view: View) -> list[tuple[str, WatchedProfile, dict[str, Any]]]:
-        """Return which statuses are to be written, those that tell of something wrong first."""
+        """Return which statuses are to be written, those of profiles with problems first."""
         found = []
         for name, watched in self._cache.watched().items():
-            # What was judged must be what is there: otherwise the next round is right.
+            # Only a profile that is still what was judged; the next round has the others.
             if view.profiles.get(name) is not watched.profile:
                 continue
             conditions = self._conditions[name]
@@ -126,15 +120,6 @@ class StatusWriter:
                 found.append((fine, name, watched, status))
         found.sort(key=lambda each: each[:2])
         return [(name, watched, status) for _, name, watched, status in found]
-
-    def _elected(self) -> bool:
-        if time.monotonic() >= self._next_renewal:
-            before = self._lease.held
-            held = self._lease.keep()
-            self._next_renewal = time.monotonic() + RENEW_SECONDS
-            if held and not before:
-                _log.info("this replica writes the statuses of profiles from now on")
-        return self._lease.held
 
     def _judge(self, view: View) -> None:
         judged = self._judged
@@ -151,15 +136,15 @@ class StatusWriter:
         self._rest_until = time.monotonic() + _SHARE * (time.monotonic() - started)
 
     def _write(self, name: str, watched: WatchedProfile, status: dict[str, Any]) -> bool:
-        """Write one status; tell whether to go on with others."""
+        """Write one status; return whether to go on with others."""
         body = {"metadata": {"resourceVersion": watched.version}, "status": status}
         try:
             answer = self._api.call(
-                "PATCH", f"{_PATH}/{quote(name, safe='')}/status", body=body, content_type=MERGE_PATCH
+                "PATCH", f"{member(PROFILES.path, name)}/status", body=body, content_type=MERGE_PATCH
             )
         except ApiError as error:
             if error.status in {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}:
-                return True  # deleted or changed in the meantime: the watch will tell
+                return True  # deleted or changed meanwhile: the watch brings it
             raise
         if not (answer.get("status") or {}).get("conditions"):
             _log.warning(

@@ -1,29 +1,30 @@
 """The view kept up to date by watching an API server.
 
-A thread for each kind hears of changes (``reflector``) and puts them on a store
-(``cache``); one more makes views from the stores, never more often than every 100 ms
-and never for more than a tenth of its time, however many changes come in. The hot path
-reads ``view`` and nothing else.
+A thread for each kind (``reflector``) puts changes into a store (``cache``); one more makes
+views from the stores, never more often than every 100 ms and never for more than a tenth of
+its time, however many changes come in. The hot path reads ``view`` and nothing else.
 
-A namespace that is not in the view, made a moment ago, is looked up by itself. The call
-runs in a small pool, one for each namespace however many reviews wait for it.
+A namespace that is not in the view, created a moment ago, is read by itself. The call runs in
+a small pool, one for each namespace however many reviews wait for it.
 """
 
 import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from http import HTTPStatus
-from threading import Event, Lock, Thread
+from threading import Event, Lock
 from typing import Any, Final
-from urllib.parse import quote
 
 from webhook.admission import View
 from webhook.admission.objects import ObjectError
-from webhook.cluster.cache import NAMESPACES, ClusterCache
+from webhook.cluster.cache import ClusterCache
 from webhook.cluster.source import LookUpError, SourceStatus, unready
 from webhook.kube.client import ApiError, Client
-from webhook.kube.reflector import Reflector
+from webhook.kube.loop import run_loop
+from webhook.kube.paths import NAMESPACES, member
+from webhook.kube.reflector import Reflector, watching
 
 VIEW_SECONDS: Final = 0.1
 _SHARE: Final = 10  # a view that takes t to make is followed by 10 t without one
@@ -43,19 +44,28 @@ class ClusterSource:
         cache: what is kept of the cluster; statuses are written from it.
     """
 
-    def __init__(self, api: Client, *, clock: Callable[[], float] = time.time) -> None:
-        """Take the API server; nothing is called before ``watch`` or ``look_up``.
+    def __init__(
+        self,
+        api: Client,
+        *,
+        clock: Callable[[], float] = time.time,
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Name the API server; no call and no thread before ``watch`` or ``look_up``, for a process may fork.
 
-        No thread begins here either: a process may fork between the two.
+        Args:
+            api: the API server.
+            clock: seconds since the epoch.
+            on_change: called after each new view, in whatever thread.
         """
         self._api = api
         self._news = Event()
         self.cache = ClusterCache(self._news.set)
         self.view: View = self.cache.view()
-        self.on_change: Callable[[], None] = lambda: None
+        self._on_change = on_change
         self._reflectors = {
-            path.rpartition("/")[2]: Reflector(api, path, store, clock=clock)
-            for path, store in self.cache.stores.items()
+            kind.resource: Reflector(api, kind.path, store, clock=clock)
+            for kind, store in self.cache.stores.items()
         }
         self._lock = Lock()
         self._looking_up: dict[str, Future[None]] = {}
@@ -77,45 +87,29 @@ class ClusterSource:
             kinds=kinds,
         )
 
-    def reload_if_changed(self) -> bool:
-        """Nothing can be had at once: the first lists are the watch's."""
-        return False
-
-    def watch(self, stop: Event, interval: float = VIEW_SECONDS) -> None:
+    def watch(self, stop: Event, interval: float = 1.0) -> None:
         """Keep the view up to date until ``stop`` is set; meant to run in a thread.
 
         Args:
             stop: ends the loop and the watches.
             interval: seconds after which ``stop`` is seen at the latest.
         """
-        threads = [
-            Thread(target=reflector.run, args=(stop,), name=f"watch-{name}", daemon=True)
-            for name, reflector in self._reflectors.items()
-        ]
-        for thread in threads:
-            thread.start()
-        while not stop.is_set():
-            if not self._news.wait(interval):
-                continue
-            self._news.clear()
-            started = time.monotonic()
-            try:
-                self._refresh()
-            except Exception:  # noqa: BLE001 — see below
-                # The loop must outlive a fault of ours, or the view is stale in silence.
-                _log.exception("making a view failed")
-            stop.wait(max(VIEW_SECONDS, _SHARE * (time.monotonic() - started)))
-        for reflector in self._reflectors.values():
-            reflector.abort()
-        for thread in threads:
-            thread.join(1.0)
+        with watching(self._reflectors, stop):
+            step = partial(self._step, stop)
+            run_loop(step, stop, name="making a view", interval=interval, pause=interval, wake=self._news)
         with self._lock:
             pool, self._pool = self._pool, None
         if pool is not None:
             pool.shutdown(wait=False, cancel_futures=True)
 
+    def _step(self, stop: Event) -> None:
+        self._news.clear()
+        started = time.monotonic()
+        if self._refresh():
+            stop.wait(max(VIEW_SECONDS, _SHARE * (time.monotonic() - started)))
+
     def look_up(self, namespace: str) -> Future[None]:
-        """Ask the API server for a namespace, unless that is being done; see ``Source``."""
+        """Ask the API server for a namespace, unless that is being done; see ``NamespaceLookup``."""
         with self._lock:
             future = self._looking_up.get(namespace)
             if future is None:
@@ -136,7 +130,7 @@ class ClusterSource:
             except (ApiError, ObjectError) as error:
                 raise LookUpError(f"namespace {namespace!r} cannot be looked up: {error}") from None
         self._refresh()
-        self.on_change()  # another thread may have swapped the view, and not have told yet
+        self._on_change()  # another thread may have swapped the view without having called it yet
 
     def _read_namespace(self, namespace: str) -> dict[str, Any]:
         """Ask until there is an answer: an API server that has just begun refuses what it allows later."""
@@ -144,19 +138,19 @@ class ClusterSource:
         while True:
             left = end - time.monotonic()
             try:
-                return self._api.get(f"{NAMESPACES}/{quote(namespace, safe='')}", timeout=max(left, 0.1))
+                return self._api.get(member(NAMESPACES, namespace), timeout=max(left, 0.1))
             except ApiError as error:
                 if error.status == HTTPStatus.NOT_FOUND or left < _LOOK_UP_PAUSE:
                     raise
             time.sleep(_LOOK_UP_PAUSE)
 
-    def _refresh(self) -> None:
-        """Make and swap a view, if there is anything new."""
+    def _refresh(self) -> bool:
+        """Make and swap a view; return whether it is a new one."""
         with self._lock:
             before, view = self.view, self.cache.view()
             self.view = view
         if view is before:
-            return
+            return False
         if before.missing and not view.missing:
             _log.info(
                 "synced: %d profiles, %d namespaces, %d PriorityClasses",
@@ -165,11 +159,12 @@ class ClusterSource:
                 len(view.priority_classes),
             )
         if view.profiles is not before.profiles:
-            _tell_unready(before, view)
-        self.on_change()
+            _log_unready(before, view)
+        self._on_change()
+        return True
 
 
-def _tell_unready(before: View, view: View) -> None:
+def _log_unready(before: View, view: View) -> None:
     known = unready(before)
     for name, problems in unready(view).items():
         if known.get(name) != problems:

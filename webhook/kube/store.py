@@ -20,7 +20,7 @@ class Store(Generic[Value]):
     def __init__(
         self,
         read: Callable[[str, Mapping[str, Any], Value | None], Value | None],
-        lock: threading.Lock | None = None,
+        lock: "threading.Lock | None" = None,
         news: Callable[[], None] = lambda: None,
     ) -> None:
         """Begin empty.

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from webhook.admission import Review, ReviewError, Settings, View, Webhook, decide, parse_review
 from webhook.admission.mutating.reinvocation import derive_key
 from webhook.admission.response import Answer, errored, respond
+from webhook.cluster.source import NamespaceLookup
 
 if TYPE_CHECKING:
     from webhook.server.decisionlog import DecisionLog
@@ -30,9 +31,6 @@ class ViewSource(Protocol):
     @property
     def view(self) -> View:
         """The view to decide by; read once for a review."""
-
-    def look_up(self, namespace: str) -> Future[None]:
-        """Ask for a namespace that an exhaustive view lacks; returns at once."""
 
 
 class CurrentSettings:
@@ -99,8 +97,9 @@ class ReviewEndpoint:
                     review.namespace not in view.namespaces
                     and review.namespace
                     and review.resource[2] == "pods"
+                    and isinstance(self._source, NamespaceLookup)
                 ):
-                    return self._after_look_up(review)
+                    return self._after(self._source.look_up(review.namespace), review)
             return self._decided(review, view, started)
         except ReviewError as error:
             return self.refuse(error)
@@ -122,14 +121,14 @@ class ReviewEndpoint:
         self._log.refused(self._webhook.value, error)
         return errored(error.status, error.message)
 
-    def _after_look_up(self, review: Review) -> Future[Answer]:
+    def _after(self, look_up: Future[None], review: Review) -> Future[Answer]:
         answer = _Pending(review)
 
         def found(looked_up: Future[None]) -> None:
             if answer.set_running_or_notify_cancel():  # else its time is over
                 answer.set_result(self._known(review, looked_up))
 
-        self._source.look_up(review.namespace).add_done_callback(found)
+        look_up.add_done_callback(found)
         return answer
 
     def _known(self, review: Review, looked_up: Future[None]) -> Answer:

@@ -73,19 +73,17 @@ def open_source(
         SourceError: the files give no view.
         ValueError: neither files nor a cluster are given.
     """
-    files = None
+    source: FilesSource | CombinedSource | ClusterSource
     if objects is not None:
-        files = FilesSource(objects)
-        files.load()
-    if client is None:
-        if files is None:
-            raise ValueError("nothing says where profiles come from: give objects, or a cluster")
-        return files, None
-    cluster = ClusterSource(client)
-    source: Source = cluster if files is None else CombinedSource(files, cluster)
-    if lease is None:
+        source = FilesSource(objects) if client is None else CombinedSource(objects, client)
+        source.load()
+    elif client is not None:
+        source = ClusterSource(client)
+    else:
+        raise ValueError("nothing says where profiles come from: give objects, or a cluster")
+    if client is None or lease is None or isinstance(source, FilesSource):
         return source, None
-    return source, StatusWriter(client, cluster.cache, source, lease, settings.rules)
+    return source, StatusWriter(client, source.cache, source, lease, settings.rules)
 
 
 def open_bindings(
@@ -142,8 +140,7 @@ class ReviewService:
             self.endpoints["/bind"] = bindings.endpoint
 
     def load(self) -> None:
-        """Take over what can be had at once: a worker that replaces another begins with the newest."""
-        self._source.reload_if_changed()
+        """Read the certificate again: a worker that replaces another begins with the newest."""
         if self.certificate is not None:
             self.certificate.reload_if_changed()
 
