@@ -5,21 +5,19 @@ import datetime as dt
 import json
 import threading
 
+from prometheus_client import CollectorRegistry
+
 from tests.kube.fakeapi import FakeApi
 from webhook.admission.response import Answer
-from webhook.binding.binder import Binder
-from webhook.binding.caches import NODES, PODS, TOPOLOGIES, Nodes, PodStore, waiting_store
-from webhook.binding.endpoint import Reviews
+from webhook.binding.caches import TOPOLOGIES
 from webhook.binding.grant import Claim
 from webhook.binding.ledger import Ledger, read_ledger
-from webhook.binding.ledgers import LEDGERS, Ledgers
+from webhook.binding.ledgers import LEDGERS
 from webhook.binding.nodetopology import NodeTopology
-from webhook.binding.reconciler import Reconciler
-from webhook.binding.repair import Repair
-from webhook.binding.state import Cluster
+from webhook.binding.service import Bindings, BindingSettings
 from webhook.cpuset import BindPolicy, QoS, format_cpulist, parse_shape
-from webhook.kube.events import EventRecorder
 from webhook.kube.lease import Lease
+from webhook.kube.paths import NODES, PODS
 from webhook.pods.resourcespec import CPUSetRequest, is_bound_class
 
 EVENTS = "/api/v1/events"
@@ -27,20 +25,21 @@ NOW = dt.datetime(2026, 11, 23, 7, 0, tzinfo=dt.UTC)
 STATUS = "scheduling.koordinator.sh/resource-status"
 
 
-def machine(shape="1x2x4x2", **given):
+def node_topology(shape="1x2x4x2", **given):
     """A node of that shape, siblings half the machine apart."""
     return NodeTopology("node-1", "node-uid", parse_shape(shape, "linux"), **given)
 
 
 def ledger(*entries, **given):
-    """The ledger of ``machine()``."""
+    """The ledger of ``node_topology()``."""
     return Ledger(**({"node": "node-1", "node_uid": "node-uid"} | given)).with_entries(*entries)
 
 
-def claim(name="p", cpus=2, policy=BindPolicy.FULL_PCPUS, **wish):
+def claim(name="p", cpus=2, policy=BindPolicy.FULL_PCPUS, **request):
     """A claim of a pod in namespace d; its uid is its name."""
-    brought = wish.pop("brought", None)
-    return Claim(name, "d", name, CPUSetRequest(wish.pop("qos", QoS.LSR), cpus, policy, **wish), brought)
+    carried = request.pop("carried", None)
+    qos = request.pop("qos", QoS.LSR)
+    return Claim(name, "d", name, CPUSetRequest(qos, cpus, policy, **request), carried)
 
 
 def pod(name="p", cpu="2", qos="LSR", *, node="", cpuset=None, **metadata):
@@ -126,37 +125,38 @@ class Replica:
         self.fake = fake
         self.clock = clock or Clock()
         api = fake.api()
-        self.cluster = Cluster(
+        lease = Lease(api, "d", "l", identity="me", clock=self.clock, now=self.clock.now)
+        self.registry = CollectorRegistry()
+        bindings = Bindings(
             api,
-            PodStore(lambda: None),
-            waiting_store(lambda: None),
-            Nodes(lambda: None),
-            Ledgers(api, lambda: None, self.conflicted),
+            lease,
+            opted_in,
+            self.registry,
+            BindingSettings(grace=grace),
             clock=self.clock,
             now=self.clock.now,
         )
-        self.conflicts = 0
-        self.events = EventRecorder(api, "colocation-webhook", clock=self.clock, now=self.clock.now, salt="s")
-        self.binder = Binder(self.cluster, grace=grace)
-        self.reviews = Reviews(self.cluster, self.binder, self.events)
-        self.repair = Repair(self.cluster, self.binder, self.events, opted_in=opted_in)
-        lease = Lease(api, "d", "l", identity="me", clock=self.clock, now=self.clock.now)
-        self.reconciler = Reconciler(self.cluster, self.binder, self.repair, lease)
+        self.state = bindings.state
+        self.events = bindings.events
+        self.binder = bindings.binder
+        self.endpoint = bindings.endpoint
+        self.repair = bindings.repair
+        self.reconciler = bindings.reconciler
         self.hear()
 
-    def conflicted(self):
-        """Count."""
-        self.conflicts += 1
+    def metric(self, name, **labels):
+        """A sample of the replica's metrics; None: there is none."""
+        return self.registry.get_sample_value(f"colocation_webhook_{name}", labels)
 
     def hear(self, *kinds):
         """Let the watches tell what is there now (all kinds, or some paths)."""
-        cluster = self.cluster
+        state = self.state
         stores = {
-            PODS: (cluster.pods, is_bound_class),
-            "waiting": (cluster.waiting, lambda labels: not is_bound_class(labels)),
-            NODES: (cluster.nodes.nodes, None),
-            TOPOLOGIES: (cluster.nodes.topologies, None),
-            LEDGERS: (cluster.ledgers.store, None),
+            PODS: (state.pods, is_bound_class),
+            "waiting": (state.waiting, lambda labels: not is_bound_class(labels)),
+            NODES: (state.nodes.nodes, None),
+            TOPOLOGIES: (state.nodes.topologies, None),
+            LEDGERS: (state.ledgers.store, None),
         }  # fmt: skip
         for path, (store, wanted) in stores.items():
             if kinds and path not in kinds:
@@ -169,7 +169,7 @@ class Replica:
 
     def ask(self, of, to="node-1", seconds=10.0, **given):
         """The status and the response to the review of a binding."""
-        begun = self.reviews.begin(review(of, to, **given), seconds)
+        begun = self.endpoint.begin(review(of, to, **given), seconds)
         status, body = begun if isinstance(begun, Answer) else begun.result(10)
         answer = json.loads(body)
         return status, answer.get("response", answer)
@@ -211,3 +211,50 @@ def held(fake, name="node-1"):
     found = fake.objects[LEDGERS].get(("", name))
     entries = read_ledger(found).entries.values() if found else ()
     return {entry.name: format_cpulist(entry.cpus) for entry in entries} if found else None
+
+
+def known(replica, made):
+    """A pod that exists and is known."""
+    store(replica.fake, PODS, made)
+    replica.hear()
+    return made
+
+
+def bind(replica, made, cpuset=None, name="node-1"):
+    """Give a pod CPUs and bind it, as the API server does; returns the set."""
+    store(replica.fake, PODS, made)
+    replica.hear(PODS)
+    cpuset = cpuset or replica.cpuset(made, to=name)
+    key = ("d", made["metadata"]["name"])
+    metadata = {**made["metadata"], "annotations": {STATUS: json.dumps({"cpuset": cpuset})}}
+    bound = {**made, "metadata": metadata, "spec": {**made["spec"], "nodeName": name}}
+    replica.fake.store(PODS, key, bound)
+    replica.hear(PODS)
+    return cpuset
+
+
+def ready(fake):
+    """The condition Ready of the ledger."""
+    (found,) = fake.objects[LEDGERS]["", "node-1"]["status"]["conditions"]
+    return found["status"], found["reason"], found["message"]
+
+
+def annotation(fake, name="p"):
+    """The CPU set that a stored pod names."""
+    text = fake.objects[PODS]["d", name]["metadata"]["annotations"].get(STATUS)
+    return json.loads(text)["cpuset"] if text else None
+
+
+def settle(replica, rounds=3):
+    """A few rounds, the watches telling in between."""
+    for _ in range(rounds):
+        replica.round()
+        replica.hear()
+        replica.clock.seconds += 1
+
+
+def recorded(replica):
+    """Reasons and messages of the Events, after those that wait have been written."""
+    while not replica.events._waiting.empty():
+        replica.events._step(0.0)
+    return [(e["reason"], e["message"]) for e in replica.fake.objects[EVENTS].values()]

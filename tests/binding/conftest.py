@@ -17,4 +17,4 @@ def replica(fake):
     """One replica that has heard of everything."""
     made = Replica(fake)
     yield made
-    made.reviews.close()
+    made.endpoint.close()

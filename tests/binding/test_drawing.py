@@ -1,9 +1,10 @@
 """A node's map with its pods."""
 
-from tests.binding.builders import NOW, ledger, machine
+from tests.binding.builders import NOW, ledger, node_topology
 from webhook.binding.drawing import draw_ledger
-from webhook.binding.ledger import Condition, Entry
+from webhook.binding.ledger import Entry
 from webhook.cpuset import BindPolicy, Exclusive, parse_cpulist
+from webhook.kube.conditions import Condition
 
 
 def entry(name, cpus, qos="LSR"):
@@ -14,7 +15,7 @@ def entry(name, cpus, qos="LSR"):
 
 def test_who_holds_what():
     """A summary, a line for each pod by CPUs, the grid."""
-    drawn = draw_ledger(machine(), ledger(entry("b", "1,9"), entry("a", "0,8", "LSE")))
+    drawn = draw_ledger(node_topology(), ledger(entry("b", "1,9"), entry("a", "0,8", "LSE")))
     assert drawn.splitlines()[:4] == [
         "node-1: 16 CPUs, 4 held by 2 pods, 12 free (6 whole cores)",
         "",
@@ -26,7 +27,7 @@ def test_who_holds_what():
 
 def test_it_fits_80_columns_and_says_what_is_wrong():
     """Long names, many CPUs, CPUs held twice, an earlier node's ledger."""
-    told = Condition("Ready", "False", "HeldTwice", "x" * 200, "")
+    told = Condition("Ready", "False", "HeldTwice", "x" * 200)._asdict()
     book = ledger(
         entry("n" * 253, "0,2,4,6,8,10,12,14,16,18,20,22"),
         entry("twice", "0-1"),
@@ -34,7 +35,7 @@ def test_it_fits_80_columns_and_says_what_is_wrong():
         conditions=(told,),
         problems=("spec.allocations[2]: 'gold' is no line " + "y" * 80,),
     )
-    drawn = draw_ledger(machine("2x2x16x2"), book)
+    drawn = draw_ledger(node_topology("2x2x16x2"), book)
     assert max(map(len, drawn.splitlines())) <= 80
     assert "the ledger is of an earlier node" in drawn
     assert "! HeldTwice: xxx" in drawn
@@ -44,4 +45,4 @@ def test_it_fits_80_columns_and_says_what_is_wrong():
 
 def test_an_empty_node():
     """No pods, no lines."""
-    assert draw_ledger(machine(), ledger()).startswith("node-1: 16 CPUs, 0 held by 0 pods, 16 free")
+    assert draw_ledger(node_topology(), ledger()).startswith("node-1: 16 CPUs, 0 held by 0 pods, 16 free")

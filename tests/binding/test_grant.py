@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.binding.builders import NOW, claim, ledger, machine
+from tests.binding.builders import NOW, claim, ledger, node_topology
 from webhook.binding.grant import Grant, Refusal, counts_of, grant
 from webhook.binding.ledger import Entry, read_ledger, write_ledger
 from webhook.cpuset import BindPolicy, Exclusive, NumaPolicy, QoS, Reservations, format_cpulist, parse_cpulist
@@ -23,7 +23,7 @@ def entry(name, cpus, qos="LSR", policy=FULL, exclusive=Exclusive.NONE):
 
 def given_to(wanted, on=None, book=None):
     """The CPUs that a claim gets, as a list, or why not."""
-    decided = grant(wanted, on or machine(), book or ledger(), now=NOW)
+    decided = grant(wanted, on or node_topology(), book or ledger(), now=NOW)
     return decided.message if isinstance(decided, Refusal) else format_cpulist(decided.entry.cpus)
 
 
@@ -48,23 +48,23 @@ def test_the_best_cpus_are_given(wanted, cpus):
     [
         (
             claim(cpus=8, policy=FULL, required=True),
-            machine(numa_policy=NumaPolicy.SINGLE_NUMA_NODE),
+            node_topology(numa_policy=NumaPolicy.SINGLE_NUMA_NODE),
             "needs 4 whole cores on one NUMA node; node-1 has 3 and 2",
         ),
         (
             claim(cpus=12, required=True),
-            machine(),
+            node_topology(),
             "needs 6 whole cores; node-1 has 5 (3 and 2 on its NUMA nodes)",
         ),
-        (claim(cpus=12), machine(), "needs 12 CPUs; node-1 has 11 free (6 and 5 on its NUMA nodes)"),
+        (claim(cpus=12), node_topology(), "needs 12 CPUs; node-1 has 11 free (6 and 5 on its NUMA nodes)"),
         (
             claim(cpus=7, policy=SPREAD, required=True),
-            machine(),
+            node_topology(),
             "needs 7 CPUs on as many cores; node-1 has 6 cores with a free CPU (3 and 3 on its NUMA nodes)",
         ),
         (
             claim(cpus=3, required=True),
-            machine(),
+            node_topology(),
             (
                 "node(s) requested cpus not multiple cpus per core: needs 3 CPUs on whole cores; "
                 "the cores of node-1 have 2 CPUs each"
@@ -72,7 +72,7 @@ def test_the_best_cpus_are_given(wanted, cpus):
         ),
         (
             claim(cpus=2, policy=SPREAD, required=True),
-            machine(bind_policy=FULL),
+            node_topology(bind_policy=FULL),
             (
                 "node(s) cpu bind policy conflicts with pod's required cpu bind policy: "
                 "the pod requires SpreadByPCPUs, node-1 demands FullPCPUs"
@@ -80,12 +80,12 @@ def test_the_best_cpus_are_given(wanted, cpus):
         ),
         (
             claim(numa_policy=NumaPolicy.RESTRICTED),
-            machine(numa_policy=NumaPolicy.SINGLE_NUMA_NODE),
+            node_topology(numa_policy=NumaPolicy.SINGLE_NUMA_NODE),
             "node(s) NUMA Topology policy not match: the pod asks for Restricted, node-1 has SingleNUMANode",
         ),
         (
             claim(cpus=4),
-            machine(most=8),
+            node_topology(max_bindable=8),
             "Insufficient amplified cpu: needs 4 CPUs; node-1 has 8 real ones for pods, of which 5 are bound",
         ),
     ],
@@ -96,34 +96,34 @@ def test_a_refusal_says_what_is_asked_and_what_is_free(wanted, on, said):
     assert given_to(wanted, on, book) == said
 
 
-def test_a_machine_of_one_numa_node_is_spoken_of_simply():
+def test_a_node_of_one_numa_node_gets_a_short_message():
     """No list of one."""
-    on = machine("1x1x2x2")
+    on = node_topology("1x1x2x2")
     assert given_to(claim(cpus=5), on) == "needs 5 CPUs; node-1 has 4 free"
-    full = machine("1x1x2x2", reservations=Reservations(reserved=frozenset({0})))
+    full = node_topology("1x1x2x2", reservations=Reservations(reserved=frozenset({0})))
     assert given_to(claim(cpus=4, required=True), full) == "needs 2 whole cores; node-1 has 1"
 
 
 def test_one_cpu_stays_for_the_others():
     """The share pool is never emptied; CPUs that the kubelet reserves are in it."""
     assert "one has to stay" in given_to(claim(cpus=16))
-    reserved = machine(reservations=Reservations(kubelet_reserved=frozenset({0, 8})))
+    reserved = node_topology(reservations=Reservations(kubelet_reserved=frozenset({0, 8})))
     assert given_to(claim(cpus=14), reserved) == "1-7,9-15"
 
 
 def test_the_nodes_policy_binds_the_pods():
     """A preference is overridden, and made required."""
-    decided = grant(claim(policy=SPREAD), machine(bind_policy=FULL), ledger(), now=NOW)
+    decided = grant(claim(policy=SPREAD), node_topology(bind_policy=FULL), ledger(), now=NOW)
     assert (decided.entry.policy, decided.entry.required) == (FULL, True)
     assert decided.entry.cpus == {0, 8}
 
 
 def test_a_pod_keeps_its_set():
     """Asked again, the same answer: only the time is new."""
-    first = grant(claim(), machine(), ledger(), now=NOW)
+    first = grant(claim(), node_topology(), ledger(), now=NOW)
     later = NOW + dt.timedelta(seconds=30)
-    second = grant(claim(cpus=4), machine(), first.ledger, now=later)
-    assert second.again
+    second = grant(claim(cpus=4), node_topology(), first.ledger, now=later)
+    assert second.existing
     assert second.entry == first.entry._replace(allocated_at=later)
     assert second.ledger.entries == {"p": second.entry}
 
@@ -131,11 +131,11 @@ def test_a_pod_keeps_its_set():
 def test_a_set_that_the_pod_brings_is_kept_if_it_may_have_it():
     """koord-scheduler gave it; one that is another's, too small or against the policy is replaced."""
     book = ledger(entry("one", "0,8"))
-    assert given_to(claim(brought=frozenset({5, 13})), book=book) == "5,13"
-    assert given_to(claim(brought=frozenset({0, 1})), book=book) == "1,9"
-    assert given_to(claim(brought=frozenset({5})), book=book) == "1,9"
-    assert given_to(claim(brought=frozenset({5, 6}), required=True), book=book) == "1,9"
-    assert given_to(claim(brought=frozenset({500, 501})), book=book) == "1,9"
+    assert given_to(claim(carried=frozenset({5, 13})), book=book) == "5,13"
+    assert given_to(claim(carried=frozenset({0, 1})), book=book) == "1,9"
+    assert given_to(claim(carried=frozenset({5})), book=book) == "1,9"
+    assert given_to(claim(carried=frozenset({5, 6}), required=True), book=book) == "1,9"
+    assert given_to(claim(carried=frozenset({500, 501})), book=book) == "1,9"
 
 
 def test_sets_of_other_classes_are_kept_out_of():
@@ -154,7 +154,7 @@ CLAIMS = st.builds(
     numa_policy=st.sampled_from(NumaPolicy),
 )
 MACHINES = st.builds(
-    machine,
+    node_topology,
     st.sampled_from(["1x1x4x2", "2x1x4x2", "1x2x4x2", "2x2x2x1", "1x1x3x4"]),
     reservations=st.builds(
         Reservations,
@@ -163,7 +163,7 @@ MACHINES = st.builds(
         st.frozensets(st.integers(0, 7), max_size=2),
     ),
     bind_policy=st.sampled_from(BindPolicy),
-    most=st.none() | st.integers(4, 16),
+    max_bindable=st.none() | st.integers(4, 16),
 )
 STEPS = st.lists(CLAIMS | st.sampled_from([f"p{i}" for i in range(12)]), max_size=25)
 
@@ -174,9 +174,9 @@ def check(on, book):
     assert all(times == 1 for times in count.values())
     closed = on.reservations.reserved | on.reservations.kubelet_reserved | on.reservations.system
     assert not closed & set(count)
-    everything = {place.cpu for place in on.topology.places}
+    everything = {place.cpu for place in on.cpu_topology.places}
     assert everything - set(count) - on.reservations.reserved - on.reservations.system
-    core_of = {place.cpu: place.core for place in on.topology.places}
+    core_of = {place.cpu: place.core for place in on.cpu_topology.places}
     width = Counter(core_of.values())
     for held in book.entries.values():
         cores = Counter(core_of[cpu] for cpu in held.cpus)
@@ -184,8 +184,8 @@ def check(on, book):
             assert all(width[core] == taken for core, taken in cores.items())
         if held.required and held.policy is SPREAD:
             assert set(cores.values()) <= {1}
-    if on.most is not None:
-        assert sum(count.values()) <= on.most
+    if on.max_bindable is not None:
+        assert sum(count.values()) <= on.max_bindable
 
 
 @given(MACHINES, STEPS)
@@ -205,10 +205,10 @@ def test_whatever_comes_the_rules_hold(on, steps):
             assert "node-1" in decided.message
             continue
         assert isinstance(decided, Grant)
-        if decided.again:
+        if decided.existing:
             assert decided.entry.cpus == book.entries[step.uid].cpus
         else:
-            assert len(decided.entry.cpus) == step.wish.cpus
+            assert len(decided.entry.cpus) == step.request.cpus
         again = grant(step, on, decided.ledger, now=now)
         assert again.entry == decided.entry
         assert decided.counts == counts_of(on, decided.ledger)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.binding.builders import NOW, ledger
-from webhook.binding.ledger import LINE, Condition, Counts, Entry, read_ledger, write_ledger
+from webhook.binding.ledger import LINE, Counts, Entry, read_ledger, write_ledger
 from webhook.cpuset import BindPolicy, Exclusive
 
 CHART = Path(__file__).parents[2] / "charts" / "colocation-webhook"
@@ -30,7 +30,9 @@ entries = st.builds(
     moments,
 )
 texts = st.text("abc ", min_size=1)
-conditions = st.builds(Condition, texts, texts, texts, texts, texts)
+conditions = st.fixed_dictionaries(
+    dict.fromkeys(("type", "status", "reason", "message", "lastTransitionTime"), texts)
+)
 
 
 @given(st.lists(entries, max_size=8), st.lists(conditions, max_size=2))

@@ -14,7 +14,7 @@ ENTRY = Entry("u", "d", "p", "LSR", frozenset({0}), BindPolicy.FULL_PCPUS, False
 @pytest.fixture
 def ledgers(replica):
     """The replica's."""
-    return replica.cluster.ledgers
+    return replica.state.ledgers
 
 
 def test_the_second_writer_of_a_version_is_told(ledgers):

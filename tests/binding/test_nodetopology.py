@@ -61,8 +61,8 @@ def test_amplified_cpu_is_counted_for_real():
     """With a ratio above 1 the raw amount bounds what can be bound."""
     ratio = {"node.koordinator.sh/resource-amplification-ratio": '{"cpu": 1.5}'}
     raw = {"node.koordinator.sh/raw-allocatable": '{"cpu": "12500m"}'}
-    assert read_node_topology(node(annotations=ratio | raw), nrt()).most == 12
-    assert read_node_topology(node(annotations=raw), nrt()).most is None
+    assert read_node_topology(node(annotations=ratio | raw), nrt()).max_bindable == 12
+    assert read_node_topology(node(annotations=raw), nrt()).max_bindable is None
     wrong = {"node.koordinator.sh/resource-amplification-ratio": '{"cpu": "much"}'}
     assert "no ratio" in read_node_topology(node(annotations=wrong), nrt()).problems[0]
 

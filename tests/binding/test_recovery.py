@@ -2,14 +2,14 @@
 
 import pytest
 
-from tests.binding.builders import NOW, STATUS, machine, pod
-from webhook.binding.recovery import seeds
+from tests.binding.builders import NOW, STATUS, node_topology, pod
+from webhook.binding.recovery import recover
 from webhook.pods.resourcestatus import StatusError, given_cpus, resource_status
 
 
 def test_sets_of_bound_pods_are_found_whatever_their_class():
     """Finished pods, pods of other nodes and pods without a set have no entry."""
-    found = seeds(
+    found = recover(
         [
             pod("lsr", node="node-1", cpuset="0,8"),
             pod("ls", qos="LS", node="node-1", cpuset="1,9"),
@@ -31,7 +31,7 @@ def test_sets_of_bound_pods_are_found_whatever_their_class():
 
 def test_a_pod_cannot_claim_more_than_it_requests():
     """Anybody may write an annotation; it is no way to take a machine."""
-    found = seeds([pod("greedy", node="node-1", cpuset="0-15")], "node-1", now=NOW)
+    found = recover([pod("greedy", node="node-1", cpuset="0-15")], "node-1", now=NOW)
     assert found.entries == ()
     assert found.problems == ("d/greedy: its annotation names 16 CPUs, and it requests 2000m",)
 
@@ -41,7 +41,7 @@ def test_a_foreign_annotation_is_read_with_care(text):
     """It is named, and costs nobody anything."""
     with pytest.raises(StatusError, match="resource-status"):
         given_cpus(pod(annotations={STATUS: text}))
-    assert len(seeds([pod(node="node-1", annotations={STATUS: text})], "node-1", now=NOW).problems) == 1
+    assert len(recover([pod(node="node-1", annotations={STATUS: text})], "node-1", now=NOW).problems) == 1
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_an_annotation_without_a_set_names_none(text):
 
 def test_the_annotation_has_the_cpus_of_each_numa_node():
     """Koordinator's form."""
-    assert resource_status(machine().topology, frozenset({0, 1, 4, 8})) == (
+    assert resource_status(node_topology().cpu_topology, frozenset({0, 1, 4, 8})) == (
         '{"cpuset":"0-1,4,8","numaNodeResources":['
         '{"node":0,"resources":{"cpu":"3"}},{"node":1,"resources":{"cpu":"1"}}]}'
     )

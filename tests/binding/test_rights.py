@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry
 
 from tests.binding.builders import NODES, Replica, node, nrt, pod, store
 from tests.waiting import until
-from webhook.binding.caches import PODS, TOPOLOGIES
-from webhook.binding.service import Bindings
+from webhook.binding.caches import TOPOLOGIES
+from webhook.binding.service import Bindings, BindingSettings
 from webhook.kube.events import AGAIN_SECONDS, WARNING, Event
 from webhook.kube.lease import Lease
+from webhook.kube.paths import PODS
 
 TEMPLATE = Path(__file__).parents[2] / "charts" / "colocation-webhook" / "templates" / "rbac.yaml"
 VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "WATCH": "watch"}
@@ -40,7 +42,7 @@ def watching(fake):
     """All of binding, as a process runs it, while the fake server is told of one of everything."""
     stop = threading.Event()
     api = fake.api()
-    bindings = Bindings(api, Lease(api, "d", "l"), lambda _: True)
+    bindings = Bindings(api, Lease(api, "d", "l"), lambda _: True, CollectorRegistry(), BindingSettings())
     thread = threading.Thread(target=bindings.watch, args=(stop, 0.05))
     thread.start()
     until(lambda: bindings.synced)

@@ -10,8 +10,9 @@ from tests.binding.builders import EVENTS, held, node, nrt, pod, review, store
 from tests.server.service import wait_for
 from tests.server.test_cluster import ClusterService
 from tests.server.test_cluster import fake as fake  # noqa: PLC0414 — a fixture
-from webhook.binding.caches import NODES, PODS, TOPOLOGIES
+from webhook.binding.caches import TOPOLOGIES
 from webhook.binding.ledgers import LEDGERS
+from webhook.kube.paths import NODES, PODS
 
 FLAGS = ("--cpusets", "--cpusets-lease", "home/cpusets", "--cpusets-grace", "1")
 

@@ -1,7 +1,9 @@
 """CPU sets given when pods are bound: the ledger, the decision, and what keeps both right.
 
-Pure: ``wish`` (a pod), ``machine`` (a node), ``ledger``, ``resourcestatus``, ``seed``, ``grant``.
-Around it: ``stores`` (what is watched), ``store`` (the ledgers, changed by compare-and-swap),
-``binder`` (one pod onto one node), ``reviews`` (``/bind``), ``reconciler`` (what went wrong
-meanwhile), ``events``, ``metrics``, and ``service``, which puts them together.
+- Pure: ``nodetopology`` (a node's CPUs), ``ledger`` (who holds which), ``grant`` (the decision),
+  ``audit`` (what is wrong), ``recovery`` (entries from annotations);
+- state: ``caches`` (pods and nodes, watched), ``ledgers`` (changed by compare-and-swap), ``state``
+  (all of it), ``binder`` (one pod to one node);
+- ``endpoint`` (``/bind``), ``reconciler`` and ``repair`` (drift), ``metrics``, ``drawing``, and
+  ``service``, which puts them together.
 """

@@ -1,49 +1,48 @@
-"""What is wrong with entries and ledgers: pure, from what is known to what has to be done."""
+"""What is wrong with entries and ledgers, and what has to be done about it: pure."""
 
-import datetime as dt
 from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any, Final
 
-from webhook.binding.ledger import READY, Condition, Entry, Ledger
+from webhook.binding.ledger import READY, Entry, Ledger
 from webhook.binding.nodetopology import NodeTopology
 from webhook.binding.recovery import is_finished, node_of
 from webhook.cpuset import QoS, format_cpulist
-from webhook.kube.timestamps import timestamp
+from webhook.kube.conditions import Condition
 
 _SHOWN: Final = 5
 _BOUND: Final = (QoS.LSE, QoS.LSR)
 
 
-class Look(Enum):
-    """How sure it is, by what is watched, that an entry is right."""
+class Check(Enum):
+    """Whether an entry is right, by what is watched: fine, not to be judged yet, or to be checked live."""
 
     FINE = "fine"
     WAIT = "wait"
     CHECK = "check"
 
 
-def first_look(entry: Entry, node: str, pod: Mapping[str, Any] | None, *, age: float, grace: float) -> Look:
-    """Say whether an entry has to be checked against the live pod.
+def first_check(entry: Entry, node: str, pod: Mapping[str, Any] | None, *, age: float, grace: float) -> Check:
+    """Return whether an entry has to be checked against the live pod.
 
     Args:
         entry: of the ledger.
         node: whose ledger it is.
-        pod: as it is watched; None: nothing is known of it.
-        age: seconds for which the entry has been there.
-        grace: seconds that an entry may be without its pod being bound.
+        pod: as it is watched; None: it is not known.
+        age: of the entry, in seconds.
+        grace: seconds that an entry may stand without its pod being bound.
     """
     if pod is None or pod["metadata"].get("uid") != entry.uid:
-        return Look.CHECK
+        return Check.CHECK
     if not node_of(pod) and not is_finished(pod):
-        return Look.CHECK if age > grace else Look.WAIT
-    return Look.FINE if node_of(pod) == node and not is_finished(pod) else Look.CHECK
+        return Check.CHECK if age > grace else Check.WAIT
+    return Check.FINE if node_of(pod) == node and not is_finished(pod) else Check.CHECK
 
 
 def reason_to_drop(
     entry: Entry, node: str, pod: Mapping[str, Any] | None, *, age: float, grace: float
 ) -> str | None:
-    """Say why an entry has to go, judged by the live pod (None: there is none); None: it stays."""
+    """Return why an entry has to be dropped, judged by the live pod (None: deleted); None: it stays."""
     if pod is None:
         return "its pod is gone"
     bound = node_of(pod)
@@ -63,7 +62,7 @@ def reason_to_drop(
 
 
 def overlaps(entries: Iterable[Entry]) -> list[tuple[Entry, Entry, frozenset[int]]]:
-    """Return the pairs of entries that hold a CPU both."""
+    """Return the pairs of entries that both hold some CPUs, and these CPUs."""
     owner: dict[int, Entry] = {}
     pairs: dict[tuple[str, str], tuple[Entry, Entry, set[int]]] = {}
     for entry in entries:
@@ -75,7 +74,7 @@ def overlaps(entries: Iterable[Entry]) -> list[tuple[Entry, Entry, frozenset[int
 
 
 def to_be_moved(ledger: Ledger) -> frozenset[str]:
-    """Return the uids of the pods that hold CPUs which others held before them."""
+    """Return the uids of the pods that hold CPUs which other pods held before them."""
     moved = set()
     for one, other, _ in overlaps(ledger.entries.values()):
         later = max(one, other, key=lambda entry: (entry.allocated_at, entry.uid))
@@ -83,16 +82,13 @@ def to_be_moved(ledger: Ledger) -> frozenset[str]:
     return frozenset(moved)
 
 
-def condition(
-    ledger: Ledger, machine: NodeTopology, unrepaired: Mapping[str, str], *, now: dt.datetime
-) -> Condition:
+def condition(ledger: Ledger, node: NodeTopology, unrepaired: Mapping[str, str]) -> Condition:
     """Return the condition Ready of a ledger.
 
     Args:
         ledger: the node's.
-        machine: the node.
-        unrepaired: pods of the node that lack their set, or have one that cannot be, each with why.
-        now: for a condition whose status changes.
+        node: its topology.
+        unrepaired: pods of the node whose CPU set is missing or wrong, each with the reason.
     """
     problems: list[str] = []
     reason = ""
@@ -102,27 +98,25 @@ def condition(
     for pod, why in sorted(unrepaired.items()):
         reason = reason or "Unrepaired"
         problems.append(f"{pod}: {why}")
-    reserved = machine.reservations
-    spoken_for = reserved.reserved | reserved.kubelet_pinned | reserved.kubelet_reserved
+    reserved = node.reservations
+    not_for_pods = reserved.reserved | reserved.kubelet_pinned | reserved.kubelet_reserved
     if reserved.system_exclusive:
-        spoken_for |= reserved.system
+        not_for_pods |= reserved.system
     for entry in ledger.entries.values():
-        missing = entry.cpus - machine.topology.position.keys()
+        missing = entry.cpus - node.cpu_topology.position.keys()
         if missing:
             reason = reason or "UnknownCPUs"
-            problems.append(f"{entry.pod} holds {format_cpulist(missing)}, which the machine does not have")
-        if entry.qos in _BOUND and entry.cpus & spoken_for:
+            problems.append(f"{entry.pod} holds {format_cpulist(missing)}, which the node does not have")
+        if entry.qos in _BOUND and entry.cpus & not_for_pods:
             reason = reason or "Reserved"
             problems.append(
-                f"{entry.pod} holds {format_cpulist(entry.cpus & spoken_for)}, which are reserved"
+                f"{entry.pod} holds {format_cpulist(entry.cpus & not_for_pods)}, which are reserved"
             )
-    for problem in machine.problems:
+    for problem in node.problems:
         reason = reason or "Unreadable"
         problems.append(problem)
     status = "False" if reason else "True"
-    message = "; ".join(problems[:_SHOWN]) or "every CPU set keeps to the rules"
+    message = "; ".join(problems[:_SHOWN]) or "no CPU is held twice, and every pod has its CPU set"
     if len(problems) > _SHOWN:
         message += f"; and {len(problems) - _SHOWN} more"
-    before = next((each for each in ledger.conditions if each.type == READY), None)
-    since = before.since if before is not None and before.status == status else timestamp(now)
-    return Condition(READY, status, reason or "AsItShouldBe", message[:1000], since)
+    return Condition(READY, status, reason or "Consistent", message[:1000])

@@ -1,17 +1,18 @@
-"""What binding keeps of a cluster: pods, nodes and their topologies, cut down as they come.
+"""The watch caches of binding: pods, nodes and their topologies, trimmed as they come.
 
 LSE and LSR pods are kept with all that a decision needs, in whatever state they are. Of the
-others only those that wait for a node are kept, and of these only the uid: that is what says
-"nothing to do" at the cost of one look-up.
+others only those that wait for a node are kept, and of these only the uid: one look-up then
+says that there is nothing to do.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from threading import Lock
 from typing import Any, Final
 
 from webhook.binding.nodetopology import NodeTopology, NodeTopologyError, read_node_topology
 from webhook.binding.recovery import node_of
 from webhook.cpuset import Strategy
+from webhook.kube.paths import collection
 from webhook.kube.store import Store
 from webhook.pods.resourcespec import BOUND_CLASSES
 from webhook.protocol import (
@@ -35,9 +36,7 @@ from webhook.protocol import (
     TOPOLOGY_RESOURCE,
 )
 
-PODS: Final = "/api/v1/pods"
-NODES: Final = "/api/v1/nodes"
-TOPOLOGIES: Final = f"/apis/{TOPOLOGY_API_VERSION}/{TOPOLOGY_RESOURCE}"
+TOPOLOGIES: Final = collection(TOPOLOGY_API_VERSION, TOPOLOGY_RESOURCE)
 
 _CLASSES: Final = ",".join(BOUND_CLASSES)
 BOUND_CLASS_PODS: Final = {"labelSelector": f"{LABEL_QOS_CLASS} in ({_CLASSES})"}
@@ -67,7 +66,7 @@ Object = Mapping[str, Any]
 _Key = tuple[str, str]
 
 
-def cut_pod(raw: Object) -> Object:
+def trim_pod(raw: Object) -> Object:
     """Return a pod with what decisions and checks read of it, and no more."""
     metadata = raw["metadata"]
     spec = raw.get("spec") or {}
@@ -75,7 +74,7 @@ def cut_pod(raw: Object) -> Object:
         name: spec[name] for name in ("nodeName", "priority", "overhead", "resources") if spec.get(name)
     }
     for kind in ("initContainers", "containers"):
-        kept[kind] = [_cut_container(container) for container in spec.get(kind) or ()]
+        kept[kind] = [_trim_container(container) for container in spec.get(kind) or ()]
     return {
         "metadata": {
             **{name: metadata.get(name, "") for name in ("namespace", "name", "uid", "resourceVersion")},
@@ -90,14 +89,14 @@ def cut_pod(raw: Object) -> Object:
 class PodStore(Store[Object]):
     """LSE and LSR pods, and which of them are on a node."""
 
-    def __init__(self, news: Callable[[], None]) -> None:
-        """Take whom to tell of changes."""
-        super().__init__(lambda _name, raw, _old: cut_pod(raw), Lock(), news)
+    def __init__(self) -> None:
+        """Begin empty."""
+        super().__init__(lambda _name, raw, _old: trim_pod(raw))
         self._index = Lock()
         self._on_nodes: dict[str, dict[_Key, Object]] = {}
 
     def on_node(self, node: str) -> list[Object]:
-        """Return the pods bound to a node, as they are known at the moment."""
+        """Return the known pods that are bound to a node."""
         with self._index:
             return list(self._on_nodes.get(node, {}).values())
 
@@ -126,48 +125,48 @@ class PodStore(Store[Object]):
 
 
 class Nodes:
-    """Nodes and topologies, and the machines that both make together."""
+    """Nodes and NodeResourceTopologies, and what is read from both of each node."""
 
-    def __init__(self, news: Callable[[], None], strategy: Strategy = Strategy.MOST_ALLOCATED) -> None:
-        """Take whom to tell of changes, and the strategy of nodes that state none."""
-        self.nodes: Store[Object] = Store(_cut_node, Lock(), news)
-        self.topologies: Store[Object] = Store(_cut_topology, Lock(), news)
+    def __init__(self, strategy: Strategy = Strategy.MOST_ALLOCATED) -> None:
+        """Begin empty; ``strategy`` is that of nodes that state none."""
+        self.nodes: Store[Object] = Store(_trim_node)
+        self.topologies: Store[Object] = Store(_trim_topology)
         self._strategy = strategy
         self._made: dict[str, tuple[Object, Object | None, NodeTopology | NodeTopologyError]] = {}
 
     def known(self, name: str) -> bool:
-        """Whether the Node has been heard of."""
+        """Whether the Node is known."""
         return ("", name) in self.nodes.values
 
-    def machine(self, name: str) -> NodeTopology:
-        """Return a node's machine; raises NodeTopologyError where there is none."""
+    def topology_of(self, name: str) -> NodeTopology:
+        """Return a node's topology; raises NodeTopologyError where there is none."""
         node, nrt = self.nodes.values.get(("", name)), self.topologies.values.get(("", name))
         if node is None:
             raise NodeTopologyError(f"node {name} does not exist")
         made = self._made.get(name)
         if made is None or made[0] is not node or made[1] is not nrt:
-            machine: NodeTopology | NodeTopologyError
+            found: NodeTopology | NodeTopologyError
             try:
-                machine = read_node_topology(node, nrt, strategy=self._strategy)
+                found = read_node_topology(node, nrt, strategy=self._strategy)
             except NodeTopologyError as error:
-                machine = error
-            made = self._made[name] = (node, nrt, machine)
+                found = error
+            made = self._made[name] = (node, nrt, found)
         if isinstance(made[2], NodeTopologyError):
             raise NodeTopologyError(*made[2].args)
         return made[2]
 
-    def forget_the_gone(self) -> None:
-        """Drop machines whose Nodes are no more."""
+    def forget_deleted(self) -> None:
+        """Drop the topologies of Nodes that do not exist any more."""
         for name in [name for name in self._made if not self.known(name)]:
             del self._made[name]
 
 
-def waiting_store(news: Callable[[], None]) -> Store[str]:
-    """Return the uids of pods of other classes that wait for a node."""
-    return Store(lambda _name, raw, _old: raw["metadata"].get("uid") or None, Lock(), news)
+def waiting_store() -> Store[str]:
+    """Return a store of the uids of pods of other classes that wait for a node."""
+    return Store(lambda _name, raw, _old: raw["metadata"].get("uid") or None)
 
 
-def _cut_container(raw: Object) -> Object:
+def _trim_container(raw: Object) -> Object:
     requests = ((raw.get("resources") or {}).get("requests") or {}).get(CPU)
     kept: dict[str, Any] = {"resources": {"requests": {CPU: requests}}} if requests is not None else {}
     if raw.get("restartPolicy"):
@@ -175,7 +174,7 @@ def _cut_container(raw: Object) -> Object:
     return kept
 
 
-def _cut_node(name: str, raw: Object, _old: object) -> Object:
+def _trim_node(name: str, raw: Object, _old: object) -> Object:
     metadata = raw["metadata"]
     return {
         "metadata": {
@@ -187,7 +186,7 @@ def _cut_node(name: str, raw: Object, _old: object) -> Object:
     }
 
 
-def _cut_topology(name: str, raw: Object, _old: object) -> Object:
+def _trim_topology(name: str, raw: Object, _old: object) -> Object:
     annotations = _some(raw["metadata"].get("annotations"), _NODE_ANNOTATIONS)
     return {
         "metadata": {"name": name, "annotations": annotations},

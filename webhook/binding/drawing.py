@@ -1,4 +1,4 @@
-"""A node's CPU map with the pods that hold CPUs, from its ledger, for a terminal."""
+"""Draws a node's CPU map and the pods that hold its CPUs, from the ledger, for a terminal."""
 
 from webhook.binding.audit import overlaps
 from webhook.binding.grant import counts_of, state_of
@@ -11,24 +11,24 @@ _WIDEST_NAME = 30
 _WIDEST_SET = 20
 
 
-def draw_ledger(machine: NodeTopology, ledger: Ledger, *, width: int = 80, paint: Paint | None = None) -> str:
+def draw_ledger(node: NodeTopology, ledger: Ledger, *, width: int = 80, paint: Paint | None = None) -> str:
     """Return the summary, a line for each pod, and the grid of CPUs, none wider than ``width``."""
-    counts = counts_of(machine, ledger)
+    counts = counts_of(node, ledger)
     held = f"{counts.allocated} held by {counts.pods} pod{'s' if counts.pods != 1 else ''}"
     free = f"{counts.free} free ({counts.whole_cores_free} whole cores)"
-    lines = [f"{machine.name}: {counts.cpus} CPUs, {held}, {free}", ""]
-    if ledger.node_uid != machine.uid:
-        lines += ["! the ledger is of an earlier node of this name: it will be begun again", ""]
+    lines = [f"{node.name}: {counts.cpus} CPUs, {held}, {free}", ""]
+    if ledger.node_uid != node.uid:
+        lines += ["! the ledger is of an earlier node of this name: it will be rebuilt", ""]
     for problem in ledger.problems:
         lines += [f"! {problem}"[:width], ""]
     for condition in ledger.conditions:
-        if condition.type == READY and condition.status != "True":
-            lines += [f"! {condition.reason}: {condition.message}"[:width], ""]
+        if condition.get("type") == READY and condition.get("status") != "True":
+            lines += [f"! {condition.get('reason')}: {condition.get('message')}"[:width], ""]
     for entry in sorted(ledger.entries.values(), key=lambda each: min(each.cpus, default=0)):
         lines.append(_line(entry, width))
     if ledger.entries:
         lines.append("")
-    state = state_of(machine, ledger.entries.values())
+    state = state_of(node, ledger.entries.values())
     grid = draw_node(state, width=width) if paint is None else draw_node(state, width=width, paint=paint)
     twice = [f"! {one.pod} and {other.pod} both hold {format_cpulist(cpus)}"[:width]
              for one, other, cpus in overlaps(ledger.entries.values())]  # fmt: skip

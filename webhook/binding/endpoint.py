@@ -1,12 +1,11 @@
-"""``POST /bind``: the review of a Binding in, its answer out.
+"""``POST /bind``: answers reviews of Bindings.
 
-What needs no CPU set is answered at once, by one look-up. The rest is done by a few threads,
+A pod that needs no CPU set is answered at once, by one look-up. The rest is done by a few threads,
 for it waits for the API server. What cannot be known is a 503 and what is our fault a 500:
 failurePolicy decides then, and the reconciler finds the pod later.
 """
 
 import logging
-from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
@@ -16,30 +15,28 @@ from webhook.admission.podedit import PodEdit
 from webhook.admission.response import Answer, allowed, denied, errored, respond
 from webhook.admission.review import Review, ReviewError, parse_review
 from webhook.binding.binder import Binder
-from webhook.binding.caches import cut_pod
+from webhook.binding.caches import Object, trim_pod
 from webhook.binding.grant import Claim, Grant, Refusal
 from webhook.binding.metrics import BindingMetrics
 from webhook.binding.recovery import node_of
-from webhook.binding.state import Cluster, OutOfTimeError
+from webhook.binding.state import Deadline, OutOfTimeError, State
 from webhook.cpuset import BindPolicy
 from webhook.kube.client import ApiError
 from webhook.kube.events import WARNING, Event, EventRecorder
-from webhook.pods.resourcespec import ResourceSpecError, read_resource_spec
+from webhook.pods.resourcespec import CPUSetRequest, ResourceSpecError, read_resource_spec
 from webhook.pods.resourcestatus import StatusError, given_cpus, resource_status
 from webhook.protocol import ANNOTATION_RESOURCE_STATUS
 
 DENIED: Final = "CPUSetDenied"
 THREADS: Final = 16
 _RESERVE_SECONDS: Final = 0.2
-"""Of a request's time, what is kept for the way back."""
-
-_NEEDS_NOTHING: Final[Mapping[str, Any]] = {}
+"""Of a request's time, what is kept for sending the answer."""
 
 _log = logging.getLogger(__name__)
 
 
 class _Asked(NamedTuple):
-    """A binding that is to be made."""
+    """A binding to be made."""
 
     uid: str
     namespace: str
@@ -50,24 +47,32 @@ class _Asked(NamedTuple):
     dry_run: bool
 
 
-class Reviews:
+class _Known(NamedTuple):
+    """A pod, and what it asks for; None: it needs no CPU set, or does not exist."""
+
+    pod: Object | None
+    request: CPUSetRequest | Refusal | None
+
+
+class BindEndpoint:
     """Answers reviews of Bindings."""
 
     def __init__(
         self,
-        cluster: Cluster,
+        state: State,
         binder: Binder,
         events: EventRecorder,
+        metrics: BindingMetrics,
         *,
         default: BindPolicy = BindPolicy.FULL_PCPUS,
     ) -> None:
-        """Take what is watched, and who gives CPUs; ``default`` is what a pod's policy Default means."""
-        self.metrics: BindingMetrics | None = None
-        self._cluster = cluster
+        """Put the endpoint together; ``default`` is what a pod's bind policy ``Default`` means."""
+        self._state = state
         self._binder = binder
         self._events = events
+        self._metrics = metrics
         self._default = default
-        self._clock = cluster.clock
+        self._clock = state.clock
         self._pool: ThreadPoolExecutor | None = None
 
     def begin(self, body: bytes, seconds: float) -> Answer | Future[Answer]:
@@ -80,23 +85,23 @@ class Reviews:
         try:
             review = parse_review(body)
             uid = review.uid
-            asked = _read(review)
-            pod = self._known(asked) if asked is not None else _NEEDS_NOTHING
-            if asked is None or pod is _NEEDS_NOTHING:
+            asked = _binding(review)
+            known = self._known(asked) if asked is not None else None
+            if asked is None or (known is not None and known.request is None):
                 return self._done("none", started, respond(allowed(uid)))
-            if not self._cluster.synced:
-                return self._unanswered(uid, "not everything that is watched has been read yet", started)
+            if not self._state.synced:
+                return self._unanswered(uid, "pods, nodes and ledgers have not been listed yet", started)
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(THREADS, "bind")
-            end = started + max(0.0, seconds - _RESERVE_SECONDS)
-            return self._pool.submit(self._answer, asked, pod, started, end)
+            deadline = self._state.deadline(max(0.0, seconds - _RESERVE_SECONDS))
+            return self._pool.submit(self._answer, asked, known, started, deadline)
         except ReviewError as error:
             return self.refuse(error)
         except Exception:  # noqa: BLE001 — the last line of defence: no traceback reaches a client
             return self._fault(uid, started)
 
     def late(self, begun: Future[Answer], seconds: float) -> Answer:
-        """Answer a review whose time is over; what is still being done for it is done to its end."""
+        """Answer a review whose time is over; the work for it goes on to its end."""
         del begun
         message = f"no CPU set within {seconds:g} s: the API server answers slowly, or too many bindings wait"
         return errored(HTTPStatus.SERVICE_UNAVAILABLE, message)
@@ -106,74 +111,79 @@ class Reviews:
         return self._done("refused", self._clock(), errored(error.status, error.message))
 
     def close(self) -> None:
-        """Let go of the threads."""
+        """End the threads."""
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _known(self, asked: _Asked) -> Mapping[str, Any] | None:
-        """The pod if it is kept whole, _NEEDS_NOTHING if that is known, None if nothing is.
+    def _known(self, asked: _Asked) -> _Known | None:
+        """The pod as it is watched; None: it is not known.
 
         A Binding without a uid, which kube-scheduler does not make, means the pod that has the name now.
         """
         if not asked.pod_uid:
             return None
         key = (asked.namespace, asked.name)
-        pod = self._cluster.pods.values.get(key)
+        pod = self._state.pods.values.get(key)
         if pod is not None and pod["metadata"]["uid"] == asked.pod_uid:
-            return pod if _needs(pod, self._default) else _NEEDS_NOTHING
-        if self._cluster.waiting.values.get(key) == asked.pod_uid:
-            return _NEEDS_NOTHING
+            return _Known(pod, self._request(pod))
+        if self._state.waiting.values.get(key) == asked.pod_uid:
+            return _Known(None, None)
         return None
 
-    def _answer(self, asked: _Asked, pod: Mapping[str, Any] | None, started: float, end: float) -> Answer:
+    def _request(self, pod: Object) -> CPUSetRequest | Refusal | None:
         try:
-            if pod is None:
-                pod = self._get(asked, end)
-            if pod is None or node_of(pod):
+            return read_resource_spec(pod, self._default)
+        except ResourceSpecError as error:
+            return Refusal("BadRequest", str(error))
+
+    def _answer(self, asked: _Asked, known: _Known | None, started: float, deadline: Deadline) -> Answer:
+        try:
+            pod, request = known or self._read(asked, deadline)
+            if pod is None or request is None or node_of(pod):
                 return self._done("none", started, respond(allowed(asked.uid)))
-            return self._bound(asked, pod, started, end)
+            return self._bound(asked, pod, request, started, deadline)
         except (OutOfTimeError, ApiError) as error:
             return self._unanswered(asked.uid, str(error), started)
         except Exception:  # noqa: BLE001 — as in ``begin``
             return self._fault(asked.uid, started)
 
-    def _get(self, asked: _Asked, end: float) -> Mapping[str, Any] | None:
-        """Read the pod; None: there is none of that uid, which the API server will say itself."""
-        raw = self._cluster.live_pod(asked.namespace, asked.name, timeout=self._cluster.left(end))
-        pod = cut_pod(raw) if raw is not None else None
-        return pod if pod is not None and asked.pod_uid in {pod["metadata"]["uid"], ""} else None
+    def _read(self, asked: _Asked, deadline: Deadline) -> _Known:
+        """Read the pod; where none has that uid, the API server says so itself."""
+        raw = self._state.live_pod(asked.namespace, asked.name, deadline)
+        pod = trim_pod(raw) if raw is not None else None
+        if pod is None or asked.pod_uid not in {pod["metadata"]["uid"], ""}:
+            return _Known(None, None)
+        return _Known(pod, self._request(pod))
 
-    def _bound(self, asked: _Asked, pod: Mapping[str, Any], started: float, end: float) -> Answer:
+    def _bound(
+        self,
+        asked: _Asked,
+        pod: Object,
+        request: CPUSetRequest | Refusal,
+        started: float,
+        deadline: Deadline,
+    ) -> Answer:
         pod_uid = pod["metadata"]["uid"]
+        if isinstance(request, Refusal):
+            return self._denied(asked, pod_uid, request, started)
         try:
-            wish = read_resource_spec(pod, self._default)
-        except ResourceSpecError as error:
-            return self._denied(asked, pod_uid, Refusal("BadRequest", str(error)), started)
-        if wish is None:
-            return self._done("none", started, respond(allowed(asked.uid)))
-        try:
-            brought = given_cpus(pod)
+            carried = given_cpus(pod)
         except StatusError as error:
             _log.warning("%s/%s: %s: it is replaced", asked.namespace, asked.name, error)
-            brought = None
-        claim = Claim(pod_uid, asked.namespace, asked.name, wish, brought)
-        decided = self._binder.bind(claim, asked.node, end=end, dry_run=asked.dry_run)
+            carried = None
+        claim = Claim(pod_uid, asked.namespace, asked.name, request, carried)
+        decided = self._binder.bind(claim, asked.node, deadline=deadline, dry_run=asked.dry_run)
         if isinstance(decided, Refusal):
             return self._denied(asked, pod_uid, decided, started)
-        if not asked.dry_run and self.metrics is not None:
-            self.metrics.allocated(decided.entry.qos, again=decided.again)
-        return self._done("set", started, _granted(asked, decided, self._status(asked.node, decided, end)))
-
-    def _status(self, node: str, decided: Grant, end: float) -> str:
-        return resource_status(self._cluster.machine(node, end).topology, decided.entry.cpus)
+        if not asked.dry_run:
+            self._metrics.allocated(decided.entry.qos, existing=decided.existing)
+        return self._done("set", started, _granted(asked, decided))
 
     def _denied(self, asked: _Asked, pod_uid: str, refusal: Refusal, started: float) -> Answer:
         message = refusal.message
         if not asked.dry_run:
-            if self.metrics is not None:
-                self.metrics.denied(refusal.reason)
-            told = Event(asked.namespace, asked.name, pod_uid, WARNING, DENIED, message)
-            self._events.record(told)
+            self._metrics.denied(refusal.reason)
+            self._events.record(Event(asked.namespace, asked.name, pod_uid, WARNING, DENIED, message))
         response = denied(asked.uid, message, reason="Forbidden", code=HTTPStatus.FORBIDDEN)
         _log.info("binding of %s/%s to %s denied: %s", asked.namespace, asked.name, asked.node, message)
         return self._done("denied", started, respond(response))
@@ -191,13 +201,12 @@ class Reviews:
         return self._done("fault", started, errored(code, message))
 
     def _done(self, outcome: str, started: float, answer: Answer) -> Answer:
-        if self.metrics is not None:
-            self.metrics.answered(outcome, self._clock() - started)
+        self._metrics.answered(outcome, self._clock() - started)
         return answer
 
 
-def _read(review: Review) -> _Asked | None:
-    """Return what is to be bound; None: it is not ours to judge."""
+def _binding(review: Review) -> _Asked | None:
+    """Return the binding to be made; None: the review is of something else."""
     if (
         review.resource != ("", "v1", "pods")
         or review.subresource != "binding"
@@ -223,15 +232,8 @@ def _read(review: Review) -> _Asked | None:
     )
 
 
-def _needs(pod: Mapping[str, Any], default: BindPolicy) -> bool:
-    """Whether a pod has to be looked at by a thread: it gets a set, or is denied."""
-    try:
-        return read_resource_spec(pod, default) is not None
-    except ResourceSpecError:
-        return True
-
-
-def _granted(asked: _Asked, decided: Grant, status: str) -> Answer:
+def _granted(asked: _Asked, decided: Grant) -> Answer:
+    status = resource_status(decided.node.cpu_topology, decided.entry.cpus)
     # The API server gives a Binding's annotations to the pod.
     edit = PodEdit(asked.binding)
     edit.set_annotation(ANNOTATION_RESOURCE_STATUS, status, Cause("binding", ""))
@@ -241,6 +243,6 @@ def _granted(asked: _Asked, decided: Grant, status: str) -> Answer:
         asked.name,
         asked.node,
         status,
-        " again" if decided.again else "",
+        " again" if decided.existing else "",
     )
     return respond(allowed(asked.uid, edit.operations()))

@@ -1,7 +1,7 @@
-"""The decision: a pod, a machine and its ledger in; CPUs and the next ledger out, or why not.
+"""The decision: from a pod, a node and its ledger to CPUs and the next ledger, or to a refusal. Pure.
 
-Pure. Every set that anybody holds is entered first, whatever the rules say of it; a new one is
-given by the rules, exactly (``webhook.cpuset``). A pod that has an entry keeps its set.
+Every set that some pod holds is entered first, whatever the rules say of it; a new one is given
+exactly by the rules (``webhook.cpuset``). A pod that has an entry keeps its set.
 """
 
 import datetime as dt
@@ -31,32 +31,34 @@ class Claim(NamedTuple):
     """A pod that asks for CPUs of its own.
 
     Attributes:
-        brought: a set that the pod names already, as one that koord-scheduler places does; None: none.
+        carried: a set that the pod's annotation names already, as koord-scheduler writes it; None: none.
     """
 
     uid: str
     namespace: str
     name: str
-    wish: CPUSetRequest
-    brought: frozenset[int] | None = None
+    request: CPUSetRequest
+    carried: frozenset[int] | None = None
 
 
 class Grant(NamedTuple):
     """CPUs for a pod, and the ledger that says so.
 
     Attributes:
-        again: the pod had them already.
-        counts: what is then left of the machine.
+        node: whose CPUs they are.
+        existing: the pod had them already.
+        counts: what the ledger leaves of the node.
     """
 
     entry: Entry
     ledger: Ledger
+    node: NodeTopology
     counts: Counts
-    again: bool
+    existing: bool
 
 
 class Refusal(NamedTuple):
-    """Why a pod gets no CPUs on a machine.
+    """Why a pod gets no CPUs on a node.
 
     Attributes:
         reason: one of few words, for metrics and Events.
@@ -67,87 +69,87 @@ class Refusal(NamedTuple):
     message: str
 
 
-def grant(claim: Claim, machine: NodeTopology, ledger: Ledger, *, now: dt.datetime) -> Grant | Refusal:
-    """Give a pod CPUs of a machine.
+def grant(claim: Claim, node: NodeTopology, ledger: Ledger, *, now: dt.datetime) -> Grant | Refusal:
+    """Give a pod CPUs of a node.
 
     Args:
         claim: the pod.
-        machine: the node.
-        ledger: the node's, with everybody who holds CPUs there.
-        now: when it is done.
+        node: its topology, reservations and policies.
+        ledger: the node's, with all pods that hold CPUs there.
+        now: the time of day.
     """
     moment = now.replace(microsecond=0)
-    wish = claim.wish
+    request = claim.request
     held = ledger.entries.get(claim.uid)
     if held is not None:
         entry = held._replace(allocated_at=moment)
         after = ledger.with_entries(entry)
-        return Grant(entry, after, counts_of(machine, after), again=True)
-    agreed = _agreed(wish, machine)
-    if isinstance(agreed, Refusal):
-        return agreed
-    request, numa = agreed
-    state = state_of(machine, ledger.entries.values())
-    cpus = _amplified(wish, machine, ledger) or _chosen(claim, machine, state, request, numa)
+        return Grant(entry, after, node, counts_of(node, after), existing=True)
+    terms = _agreed(request, node)
+    if isinstance(terms, Refusal):
+        return terms
+    agreed, numa = terms
+    state = state_of(node, ledger.entries.values())
+    cpus = _amplified(request, node, ledger) or _chosen(claim, node, state, agreed, numa)
     if isinstance(cpus, Refusal):
         return cpus
     entry = Entry(
         uid=claim.uid,
         namespace=claim.namespace,
         name=claim.name,
-        qos=str(wish.qos),
+        qos=str(request.qos),
         cpus=cpus,
-        policy=request.bind_policy,
-        required=request.required,
-        exclusive=request.exclusive,
+        policy=agreed.bind_policy,
+        required=agreed.required,
+        exclusive=agreed.exclusive,
         allocated_at=moment,
     )
     after = ledger.with_entries(entry)
-    return Grant(entry, after, _counts(machine, state, after), again=False)
+    return Grant(entry, after, node, _counts(node, state, after), existing=False)
 
 
 def _chosen(
-    claim: Claim, machine: NodeTopology, state: NodeState, request: Request, numa: NumaPolicy
+    claim: Claim, node: NodeTopology, state: NodeState, agreed: Request, numa: NumaPolicy
 ) -> frozenset[int] | Refusal:
-    """The best CPUs that the rules allow, taken in the state."""
-    wish = claim.wish
-    pod = Pod(claim.uid, wish.qos, wish.cpus * 1000, request)
-    kept = _kept(state, pod, claim.brought)
+    """The best CPUs that the rules allow, assigned in the state."""
+    request = claim.request
+    pod = Pod(claim.uid, request.qos, request.cpus * 1000, agreed)
+    kept = _kept(state, pod, claim.carried)
     if kept is not None:
         return kept
-    aligned = align(state, request, numa, exclusive=wish.numa_exclusive)
+    aligned = align(state, agreed, numa, exclusive=request.numa_exclusive)
     if aligned.allocation is None:
-        return _short(wish, machine, state, request, numa)
+        return _short(request, node, state, agreed, numa)
     nodes = frozenset(aligned.allocation.numa_nodes)
     try:
-        return state.assign(replace(pod, request=replace(request, numa_nodes=nodes)))
+        return state.assign(replace(pod, request=replace(agreed, numa_nodes=nodes)))
     except SharingError:
         return Refusal(
             "SharePool",
-            f"needs {_cpus(wish.cpus)}; {machine.name} has {len(state.available())}, of which one has to "
+            f"needs {_cpus(request.cpus)}; {node.name} has {len(state.available())}, of which one has to "
             "stay for pods without CPUs of their own",
         )
 
 
-def _amplified(wish: CPUSetRequest, machine: NodeTopology, ledger: Ledger) -> Refusal | None:
-    """Bound CPUs are real: no more can be bound than there are, whatever the node advertises."""
+def _amplified(request: CPUSetRequest, node: NodeTopology, ledger: Ledger) -> Refusal | None:
+    """Bound CPUs are real: no more can be bound than the node has, whatever it advertises."""
     bound = sum(len(entry.cpus) for entry in ledger.entries.values())
-    if machine.most is None or bound + wish.cpus <= machine.most:
+    if node.max_bindable is None or bound + request.cpus <= node.max_bindable:
         return None
     return Refusal(
         "Amplified",
-        f"Insufficient amplified cpu: needs {_cpus(wish.cpus)}; {machine.name} has {machine.most} real "
+        f"Insufficient amplified cpu: needs {_cpus(request.cpus)}; {node.name} has {node.max_bindable} real "
         f"ones for pods, of which {bound} are bound",
     )
 
 
-def state_of(machine: NodeTopology, entries: Iterable[Entry]) -> NodeState:
-    """Return the sharing rules' picture of a machine with these holders.
+def state_of(node: NodeTopology, entries: Iterable[Entry]) -> NodeState:
+    """Return the state of a node for the sharing rules, with these holders.
 
     A set of a pod that is neither LSE nor LSR (only koord-scheduler gives such) is kept out of the
     share pool like one of an LSR pod.
     """
-    state = NodeState(machine.topology, machine.reservations)
+    state = NodeState(node.cpu_topology, node.reservations)
     state.hold(
         (_holder(entry.uid, entry.qos, len(entry.cpus), entry.policy, entry.exclusive), entry.cpus)
         for entry in entries
@@ -162,13 +164,13 @@ def _holder(uid: str, qos: str, cpus: int, policy: BindPolicy, exclusive: Exclus
     return Pod(uid, kind, max(1, cpus) * 1000, Request(0, policy, exclusive=exclusive))
 
 
-def counts_of(machine: NodeTopology, ledger: Ledger) -> Counts:
-    """Return what a ledger leaves of a machine."""
-    return _counts(machine, state_of(machine, ledger.entries.values()), ledger)
+def counts_of(node: NodeTopology, ledger: Ledger) -> Counts:
+    """Return what a ledger leaves of a node."""
+    return _counts(node, state_of(node, ledger.entries.values()), ledger)
 
 
-def _counts(machine: NodeTopology, state: NodeState, ledger: Ledger) -> Counts:
-    topology = machine.topology
+def _counts(node: NodeTopology, state: NodeState, ledger: Ledger) -> Counts:
+    topology = node.cpu_topology
     free = topology.mask(state.available())
     held: set[int] = set()
     for entry in ledger.entries.values():
@@ -182,36 +184,36 @@ def _counts(machine: NodeTopology, state: NodeState, ledger: Ledger) -> Counts:
     )
 
 
-def _agreed(wish: CPUSetRequest, machine: NodeTopology) -> tuple[Request, NumaPolicy] | Refusal:
-    """What pod and node want together: a node's policies bind, and a pod may not contradict them."""
-    policy, required = wish.policy, wish.required
-    if machine.bind_policy is not BindPolicy.NONE:
-        if required and policy is not machine.bind_policy:
+def _agreed(request: CPUSetRequest, node: NodeTopology) -> tuple[Request, NumaPolicy] | Refusal:
+    """The terms of pod and node together: a node's policies bind, and a pod may not contradict them."""
+    policy, required = request.policy, request.required
+    if node.bind_policy is not BindPolicy.NONE:
+        if required and policy is not node.bind_policy:
             return Refusal(
                 "PolicyConflict",
                 "node(s) cpu bind policy conflicts with pod's required cpu bind policy: "
-                f"the pod requires {policy}, {machine.name} demands {machine.bind_policy}",
+                f"the pod requires {policy}, {node.name} demands {node.bind_policy}",
             )
-        policy, required = machine.bind_policy, True
-    numa = machine.numa_policy if machine.numa_policy is not NumaPolicy.NONE else wish.numa_policy
-    if wish.numa_policy not in (NumaPolicy.NONE, numa):
+        policy, required = node.bind_policy, True
+    numa = node.numa_policy if node.numa_policy is not NumaPolicy.NONE else request.numa_policy
+    if request.numa_policy not in (NumaPolicy.NONE, numa):
         return Refusal(
             "PolicyConflict",
-            f"node(s) NUMA Topology policy not match: the pod asks for {wish.numa_policy}, "
-            f"{machine.name} has {numa}",
+            f"node(s) NUMA Topology policy not match: the pod asks for {request.numa_policy}, "
+            f"{node.name} has {numa}",
         )
-    return Request(wish.cpus, policy, required, wish.exclusive, machine.strategy), numa
+    return Request(request.cpus, policy, required, request.exclusive, node.strategy), numa
 
 
-def _kept(state: NodeState, pod: Pod, brought: frozenset[int] | None) -> frozenset[int] | None:
-    """A set that the pod came with, if the rules let it have that; else None."""
-    if brought is None or not _fits(state, pod.request, brought):
+def _kept(state: NodeState, pod: Pod, carried: frozenset[int] | None) -> frozenset[int] | None:
+    """The set that the pod's annotation names, if the rules allow it; else None."""
+    if carried is None or not _fits(state, pod.request, carried):
         return None
     try:
-        state.adopt(pod, brought)
+        state.adopt(pod, carried)
     except (SharingError, ValueError):
         return None
-    return brought
+    return carried
 
 
 def _fits(state: NodeState, request: Request, cpus: frozenset[int]) -> bool:
@@ -229,31 +231,31 @@ def _fits(state: NodeState, request: Request, cpus: frozenset[int]) -> bool:
 
 
 def _short(
-    wish: CPUSetRequest, machine: NodeTopology, state: NodeState, request: Request, numa: NumaPolicy
+    request: CPUSetRequest, node: NodeTopology, state: NodeState, agreed: Request, numa: NumaPolicy
 ) -> Refusal:
-    """Say what was asked and what is free, in the units of the policy."""
-    amount = cpu_amount(state, request)
+    """Say what was asked for and what is free, in the units of the policy."""
+    amount = cpu_amount(state, agreed)
     free = list(amount.free)
-    asked, unit = _cpus(wish.cpus), " free"
-    if request.required and request.bind_policy is BindPolicy.FULL_PCPUS:
-        threads = {core.bit_count() for core in machine.topology.core_masks}
+    asked, unit = _cpus(request.cpus), " free"
+    if agreed.required and agreed.bind_policy is BindPolicy.FULL_PCPUS:
+        threads = {core.bit_count() for core in node.cpu_topology.core_masks}
         size = threads.pop() if len(threads) == 1 else 0
-        if size > 1 and wish.cpus % size:
+        if size > 1 and request.cpus % size:
             return Refusal(
                 "NotWholeCores",
                 "node(s) requested cpus not multiple cpus per core: "
-                f"needs {_cpus(wish.cpus)} on whole cores; the cores of {machine.name} have {size} CPUs each",
+                f"needs {_cpus(request.cpus)} on whole cores; the cores of {node.name} have {size} CPUs each",
             )
         if size:
-            asked, unit = f"{wish.cpus // size} whole core{'s' if wish.cpus > size else ''}", ""
+            asked, unit = f"{request.cpus // size} whole core{'s' if request.cpus > size else ''}", ""
             free = [cpus // size for cpus in free]
         else:
-            asked, unit = f"{_cpus(wish.cpus)} on whole cores", " CPUs on free ones"
-    elif request.required and request.bind_policy is BindPolicy.SPREAD_BY_PCPUS:
-        asked, unit = f"{_cpus(wish.cpus)} on as many cores", " cores with a free CPU"
+            asked, unit = f"{_cpus(request.cpus)} on whole cores", " CPUs on free ones"
+    elif agreed.required and agreed.bind_policy is BindPolicy.SPREAD_BY_PCPUS:
+        asked, unit = f"{_cpus(request.cpus)} on as many cores", " cores with a free CPU"
     if numa is NumaPolicy.SINGLE_NUMA_NODE:
-        return Refusal("NoSuchSet", f"needs {asked} on one NUMA node; {machine.name} has {_each(free)}")
-    text = f"needs {asked}; {machine.name} has {sum(free)}{unit}"
+        return Refusal("NoSuchSet", f"needs {asked} on one NUMA node; {node.name} has {_each(free)}")
+    text = f"needs {asked}; {node.name} has {sum(free)}{unit}"
     if len(free) > 1:
         text += f" ({_each(free)} on its NUMA nodes)"
     return Refusal("NoSuchSet", text)

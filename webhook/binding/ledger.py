@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from webhook.cpuset import BindPolicy, Exclusive, format_cpulist, parse_cpulist
+from webhook.kube.conditions import read_conditions
 from webhook.kube.timestamps import timestamp
 from webhook.pods.text import shown
 from webhook.protocol import LEDGER_API_VERSION, LEDGER_KIND, QoSClass
@@ -68,18 +69,8 @@ class Entry(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
 
-class Condition(NamedTuple):
-    """A condition of the ledger, with the time of its last change."""
-
-    type: str
-    status: str
-    reason: str
-    message: str
-    since: str
-
-
 class Counts(NamedTuple):
-    """What is left of a machine."""
+    """What a ledger leaves of a node."""
 
     cpus: int
     allocated: int
@@ -98,7 +89,7 @@ class Ledger:
         entries: by the pods' uid.
         version: the object's resource version; None: it has not been written yet.
         uid: of the object; "" before it is written.
-        conditions: as they were read, or are to be written.
+        conditions: of type ``metav1.Condition``.
         problems: what could not be read.
     """
 
@@ -107,7 +98,7 @@ class Ledger:
     entries: Mapping[str, Entry] = field(default_factory=lambda: MappingProxyType({}))
     version: str | None = None
     uid: str = ""
-    conditions: tuple[Condition, ...] = ()
+    conditions: tuple[Mapping[str, Any], ...] = ()
     problems: tuple[str, ...] = ()
 
     def with_entries(self, *entries: Entry) -> "Ledger":
@@ -147,7 +138,7 @@ def read_ledger(raw: Mapping[str, Any]) -> Ledger:
         entries=MappingProxyType(entries),
         version=metadata.get("resourceVersion"),
         uid=metadata.get("uid", ""),
-        conditions=tuple(_conditions(raw.get("status"))),
+        conditions=tuple(read_conditions(raw.get("status"))),
         problems=tuple(problems),
     )
 
@@ -157,7 +148,7 @@ def write_ledger(ledger: Ledger, counts: Counts | None) -> dict[str, Any]:
 
     Args:
         ledger: entries are sorted by namespace, name and uid.
-        counts: None where the machine is not known: no summary then.
+        counts: None where the node's topology is not known: no summary then.
     """
     metadata: dict[str, Any] = {
         "name": ledger.node,
@@ -166,7 +157,7 @@ def write_ledger(ledger: Ledger, counts: Counts | None) -> dict[str, Any]:
     if ledger.version is not None:
         metadata |= {"resourceVersion": ledger.version, "uid": ledger.uid}
     ordered = sorted(ledger.entries.values(), key=lambda entry: (entry.namespace, entry.name, entry.uid))
-    status: dict[str, Any] = {"conditions": [_written(condition) for condition in ledger.conditions]}
+    status: dict[str, Any] = {"conditions": list(ledger.conditions)}
     if counts is not None:
         status |= {
             "cpus": counts.cpus,
@@ -239,22 +230,3 @@ def _line(entry: Entry) -> str:
             entry.uid,
         )
     )
-
-
-def _conditions(status: object) -> Iterable[Condition]:
-    listed = (status if isinstance(status, dict) else {}).get("conditions")
-    for each in listed if isinstance(listed, list) else ():
-        if isinstance(each, dict):
-            names = ("type", "status", "reason", "message", "lastTransitionTime")
-            yield Condition(*(str(each.get(name) or "") for name in names))
-
-
-def _written(condition: Condition) -> dict[str, str]:
-    kind, status, reason, message, since = condition
-    return {
-        "type": kind,
-        "status": status,
-        "reason": reason,
-        "message": message,
-        "lastTransitionTime": since,
-    }

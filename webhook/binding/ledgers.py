@@ -1,44 +1,43 @@
-"""The ledgers in the API server: watched, and changed by compare-and-swap only.
+"""The client of the ledgers in the API server: watched, and changed by compare-and-swap only.
 
-A ledger in hand may be older than the one that is stored: whoever writes an old one gets
-``Changed``, reads again and decides again. What this replica wrote itself is known at once, and
-the watch does not put it back to what it was before.
+The ledger that a decision was made from may be older than the stored one: its write then raises
+``Changed``, and the caller reads and decides again. What this replica wrote itself is known at
+once, and the watch does not put it back to what it was before.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from http import HTTPStatus
-from threading import Lock
 from typing import Any, Final
-from urllib.parse import quote
 
 from webhook.binding.ledger import Counts, Ledger, read_ledger, write_ledger
 from webhook.kube.client import ApiError, Client
+from webhook.kube.paths import collection, member
 from webhook.kube.store import Store
 from webhook.protocol import LEDGER_API_VERSION, LEDGER_RESOURCE
 
-LEDGERS: Final = f"/apis/{LEDGER_API_VERSION}/{LEDGER_RESOURCE}"
+LEDGERS: Final = collection(LEDGER_API_VERSION, LEDGER_RESOURCE)
 _MOST_SEEN: Final = 20_000
 
 
 class Changed(Exception):  # noqa: N818 — an answer, not an error
-    """Somebody else changed the ledger, or it is gone, or it has been made meanwhile: read it again."""
+    """The ledger was changed, deleted or created meanwhile: read it again."""
 
 
 class LedgerStore(Store[Ledger]):
-    """The ledgers by node, none ever older than one that was here before.
+    """The ledgers by node; none is replaced by an older version of it.
 
     Attributes:
-        seen: the last state of each node's ledger, those that are gone included.
+        seen: the last state of each node's ledger, deleted ones included.
     """
 
-    def __init__(self, news: Callable[[], None]) -> None:
-        """Take whom to tell of changes."""
-        super().__init__(_read, Lock(), news)
+    def __init__(self) -> None:
+        """Begin empty."""
+        super().__init__(_read)
         self.seen: dict[str, Ledger] = {}
 
     def deleted(self, raw: Mapping[str, Any]) -> None:
-        """Take a ledger that is no more, unless it has been made again."""
+        """Take a ledger that was deleted, unless it has been created again."""
         gone = read_ledger(raw)
         known = self.values.get(("", gone.node))
         if known is not None and known.uid == gone.uid:
@@ -60,29 +59,30 @@ class LedgerStore(Store[Ledger]):
 
 
 class Ledgers:
-    """Reads and writes."""
+    """Reads and writes ledgers.
 
-    def __init__(self, api: Client, news: Callable[[], None], conflict: Callable[[], None]) -> None:
-        """Take the API server, whom to tell of changes, and what counts conflicts."""
+    Attributes:
+        store: the ledgers as they are watched.
+    """
+
+    def __init__(self, api: Client, conflict: Callable[[], None]) -> None:
+        """Name the API server; ``conflict`` is called for each write of an old version."""
         self._api = api
-        self.store = LedgerStore(news)
+        self.store = LedgerStore()
         self._conflict = conflict
 
     def known(self, node: str) -> Ledger | None:
-        """Return the ledger as it was last heard of."""
+        """Return the ledger as it is known; None: there is none."""
         return self.store.values.get(("", node))
 
     def last_seen(self, node: str) -> Ledger | None:
-        """Return the last state of a ledger that may be gone by now."""
+        """Return the last known state of a ledger that may have been deleted since."""
         return self.store.seen.get(node)
 
     def read(self, node: str, *, timeout: float) -> Ledger | None:
         """Return the ledger as it is stored, None where there is none; raises ApiError."""
-        try:
-            raw = self._api.get(f"{LEDGERS}/{quote(node, safe='')}", timeout=timeout)
-        except ApiError as error:
-            if error.status != HTTPStatus.NOT_FOUND:
-                raise
+        raw = self._api.find(member(LEDGERS, node), timeout=timeout)
+        if raw is None:
             known = self.known(node)
             if known is not None:
                 self.store.deleted(write_ledger(known, None))
@@ -94,7 +94,7 @@ class Ledgers:
         """Store a ledger in place of the version that it was made from, and return it as it is stored.
 
         Raises:
-            Changed: it is not that version any more.
+            Changed: another version is stored by now.
             ApiError: it is not known whether it was stored.
         """
         body = write_ledger(ledger, counts)
@@ -102,8 +102,7 @@ class Ledgers:
             if ledger.version is None:
                 raw = self._api.call("POST", LEDGERS, body=body, timeout=timeout)
             else:
-                path = f"{LEDGERS}/{quote(ledger.node, safe='')}"
-                raw = self._api.call("PUT", path, body=body, timeout=timeout)
+                raw = self._api.call("PUT", member(LEDGERS, ledger.node), body=body, timeout=timeout)
         except ApiError as error:
             gone = error.status == HTTPStatus.NOT_FOUND and ledger.version is not None
             if error.status == HTTPStatus.CONFLICT or gone:
@@ -120,7 +119,7 @@ class Ledgers:
 
 def _read(_name: str, raw: Mapping[str, Any], old: Ledger | None) -> Ledger:
     if old is not None and old.version == raw["metadata"].get("resourceVersion"):
-        return old  # what this replica wrote, told by the watch
+        return old  # what this replica wrote itself
     new = read_ledger(raw)
     return old if old is not None and _older(new, old) else new
 

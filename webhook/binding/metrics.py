@@ -1,13 +1,13 @@
-"""What is counted of bindings.
+"""The metrics of binding.
 
-Labels have few values: classes, outcomes, reasons; nodes only for what is left of each.
+Labels have few values (classes, outcomes, reasons), but for the free CPUs of each node.
 """
-
-from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from webhook.binding.ledger import Counts
+from webhook.binding.grant import counts_of
+from webhook.binding.nodetopology import NodeTopologyError
+from webhook.binding.state import State
 from webhook.protocol import QoSClass
 
 _PREFIX = "colocation_webhook"
@@ -16,7 +16,7 @@ OUTCOMES = ("set", "none", "denied", "refused", "unanswered", "fault")
 
 
 class BindingMetrics:
-    """The books of bindings and their ledgers."""
+    """Counters of reviews, ledgers and repairs, and gauges of what ledgers hold."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         """Begin at zero in a registry."""
@@ -32,7 +32,7 @@ class BindingMetrics:
         )
         self._allocations = Counter(
             f"{_PREFIX}_cpuset_allocations_total",
-            "CPU sets given, by QoS class; again: to a pod that had one.",
+            "CPU sets given, by QoS class; again: whether the pod had it already.",
             ["qos", "again"],
             registry=registry,
         )
@@ -41,12 +41,12 @@ class BindingMetrics:
         )
         self._conflicts = Counter(
             f"{_PREFIX}_cpuset_conflicts_total",
-            "Ledgers that somebody else had changed when they were to be written.",
+            "Writes of ledgers that had been changed meanwhile.",
             registry=registry,
         )
         self._repairs = Counter(
             f"{_PREFIX}_cpuset_repairs_total",
-            "What the reconciler did: dropped, entered, allocated, annotated; failed: what it could not.",
+            "Repairs of the reconciler: dropped, entered, allocated, annotated, or failed.",
             ["what"],
             registry=registry,
         )
@@ -59,7 +59,7 @@ class BindingMetrics:
         )
         self._free = Gauge(
             f"{_PREFIX}_cpuset_free_cpus",
-            "CPUs that could be given away.",
+            "CPUs that can be given to pods.",
             ["node"],
             multiprocess_mode="livemostrecent",
             registry=registry,
@@ -84,32 +84,39 @@ class BindingMetrics:
         count.inc()
         duration.observe(seconds)
 
-    def allocated(self, qos: str, *, again: bool) -> None:
-        """Count a set that was given."""
-        self._allocations.labels(qos, "true" if again else "false").inc()
+    def allocated(self, qos: str, *, existing: bool) -> None:
+        """Count a set that was given; ``existing``: the pod had it already."""
+        self._allocations.labels(qos, "true" if existing else "false").inc()
 
     def denied(self, reason: str) -> None:
         """Count a denial."""
         self._denials.labels(reason).inc()
 
     def conflict(self) -> None:
-        """Count a ledger that was not the version it was taken for."""
+        """Count a write that met another version of the ledger."""
         self._conflicts.inc()
 
     def repaired(self, what: str) -> None:
-        """Count something that was put right."""
+        """Count a repair: a value of the label ``what``."""
         self._repairs.labels(what).inc()
 
-    def observe(self, held: dict[str, int], nodes: Iterable[tuple[str, Counts]]) -> None:
-        """Take over what all ledgers say: CPUs by class, and what is left of each node."""
-        for qos in {*held, str(QoSClass.LSE), str(QoSClass.LSR)}:
-            self._held.labels(qos or "none").set(held.get(qos, 0))
+    def observe(self, state: State) -> None:
+        """Set the gauges from all ledgers: CPUs held by class, and what is free on each node."""
+        held = {str(QoSClass.LSE): 0, str(QoSClass.LSR): 0}
         seen = set()
-        for node, counts in nodes:
-            seen.add(node)
-            self._free.labels(node).set(counts.free)
-            self._whole.labels(node).set(counts.whole_cores_free)
-        for node in self._nodes - seen:
-            self._free.remove(node)
-            self._whole.remove(node)
+        for (_, name), ledger in list(state.ledgers.store.values.items()):
+            for entry in ledger.entries.values():
+                held[entry.qos] = held.get(entry.qos, 0) + len(entry.cpus)
+            try:
+                counts = counts_of(state.nodes.topology_of(name), ledger)
+            except NodeTopologyError:
+                continue
+            seen.add(name)
+            self._free.labels(name).set(counts.free)
+            self._whole.labels(name).set(counts.whole_cores_free)
+        for qos, cpus in held.items():
+            self._held.labels(qos or "none").set(cpus)
+        for name in self._nodes - seen:
+            self._free.remove(name)
+            self._whole.remove(name)
         self._nodes = seen

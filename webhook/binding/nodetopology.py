@@ -1,8 +1,8 @@
-"""A node as its CPUs go: the Node and its NodeResourceTopology into one value.
+"""A node's CPU topology, reservations and policies, read from its Node and NodeResourceTopology.
 
-Source of the names: Koordinator's protocol. What koordlet and the administrator wrote there
-is foreign: what cannot be read is left out and named in ``problems``, but for the topology
-itself, without which nothing can be bound.
+The names are those of Koordinator's protocol. Koordlet and the administrator write these objects:
+what cannot be read is left out and named in ``problems``, but for the topology itself, without
+which nothing can be bound.
 """
 
 import json
@@ -57,25 +57,25 @@ class NodeTopology:
 
     Attributes:
         name: of the node.
-        uid: of the Node object: another one is another machine.
-        topology: its CPUs.
-        reservations: those that are spoken for before any pod.
+        uid: of the Node object: another one of that name is another machine.
+        cpu_topology: its CPUs.
+        reservations: CPUs that no pod may get.
         bind_policy: what the node demands of every CPU set; NONE leaves it to the pod.
         strategy: which NUMA nodes are filled first.
         numa_policy: on how many NUMA nodes a CPU set may lie.
-        most: CPUs that may be bound at all, where CPU is amplified: the node advertises more than
-            it has, and bound CPUs are real. None: all.
+        max_bindable: CPUs that may be bound at all, where CPU is amplified: the node advertises more
+            than it has, and bound CPUs are real. None: all.
         problems: what was left out because it could not be read.
     """
 
     name: str
     uid: str
-    topology: Topology
+    cpu_topology: Topology
     reservations: Reservations = field(default_factory=Reservations)
     bind_policy: BindPolicy = BindPolicy.NONE
     strategy: Strategy = Strategy.MOST_ALLOCATED
     numa_policy: NumaPolicy = NumaPolicy.NONE
-    most: int | None = None
+    max_bindable: int | None = None
     problems: tuple[str, ...] = ()
 
 
@@ -116,12 +116,12 @@ def read_node_topology(
     return NodeTopology(
         name=name,
         uid=metadata.get("uid", ""),
-        topology=topology,
+        cpu_topology=topology,
         reservations=reader.reservations(kubelet),
         bind_policy=reader.bind_policy(kubelet),
         strategy=reader.strategy(strategy),
         numa_policy=reader.numa_policy(nrt or {}),
-        most=reader.most(),
+        max_bindable=reader.max_bindable(),
         problems=tuple(reader.problems),
     )
 
@@ -181,7 +181,7 @@ class _Reader:
                     return policy
         return NumaPolicy.NONE
 
-    def most(self) -> int | None:
+    def max_bindable(self) -> int | None:
         """What is left of the real CPUs after reservations, where more are advertised than there are."""
         if ANNOTATION_AMPLIFICATION not in self._annotations:
             return None
@@ -248,7 +248,7 @@ class _Reader:
         return value
 
     def _cpus(self, text: object, key: str) -> frozenset[int]:
-        """The CPUs of a cpulist that the machine has."""
+        """The CPUs of a cpulist that the node has."""
         if not text:
             return frozenset()
         try:

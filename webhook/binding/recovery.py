@@ -1,4 +1,4 @@
-"""The first entries of a ledger: what the pods of a node say that they hold.
+"""Ledger entries recovered from the annotations of a node's pods: pure.
 
 A set in a pod's annotation is a fact, whoever wrote it: koord-scheduler, or we before somebody
 deleted the ledger. Finished pods hold nothing.
@@ -18,8 +18,8 @@ from webhook.protocol import LABEL_QOS_CLASS, QOS_CLASSES
 _FINISHED: Final = frozenset({"Succeeded", "Failed"})
 
 
-class Seeds(NamedTuple):
-    """Entries, and the annotations that could not be read, by pod."""
+class Recovered(NamedTuple):
+    """Entries, and why those of other pods could not be recovered."""
 
     entries: tuple[Entry, ...]
     problems: tuple[str, ...]
@@ -35,7 +35,7 @@ def node_of(pod: Mapping[str, Any]) -> str:
     return spec(pod).get("nodeName") or ""
 
 
-def seeds(pods: Iterable[Mapping[str, Any]], node: str, *, now: dt.datetime) -> Seeds:
+def recover(pods: Iterable[Mapping[str, Any]], node: str, *, now: dt.datetime) -> Recovered:
     """Return the entries of the pods that are bound to a node and name a set."""
     entries, problems = [], []
     for pod in pods:
@@ -49,7 +49,7 @@ def seeds(pods: Iterable[Mapping[str, Any]], node: str, *, now: dt.datetime) -> 
             continue
         if cpus:
             entries.append(entry_of(pod, cpus, now=now))
-    return Seeds(tuple(entries), tuple(problems))
+    return Recovered(tuple(entries), tuple(problems))
 
 
 def believed_cpus(pod: Mapping[str, Any]) -> frozenset[int] | None:
@@ -68,12 +68,12 @@ def believed_cpus(pod: Mapping[str, Any]) -> frozenset[int] | None:
 
 
 def entry_of(pod: Mapping[str, Any], cpus: frozenset[int], *, now: dt.datetime) -> Entry:
-    """Return the entry of a pod that has a set; policies as the pod wishes, where that can be read."""
+    """Return the entry of a pod that has a set; policies as the pod asks for, where that can be read."""
     metadata = pod.get("metadata") or {}
     try:
-        wish = read_resource_spec(pod)
+        request = read_resource_spec(pod)
     except ResourceSpecError:
-        wish = None
+        request = None
     qos = labels(pod).get(LABEL_QOS_CLASS, "")
     return Entry(
         uid=metadata.get("uid", ""),
@@ -81,8 +81,8 @@ def entry_of(pod: Mapping[str, Any], cpus: frozenset[int], *, now: dt.datetime) 
         name=metadata.get("name", ""),
         qos=qos if qos in QOS_CLASSES else "",
         cpus=cpus,
-        policy=wish.policy if wish else BindPolicy.NONE,
-        required=wish.required if wish else False,
-        exclusive=wish.exclusive if wish else Exclusive.NONE,
+        policy=request.policy if request else BindPolicy.NONE,
+        required=request.required if request else False,
+        exclusive=request.exclusive if request else Exclusive.NONE,
         allocated_at=now.replace(microsecond=0),
     )

@@ -1,4 +1,4 @@
-"""Pods that are bound and do not have what the ledger says, or the other way round.
+"""Repairs bound pods whose annotation and ledger entry differ.
 
 The ledger is made to agree with the pods as far as the rules allow, and the pods with the
 ledger otherwise: at the end both say the same, and no CPU is held twice.
@@ -16,10 +16,11 @@ from webhook.binding.ledger import Entry, Ledger
 from webhook.binding.metrics import BindingMetrics
 from webhook.binding.nodetopology import NodeTopology, NodeTopologyError
 from webhook.binding.recovery import believed_cpus, entry_of, is_finished, node_of
-from webhook.binding.state import Cluster, pod_path
+from webhook.binding.state import Deadline, State
 from webhook.cpuset import BindPolicy, CpuSetError, format_cpulist
 from webhook.kube.client import MERGE_PATCH, ApiError
 from webhook.kube.events import NORMAL, WARNING, Event, EventRecorder
+from webhook.kube.paths import pod as pod_path
 from webhook.pods.resourcespec import ResourceSpecError, read_resource_spec
 from webhook.pods.resourcestatus import StatusError, given_cpus, resource_status
 from webhook.protocol import ANNOTATION_RESOURCE_STATUS
@@ -27,14 +28,14 @@ from webhook.protocol import ANNOTATION_RESOURCE_STATUS
 REPAIRED: Final = "CPUSetRepaired"
 MISSING: Final = "CPUSetMissing"
 AGAIN_SECONDS: Final = 15.0
-"""What could not be repaired is tried again after so long, or when the pod or its entry changes."""
+"""A repair that failed is tried again after this long, or when the pod or its entry changes."""
 
 _log = logging.getLogger(__name__)
 _Key = tuple[str, str]
 
 
 class _Settled(NamedTuple):
-    """What a pod was found to be, by what was known of it then."""
+    """A pod that needs no repair, or got none, as it and its entry were then."""
 
     pod: object
     entry: object
@@ -43,22 +44,32 @@ class _Settled(NamedTuple):
 
 
 class Repair:
-    """Looks at bound LSE and LSR pods, and puts right what can be."""
+    """Checks bound LSE and LSR pods, and repairs them where the rules allow."""
 
     def __init__(
         self,
-        cluster: Cluster,
+        state: State,
         binder: Binder,
         events: EventRecorder,
+        metrics: BindingMetrics,
         *,
         opted_in: Callable[[str], bool],
         default: BindPolicy = BindPolicy.FULL_PCPUS,
     ) -> None:
-        """Take who gives CPUs; ``opted_in`` says of a namespace whether its pods are to get any."""
-        self.metrics: BindingMetrics | None = None
-        self._cluster = cluster
+        """Put it together.
+
+        Args:
+            state: what is watched.
+            binder: gives CPUs.
+            events: tells users of repairs.
+            metrics: counts repairs.
+            opted_in: whether the pods of a namespace are to get CPU sets.
+            default: what a pod's bind policy ``Default`` means.
+        """
+        self._state = state
         self._binder = binder
         self._events = events
+        self._metrics = metrics
         self._opted_in = opted_in
         self._default = default
         self._settled: dict[_Key, _Settled] = {}
@@ -66,7 +77,7 @@ class Repair:
         self._moving: dict[str, tuple[Ledger, frozenset[str]]] = {}
 
     def due(self, pod: Mapping[str, Any], ledger: Ledger | None) -> bool:
-        """Whether a bound pod has to be looked at: nothing of it is known, or it or its entry changed."""
+        """Whether a bound pod may need a repair: it was not checked yet, or it or its entry changed."""
         metadata = pod["metadata"]
         key = (metadata["namespace"], metadata["name"])
         entry = ledger.entries.get(metadata["uid"]) if ledger is not None else None
@@ -74,37 +85,36 @@ class Repair:
         known = self._settled.get(key)
         twice = entry is not None and opted_in and entry.uid in self._moved(ledger)
         if known is not None and (known.pod, known.entry, known.opted_in) == (pod, entry, opted_in):
-            return twice if known.until is None else self._cluster.clock() >= known.until
+            return twice if known.until is None else self._state.clock() >= known.until
         if twice or not self._agrees(pod, entry, opted_in=opted_in):
             return True
         self._settled[key] = _Settled(pod, entry, opted_in, None)
         self._problems.pop(key, None)
         return False
 
-    def put_right(self, known: Mapping[str, Any], end: float) -> None:
+    def repair(self, known: Mapping[str, Any], deadline: Deadline) -> None:
         """Repair one pod; raises ApiError or OutOfTimeError.
 
         Args:
             known: the pod as it is watched; the live one is what counts.
-            end: when it has to be done, on the clock.
+            deadline: for the repair.
         """
         metadata = known["metadata"]
         key = (metadata["namespace"], metadata["name"])
-        pod = self._cluster.live_pod(*key)
+        pod = self._state.live_pod(*key, deadline)
         if pod is None or pod["metadata"]["uid"] != metadata["uid"] or is_finished(pod):
             return
         problem = ""
         try:
-            problem = self._repaired(pod, end)
+            problem = self._repaired(pod, deadline)
         except (NodeTopologyError, ResourceSpecError) as error:
             problem = str(error)
         if problem:
-            self._tell(pod, WARNING, MISSING, problem)
-            if self.metrics is not None:
-                self.metrics.repaired("failed")
+            self._record(pod, WARNING, MISSING, problem)
+            self._metrics.repaired("failed")
         opted_in = self._opted_in(metadata["namespace"])
-        # Until what was written is heard of, or, where nothing could be, for a while.
-        until = self._cluster.clock() + AGAIN_SECONDS
+        # Until the watch brings what was written, or, where nothing could be, for a while.
+        until = self._state.clock() + AGAIN_SECONDS
         entry = self._entry(node_of(pod), metadata["uid"])
         self._settled[key] = _Settled(known, entry, opted_in, until)
         if problem:
@@ -113,7 +123,7 @@ class Repair:
             self._problems.pop(key, None)
 
     def unrepaired(self, node: str) -> dict[str, str]:
-        """Return the pods of a node that could not be repaired, each with why."""
+        """Return the pods of a node that could not be repaired, each with the reason."""
         return {
             f"{namespace}/{name}": problem
             for (namespace, name), (where, problem) in self._problems.items()
@@ -121,13 +131,13 @@ class Repair:
         }
 
     def forget(self, known: Container[_Key]) -> None:
-        """Forget the pods that are no more."""
+        """Forget the pods that are not known any more."""
         for key in [key for key in self._settled if key not in known]:
             del self._settled[key]
             self._problems.pop(key, None)
 
     def _moved(self, ledger: Ledger | None) -> frozenset[str]:
-        """The pods of a ledger that have to have other CPUs; worked out once for each state of it."""
+        """The pods of a ledger that need other CPUs; computed once for each version of it."""
         if ledger is None:
             return frozenset()
         known = self._moving.get(ledger.node)
@@ -139,7 +149,7 @@ class Repair:
         try:
             given = given_cpus(pod)
         except StatusError:
-            return not opted_in  # elsewhere it is somebody else's to put right
+            return not opted_in  # elsewhere whoever wrote it repairs it
         if given is None and entry is None:
             if not opted_in:
                 return True
@@ -149,8 +159,8 @@ class Repair:
                 return False
         return entry is not None and given == entry.cpus
 
-    def _repaired(self, pod: Mapping[str, Any], end: float) -> str:
-        """Put right what is wrong with a pod; return what cannot be, or ""."""
+    def _repaired(self, pod: Mapping[str, Any], deadline: Deadline) -> str:
+        """Repair a pod; return what cannot be repaired, or ""."""
         node, uid = node_of(pod), pod["metadata"]["uid"]
         opted_in = self._opted_in(pod["metadata"]["namespace"])
         unreadable = ""
@@ -162,43 +172,43 @@ class Repair:
                 return unreadable
         other: Entry | None = None
 
-        def agreed(_machine: NodeTopology, stored: Ledger, begun: bool) -> Ledger | None:  # noqa: FBT001 — Change
+        def agreed(_topology: NodeTopology, stored: Ledger, rebuilt: bool) -> Ledger | None:  # noqa: FBT001 — Change
             nonlocal other
             entry = stored.entries.get(uid)
             if given is None:
-                return stored if begun else None
-            wanted = entry._replace(cpus=given) if entry else entry_of(pod, given, now=self._cluster.now())
+                return stored if rebuilt else None
+            wanted = entry._replace(cpus=given) if entry else entry_of(pod, given, now=self._state.now())
             after = stored.with_entries(wanted)
             other = next((one if two.uid == uid else two for one, two in _pairs(after, uid)), None)
             if entry == wanted or (other is not None and (opted_in or entry is not None)):
-                return stored if begun else None
+                return stored if rebuilt else None
             return after
 
-        if self._binder.change(node, agreed, end=end) is not None and other is None:
-            self._count("entered")
+        if self._binder.change(node, agreed, deadline=deadline) is not None and other is None:
+            self._metrics.repaired("entered")
         entry = self._entry(node, uid)
         if opted_in and (given is None or other is not None or entry is None or entry.cpus != given):
-            anew = other is not None and entry is not None and entry.cpus == given
-            return self._annotated(pod, end, anew=anew)
+            reassign = other is not None and entry is not None and entry.cpus == given
+            return self._annotated(pod, deadline, reassign=reassign)
         if other is not None and given is not None:
-            return f"its CPUs {format_cpulist(given & other.cpus)} are {other.pod}'s, too"
+            return f"its CPUs {format_cpulist(given & other.cpus)} are held by {other.pod}, too"
         return ""
 
-    def _annotated(self, pod: Mapping[str, Any], end: float, *, anew: bool) -> str:
-        """Give a pod the set that the ledger has for it, or a new one; return why not, or ""."""
+    def _annotated(self, pod: Mapping[str, Any], deadline: Deadline, *, reassign: bool) -> str:
+        """Give a pod the set that the ledger has for it, or a new one; return why it gets none, or ""."""
         metadata = pod["metadata"]
-        wish = read_resource_spec(pod, self._default)
-        if wish is None:
+        request = read_resource_spec(pod, self._default)
+        if request is None:
             return ""
         node = node_of(pod)
-        claim = Claim(metadata["uid"], metadata["namespace"], metadata["name"], wish)
-        decided = self._binder.bind(claim, node, end=end, anew=anew)
+        claim = Claim(metadata["uid"], metadata["namespace"], metadata["name"], request)
+        decided = self._binder.bind(claim, node, deadline=deadline, reassign=reassign)
         if isinstance(decided, Refusal):
             return decided.message
         try:
-            status = resource_status(self._cluster.machine(node, end).topology, decided.entry.cpus)
+            status = resource_status(decided.node.cpu_topology, decided.entry.cpus)
         except (KeyError, CpuSetError):
-            return f"its CPUs {format_cpulist(decided.entry.cpus)} are not of this machine"
+            return f"its CPUs {format_cpulist(decided.entry.cpus)} do not exist on {node}"
         change = {
             "metadata": {
                 "uid": metadata["uid"],
@@ -208,31 +218,27 @@ class Repair:
         }
         path = pod_path(metadata["namespace"], metadata["name"])
         try:
-            self._cluster.api.call("PATCH", path, body=change, content_type=MERGE_PATCH)
+            self._state.api.call("PATCH", path, body=change, content_type=MERGE_PATCH)
         except ApiError as error:
             if error.status in {HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND}:
-                return ""  # it changed meanwhile: the watch will tell, and the entry stands
+                return ""  # it changed meanwhile: the watch brings it, and the entry stays
             raise
-        self._count("annotated" if decided.again else "allocated")
-        told = f"got CPUs {format_cpulist(decided.entry.cpus)} of {node} after it was bound"
-        self._tell(pod, NORMAL, REPAIRED, told)
+        self._metrics.repaired("annotated" if decided.existing else "allocated")
+        message = f"got CPUs {format_cpulist(decided.entry.cpus)} of {node} after it was bound"
+        self._record(pod, NORMAL, REPAIRED, message)
         return ""
 
     def _entry(self, node: str, uid: str) -> Entry | None:
-        ledger = self._cluster.ledgers.known(node)
+        ledger = self._state.ledgers.known(node)
         return ledger.entries.get(uid) if ledger is not None else None
 
-    def _tell(self, pod: Mapping[str, Any], kind: str, reason: str, message: str) -> None:
+    def _record(self, pod: Mapping[str, Any], kind: str, reason: str, message: str) -> None:
         metadata = pod["metadata"]
         if kind == WARNING:
             _log.warning("%s/%s: %s", metadata["namespace"], metadata["name"], message)
         self._events.record(
             Event(metadata["namespace"], metadata["name"], metadata["uid"], kind, reason, message)
         )
-
-    def _count(self, what: str) -> None:
-        if self.metrics is not None:
-            self.metrics.repaired(what)
 
 
 def _pairs(ledger: Ledger, uid: str) -> Iterator[tuple[Entry, Entry]]:

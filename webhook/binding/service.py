@@ -1,6 +1,6 @@
-"""Binding, put together: what a process that gives CPU sets watches, answers and repairs."""
+"""Puts binding together: the watches, the endpoint, the reconciler and the metrics of one process."""
 
-import logging
+import datetime as dt
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,31 +12,30 @@ from prometheus_client import CollectorRegistry
 from webhook.binding.binder import Binder
 from webhook.binding.caches import (
     BOUND_CLASS_PODS,
-    NODES,
-    PODS,
     TOPOLOGIES,
     WAITING_PODS,
     Nodes,
     PodStore,
     waiting_store,
 )
-from webhook.binding.endpoint import Reviews
+from webhook.binding.endpoint import BindEndpoint
 from webhook.binding.ledgers import LEDGERS, Ledgers
 from webhook.binding.metrics import BindingMetrics
-from webhook.binding.overview import observe
 from webhook.binding.reconciler import Reconciler
 from webhook.binding.repair import Repair
-from webhook.binding.state import Cluster
+from webhook.binding.state import State
 from webhook.cpuset import BindPolicy, Strategy
 from webhook.kube.client import Client
 from webhook.kube.events import EventRecorder
 from webhook.kube.lease import Lease
-from webhook.kube.reflector import KindStatus, Reflector
+from webhook.kube.loop import run_loop
+from webhook.kube.paths import NODES, PODS
+from webhook.kube.reflector import KindStatus, Reflector, watching
+from webhook.kube.timestamps import utc_now
 
 GRACE_SECONDS: Final = 60.0
 _OBSERVE_SECONDS: Final = 10.0
-
-_log = logging.getLogger(__name__)
+_COMPONENT: Final = "colocation-webhook"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +43,8 @@ class BindingSettings:
     """What an administrator may choose.
 
     Attributes:
-        grace: seconds that an entry may be without its pod being bound; no less than the API server
-            gives a request, which is 60 unless it is told otherwise.
+        grace: seconds that an entry may stand without its pod being bound; at least the API server's
+            request timeout, which is 60 by default.
         default: what a pod's bind policy ``Default``, or none, means.
         strategy: which NUMA nodes are filled first on nodes that do not say.
     """
@@ -56,39 +55,60 @@ class BindingSettings:
 
 
 class Bindings:
-    """Everything about bindings that one process does. No call and no thread before ``watch``."""
+    """Everything about bindings that one process does. No call and no thread before ``watch``.
 
-    def __init__(
+    Attributes:
+        state: what is watched.
+        events: records Events.
+        binder: gives CPUs.
+        endpoint: answers reviews.
+        repair: repairs pods.
+        reconciler: repairs ledgers.
+    """
+
+    def __init__(  # noqa: PLR0913 — what binding is made of
         self,
         api: Client,
         lease: Lease,
         opted_in: Callable[[str], bool],
         registry: CollectorRegistry,
         settings: BindingSettings,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], dt.datetime] = utc_now,
     ) -> None:
-        """Take the API server, the Lease of the reconciler, and which namespaces have opted in."""
-        given = settings
-        self._metrics = BindingMetrics(registry)
-        self._cluster = cluster = Cluster(
+        """Put it together.
+
+        Args:
+            api: the API server.
+            lease: held by the replica that reconciles.
+            opted_in: whether the pods of a namespace are to get CPU sets.
+            registry: of the metrics.
+            settings: chosen by an administrator.
+            clock: seconds, for deadlines and ages.
+            now: the time of day, for what is written.
+        """
+        self._metrics = metrics = BindingMetrics(registry)
+        self.state = state = State(
             api,
-            PodStore(lambda: None),
-            waiting_store(lambda: None),
-            Nodes(lambda: None, given.strategy),
-            Ledgers(api, lambda: None, self._conflict),
+            PodStore(),
+            waiting_store(),
+            Nodes(settings.strategy),
+            Ledgers(api, metrics.conflict),
+            clock=clock,
+            now=now,
         )
-        self._events = EventRecorder(api, "colocation-webhook")
-        binder = Binder(cluster, grace=given.grace)
-        self.endpoint = Reviews(cluster, binder, self._events, default=given.default)
-        self.endpoint.metrics = self._metrics
-        self._repair = Repair(cluster, binder, self._events, opted_in=opted_in, default=given.default)
-        self._reconciler = Reconciler(cluster, binder, self._repair, lease)
-        self._reconciler.metrics = self._repair.metrics = self._metrics
+        self.events = events = EventRecorder(api, _COMPONENT, clock=clock, now=now)
+        self.binder = binder = Binder(state, grace=settings.grace)
+        self.endpoint = BindEndpoint(state, binder, events, metrics, default=settings.default)
+        self.repair = Repair(state, binder, events, metrics, opted_in=opted_in, default=settings.default)
+        self.reconciler = Reconciler(state, binder, self.repair, lease, metrics)
         self._reflectors = {
-            "lse-lsr-pods": Reflector(api, PODS, cluster.pods, selector=BOUND_CLASS_PODS),
-            "waiting-pods": Reflector(api, PODS, cluster.waiting, selector=WAITING_PODS, metadata_only=True),
-            "nodes": Reflector(api, NODES, cluster.nodes.nodes, metadata_only=True),
-            "noderesourcetopologies": Reflector(api, TOPOLOGIES, cluster.nodes.topologies),
-            "nodecpuallocations": Reflector(api, LEDGERS, cluster.ledgers.store),
+            "lse-lsr-pods": Reflector(api, PODS, state.pods, selector=BOUND_CLASS_PODS),
+            "waiting-pods": Reflector(api, PODS, state.waiting, selector=WAITING_PODS, metadata_only=True),
+            "nodes": Reflector(api, NODES, state.nodes.nodes, metadata_only=True),
+            "noderesourcetopologies": Reflector(api, TOPOLOGIES, state.nodes.topologies),
+            "nodecpuallocations": Reflector(api, LEDGERS, state.ledgers.store),
         }
 
     @property
@@ -99,39 +119,23 @@ class Bindings:
     @property
     def synced(self) -> bool:
         """Whether reviews can be answered."""
-        return self._cluster.synced
+        return self.state.synced
 
     def watch(self, stop: Event, interval: float = 1.0) -> None:
-        """Watch, tell and reconcile until ``stop`` is set; meant to run in a thread."""
-        threads = [
-            Thread(target=reflector.run, args=(stop,), name=f"watch-{name}", daemon=True)
-            for name, reflector in self._reflectors.items()
-        ]
-        threads.append(Thread(target=self._events.watch, args=(stop,), name="events", daemon=True))
-        threads.append(
-            Thread(target=self._reconciler.watch, args=(stop,), name="cpuset-reconciler", daemon=True)
-        )
-        for thread in threads:
-            thread.start()
-        next_look = 0.0
-        while not stop.wait(interval):
-            if time.monotonic() >= next_look and self.synced:
-                next_look = time.monotonic() + _OBSERVE_SECONDS
-                self._observe()
-        for reflector in self._reflectors.values():
-            reflector.abort()
+        """Watch, record Events, reconcile and count until ``stop`` is set; meant to run in a thread."""
+        tasks = {"events": self.events.watch, "cpuset-reconciler": self.reconciler.watch}
+        threads = [Thread(target=task, args=(stop,), name=name, daemon=True) for name, task in tasks.items()]
+        with watching(self._reflectors, stop):
+            for thread in threads:
+                thread.start()
+            run_loop(self._observe, stop, name="counting CPUs", interval=interval)
         self.endpoint.close()
         for thread in threads:
             thread.join(1.0)
 
-    def _observe(self) -> None:
-        try:
-            self._cluster.nodes.forget_the_gone()
-            if self._metrics is not None:
-                observe(self._metrics, self._cluster)
-        except Exception:  # noqa: BLE001 — the loop must outlive a fault of ours
-            _log.exception("counting CPUs failed")
-
-    def _conflict(self) -> None:
-        if self._metrics is not None:
-            self._metrics.conflict()
+    def _observe(self) -> float | None:
+        if not self.synced:
+            return None
+        self.state.nodes.forget_deleted()
+        self._metrics.observe(self.state)
+        return _OBSERVE_SECONDS

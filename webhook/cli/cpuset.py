@@ -7,10 +7,8 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from functools import wraps
-from http import HTTPStatus
 from pathlib import Path
 from typing import IO, Any, ParamSpec, TypeVar
-from urllib.parse import quote
 
 import click
 
@@ -309,12 +307,13 @@ def show(
 
 def node_picture(node: str, kubeconfig: Path | None, *, in_cluster: bool) -> str:
     """Return the picture of a cluster node; ClickException where there is none."""
-    from webhook.binding.caches import NODES, TOPOLOGIES
+    from webhook.binding.caches import TOPOLOGIES
     from webhook.binding.drawing import draw_ledger
     from webhook.binding.ledger import Ledger, read_ledger
     from webhook.binding.ledgers import LEDGERS
     from webhook.binding.nodetopology import NodeTopologyError, read_node_topology
     from webhook.kube.client import ApiError
+    from webhook.kube.paths import NODES, member
 
     api = open_api(kubeconfig, in_cluster=in_cluster)
     if api is None:
@@ -322,10 +321,8 @@ def node_picture(node: str, kubeconfig: Path | None, *, in_cluster: bool) -> str
 
     def read(path: str) -> dict[str, Any] | None:
         try:
-            return api.get(f"{path}/{quote(node, safe='')}")
+            return api.find(member(path, node))
         except ApiError as error:
-            if error.status == HTTPStatus.NOT_FOUND:
-                return None
             raise click.ClickException(str(error)) from None
 
     found = read(NODES)

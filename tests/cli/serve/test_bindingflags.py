@@ -7,8 +7,8 @@ import yaml
 from click.testing import CliRunner
 
 from tests.binding.builders import Replica, pod, server, store
-from webhook.binding.caches import PODS
 from webhook.cli.main import main
+from webhook.kube.paths import PODS
 
 
 def run(*arguments):

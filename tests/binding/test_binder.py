@@ -1,0 +1,93 @@
+"""One pod to one node: whatever a replica knows, the stored ledger decides."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.binding.builders import Replica, held, known, node, pod, store
+from webhook.binding.ledgers import LEDGERS
+from webhook.kube.paths import NODES, PODS
+
+
+def test_another_replica_gives_the_same(fake, replica):
+    """One that was killed after writing leaves its promise in the ledger."""
+    made = known(replica, pod())
+    assert replica.cpuset(made) == "0,8"
+    other = Replica(fake)
+    assert other.cpuset(made) == "0,8"
+    stale = Replica(fake)
+    stale.state.ledgers.store.values.clear()
+    assert stale.cpuset(made) == "0,8"
+
+
+def test_two_replicas_never_give_a_cpu_twice(fake):
+    """However old what they know is, and however they mix."""
+    pods = [store(fake, PODS, pod(f"p{i}", cpu="1")) for i in range(15)]
+    replicas = [Replica(fake) for _ in range(3)]
+    with ThreadPoolExecutor(9) as pool:
+        sets = list(pool.map(lambda item: replicas[item[0] % 3].cpuset(item[1]), enumerate(pods)))
+    assert sorted(map(int, sets)) == sorted(set(map(int, sets)))
+    assert held(fake) == {made["metadata"]["name"]: cpus for made, cpus in zip(pods, sets, strict=True)}
+    assert sum(replica.metric("cpuset_conflicts_total") for replica in replicas) > 0
+
+
+def test_a_denial_is_made_by_the_stored_ledger(fake, replica):
+    """What this replica knows may be old: another one's pod has gone meanwhile."""
+    first, second = known(replica, pod("first", cpu="15")), known(replica, pod("second", cpu="15"))
+    assert replica.cpuset(first)
+    del fake.objects[LEDGERS]["", "node-1"]["spec"]["allocations"][0]
+    assert replica.cpuset(second)
+
+
+def test_a_ledger_begins_with_what_pods_hold(fake, replica):
+    """Sets of koord-scheduler, of any class and any namespace, known or not."""
+    store(fake, PODS, pod("foreign", qos="LS", node="node-1", cpuset="0,8"))
+    assert replica.cpuset(known(replica, pod())) == "1,9"
+    assert held(fake) == {"foreign": "0,8", "p": "1,9"}
+
+
+def test_a_set_of_which_a_watch_tells_later_is_respected(fake, replica):
+    """koord-scheduler binds a pod while the ledger exists."""
+    assert replica.cpuset(known(replica, pod("one"))) == "0,8"
+    store(fake, PODS, pod("foreign", node="node-1", cpuset="1,9"))
+    assert replica.cpuset(known(replica, pod("two"))) == "2,10"
+    assert held(fake) == {"foreign": "1,9", "one": "0,8", "two": "2,10"}
+
+
+def test_a_ledger_of_an_earlier_node_is_void(fake, replica):
+    """The machine is another one: what pods hold there counts, and what was promised a moment ago."""
+    assert replica.cpuset(known(replica, pod("old"))) == "0,8"
+    replica.clock.seconds += 50
+    assert replica.cpuset(known(replica, pod("young"))) == "1,9"
+    replica.clock.seconds += 20
+    store(fake, NODES, node(uid="another"))
+    replica.hear()
+    assert replica.cpuset(known(replica, pod("new"))) == "0,8"
+    assert held(fake) == {"young": "1,9", "new": "0,8"}
+    owner = fake.objects[LEDGERS]["", "node-1"]["metadata"]["ownerReferences"][0]
+    assert owner["uid"] == "another"
+
+
+def test_a_deleted_ledger_does_not_free_what_was_promised(fake, replica):
+    """Its last entries are known; those whose pods are not bound yet are kept for the grace."""
+    assert replica.cpuset(known(replica, pod("one"))) == "0,8"
+    del fake.objects[LEDGERS]["", "node-1"]
+    assert replica.cpuset(known(replica, pod("two"))) == "1,9"
+    assert held(fake) == {"one": "0,8", "two": "1,9"}
+
+
+def test_an_answer_that_is_lost_promises_nothing_twice(fake, replica):
+    """The ledger was written and nobody heard: the retry finds the entry and gives the same CPUs."""
+    made = known(replica, pod())
+    replica.cpuset(known(replica, pod("first")))
+    stored = fake.store
+
+    def lost(path, key, value):
+        stored(path, key, value)
+        if path == LEDGERS:
+            fake.store = stored
+            raise ConnectionResetError
+
+    fake.store = lost
+    status, _ = replica.ask(made)
+    first = held(fake)["p"]
+    assert status in {200, 503}
+    assert replica.cpuset(made) == first
