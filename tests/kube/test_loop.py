@@ -4,27 +4,12 @@ import threading
 
 import pytest
 
+from tests.waiting import Stop
 from webhook.kube.client import ApiError
 from webhook.kube.lease import Lease
 from webhook.kube.loop import run_loop
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/home/leases"
-
-
-class Stop(threading.Event):
-    """Keeps the waits instead of waiting; stops after some."""
-
-    def __init__(self, after):
-        super().__init__()
-        self.waits = []
-        self._after = after
-
-    def wait(self, timeout=None):
-        """Return at once."""
-        self.waits.append(timeout)
-        if len(self.waits) >= self._after:
-            self.set()
-        return self.is_set()
 
 
 def raising(*errors):

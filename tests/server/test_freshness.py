@@ -4,6 +4,7 @@ import logging
 
 import pytest
 
+from tests.waiting import Stop
 from webhook.cluster.source import SourceStatus
 from webhook.kube.reflector import KindStatus
 from webhook.server.freshness import ASK_AGAIN_SECONDS, Freshness
@@ -121,17 +122,10 @@ def test_the_watch_outlives_a_fault_of_ours(caplog):
     """It is logged, and the next look is made."""
     replica = Replica()
 
-    class Stop:
-        rounds = 0
-
-        def wait(self, _):
-            self.rounds += 1
-            replica.now += 200
-            return self.rounds > 2
-
+    replica.now += 200
     replica.freshness._told = None
-    replica.freshness.watch(Stop(), 1)
-    assert "looking at the age of the view failed" in caplog.text
+    replica.freshness.watch(Stop(after=2), 1)
+    assert caplog.text.count("checking the age of the view: internal error") == 2
 
 
 @pytest.mark.parametrize("limit", [1.0, 180.0, 3600.0])

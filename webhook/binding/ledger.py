@@ -1,10 +1,10 @@
 """The ledger of one node: who holds which CPUs, as an object in the API server.
 
 ``NodeCPUAllocation``, cluster-scoped, of the node's name and owned by the Node. An entry is a line
-of text, ``shop/cart LSE 1-2,17-18 FullPCPUs,required 2026-01-31T07:00:00Z UID``: whoever binds a pod
+of text, ``shop/cart LSE 1-2,17-18 FullPCPUs,required 2026-01-31T07:00:00Z UID``: a binding
 waits for the write, and the API server checks, compares and encodes each field of an object again.
-Reading is strict, entry by entry: what cannot be read is named and left out, and whoever writes next
-looks at the node's pods again. The status is a summary for people.
+Reading is strict, entry by entry: what cannot be read is named and left out, and the next write
+rebuilds the ledger from the node's pods. The status is a summary for people.
 """
 
 import datetime as dt

@@ -1,7 +1,7 @@
 """Ledger entries recovered from the annotations of a node's pods: pure.
 
-A set in a pod's annotation is a fact, whoever wrote it: koord-scheduler, or we before somebody
-deleted the ledger. Finished pods hold nothing.
+A set in a pod's annotation is a fact: koord-scheduler wrote it, or this webhook before the ledger was
+deleted. Finished pods hold nothing.
 """
 
 import datetime as dt
@@ -55,7 +55,7 @@ def recover(pods: Iterable[Mapping[str, Any]], node: str, *, now: dt.datetime) -
 def believed_cpus(pod: Mapping[str, Any]) -> frozenset[int] | None:
     """Return the CPUs that a pod's annotation names, if they are as many as the pod requests.
 
-    Annotations are their author's: a pod of two CPUs that claims a whole machine gets nothing by it.
+    Users write annotations, too: a pod of two CPUs that claims a whole node gets nothing by it.
 
     Raises:
         StatusError: the annotation cannot be read, or names another number of CPUs.

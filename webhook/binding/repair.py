@@ -149,7 +149,7 @@ class Repair:
         try:
             given = given_cpus(pod)
         except StatusError:
-            return not opted_in  # elsewhere whoever wrote it repairs it
+            return not opted_in  # elsewhere it is left to its author
         if given is None and entry is None:
             if not opted_in:
                 return True

@@ -2,6 +2,6 @@
 
 - ``source``: what every source of views has in common;
 - ``files``: a directory, read again when it changes; ``watch``: an API server, listed and watched;
-  ``combined``: a cluster beside files; ``cache``: the objects of a watched cluster;
+  ``combined``: both; ``cache``: the objects of a watched cluster;
 - ``conditions``, ``statuswriter``: the statuses of profiles, written by one replica.
 """

@@ -1,8 +1,8 @@
 """Files and a cluster as one view: profiles of both, everything else as the cluster has it.
 
 A profile in the cluster wins over one of the same name in a file. PriorityClasses,
-namespaces, limits and quotas in files are passed over: they exist in the cluster, or they
-do not exist for the API server either.
+namespaces, limits and quotas in files are ignored: what the cluster does not have does not
+exist for the API server either.
 """
 
 from concurrent.futures import Future

@@ -18,7 +18,7 @@ class SourceStatus:
         ready: there is a view to decide with (perhaps not the newest, see ``error``).
         error: why the newest state cannot be used, None when it is in use.
         loaded_at: the moment whose state the view shows at least, in seconds since the
-            epoch: when the files were read, when the API server was last heard of (for
+            epoch: when the files were read, when the API server last answered (for
             the kind that is furthest behind); 0 before.
         reload_errors: how often a newer state could not be had, ever.
         files: number of files behind the view in use.

@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from http import HTTPStatus
 from threading import Event
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from webhook.admission import View
 from webhook.admission.kinds import PROFILES
 from webhook.cluster.cache import ClusterCache, WatchedProfile
 from webhook.cluster.conditions import READY, judge, status_with
+from webhook.cluster.source import Source
 from webhook.kube.client import MERGE_PATCH, ApiError, Client
 from webhook.kube.conditions import Condition
 from webhook.kube.lease import Lease
@@ -32,14 +33,6 @@ _SHARE: Final = 20  # judging that took t is followed by 20 t without
 _log = logging.getLogger(__name__)
 
 
-class HasView(Protocol):
-    """Whatever profiles are judged by: it may hold more than the cluster's own."""
-
-    @property
-    def view(self) -> View:
-        """The newest view."""
-
-
 class StatusWriter:
     """Keeps the statuses right while this replica holds the Lease.
 
@@ -51,7 +44,7 @@ class StatusWriter:
         self,
         api: Client,
         cache: ClusterCache,
-        source: HasView,
+        source: Source,
         lease: Lease,
         rules: Mapping[str, Action],
         *,
@@ -62,7 +55,7 @@ class StatusWriter:
         Args:
             api: where statuses are written.
             cache: the profiles as the cluster has them.
-            source: the view that they are judged by.
+            source: its view is what they are judged by; it may have more profiles than the cluster.
             lease: held by the replica that writes.
             rules: actions of validation rules that differ from the defaults.
             now: the time of day.

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from webhook.cluster.source import Source
+from webhook.kube.loop import run_loop
 
 MAX_VIEW_AGE = 180.0
 """Seconds: an idle API server is heard of once a minute, and a dead connection is noticed after 90 s."""
@@ -88,8 +89,4 @@ class Freshness:
 
     def watch(self, stop: threading.Event, interval: float) -> None:
         """Look every ``interval`` seconds until ``stop``; runs in a thread of its own."""
-        while not stop.wait(interval):
-            try:
-                self.look()
-            except Exception:  # noqa: BLE001 — a fault of ours must not end the watch
-                _LOG.exception("looking at the age of the view failed; tried again")
+        run_loop(self.look, stop, name="checking the age of the view", interval=interval, pause=interval)

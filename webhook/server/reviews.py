@@ -11,26 +11,18 @@ import dataclasses
 import logging
 import time
 from concurrent.futures import CancelledError, Future
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from webhook.admission import Review, ReviewError, Settings, View, Webhook, decide, parse_review
 from webhook.admission.mutating.reinvocation import derive_key
 from webhook.admission.response import Answer, errored, respond
-from webhook.cluster.source import NamespaceLookup
+from webhook.cluster.source import NamespaceLookup, Source
 
 if TYPE_CHECKING:
     from webhook.server.decisionlog import DecisionLog
     from webhook.server.metrics import ReviewMetrics
 
 _LOG = logging.getLogger(__name__)
-
-
-class ViewSource(Protocol):
-    """Holds the current view of the cluster and swaps it whole."""
-
-    @property
-    def view(self) -> View:
-        """The view to decide by; read once for a review."""
 
 
 class CurrentSettings:
@@ -71,7 +63,7 @@ class ReviewEndpoint:
     def __init__(
         self,
         webhook: Webhook,
-        source: ViewSource,
+        source: Source,
         settings: CurrentSettings,
         metrics: ReviewMetrics,
         log: DecisionLog,

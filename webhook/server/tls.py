@@ -15,6 +15,7 @@ from typing import Protocol
 
 from webhook.certificates import CertificateError, Pair, check_pair
 from webhook.certificates.verifying import split
+from webhook.kube.loop import run_loop
 from webhook.kube.timestamps import utc_now
 
 _LOG = logging.getLogger(__name__)
@@ -173,11 +174,10 @@ class ServingCertificate:
 
     def watch(self, stop: threading.Event, interval: float) -> None:
         """Look at the source every ``interval`` seconds until ``stop``; runs in a thread of its own."""
-        while not stop.wait(interval):
-            try:
-                self.reload_if_changed()
-            except Exception:  # noqa: BLE001 — a fault of ours must not end the watch
-                _LOG.exception("looking for a new certificate failed; tried again")
+        run_loop(self._step, stop, name="reloading the certificate", interval=interval, pause=interval)
+
+    def _step(self) -> None:
+        self.reload_if_changed()
 
     def _keep(self, reason: str | None) -> None:
         """What is there is not good: note it once for each new reason and go on with what there was."""
