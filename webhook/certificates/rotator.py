@@ -20,18 +20,18 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
-from threading import Event, Thread
+from threading import Event
 from typing import Any, Final
-from urllib.parse import quote
 
 from webhook.certificates import cabundle
 from webhook.certificates.issuing import canonical
 from webhook.certificates.rotation import Material, Observed, Terms, plan, supersedes
 from webhook.certificates.secret import read_secret, write_secret
 from webhook.certificates.verifying import CertificateError, Pair, read_chain
-from webhook.kube.backoff import Backoff
 from webhook.kube.client import JSON_PATCH, ApiError, Client
-from webhook.kube.reflector import Reflector
+from webhook.kube.loop import run_loop
+from webhook.kube.paths import collection, member
+from webhook.kube.reflector import Reflector, watching
 from webhook.protocol import ANNOTATION_ROTATE
 
 POLL_SECONDS: Final = 60.0
@@ -47,8 +47,8 @@ _MAX_CLOCK_SKEW: Final = dt.timedelta(minutes=10)
 _MAX_CONFLICTS: Final = 10
 """In a row. After so many, no other writer is the cause: the API server refuses the write itself."""
 
-_ADMISSION: Final = "/apis/admissionregistration.k8s.io/v1"
-_KINDS: Final = ("mutatingwebhookconfigurations", "validatingwebhookconfigurations")
+_ADMISSION: Final = "admissionregistration.k8s.io/v1"
+_RESOURCES: Final = ("mutatingwebhookconfigurations", "validatingwebhookconfigurations")
 _CONFLICTS: Final = {HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY}
 """Another writer came first: a newer version, a deleted object, or a patch whose ``test`` fails."""
 
@@ -96,8 +96,9 @@ class Rotator:
         self._on_signing_key = on_signing_key
         self._api = api
         self._namespace, self._name = secret
-        self._secrets = f"/api/v1/namespaces/{quote(self._namespace, safe='')}/secrets"
-        self._configurations = [(f"{_ADMISSION}/{kind}", name) for name in configurations for kind in _KINDS]
+        self._secrets = collection("v1", "secrets", self._namespace)
+        resources = [collection(_ADMISSION, resource) for resource in _RESOURCES]
+        self._configurations = [(path, name) for name in configurations for path in resources]
         self._terms = terms
         self._names = {canonical(name) for name in terms.names}
         self._now = now
@@ -131,32 +132,28 @@ class Rotator:
             interval: seconds after which ``stop`` is noticed at the latest.
         """
         watched = [(self._secrets, self._name), *self._configurations]
-        reflectors = [
-            Reflector(self._api, path, self._trigger, selector={"fieldSelector": f"metadata.name={name}"})
-            for path, name in watched
-        ]
-        for reflector in reflectors:
-            Thread(target=reflector.run, args=(stop,), name="watch-certificates", daemon=True).start()
-        backoff = Backoff()
-        while not stop.is_set():
-            try:
-                wait = self.reconcile()
-                backoff.reset()
-            except ApiError as error:
-                wait = backoff.wait(error.retry_after)
-                self._failed(str(error))
-            except Exception as error:  # noqa: BLE001 — see below
-                # The loop must survive a bug of ours, or certificates expire unnoticed.
-                _log.exception("certificate reconcile raised an unexpected error")
-                wait = _FAULT_SECONDS
-                self._failed(repr(error))
+        reflectors = {
+            f"certificates-{number}": Reflector(
+                self._api, path, self._trigger, selector={"fieldSelector": f"metadata.name={name}"}
+            )
+            for number, (path, name) in enumerate(watched)
+        }
+
+        def step() -> float:
+            seconds = self.reconcile()
             stop.wait(_PAUSE_SECONDS)
-            until = time.monotonic() + wait
-            while not stop.is_set() and time.monotonic() < until:
-                if self._trigger.fired.wait(min(interval, max(until - time.monotonic(), 0.0))):
-                    break
-        for reflector in reflectors:
-            reflector.abort()
+            return seconds
+
+        with watching(reflectors, stop):
+            run_loop(
+                step,
+                stop,
+                name="certificate reconcile",
+                interval=interval,
+                pause=_FAULT_SECONDS,
+                wake=self._trigger.fired,
+                failed=self._failed,
+            )
 
     def reconcile(self) -> float:
         """Read the state once and make the one change that it calls for.
@@ -169,7 +166,7 @@ class Rotator:
         """
         self._trigger.fired.clear()
         configurations = self._read_configurations()
-        secret = self._get(self._secrets, self._name)
+        secret = self._api.find(member(self._secrets, self._name))
         found = self._read(secret)
         observed = self._observed(found, configurations)
         step = plan(found, self._memory, observed=observed, terms=self._terms, now=self._time())
@@ -208,21 +205,14 @@ class Rotator:
         self._skewed = skewed
         return min(now, theirs)
 
-    def _get(self, collection: str, name: str) -> dict[str, Any] | None:
-        try:
-            return self._api.get(f"{collection}/{quote(name, safe='')}")
-        except ApiError as error:
-            if error.status == HTTPStatus.NOT_FOUND:
-                return None
-            raise
-
     def _read_configurations(self) -> dict[str, Object]:
         """Return the existing ones by path. One that does not exist sends no reviews here: it is left out."""
         found: dict[str, Object] = {}
-        for collection, name in self._configurations:
-            one = self._get(collection, name)
+        for configurations, name in self._configurations:
+            path = member(configurations, name)
+            one = self._api.find(path)
             if one is not None:
-                found[f"{collection}/{quote(name, safe='')}"] = one
+                found[path] = one
         without_ours = {path for path, one in found.items() if cabundle.calls_only_others(one, self._names)}
         for path in sorted(without_ours - self._without_ours):
             names = ", ".join(self._terms.names)
@@ -279,7 +269,7 @@ class Rotator:
         body = write_secret(material, self._namespace, self._name, secret)
         try:
             if secret:
-                self._api.call("PUT", f"{self._secrets}/{quote(self._name, safe='')}", body=body)
+                self._api.call("PUT", member(self._secrets, self._name), body=body)
             else:
                 body["metadata"].pop("resourceVersion", None)
                 self._api.call("POST", self._secrets, body=body)
@@ -340,7 +330,8 @@ class Rotator:
         if self._conflicts > _MAX_CONFLICTS:
             raise error
 
-    def _failed(self, reason: str) -> None:
+    def _failed(self, error: Exception) -> None:
+        reason = str(error) if isinstance(error, ApiError) else repr(error)
         if reason != self.error:
             _log.warning("certificate reconcile failed: %s", reason)
         self.error = reason

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from pathlib import Path
-from urllib.parse import quote
 
 import click
 
@@ -140,13 +139,12 @@ def _call(
     content_type: str = "application/json",
 ) -> dict[str, object]:
     """Call the API server about the Secret; its refusal raises a ClickException with the remedy."""
+    from webhook.kube import paths
     from webhook.kube.client import ApiError
 
     api = open_api_or_home(kubeconfig, in_cluster=in_cluster)
-    namespace, name = (quote(part, safe="") for part in secret)
-    path = f"/api/v1/namespaces/{namespace}/secrets/{name}"
     try:
-        return api.call(method, path, body=body, content_type=content_type)
+        return api.call(method, paths.secret(*secret), body=body, content_type=content_type)
     except ApiError as error:
         remedy = ""
         if error.status == HTTPStatus.NOT_FOUND:

@@ -11,6 +11,7 @@ import orjson
 from webhook.cli.doctor.diagnosis import PROFILES, CheckResult, Cluster, Object, Verdict
 from webhook.cluster.conditions import CONFLICTING, READY
 from webhook.kube.client import ApiError
+from webhook.kube.paths import NODES, PODS, collection
 from webhook.protocol import BATCH_RESOURCES
 
 _VIEW: Final = "view of the cluster"
@@ -142,14 +143,15 @@ def schedulers(cluster: Cluster) -> Iterator[CheckResult]:
         yield CheckResult(Verdict.OK, _SCHEDULER, "no profile names one: pods keep their own")
         return
     leases = {
-        lease["metadata"]["name"]: lease for lease in cluster.items("/apis/coordination.k8s.io/v1/leases")
+        lease["metadata"]["name"]: lease
+        for lease in cluster.items(collection("coordination.k8s.io/v1", "leases"))
     }
     for scheduler, named_by in sorted(named.items()):
         yield _scheduler(cluster, scheduler, _some(named_by), leases)
 
 
 def _scheduler(cluster: Cluster, scheduler: str, named_by: str, leases: dict[str, Object]) -> CheckResult:
-    pods = cluster.items("/api/v1/pods", fieldSelector=f"spec.schedulerName={scheduler}")
+    pods = cluster.items(PODS, fieldSelector=f"spec.schedulerName={scheduler}")
     bound = sum(bool(pod["spec"].get("nodeName")) for pod in pods)
     waiting = sum(
         not pod["spec"].get("nodeName") and _age(cluster, pod["metadata"]) > _SETTLING for pod in pods
@@ -181,7 +183,7 @@ def _scheduler(cluster: Cluster, scheduler: str, named_by: str, leases: dict[str
 
 def nodes(cluster: Cluster) -> Iterator[CheckResult]:
     """Yield how many nodes advertise batch resources: pods with batch resources run only there."""
-    found = cluster.items("/api/v1/nodes")
+    found = cluster.items(NODES)
     if not found:
         yield CheckResult(Verdict.WARNING, _NODES, "none exists", "add a node; pods stay Pending until then")
         return

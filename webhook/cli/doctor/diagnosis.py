@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
 from webhook.kube.client import ApiError, Client
+from webhook.kube.paths import collection, member
 from webhook.protocol import PROFILE_API_VERSION, PROFILE_RESOURCE
 
 Object = Mapping[str, Any]
@@ -15,8 +16,8 @@ Object = Mapping[str, Any]
 OUR_WEBHOOKS: Final = ".colocation-webhook.io"
 """The suffix of the names of this project's webhooks."""
 
-PROFILES: Final = f"/apis/{PROFILE_API_VERSION}/{PROFILE_RESOURCE}"
-_ADMISSION: Final = "/apis/admissionregistration.k8s.io/v1"
+PROFILES: Final = collection(PROFILE_API_VERSION, PROFILE_RESOURCE)
+_ADMISSION: Final = "admissionregistration.k8s.io/v1"
 _PAGE: Final = 500
 
 
@@ -77,7 +78,7 @@ class Cluster:
 
     def configurations(self, kind: str) -> list[Object]:
         """Return all webhook configurations: ``kind`` is mutating or validating; raises ApiError."""
-        return self.items(f"{_ADMISSION}/{kind}webhookconfigurations")
+        return self.items(collection(_ADMISSION, f"{kind}webhookconfigurations"))
 
     def ours(self, kind: str) -> list[tuple[Object, list[Object]]]:
         """Return the configurations with webhooks of ours, and those webhooks; raises ApiError."""
@@ -108,10 +109,10 @@ class Cluster:
         if where is None:
             return []
         namespace, name = where
-        service = self.api.get(f"/api/v1/namespaces/{namespace}/services/{name}")
+        service = self.api.get(member(collection("v1", "services", namespace), name))
         selector = (service.get("spec") or {}).get("selector") or {}
         text = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
-        return self.items(f"/api/v1/namespaces/{namespace}/pods", labelSelector=text) if text else []
+        return self.items(collection("v1", "pods", namespace), labelSelector=text) if text else []
 
 
 _Check = Callable[[Cluster], Iterator[CheckResult]]

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from webhook.certificates import CertificateError
 from webhook.certificates.verifying import check_issued_by, read_chain
 from webhook.cli.doctor.diagnosis import OUR_WEBHOOKS, CheckResult, Cluster, Object, Verdict
+from webhook.kube import paths
 from webhook.kube.client import ApiError
 
 _EXPIRES_SOON_DAYS: Final = 14
@@ -133,7 +134,7 @@ def _served(cluster: Cluster, client: Object, host: str, port: int) -> _Served |
     with contextlib.suppress(ApiError, LookupError, ValueError):
         for pod in cluster.pods():
             for namespace, name in _secrets(pod):
-                secret = cluster.api.get(f"/api/v1/namespaces/{namespace}/secrets/{name}")
+                secret = cluster.api.get(paths.secret(namespace, name))
                 if chain := (secret.get("data") or {}).get("tls.crt"):
                     return _Served(base64.b64decode(chain), f"Secret {name}", host)
     return None
