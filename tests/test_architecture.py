@@ -46,7 +46,7 @@ FORMER_CLASSES = {
     "WishError": "an error of resourcespec",
 }
 # Words with what to write instead, and the parts of webhook/ whose text is held to them.
-PLAIN_PARTS = ("admission", "certificates", "cli/doctor", "cli/options", "cli/preview")
+PLAIN_PARTS = ("admission", "binding", "certificates", "cli/doctor", "cli/options", "cli/preview", "cluster")
 WORDS = {
     "anew": "again",
     "beside": "next to, together with, besides",

@@ -61,7 +61,7 @@ class Repair:
         Args:
             state: what is watched.
             binder: gives CPUs.
-            events: tells users of repairs.
+            events: records repairs and failures.
             metrics: counts repairs.
             opted_in: whether the pods of a namespace are to get CPU sets.
             default: what a pod's bind policy ``Default`` means.
