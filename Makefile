@@ -51,16 +51,16 @@ soak: export SOAK_RELOADS = 200
 soak: export SOAK_WARM_UP = 0.5
 soak: export HOSTILE_SECONDS = 60
 soak: $(VENV)/test control-plane
-	$(BIN)/pytest tests/e2e/test_8_reliability_hostile.py tests/e2e/test_9_soak.py
+	$(BIN)/pytest tests/e2e/reliability/test_hostile_clients.py tests/e2e/reliability/test_soak.py
 
 # Once is part of "make e2e"; ten times in a row is the proof.
 storm: $(VENV)/test control-plane
-	STORM_RUNS=$${STORM_RUNS:-10} $(BIN)/pytest -s tests/e2e/test_9_storm.py
+	STORM_RUNS=$${STORM_RUNS:-10} $(BIN)/pytest -s tests/e2e/binding/test_storm.py
 
 # With a tenth of the bindings part of "make e2e".
 bench-bind: export BINDINGS ?= 1020
 bench-bind: $(VENV)/test control-plane
-	$(BIN)/pytest -s tests/e2e/test_9_bind_latency.py
+	$(BIN)/pytest -s tests/e2e/binding/test_latency.py
 
 bench: $(VENV)/test
 	$(BIN)/python -m benchmarks.cpuset

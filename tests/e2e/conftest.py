@@ -8,17 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.binaries import built
-from tests.e2e.controlplane import ControlPlane
-from tests.e2e.fakenodes import FakeNode, make_bare
-from tests.e2e.installation import Installation
-from tests.e2e.kubectl import Kubectl
-from tests.e2e.processes import eventually
-from tests.e2e.readme import install
-from tests.e2e.rendering import Helm
-from tests.e2e.service import Service, serving
+from tests.e2e.cluster.binaries import built
+from tests.e2e.cluster.controlplane import ControlPlane
+from tests.e2e.cluster.fakenodes import FakeNode, make_bare
+from tests.e2e.cluster.kubectl import Kubectl
+from tests.e2e.cluster.processes import eventually
+from tests.e2e.order import FOLDER, place
+from tests.e2e.release.installation import Installation
+from tests.e2e.release.readme import install
+from tests.e2e.release.rendering import Helm
+from tests.e2e.release.service import Service, serving
 
-pytest.register_assert_rewrite("tests.e2e.objects")
+pytest.register_assert_rewrite("tests.e2e.cluster.objects")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Bring the tests of this folder into their order; tests of other folders go first."""
+    items.sort(key=lambda item: place(item.path) if item.path.is_relative_to(FOLDER) else -1)
 
 
 @pytest.fixture(scope="session")

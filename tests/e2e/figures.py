@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from tests.e2e.binaries import ROOT
+from tests.e2e.cluster.binaries import ROOT
 
 FILE = ROOT / "build" / "reliability.jsonl"
 BINDING = ROOT / "build" / "binding.jsonl"

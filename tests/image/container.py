@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
-from tests.e2e.processes import eventually
+from tests.e2e.cluster.processes import eventually
 
 _NETWORK = 0x40000000  # CLONE_NEWNET of sched.h
 _RUNC = shutil.which("runc") or "/usr/sbin/runc"

@@ -17,10 +17,10 @@ import pytest
 import trustme
 import yaml
 
-from tests.e2e.binaries import ROOT, built
-from tests.e2e.kubectl import Object
-from tests.e2e.processes import eventually
-from tests.e2e.rendering import AUTHORITY, Helm
+from tests.e2e.cluster.binaries import ROOT, built
+from tests.e2e.cluster.kubectl import Object
+from tests.e2e.cluster.processes import eventually
+from tests.e2e.release.rendering import AUTHORITY, Helm
 from tests.image.build import Image
 from tests.image.container import Container
 from tests.image.deployment import bundle

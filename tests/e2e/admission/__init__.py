@@ -1,0 +1,1 @@
+"""Pods and profiles through a real API server."""

@@ -1,0 +1,1 @@
+"""The chart: installation, rights, rendering, upgrade, rollback and the doctor."""

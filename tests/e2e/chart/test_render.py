@@ -1,0 +1,261 @@
+"""The chart rendered: for both ends of the supported versions, for no options and all of them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from tests.e2e.cluster.kubectl import Kubectl, Object
+from tests.e2e.release.rendering import (
+    ALL_OPTIONS,
+    AUTHORITY,
+    CHART,
+    CPUSETS,
+    DEFAULT,
+    NO_OPTIONS,
+    OUT_OF_CLUSTER,
+    OWN_SECRET,
+    SETS,
+    Helm,
+)
+
+OLDEST, NEWEST = "1.30.0", "1.37.2"
+# Kinds of others, for which there is no schema here.
+FOREIGN = {"Certificate", "ServiceMonitor", "PrometheusRule", "ClusterColocationProfile"}
+
+
+@pytest.fixture
+def helm(cache: Path, tmp_path: Path) -> Helm:
+    """Helm, to render with."""
+    return Helm(cache, tmp_path)
+
+
+def of_kind(objects: list[Object], kind: str) -> list[Object]:
+    """Those of a kind."""
+    return [each for each in objects if each["kind"] == kind]
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_lint(helm: Helm, name: str) -> None:
+    """``helm lint --strict`` has nothing to say."""
+    helm.lint(SETS[name])
+
+
+@pytest.mark.parametrize(("name", "version"), list(itertools.product(SETS, [OLDEST, NEWEST])))
+def test_schemas(helm: Helm, name: str, version: str) -> None:
+    """Every object of Kubernetes' own fits the schema of its version, without unknown fields."""
+    objects = helm.render(SETS[name], version)
+    for each in objects:
+        if each["kind"] not in FOREIGN and each["kind"] != "CustomResourceDefinition":
+            kubernetes_validate.validate(each, ".".join(version.split(".")[:2]), strict=True)
+    if name == "all options":
+        assert {each["kind"] for each in objects} >= FOREIGN
+
+
+def test_the_versions_are_those_of_the_chart(helm: Helm) -> None:
+    """One minor version less or more than ``kubeVersion`` allows is refused."""
+    for version in (OLDEST, NEWEST):
+        assert helm.render(DEFAULT, version)
+    for version in ("1.29.9", "1.38.0"):
+        with pytest.raises(AssertionError, match="incompatible with Kubernetes"):
+            helm.render(DEFAULT, version)
+    stated = yaml.safe_load((CHART / "Chart.yaml").read_text())["kubeVersion"]
+    assert re.findall(r"\d+\.\d+", stated) == ["1.30", "1.38"]
+
+
+def test_resize_is_named_where_it_exists(helm: Helm) -> None:
+    """``pods/resize`` came with 1.33."""
+    for version, expected in (("1.32.9", False), ("1.33.0", True), (NEWEST, True)):
+        (configuration,) = of_kind(helm.render(DEFAULT, version), "ValidatingWebhookConfiguration")
+        rules = configuration["webhooks"][0]["rules"]
+        assert (["pods/resize"] in [rule["resources"] for rule in rules]) is expected
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_configurations_follow_the_rules(helm: Helm, name: str) -> None:
+    """Short timeouts, no side effects, no secrets of scope, the release's own pods left out."""
+    objects = helm.render(SETS[name], NEWEST)
+    mutating = of_kind(objects, "MutatingWebhookConfiguration")
+    for configuration in mutating + of_kind(objects, "ValidatingWebhookConfiguration"):
+        for webhook in configuration["webhooks"]:
+            assert 2 <= webhook["timeoutSeconds"] <= 5
+            binds = webhook["name"].startswith("bindings.")
+            assert webhook["sideEffects"] == ("NoneOnDryRun" if binds else "None")
+            assert webhook["matchPolicy"] == "Equivalent"
+            assert webhook["failurePolicy"] == ("Fail" if binds else "Ignore")
+            assert "*" not in str(webhook["rules"])
+            if webhook["name"].startswith(("pods.", "bindings.")):
+                left_out, opted_out = webhook["namespaceSelector"]["matchExpressions"][:2]
+                assert left_out["values"][:3] == ["kube-system", "kube-node-lease", "somewhere"]
+                assert opted_out == {
+                    "key": "colocation-webhook.io/ignore",
+                    "operator": "NotIn",
+                    "values": ["true"],
+                }
+                assert binds or "config.mirror" in webhook["matchConditions"][0]["expression"]
+    webhook, *bindings = mutating[0]["webhooks"]
+    assert bool(bindings) is (name == "cpusets")
+    assert webhook["reinvocationPolicy"] == "IfNeeded"
+    assert webhook["rules"] == [
+        {
+            "apiGroups": [""],
+            "apiVersions": ["v1"],
+            "operations": ["CREATE"],
+            "resources": ["pods"],
+            "scope": "Namespaced",
+        }
+    ]
+
+
+def test_bindings_are_asked_about_where_that_is_wanted(helm: Helm) -> None:
+    """A second entry, for namespaces that opted in; flags, definitions and rights come with it."""
+    objects = helm.render(CPUSETS, NEWEST)
+    (configuration,) = of_kind(objects, "MutatingWebhookConfiguration")
+    entry = configuration["webhooks"][1]
+    assert entry["name"] == "bindings.cpuset.colocation-webhook.io"
+    assert entry["rules"][0]["resources"] == ["pods/binding"]
+    assert entry["clientConfig"]["service"]["path"] == "/bind"
+    opted_in = {"key": "colocation-webhook.io/cpuset", "operator": "In", "values": ["enabled"]}
+    assert entry["namespaceSelector"]["matchExpressions"][-1] == opted_in
+    (deployment,) = of_kind(objects, "Deployment")
+    arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert {"--cpusets", "--cpusets-lease=somewhere/release-colocation-webhook-cpusets"} <= set(arguments)
+    assert len(of_kind(objects, "CustomResourceDefinition")) == 3
+    off = helm.render(DEFAULT, NEWEST)
+    assert len(of_kind(off, "CustomResourceDefinition")) == 1
+    assert "cpuset" not in json.dumps(off)
+
+
+def test_what_options_leave_out(helm: Helm) -> None:
+    """Definition, classes, account, roles, budget and Deployment are there only when they are wanted."""
+    wanted = {each["kind"] for each in helm.render(DEFAULT, NEWEST)}
+    few = [each for each in helm.render(NO_OPTIONS, NEWEST) if "helm.sh/hook" not in str(each["metadata"])]
+    assert {each["kind"] for each in few} == {
+        "Deployment", "Service", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration",
+    }  # fmt: skip
+    assert wanted >= {"CustomResourceDefinition", "PriorityClass", "PodDisruptionBudget", "ServiceAccount"}
+    outside = {each["kind"] for each in helm.render(OUT_OF_CLUSTER, NEWEST)}
+    assert not outside & {"Deployment", "Service", "PodDisruptionBudget"}
+    assert outside >= {"ServiceAccount", "ClusterRole", "Role", "CustomResourceDefinition"}
+
+
+def test_replicas_know_their_peers(helm: Helm) -> None:
+    """The flag names a headless Service of all replicas, ready or not; policies let them ask."""
+    objects = helm.render(ALL_OPTIONS, NEWEST)
+    (deployment,) = of_kind(objects, "Deployment")
+    _, peers = of_kind(objects, "Service")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    (port,) = peers["spec"]["ports"]
+    assert f"--peer={peers['metadata']['name']}:{port['port']}" in container["args"]
+    assert (peers["spec"]["clusterIP"], peers["spec"]["publishNotReadyAddresses"]) == ("None", True)
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert peers["spec"]["selector"].items() <= labels.items()
+    (policy,) = of_kind(objects, "NetworkPolicy")
+    for side, direction in (("from", "ingress"), ("to", "egress")):
+        rules = [each for each in policy["spec"][direction] if {"port": "admin"} in each["ports"]]
+        chosen = [
+            peer["podSelector"]["matchLabels"]
+            for each in rules
+            for peer in each[side]
+            if "podSelector" in peer
+        ]
+        assert any(selector.items() <= labels.items() for selector in chosen)
+    # Prometheus would find each replica twice if the ports had one name.
+    (monitor,) = of_kind(objects, "ServiceMonitor")
+    assert port["name"] != monitor["spec"]["endpoints"][0]["port"]
+
+
+def test_what_uninstall_keeps(helm: Helm) -> None:
+    """The definition and the PriorityClasses, and nothing else."""
+    kept = {
+        each["kind"]
+        for each in helm.render(ALL_OPTIONS, NEWEST)
+        if each["metadata"].get("annotations", {}).get("helm.sh/resource-policy") == "keep"
+    }
+    assert kept == {"CustomResourceDefinition", "PriorityClass"}
+
+
+def test_cert_manager_fills_in_the_authority(helm: Helm) -> None:
+    """The annotation names the Certificate, whose name is the Service's; no caBundle is written."""
+    objects = helm.render(ALL_OPTIONS, NEWEST)
+    (certificate,) = of_kind(objects, "Certificate")
+    service, _peers = of_kind(objects, "Service")
+    assert certificate["spec"]["dnsNames"][0] == f"{service['metadata']['name']}.somewhere.svc"
+    for kind in ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"):
+        (configuration,) = of_kind(objects, kind)
+        annotation = configuration["metadata"]["annotations"]["cert-manager.io/inject-ca-from"]
+        assert annotation == f"somewhere/{certificate['metadata']['name']}"
+        assert "caBundle" not in str(configuration)
+
+
+def test_managed_certificates_leave_nothing_to_helm(helm: Helm) -> None:
+    """No Secret, no caBundle, nothing mounted; flags, names and rights speak of the same objects."""
+    objects = helm.render(DEFAULT, NEWEST)
+    assert not of_kind(objects, "Secret")
+    configurations = of_kind(objects, "MutatingWebhookConfiguration")
+    configurations += of_kind(objects, "ValidatingWebhookConfiguration")
+    (name,) = {each["metadata"]["name"] for each in configurations}
+    assert "caBundle" not in str(configurations)
+    (deployment,) = of_kind(objects, "Deployment")
+    spec = deployment["spec"]["template"]["spec"]
+    assert [volume["name"] for volume in spec["volumes"]] == ["tmp"]
+    arguments = spec["containers"][0]["args"]
+    service = configurations[0]["webhooks"][0]["clientConfig"]["service"]
+    assert f"--certificate-name={service['name']}.{service['namespace']}.svc" in arguments
+    assert f"--webhook-configuration={name}" in arguments
+    (secret,) = (each.partition("/")[2] for each in arguments if each.startswith("--manage-certificates="))
+    rules = [
+        rule for role in of_kind(objects, "Role") for rule in role["rules"] if "secrets" in rule["resources"]
+    ]
+    assert [(rule.get("resourceNames"), rule["verbs"]) for rule in rules] == [
+        (None, ["create"]),
+        ([secret], ["get", "list", "watch", "update"]),
+    ]
+    for other in (OWN_SECRET, ALL_OPTIONS):
+        text = str(helm.render(other, NEWEST))
+        assert "--manage-certificates" not in text
+        assert "'secrets'" not in text
+        assert "--tls-cert" in text
+
+
+def test_the_authority_of_clients_is_mounted(helm: Helm) -> None:
+    """The flag names a file of the chart's ConfigMap, which is mounted; without the value there is none."""
+    objects = helm.render(ALL_OPTIONS, NEWEST)
+    (stored,) = of_kind(objects, "ConfigMap")
+    assert stored["data"] == {"ca.crt": AUTHORITY}
+    (deployment,) = of_kind(objects, "Deployment")
+    spec = deployment["spec"]["template"]["spec"]
+    (volume,) = (each for each in spec["volumes"] if "configMap" in each)
+    assert volume["configMap"]["name"] == stored["metadata"]["name"]
+    (mount,) = (each for each in spec["containers"][0]["volumeMounts"] if each["name"] == volume["name"])
+    assert f"--client-ca={mount['mountPath']}/ca.crt" in spec["containers"][0]["args"]
+    assert "client-ca" not in str(helm.render(DEFAULT, NEWEST))
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_the_api_server_accepts_the_objects(
+    helm: Helm, kubectl: Kubectl, in_cluster: object, name: str
+) -> None:
+    """A server dry run stores every object of kinds that this API server knows, warning of nothing."""
+    del in_cluster
+    place = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "somewhere"}}
+    kubectl.apply(place)
+    for each in helm.render(SETS[name], NEWEST):
+        if each["kind"] in {"Certificate", "ServiceMonitor", "PrometheusRule"}:
+            continue
+        if each["kind"] in {"ServiceAccount", "Pod"} and each["metadata"]["name"].endswith("-doctor"):
+            continue  # the pod's account would have to be there: see test_doctor
+        command = ["apply", "--server-side", "--force-conflicts"]
+        if each["kind"] != "CustomResourceDefinition":
+            each["metadata"]["name"] += "-dry"
+            command = ["create"]
+        if each["kind"] == "ClusterColocationProfile":
+            each["metadata"]["annotations"] = {}
+        done = kubectl.run(*command, "--dry-run=server", "-f", "-", stdin=json.dumps(each))
+        assert "Warning" not in done.stderr, done.stderr

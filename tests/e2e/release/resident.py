@@ -1,0 +1,67 @@
+"""What the processes of a replica hold: memory, threads, descriptors, connections, as /proc tells."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from tests.e2e.release.replicas import Replica
+
+_ESTABLISHED = "01"
+
+
+class Usage(NamedTuple):
+    """Sums over the processes of one replica.
+
+    ``files`` are the open descriptors that are no connections at the port of reviews: those come and go with
+    the API server's.
+    """
+
+    resident_mib: float
+    threads: int
+    files: int
+    connections: int
+
+    @classmethod
+    def of(cls, replica: Replica) -> Self:
+        """Look now."""
+        processes = [Path("/proc") / str(pid) for pid in _tree(replica.process.pid)]
+        sockets = _connections(replica.port)
+        held = [link for process in processes for link in _links(process / "fd")]
+        connections = sum(link in sockets for link in held)
+        return cls(
+            resident_mib=round(sum(map(_resident, processes)) / 1024, 1),
+            threads=sum(len(list((process / "task").iterdir())) for process in processes),
+            files=len(held) - connections,
+            connections=connections,
+        )
+
+
+def _tree(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(each for child in children for each in _tree(int(child)))]
+
+
+def _resident(process: Path) -> int:
+    lines = (process / "status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmRSS:")).split()[1])
+
+
+def _links(folder: Path) -> list[str]:
+    found = []
+    for entry in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found.append(os.readlink(entry))  # noqa: PTH115 — sockets and pipes are no paths
+    return found
+
+
+def _connections(port: int) -> set[str]:
+    found = set()
+    for name in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if int(fields[1].rpartition(":")[2], 16) == port and fields[3] == _ESTABLISHED:
+                found.add(f"socket:[{fields[9]}]")
+    return found
