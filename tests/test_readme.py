@@ -53,6 +53,7 @@ def test_flags_exist() -> None:
         "CONTRIBUTING.md",
         "certs/README.md",
         "charts/colocation-webhook/README.md",
+        "tests/e2e/README.md",
         "tests/image/README.md",
         *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").glob("*.md"))),
     ],

@@ -4,17 +4,19 @@ import copy
 import json
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from tests.admission import strategies
 from tests.admission.pod_model import Refused, intended, plain
-from tests.builders import DEFAULTS, after, read, review, view_of
+from tests.builders import DEFAULTS, after, batch_profile, priority_class, read, review, view_of
 from webhook.admission import Decision, Settings, Webhook, decide
 from webhook.admission.explanation import explain
 from webhook.admission.podedit import check_shape
+from webhook.pods.quantities import parse, text_of
 
 SETTINGS = DEFAULTS
+BATCH = [batch_profile(), priority_class("koord-batch", 5000)]
 
 
 def asked(pod, cluster, namespace="spark-demo", **request) -> Decision:
@@ -126,6 +128,18 @@ def test_only_a_sidecar_that_was_injected_is_treated(pod, cluster, section) -> N
         assert not {"cpu", "memory"} & final["spec"]["containers"][-1]["resources"][section].keys()
 
 
+A_BARE_NUMBER = {"containers": [
+    {"name": "main", "resources": {"requests": {"kubernetes.io/batch-memory": 1073741824}}},
+    {"name": "sidecar", "resources": {"limits": {"cpu": "1"}}},
+]}  # fmt: skip
+
+
+def amounts(section) -> dict[str, int]:
+    """The quantities of requests or limits, in nano units: 1073741824, "1073741824" and "1Gi" are one."""
+    return {name: parse(text_of(raw)) for name, raw in (section or {}).items()}
+
+
+@example({"metadata": {"name": "pod-1"}, "spec": A_BARE_NUMBER}, BATCH)
 @given(strategies.pods, strategies.clusters)
 def test_limit_range_defaults_go_and_the_figures_of_the_first_call_stay(pod, cluster) -> None:
     """Admission §3.5: LimitRanger's defaults after our patch are removed; what we had written stays."""
@@ -142,8 +156,8 @@ def test_limit_range_defaults_go_and_the_figures_of_the_first_call_stay(pod, clu
     final = after(asked(defaulted, cluster), defaulted)
     for was, now in zip(patched["spec"]["containers"], final["spec"]["containers"], strict=True):
         for section in ("requests", "limits"):
-            before = ((was.get("resources") or {}).get(section)) or {}
-            left = now["resources"][section]
+            before = amounts((was.get("resources") or {}).get(section))
+            left = amounts(now["resources"][section])
             assert not {"cpu", "memory"} & left.keys()
             assert before.items() <= left.items()
     assert asked(final, cluster).patch() == []

@@ -85,13 +85,15 @@ def test_what_works(examine: Callable[[], list[dict[str, str]]]) -> None:
 def test_what_is_missing(kubectl: Kubectl, examine: Callable[[], list[dict[str, str]]]) -> None:
     """Each thing that a cluster may lack has a line, and each such line a remedy."""
     kubectl.create(
-        profile("names-a-scheduler", selector={"matchLabels": {"app": "x"}}, schedulerName="nobody")
+        profile("names-a-scheduler", selector={"matchLabels": {"app": "x"}}, schedulerName="absent-scheduler")
     )
     try:
         found = examine()
     finally:
         kubectl.delete("ccp", "names-a-scheduler")
-    lines = [line for line in found if line["subject"] == "schedulers" and "nobody" in line["message"]]
+    lines = [
+        line for line in found if line["subject"] == "schedulers" and "absent-scheduler" in line["message"]
+    ]
     assert [line["verdict"] for line in lines] == ["error"], found
     assert all(line["remedy"] for line in found if line["verdict"] != "ok")
 
