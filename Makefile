@@ -1,5 +1,7 @@
 # Two commands are enough: `make run` and `make test`. Everything else stands in CONTRIBUTING.md.
 
+# Given by the caller, it has to be the one in .venv; python3 is only what .venv is made with where there is none.
+PYTHON_GIVEN := $(PYTHON)
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -70,8 +72,13 @@ clean:
 	$(MAKE) --silent -C native clean
 	rm -rf $(VENV) build dist *.egg-info webhook/cpuset/_native*.so
 
-$(VENV)/pip:
-	$(PYTHON) -m venv $(VENV)
+# Looked at each time, written only when .venv is made: with a Python that is too old, or another, it is made again.
+$(VENV)/interpreter: FORCE
+	@.ci/venv $(VENV) $(PYTHON) $(if $(PYTHON_GIVEN),given)
+
+FORCE:
+
+$(VENV)/pip: $(VENV)/interpreter
 	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	@touch $@
 
