@@ -1,4 +1,4 @@
-"""Asking for CPUs: what there is to choose from, what is wanted, what comes back.
+"""Allocation of CPUs: the pool to choose from, the request, and the answer.
 
 The order in which an answer is best is that of ``cpuset_select`` in
 ``native/cpuset_alloc.h``; docs/cpuset.md explains it. The names of policies are
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple, final
 
+from webhook import protocol
 from webhook.cpuset._native import ffi, lib
 from webhook.cpuset.cpulist import format_cpulist, members
 from webhook.cpuset.errors import CpuSetError, NotEnoughCpusError, RequestError
@@ -22,24 +23,24 @@ from webhook.cpuset.topology import Topology
 class BindPolicy(StrEnum):
     """How the CPUs of a pod lie on cores."""
 
-    NONE = "None"
-    FULL_PCPUS = "FullPCPUs"
-    SPREAD_BY_PCPUS = "SpreadByPCPUs"
+    NONE = protocol.POLICY_NONE
+    FULL_PCPUS = protocol.FULL_PCPUS
+    SPREAD_BY_PCPUS = protocol.SPREAD_BY_PCPUS
 
 
 class Exclusive(StrEnum):
-    """What a pod would rather share with nobody of the same wish."""
+    """What a pod prefers not to share with pods of the same policy."""
 
-    NONE = "None"
-    PCPU_LEVEL = "PCPULevel"
-    NUMA_NODE_LEVEL = "NUMANodeLevel"
+    NONE = protocol.POLICY_NONE
+    PCPU_LEVEL = protocol.PCPU_LEVEL
+    NUMA_NODE_LEVEL = protocol.NUMA_NODE_LEVEL
 
 
 class Strategy(StrEnum):
     """Which NUMA nodes are filled first."""
 
-    MOST_ALLOCATED = "MostAllocated"
-    LEAST_ALLOCATED = "LeastAllocated"
+    MOST_ALLOCATED = protocol.MOST_ALLOCATED
+    LEAST_ALLOCATED = protocol.LEAST_ALLOCATED
 
 
 _BIND = {
@@ -119,7 +120,7 @@ class Allocation(NamedTuple):
 
 @final
 class Pool:
-    """What there is to choose from on one machine, immutable.
+    """The CPUs of one machine from which requests are answered; immutable.
 
     ``available`` are CPU ids; ``preferred`` those to be drawn from first (None or
     empty: none); ``holders`` the pods whose exclusivity counts; ``references`` how
