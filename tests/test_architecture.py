@@ -1,15 +1,31 @@
 """The layers, the size and the names of modules, held by tests."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from webhook import protocol
+
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "webhook").rglob("*.py"))
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "manager", "misc", "base", "core"}
 MOST_LINES = 400
+POLICIES = {
+    protocol.FULL_PCPUS,
+    protocol.FULL_PCPUS_ONLY,
+    protocol.SPREAD_BY_PCPUS,
+    protocol.CONSTRAINED_BURST,
+    protocol.PCPU_LEVEL,
+    protocol.NUMA_NODE_LEVEL,
+    protocol.MOST_ALLOCATED,
+    protocol.LEAST_ALLOCATED,
+    protocol.BEST_EFFORT,
+    protocol.RESTRICTED,
+    protocol.SINGLE_NUMA_NODE,
+}
 
 
 def test_layers() -> None:
@@ -46,3 +62,15 @@ def test_every_pure_module_has_tests(package) -> None:
     source, tests = ROOT / "webhook" / package, ROOT / "tests" / package
     modules = [path.relative_to(source) for path in source.rglob("[!_]*.py")]
     assert [str(path) for path in modules if not (tests / path.parent / f"test_{path.name}").exists()] == []
+
+
+def test_names_of_policies_stand_in_the_protocol_only() -> None:
+    """No other module spells a policy of CPU sets: it takes the name from ``webhook.protocol``."""
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {node.value}"
+        for path in MODULES
+        if path != ROOT / "webhook" / "protocol.py"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and node.value in POLICIES
+    ]
+    assert found == []

@@ -20,6 +20,7 @@ from webhook.binding.state import Cluster, pod_path
 from webhook.cpuset import BindPolicy, CpuSetError, format_cpulist
 from webhook.kube.client import MERGE_PATCH, ApiError
 from webhook.kube.events import NORMAL, WARNING, Event, EventRecorder
+from webhook.pods.quantities import QuantityError
 from webhook.pods.resourcespec import ResourceSpecError, read_resource_spec
 from webhook.pods.resourcestatus import StatusError, given_cpus, resource_status
 from webhook.protocol import ANNOTATION_RESOURCE_STATUS
@@ -96,7 +97,7 @@ class Repair:
         problem = ""
         try:
             problem = self._repaired(pod, end)
-        except (NodeTopologyError, ResourceSpecError) as error:
+        except (NodeTopologyError, QuantityError, ResourceSpecError) as error:
             problem = str(error)
         if problem:
             self._tell(pod, WARNING, MISSING, problem)

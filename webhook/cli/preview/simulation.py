@@ -8,7 +8,7 @@ import orjson
 from webhook.admission import Decision, Review, Settings, View, Webhook, decide
 from webhook.admission.explanation import render
 from webhook.cli.preview.defaulting import arriving, creation, request_uid
-from webhook.pods.workloads import Object, PodOf, WorkloadError
+from webhook.pods.podtemplates import Object, PodOf, WorkloadError
 from webhook.protocol import ANNOTATION_PROFILES, ANNOTATION_PROFILES_SIGNATURE
 
 # What the webhook tells itself for a second call; it means nothing to a reader.
