@@ -1,5 +1,6 @@
 """The layers, the size, the names and the words of modules, held by tests."""
 
+import ast
 import io
 import re
 import subprocess
@@ -9,10 +10,25 @@ from pathlib import Path
 
 import pytest
 
+from webhook import protocol
+
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "webhook").rglob("*.py"))
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "manager", "misc", "base", "core"}
 MOST_LINES = 400
+POLICIES = {
+    protocol.FULL_PCPUS,
+    protocol.FULL_PCPUS_ONLY,
+    protocol.SPREAD_BY_PCPUS,
+    protocol.CONSTRAINED_BURST,
+    protocol.PCPU_LEVEL,
+    protocol.NUMA_NODE_LEVEL,
+    protocol.MOST_ALLOCATED,
+    protocol.LEAST_ALLOCATED,
+    protocol.BEST_EFFORT,
+    protocol.RESTRICTED,
+    protocol.SINGLE_NUMA_NODE,
+}
 
 # Names that were replaced by those of the Kubernetes API, client-go, cert-controller and Koordinator.
 FORMER_MODULES = {
@@ -134,3 +150,15 @@ def test_words_are_those_of_the_field() -> None:
         for word in pattern.finditer(line)
     ]
     assert not back, "words that only this project uses:\n" + "\n".join(back)
+
+
+def test_names_of_policies_stand_in_the_protocol_only() -> None:
+    """No other module spells a policy of CPU sets: it takes the name from ``webhook.protocol``."""
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {node.value}"
+        for path in MODULES
+        if path != ROOT / "webhook" / "protocol.py"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and node.value in POLICIES
+    ]
+    assert found == []

@@ -35,6 +35,26 @@ LABEL_NUMA_POLICY: Final = "node.koordinator.sh/numa-topology-policy"
 TOPOLOGY_API_VERSION: Final = "topology.node.k8s.io/v1alpha1"
 TOPOLOGY_RESOURCE: Final = "noderesourcetopologies"
 
+# --- Policies of CPU sets ------------------------------------------------------
+POLICY_NONE: Final = "None"
+# How a pod's CPUs lie on cores: its resource-spec; with FullPCPUsOnly, a node's label.
+POLICY_DEFAULT: Final = "Default"
+FULL_PCPUS: Final = "FullPCPUs"
+FULL_PCPUS_ONLY: Final = "FullPCPUsOnly"
+SPREAD_BY_PCPUS: Final = "SpreadByPCPUs"
+CONSTRAINED_BURST: Final = "ConstrainedBurst"  # declared by Koordinator, which gives no CPU set for it
+# What a pod shares with no other pod of the same policy.
+PCPU_LEVEL: Final = "PCPULevel"
+NUMA_NODE_LEVEL: Final = "NUMANodeLevel"
+# Which NUMA nodes are filled first.
+MOST_ALLOCATED: Final = "MostAllocated"
+LEAST_ALLOCATED: Final = "LeastAllocated"
+# On which NUMA nodes a pod may lie, by the names of the kubelet's topology manager.
+BEST_EFFORT: Final = "BestEffort"
+RESTRICTED: Final = "Restricted"
+SINGLE_NUMA_NODE: Final = "SingleNUMANode"
+EXCLUSIVE_REQUIRED: Final = "Required"
+
 # --- Annotations of profiles -------------------------------------------------
 ANNOTATION_SKIP_UPDATE_RESOURCES: Final = "config.koordinator.sh/skip-update-resources"
 

@@ -2,9 +2,8 @@
 
 import pytest
 
-from tests.binding.builders import NOW, STATUS, node_topology, pod
+from tests.binding.builders import NOW, STATUS, pod
 from webhook.binding.recovery import recover
-from webhook.pods.resourcestatus import StatusError, given_cpus, resource_status
 
 
 def test_sets_of_bound_pods_are_found_whatever_their_class():
@@ -39,22 +38,4 @@ def test_a_pod_cannot_claim_more_than_it_requests():
 @pytest.mark.parametrize("text", ["{", "[]", '"0"', '{"cpuset": 3}', '{"cpuset": "3-1"}', '{"cpuset": "a"}'])
 def test_a_foreign_annotation_is_read_with_care(text):
     """It is named, and costs nobody anything."""
-    with pytest.raises(StatusError, match="resource-status"):
-        given_cpus(pod(annotations={STATUS: text}))
     assert len(recover([pod(node="node-1", annotations={STATUS: text})], "node-1", now=NOW).problems) == 1
-
-
-@pytest.mark.parametrize(
-    "text", ["", "{}", "null", '{"cpuset": ""}', '{"cpuset": " "}', '{"numaNodeResources": []}']
-)
-def test_an_annotation_without_a_set_names_none(text):
-    """koord-scheduler writes NUMA amounts alone, too."""
-    assert given_cpus(pod(annotations={STATUS: text})) is None
-
-
-def test_the_annotation_has_the_cpus_of_each_numa_node():
-    """Koordinator's form."""
-    assert resource_status(node_topology().cpu_topology, frozenset({0, 1, 4, 8})) == (
-        '{"cpuset":"0-1,4,8","numaNodeResources":['
-        '{"node":0,"resources":{"cpu":"3"}},{"node":1,"resources":{"cpu":"1"}}]}'
-    )

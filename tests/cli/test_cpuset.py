@@ -17,6 +17,10 @@ HUGE = (
     "kind: Pod\nmetadata: {name: p, labels: {koordinator.sh/qosClass: LSE}}\n"
     "spec: {containers: [{resources: {requests: {cpu: 99}}}]}\n"
 )
+DEPLOYMENT = (
+    "kind: Deployment\nmetadata: {name: d}\nspec: {replicas: 2, template: {metadata: "
+    "{labels: {koordinator.sh/qosClass: LSR}}, spec: {containers: [{resources: {requests: {cpu: 2}}}]}}}\n"
+)
 NODE = ["--topology", "1x1x8x2", "--numbering", "linux"]
 
 
@@ -85,18 +89,76 @@ def test_plan_reads_stdin() -> None:
     assert "share pool: 0-15" in result.stdout
 
 
+def planned(*manifests: str) -> tuple[dict[str, tuple[str, str]], str]:
+    """Return QoS class and CPUs of each pod of a plan by its name, and what was said on standard error."""
+    result = run("plan", *NODE, "--json", "-", stdin="---\n".join(manifests))
+    assert result.exit_code == 0, result.stderr
+    return {p["name"]: (p["qos"], p["cpuset"]) for p in json.loads(result.stdout)["pods"]}, result.stderr
+
+
+def test_plan_replicas() -> None:
+    """A workload is placed with all its replicas, and a DaemonSet and a CronJob with one pod."""
+    daemon = DEPLOYMENT.replace("Deployment", "DaemonSet").replace("name: d", "name: agent")
+    cron = DEPLOYMENT.replace("Deployment", "CronJob").replace("name: d", "name: cron")
+    cron = cron.replace("spec: {replicas: 2,", "spec: {jobTemplate: {spec: {").replace("}}}\n", "}}}}}\n")
+    pods, _ = planned(DEPLOYMENT, daemon, cron)
+    sets = {"d-0": ("LSR", "0,8"), "d-1": ("LSR", "1,9"), "agent": ("LSR", "2,10"), "cron": ("LSR", "3,11")}
+    assert pods == sets
+
+
+def test_plan_tells_pods_apart_by_namespace() -> None:
+    """Two pods of one name in two namespaces are two pods; pods of two kinds may have one name."""
+    pod = HUGE.replace("cpu: 99", "cpu: 2")
+    shop, ads = (pod.replace("name: p", f"name: p, namespace: {name}") for name in ("shop", "ads"))
+    pods, _ = planned(
+        shop, ads, pod, DEPLOYMENT.replace("name: d", "name: p").replace("replicas: 2", "replicas: 0")
+    )
+    assert pods == {"shop/p": ("LSE", "0,8"), "ads/p": ("LSE", "1,9"), "p": ("LSE", "2,10")}
+    assert "already" in run("plan", *NODE, "-", stdin=f"{shop}---\n{shop}").stderr
+
+
+def test_plan_passes_over_what_runs_on_no_cpu() -> None:
+    """Finished pods and objects that make no pods are named."""
+    finished = HUGE + "status: {phase: Succeeded}\n"
+    service = "kind: List\nitems: [{kind: Service, metadata: {name: s}}]\n"
+    pods, said = planned(finished, service)
+    assert pods == {}
+    assert "Pod p has finished, passed over" in said
+    assert "Service s makes no pods, passed over" in said
+
+
+def test_plan_puts_pods_without_a_set_on_a_pool() -> None:
+    """A LSR pod without a CPU request, or of batch priority by label or PriorityClass, has no set."""
+    idle = HUGE.replace("requests: {cpu: 99}", "").replace("LSE", "LSR")
+    small = HUGE.replace("cpu: 99", "cpu: 2").replace("LSE", "LSR")
+    label = small.replace("LSR", "LSR, koordinator.sh/priority-class: koord-batch").replace(
+        "name: p", "name: b"
+    )
+    named = small.replace("spec: {", "spec: {priorityClassName: koord-batch, ").replace("name: p", "name: c")
+    pods, _ = planned(idle, label, named)
+    assert pods == dict.fromkeys(("p", "b", "c"), ("LSR", "0-15"))
+
+
 @pytest.mark.parametrize(
     ("args", "pods", "message"),
     [
-        (["--used", "much"], "", "--used 'much': is no CPU quantity"),
+        (["--used", "much"], "", "--used: 'much' is not a quantity"),
+        (["--used", "-1"], "", "--used: '-1' is negative"),
         (["--reserved", "9-2"], "", "--reserved '9-2': a range runs backwards"),
         (["--system", "99"], "", "system 99: is not a CPU of this machine"),
         (["--topology", "2x2"], "", "topology '2x2'"),
         (["--threshold", "140"], "", "threshold_percent 140"),
-        ([], "a: [", "PODS: is not YAML"),
-        ([], "\x00", "PODS: is not YAML"),
-        ([], "3", "manifest 3"),
-        ([], "2020-99-99", "PODS: is not YAML"),
+        ([], "a: [", "standard input:2:1: not YAML"),
+        ([], "\x00", "standard input:1: holds a NUL byte"),
+        ([], "3", "standard input:1: not a Kubernetes object"),
+        ([], "2020-99-99", "standard input:1: not a Kubernetes object"),
+        ([], "&a {kind: List, items: [*a]}", "standard input:1: a List holds itself"),
+        ([], HUGE.replace("cpu: 99", "cpu: 1500m"), "Pod p: cpu 1500m is no whole number of CPUs"),
+        ([], HUGE.replace("cpu: 99", "cpu: x"), "Pod p: spec.containers[0].resources.requests[cpu]: 'x'"),
+        ([], HUGE.replace("{name: p,", "{name: p, annotations: {a: 1},"), "Pod p: metadata.annotations[a]"),
+        ([], HUGE + "---\n" + HUGE.replace("99", "1"), "numCPUs 99"),
+        ([], DEPLOYMENT.replace("replicas: 2", "replicas: -1"), "Deployment d: spec.replicas: -1"),
+        ([], DEPLOYMENT.replace("replicas: 2", "replicas: 8193"), "8193 pods there are more than 8192"),
         ([], HUGE, "numCPUs 99: not enough CPUs"),
     ],
 )

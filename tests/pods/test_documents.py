@@ -2,7 +2,7 @@
 
 import pytest
 
-from webhook.pods.documents import MAX_DEPTH, Document, DocumentError, read_documents
+from webhook.pods.documents import MAX_DEPTH, Document, DocumentError, objects_of, read_documents
 
 
 def values(text, name="f.yaml"):
@@ -85,3 +85,23 @@ def test_deep_nesting_is_refused_before_it_is_entered(text):
 def test_many_brackets_side_by_side_are_not_deep():
     """Only depth is limited."""
     assert len(values("\n".join(f"- [{i}]" for i in range(1000)))[0]) == 1000
+
+
+def test_lists_are_opened():
+    """Items of a typed list get its kind; what is no List is itself."""
+    pods = {"kind": "PodList", "apiVersion": "v1", "items": [{"metadata": {}}, {"kind": "Job"}]}
+    listed = Document({"kind": "List", "apiVersion": "v1", "items": [pods, 3]}, "f:1")
+    assert list(objects_of(listed)) == [
+        ({"kind": "Pod", "apiVersion": "v1", "metadata": {}}, "f:1 items[0] items[0]"),
+        ({"kind": "Job", "apiVersion": "v1"}, "f:1 items[0] items[1]"),
+        (3, "f:1 items[1]"),
+    ]
+    for value in (3, {"kind": "List"}, {"kind": "Pod", "items": []}, {"kind": ["List"], "items": []}):
+        assert list(objects_of(Document(value, "f"))) == [(value, "f")]
+
+
+def test_a_list_that_holds_itself_is_refused():
+    """An alias can do that; the message names the file."""
+    (document,) = read_documents(b"&a {kind: List, items: [*a, *a]}", "f")
+    with pytest.raises(DocumentError, match=r"^f:1: a List holds itself"):
+        list(objects_of(document))

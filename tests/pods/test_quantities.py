@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.pods.quantity_model import in_milli, in_units, value_of
-from webhook.pods.quantities import MAX, NANO, QuantityError, milli, parse, text_of, units
+from webhook.pods.quantities import MAX, NANO, QuantityError, milli, non_negative, parse, text_of, units
 
 SUFFIXES = ["", *"numkMGTPE", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei", "e3", "E3", "e-3", "E+2", "e0", "e18"]
 DIGITS = st.text("0123456789", max_size=12)
@@ -139,3 +139,17 @@ def test_other_json_is_no_quantity(raw: object) -> None:
     """Neither text nor number: refused."""
     with pytest.raises(QuantityError):
         text_of(raw)
+
+
+@given(WELL_FORMED)
+def test_an_amount_of_a_resource_is_not_negative(text):
+    """It is the quantity, or refused with its value."""
+    try:
+        value = parse(text)
+    except QuantityError:
+        value = -1
+    if value >= 0:
+        assert non_negative(text) == value
+    else:
+        with pytest.raises(QuantityError):
+            non_negative(text)

@@ -3,23 +3,21 @@
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.binding.builders import pod
-from webhook.cpuset import BindPolicy, Exclusive, NumaPolicy, QoS
-from webhook.pods.resourcespec import CPUSetRequest, ResourceSpecError, read_resource_spec, requested_milli
+from webhook.cpuset import BindPolicy, Exclusive, NumaPolicy, Pod, QoS, Request
+from webhook.pods.resourcespec import CPUSetRequest, ResourceSpecError, node_pod, read_resource_spec
 
 SPEC = "scheduling.koordinator.sh/resource-spec"
 NUMA = "scheduling.koordinator.sh/numa-topology-spec"
 
 
-def wishing(**spec):
+def stating(**spec):
     """A pod with a resource-spec."""
     return pod(annotations={SPEC: json.dumps(spec)})
 
 
-def test_what_a_pod_gets_without_a_word():
+def test_what_a_pod_gets_without_an_annotation():
     """FullPCPUs, preferred."""
     assert read_resource_spec(pod(cpu="4")) == CPUSetRequest(QoS.LSR, 4, BindPolicy.FULL_PCPUS)
 
@@ -44,25 +42,25 @@ def test_only_prod_is_bound():
 
 def test_required_comes_before_preferred():
     """And Default means what the administrator says."""
-    both = wishing(requiredCPUBindPolicy="SpreadByPCPUs", preferredCPUBindPolicy="FullPCPUs")
-    wish = read_resource_spec(both)
-    assert (wish.policy, wish.required) == (BindPolicy.SPREAD_BY_PCPUS, True)
-    wish = read_resource_spec(wishing(preferredCPUBindPolicy="Default"), BindPolicy.SPREAD_BY_PCPUS)
-    assert (wish.policy, wish.required) == (BindPolicy.SPREAD_BY_PCPUS, False)
-    wish = read_resource_spec(wishing(preferredCPUExclusivePolicy="PCPULevel"))
-    assert wish.exclusive is Exclusive.PCPU_LEVEL
+    both = stating(requiredCPUBindPolicy="SpreadByPCPUs", preferredCPUBindPolicy="FullPCPUs")
+    request = read_resource_spec(both)
+    assert (request.policy, request.required) == (BindPolicy.SPREAD_BY_PCPUS, True)
+    request = read_resource_spec(stating(preferredCPUBindPolicy="Default"), BindPolicy.SPREAD_BY_PCPUS)
+    assert (request.policy, request.required) == (BindPolicy.SPREAD_BY_PCPUS, False)
+    request = read_resource_spec(stating(preferredCPUExclusivePolicy="PCPULevel"))
+    assert request.exclusive is Exclusive.PCPU_LEVEL
 
 
 def test_constrained_burst_runs_on_a_pool():
     """Koordinator declares the name and gives no set."""
-    assert read_resource_spec(wishing(preferredCPUBindPolicy="ConstrainedBurst")) is None
+    assert read_resource_spec(stating(preferredCPUBindPolicy="ConstrainedBurst")) is None
 
 
-def test_numa_wishes():
+def test_numa_policies():
     """A pod may ask for NUMA nodes, too."""
     text = json.dumps({"numaTopologyPolicy": "SingleNUMANode", "singleNUMANodeExclusive": "Required"})
-    wish = read_resource_spec(pod(annotations={NUMA: text}))
-    assert (wish.numa_policy, wish.numa_exclusive) == (NumaPolicy.SINGLE_NUMA_NODE, True)
+    request = read_resource_spec(pod(annotations={NUMA: text}))
+    assert (request.numa_policy, request.numa_exclusive) == (NumaPolicy.SINGLE_NUMA_NODE, True)
 
 
 @pytest.mark.parametrize(
@@ -72,9 +70,9 @@ def test_numa_wishes():
         (pod(cpu="lots"), r"spec.containers\[0\].resources.requests\[cpu\]: 'lots' is not a quantity"),
         (pod(annotations={SPEC: "{"}), "resource-spec: '{' is no JSON object"),
         (pod(annotations={SPEC: "[]"}), "is no JSON object"),
-        (wishing(requiredCPUBindPolicy="Sideways"), "requiredCPUBindPolicy 'Sideways' is unknown"),
-        (wishing(requiredCPUBindPolicy=["FullPCPUs"]), "is unknown"),
-        (wishing(preferredCPUExclusivePolicy="All"), "preferredCPUExclusivePolicy 'All' is unknown"),
+        (stating(requiredCPUBindPolicy="Sideways"), "requiredCPUBindPolicy 'Sideways' is unknown"),
+        (stating(requiredCPUBindPolicy=["FullPCPUs"]), "is unknown"),
+        (stating(preferredCPUExclusivePolicy="All"), "preferredCPUExclusivePolicy 'All' is unknown"),
         (pod(annotations={NUMA: '{"numaTopologyPolicy": "Two"}'}), "numaTopologyPolicy 'Two'"),
     ],
 )
@@ -91,31 +89,44 @@ def test_no_cpu_no_set():
     assert read_resource_spec(none) is None
 
 
-def containers(*amounts):
-    """Containers that request these."""
-    return [{"resources": {"requests": {"cpu": f"{amount}m"}}} for amount in amounts]
-
-
-@given(
-    st.lists(st.integers(0, 9000), min_size=1, max_size=4),
-    st.lists(st.tuples(st.integers(0, 9000), st.booleans()), max_size=4),
-    st.integers(0, 500),
-)
-def test_the_request_is_what_is_needed_at_any_moment(main, init, overhead):
-    """Run through the pod's life: each init container with the sidecars before it, then all that stays."""
-    made = {"spec": {"containers": containers(*main), "overhead": {"cpu": f"{overhead}m"}}}
-    made["spec"]["initContainers"] = [
-        {**containers(amount)[0], **({"restartPolicy": "Always"} if stays else {})} for amount, stays in init
-    ]
-    running, most = 0, 0
-    for amount, stays in init:
-        most = max(most, running + amount)
-        running += amount if stays else 0
-    assert requested_milli(made) == max(most, running + sum(main)) + overhead
-
-
 def test_pod_level_requests_stand_for_all():
     """spec.resources replaces the containers' sum."""
     made = pod(cpu="2")
     made["spec"]["resources"] = {"requests": {"cpu": "6"}}
     assert read_resource_spec(made).cpus == 6
+
+
+def test_a_node_counts_a_pod_with_its_own_cpus():
+    """Amount, policy and exclusion are those of the request."""
+    made = stating(requiredCPUBindPolicy="SpreadByPCPUs", preferredCPUExclusivePolicy="PCPULevel")
+    asked = Request(0, BindPolicy.SPREAD_BY_PCPUS, required=True, exclusive=Exclusive.PCPU_LEVEL)
+    assert node_pod(made, "u") == Pod("u", QoS.LSR, 2000, asked)
+
+
+@pytest.mark.parametrize(
+    ("made", "qos", "milli"),
+    [
+        (pod(qos="LS", cpu="1500m"), QoS.LS, 1500),
+        (pod(qos="", cpu="2"), QoS.LS, 2000),
+        (pod(qos="other", cpu="2"), QoS.LS, 2000),
+        (pod(qos="SYSTEM", cpu="2"), QoS.SYSTEM, 2000),
+        (pod(qos="BE", cpu="2"), QoS.BE, 0),
+        (stating(preferredCPUBindPolicy="ConstrainedBurst"), QoS.LS, 2000),
+    ],
+)
+def test_a_node_counts_other_pods_on_a_pool(made, qos, milli):
+    """A pod that is bound to no CPUs runs on the pool of its class, an LSR pod on the share pool."""
+    assert node_pod(made, "u") == Pod("u", qos, milli)
+
+
+def test_batch_cpu_counts_in_thousandths():
+    """2k of batch CPU is two CPUs."""
+    made = pod(qos="BE")
+    made["spec"]["containers"] = [{"resources": {"requests": {"kubernetes.io/batch-cpu": "2k"}}}]
+    assert node_pod(made, "u") == Pod("u", QoS.BE, 2000)
+
+
+def test_a_quantity_that_cannot_be_read_is_named():
+    """Also of a pod on a pool."""
+    with pytest.raises(ResourceSpecError, match=r"requests\[cpu\]: 'lots' is not a quantity"):
+        node_pod(pod(qos="LS", cpu="lots"), "u")

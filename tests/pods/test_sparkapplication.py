@@ -5,7 +5,8 @@ import json
 import pytest
 import yaml
 
-from webhook.pods.workloads import WorkloadError, pods_of
+from webhook.pods.podtemplates import WorkloadError
+from webhook.pods.sparkapplication import spark_pods
 
 
 def application(**spec):
@@ -20,7 +21,7 @@ def application(**spec):
 
 def pods(document):
     """Return the pods by role."""
-    return {p.pod["metadata"]["labels"]["spark-role"]: p.pod for p in pods_of(document, "f.yaml:1")}
+    return {p.pod["metadata"]["labels"]["spark-role"]: p.pod for p in spark_pods(document, "f.yaml:1")}
 
 
 def resources(pod):
@@ -162,3 +163,23 @@ def test_what_spark_would_refuse_names_the_field(spec, message):
         pods(application(**spec))
     assert message in str(caught.value)
     assert "f.yaml:1: SparkApplication app" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("spec", "executors"),
+    [
+        ({}, 2),
+        ({"executor": {"instances": 3}}, 3),
+        ({"sparkConf": {"spark.executor.instances": "4"}}, 4),
+        ({"executor": {"instances": 3}, "sparkConf": {"spark.executor.instances": "4"}}, 3),
+    ],
+)
+def test_how_many_executors_there_are(spec, executors):
+    """The spec's number, else that of sparkConf, else Spark's own; there is one driver."""
+    assert [p.replicas for p in spark_pods(application(**spec), "f")] == [1, executors]
+
+
+def test_a_number_of_executors_that_is_none_is_named():
+    """The message has field, value and remedy."""
+    with pytest.raises(WorkloadError, match=r"spec\.executor\.instances: 'many' is not a number of pods"):
+        spark_pods(application(executor={"instances": "many"}), "f")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from webhook.admission.editor import Cause, ObjectEdit
 from webhook.pods.pod import CONTAINER_LISTS, SECTIONS, Container, annotations, labels, spec
-from webhook.pods.quantities import QuantityError, parse, text_of
+from webhook.pods.quantities import QuantityError, non_negative, text_of
 from webhook.pods.text import shown
 
 
@@ -109,11 +109,9 @@ def _check_resources(resources: Mapping[str, Any], at: str) -> None:
 def _check_quantities(quantities: Mapping[str, Any], at: str) -> None:
     for resource, raw in quantities.items():
         try:
-            value = parse(raw if isinstance(raw, str) else text_of(raw))
+            non_negative(raw if isinstance(raw, str) else text_of(raw))
         except QuantityError as error:
             raise Denied(Denial(f"{at}[{resource}]: {error}")) from None
-        if value < 0:
-            raise Denied(Denial(f"{at}[{resource}]: {raw!r} is negative: write a number from 0 up"))
 
 
 def _map(parent: Mapping[str, Any], field: str, at: str) -> Mapping[str, Any]:

@@ -34,16 +34,19 @@ from webhook.protocol import (
     ANNOTATION_RAW_ALLOCATABLE,
     ANNOTATION_SYSTEM_QOS,
     CPU,
+    FULL_PCPUS_ONLY,
     LABEL_NODE_BIND_POLICY,
     LABEL_NUMA_POLICY,
     LABEL_NUMA_STRATEGY,
+    POLICY_NONE,
+    SPREAD_BY_PCPUS,
 )
 
 _NODE_POLICIES: Final = {
     "": BindPolicy.NONE,
-    "None": BindPolicy.NONE,
-    "FullPCPUsOnly": BindPolicy.FULL_PCPUS,
-    "SpreadByPCPUs": BindPolicy.SPREAD_BY_PCPUS,
+    POLICY_NONE: BindPolicy.NONE,
+    FULL_PCPUS_ONLY: BindPolicy.FULL_PCPUS,
+    SPREAD_BY_PCPUS: BindPolicy.SPREAD_BY_PCPUS,
 }
 
 

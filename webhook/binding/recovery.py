@@ -6,16 +6,16 @@ deleted. Finished pods hold nothing.
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from webhook.binding.ledger import Entry
 from webhook.cpuset import BindPolicy, Exclusive
-from webhook.pods.pod import labels, spec
-from webhook.pods.resourcespec import ResourceSpecError, read_resource_spec, requested_milli
+from webhook.pods.pod import FINISHED, labels, spec
+from webhook.pods.quantities import QuantityError
+from webhook.pods.requests import pod_request
+from webhook.pods.resourcespec import ResourceSpecError, read_resource_spec
 from webhook.pods.resourcestatus import StatusError, given_cpus
-from webhook.protocol import LABEL_QOS_CLASS, QOS_CLASSES
-
-_FINISHED: Final = frozenset({"Succeeded", "Failed"})
+from webhook.protocol import CPU, LABEL_QOS_CLASS, QOS_CLASSES
 
 
 class Recovered(NamedTuple):
@@ -27,7 +27,7 @@ class Recovered(NamedTuple):
 
 def is_finished(pod: Mapping[str, Any]) -> bool:
     """Whether a pod has ended and runs on no CPU any more."""
-    return (pod.get("status") or {}).get("phase") in _FINISHED
+    return (pod.get("status") or {}).get("phase") in FINISHED
 
 
 def node_of(pod: Mapping[str, Any]) -> str:
@@ -43,7 +43,7 @@ def recover(pods: Iterable[Mapping[str, Any]], node: str, *, now: dt.datetime) -
             continue
         try:
             cpus = believed_cpus(pod)
-        except (StatusError, ResourceSpecError) as error:
+        except (StatusError, QuantityError) as error:
             metadata = pod.get("metadata") or {}
             problems.append(f"{metadata.get('namespace')}/{metadata.get('name')}: {error}")
             continue
@@ -59,10 +59,10 @@ def believed_cpus(pod: Mapping[str, Any]) -> frozenset[int] | None:
 
     Raises:
         StatusError: the annotation cannot be read, or names another number of CPUs.
-        ResourceSpecError: the pod's request cannot be read.
+        QuantityError: the pod's request cannot be read.
     """
     cpus = given_cpus(pod)
-    if cpus and len(cpus) * 1000 != (asked := requested_milli(pod)):
+    if cpus and len(cpus) * 1000 != (asked := pod_request(pod, CPU)):
         raise StatusError(f"its annotation names {len(cpus)} CPUs, and it requests {asked}m")
     return cpus
 

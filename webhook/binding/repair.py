@@ -21,6 +21,7 @@ from webhook.cpuset import BindPolicy, CpuSetError, format_cpulist
 from webhook.kube.client import MERGE_PATCH, ApiError
 from webhook.kube.events import NORMAL, WARNING, Event, EventRecorder
 from webhook.kube.paths import pod as pod_path
+from webhook.pods.quantities import QuantityError
 from webhook.pods.resourcespec import ResourceSpecError, read_resource_spec
 from webhook.pods.resourcestatus import StatusError, given_cpus, resource_status
 from webhook.protocol import ANNOTATION_RESOURCE_STATUS
@@ -107,7 +108,7 @@ class Repair:
         problem = ""
         try:
             problem = self._repaired(pod, deadline)
-        except (NodeTopologyError, ResourceSpecError) as error:
+        except (NodeTopologyError, QuantityError, ResourceSpecError) as error:
             problem = str(error)
         if problem:
             self._record(pod, WARNING, MISSING, problem)

@@ -151,6 +151,7 @@ class Rotator:
                 name="certificate reconcile",
                 interval=interval,
                 pause=_FAULT_SECONDS,
+                forbidden=0.0,
                 wake=self._trigger.fired,
                 failed=self._failed,
             )

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import IO, Any, ParamSpec, TypeVar
 
 import click
 
+from webhook.cli.nodeplan import as_data, cpus_of, place
 from webhook.cli.options.access import in_cluster_option, kubeconfig_option, open_api
+from webhook.cli.options.manifests import FILE, read_pods
 from webhook.cpuset import (
     CpuSetError,
     NodeState,
-    Pod,
-    QoS,
     Reservations,
     Topology,
     be_budget,
@@ -33,8 +33,10 @@ from webhook.cpuset import (
     topology_from_lscpu,
     topology_from_sysfs,
 )
-from webhook.cpuset.manifests import cpu_milli, pods_of
 from webhook.cpuset.topology import NUMBERINGS
+from webhook.pods.pod import FINISHED
+from webhook.pods.podtemplates import WorkloadError
+from webhook.pods.quantities import NANO, QuantityError, non_negative
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -54,13 +56,13 @@ COLOURS = {
 
 
 def one_line(command: Callable[P, R]) -> Callable[P, R]:
-    """Turn errors of the package into one line and exit status 1."""
+    """Turn what is wrong with the input into one line and exit status 1."""
 
     @wraps(command)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return command(*args, **kwargs)
-        except CpuSetError as error:
+        except (CpuSetError, WorkloadError) as error:
             raise click.ClickException(" ".join(str(error).split())) from None
         except BrokenPipeError:
             # Whoever read the output has seen enough; nothing is left to flush.
@@ -171,7 +173,7 @@ def answer(line: str, known: dict[str, Topology]) -> dict[str, object]:
 
 
 @cpuset.command()
-@click.argument("pods", type=click.File("rb"))
+@click.argument("pods", type=FILE)
 @topology_options
 @click.option(
     "--used", default="0", metavar="CPU", show_default=True, help="What all but BE uses now, such as 900m."
@@ -195,7 +197,7 @@ def answer(line: str, known: dict[str, Topology]) -> dict[str, object]:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table and a cache.")
 @one_line
 def plan(
-    pods: IO[bytes],
+    pods: str,
     shape: str | None,
     numbering: str,
     *,
@@ -204,7 +206,10 @@ def plan(
     as_json: bool,
     **spoken_for: str,
 ) -> None:
-    """Place the pods of PODS (YAML; - is stdin) on a node, in the order they stand there.
+    """Place the pods of PODS on a node, in the order in which they stand there.
+
+    PODS holds Pods, or anything that makes pods, as for preview; - is standard input. Workloads
+    are placed with all their replicas. Pods that have finished and other objects are passed over.
 
     \b
     Examples:
@@ -212,58 +217,34 @@ def plan(
       kubectl get pods -o yaml | colocation-webhook cpuset plan --topology 2x1x32x2 -
     """  # noqa: D301 — see main
     topology = machine(shape, numbering)
+    try:
+        used_nano = non_negative(used)
+    except QuantityError as error:
+        raise click.ClickException(f"--used: {error}") from None
     sets: dict[str, Any] = {
         name: parse_cpulist(text, field=f"--{name.replace('_', '-')}") for name, text in spoken_for.items()
     }
     state = NodeState(topology, Reservations(**sets))
-    placed = []
-    for document in documents(pods):
-        for pod in pods_of(document):
-            state.assign(pod)
-            placed.append(pod)
-    budget = be_budget(topology.size * 1000, cpu_milli(used, "--used"), threshold_percent=threshold)
+    running = []
+    for subject in read_pods(pods):
+        if subject.phase in FINISHED:
+            click.echo(f"{subject.origin} has finished, passed over", err=True)
+        else:
+            running.append(subject)
+    placed = place(state, running)
+    budget = be_budget(topology.size * 1000, -(-used_nano * 1000 // NANO), threshold_percent=threshold)
     best_effort = state.be_cpus(be_count(budget, cpus=topology.size))
     if as_json:
         click.echo(json.dumps(as_data(state, placed, best_effort), indent=2))
         return
     for pod in placed:
-        cpus = best_effort if pod.qos is QoS.BE else state.cpus_of(pod.uid)
-        click.echo(f"{pod.uid:<24} {pod.qos or '-':<6} {format_cpulist(cpus)}")
+        click.echo(f"{pod.name:<24} {pod.qos or '-':<6} {cpus_of(state, pod, best_effort)}")
     click.echo(f"\nshare pool: {format_cpulist(state.shared_pool()) or 'empty'}")
     click.echo(
         f"BE pool:    {format_cpulist(state.be_pool()) or 'empty'}; now {len(best_effort)} CPUs: "
         f"{format_cpulist(best_effort) or 'none'}\n"
     )
     click.echo(draw_node(state, best_effort, width=columns(), paint=paint))
-
-
-def documents(stream: IO[bytes]) -> Iterator[Any]:
-    """Yield the YAML documents of a stream; ClickException for malformed ones."""
-    import yaml
-
-    try:
-        for document in yaml.safe_load_all(stream):
-            if document is not None:
-                yield document
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise click.ClickException(f"PODS: is not YAML ({' '.join(str(error).split())})") from None
-
-
-def as_data(state: NodeState, placed: list[Pod], best_effort: frozenset[int]) -> dict[str, object]:
-    """Return a plan as plain data."""
-    return {
-        "pods": [
-            {
-                "name": pod.uid,
-                "qos": str(pod.qos),
-                "cpuset": format_cpulist(best_effort if pod.qos is QoS.BE else state.cpus_of(pod.uid)),
-            }
-            for pod in placed
-        ],
-        "sharedPool": format_cpulist(state.shared_pool()),
-        "bePool": format_cpulist(state.be_pool()),
-        "be": format_cpulist(best_effort),
-    }
 
 
 @cpuset.command()

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple, final
 
+from webhook import protocol
 from webhook.cpuset._native import ffi, lib
 from webhook.cpuset.cpulist import format_cpulist, members
 from webhook.cpuset.errors import CpuSetError, NotEnoughCpusError, RequestError
@@ -22,24 +23,24 @@ from webhook.cpuset.topology import Topology
 class BindPolicy(StrEnum):
     """How the CPUs of a pod are distributed over cores."""
 
-    NONE = "None"
-    FULL_PCPUS = "FullPCPUs"
-    SPREAD_BY_PCPUS = "SpreadByPCPUs"
+    NONE = protocol.POLICY_NONE
+    FULL_PCPUS = protocol.FULL_PCPUS
+    SPREAD_BY_PCPUS = protocol.SPREAD_BY_PCPUS
 
 
 class Exclusive(StrEnum):
     """What a pod prefers not to share with other pods of the same exclusivity."""
 
-    NONE = "None"
-    PCPU_LEVEL = "PCPULevel"
-    NUMA_NODE_LEVEL = "NUMANodeLevel"
+    NONE = protocol.POLICY_NONE
+    PCPU_LEVEL = protocol.PCPU_LEVEL
+    NUMA_NODE_LEVEL = protocol.NUMA_NODE_LEVEL
 
 
 class Strategy(StrEnum):
     """Which NUMA nodes are filled first."""
 
-    MOST_ALLOCATED = "MostAllocated"
-    LEAST_ALLOCATED = "LeastAllocated"
+    MOST_ALLOCATED = protocol.MOST_ALLOCATED
+    LEAST_ALLOCATED = protocol.LEAST_ALLOCATED
 
 
 _BIND = {

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from webhook import protocol
 from webhook.cpuset._native import ffi, lib
 from webhook.cpuset.allocation import Strategy, with_scratch
 from webhook.cpuset.cpulist import members
@@ -25,9 +26,9 @@ class NumaPolicy(StrEnum):
     """A node's requirement on the NUMA nodes of a pod; NONE requires nothing."""
 
     NONE = ""
-    BEST_EFFORT = "BestEffort"
-    RESTRICTED = "Restricted"
-    SINGLE_NUMA_NODE = "SingleNUMANode"
+    BEST_EFFORT = protocol.BEST_EFFORT
+    RESTRICTED = protocol.RESTRICTED
+    SINGLE_NUMA_NODE = protocol.SINGLE_NUMA_NODE
 
     @classmethod
     def parse(cls, text: str) -> NumaPolicy:
@@ -38,11 +39,10 @@ class NumaPolicy(StrEnum):
         """
         name = text.removesuffix("PodLevel").removesuffix("ContainerLevel")
         try:
-            return cls("" if name == "None" else name)
+            return cls("" if name == protocol.POLICY_NONE else name)
         except ValueError:
-            raise RequestError(
-                "numaTopologyPolicy", text, "is unknown", "use None, BestEffort, Restricted or SingleNUMANode"
-            ) from None
+            known = ", ".join((protocol.POLICY_NONE, *filter(None, cls)))
+            raise RequestError("numaTopologyPolicy", text, "is unknown", f"use one of {known}") from None
 
 
 class NodeUse(StrEnum):

@@ -25,17 +25,18 @@ from webhook.cpuset.cpulist import parse_cpulist
 from webhook.cpuset.discovery import topology_from_data
 from webhook.cpuset.errors import RequestError
 from webhook.cpuset.topology import Topology
+from webhook.protocol import CONSTRAINED_BURST, POLICY_DEFAULT
 
 _T = TypeVar("_T")
 
 _POLICIES: Final = {
-    "FullPCPUs": BindPolicy.FULL_PCPUS,
-    "SpreadByPCPUs": BindPolicy.SPREAD_BY_PCPUS,
-    # What a pod's Default stands for is decided before a problem is written down, and
-    # ConstrainedBurst is a name only: neither is a wish as to cores here.
-    "Default": BindPolicy.NONE,
-    "ConstrainedBurst": BindPolicy.NONE,
-    "None": BindPolicy.NONE,
+    str(BindPolicy.FULL_PCPUS): BindPolicy.FULL_PCPUS,
+    str(BindPolicy.SPREAD_BY_PCPUS): BindPolicy.SPREAD_BY_PCPUS,
+    # What a pod's Default means is decided before a problem is written down, and
+    # ConstrainedBurst is a name only: neither prefers any cores here.
+    POLICY_DEFAULT: BindPolicy.NONE,
+    CONSTRAINED_BURST: BindPolicy.NONE,
+    str(BindPolicy.NONE): BindPolicy.NONE,
     "": BindPolicy.NONE,
 }
 _LEVELS: Final = {"": Exclusive.NONE, **{str(level): level for level in Exclusive}}
@@ -81,10 +82,10 @@ def pose(problem: Mapping[str, object], topology: Topology) -> tuple[Pool, Reque
     topology.node_ranks(nodes or ())
     return pool, Request(
         count=count,
-        bind_policy=_named(problem, "bindPolicy", "FullPCPUs", _POLICIES),
+        bind_policy=_named(problem, "bindPolicy", BindPolicy.FULL_PCPUS, _POLICIES),
         required=required,
         exclusive=_named(problem, "exclusivePolicy", "", _LEVELS),
-        strategy=_named(problem, "numaStrategy", "MostAllocated", _STRATEGIES),
+        strategy=_named(problem, "numaStrategy", Strategy.MOST_ALLOCATED, _STRATEGIES),
         numa_nodes=None if nodes is None else frozenset(nodes),
     )
 

@@ -23,6 +23,7 @@ def run_loop(  # noqa: PLR0913 — what differs between tasks
     name: str,
     interval: float = 1.0,
     pause: float = PAUSE_SECONDS,
+    forbidden: float = PAUSE_SECONDS,
     wake: Event | None = None,
     failed: Callable[[Exception], None] | None = None,
     lease: Lease | None = None,
@@ -30,15 +31,16 @@ def run_loop(  # noqa: PLR0913 — what differs between tasks
     """Call ``step`` at once and then again and again, until ``stop`` is set; meant to run in a thread.
 
     No failure ends the loop: whatever the task keeps up to date would become stale without a sign.
-    An ApiError is followed by a growing wait, at least as long as the API server asks for; a missing
-    permission (403) and a fault of ours, which is logged with its traceback, by ``pause``.
+    An ApiError is followed by a growing wait, at least as long as the API server asks for, and after a
+    missing permission (403) at least ``forbidden``. A fault of ours is logged with its traceback.
 
     Args:
         step: one round; returns the seconds until the next one, None: ``interval``.
         stop: ends the loop; every wait ends with it.
         name: the task, as the subject of log lines.
         interval: seconds between two steps, and after which ``stop`` is seen while waiting for ``wake``.
-        pause: seconds after a 403 or a fault of ours.
+        pause: seconds after a fault of ours.
+        forbidden: least seconds after a 403.
         wake: ends the wait after a step that succeeded; the step clears it.
         failed: gets each failure; by default an ApiError is logged as a warning.
         lease: released at the end.
@@ -53,7 +55,7 @@ def run_loop(  # noqa: PLR0913 — what differs between tasks
                 _log.warning("%s: %s", name, error)
             else:
                 failed(error)
-            least = pause if error.status == HTTPStatus.FORBIDDEN else 0.0
+            least = forbidden if error.status == HTTPStatus.FORBIDDEN else 0.0
             stop.wait(max(least, backoff.wait(error.retry_after)))
         except Exception as error:  # noqa: BLE001 — see the docstring
             _log.exception("%s: internal error; it tries again in %g s", name, pause)

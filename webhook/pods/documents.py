@@ -35,7 +35,7 @@ class Document(NamedTuple):
     """One document of a text.
 
     Attributes:
-        value: what it says; never None, empty documents are passed over.
+        value: the object; never None, empty documents are passed over.
         source: where it stands: ``name:line``, and which document of how many.
     """
 
@@ -84,6 +84,28 @@ def read_documents(data: bytes, name: str) -> list[Document]:
         Document(value, f"{name}:{line} (document {i} of {len(found)})")
         for i, (value, line) in enumerate(found, 1)
     ]
+
+
+def objects_of(document: Document, depth: int = 0) -> Iterator[Document]:
+    """Yield the objects of a document: those of a List, else the document itself.
+
+    Items of a typed list (PodList) get its kind and apiVersion where they carry none.
+
+    Raises:
+        DocumentError: a List holds itself.
+    """
+    value, source = document
+    kind, items = (value.get("kind"), value.get("items")) if isinstance(value, dict) else (None, None)
+    if not isinstance(value, dict) or not str(kind).endswith("List") or not isinstance(items, list):
+        yield document
+        return
+    if depth > MAX_DEPTH:
+        raise DocumentError(f"{source.partition(' items[')[0]}: a List holds itself: remove the alias")
+    item_kind = str(kind).removesuffix("List")
+    inherited = {"apiVersion": value.get("apiVersion"), "kind": item_kind} if item_kind else {}
+    for i, item in enumerate(items):
+        typed = {**inherited, **item} if isinstance(item, dict) else item
+        yield from objects_of(Document(typed, f"{source} items[{i}]"), depth + 1)
 
 
 def _decoded(data: bytes, name: str) -> str:

@@ -5,6 +5,8 @@ from typing import Any, Final, NamedTuple
 
 CONTAINER_LISTS: Final = ("initContainers", "containers")
 SECTIONS: Final = ("requests", "limits")
+FINISHED: Final = frozenset({"Succeeded", "Failed"})  # phases of a pod that runs on no CPU any more
+ALWAYS: Final = "Always"  # the restartPolicy by which an init container is a native sidecar
 
 
 class Container(NamedTuple):
@@ -22,7 +24,7 @@ class Container(NamedTuple):
     @property
     def sidecar(self) -> bool:
         """Tell whether this is a native sidecar (an init container that keeps running)."""
-        return self.kind == "initContainers" and self.value.get("restartPolicy") == "Always"
+        return self.kind == "initContainers" and self.value.get("restartPolicy") == ALWAYS
 
     def quantities(self, section: str) -> Mapping[str, Any]:
         """Return ``resources.requests`` or ``.limits``, empty where there are none."""

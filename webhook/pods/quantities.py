@@ -75,6 +75,19 @@ def text_of(raw: object) -> str:
     raise QuantityError(f"{raw!r} is not a quantity: write a text or a number")
 
 
+@lru_cache(maxsize=8192)
+def non_negative(text: str) -> int:
+    """Return the value of ``text`` in nano units, as ``parse`` does, for an amount of a resource.
+
+    Raises:
+        QuantityError: not a quantity, out of range or less than zero.
+    """
+    value = parse(text)
+    if value < 0:
+        raise QuantityError(f"{_shown(text)} is negative: write a number from 0 up")
+    return value
+
+
 def milli(text: str) -> int:
     """Return ``text`` in thousandths, rounded up (as CPU is counted: milli-cores)."""
     return -(-parse(text) // (NANO // 1000))

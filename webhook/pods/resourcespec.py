@@ -1,4 +1,4 @@
-"""What a pod asks of its node's CPUs: whether it gets a set, how many CPUs, and how they lie.
+"""What a pod asks of its node's CPUs: whether it gets a CPU set, of how many CPUs, and how they lie.
 
 An LSE or LSR pod of class prod that requests CPU and is to be bound by FullPCPUs or
 SpreadByPCPUs gets CPUs of its own; every other pod runs on a pool. The request is that of
@@ -9,16 +9,21 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from webhook.cpuset import BindPolicy, CpuSetError, Exclusive, NumaPolicy, QoS
-from webhook.pods.pod import Container, annotations, containers, labels, spec
+from webhook.cpuset import BindPolicy, CpuSetError, Exclusive, NumaPolicy, Pod, QoS, Request
+from webhook.pods.pod import annotations, labels, spec
 from webhook.pods.priority import effective_class
-from webhook.pods.quantities import QuantityError, milli, text_of
+from webhook.pods.quantities import QuantityError
+from webhook.pods.requests import pod_request
 from webhook.pods.text import shown
 from webhook.protocol import (
     ANNOTATION_NUMA_TOPOLOGY_SPEC,
     ANNOTATION_RESOURCE_SPEC,
+    BATCH_CPU,
+    CONSTRAINED_BURST,
     CPU,
+    EXCLUSIVE_REQUIRED,
     LABEL_QOS_CLASS,
+    POLICY_DEFAULT,
     PROD,
     QoSClass,
 )
@@ -26,28 +31,25 @@ from webhook.protocol import (
 BOUND_CLASSES: Final = (QoSClass.LSE, QoSClass.LSR)
 
 _BOUND_POLICIES: Final = {
-    "FullPCPUs": BindPolicy.FULL_PCPUS,
-    "SpreadByPCPUs": BindPolicy.SPREAD_BY_PCPUS,
+    str(policy): policy for policy in (BindPolicy.FULL_PCPUS, BindPolicy.SPREAD_BY_PCPUS)
 }
-_CONSTRAINED_BURST: Final = "ConstrainedBurst"  # declared by Koordinator, and nothing more: no CPU set
-_REQUIRED_EXCLUSION: Final = "Required"
 
 
 class ResourceSpecError(ValueError):
-    """A pod's wish that makes no sense; the message names field, value and remedy."""
+    """A request that cannot be read or met by any node; the message names field, value and remedy."""
 
 
 class CPUSetRequest(NamedTuple):
-    """CPUs of its own that a pod asks for.
+    """A pod's request for CPUs of its own.
 
     Attributes:
         qos: LSE or LSR.
-        cpus: how many, one at least.
-        policy: how they lie on cores.
-        required: rather none than otherwise.
-        exclusive: with whom cores or NUMA nodes are not to be shared.
+        cpus: how many, at least one.
+        policy: how the CPUs lie on cores.
+        required: the pod gets no CPUs at all rather than CPUs against the policy.
+        exclusive: whether cores or NUMA nodes are shared with pods of the same policy.
         numa_policy: NONE where the pod leaves it to its node.
-        numa_exclusive: a NUMA node is not to be shared with pods that span several.
+        numa_exclusive: NUMA nodes are not shared with pods that span several of them.
     """
 
     qos: QoS
@@ -60,31 +62,31 @@ class CPUSetRequest(NamedTuple):
 
 
 def is_bound_class(pod_labels: Mapping[str, str]) -> bool:
-    """Whether a pod with these labels may get CPUs of its own at all."""
+    """Tell whether a pod with these labels may get CPUs of its own at all."""
     return pod_labels.get(LABEL_QOS_CLASS) in BOUND_CLASSES
 
 
 def read_resource_spec(
     pod: Mapping[str, Any], default: BindPolicy = BindPolicy.FULL_PCPUS
 ) -> CPUSetRequest | None:
-    """Return what a pod asks for, None where it runs on a pool.
+    """Return a pod's request for CPUs of its own, None where it runs on a pool.
 
     Args:
         pod: a v1 Pod.
-        default: what the policy ``Default``, or none, means.
+        default: the policy of a pod that states ``Default`` or none.
 
     Raises:
-        ResourceSpecError: an annotation cannot be read, or the CPUs are no whole number.
+        ResourceSpecError: an annotation or a quantity cannot be read, or the CPUs are no whole number.
     """
     mine = labels(pod)
     if not is_bound_class(mine) or effective_class(mine, spec(pod).get("priority")) != PROD:
         return None
-    amount = requested_milli(pod)
+    amount = _requested(pod, CPU)
     if amount == 0:
         return None
-    wished = _object(pod, ANNOTATION_RESOURCE_SPEC, '{"preferredCPUBindPolicy": "FullPCPUs"}')
-    required = _policy(wished, "requiredCPUBindPolicy", default)
-    policy = required or _policy(wished, "preferredCPUBindPolicy", default) or default
+    stated = _object(pod, ANNOTATION_RESOURCE_SPEC, '{"preferredCPUBindPolicy": "FullPCPUs"}')
+    required = _policy(stated, "requiredCPUBindPolicy", default)
+    policy = required or _policy(stated, "preferredCPUBindPolicy", default) or default
     if policy is BindPolicy.NONE:
         return None
     if amount % 1000:
@@ -98,49 +100,35 @@ def read_resource_spec(
         cpus=amount // 1000,
         policy=policy,
         required=required is not None,
-        exclusive=_exclusive(wished),
+        exclusive=_exclusive(stated),
         numa_policy=_numa_policy(numa),
-        numa_exclusive=numa.get("singleNUMANodeExclusive") == _REQUIRED_EXCLUSION,
+        numa_exclusive=numa.get("singleNUMANodeExclusive") == EXCLUSIVE_REQUIRED,
     )
 
 
-def requested_milli(pod: Mapping[str, Any]) -> int:
-    """Return the CPU that a pod requests, in thousandths.
-
-    The sum of the containers and native sidecars, or the greatest init container with the
-    sidecars that run beside it, if that is more; pod-level requests stand for both. Overhead
-    comes on top. Source: Kubernetes' ``component-helpers/resource`` (PodRequests).
+def node_pod(pod: Mapping[str, Any], uid: str) -> Pod:
+    """Return a v1 Pod as a node counts it: with CPUs of its own, or on the pool of its class.
 
     Raises:
-        ResourceSpecError: a quantity cannot be read.
+        ResourceSpecError: as ``read_resource_spec``.
     """
-    running = sidecars = first = 0
-    for container in containers(pod):
-        amount = _milli(container.quantities("requests").get(CPU, 0), _field(container))
-        if container.sidecar:
-            sidecars += amount
-            first = max(first, sidecars)
-        elif container.kind == "initContainers":
-            first = max(first, sidecars + amount)
-        else:
-            running += amount
-    total = max(running + sidecars, first)
-    of = spec(pod)
-    whole = ((of.get("resources") or {}).get("requests") or {}).get(CPU)
-    if whole is not None:
-        total = _milli(whole, "spec.resources.requests[cpu]")
-    return total + _milli((of.get("overhead") or {}).get(CPU, 0), "spec.overhead[cpu]")
+    request = read_resource_spec(pod)
+    if request is not None:
+        asked = Request(0, request.policy, required=request.required, exclusive=request.exclusive)
+        return Pod(uid, request.qos, request.cpus * 1000, asked)
+    label = labels(pod).get(LABEL_QOS_CLASS, "")
+    if label == QoSClass.BE:
+        # Batch CPU is counted in thousandths already: 2k of it is two CPUs.
+        return Pod(uid, QoS.BE, _requested(pod, BATCH_CPU) // 1000)
+    # An LSE or LSR pod without CPUs of its own runs on the share pool.
+    return Pod(uid, QoS.SYSTEM if label == QoSClass.SYSTEM else QoS.LS, _requested(pod, CPU))
 
 
-def _field(container: Container) -> str:
-    return f"spec.{container.kind}[{container.position}].resources.requests[cpu]"
-
-
-def _milli(raw: object, field: str) -> int:
+def _requested(pod: Mapping[str, Any], resource: str) -> int:
     try:
-        return milli(text_of(raw))
+        return pod_request(pod, resource)
     except QuantityError as error:
-        raise ResourceSpecError(f"{field}: {error}") from None
+        raise ResourceSpecError(str(error)) from None
 
 
 def _object(pod: Mapping[str, Any], key: str, example: str) -> Mapping[str, Any]:
@@ -158,24 +146,24 @@ def _object(pod: Mapping[str, Any], key: str, example: str) -> Mapping[str, Any]
     return value
 
 
-def _policy(wished: Mapping[str, Any], field: str, default: BindPolicy) -> BindPolicy | None:
-    name = wished.get(field) or ""
+def _policy(stated: Mapping[str, Any], field: str, default: BindPolicy) -> BindPolicy | None:
+    name = stated.get(field) or ""
     if name == "":
         return None
-    if name == "Default":
+    if name == POLICY_DEFAULT:
         return default
-    if name == _CONSTRAINED_BURST:
+    if name == CONSTRAINED_BURST:
         return BindPolicy.NONE
     if not isinstance(name, str) or name not in _BOUND_POLICIES:
         raise ResourceSpecError(
             f"annotation {ANNOTATION_RESOURCE_SPEC}: {field} {shown(name)} is unknown: "
-            f"use Default, {', '.join(_BOUND_POLICIES)} or {_CONSTRAINED_BURST}"
+            f"use {POLICY_DEFAULT}, {', '.join(_BOUND_POLICIES)} or {CONSTRAINED_BURST}"
         )
     return _BOUND_POLICIES[name]
 
 
-def _exclusive(wished: Mapping[str, Any]) -> Exclusive:
-    name = wished.get("preferredCPUExclusivePolicy") or Exclusive.NONE
+def _exclusive(stated: Mapping[str, Any]) -> Exclusive:
+    name = stated.get("preferredCPUExclusivePolicy") or Exclusive.NONE
     if name not in list(Exclusive):
         raise ResourceSpecError(
             f"annotation {ANNOTATION_RESOURCE_SPEC}: preferredCPUExclusivePolicy {shown(name)} is unknown: "

@@ -10,10 +10,12 @@ import copy
 from collections.abc import Mapping
 from typing import Any, Final
 
+from webhook.pods.podtemplates import MADE_UP, Object, PodOf, WorkloadError, name_of, owner
 from webhook.pods.sparkmemory import DEFAULT_MEMORY, default_factor, mebibytes, with_overhead
-from webhook.pods.workloads import MADE_UP, Object, PodOf, WorkloadError, name_of, owner
+from webhook.pods.text import shown
 
 API_VERSION: Final = "sparkoperator.k8s.io/v1beta2"
+DEFAULT_EXECUTORS: Final = "2"  # Spark's, for Kubernetes
 DRIVER: Final = "driver"
 EXECUTOR: Final = "executor"
 
@@ -35,7 +37,7 @@ def spark_pods(document: Object, source: str) -> list[PodOf]:
     """
     application = _Application(document, source)
     roles = [EXECUTOR] if application.spec.get("mode") == "client" else [DRIVER, EXECUTOR]
-    return [PodOf(application.origin(role), application.namespace, application.pod(role)) for role in roles]
+    return [application.pod_of(role) for role in roles]
 
 
 class _Application:
@@ -54,8 +56,10 @@ class _Application:
             self.path = "spec.template."
         self.conf = {str(k): str(v) for k, v in self._map(self.spec, "sparkConf", self.path).items()}
 
-    def origin(self, role: str) -> str:
-        return f"{self.kind} {self.name}, {role}"
+    def pod_of(self, role: str) -> PodOf:
+        name = f"{self.name}, {role}"
+        replicas = self._instances() if role == EXECUTOR else 1
+        return PodOf(self.kind, name, self.namespace, self.pod(role), replicas)
 
     def pod(self, role: str) -> Object:
         own = self._map(self.spec, role, self.path)
@@ -141,6 +145,15 @@ class _Application:
         if gpu := self._map(own, "gpu", f"{self.path}{role}."):
             limits[str(gpu.get("name"))] = str(gpu.get("quantity"))
         return {**container, "resources": {**resources, "requests": requests, "limits": limits}}
+
+    def _instances(self) -> int:
+        """Return how many executors there are, where Spark does not choose the number itself."""
+        own = self._map(self.spec, EXECUTOR, self.path)
+        stated = self._setting((own, "instances"), "spark.executor.instances", default=DEFAULT_EXECUTORS)
+        if not stated.isdecimal():
+            where = f"{self.at}: {self.path}executor.instances"
+            raise WorkloadError(f"{where}: {shown(stated)} is not a number of pods: write 0 or more")
+        return int(stated)
 
     def _memory(self, role: str, own: Object) -> int:
         """Return what the container asks for, in MiB."""

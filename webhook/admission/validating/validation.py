@@ -5,13 +5,15 @@ that the stored pod broke already: an old pod must stay changeable, and so delet
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from webhook.admission.validating import rules
 from webhook.admission.validating.rules import RULES, matrix_rule
 from webhook.pods.pod import SECTIONS, Container, annotations, containers, labels, spec
 from webhook.pods.priority import raw_class
 from webhook.pods.quantities import NANO, parse, text_of
+from webhook.pods.requests import pod_request
+from webhook.pods.resourcespec import BOUND_CLASSES
 from webhook.protocol import (
     ANNOTATION_RESERVE_POD,
     BATCH_RESOURCES,
@@ -27,7 +29,6 @@ from webhook.protocol import (
     QoSClass,
 )
 
-_EXCLUSIVE: Final = (QoSClass.LSE, QoSClass.LSR)
 Pod = Mapping[str, Any]
 
 
@@ -79,8 +80,8 @@ def _state(pod: Pod) -> Iterator[Violation]:
         yield from _native_resources(all_containers)
     else:
         yield from _batch_resources(all_containers, qos)
-    if qos in _EXCLUSIVE:
-        yield from _whole_cpus(pod, all_containers, qos)
+    if qos in BOUND_CLASSES:
+        yield from _whole_cpus(pod, qos)
         yield from _request_equals_limit(all_containers, qos)
 
 
@@ -125,32 +126,15 @@ def _batch_resources(all_containers: list[Container], qos: str) -> Iterator[Viol
                     return
 
 
-def _whole_cpus(pod: Pod, all_containers: list[Container], qos: str) -> Iterator[Violation]:
-    cpus = _requested_cpus(pod, all_containers)
-    if not cpus or cpus % NANO:
-        shown = f"{cpus / NANO:g}"
+def _whole_cpus(pod: Pod, qos: str) -> Iterator[Violation]:
+    milli = pod_request(pod, CPU)
+    if not milli or milli % 1000:
+        shown = f"{milli / 1000:g}"
         yield Violation(
             rules.WHOLE_CPUS,
             f"spec.containers[*].resources.requests[cpu]: {shown} in all; a pod of QoS {qos} "
             "gets whole CPUs: request a whole number, not zero",
         )
-
-
-def _requested_cpus(pod: Pod, all_containers: list[Container]) -> int:
-    """Return the CPUs the pod asks for, in nano: as the scheduler counts (KEP-753)."""
-    running = sidecars = peak = 0
-    for container in all_containers:
-        cpus = _cpu(container, "requests") or 0
-        if container.sidecar:
-            sidecars += cpus
-        elif container.kind == "initContainers":
-            peak = max(peak, sidecars + cpus)
-        else:
-            running += cpus
-    overhead = (spec(pod).get("overhead") or {}).get(CPU, 0)
-    pod_level = ((spec(pod).get("resources") or {}).get("requests") or {}).get(CPU)
-    total = max(running + sidecars, peak) if pod_level is None else parse(text_of(pod_level))
-    return total + parse(text_of(overhead))
 
 
 def _request_equals_limit(all_containers: list[Container], qos: str) -> Iterator[Violation]:

@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 
 from webhook.admission import Settings, View
+from webhook.cli.options.manifests import FILE, read_pods
 from webhook.cli.options.objects import load_view
 from webhook.cli.options.settings import decision_options, objects_option
 from webhook.cli.preview.diff import yaml_of
 from webhook.cli.preview.simulation import Simulation, simulate
 from webhook.cli.preview.text import text_of
 from webhook.cli.terminal import color_option, coloured
-from webhook.pods.documents import DocumentError, read_documents
-from webhook.pods.workloads import PodOf, WorkloadError, name_of, pods_of
+from webhook.pods.podtemplates import WorkloadError
 
 
 @click.command()
@@ -40,7 +40,7 @@ from webhook.pods.workloads import PodOf, WorkloadError, name_of, pods_of
     metavar="FILE...",
     nargs=-1,
     required=True,
-    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+    type=FILE,
 )
 def preview(  # noqa: PLR0913 — one parameter an option
     objects: Path,
@@ -68,7 +68,7 @@ def preview(  # noqa: PLR0913 — one parameter an option
       colocation-webhook preview --objects DIR -o json pod.yaml | jq '.pods[].patch'
     """  # noqa: D301 — see main
     view = load_view(objects, report_problems=False)
-    subjects = [subject for file in files for subject in _subjects(file)]
+    subjects = [subject for file in files for subject in read_pods(file)]
     try:
         simulations = [simulate(subject, namespace, view, settings, seed) for subject in subjects]
     except WorkloadError as error:
@@ -79,24 +79,6 @@ def preview(  # noqa: PLR0913 — one parameter an option
         _print_document(simulations, view, output)
     if any(simulation.denials for simulation in simulations):
         sys.exit(1)
-
-
-def _subjects(file: str) -> list[PodOf]:
-    name = "standard input" if file == "-" else file
-    found: list[PodOf] = []
-    try:
-        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-        for document in read_documents(data, name):
-            pods = pods_of(document.value, document.source)
-            if pods is None and isinstance(document.value, dict):
-                shown = f"{document.value['kind']} {name_of(document.value)}"
-                click.echo(f"{document.source}: {shown} creates no pods, ignored", err=True)
-            found += pods or []
-    except (DocumentError, WorkloadError) as error:
-        raise click.ClickException(str(error)) from None
-    except OSError as error:
-        raise click.ClickException(f"{name}: {error.strerror}") from None
-    return found
 
 
 def _print_text(simulations: list[Simulation], view: View, profiles_shown: int, *, color: bool) -> None:

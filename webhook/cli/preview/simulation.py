@@ -8,7 +8,7 @@ import orjson
 from webhook.admission import Decision, Review, Settings, View, Webhook, decide
 from webhook.admission.explanation import render
 from webhook.cli.preview.defaulting import apply_defaults, creation_review, request_uid
-from webhook.pods.workloads import Object, PodOf, WorkloadError
+from webhook.pods.podtemplates import Object, PodOf, WorkloadError
 from webhook.protocol import ANNOTATION_PROFILES, ANNOTATION_PROFILES_SIGNATURE
 
 # The webhook writes these for its own second call; they mean nothing to a user.

@@ -12,7 +12,7 @@ from webhook.admission.mutating.reinvocation import CAUSE as REMEMBERING
 from webhook.cli.preview.diff import difference
 from webhook.cli.preview.simulation import BOOKKEEPING, Simulation, without_bookkeeping
 from webhook.cli.terminal import bad, good, heading, muted, warning
-from webhook.pods.workloads import name_of
+from webhook.pods.podtemplates import name_of
 
 _BOOKKEEPING_PATHS: Final = {"/metadata/annotations/" + key.replace("/", "~1") for key in BOOKKEEPING}
 _MAX_VALUE: Final = 90  # characters

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import click
 
 from webhook.cli.options.access import NamespacedName
-from webhook.protocol import CPUSET_LEASE
+from webhook.protocol import CPUSET_LEASE, FULL_PCPUS, LEAST_ALLOCATED, MOST_ALLOCATED, SPREAD_BY_PCPUS
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from webhook.cluster.source import Source
     from webhook.kube.client import Client
 
-_POLICIES: Final = ("FullPCPUs", "SpreadByPCPUs")
-_STRATEGIES: Final = ("MostAllocated", "LeastAllocated")
+_POLICIES: Final = (FULL_PCPUS, SPREAD_BY_PCPUS)
+_STRATEGIES: Final = (MOST_ALLOCATED, LEAST_ALLOCATED)
 _Command = Callable[..., Any]
 
 

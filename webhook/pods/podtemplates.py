@@ -1,0 +1,204 @@
+"""Pods of pod templates, as a controller would create them.
+
+A pod is given the name, labels and owner that its controller would give it, as far as
+they can be known without one: made-up parts are the word ``preview``.
+"""
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+from webhook.pods.text import shown
+
+Object = dict[str, Any]
+MADE_UP: Final = "preview"
+
+
+class WorkloadError(ValueError):
+    """A manifest that cannot become pods; the message names object and field."""
+
+
+class PodOf(NamedTuple):
+    """A pod that would be created.
+
+    Attributes:
+        kind: of the object it would be created from.
+        name: of that object; of a SparkApplication with the role: ``pi, driver``.
+        namespace: as the manifest says, "" where it does not.
+        pod: the object as its creator would send it; nobody else holds it.
+        replicas: how many such pods the object asks for.
+        phase: of a Pod that exists already, else "".
+    """
+
+    kind: str
+    name: str
+    namespace: str
+    pod: Object
+    replicas: int = 1
+    phase: str = ""
+
+    @property
+    def origin(self) -> str:
+        """Name the object for people: ``Deployment web``."""
+        return f"{self.kind} {self.name}"
+
+
+def template_pods(document: Object, source: str) -> list[PodOf] | None:
+    """Return the pod of a Pod, or of an object with a pod template.
+
+    Args:
+        document: an object as read from YAML or JSON.
+        source: where it stands, for messages.
+
+    Returns:
+        One pod, None where the kind has no pod template (a Service, say).
+
+    Raises:
+        WorkloadError: the template is missing or broken, or the number of replicas is.
+    """
+    kind = document["kind"]
+    path = TEMPLATES.get(kind, ("spec", "template"))
+    template = _at(document, path)
+    if not isinstance(template, dict) or not isinstance(_at(template, ("spec", "containers")), list):
+        if kind in TEMPLATES:
+            field = ".".join((*path, "spec", "containers"))
+            raise WorkloadError(f"{source}: {kind} {name_of(document)}: {field} is missing or no list")
+        return None
+    namespace = str(_metadata(document).get("namespace") or "")
+    made = PodOf(kind, name_of(document), namespace, _pod(document, template, kind))
+    if kind == "Pod":
+        return [made._replace(phase=str(_at(document, ("status", "phase")) or ""))]
+    if kind in _ONE_POD:
+        return [made]
+    count = (*path[:-1], "parallelism" if kind in _JOBS else "replicas")
+    return [made._replace(replicas=_count(document, count, f"{source}: {made.origin}"))]
+
+
+def _count(document: Object, field: tuple[str, ...], at: str) -> int:
+    """Return the number of pods that a field asks for, 1 where it does not say so; raises WorkloadError."""
+    value = _at(document, field)
+    if value is None or (document["kind"] not in TEMPLATES and not isinstance(value, int)):
+        return 1
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise WorkloadError(
+            f"{at}: {'.'.join(field)}: {shown(value)} is not a number of pods: write 0 or more"
+        )
+    return value
+
+
+# Where each kind keeps its pod template; other kinds are tried at spec.template.
+TEMPLATES: Final[Mapping[str, tuple[str, ...]]] = {
+    "Pod": (),
+    "Deployment": ("spec", "template"),
+    "StatefulSet": ("spec", "template"),
+    "DaemonSet": ("spec", "template"),
+    "ReplicaSet": ("spec", "template"),
+    "ReplicationController": ("spec", "template"),
+    "Job": ("spec", "template"),
+    "CronJob": ("spec", "jobTemplate", "spec", "template"),
+    "PodTemplate": ("template",),
+}
+_ONE_POD: Final = frozenset({"DaemonSet", "PodTemplate"})  # one on each node; one for each use
+_JOBS: Final = frozenset({"Job", "CronJob"})
+
+
+def name_of(document: Object) -> str:
+    """Return the name of an object, its generateName, or ``(no name)``."""
+    metadata = _metadata(document)
+    return str(metadata.get("name") or metadata.get("generateName") or "(no name)")
+
+
+def owner(kind: str, api_version: str, name: str) -> Object:
+    """Return an owner reference such as a controller writes."""
+    return {
+        "apiVersion": api_version,
+        "kind": kind,
+        "name": name,
+        "uid": MADE_UP,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def _pod(document: Object, template: Object, kind: str) -> Object:
+    metadata = copy.deepcopy(_metadata(template))
+    if kind != "Pod":
+        name = name_of(document)
+        metadata = {key: metadata[key] for key in ("labels", "annotations") if metadata.get(key)}
+        created = _CREATED.get(kind, _by_controller)(name)
+        labels = created.pop("labels", {})
+        if isinstance(metadata.get("labels", {}), dict):  # else the decision says what is wrong
+            metadata["labels"] = {**metadata.get("labels", {}), **labels}
+        by = created.pop("owner", (kind, str(document.get("apiVersion", "")), name))
+        metadata = {**created, **metadata, "ownerReferences": [owner(*by)]}
+    else:
+        metadata.pop("managedFields", None)
+        metadata.pop("creationTimestamp", None)
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": metadata,
+        "spec": copy.deepcopy(template["spec"]),
+    }
+
+
+def _by_controller(name: str) -> Object:
+    return {"generateName": f"{name}-"}
+
+
+def _by_replica_set(name: str) -> Object:
+    replica_set = f"{name}-{MADE_UP}"
+    return {
+        "generateName": f"{replica_set}-",
+        "labels": {"pod-template-hash": MADE_UP},
+        "owner": ("ReplicaSet", "apps/v1", replica_set),
+    }
+
+
+def _by_stateful_set(name: str) -> Object:
+    labels = {
+        "apps.kubernetes.io/pod-index": "0",
+        "controller-revision-hash": f"{name}-{MADE_UP}",
+        "statefulset.kubernetes.io/pod-name": f"{name}-0",
+    }
+    return {"name": f"{name}-0", "labels": labels}
+
+
+def _by_daemon_set(name: str) -> Object:
+    labels = {"controller-revision-hash": MADE_UP, "pod-template-generation": "1"}
+    return {"generateName": f"{name}-", "labels": labels}
+
+
+def _by_job(name: str) -> Object:
+    labels = {
+        "batch.kubernetes.io/controller-uid": MADE_UP,
+        "batch.kubernetes.io/job-name": name,
+        "controller-uid": MADE_UP,
+        "job-name": name,
+    }
+    return {"generateName": f"{name}-", "labels": labels}
+
+
+def _by_cron_job(name: str) -> Object:
+    job = f"{name}-{MADE_UP}"
+    return {**_by_job(job), "owner": ("Job", "batch/v1", job)}
+
+
+_CREATED: Final[Mapping[str, Callable[[str], Object]]] = {
+    "Deployment": _by_replica_set,
+    "StatefulSet": _by_stateful_set,
+    "DaemonSet": _by_daemon_set,
+    "Job": _by_job,
+    "CronJob": _by_cron_job,
+}
+
+
+def _metadata(document: Mapping[str, Any]) -> Object:
+    metadata = document.get("metadata")
+    return metadata if isinstance(metadata, dict) else {}
+
+
+def _at(document: object, path: tuple[str, ...]) -> object:
+    for key in path:
+        document = document.get(key) if isinstance(document, dict) else None
+    return document

@@ -1,0 +1,61 @@
+"""The resources that a pod requests, as kube-scheduler counts them.
+
+Source: Kubernetes' ``component-helpers/resource`` (PodRequests) with KEP-753 (native sidecars)
+and KEP-2837 (resources at the pod's level).
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from webhook.pods.pod import ALWAYS, spec
+from webhook.pods.quantities import NANO, QuantityError, non_negative, text_of
+from webhook.protocol import NATIVE_RESOURCES
+
+_HUGEPAGES: Final = "hugepages-"
+_NANO_IN_MILLI: Final = NANO // 1000
+
+
+def pod_request(pod: Mapping[str, Any], resource: str) -> int:
+    """Return how much of a resource a pod requests, in thousandths of the resource's unit.
+
+    The containers and native sidecars together, or the greatest init container with the sidecars
+    started before it, where that is more. A request at the pod's level replaces both; it counts
+    for cpu, memory and huge pages only. Overhead is added in each case. Every quantity is
+    rounded up to a thousandth, as the API server stores it.
+
+    Args:
+        pod: a v1 Pod of which the shape is right (see ``admission.podedit.check_shape``).
+        resource: such as ``cpu`` or ``kubernetes.io/batch-cpu``.
+
+    Raises:
+        QuantityError: a quantity cannot be read or is negative; the message begins with the field.
+    """
+    of = spec(pod)
+    total = None
+    if resource in NATIVE_RESOURCES or resource.startswith(_HUGEPAGES):
+        total = _milli(of.get("resources"), resource, "spec.resources.requests")
+    if total is None:
+        running = sidecars = starting = 0
+        for i, container in enumerate(of.get("initContainers") or ()):
+            field = "spec.initContainers[{}].resources.requests"
+            amount = _milli(container.get("resources"), resource, field, i) or 0
+            starting = max(starting, sidecars + amount)
+            if container.get("restartPolicy") == ALWAYS:
+                sidecars += amount
+        for i, container in enumerate(of.get("containers") or ()):
+            field = "spec.containers[{}].resources.requests"
+            running += _milli(container.get("resources"), resource, field, i) or 0
+        total = max(running + sidecars, starting)
+    return total + (_milli({"requests": of.get("overhead")}, resource, "spec.overhead") or 0)
+
+
+def _milli(resources: Mapping[str, Any] | None, resource: str, field: str, *at: int) -> int | None:
+    """Return a request among ``resources``; ``field`` and ``at`` are put together only for an error."""
+    requests = resources.get("requests") if resources else None
+    raw = requests.get(resource) if requests else None
+    if raw is None:
+        return None
+    try:
+        return -(-non_negative(raw if isinstance(raw, str) else text_of(raw)) // _NANO_IN_MILLI)
+    except QuantityError as error:
+        raise QuantityError(f"{field.format(*at)}[{resource}]: {error}") from None
