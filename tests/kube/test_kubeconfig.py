@@ -182,7 +182,7 @@ def test_certificates_from_files_and_as_data(tmp_path, secure, width, monkeypatc
     api.get(NAMESPACES)
     api.close()
     assert seen == [jane, jane]
-    assert os.listdir(tmp_path / "temporary") == [], "a key given as data reaches no file"
+    assert list((tmp_path / "temporary").iterdir()) == [], "a key given as data reaches no file"
 
 
 def test_names_and_checks_can_be_set(tmp_path, secure):
@@ -318,7 +318,7 @@ def test_a_file_that_is_no_kubeconfig_is_refused(tmp_path, text):
 
 
 def test_several_files_are_one(tmp_path, fake):
-    """The first that names something wins; paths are of each file's folder; missing and empty ones say nothing."""
+    """The first that names something wins, paths are of each file's folder, missing ones are passed over."""
     one, other = tmp_path / "one", tmp_path / "other"
     one.mkdir()
     other.mkdir()

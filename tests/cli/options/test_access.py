@@ -48,7 +48,8 @@ def test_kubectls_own_variable_is_followed(run, monkeypatch, tmp_path):
 def test_a_kubeconfig_needs_the_kubernetes_package(run, monkeypatch, tmp_path):
     """Where it was left out, the message names it and what works without."""
     monkeypatch.delitem(sys.modules, "webhook.kube.kubeconfig", raising=False)
-    monkeypatch.setitem(sys.modules, "kubernetes", None)
+    for name in ("kubernetes", "kubernetes.client"):
+        monkeypatch.setitem(sys.modules, name, None)
     (tmp_path / "config").write_text("")
     result = run("doctor", "--kubeconfig", str(tmp_path / "config"))
     said = " ".join(result.output.split())
