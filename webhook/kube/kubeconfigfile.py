@@ -199,7 +199,7 @@ def _checked(raw: object, expected: Mapping[str, Any], at: str) -> dict[str, Any
 
 def _check_text(text: str, at: str) -> None:
     if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise AccessError(f"{at}: holds a NUL or half a character: write it anew")
+        raise AccessError(f"{at}: holds a NUL or half a character: remove it")
 
 
 def _decoded(text: str, at: str) -> bytes:
