@@ -22,7 +22,7 @@ ENVIRONMENT = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT":
 IN_A_POD = """
 import sys
 from pathlib import Path
-import webhook.binding.service, webhook.certificates.rotator, webhook.cli.serve.command, webhook.server.run
+import webhook.binding.service, webhook.certificates.rotator, webhook.cli.serve.command, webhook.server.app
 from webhook.cli.options.access import open_api
 from webhook.kube.access import in_cluster
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from webhook.protocol import STATUS_LEASE
+from webhook.protocol import STATUS_LEASE, USER_AGENT
 
 if TYPE_CHECKING:
     from webhook.kube.client import Client
@@ -22,7 +22,6 @@ in_cluster_option = click.option(
     "--in-cluster", is_flag=True, help="Watch the cluster whose pod this is, with its service account."
 )
 
-_USER_AGENT: Final = "colocation-webhook"
 _HOME: Final = Path("~/.kube/config")
 _Command = Callable[..., Any]
 
@@ -96,11 +95,11 @@ def _client(said_by: str, *kubeconfigs: Path) -> "Client":
 
     try:
         if not kubeconfigs:
-            return Client(in_cluster(), user_agent=_USER_AGENT)
+            return Client(in_cluster(), user_agent=USER_AGENT)
         # The only import of the package `kubernetes`, which an image for clusters may leave out.
         from webhook.kube.kubeconfig import read_kubeconfig
 
-        return Client(read_kubeconfig(*kubeconfigs), user_agent=_USER_AGENT)
+        return Client(read_kubeconfig(*kubeconfigs), user_agent=USER_AGENT)
     except AccessError as error:
         raise click.ClickException(f"{said_by}: {error}") from None
     except ImportError as error:
