@@ -136,7 +136,7 @@ GPU_SHARED: Final = "koordinator.sh/gpu.shared"
 
 # --- How API servers know us ----------------------------------------------------
 USER_AGENT: Final = "colocation-webhook"
-"""In their logs, and as the source of Events."""
+"""In their logs."""
 
 # --- Leases by which replicas agree on who acts ---------------------------------
 STATUS_LEASE: Final = "colocation-webhook"
