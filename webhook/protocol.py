@@ -154,6 +154,10 @@ GPU_MEMORY_RATIO: Final = "koordinator.sh/gpu-memory-ratio"
 GPU_SHARED: Final = "koordinator.sh/gpu.shared"
 
 
+# --- How API servers know us ----------------------------------------------------
+USER_AGENT: Final = "colocation-webhook"
+"""In their logs."""
+
 # --- Leases by which replicas agree on who acts ---------------------------------
 STATUS_LEASE: Final = "colocation-webhook"
 CPUSET_LEASE: Final = "colocation-webhook-cpusets"

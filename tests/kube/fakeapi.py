@@ -34,6 +34,7 @@ class FakeApi:
         lag: seconds before each answer.
         late: calls by (method, path), each made once, between an answer and its way to the client.
         mute: watches send nothing.
+        closes: each connection after one answer.
         date: what answers say the time is (an HTTP date); None: nothing.
         keeps_status: false: statuses are pruned, as a CRD without the fields does.
     """
@@ -53,6 +54,7 @@ class FakeApi:
         self.mute = False
         self.keeps_status = True
         self.date = None
+        self.closes = False
         self.lock = threading.RLock()
         self.watches = []
         self.clients = []
@@ -91,7 +93,9 @@ class FakeApi:
 
     def api(self, **access):
         """A client."""
-        made = Client(Access(server=f"http://127.0.0.1:{self.port}", **access))
+        made = Client(
+            Access(server=f"http://127.0.0.1:{self.port}", **access), user_agent="colocation-webhook"
+        )
         self.clients.append(made)
         return made
 
@@ -329,6 +333,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
+        self.close_connection = self.close_connection or self.api.closes
 
     def _watch(self, path, query):
         api = self.api

@@ -6,6 +6,7 @@ lives an hour, a certificate authority years.
 
 import contextlib
 import os
+import re
 import ssl
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,7 +14,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from urllib3.exceptions import LocationParseError
+from urllib3.util import Url, parse_url
+
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_HEADER: Final = re.compile(rb"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
+"""What a token can be made of: a line break would begin a header of its own."""
+
+# Python 3.13 asks for more than Go does: extensions that old clusters' authorities lack. And
+# Go trusts each certificate that it is given, be it the root of its chain or not.
+_NOT_ASKED: Final = ssl.VERIFY_X509_STRICT
+_ALSO_TAKEN: Final = ssl.VERIFY_X509_PARTIAL_CHAIN
 
 
 class AccessError(ValueError):
@@ -42,7 +53,9 @@ class Access:
         authority: PEM of the CA to trust; None: those of the system.
         verify: whether the server's certificate is checked.
         server_name: the name it must be for, where that is not the URL's.
-        token: the bearer token, without white space around it.
+        proxy: URL of the HTTP proxy on the way, None where there is none.
+        token: the bearer token; empty: none.
+        basic: user and password as HTTP's basic authentication has them.
         client: what is shown in a TLS handshake.
         renew: called after a 401: the credentials were not good, or are not any more.
     """
@@ -52,44 +65,52 @@ class Access:
     authority: Bytes | None = None
     verify: bool = True
     server_name: str | None = None
+    proxy: str | None = None
     token: Bytes | None = None
     basic: str | None = None
     client: Callable[[], ClientCertificate | None] = lambda: None
     renew: Callable[[], None] = lambda: None
     _context: ssl.SSLContext | None = field(default=None, repr=False)
-    _made_of: tuple[bytes, ...] | None = field(default=None, repr=False)
+    _made_of: tuple[bytes | None, ...] | None = field(default=None, repr=False)
 
     def headers(self) -> dict[str, str]:
         """Return what goes into each request; raises AccessError."""
-        if self.token is not None:
-            return {"Authorization": f"Bearer {self.token().decode('ascii', 'replace').strip()}"}
+        if self.token is not None and (token := self.token()):
+            check_token(token, f"the token for {self.server}")
+            return {"Authorization": f"Bearer {token.decode()}"}
         return {"Authorization": f"Basic {self.basic}"} if self.basic else {}
 
     def context(self) -> ssl.SSLContext:
-        """Return the TLS context for a new connection, made anew where files changed; raises AccessError."""
-        authority = self.authority() if self.authority is not None else b""
+        """Return the TLS context for a new connection, a new one where files changed; raises AccessError."""
+        authority = self.authority() if self.authority is not None else None
         client = self.client()
-        pair = (client.certificate(), client.key()) if client else (b"", b"")
-        made_of = (authority, *pair)
+        made_of = (authority, client.certificate(), client.key()) if client else (authority, None, None)
         if self._context is None or made_of != self._made_of:
             self._context = self._make_context(*made_of)
             self._made_of = made_of
         return self._context
 
-    def _make_context(self, authority: bytes, certificate: bytes, key: bytes) -> ssl.SSLContext:
+    def _make_context(
+        self, authority: bytes | None, certificate: bytes | None, key: bytes | None
+    ) -> ssl.SSLContext:
+        if authority is not None and not authority.strip():
+            # Python would take the system's authorities instead.
+            raise AccessError(f"the certificate authority of {self.server} is empty: it must be PEM")
         try:
             context = ssl.create_default_context(cadata=authority.decode("ascii") if authority else None)
         except (ssl.SSLError, ValueError) as error:
             raise AccessError(
                 f"the certificate authority of {self.server} is no PEM certificate: {error}"
             ) from None
+        context.verify_flags = (context.verify_flags | _ALSO_TAKEN) & ~_NOT_ASKED
         if not self.verify:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
-        if certificate:
+        if certificate is not None and key is not None:
             with _as_file(key + b"\n" + certificate) as path:
                 try:
-                    context.load_cert_chain(path)
+                    # Without a password OpenSSL would ask for that of an encrypted key on the terminal.
+                    context.load_cert_chain(path, password="")
                 except (ssl.SSLError, OSError) as error:
                     raise AccessError(
                         f"the client certificate for {self.server} and its key cannot be used: {error}"
@@ -114,28 +135,63 @@ def in_cluster(
             "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set: "
             "this is no pod; use --kubeconfig FILE outside a cluster"
         )
-    token, authority = from_file(folder / "token"), from_file(folder / "ca.crt")
-    token()
+    authority = from_file(folder / "ca.crt")
+    from_file(folder / "token")()  # an empty one may be filled yet, a missing one means no account
     authority()
     namespace = folder / "namespace"
     return Access(
         server=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}",
         namespace=namespace.read_text().strip() if namespace.exists() else "default",
         authority=authority,
-        token=token,
+        token=token_file(folder / "token"),
     )
 
 
-def from_file(path: Path) -> Bytes:
-    """Return a reader of a file as it is at the time."""
+def from_file(path: Path, field: str = "") -> Bytes:
+    """Return a reader of a file as it is at the time; ``field`` is where its name stands, for messages."""
 
     def read() -> bytes:
         try:
             return path.read_bytes()
-        except OSError as error:
-            raise AccessError(f"{path}: {error.strerror}") from None
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise AccessError(f"{f'{field}: ' if field else ''}{path}: {reason}") from None
 
     return read
+
+
+def token_file(path: Path, field: str = "") -> Bytes:
+    """Return a reader of the token in a file, without white space around it."""
+    content = from_file(path, field)
+
+    def read() -> bytes:
+        token = content().strip()
+        where = f"{field}: {path}" if field else str(path)
+        if not token:
+            raise AccessError(f"{where}: is empty: it must hold a token")
+        check_token(token, where)
+        return token
+
+    return read
+
+
+def check_token(token: bytes, where: str) -> None:
+    """Raise AccessError where a token cannot stand in a header; it is not shown."""
+    if not _HEADER.fullmatch(token):
+        raise AccessError(
+            f"{where}: holds a line break, or another character that no token has: write it in one line"
+        )
+
+
+def parse_server(text: str, field: str) -> Url:
+    """Return the parts of an API server's URL; raises AccessError, which begins with ``field``."""
+    try:
+        url = parse_url(text)
+    except LocationParseError:
+        url = Url()
+    if url.scheme not in {"http", "https"} or not url.host or url.auth or url.query or url.fragment:
+        raise AccessError(f"{field}: {text!r} is not an https:// URL of scheme, host, port and path alone")
+    return url
 
 
 @contextlib.contextmanager

@@ -1,17 +1,16 @@
 """Calls to an API server: JSON in, JSON out, and streams of lines.
 
-The standard library's HTTP client. The ``kubernetes`` package was measured beside it, with
-the same five watches over 10,000 namespaces and 1,000 profiles; docs/cluster.md has the
-figures. Calls that may be made twice go over connections that are kept (``connections``);
-the others, and streams, have one of their own. Every wait has an end: connecting, reading, and (by
-keep-alive probes of the kernel) a peer that has vanished.
+urllib3 carries them. Reads and PUTs go over connections that are kept, because a call that
+changes a ledger waits inside somebody's admission request, and a TLS handshake would cost
+more than the call; the others, and streams, have a connection of their own. Every wait has
+an end: connecting, reading, and (by keep-alive probes of the kernel) a peer that has vanished.
 """
 
 import datetime as dt
 import email.utils
 import http.client
 import json
-import socket
+import os
 import ssl
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
@@ -19,30 +18,20 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
 import orjson
+import urllib3
+from urllib3.exceptions import HTTPError
 
-from webhook.kube.access import Access, AccessError
-from webhook.kube.connections import Connections
+from webhook.kube import transport
+from webhook.kube.access import Access, parse_server
 
 CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 30.0
-_MAX_ANSWER: Final = 256 * 2**20
+_MAX_BODY: Final = 256 * 2**20
 _MAX_LINE: Final = 16 * 2**20  # bytes; etcd holds objects of at most a tenth of it
 _CHUNK: Final = 64 * 2**10
 _SHOWN: Final = 200
-# A peer that is gone is noticed after 15 + 3 x 5 s of silence, and 30 s after a write.
-_SOCKET_OPTIONS: Final = (
-    (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
-    (socket.IPPROTO_TCP, "TCP_KEEPIDLE", 15),
-    (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 5),
-    (socket.IPPROTO_TCP, "TCP_KEEPCNT", 3),
-    (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", 30_000),
-)
-
-_TWICE: Final = frozenset({"GET", "PUT"})
-"""What may reach the server twice: a PUT names the version it replaces, and the second one is refused."""
-
-_DEAD: Final = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError, ssl.SSLEOFError)
-"""How a connection ends that the server closed while it was idle: without a byte of an answer."""
+_KEPT: Final = frozenset({"GET", "PUT"})
+"""What may use a kept connection: a second PUT would be refused, for it names the version it replaces."""
 
 JSON: Final = "application/json"
 METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
@@ -78,29 +67,25 @@ class ApiError(Exception):
 
 
 class Client:
-    """One API server.
+    """One API server; safe to use from many threads, and after a fork.
 
     Attributes:
+        access: where it is, and what proves who we are.
         date: the server's own time of day when it answered last; None before it said so.
+        user_agent: what it calls itself.
     """
 
-    def __init__(self, access: Access, *, user_agent: str = "colocation-webhook") -> None:
+    def __init__(self, access: Access, *, user_agent: str = "python-kube-client") -> None:
         """Take how to reach it; nothing is called yet. Raises AccessError for a URL without a host."""
-        parts = urllib.parse.urlsplit(access.server)
-        if not parts.hostname:
-            raise AccessError(f"server {access.server!r}: has no host name")
+        self._url = parse_server(access.server, "server").url.rstrip("/")
         self.access = access
         self.date: dt.datetime | None = None
-        self._host = parts.hostname
-        self._port = parts.port
-        self._tls = parts.scheme == "https"
-        self._prefix = parts.path.rstrip("/")
-        self._user_agent = user_agent
-        self._connections = Connections()
+        self.user_agent = user_agent
+        self._kept: _Kept | None = None
 
     def close(self) -> None:
         """Close the connections that are idle; calls that are made later open others."""
-        self._connections.close()
+        self._kept = None
 
     def get(self, path: str, *, timeout: float = READ_SECONDS, **query: object) -> dict[str, Any]:
         """Read a resource; raises ApiError."""
@@ -128,8 +113,9 @@ class Client:
     ) -> dict[str, Any]:
         """Make one call and return the object it answers with.
 
-        GET and PUT use a kept connection and are made again, on a new one, when the server had
-        closed it. A PUT may therefore have been done although it is answered with a conflict.
+        GET and PUT use a kept connection. A GET whose connection the server had closed is made
+        again on a new one; nothing else is ever sent twice: such a PUT is an ApiError with the
+        status 0, and may have been done.
 
         Args:
             method: GET, POST, PUT, PATCH or DELETE.
@@ -143,9 +129,9 @@ class Client:
         Raises:
             ApiError: no answer, not JSON, or not a 2xx.
         """
-        asked = _Asked(method, path, body, content_type, accept, query or {})
-        with self._open(asked, timeout, keep=True) as answer:
-            data = answer.read_all()
+        request = _Request(method, path, body, content_type, accept, query or {})
+        with self._open(request, timeout, keep=method in _KEPT) as response:
+            data = response.read_all()
         try:
             value = orjson.loads(data)
         except orjson.JSONDecodeError:
@@ -161,7 +147,7 @@ class Client:
         query: Mapping[str, object] | None = None,
         accept: str = JSON,
         silence: float = READ_SECONDS,
-        opened: Callable[["Answer"], None] = lambda _: None,
+        opened: Callable[["Stream"], None] = lambda _: None,
     ) -> Iterator[bytes]:
         """Yield the lines of an endless answer, until the server ends it.
 
@@ -170,77 +156,71 @@ class Client:
             query: parameters.
             accept: the form of the objects in it.
             silence: seconds without a byte after which the connection counts as dead.
-            opened: gets the answer, which another thread may ``abort``.
+            opened: gets the stream, which another thread may ``abort``.
 
         Raises:
             ApiError: no answer, not a 2xx, or the connection broke or fell silent.
         """
-        asked = _Asked("GET", path, None, "", accept, query or {})
-        with self._open(asked, silence, keep=False) as answer:
-            opened(answer)
-            yield from answer.lines()
+        request = _Request("GET", path, None, "", accept, query or {})
+        with self._open(request, silence, keep=False) as stream:
+            opened(stream)
+            yield from stream.lines()
 
-    def _open(self, asked: "_Asked", timeout: float, *, keep: bool) -> "Answer":
-        headers = {"Accept": asked.accept, "User-Agent": self._user_agent}
+    def _open(self, request: "_Request", timeout: float, *, keep: bool) -> "Stream":
+        headers = {"Accept": request.accept, "User-Agent": self.user_agent}
         data = None
-        if asked.body is not None:
-            data = orjson.dumps(asked.body)
-            headers["Content-Type"] = asked.content_type
-        given = {name: value for name, value in asked.query.items() if value is not None}
-        url = self._prefix + asked.path + (f"?{urllib.parse.urlencode(given)}" if given else "")
-        connection: http.client.HTTPConnection | None = None
+        if request.body is not None:
+            data = orjson.dumps(request.body)
+            headers["Content-Type"] = request.content_type
+        given = {name: value for name, value in request.query.items() if value is not None}
+        url = self._url + request.path + (f"?{urllib.parse.urlencode(given)}" if given else "")
+
+        def send(connections: urllib3.PoolManager) -> urllib3.BaseHTTPResponse:
+            return connections.urlopen(
+                request.method,
+                url,
+                body=data,
+                headers=headers,
+                timeout=urllib3.Timeout(connect=min(timeout, CONNECT_SECONDS), read=timeout),
+                retries=False,
+                redirect=False,
+                preload_content=False,
+                decode_content=False,
+            )
+
         try:
             headers |= self.access.headers()
-            context = self.access.context() if self._tls else None
-            if keep and asked.method in _TWICE:
-                connection = self._connections.take(context)
-            response = None
-            if connection is not None:
-                response = _again(connection, (asked.method, url, data, headers), timeout)
-            if connection is None or response is None:
-                connection = self._connect(context, timeout)
-                connection.request(asked.method, url, data, headers)
-                response = connection.getresponse()
-        except (OSError, http.client.HTTPException, AccessError) as error:
-            if connection is not None:
-                connection.close()
-            raise ApiError(f"{asked.method} {self.access.server}{asked.path}: {_reason(error)}") from None
+            context = self.access.context() if self._url.startswith("https:") else None
+            try:
+                response = send(self._kept_connections(context) if keep else self._connections(context))
+            except HTTPError as error:
+                if not (keep and request.method == "GET" and transport.closed_by_server(error)):
+                    raise
+                self._kept = None  # what the server did to one, it did to all
+                response = send(self._kept_connections(context))
+        except (OSError, http.client.HTTPException, HTTPError, ValueError) as error:
+            raise ApiError(f"{request.method} {self._url}{request.path}: {transport.reason(error)}") from None
         self.date = _date(response.headers.get("Date")) or self.date
-        made = connection
-
-        def done() -> None:
-            self._connections.keep(made, context)
-
-        answer = Answer(f"{asked.method} {asked.path}", connection, response, done if keep else None)
+        stream = Stream(f"{request.method} {request.path}", response)
         if not http.HTTPStatus.OK <= response.status < http.HTTPStatus.MULTIPLE_CHOICES:
             if response.status == http.HTTPStatus.UNAUTHORIZED:
                 self.access.renew()
-            with answer:
-                raise answer.failure()
-        return answer
+            with stream:
+                raise stream.failure()
+        return stream
 
-    def _connect(self, context: ssl.SSLContext | None, timeout: float) -> http.client.HTTPConnection:
-        seconds = min(timeout, CONNECT_SECONDS)
-        connection = http.client.HTTPConnection(
-            self._host, self._port or (443 if self._tls else 80), timeout=seconds
-        )
-        connection.connect()
-        plain = connection.sock
-        for level, name, value in _SOCKET_OPTIONS:
-            if hasattr(socket, name):
-                plain.setsockopt(level, getattr(socket, name), value)
-        if context is not None:
-            try:
-                name = self.access.server_name or self._host
-                connection.sock = context.wrap_socket(plain, server_hostname=name)
-            except BaseException:
-                plain.close()
-                raise
-        connection.sock.settimeout(timeout)
-        return connection
+    def _kept_connections(self, context: ssl.SSLContext | None) -> urllib3.PoolManager:
+        """Return those of this process that were made with ``context``; others are let go."""
+        kept = self._kept
+        if kept is None or kept.process != os.getpid() or kept.context is not context:
+            self._kept = kept = _Kept(os.getpid(), context, self._connections(context))
+        return kept.connections
+
+    def _connections(self, context: ssl.SSLContext | None) -> urllib3.PoolManager:
+        return transport.connections(context, server_name=self.access.server_name, proxy=self.access.proxy)
 
 
-class _Asked(NamedTuple):
+class _Request(NamedTuple):
     method: str
     path: str
     body: object
@@ -249,71 +229,56 @@ class _Asked(NamedTuple):
     query: Mapping[str, object]
 
 
-class Answer:
-    """The answer to one call, whose connection closes with it unless it is kept."""
+class _Kept(NamedTuple):
+    process: int
+    context: ssl.SSLContext | None
+    connections: urllib3.PoolManager
 
-    def __init__(
-        self,
-        what: str,
-        connection: http.client.HTTPConnection,
-        response: http.client.HTTPResponse,
-        keep: Callable[[], None] | None = None,
-    ) -> None:
-        """Take the connection over; ``what`` is for messages, ``keep`` takes it when all has been read."""
-        self._keep = keep
+
+class Stream:
+    """The body of one answer, whose connection closes with it unless it is kept and was read to its end."""
+
+    def __init__(self, what: str, response: urllib3.BaseHTTPResponse) -> None:
+        """Take the response over; ``what`` is for messages."""
         self._what = what
-        self._socket = connection.sock
-        self._connection = connection
         self._response = response
+        self._connection = response.connection
 
     def __enter__(self) -> Self:
-        """Return the answer."""
+        """Return the stream."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the connection, or give it back."""
-        whole = self._response.isclosed() and not self._response.will_close
+        """Close the connection, if it was not given back."""
         self._response.close()
-        if whole and self._keep is not None:
-            self._keep()
-        else:
-            self._connection.close()
 
     def abort(self) -> None:
         """End the connection from another thread: a read that waits returns at once."""
-        try:
-            self._socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            return  # it has ended by itself
+        if isinstance(self._connection, transport.Connection):
+            self._connection.abort()
 
     def read_all(self) -> bytes:
         """Return the whole body; raises ApiError."""
-        try:
-            data = self._response.read(_MAX_ANSWER + 1)
-        except (OSError, http.client.HTTPException) as error:
-            raise ApiError(f"{self._what}: {_reason(error)}") from None
-        if len(data) > _MAX_ANSWER:
-            raise ApiError(f"{self._what}: the answer is longer than {_MAX_ANSWER} bytes")
-        return data
+        chunks, length = [], 0
+        while chunk := self._read(self._response.read):
+            chunks.append(chunk)
+            length += len(chunk)
+            if length > _MAX_BODY:
+                raise ApiError(f"{self._what}: the answer is longer than {_MAX_BODY} bytes")
+        return b"".join(chunks)
 
     def lines(self) -> Iterator[bytes]:
         """Yield the lines of the body as they come; raises ApiError."""
         rest = b""
-        while True:
-            try:
-                chunk = self._response.read1(_CHUNK)
-            except (OSError, http.client.HTTPException, ValueError) as error:
-                raise ApiError(f"{self._what}: {_reason(error)}") from None
-            if not chunk:
-                if rest.strip():
-                    raise ApiError(f"{self._what}: the connection ended in the middle of a line")
-                return
+        while chunk := self._read(self._response.read1):
             *whole, rest = (rest + chunk).split(b"\n")
             yield from filter(None, whole)
             if len(rest) > _MAX_LINE:
                 raise ApiError(f"{self._what}: a line is longer than {_MAX_LINE} bytes")
+        if rest.strip():
+            raise ApiError(f"{self._what}: the connection ended in the middle of a line")
 
     def failure(self) -> ApiError:
         """Return the error that an answer which is no success stands for."""
@@ -333,20 +298,11 @@ class Answer:
             retry_after=float(wait) if wait.isascii() and wait.isdigit() else 0.0,
         )
 
-
-def _again(
-    connection: http.client.HTTPConnection,
-    asked: tuple[str, str, bytes | None, dict[str, str]],
-    timeout: float,
-) -> http.client.HTTPResponse | None:
-    """Ask over a kept connection; None: the server had closed it."""
-    try:
-        connection.sock.settimeout(timeout)
-        connection.request(*asked)
-        return connection.getresponse()
-    except _DEAD:
-        connection.close()
-        return None
+    def _read(self, read: Callable[[int], bytes]) -> bytes:
+        try:
+            return read(_CHUNK)
+        except (OSError, http.client.HTTPException, HTTPError, ValueError) as error:
+            raise ApiError(f"{self._what}: {transport.reason(error)}") from None
 
 
 def _date(text: str | None) -> dt.datetime | None:
@@ -355,17 +311,6 @@ def _date(text: str | None) -> dt.datetime | None:
     except ValueError:
         return None
     return date.astimezone(dt.UTC)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the server's certificate is not good: {error.verify_message}"
-    if isinstance(error, http.client.IncompleteRead):
-        return "the connection broke"
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return text or type(error).__name__
 
 
 def _shown(data: bytes) -> str:

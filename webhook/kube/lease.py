@@ -2,8 +2,9 @@
 
 The protocol is that of client-go: the leader renews the Lease; the others take it when its record
 has not changed for as long as it lasts, measured by their own clock, so that clocks need not agree.
-The ``kubernetes`` package has no lock on a Lease, and its election ends the process. Two replicas may
-believe for a moment that they lead: whatever the leader writes must be right when two write it.
+The election of the ``kubernetes`` package (126 MiB on disk in version 37) goes by the wall clock,
+cannot be stopped while it waits and does not give the Lease back. Two replicas may believe for a
+moment that they lead: whatever the leader writes must be right when two write it.
 """
 
 import datetime as dt

@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol
 import orjson
 
 from webhook.kube.backoff import Backoff
-from webhook.kube.client import JSON, METADATA_LIST, METADATA_ONLY, Answer, ApiError, Client
+from webhook.kube.client import JSON, METADATA_LIST, METADATA_ONLY, ApiError, Client, Stream
 
 PAGE: Final = 500  # objects in one answer of a list
 SILENCE_SECONDS: Final = 90.0
@@ -116,7 +116,7 @@ class Reflector:
         self._watch_accept = METADATA_ONLY if metadata_only else JSON
         self._version: str | None = None
         self._listed_at = 0.0
-        self._answer: Answer | None = None
+        self._stream: Stream | None = None
 
     def run(self, stop: Event) -> None:
         """List and watch until ``stop`` is set; meant to run in a thread of its own."""
@@ -142,8 +142,8 @@ class Reflector:
 
     def abort(self) -> None:
         """End a watch that waits; the loop ends where ``stop`` is set."""
-        if self._answer is not None:
-            self._answer.abort()
+        if self._stream is not None:
+            self._stream.abort()
 
     def _list(self) -> None:
         self._store.begin()
@@ -203,13 +203,13 @@ class Reflector:
                 self._event(line)
                 heard = True
         finally:
-            self._answer = None
+            self._stream = None
         if not heard and time.monotonic() - opened < LASTED_SECONDS:
             # The server sees no error here, but a watch that never brings anything has to be visible.
             raise ApiError(f"watch {self._path}: it ended at once, without an event")
 
-    def _opened(self, answer: Answer) -> None:
-        self._answer = answer
+    def _opened(self, stream: Stream) -> None:
+        self._stream = stream
         self._heard()
 
     def _event(self, line: bytes) -> None:

@@ -17,12 +17,11 @@ from webhook.admission.response import Answer, errored
 from webhook.binding.service import BindingSettings
 from webhook.kube import access
 from webhook.kube.client import Client
-from webhook.kube.kubeconfig import read_kubeconfig
 from webhook.kube.lease import Lease
 from webhook.process.admin import Request, Route, Routes
 from webhook.process.metrics import new_registry
 from webhook.process.tasks import Tasks
-from webhook.protocol import CPUSET_LEASE, STATUS_LEASE
+from webhook.protocol import CPUSET_LEASE, STATUS_LEASE, USER_AGENT
 from webhook.server.decisionlog import DecisionLog
 from webhook.server.endpoint import Endpoint, answer
 from webhook.server.envelope import MAX_BODY, budget, check_content_type, check_length
@@ -154,5 +153,8 @@ def _json(answer: Answer) -> flask.Response:
 
 def _client(kubeconfig: str | None, *, in_cluster: bool) -> Client | None:
     if kubeconfig is not None:
-        return Client(read_kubeconfig(Path(kubeconfig)))
-    return Client(access.in_cluster()) if in_cluster else None
+        # In a cluster the package `kubernetes` need not be installed.
+        from webhook.kube.kubeconfig import read_kubeconfig  # noqa: PLC0415
+
+        return Client(read_kubeconfig(Path(kubeconfig)), user_agent=USER_AGENT)
+    return Client(access.in_cluster(), user_agent=USER_AGENT) if in_cluster else None

@@ -1,5 +1,7 @@
 """Flags that say which cluster is meant."""
 
+import sys
+
 import pytest
 
 
@@ -25,15 +27,45 @@ def test_outside_a_pod_in_cluster_says_so(run, monkeypatch):
 
 
 def test_kubectls_own_variable_is_followed(run, monkeypatch, tmp_path):
-    """Where no flag says which cluster, KUBECONFIG does; several files in it are not guessed from."""
+    """Where no flag says which cluster, KUBECONFIG does, of whose files the missing ones are passed over."""
     one, other = tmp_path / "one", tmp_path / "other"
     monkeypatch.setenv("KUBECONFIG", str(one))
     result = run("certs", "show", "home/secret")
     assert (result.exit_code, str(one) in result.output) == (1, True)
     monkeypatch.setenv("KUBECONFIG", f"{one}:{other}")
     result = run("certs", "show", "home/secret")
-    assert (result.exit_code, "give --kubeconfig FILE" in result.output) == (1, True)
+    assert (result.exit_code, f"KUBECONFIG: {one}:{other}: none of these" in result.output) == (1, True)
+    other.write_text("{current-context: x, contexts: [{name: x, context: {cluster: c}}]}")
+    one.write_text("{clusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}]}")
+    result = run("certs", "show", "home/secret")
+    assert (result.exit_code, "http://127.0.0.1:1" in result.output) == (1, True)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("KUBECONFIG")
     result = run("certs", "show", "home/secret")
     assert (result.exit_code, str(tmp_path / ".kube" / "config") in result.output) == (1, True)
+
+
+def test_a_kubeconfig_needs_the_kubernetes_package(run, monkeypatch, tmp_path):
+    """Where it was left out, the message names it and what works without."""
+    monkeypatch.delitem(sys.modules, "webhook.kube.kubeconfig", raising=False)
+    for name in ("kubernetes", "kubernetes.client"):
+        monkeypatch.setitem(sys.modules, name, None)
+    (tmp_path / "config").write_text("")
+    result = run("doctor", "--kubeconfig", str(tmp_path / "config"))
+    said = " ".join(result.output.split())
+    assert (result.exit_code, "by the Python package 'kubernetes'" in said, "--in-cluster" in said) == (
+        1,
+        True,
+        True,
+    )
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "a: &a [*a]", "users: [{name: u, user: {token: 1}}]", "[" * 9999]
+)
+def test_a_kubeconfig_that_is_none_is_one_line(run, tmp_path, content):
+    """Half-written or tampered with: no traceback."""
+    (tmp_path / "config").write_text(content)
+    result = run("serve", "--kubeconfig", str(tmp_path / "config"))
+    assert (result.exit_code, result.output.count("\n")) == (1, 1)
+    assert result.output.startswith(f"Error: --kubeconfig: {tmp_path / 'config'}: ")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from webhook.protocol import STATUS_LEASE
+from webhook.protocol import STATUS_LEASE, USER_AGENT
 
 if TYPE_CHECKING:
     from webhook.kube.client import Client
@@ -71,37 +71,39 @@ def open_api(kubeconfig: Path | None, *, in_cluster: bool) -> "Client | None":
         raise click.UsageError(
             f"--kubeconfig {kubeconfig} and --in-cluster exclude each other: leave one out"
         )
-    if kubeconfig is None and not in_cluster:
-        return None
-    from webhook.kube import access
-    from webhook.kube.client import Client
-    from webhook.kube.kubeconfig import read_kubeconfig
-
-    try:
-        return Client(access.in_cluster() if kubeconfig is None else read_kubeconfig(kubeconfig))
-    except access.AccessError as error:
-        flag = "--in-cluster" if kubeconfig is None else "--kubeconfig"
-        raise click.ClickException(f"{flag}: {error}") from None
+    if kubeconfig is not None:
+        return _client("--kubeconfig", kubeconfig)
+    return _client("--in-cluster") if in_cluster else None
 
 
 def open_api_or_home(kubeconfig: Path | None, *, in_cluster: bool) -> "Client":
-    """As `open_api`; where neither flag was given, the file is read that kubectl would read.
+    """As `open_api`; where neither flag was given, the files are read that kubectl would read.
 
     Raises:
-        click.ClickException: as `open_api`; or KUBECONFIG names several files, which are not merged.
+        click.ClickException: as `open_api`.
     """
-    if kubeconfig is None and not in_cluster:
-        kubeconfig = _as_kubectl(os.environ.get("KUBECONFIG", ""))
-    api = open_api(kubeconfig, in_cluster=in_cluster)
-    assert api is not None  # noqa: S101 — one of both is given by now
-    return api
+    if api := open_api(kubeconfig, in_cluster=in_cluster):
+        return api
+    named = [Path(each) for each in os.environ.get("KUBECONFIG", "").split(os.pathsep) if each]
+    return _client("KUBECONFIG" if named else "--kubeconfig", *(named or [_HOME.expanduser()]))
 
 
-def _as_kubectl(variable: str) -> Path:
-    """The one file of KUBECONFIG, or ``~/.kube/config`` where it is empty."""
-    files = [each for each in variable.split(os.pathsep) if each]
-    if len(files) > 1:
+def _client(said_by: str, *kubeconfigs: Path) -> "Client":
+    """Reach the API server of kubeconfigs, or with none that of the pod."""
+    from webhook.kube.access import AccessError, in_cluster
+    from webhook.kube.client import Client
+
+    try:
+        if not kubeconfigs:
+            return Client(in_cluster(), user_agent=USER_AGENT)
+        # The only import of the package `kubernetes`, which an image for clusters may leave out.
+        from webhook.kube.kubeconfig import read_kubeconfig
+
+        return Client(read_kubeconfig(*kubeconfigs), user_agent=USER_AGENT)
+    except AccessError as error:
+        raise click.ClickException(f"{said_by}: {error}") from None
+    except ImportError as error:
         raise click.ClickException(
-            f"KUBECONFIG names several files ({variable}), which are not merged here: give --kubeconfig FILE"
-        )
-    return Path(files[0]) if files else _HOME.expanduser()
+            f"{said_by}: kubeconfigs are read by the Python package 'kubernetes', which is not usable here "
+            f"({error}): pip install kubernetes, or in a pod use --in-cluster"
+        ) from None
