@@ -62,8 +62,8 @@ bench-bind: export BINDINGS ?= 1020
 bench-bind: $(VENV)/test control-plane
 	$(BIN)/pytest -s tests/e2e/test_9_bind_latency.py
 
-# All tables, six minutes or so. With BEFORE=DIR instead: that checkout, which has a .venv of its own, and this one
-# in turns.
+# All tables, six minutes or so on two quiet cores. With BEFORE=DIR instead that checkout, which has a .venv of its
+# own, and this one in turns: eight minutes or so.
 bench: $(VENV)/test
 ifdef BEFORE
 	$(BIN)/python -m benchmarks.compare $(BEFORE)
