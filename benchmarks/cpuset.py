@@ -4,7 +4,7 @@ Machines of 2 sockets x 2 NUMA nodes (16 CPUs: the same, smaller) and two thread
 core, half of the CPUs free at random, MostAllocated, nothing preferred. Every figure
 is the best of several rounds; plain Python is the same order in ``plain.py``.
 
-    python -m benchmarks.cpuset [--json]
+    python -m benchmarks.cpuset [--json] [--quick]
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import webhook
 from benchmarks.plain import Problem
 from benchmarks.plain import allocate as plain_allocate
 from webhook.cpuset import (
@@ -32,11 +34,12 @@ from webhook.cpuset import (
     Topology,
 )
 
-NATIVE = Path(__file__).resolve().parents[1] / "native"
+NATIVE = Path(webhook.__file__).resolve().parents[1] / "native"
 SIZES = (16, 32, 64, 128, 256, 512)
 COUNTS = (4, 16)
 POLICIES = (BindPolicy.FULL_PCPUS, BindPolicy.SPREAD_BY_PCPUS)
 NODES = 12  # random nodes a figure is the mean over
+FEW_NODES = 3  # the same for plain Python, which is slow, and for a quick look
 
 Key = tuple[int, int, str]
 
@@ -78,11 +81,13 @@ def best_ns(call: Callable[[], object], seconds: float = 0.02, rounds: int = 5) 
             calls *= 2
 
 
-def measure(cpus: int, count: int, policy: BindPolicy) -> dict[str, float]:
-    """Return mean ns per call from Python and in plain Python over random nodes."""
+def measure(cpus: int, count: int, policy: BindPolicy, *, quick: bool) -> dict[str, float]:
+    """Return mean ns per call from Python and, if not quick, in plain Python over random nodes."""
     topology = Topology.regular(2, 2, cpus // 8, 2)
-    sums = {"python": 0.0, "churn": 0.0, "plain": 0.0}
-    for seed in range(NODES):
+    found: dict[str, list[float]] = {"python": [], "churn": []}
+    if not quick:
+        found["plain"] = []
+    for seed in range(FEW_NODES if quick else NODES):
         state = half_full(topology, seed)
         problem = Problem(topology, state.available(), Request(count, policy))
 
@@ -99,18 +104,23 @@ def measure(cpus: int, count: int, policy: BindPolicy) -> dict[str, float]:
                 return
             state.release("new")
 
-        sums["python"] += best_ns(ask)
-        sums["churn"] += best_ns(churn)
-        if seed < 3:
-            sums["plain"] += best_ns(lambda problem=problem: plain_allocate(problem), 0, 1)
-    return {"python": sums["python"] / NODES, "churn": sums["churn"] / NODES, "plain": sums["plain"] / 3}
+        found["python"].append(best_ns(ask))
+        found["churn"].append(best_ns(churn))
+        if not quick and seed < FEW_NODES:
+            found["plain"].append(best_ns(lambda problem=problem: plain_allocate(problem), 0, 1))
+    return {name: statistics.mean(times) for name, times in found.items()}
 
 
 def main() -> int:
     """Print the table; exit status 1 if a target is missed."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--quick", action="store_true", help="fewer nodes, no plain Python; only with --json")
     options = parser.parse_args()
+    if options.quick and not options.json:
+        parser.error("--quick leaves a column of the table empty: add --json")
     rows = []
     in_c = native()
     for policy in POLICIES:
@@ -121,7 +131,7 @@ def main() -> int:
                     "count": count,
                     "policy": str(policy),
                     **in_c[cpus, count, str(policy)],
-                    **measure(cpus, count, policy),
+                    **measure(cpus, count, policy, quick=options.quick),
                 }
                 rows.append(row)
     if options.json:

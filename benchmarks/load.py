@@ -110,6 +110,17 @@ def _length(buffer: bytes) -> int:
     return end + 4 + int(head[start : stop if stop >= 0 else None])
 
 
+def ask(target: Target) -> bytes:
+    """Send one request on a connection of its own and return the whole response; raises OSError."""
+    connection = _Connection(target)
+    with connection.socket:
+        connection.send(target.request())
+        connection.socket.settimeout(10)
+        while (response := connection.receive()) is None:
+            pass
+        return response
+
+
 def run(target: Target, connections: int, seconds: float) -> Load:
     """Keep ``connections`` requests in flight for ``seconds``; latencies as the client sees them."""
     request = target.request()

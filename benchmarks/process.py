@@ -3,42 +3,52 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from benchmarks.tree import environment
 
 SERVER_CORE = 0
 _START_SECONDS = 60.0
 
 
 class Server:
-    """A gunicorn master and its only worker."""
+    """A gunicorn master and its workers."""
 
     def __init__(self, master: int) -> None:
         self._master = master
 
-    @property
-    def worker(self) -> int:
-        """The worker's process id."""
-        children = Path(f"/proc/{self._master}/task/{self._master}/children").read_text().split()
-        return int(children[0])
+    def processes(self) -> list[int]:
+        """Process ids of the master and of all its descendants."""
+        found = [self._master]
+        for process in found:
+            for children in Path(f"/proc/{process}/task").glob("*/children"):
+                found += map(int, children.read_text().split())
+        return found
 
     def cpu_seconds(self) -> float:
-        """User and system time of the worker, all threads."""
-        fields = Path(f"/proc/{self.worker}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """User and system time of all processes, all threads."""
+        return sum(map(_cpu_seconds, self.processes()))
 
-    def resident_mib(self) -> float:
-        """Resident memory of the worker, shared pages included."""
-        for line in Path(f"/proc/{self.worker}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) / 1024
-        raise LookupError(self.worker)
+    def proportional_mib(self) -> float:
+        """Proportional set size (PSS) of all processes: a page that n processes share counts 1/n in each."""
+        return sum(map(_proportional_kib, self.processes())) / 1024
+
+
+def _cpu_seconds(process: int) -> float:
+    # The clock that clock_getcpuclockid(3) names: exact, where /proc/PID/stat counts in 10 ms.
+    return time.clock_gettime(~process << 3 | 2)
+
+
+def _proportional_kib(process: int) -> int:
+    for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1])
+    raise LookupError(process)
 
 
 def free_port() -> int:
@@ -54,17 +64,31 @@ def free_port() -> int:
             return port
 
 
+def on_server_core(command: Sequence[str]) -> list[str]:
+    """The command line that runs ``command`` on the server's core."""
+    return ["taskset", "--cpu-list", str(SERVER_CORE), *command]
+
+
 @contextlib.contextmanager
-def started(arguments: Sequence[str], port: int, log: Path) -> Iterator[Server]:
-    """Run ``python ARGUMENTS`` on the server's core until the block ends; it must listen on ``port``."""
-    command = ["taskset", "--cpu-list", str(SERVER_CORE), sys.executable, *arguments]
-    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
+def spawned(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run ``command`` on the server's core until the block ends, its output in ``log``."""
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(on_server_core(command), stdout=output, stderr=output, env=environment()) as process,
+    ):
         try:
-            _wait(process, port, log)
-            yield Server(process.pid)
+            yield process
         finally:
             process.terminate()
             process.wait(30)
+
+
+@contextlib.contextmanager
+def started(command: Sequence[str], port: int, log: Path) -> Iterator[Server]:
+    """Run a server until the block ends, which begins once it listens; raises RuntimeError with its log."""
+    with spawned(command, log) as process:
+        _wait(process, port, log)
+        yield Server(process.pid)
 
 
 def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:

@@ -1,8 +1,11 @@
 """What a review costs over TLS, beside the naive baseline in the same run.
 
 Server on one core, client on the other. The review is a Spark executor's as a kube-apiserver sent
-it. CPU is user and system time of the worker process by the number of reviews, so it does not
-depend on how busy the machine is; latencies and rates do.
+it. CPU is user and system time of the server's processes by the number of reviews, so it does not
+depend on how busy the machine is; latencies and rates do. Memory is the proportional set size (PSS)
+of the processes after that load.
+
+    python -m benchmarks.server [--seconds S] [--profiles N ...] [--connections N ...]
 """
 
 from __future__ import annotations
@@ -21,13 +24,13 @@ from pathlib import Path
 from benchmarks.load import Load, Target, run
 from benchmarks.objects import write_profiles
 from benchmarks.process import Server, free_port, started
+from benchmarks.tree import Tree
 from webhook.certificates import CertificateFiles, ensure
 
 CONNECTIONS = (1, 8, 32, 64)
 PROFILES = (1, 100, 1_000, 10_000)
 CLIENT_CORE = 1
 REVIEW = Path(__file__).parent / "data" / "spark-submit-executor.json"
-_SERVE = "from webhook.cli.serve.command import serve; serve()"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class Figure:
 
     name: str
     cpu: float
-    resident: float
+    memory: float
     load: Load
 
 
@@ -58,20 +61,21 @@ class Pairing:
 
 def main() -> None:
     """Measure and print; exits 1 when a request failed."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seconds", type=float, default=3.0, help="length of each measurement")
     parser.add_argument("--profiles", type=int, nargs="*", default=PROFILES)
     parser.add_argument("--connections", type=int, nargs="*", default=CONNECTIONS)
     options = parser.parse_args()
-    os.sched_setaffinity(0, {CLIENT_CORE})
     pairings: dict[int, list[Pairing]] = {}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        ensure(folder, (), dt.datetime.now(dt.UTC))
+    tree = Tree.here()
+    with workplace() as folder:
+        print(tree.build)
         print(HEAD)
         with _baseline(folder) as baseline:
             for size in options.profiles:
-                with _webhook(folder, size) as ours:
+                with serving(tree, folder, size) as ours:
                     pairings[size] = list(_pairings(baseline, ours, options.connections, options.seconds))
     _summary(pairings)
     sys.exit(any(p.ours.load.failed for group in pairings.values() for p in group))
@@ -91,7 +95,17 @@ class Running:
         before = self.server.cpu_seconds()
         load = run(self.target, connections, seconds)
         cpu = (self.server.cpu_seconds() - before) / max(1, load.requests) * 1e6
-        return Figure(self.name, cpu, self.server.resident_mib(), load)
+        return Figure(self.name, cpu, self.server.proportional_mib(), load)
+
+
+@contextlib.contextmanager
+def workplace() -> Iterator[Path]:
+    """Put this process on the client's core and make a folder with certificates for the servers."""
+    os.sched_setaffinity(0, {CLIENT_CORE})
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        ensure(folder, (), dt.datetime.now(dt.UTC))
+        yield folder
 
 
 @contextlib.contextmanager
@@ -102,19 +116,27 @@ def _baseline(folder: Path) -> Iterator[Running]:
         f"--log-level error --bind 127.0.0.1:{port} "
         f"--certfile {files.certificate} --keyfile {files.key} benchmarks.baseline:app"
     )
-    with started(arguments.split(), port, folder / "baseline.log") as server:
+    command = [sys.executable, *arguments.split()]
+    with started(command, port, folder / "baseline.log") as server:
         yield Running("baseline", server, target_of(files, port))
 
 
-@contextlib.contextmanager
-def _webhook(folder: Path, profiles: int) -> Iterator[Running]:
+def serve_command(tree: Tree, folder: Path, profiles: int, port: int) -> list[str]:
+    """The service of a tree as it is by default, one worker, with so many profiles from files."""
     objects = folder / str(profiles)
-    objects.mkdir()
-    write_profiles(objects, profiles)
-    port, admin = free_port(), free_port()
-    arguments = ["-c", _SERVE, "--objects", str(objects), "--certs-dir", str(folder)]
-    arguments += ["--bind", f"127.0.0.1:{port}", "--admin-bind", f"127.0.0.1:{admin}"]
-    with started(arguments, port, folder / f"{profiles}.log") as server:
+    if not objects.exists():
+        objects.mkdir()
+        write_profiles(objects, profiles)
+    command = [tree.command, "serve", "--objects", str(objects), "--certs-dir", str(folder)]
+    return [*command, "--bind", f"127.0.0.1:{port}", "--admin-bind", f"127.0.0.1:{free_port()}"]
+
+
+@contextlib.contextmanager
+def serving(tree: Tree, folder: Path, profiles: int) -> Iterator[Running]:
+    """Run the service of a tree until the block ends."""
+    port = free_port()
+    log = folder / f"{tree.name}-{profiles}.log"
+    with started(serve_command(tree, folder, profiles, port), port, log) as server:
         yield Running(f"{profiles:,} profiles", server, target_of(CertificateFiles(folder), port))
 
 
@@ -131,7 +153,7 @@ def target_of(files: CertificateFiles, port: int) -> Target:
     return Target("localhost", port, "/mutate?timeout=10s", REVIEW.read_bytes(), b'"patch"', context)
 
 
-_COLUMNS = ("conns", "CPU µs", "ratio", "req/s", "p50 ms", "p99 ms", "p99/p50", "failed", "RSS MiB", "client")
+_COLUMNS = ("conns", "CPU µs", "ratio", "req/s", "p50 ms", "p99 ms", "p99/p50", "failed", "PSS MiB", "client")
 HEAD = f"{'server':16}" + "".join(f"{column:>8}" for column in _COLUMNS)
 
 
@@ -140,7 +162,7 @@ def line(figure: Figure, ratio: float) -> str:
     load = figure.load
     return (
         f"{figure.name:16}{load.connections:8}{figure.cpu:8.0f}{ratio:8.3f}{load.rate:8.0f}{load.p50:8.2f}"
-        f"{load.p99:8.2f}{load.p99 / load.p50:8.1f}{load.failed:8}{figure.resident:8.1f}"
+        f"{load.p99:8.2f}{load.p99 / load.p50:8.1f}{load.failed:8}{figure.memory:8.1f}"
         f"{load.client_cpu:8.0%}"
     )
 
@@ -154,9 +176,9 @@ def _summary(pairings: dict[int, list[Pairing]]) -> None:
     }
     first = next(iter(ratios.values()))
     for size, ratio in ratios.items():
-        resident = pairings[size][-1].ours.resident
+        memory = pairings[size][-1].ours.memory
         compared = f"{ratio:.3f} of the baseline, {ratio / first:.2f} of the first row"
-        print(f"{size:7,} profiles: {compared}, {resident:.0f} MiB")
+        print(f"{size:7,} profiles: {compared}, {memory:.0f} MiB")
 
 
 if __name__ == "__main__":

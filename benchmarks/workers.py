@@ -1,14 +1,16 @@
-"""Which gunicorn worker the service should run under: ``python -m benchmarks.workers``.
+"""Which gunicorn worker the service should run under.
 
 The same core and the same bookkeeping behind each; only the way from the socket to it differs.
+
+    python -m benchmarks.workers
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
-import datetime as dt
 import os
-import tempfile
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,9 +19,9 @@ from a2wsgi import WSGIMiddleware
 
 from benchmarks.objects import write_profiles
 from benchmarks.process import free_port, started
-from benchmarks.server import CLIENT_CORE, HEAD, Running, line, target_of
+from benchmarks.server import HEAD, Running, line, target_of, workplace
 from webhook.admission import Settings
-from webhook.certificates import CertificateFiles, ensure
+from webhook.certificates import CertificateFiles
 from webhook.cluster.files import FilesSource
 from webhook.process.metrics import new_registry
 from webhook.server.app import flask_app
@@ -75,17 +77,17 @@ def _candidate(folder: Path, name: str) -> Iterator[Running]:
         f"-m gunicorn --no-control-socket --keep-alive 100 --log-level error --bind 127.0.0.1:{port} "
         f"--certfile {files.certificate} --keyfile {files.key} {CANDIDATES[name]}"
     )
-    with started(arguments.split(), port, folder / "log") as server:
+    with started([sys.executable, *arguments.split()], port, folder / "log") as server:
         yield Running(name, server, target_of(files, port))
 
 
 def main() -> None:
     """Measure each candidate at 1, 8 and 64 connections; ratios are to the first."""
-    os.sched_setaffinity(0, {CLIENT_CORE})
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     print(HEAD)
-    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
-        folder = Path(name)
-        ensure(folder, (), dt.datetime.now(dt.UTC))
+    with workplace() as folder, contextlib.ExitStack() as stack:
         (folder / "objects").mkdir()
         write_profiles(folder / "objects", 1)
         os.environ[_OBJECTS] = str(folder / "objects")
