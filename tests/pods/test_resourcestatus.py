@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.binding.builders import STATUS, machine, pod
+from tests.binding.builders import STATUS, node_topology, pod
 from webhook.pods.resourcestatus import StatusError, given_cpus, resource_status
 
 
@@ -28,7 +28,7 @@ def test_an_annotation_without_a_set_names_none(text):
 
 def test_the_annotation_has_the_cpus_of_each_numa_node():
     """Koordinator's form."""
-    assert resource_status(machine().topology, frozenset({0, 1, 4, 8})) == (
+    assert resource_status(node_topology().cpu_topology, frozenset({0, 1, 4, 8})) == (
         '{"cpuset":"0-1,4,8","numaNodeResources":['
         '{"node":0,"resources":{"cpu":"3"}},{"node":1,"resources":{"cpu":"1"}}]}'
     )

@@ -29,7 +29,7 @@ def read_pods(file: str) -> list[PodOf]:
                 pods = pods_of(one)
                 if pods is None and isinstance(one.value, dict):
                     shown = f"{one.value['kind']} {name_of(one.value)}"
-                    click.echo(f"{one.source}: {shown} makes no pods, passed over", err=True)
+                    click.echo(f"{one.source}: {shown} creates no pods, ignored", err=True)
                 found += pods or []
     except (DocumentError, WorkloadError) as error:
         raise click.ClickException(str(error)) from None

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.e2e.binaries import ROOT
-from tests.e2e.installation import Installation
-from tests.e2e.kubectl import Kubectl
-from tests.e2e.objects import assert_be
-from tests.e2e.processes import eventually
-from tests.e2e.readme import install
-from tests.e2e.test_1_spark_pods import FIGURES, REVIEWS, spark_pod
+from tests.e2e.admission.test_spark_pods import FIGURES, REVIEWS, spark_pod
+from tests.e2e.cluster.binaries import ROOT
+from tests.e2e.cluster.kubectl import Kubectl
+from tests.e2e.cluster.objects import assert_be
+from tests.e2e.cluster.processes import eventually
+from tests.e2e.release.installation import Installation
+from tests.e2e.release.readme import install
 from tests.kube.fakeproxy import FakeProxy
 
 KUBECONFIG = "--kubeconfig certs/kubeconfig"
