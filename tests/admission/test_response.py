@@ -41,7 +41,7 @@ def test_a_response_goes_into_its_review():
     ("code", "reason"), [(400, "BadRequest"), (413, "RequestEntityTooLarge"), (503, "ServiceUnavailable")]
 )
 def test_what_gets_no_response_gets_a_status(code, reason):
-    """failurePolicy decides then."""
+    """FailurePolicy decides then."""
     status, body = errored(code, "what is wrong")
     assert status == code
     answer = json.loads(body)

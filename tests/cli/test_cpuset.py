@@ -123,8 +123,8 @@ def test_plan_passes_over_what_runs_on_no_cpu() -> None:
     service = "kind: List\nitems: [{kind: Service, metadata: {name: s}}]\n"
     pods, said = planned(finished, service)
     assert pods == {}
-    assert "Pod p has finished, passed over" in said
-    assert "Service s makes no pods, passed over" in said
+    assert "Pod p has finished, ignored" in said
+    assert "Service s creates no pods, ignored" in said
 
 
 def test_plan_puts_pods_without_a_set_on_a_pool() -> None:

@@ -228,7 +228,7 @@ def plan(
     running = []
     for subject in read_pods(pods):
         if subject.phase in FINISHED:
-            click.echo(f"{subject.origin} has finished, passed over", err=True)
+            click.echo(f"{subject.origin} has finished, ignored", err=True)
         else:
             running.append(subject)
     placed = place(state, running)
