@@ -1,9 +1,10 @@
-"""The doctor, as ``helm test`` runs it: the hook's command and the hook's rights, as a process."""
+"""The doctor, by the README's command, and as ``helm test`` runs it: with the hook's command and rights."""
 
 from __future__ import annotations
 
 import json
 import re
+import secrets
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,8 +13,10 @@ import pytest
 import yaml
 
 from tests.e2e.cluster.kubectl import Kubectl, Object
-from tests.e2e.cluster.objects import profile
+from tests.e2e.cluster.objects import pod, profile
+from tests.e2e.cluster.processes import eventually
 from tests.e2e.release.installation import NAMESPACE, RELEASE, Installation
+from tests.e2e.release.readme import install
 
 DOCTOR = f"{RELEASE}-doctor"
 
@@ -118,6 +121,50 @@ def patch_status(kubectl: Kubectl, node: str, capacity: dict[str, str]) -> None:
         for name in ("capacity", "allocatable")
     ]
     kubectl.run("patch", "node", node, "--subresource=status", "--type=json", "-p", json.dumps(operations))
+
+
+def test_the_readmes_last_command(release: Installation, batch_node: str) -> None:
+    """The installation ends with the doctor, who finds nothing that does not work: it exits with 0."""
+    del batch_node
+    found = release.shell(install().examining)
+    for subject in ("webhook configurations", "profiles", "schedulers", "nodes", "Koordinator's webhook"):
+        assert re.search(rf"^[✓!] {subject}: ", found, re.MULTILINE), found
+    assert "✗" not in found
+
+
+def test_why_a_pod_is_pending(release: Installation, kubectl: Kubectl, namespace: str) -> None:
+    """A pod that waits for batch resources has the README's event; one without a scheduler has none."""
+    label = f"waiting-{secrets.token_hex(4)}"
+    kubectl.create(profile(label, selector={"matchLabels": {label: "yes"}}, schedulerName="absent-scheduler"))
+    command = install().examining.strip()
+
+    def make(name: str, labels: dict[str, str]) -> None:
+        made = pod(name, labels)
+        made["metadata"]["namespace"] = namespace
+        (of_main,) = made["spec"]["containers"]
+        of_main["resources"] = {side: {"cpu": "100k", "memory": "1Gi"} for side in ("requests", "limits")}
+        assert kubectl.create(made)["status"]["phase"] == "Pending"
+
+    def messages(name: str) -> str:
+        found = kubectl.items("events", namespace=namespace)
+        return " ".join(each["message"] for each in found if each["involvedObject"]["name"] == name)
+
+    try:
+        eventually(lambda: "absent-scheduler" in doctor(release, command), what="the profile")
+        make("too-large", {"spark-role": "driver"})
+        make("unscheduled", {label: "yes"})
+        eventually(lambda: "Insufficient kubernetes.io/batch-cpu" in messages("too-large"), what="an event")
+        assert messages("unscheduled") == ""
+        assert "✗ schedulers: absent-scheduler" in doctor(release, command)
+    finally:
+        kubectl.delete("ccp", label)
+
+
+def doctor(release: Installation, command: str) -> str:
+    """What the README's command prints in a cluster where something does not work: it exits with 1."""
+    printed = release.shell(f'{command} && code=0 || code=$?; echo "exit status $code"')
+    assert "exit status 1" in printed, printed
+    return printed
 
 
 def test_the_pod_is_accepted(kubectl: Kubectl, hooks: list[Object], account: str) -> None:

@@ -23,8 +23,8 @@ def test_the_objects_are_there(bare: Installation, kubectl: Kubectl) -> None:
     assert kubectl.get("crd", "clustercolocationprofiles.config.koordinator.sh")
 
 
-def test_the_example_profiles_are_there(in_cluster: dict[str, str]) -> None:
-    """The hooks made them, and the printer columns tell what they do."""
+def test_the_example_profiles_are_there(in_cluster: dict[str, str], kubectl: Kubectl) -> None:
+    """The hooks made them, the printer columns tell what they do, and they name no scheduler."""
     lines = in_cluster["opt in"].splitlines()
     header = next(line for line in lines if line.startswith("NAME"))
     assert header.split() == ["NAME", "QOS", "PRIORITYCLASS", "READY", "CONFLICTING", "AGE"]
@@ -32,6 +32,8 @@ def test_the_example_profiles_are_there(in_cluster: dict[str, str]) -> None:
         line.split()[0]: line.split()[1:3] for line in lines if line.startswith("spark-") and "BE" in line
     }
     assert rows == {"spark-demo": ["BE", "koord-batch"], "spark-submit": ["BE", "koord-batch"]}
+    for name in rows:
+        assert "schedulerName" not in kubectl.get("ccp", name)["spec"]
 
 
 def test_the_deployment_makes_its_pods(kubectl: Kubectl) -> None:
@@ -62,3 +64,4 @@ def test_notes_say_what_to_do(in_cluster: dict[str, str]) -> None:
     assert f"helm -n {NAMESPACE} test {RELEASE}" in in_cluster["install"]
     assert "colocation-webhook doctor" in in_cluster["install"]
     assert "kubectl delete mutatingwebhookconfigurations,validating" in in_cluster["install"]
+    assert "Those that this release makes name no scheduler" in in_cluster["install"]

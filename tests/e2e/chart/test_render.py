@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import kubernetes_validate
 import pytest
 import yaml
 
+from tests.e2e.cluster.binaries import ROOT, find
 from tests.e2e.cluster.kubectl import Kubectl, Object
 from tests.e2e.release.rendering import (
     ALL_OPTIONS,
@@ -236,6 +238,40 @@ def test_the_authority_of_clients_is_mounted(helm: Helm) -> None:
     (mount,) = (each for each in spec["containers"][0]["volumeMounts"] if each["name"] == volume["name"])
     assert f"--client-ca={mount['mountPath']}/ca.crt" in spec["containers"][0]["args"]
     assert "client-ca" not in str(helm.render(DEFAULT, NEWEST))
+
+
+@pytest.mark.parametrize("scheduler", ["", "koord-scheduler", "1.5"])
+def test_the_scheduler_of_the_example_profiles(helm: Helm, scheduler: str) -> None:
+    """They name the scheduler of the value, and none by default."""
+    values = {"create": True, "schedulerName": scheduler} if scheduler else {"create": True}
+    profiles = of_kind(helm.render({"exampleProfiles": values}, NEWEST), "ClusterColocationProfile")
+    assert [each["metadata"]["name"] for each in profiles] == ["spark-demo", "spark-submit"]
+    assert [each["spec"].get("schedulerName", "") for each in profiles] == [scheduler, scheduler]
+
+
+@pytest.mark.parametrize("scheduler", ["Koord-Scheduler", "koord scheduler", "koord_scheduler", "-a", "a..b"])
+def test_no_scheduler_has_such_a_name(helm: Helm, scheduler: str) -> None:
+    """A scheduler's name that no pod could have is refused, by the name of the value."""
+    with pytest.raises(AssertionError, match="schedulerName"):
+        helm.render({"exampleProfiles": {"create": True, "schedulerName": scheduler}}, NEWEST)
+
+
+def test_koordinators_feature_gates(cache: Path, tmp_path: Path) -> None:
+    """The README's command sets both gates, in a chart that hands them on as Koordinator's does."""
+    readme = (ROOT / "README.md").read_text()
+    (setting,) = re.findall(r"^helm upgrade koordinator .* --set (featureGates=.*)$", readme, re.MULTILINE)
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "Chart.yaml").write_text("{apiVersion: v2, name: koordinator, version: 1.0.0}")
+    template = tmp_path / "templates" / "arguments.yaml"
+    template.write_text("arguments: [--feature-gates={{ .Values.featureGates }}]")
+    done = subprocess.run(  # noqa: S603 — the README's own setting
+        ["/bin/bash", "-c", f'"$0" template gates "$1" --set {setting}', find("helm", cache), tmp_path],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert "[--feature-gates=PodMutatingWebhook=false,PodValidatingWebhook=false]" in done.stdout
 
 
 @pytest.mark.parametrize("name", SETS)

@@ -50,11 +50,13 @@ def is_be(stored: Object) -> bool:
     )
 
 
-def assert_be(stored: Object, figures: dict[str, str] | None = None) -> None:
-    """The pod is what a batch profile makes of it: QoS BE, koord-batch, batch resources and no others."""
+def assert_be(
+    stored: Object, figures: dict[str, str] | None = None, *, scheduler: str = "default-scheduler"
+) -> None:
+    """The pod is what the chart's profiles make of it: QoS BE, koord-batch, batch resources and no others."""
     assert stored["metadata"]["labels"]["koordinator.sh/qosClass"] == "BE"
     assert stored["spec"]["priorityClassName"] == "koord-batch"
     assert stored["spec"]["priority"] == 5000
-    assert stored["spec"]["schedulerName"] == "koord-scheduler"
+    assert stored["spec"]["schedulerName"] == scheduler
     wanted = figures or BE_FIGURES
     assert resources(stored) == {"requests": wanted, "limits": wanted}

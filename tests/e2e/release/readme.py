@@ -10,10 +10,11 @@ from tests.e2e.cluster.binaries import ROOT
 
 
 class Install(NamedTuple):
-    """The four blocks of commands, each a script for a shell."""
+    """The five blocks of commands, each a script for a shell."""
 
     in_cluster: str
     opting_in: str
+    examining: str
     pointing_out: str
     serving: str
 
@@ -46,8 +47,9 @@ class OwnFiles(NamedTuple):
 
 
 def install() -> Install:
-    """Read "Install"; another number of blocks is an error, so that none is forgotten."""
-    return Install(*_blocks(ROOT / "README.md", "Install"))
+    """Read "Install" and "Out of the cluster"; another number of blocks is an error: none is forgotten."""
+    readme = ROOT / "README.md"
+    return Install(*_blocks(readme, "Install"), *_blocks(readme, "Out of the cluster"))
 
 
 def managed() -> Managed:

@@ -30,7 +30,7 @@ ALL_OPTIONS: dict[str, Any] = {
         "clientCA": AUTHORITY,
     },
     "certificates": {"source": "certManager", "certManager": {"issuerRef": {"name": "ca", "kind": "Issuer"}}},
-    "exampleProfiles": {"create": True},
+    "exampleProfiles": {"create": True, "schedulerName": "koord-scheduler"},
     "replicaCount": 3,
     "workers": 2,
     "extraArgs": ["--explain"],
