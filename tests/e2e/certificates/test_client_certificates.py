@@ -98,7 +98,7 @@ def test_only_the_api_server_gets_answers(
     trust("other.crt")
     with DeployedPod(release, network, tmp_path / "second") as running:
         refused(kubectl, place, "unknown certificate authority")
-        assert "a client without a certificate of --client-ca was turned away (unable to get" in running.log()
+        assert "a client without a certificate of --client-ca was refused (unable to get" in running.log()
         trust("ours.crt")
         eventually(lambda: colocated(kubectl, place) is None, what="the changed CA is taken over")
     own_control_plane.apiserver_flags = ()
@@ -106,5 +106,5 @@ def test_only_the_api_server_gets_answers(
     own_control_plane.start_apiserver()
     with DeployedPod(release, network, tmp_path / "third") as running:
         refused(kubectl, place, "this webhook asks for a client certificate")
-        assert "was turned away (none was shown)" in running.log()
+        assert "was refused (none was shown)" in running.log()
     kubectl.run("delete", "namespace", NAMESPACE, "--wait=false")
