@@ -10,6 +10,7 @@ from tests.kube.fakeapi import CLASSES, COLLECTIONS, LIMIT_RANGES, NAMESPACES, P
 from tests.waiting import until
 from webhook.cluster import watch
 from webhook.cluster.source import LookUpError
+from webhook.kube import reflector
 
 pytestmark = pytest.mark.usefixtures("hurry")
 
@@ -184,12 +185,11 @@ def test_the_server_restarts(fake):
         assert source.status.loaded_at > age
 
 
-def test_a_connection_that_falls_silent_is_given_up(fake):
+def test_a_connection_that_falls_silent_is_given_up(fake, monkeypatch):
     """The server holds the connection and says nothing: another watch hears what came."""
+    monkeypatch.setattr(reflector, "SILENCE_SECONDS", 0.2)
     fake.mute = True
     with watched(fake) as source:
-        for each in source._reflectors.values():
-            each._silence = 0.2
         until(lambda: len(fake.watches) == len(COLLECTIONS))
         fake.put(NAMESPACES, "a")
         fake.cut()  # the first ones wait for their full time

@@ -56,6 +56,13 @@ class ClusterCache:
         # No class is taken for granted: the API server refuses pods of one that is not installed.
         self._view = View(priority_classes=MappingProxyType({}), exhaustive=True, missing=self._missing())
         self._revisions = dict.fromkeys(KINDS, 0)
+        self._below: Objects = {}
+
+    def lay_below(self, profiles: Mapping[str, Profile]) -> None:
+        """Take profiles that count where the cluster has none of the same name."""
+        with self._lock:
+            self._below = {("", name): profile for name, profile in profiles.items()}
+            self.profiles.revision += 1
 
     def has_namespace(self, name: str) -> bool:
         """Return whether a namespace is known, though perhaps not in the last view yet."""
@@ -78,7 +85,8 @@ class ClusterCache:
             if revisions == self._revisions and missing == self._view.missing:
                 return self._view
             objects: dict[Kind, Objects] = {kind: store.values for kind, store in self.stores.items()}
-            objects[PROFILES] = {key: found.profile for key, found in self.profiles.values.items()}
+            watched = {key: found.profile for key, found in self.profiles.values.items()}
+            objects[PROFILES] = {**self._below, **watched}
             fields = {kind.field for kind in KINDS if revisions[kind] != self._revisions[kind]}
             if self._same_profiles(objects[PROFILES]):
                 fields.discard(PROFILES.field)

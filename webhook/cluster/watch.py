@@ -49,20 +49,17 @@ class ClusterSource:
         api: Client,
         *,
         clock: Callable[[], float] = time.time,
-        on_change: Callable[[], None] = lambda: None,
     ) -> None:
         """Name the API server; no call and no thread before ``watch`` or ``look_up``, for a process may fork.
 
         Args:
             api: the API server.
             clock: seconds since the epoch.
-            on_change: called after each new view, in whatever thread.
         """
         self._api = api
         self._news = Event()
         self.cache = ClusterCache(self._news.set)
         self.view: View = self.cache.view()
-        self._on_change = on_change
         self._reflectors = {
             kind.resource: Reflector(api, kind.path, store, clock=clock)
             for kind, store in self.cache.stores.items()
@@ -130,7 +127,6 @@ class ClusterSource:
             except (ApiError, ObjectError) as error:
                 raise LookUpError(f"namespace {namespace!r} cannot be looked up: {error}") from None
         self._refresh()
-        self._on_change()  # another thread may have swapped the view without having called it yet
 
     def _read_namespace(self, namespace: str) -> dict[str, Any]:
         """Ask until there is an answer: an API server that has just begun refuses what it allows later."""
@@ -159,13 +155,8 @@ class ClusterSource:
                 len(view.priority_classes),
             )
         if view.profiles is not before.profiles:
-            _log_unready(before, view)
-        self._on_change()
+            known, watched = unready(before), self.cache.watched()
+            for name, problems in unready(view).items():
+                if name in watched and known.get(name) != problems:
+                    _log.warning("profile %s is not applied: %s", name, "; ".join(problems))
         return True
-
-
-def _log_unready(before: View, view: View) -> None:
-    known = unready(before)
-    for name, problems in unready(view).items():
-        if known.get(name) != problems:
-            _log.warning("profile %s is not applied: %s", name, "; ".join(problems))

@@ -80,15 +80,13 @@ class ReflectorStore(Protocol):
 class Reflector:
     """Keeps one kind up to date."""
 
-    def __init__(  # noqa: PLR0913 — what is watched, and how
+    def __init__(
         self,
         api: Client,
         path: str,
         store: ReflectorStore,
         *,
         clock: Callable[[], float] = time.time,
-        backoff: Backoff | None = None,
-        silence: float = SILENCE_SECONDS,
         selector: Mapping[str, str] | None = None,
         metadata_only: bool = False,
     ) -> None:
@@ -99,8 +97,6 @@ class Reflector:
             path: of the collection.
             store: takes the objects.
             clock: seconds since the epoch.
-            backoff: between failures.
-            silence: seconds without a byte after which a watch counts as dead.
             selector: ``labelSelector`` and ``fieldSelector``, where not every object is wanted.
             metadata_only: leave spec and status out.
         """
@@ -109,11 +105,10 @@ class Reflector:
         self._path = path
         self._store = store
         self._clock = clock
-        self._backoff = backoff or Backoff()
-        self._silence = silence
+        self._backoff = Backoff()
         self._selector = dict(selector or {})
         self._list_accept = METADATA_LIST if metadata_only else JSON
-        self._watch_accept = METADATA_ONLY if metadata_only else JSON
+        self._accept = METADATA_ONLY if metadata_only else JSON
         self._version: str | None = None
         self._listed_at = 0.0
         self._stream: Stream | None = None
@@ -194,7 +189,11 @@ class Reflector:
         }
         try:
             lines = self._api.stream(
-                self._path, query=query, accept=self._watch_accept, silence=self._silence, opened=self._opened
+                self._path,
+                query=query,
+                accept=self._accept,
+                silence=SILENCE_SECONDS,
+                opened=self._opened,
             )
             opened, heard = time.monotonic(), False
             for line in lines:
