@@ -8,6 +8,7 @@ import pytest
 from tests.cluster.conftest import watched
 from tests.kube.fakeapi import CLASSES, COLLECTIONS, LIMIT_RANGES, NAMESPACES, PROFILES, QUOTAS
 from tests.waiting import until
+from webhook.admission import kinds
 from webhook.cluster import watch
 from webhook.cluster.source import LookUpError
 from webhook.kube import reflector
@@ -228,7 +229,7 @@ def test_many_events_make_few_views(fake, monkeypatch):
         view = source.view
         for i in range(400):
             fake.put(NAMESPACES, f"n-{i}")
-        until(lambda: source.cache.has_namespace("n-399"))
+        until(lambda: ("", "n-399") in source.cache.stores[kinds.NAMESPACES].values)
         assert source.view is view
 
 
@@ -266,7 +267,7 @@ def test_a_look_up_does_not_take_back_what_the_watch_told_since(fake):
 
         def changed_meanwhile():
             fake.put(NAMESPACES, "new", metadata={"labels": {"team": "b"}})
-            until(lambda: source.cache.has_namespace("new"))
+            until(lambda: ("", "new") in source.cache.stores[kinds.NAMESPACES].values)
 
         fake.quietly(NAMESPACES, "new", metadata={"labels": {"team": "a"}})
         fake.late["GET", f"{NAMESPACES}/new"] = changed_meanwhile

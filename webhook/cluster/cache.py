@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from webhook.admission import View
-from webhook.admission.kinds import KINDS, NAMESPACES, PROFILES, Kind
+from webhook.admission.kinds import KINDS, PROFILES, Kind
 from webhook.admission.profiles.index import ProfileIndex
 from webhook.admission.profiles.profile import Profile, read_profile
 from webhook.admission.view import Objects, updated
@@ -63,14 +63,6 @@ class ClusterCache:
         with self._lock:
             self._below = {("", name): profile for name, profile in profiles.items()}
             self.profiles.revision += 1
-
-    def has_namespace(self, name: str) -> bool:
-        """Return whether a namespace is known, though perhaps not in the last view yet."""
-        return ("", name) in self.stores[NAMESPACES].values
-
-    def learn_namespace(self, raw: Mapping[str, Any]) -> None:
-        """Take a namespace that was looked up because no watch had brought it."""
-        self.stores[NAMESPACES].learn(raw, None)
 
     def watched(self) -> dict[str, WatchedProfile]:
         """Return the profiles by name, as they are now."""

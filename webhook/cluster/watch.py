@@ -18,12 +18,13 @@ from threading import Event, Lock
 from typing import Any, Final
 
 from webhook.admission import View
+from webhook.admission.kinds import NAMESPACES
 from webhook.admission.objects import ObjectError
 from webhook.cluster.cache import ClusterCache
 from webhook.cluster.source import LookUpError, SourceStatus, unready
 from webhook.kube.client import ApiError, Client
 from webhook.kube.loop import run_loop
-from webhook.kube.paths import NAMESPACES, member
+from webhook.kube.paths import member
 from webhook.kube.reflector import Reflector, watching
 
 VIEW_SECONDS: Final = 0.1
@@ -118,12 +119,13 @@ class ClusterSource:
         return future
 
     def _look_up(self, namespace: str) -> None:
-        if not self.cache.has_namespace(namespace):
+        known = self.cache.stores[NAMESPACES]  # perhaps not in the last view yet
+        if ("", namespace) not in known.values:
             try:
                 raw = self._read_namespace(namespace)
                 if not isinstance(raw.get("metadata"), dict) or raw["metadata"].get("name") != namespace:
                     raise LookUpError(f"namespace {namespace!r}: the API server answered with something else")
-                self.cache.learn_namespace(raw)
+                known.learn(raw, None)
             except (ApiError, ObjectError) as error:
                 raise LookUpError(f"namespace {namespace!r} cannot be looked up: {error}") from None
         self._refresh()
@@ -134,7 +136,7 @@ class ClusterSource:
         while True:
             left = end - time.monotonic()
             try:
-                return self._api.get(member(NAMESPACES, namespace), timeout=max(left, 0.1))
+                return self._api.get(member(NAMESPACES.path, namespace), timeout=max(left, 0.1))
             except ApiError as error:
                 if error.status == HTTPStatus.NOT_FOUND or left < _LOOK_UP_PAUSE:
                     raise

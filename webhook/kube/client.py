@@ -49,21 +49,14 @@ class ApiError(Exception):
 
     Attributes:
         status: the HTTP status, or the code in a ``Status`` object; 0 where there was no answer.
-        reason: ``Status.reason`` (``Expired``, ``NotFound`` …), else "".
         retry_after: seconds that the server asks to wait; 0 where it asks for nothing.
     """
 
-    def __init__(self, message: str, *, status: int = 0, reason: str = "", retry_after: float = 0.0) -> None:
+    def __init__(self, message: str, *, status: int = 0, retry_after: float = 0.0) -> None:
         """Keep the evidence."""
         super().__init__(message)
         self.status = status
-        self.reason = reason
         self.retry_after = retry_after
-
-    @property
-    def gone(self) -> bool:
-        """Whether what was asked for is too old: list again."""
-        return self.status == http.HTTPStatus.GONE
 
 
 class Client:
@@ -279,7 +272,6 @@ class Stream:
         return ApiError(
             f"{self._what}: {status}: {said.get('message') or self._response.reason}",
             status=status,
-            reason=str(said.get("reason") or ""),
             retry_after=float(wait) if wait.isascii() and wait.isdigit() else 0.0,
         )
 

@@ -26,7 +26,7 @@ from kubernetes.config.exec_provider import ExecProvider
 from kubernetes.config.kube_config import ConfigNode, KubeConfigLoader
 
 from webhook.kube.access import Access, AccessError, Bytes, from_file, token_file
-from webhook.kube.kubeconfigfile import Context, Entry, check_proxy, checked, read_context
+from webhook.kube.kubeconfigfile import Entry, check_proxy, checked, read_context
 from webhook.kube.timestamps import utc_now
 
 _SECONDS: Final = 60.0
@@ -48,36 +48,35 @@ def read_kubeconfig(*paths: Path, context: str | None = None) -> Access:
     Raises:
         AccessError: a file cannot be read, or what it says cannot be used.
     """
-    chosen = read_context(paths, context)
-    cluster, user = chosen.cluster.fields, chosen.user.fields
-    loaded = _load(cluster)
+    namespace, cluster, user = read_context(paths, context)
+    loaded = _load(cluster.fields)
     access = Access(
         server=loaded.host,
-        namespace=chosen.namespace,
-        authority=_content(chosen.cluster, "certificate-authority"),
+        namespace=namespace,
+        authority=_content(cluster, "certificate-authority"),
         verify=loaded.verify_ssl,
         server_name=loaded.tls_server_name,
-        proxy=cluster.get("proxy-url") or _proxy_of_environment(loaded.host),
+        proxy=cluster.fields.get("proxy-url") or _proxy_of_environment(loaded.host),
     )
-    certificate, key = (_content(chosen.user, name) for name in ("client-certificate", "client-key"))
+    certificate, key = (_content(user, name) for name in ("client-certificate", "client-key"))
     if certificate is not None and key is not None:
         access.client = lambda: key() + b"\n" + certificate()
     elif certificate or key:
-        raise AccessError(
-            f"{chosen.user.at}: client-certificate and client-key go together: one of them is missing"
-        )
+        raise AccessError(f"{user.at}: client-certificate and client-key go together: one of them is missing")
     access.context()
-    if "tokenFile" in user:
-        access.token = _token_file(chosen.user)
-    elif "token" in user:
-        access.token = user["token"].encode
-    elif "username" in user:
+    fields = user.fields
+    if "tokenFile" in fields:
+        access.token = _token_file(user)
+    elif "token" in fields:
+        access.token = fields["token"].encode
+    elif "username" in fields:
         # The package writes it in Latin-1, which has not every name.
-        access.basic = base64.b64encode(f"{user['username']}:{user.get('password', '')}".encode()).decode()
-    elif "auth-provider" in user:
-        access.token = _openid_connect(chosen)
-    elif "exec" in user and certificate is None:
-        plugin = _ExecCredentials(chosen, access.authority)
+        pair = f"{fields['username']}:{fields.get('password', '')}"
+        access.basic = base64.b64encode(pair.encode()).decode()
+    elif "auth-provider" in fields:
+        access.token = _openid_connect(cluster, user)
+    elif "exec" in fields and certificate is None:
+        plugin = _ExecCredentials(cluster, user, access.authority)
         access.token, access.client, access.renew = plugin.token, plugin.client, plugin.renew
     return access
 
@@ -132,11 +131,11 @@ def _token_file(user: Entry) -> Bytes:
     return token
 
 
-def _openid_connect(chosen: Context) -> Bytes:
+def _openid_connect(cluster: Entry, user: Entry) -> Bytes:
     """Return a reader of an OpenID Connect provider's token, which the package renews when it has expired."""
     lock = threading.Lock()
-    at = f"{chosen.user.at}.auth-provider"
-    provider = chosen.user.fields["auth-provider"]
+    at = f"{user.at}.auth-provider"
+    provider = user.fields["auth-provider"]
     if "idp-certificate-authority-data" not in provider["config"]:
         # Without an authority the package would ask the provider without looking at its certificate.
         system = ssl.get_default_verify_paths().cafile or certifi.where()
@@ -145,7 +144,7 @@ def _openid_connect(chosen: Context) -> Bytes:
     def token() -> bytes:
         with lock:
             try:
-                loaded = _load(chosen.cluster.fields, **{"auth-provider": provider})
+                loaded = _load(cluster.fields, **{"auth-provider": provider})
             except Exception as error:  # noqa: BLE001 — whatever its HTTP, JSON and OAuth libraries raise
                 raise AccessError(f"{at}: no new token: {_one_line(error)}: log in again") from None
         bearer: str = loaded.api_key.get("BearerToken", "")
@@ -165,11 +164,11 @@ class _Credential(NamedTuple):
 class _ExecCredentials:
     """What an exec plugin answers, until that has expired or was not accepted."""
 
-    def __init__(self, chosen: Context, authority: Bytes | None) -> None:
-        self._cluster = chosen.cluster.fields
+    def __init__(self, cluster: Entry, user: Entry, authority: Bytes | None) -> None:
+        self._cluster = cluster.fields
         self._authority = authority
-        self._spec = chosen.user.fields["exec"]
-        self._at = f"{chosen.user.at}.exec.command {self._spec['command']!r}"
+        self._spec = user.fields["exec"]
+        self._at = f"{user.at}.exec.command {self._spec['command']!r}"
         self._lock = threading.Lock()
         self._known: _Credential | None = None
 

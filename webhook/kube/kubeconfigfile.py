@@ -81,21 +81,14 @@ class Entry(NamedTuple):
     at: str
 
 
-class Context(NamedTuple):
-    """One context, checked.
+def read_context(paths: Sequence[Path], name: str | None) -> tuple[str, Entry, Entry]:
+    """Return the namespace, the cluster and the user of the context ``name``, or of the current one.
 
-    Attributes:
-        namespace: its own, else ``default``.
-        user: without fields where the context names no user.
+    The namespace is ``default``, and the user has no fields, where the context names none.
+
+    Raises:
+        AccessError: a file cannot be read, or what it says cannot be used.
     """
-
-    namespace: str
-    cluster: Entry
-    user: Entry
-
-
-def read_context(paths: Sequence[Path], name: str | None) -> Context:
-    """Read and merge files, and return the context ``name``, or the current one; raises AccessError."""
     found: dict[tuple[str, str], Entry] = {}
     present = [path for path in paths if len(paths) == 1 or path.exists()]
     where = os.pathsep.join(map(str, paths))
@@ -120,7 +113,7 @@ def read_context(paths: Sequence[Path], name: str | None) -> Context:
     user = look_up("user", context["user"], f"contexts.{name}.user") if "user" in context else Entry({}, at)
     _check_cluster(*cluster)
     _check_user(*user)
-    return Context(context.get("namespace", "default"), cluster, user)
+    return context.get("namespace", "default"), cluster, user
 
 
 def check_proxy(url: str, at: str) -> None:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from threading import Event, Thread
 from typing import Any, Final, Protocol
 
@@ -153,7 +154,7 @@ class Reflector:
                     query={"limit": limit, "continue": token, **self._selector},
                 )
             except ApiError as error:
-                if not (error.gone and token):
+                if not (error.status == HTTPStatus.GONE and token):
                     raise
                 # The pages took longer than the server remembers: all at once, then.
                 self._store.begin()
@@ -224,7 +225,6 @@ class Reflector:
             raise ApiError(
                 f"watch {self._path}: {raw.get('message')}",
                 status=code if isinstance(code, int) else 500,
-                reason=str(raw.get("reason") or ""),
             )
         self._heard()
         if kind in {"ADDED", "MODIFIED"}:
