@@ -57,15 +57,15 @@ _EXCLUDING: Final = (
     ("tokenFile", "username"),
     ("tokenFile", "password"),
     ("exec", "auth-provider"),
-    ("client-certificate", "client-certificate-data"),
-    ("client-key", "client-key-data"),
-    ("certificate-authority", "certificate-authority-data"),
+    *((name, f"{name}-data") for name in ("certificate-authority", *_PAIR)),
     ("insecure-skip-tls-verify", "certificate-authority"),
     ("insecure-skip-tls-verify", "certificate-authority-data"),
 )
 _PATHS: Final = frozenset({"certificate-authority", "tokenFile", *_PAIR})
 _IMPERSONATION: Final = ("as", "as-uid", "as-groups", "as-user-extra")
-_SECRET: Final = frozenset({"token", "password", "client-key-data", "config", "env", "value"})
+_SECRET: Final = frozenset(
+    {"token", "password", "client-key-data", "config", "env", "value", "clientKeyData"}
+)
 _EXEC_VERSIONS: Final = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
 
 
