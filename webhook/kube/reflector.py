@@ -15,12 +15,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from threading import Event, Thread
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import orjson
 
 from webhook.kube.backoff import Backoff
 from webhook.kube.client import JSON, METADATA_LIST, METADATA_ONLY, ApiError, Client, Stream
+from webhook.kube.store import Store
 
 PAGE: Final = 500  # objects in one answer of a list
 SILENCE_SECONDS: Final = 90.0
@@ -59,25 +60,6 @@ class KindStatus:
     lists: int = 0
 
 
-class ReflectorStore(Protocol):
-    """Takes the objects of one kind; called by one thread at a time."""
-
-    def begin(self) -> None:
-        """A list begins: ``add`` collects until ``commit``."""
-
-    def add(self, raw: Mapping[str, Any]) -> None:
-        """Take an object of the list."""
-
-    def commit(self) -> None:
-        """The list is whole: what is not in it does not exist."""
-
-    def changed(self, raw: Mapping[str, Any]) -> None:
-        """Take an object that was made or changed."""
-
-    def deleted(self, raw: Mapping[str, Any]) -> None:
-        """Take an object that is no more, in its last state."""
-
-
 class Reflector:
     """Keeps one kind up to date."""
 
@@ -85,7 +67,7 @@ class Reflector:
         self,
         api: Client,
         path: str,
-        store: ReflectorStore,
+        store: Store[Any],
         *,
         clock: Callable[[], float] = time.time,
         selector: Mapping[str, str] | None = None,
