@@ -158,9 +158,7 @@ class Reflector:
         self._store.commit()
         self._version = version
         self._listed_at = time.monotonic()
-        self.contact = replace(
-            self.contact, synced=True, error=None, contact_at=self._clock(), lists=self.contact.lists + 1
-        )
+        self.contact = replace(self.contact, synced=True, lists=self.contact.lists + 1)
 
     def _watch(self, stop: Event) -> None:
         query = {
