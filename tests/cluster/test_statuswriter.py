@@ -20,7 +20,7 @@ def writing(fake, source, identity="me"):
     """A writer at work."""
     fake.objects.setdefault(LEASES, {})
     api = fake.api()
-    writer = StatusWriter(api, source.cache, source, Lease(api, "home", "l", identity=identity), {})
+    writer = StatusWriter(api, source, Lease(api, "home", "l", identity=identity), {})
     stop = threading.Event()
     thread = threading.Thread(target=writer.watch, args=(stop, 0.02))
     thread.start()

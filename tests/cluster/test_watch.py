@@ -8,8 +8,10 @@ import pytest
 from tests.cluster.conftest import watched
 from tests.kube.fakeapi import CLASSES, COLLECTIONS, LIMIT_RANGES, NAMESPACES, PROFILES, QUOTAS
 from tests.waiting import until
+from webhook.admission import kinds
 from webhook.cluster import watch
 from webhook.cluster.source import LookUpError
+from webhook.kube import reflector
 
 pytestmark = pytest.mark.usefixtures("hurry")
 
@@ -184,12 +186,11 @@ def test_the_server_restarts(fake):
         assert source.status.loaded_at > age
 
 
-def test_a_connection_that_falls_silent_is_given_up(fake):
+def test_a_connection_that_falls_silent_is_given_up(fake, monkeypatch):
     """The server holds the connection and says nothing: another watch hears what came."""
+    monkeypatch.setattr(reflector, "SILENCE_SECONDS", 0.2)
     fake.mute = True
     with watched(fake) as source:
-        for each in source._reflectors.values():
-            each._silence = 0.2
         until(lambda: len(fake.watches) == len(COLLECTIONS))
         fake.put(NAMESPACES, "a")
         fake.cut()  # the first ones wait for their full time
@@ -228,7 +229,7 @@ def test_many_events_make_few_views(fake, monkeypatch):
         view = source.view
         for i in range(400):
             fake.put(NAMESPACES, f"n-{i}")
-        until(lambda: source.cache.has_namespace("n-399"))
+        until(lambda: ("", "n-399") in source.cache.stores[kinds.NAMESPACES].values)
         assert source.view is view
 
 
@@ -266,7 +267,7 @@ def test_a_look_up_does_not_take_back_what_the_watch_told_since(fake):
 
         def changed_meanwhile():
             fake.put(NAMESPACES, "new", metadata={"labels": {"team": "b"}})
-            until(lambda: source.cache.has_namespace("new"))
+            until(lambda: ("", "new") in source.cache.stores[kinds.NAMESPACES].values)
 
         fake.quietly(NAMESPACES, "new", metadata={"labels": {"team": "a"}})
         fake.late["GET", f"{NAMESPACES}/new"] = changed_meanwhile

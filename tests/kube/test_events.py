@@ -17,7 +17,7 @@ def recorder(fake):
     """A recorder on a clock that is set by hand."""
     fake.objects[EVENTS] = {}
     clock = types.SimpleNamespace(seconds=0.0)
-    made = EventRecorder(fake.api(), "colocation-webhook", clock=lambda: clock.seconds, salt="a")
+    made = EventRecorder(fake.api(), "colocation-webhook", clock=lambda: clock.seconds)
     return types.SimpleNamespace(fake=fake, clock=clock, events=made)
 
 

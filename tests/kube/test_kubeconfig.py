@@ -239,7 +239,7 @@ REFUSED = [
     ),
     (
         {"cluster": {"insecure-skip-tls-verify": True, "certificate-authority-data": encoded(CA)}},
-        "insecure-skip-tls-verify: true and a certificate-authority exclude each other",
+        "insecure-skip-tls-verify and certificate-authority-data exclude each other",
     ),
     (
         {"cluster": {"proxy-url": "socks5://p:1"}},
@@ -256,7 +256,7 @@ REFUSED = [
     ({"user": {"tokenFile": "none"}}, "users.u.tokenFile: .*none: No such file"),
     ({"user": {"tokenFile": "a\0b"}}, "users.u.tokenFile: holds a NUL"),
     ({"user": {"token": "a", "username": "b"}}, "token and username exclude each other"),
-    ({"user": {"token": "a", "password": "b"}}, "token and username exclude each other"),
+    ({"user": {"token": "a", "password": "b"}}, "token and password exclude each other"),
     ({"user": {"client-key-data": "AA=="}}, "client-certificate and client-key go together"),
     ({"user": {"client-certificate-data": "AA=="}}, "client-certificate and client-key go together"),
     ({"user": PAIR | {"client-key": "config"}}, "client-key and client-key-data exclude each other"),
@@ -265,7 +265,7 @@ REFUSED = [
     ({"user": {"as-groups": ["g"]}}, "users.u.as-groups: impersonation is not supported"),
     ({"user": {"as-uid": "1"}}, "users.u.as-uid: impersonation is not supported"),
     ({"user": {"as-user-extra": {"a": ["b"]}}}, "users.u.as-user-extra: impersonation is not supported"),
-    ({"user": {"auth-provider": {"name": "gcp"}}}, "auth-provider.name: 'gcp' is not supported: use an exec"),
+    ({"user": {"auth-provider": {"name": "gcp"}}}, "auth-provider.name: 'gcp' is not oidc: use an exec"),
     ({"user": {"auth-provider": {"name": "oidc"}}}, "auth-provider.config.idp-issuer-url: is empty: log in"),
     ({"user": {"auth-provider": {"name": "oidc", "config": {"a": 1}}}}, "config.a: the value is not text"),
     ({"user": {"exec": {}}}, "users.u.exec.command: is empty: name the program"),
@@ -384,7 +384,7 @@ def test_a_plugin_may_give_a_certificate(tmp_path, plugin, secure):
         api = Client(access)
         api.get(NAMESPACES)
         assert secure.tokens[-1] == header
-        assert access.client().certificate() == JANE.cert_chain_pems[0].bytes()
+        assert access.client().endswith(JANE.cert_chain_pems[0].bytes())
         api.close()
 
 
@@ -424,7 +424,7 @@ def test_what_a_plugin_is_told(tmp_path, plugin):
         ({"status": {"token": "t"}, "apiVersion": f"{V1}beta1"}, "wrote no ExecCredential of .*/v1 with"),
         ({"status": {}}, "gave neither a token nor a client certificate"),
         ({"status": {"token": ""}}, "gave neither a token nor a client certificate"),
-        ({"status": {"token": 5}}, "one is not text"),
+        ({"status": {"token": 5}}, "status.token: the value is not text"),
         ({"status": {"token": "t", "clientKeyData": "k"}}, "a client certificate or its key, not both"),
         ({"status": {"token": "t", "expirationTimestamp": "soon"}}, "'soon' is no time"),
         ({"status": {"token": "t", "expirationTimestamp": "2026-01-01T12:00:00"}}, "is no time"),

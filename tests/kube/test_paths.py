@@ -5,12 +5,12 @@ from urllib.parse import unquote
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhook.kube.paths import NAMESPACES, collection, member, pod
+from webhook.kube.paths import NODES, collection, member, pod
 
 
 def test_collections_of_the_core_group_and_of_others():
     """With and without a namespace."""
-    assert NAMESPACES == "/api/v1/namespaces"
+    assert NODES == "/api/v1/nodes"
     assert collection("v1", "events", "shop") == "/api/v1/namespaces/shop/events"
     assert collection("apps/v1", "deployments") == "/apis/apps/v1/deployments"
     assert pod("shop", "cart") == "/api/v1/namespaces/shop/pods/cart"

@@ -6,6 +6,7 @@ import pytest
 
 from webhook.kube.backoff import FIRST_WAIT, LONGEST_WAIT, Backoff
 from webhook.kube.reflector import Reflector
+from webhook.kube.store import Store
 
 
 def test_waits_double_up_to_the_longest_and_begin_again() -> None:
@@ -45,16 +46,6 @@ class Asked:
         return iter(())
 
 
-class Nothing:
-    """Keeps nothing."""
-
-    def begin(self):
-        """A list begins."""
-
-    def commit(self):
-        """It has ended."""
-
-
 @pytest.mark.parametrize(
     ("metadata_only", "forms"),
     [(False, (None, None)), (True, ("PartialObjectMetadataList", "PartialObjectMetadata"))],
@@ -63,7 +54,7 @@ def test_a_list_and_a_watch_ask_for_different_forms(metadata_only, forms) -> Non
     """An API server answers a watch that asks for lists with nothing at all, and no error."""
     stop = Event()
     asked = Asked(stop)
-    Reflector(asked, "/api/v1/nodes", Nothing(), metadata_only=metadata_only).run(stop)
+    Reflector(asked, "/api/v1/nodes", Store(dict), metadata_only=metadata_only).run(stop)
     said = {
         name: dict(part.partition("=")[::2] for part in form.split(";")) for name, form in asked.forms.items()
     }

@@ -32,6 +32,7 @@ from webhook.kube.client import JSON_PATCH, ApiError, Client
 from webhook.kube.loop import run_loop
 from webhook.kube.paths import collection, member
 from webhook.kube.reflector import Reflector, watching
+from webhook.kube.store import Store
 from webhook.protocol import ANNOTATION_ROTATE
 
 POLL_SECONDS: Final = 60.0
@@ -110,7 +111,7 @@ class Rotator:
         self._skewed = False
         self._without_ours: set[str] = set()
         self._conflicts = 0
-        self._trigger = _Trigger()
+        self._news = Event()
 
     def read(self) -> Pair | None:
         """Return the pair to serve, None before there is one; the last valid one while the Secret is bad."""
@@ -134,7 +135,7 @@ class Rotator:
         watched = [(self._secrets, self._name), *self._configurations]
         reflectors = {
             f"certificates-{number}": Reflector(
-                self._api, path, self._trigger, selector={"fieldSelector": f"metadata.name={name}"}
+                self._api, path, self._versions(), selector={"fieldSelector": f"metadata.name={name}"}
             )
             for number, (path, name) in enumerate(watched)
         }
@@ -152,9 +153,13 @@ class Rotator:
                 interval=interval,
                 pause=_FAULT_SECONDS,
                 forbidden=0.0,
-                wake=self._trigger.fired,
+                wake=self._news,
                 failed=self._failed,
             )
+
+    def _versions(self) -> Store[str]:
+        """Return a store that keeps versions only: a change starts a reconcile, which reads all again."""
+        return Store(lambda _, raw, __: str(raw["metadata"]["resourceVersion"]), news=self._news.set)
 
     def reconcile(self) -> float:
         """Read the state once and make the one change that it calls for.
@@ -165,7 +170,7 @@ class Rotator:
         Raises:
             ApiError: something could not be read or written; the last valid pair stays in use.
         """
-        self._trigger.fired.clear()
+        self._news.clear()
         configurations = self._read_configurations()
         secret = self._api.find(member(self._secrets, self._name))
         found = self._read(secret)
@@ -337,28 +342,3 @@ class Rotator:
             _log.warning("certificate reconcile failed: %s", reason)
         self.error = reason
         self.failures += 1
-
-
-class _Trigger:
-    """A reflector's store that keeps nothing: every change starts a reconcile, which reads all again."""
-
-    def __init__(self) -> None:
-        self.fired = Event()
-
-    def begin(self) -> None:
-        """Store nothing."""
-
-    def add(self, raw: Object) -> None:
-        """Store nothing."""
-
-    def commit(self) -> None:
-        """A list is complete."""
-        self.fired.set()
-
-    def changed(self, _raw: Object) -> None:
-        """An object was added or modified."""
-        self.fired.set()
-
-    def deleted(self, _raw: Object) -> None:
-        """An object was deleted."""
-        self.fired.set()

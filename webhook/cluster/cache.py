@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from webhook.admission import View
-from webhook.admission.kinds import KINDS, NAMESPACES, PROFILES, Kind
+from webhook.admission.kinds import KINDS, PROFILES, Kind
 from webhook.admission.profiles.index import ProfileIndex
 from webhook.admission.profiles.profile import Profile, read_profile
 from webhook.admission.view import Objects, updated
@@ -56,14 +56,13 @@ class ClusterCache:
         # No class is taken for granted: the API server refuses pods of one that is not installed.
         self._view = View(priority_classes=MappingProxyType({}), exhaustive=True, missing=self._missing())
         self._revisions = dict.fromkeys(KINDS, 0)
+        self._below: Objects = {}
 
-    def has_namespace(self, name: str) -> bool:
-        """Return whether a namespace is known, though perhaps not in the last view yet."""
-        return ("", name) in self.stores[NAMESPACES].values
-
-    def learn_namespace(self, raw: Mapping[str, Any]) -> None:
-        """Take a namespace that was looked up because no watch had brought it."""
-        self.stores[NAMESPACES].learn(raw, None)
+    def lay_below(self, profiles: Mapping[str, Profile]) -> None:
+        """Take profiles that count where the cluster has none of the same name."""
+        with self._lock:
+            self._below = {("", name): profile for name, profile in profiles.items()}
+            self.profiles.revision += 1
 
     def watched(self) -> dict[str, WatchedProfile]:
         """Return the profiles by name, as they are now."""
@@ -78,7 +77,8 @@ class ClusterCache:
             if revisions == self._revisions and missing == self._view.missing:
                 return self._view
             objects: dict[Kind, Objects] = {kind: store.values for kind, store in self.stores.items()}
-            objects[PROFILES] = {key: found.profile for key, found in self.profiles.values.items()}
+            watched = {key: found.profile for key, found in self.profiles.values.items()}
+            objects[PROFILES] = {**self._below, **watched}
             fields = {kind.field for kind in KINDS if revisions[kind] != self._revisions[kind]}
             if self._same_profiles(objects[PROFILES]):
                 fields.discard(PROFILES.field)

@@ -9,7 +9,7 @@ says what is wrong, until the files are good again.
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from stat import S_ISREG
@@ -19,7 +19,7 @@ from typing import Final
 from webhook.admission import ObjectError, View, build_view
 from webhook.cluster.source import SourceStatus, unready
 from webhook.kube.loop import run_loop
-from webhook.pods.documents import Document, DocumentError, read_documents
+from webhook.pods.documents import DocumentError, read_documents
 
 SUFFIXES: Final = (".yaml", ".yml", ".json")
 _log = logging.getLogger(__name__)
@@ -78,18 +78,19 @@ class FilesSource:
         try:
             # Taken before the files are read: a change in between is seen next time.
             fingerprint = _fingerprint(self._directory)
-        except SourceError as error:
-            if self._seen != str(error):
-                self._seen = str(error)
-                self._failed(str(error))
+        except (OSError, SourceError) as error:
+            if self._seen != _reason(error):
+                self._seen = _reason(error)
+                self._failed(self._seen)
             return False
         if fingerprint == self._seen:
             return False
         self._seen = fingerprint
         try:
-            view = build_view(_documents(entry[0] for entry in fingerprint))
-        except (SourceError, ObjectError) as error:
-            self._failed(str(error))
+            contents = ((Path(entry[0]).read_bytes(), entry[0]) for entry in fingerprint)
+            view = build_view(document for content in contents for document in read_documents(*content))
+        except (OSError, DocumentError, ObjectError) as error:
+            self._failed(_reason(error))
             return False
         except RecursionError:  # YAML can describe a list that contains itself
             self._failed(f"{self._directory}: an object is nested too deeply, or in itself")
@@ -142,10 +143,7 @@ class FilesSource:
 def _fingerprint(directory: Path) -> _Fingerprint:
     entries = []
     for path in sorted(_files(directory)):
-        try:
-            stat = os.stat(path)  # noqa: PTH116 — ten times as cheap as a Path for each file
-        except OSError as error:
-            raise SourceError(f"{path}: {error.strerror}") from None
+        stat = os.stat(path)  # noqa: PTH116 — ten times as cheap as a Path for each file
         if not S_ISREG(stat.st_mode):
             raise SourceError(f"{path}: is no file: only files are read")  # a pipe would be waited for
         entries.append((path, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_dev, stat.st_ino))
@@ -159,7 +157,7 @@ def _files(directory: Path) -> Iterator[str]:
     entered: set[str] = set()
 
     def refuse(error: OSError) -> None:
-        raise SourceError(f"{error.filename}: {error.strerror}") from None
+        raise error
 
     for parent, directories, names in os.walk(directory, onerror=refuse, followlinks=True):
         real = os.path.realpath(parent)
@@ -173,13 +171,5 @@ def _files(directory: Path) -> Iterator[str]:
                 yield os.path.join(parent, name)  # noqa: PTH118 — see above
 
 
-def _documents(paths: Iterable[str]) -> Iterator[Document]:
-    for path in paths:
-        try:
-            data = Path(path).read_bytes()
-        except OSError as error:
-            raise SourceError(f"{path}: {error.strerror}") from None
-        try:
-            yield from read_documents(data, path)
-        except DocumentError as error:
-            raise SourceError(str(error)) from None
+def _reason(error: Exception) -> str:
+    return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)

@@ -15,9 +15,9 @@ from typing import Any, Final
 
 from webhook.admission import View
 from webhook.admission.kinds import PROFILES
-from webhook.cluster.cache import ClusterCache, WatchedProfile
+from webhook.cluster.cache import WatchedProfile
 from webhook.cluster.conditions import READY, judge, status_with
-from webhook.cluster.source import Source
+from webhook.cluster.watch import ClusterSource
 from webhook.kube.client import MERGE_PATCH, ApiError, Client
 from webhook.kube.conditions import Condition
 from webhook.kube.lease import Lease
@@ -43,8 +43,7 @@ class StatusWriter:
     def __init__(
         self,
         api: Client,
-        cache: ClusterCache,
-        source: Source,
+        source: ClusterSource,
         lease: Lease,
         rules: Mapping[str, Action],
         *,
@@ -54,15 +53,14 @@ class StatusWriter:
 
         Args:
             api: where statuses are written.
-            cache: the profiles as the cluster has them.
-            source: its view is what they are judged by; it may have more profiles than the cluster.
+            source: of the profiles, and of the view that they are judged by.
             lease: held by the replica that writes.
             rules: actions of validation rules that differ from the defaults.
             now: the time of day.
         """
         self.written = 0
         self._api = api
-        self._cache = cache
+        self._cache = source.cache
         self._source = source
         self._lease = lease
         self._rules = rules

@@ -18,12 +18,13 @@ from threading import Event, Lock
 from typing import Any, Final
 
 from webhook.admission import View
+from webhook.admission.kinds import NAMESPACES
 from webhook.admission.objects import ObjectError
 from webhook.cluster.cache import ClusterCache
 from webhook.cluster.source import LookUpError, SourceStatus, unready
 from webhook.kube.client import ApiError, Client
 from webhook.kube.loop import run_loop
-from webhook.kube.paths import NAMESPACES, member
+from webhook.kube.paths import member
 from webhook.kube.reflector import Reflector, watching
 
 VIEW_SECONDS: Final = 0.1
@@ -49,20 +50,17 @@ class ClusterSource:
         api: Client,
         *,
         clock: Callable[[], float] = time.time,
-        on_change: Callable[[], None] = lambda: None,
     ) -> None:
         """Name the API server; no call and no thread before ``watch`` or ``look_up``, for a process may fork.
 
         Args:
             api: the API server.
             clock: seconds since the epoch.
-            on_change: called after each new view, in whatever thread.
         """
         self._api = api
         self._news = Event()
         self.cache = ClusterCache(self._news.set)
         self.view: View = self.cache.view()
-        self._on_change = on_change
         self._reflectors = {
             kind.resource: Reflector(api, kind.path, store, clock=clock)
             for kind, store in self.cache.stores.items()
@@ -121,16 +119,16 @@ class ClusterSource:
         return future
 
     def _look_up(self, namespace: str) -> None:
-        if not self.cache.has_namespace(namespace):
+        known = self.cache.stores[NAMESPACES]  # perhaps not in the last view yet
+        if ("", namespace) not in known.values:
             try:
                 raw = self._read_namespace(namespace)
                 if not isinstance(raw.get("metadata"), dict) or raw["metadata"].get("name") != namespace:
                     raise LookUpError(f"namespace {namespace!r}: the API server answered with something else")
-                self.cache.learn_namespace(raw)
+                known.learn(raw, None)
             except (ApiError, ObjectError) as error:
                 raise LookUpError(f"namespace {namespace!r} cannot be looked up: {error}") from None
         self._refresh()
-        self._on_change()  # another thread may have swapped the view without having called it yet
 
     def _read_namespace(self, namespace: str) -> dict[str, Any]:
         """Ask until there is an answer: an API server that has just begun refuses what it allows later."""
@@ -138,7 +136,7 @@ class ClusterSource:
         while True:
             left = end - time.monotonic()
             try:
-                return self._api.get(member(NAMESPACES, namespace), timeout=max(left, 0.1))
+                return self._api.get(member(NAMESPACES.path, namespace), timeout=max(left, 0.1))
             except ApiError as error:
                 if error.status == HTTPStatus.NOT_FOUND or left < _LOOK_UP_PAUSE:
                     raise
@@ -159,13 +157,8 @@ class ClusterSource:
                 len(view.priority_classes),
             )
         if view.profiles is not before.profiles:
-            _log_unready(before, view)
-        self._on_change()
+            known, watched = unready(before), self.cache.watched()
+            for name, problems in unready(view).items():
+                if name in watched and known.get(name) != problems:
+                    _log.warning("profile %s is not applied: %s", name, "; ".join(problems))
         return True
-
-
-def _log_unready(before: View, view: View) -> None:
-    known = unready(before)
-    for name, problems in unready(view).items():
-        if known.get(name) != problems:
-            _log.warning("profile %s is not applied: %s", name, "; ".join(problems))

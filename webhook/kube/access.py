@@ -4,12 +4,11 @@ Files are read again for each connection, because they rotate: a service account
 lives an hour, a certificate authority years.
 """
 
-import contextlib
 import os
 import re
 import ssl
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -35,14 +34,6 @@ Bytes = Callable[[], bytes]
 """Something that may change: read when it is needed. May raise AccessError."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClientCertificate:
-    """A certificate chain and its key, both PEM."""
-
-    certificate: Bytes
-    key: Bytes
-
-
 @dataclass(slots=True)
 class Access:
     """How to reach one API server.
@@ -56,7 +47,7 @@ class Access:
         proxy: URL of the HTTP proxy on the way, None where there is none.
         token: the bearer token; empty: none.
         basic: user and password as HTTP's basic authentication has them.
-        client: what is shown in a TLS handshake.
+        client: PEM of the key and the certificate chain that a TLS handshake shows; empty: none.
         renew: called after a 401: the credentials were not good, or are not any more.
     """
 
@@ -68,10 +59,10 @@ class Access:
     proxy: str | None = None
     token: Bytes | None = None
     basic: str | None = None
-    client: Callable[[], ClientCertificate | None] = lambda: None
+    client: Bytes = lambda: b""
     renew: Callable[[], None] = lambda: None
     _context: ssl.SSLContext | None = field(default=None, repr=False)
-    _made_of: tuple[bytes | None, ...] | None = field(default=None, repr=False)
+    _made_of: tuple[bytes | None, bytes] | None = field(default=None, repr=False)
 
     def headers(self) -> dict[str, str]:
         """Return what goes into each request; raises AccessError."""
@@ -82,17 +73,13 @@ class Access:
 
     def context(self) -> ssl.SSLContext:
         """Return the TLS context for a new connection, a new one where files changed; raises AccessError."""
-        authority = self.authority() if self.authority is not None else None
-        client = self.client()
-        made_of = (authority, client.certificate(), client.key()) if client else (authority, None, None)
+        made_of = (self.authority() if self.authority is not None else None, self.client())
         if self._context is None or made_of != self._made_of:
             self._context = self._make_context(*made_of)
             self._made_of = made_of
         return self._context
 
-    def _make_context(
-        self, authority: bytes | None, certificate: bytes | None, key: bytes | None
-    ) -> ssl.SSLContext:
+    def _make_context(self, authority: bytes | None, client: bytes) -> ssl.SSLContext:
         if authority is not None and not authority.strip():
             # Python would take the system's authorities instead.
             raise AccessError(f"the certificate authority of {self.server} is empty: it must be PEM")
@@ -106,15 +93,13 @@ class Access:
         if not self.verify:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
-        if certificate is not None and key is not None:
-            with _as_file(key + b"\n" + certificate) as path:
-                try:
-                    # Without a password OpenSSL would ask for that of an encrypted key on the terminal.
-                    context.load_cert_chain(path, password="")
-                except (ssl.SSLError, OSError) as error:
-                    raise AccessError(
-                        f"the client certificate for {self.server} and its key cannot be used: {error}"
-                    ) from None
+        if client:
+            try:
+                load_pair(context, client)
+            except OSError as error:
+                raise AccessError(
+                    f"the client certificate for {self.server} and its key cannot be used: {error}"
+                ) from None
         return context
 
 
@@ -126,10 +111,8 @@ def in_cluster(
     Raises:
         AccessError: this is no pod, or its service account is not mounted.
     """
-    host, port = (
-        environment.get("KUBERNETES_SERVICE_HOST", ""),
-        environment.get("KUBERNETES_SERVICE_PORT", ""),
-    )
+    host = environment.get("KUBERNETES_SERVICE_HOST")
+    port = environment.get("KUBERNETES_SERVICE_PORT")
     if not host or not port:
         raise AccessError(
             "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set: "
@@ -147,63 +130,66 @@ def in_cluster(
     )
 
 
-def from_file(path: Path, field: str = "") -> Bytes:
-    """Return a reader of a file as it is at the time; ``field`` is where its name stands, for messages."""
+def from_file(path: Path, at: str = "") -> Bytes:
+    """Return a reader of a file as it is at the time; ``at`` names it in messages, by default its path."""
 
     def read() -> bytes:
         try:
             return path.read_bytes()
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise AccessError(f"{f'{field}: ' if field else ''}{path}: {reason}") from None
+        except OSError as error:
+            raise AccessError(f"{at or path}: {error.strerror}") from None
 
     return read
 
 
-def token_file(path: Path, field: str = "") -> Bytes:
+def token_file(path: Path, at: str = "") -> Bytes:
     """Return a reader of the token in a file, without white space around it."""
-    content = from_file(path, field)
+    content = from_file(path, at)
 
     def read() -> bytes:
         token = content().strip()
-        where = f"{field}: {path}" if field else str(path)
         if not token:
-            raise AccessError(f"{where}: is empty: it must hold a token")
-        check_token(token, where)
+            raise AccessError(f"{at or path}: is empty: it must hold a token")
+        check_token(token, at or str(path))
         return token
 
     return read
 
 
-def check_token(token: bytes, where: str) -> None:
+def check_token(token: bytes, at: str) -> None:
     """Raise AccessError where a token cannot stand in a header; it is not shown."""
     if not _HEADER.fullmatch(token):
         raise AccessError(
-            f"{where}: holds a line break, or another character that no token has: write it in one line"
+            f"{at}: holds a line break, or another character that no token has: write it in one line"
         )
 
 
-def parse_server(text: str, field: str) -> Url:
-    """Return the parts of an API server's URL; raises AccessError, which begins with ``field``."""
+def http_url(text: str) -> Url | None:
+    """Return the parts of an http:// or https:// URL with a host; None for anything else."""
     try:
         url = parse_url(text)
     except LocationParseError:
-        url = Url()
-    if url.scheme not in {"http", "https"} or not url.host or url.auth or url.query or url.fragment:
-        raise AccessError(f"{field}: {text!r} is not an https:// URL of scheme, host, port and path alone")
+        return None
+    return url if url.scheme in {"http", "https"} and url.host else None
+
+
+def parse_server(text: str, at: str) -> Url:
+    """Return the parts of an API server's URL; raises AccessError, which begins with ``at``."""
+    url = http_url(text)
+    if url is None or url.auth or url.query or url.fragment:
+        raise AccessError(f"{at}: {text!r} is not an https:// URL of scheme, host, port and path alone")
     return url
 
 
-@contextlib.contextmanager
-def _as_file(content: bytes) -> Iterator[str]:
-    """Give ``content`` a path, for OpenSSL, which takes nothing else; in memory where that is possible."""
-    if hasattr(os, "memfd_create"):
-        with os.fdopen(os.memfd_create("client-pair"), "wb") as file:
-            file.write(content)
-            file.flush()
-            yield f"/proc/self/fd/{file.fileno()}"
-        return
-    with tempfile.NamedTemporaryFile() as file:
-        file.write(content)
+def load_pair(context: ssl.SSLContext, pem: bytes) -> None:
+    """Load a key and its certificate chain into a context; raises OSError (``ssl.SSLError`` is one).
+
+    OpenSSL takes nothing but a path, and the files that they came from may have changed.
+    """
+    in_memory = hasattr(os, "memfd_create")  # Linux: nothing touches a disk, which may be read-only anyway.
+    with os.fdopen(os.memfd_create("pair"), "wb") if in_memory else tempfile.NamedTemporaryFile() as file:
+        file.write(pem)
         file.flush()
-        yield file.name
+        path = f"/proc/self/fd/{file.fileno()}" if in_memory else file.name
+        # Without a password OpenSSL would ask for that of an encrypted key on the terminal.
+        context.load_cert_chain(path, password="")

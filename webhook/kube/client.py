@@ -14,8 +14,8 @@ import os
 import ssl
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
-from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from contextlib import closing
+from typing import Any, Final
 
 import orjson
 import urllib3
@@ -49,21 +49,14 @@ class ApiError(Exception):
 
     Attributes:
         status: the HTTP status, or the code in a ``Status`` object; 0 where there was no answer.
-        reason: ``Status.reason`` (``Expired``, ``NotFound`` …), else "".
         retry_after: seconds that the server asks to wait; 0 where it asks for nothing.
     """
 
-    def __init__(self, message: str, *, status: int = 0, reason: str = "", retry_after: float = 0.0) -> None:
+    def __init__(self, message: str, *, status: int = 0, retry_after: float = 0.0) -> None:
         """Keep the evidence."""
         super().__init__(message)
         self.status = status
-        self.reason = reason
         self.retry_after = retry_after
-
-    @property
-    def gone(self) -> bool:
-        """Whether what was asked for is too old: list again."""
-        return self.status == http.HTTPStatus.GONE
 
 
 class Client:
@@ -81,7 +74,8 @@ class Client:
         self.access = access
         self.date: dt.datetime | None = None
         self.user_agent = user_agent
-        self._kept: _Kept | None = None
+        # The process and the context that they were made for, and the connections.
+        self._kept: tuple[object, urllib3.PoolManager] | None = None
 
     def close(self) -> None:
         """Close the connections that are idle; calls that are made later open others."""
@@ -129,15 +123,16 @@ class Client:
         Raises:
             ApiError: no answer, not JSON, or not a 2xx.
         """
-        request = _Request(method, path, body, content_type, accept, query or {})
-        with self._open(request, timeout, keep=method in _KEPT) as response:
-            data = response.read_all()
+        data = None if body is None else orjson.dumps(body)
+        headers = {"Accept": accept} if body is None else {"Accept": accept, "Content-Type": content_type}
+        with closing(self._open(method, path, query, headers, timeout, data)) as response:
+            answer = response.read_all()
         try:
-            value = orjson.loads(data)
+            value = orjson.loads(answer)
         except orjson.JSONDecodeError:
-            raise ApiError(f"{method} {path}: the answer is not JSON: {_shown(data)}") from None
+            raise ApiError(f"{method} {path}: the answer is not JSON: {_shown(answer)}") from None
         if not isinstance(value, dict):
-            raise ApiError(f"{method} {path}: the answer is no object: {_shown(data)}")
+            raise ApiError(f"{method} {path}: the answer is no object: {_shown(answer)}")
         return value
 
     def stream(
@@ -161,26 +156,31 @@ class Client:
         Raises:
             ApiError: no answer, not a 2xx, or the connection broke or fell silent.
         """
-        request = _Request("GET", path, None, "", accept, query or {})
-        with self._open(request, silence, keep=False) as stream:
+        with closing(self._open("GET", path, query, {"Accept": accept}, silence, keep=False)) as stream:
             opened(stream)
             yield from stream.lines()
 
-    def _open(self, request: "_Request", timeout: float, *, keep: bool) -> "Stream":
-        headers = {"Accept": request.accept, "User-Agent": self.user_agent}
-        data = None
-        if request.body is not None:
-            data = orjson.dumps(request.body)
-            headers["Content-Type"] = request.content_type
-        given = {name: value for name, value in request.query.items() if value is not None}
-        url = self._url + request.path + (f"?{urllib.parse.urlencode(given)}" if given else "")
+    def _open(  # noqa: PLR0913 — what an HTTP request has
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, object] | None,
+        headers: dict[str, str],
+        timeout: float,
+        body: bytes | None = None,
+        *,
+        keep: bool = True,
+    ) -> "Stream":
+        keep = keep and method in _KEPT
+        given = urllib.parse.urlencode({k: v for k, v in (query or {}).items() if v is not None})
 
-        def send(connections: urllib3.PoolManager) -> urllib3.BaseHTTPResponse:
+        def send(context: ssl.SSLContext | None) -> urllib3.BaseHTTPResponse:
+            connections = self._kept_connections(context) if keep else self._connections(context)
             return connections.urlopen(
-                request.method,
-                url,
-                body=data,
-                headers=headers,
+                method,
+                f"{self._url}{path}?{given}" if given else f"{self._url}{path}",
+                body=body,
+                headers={"User-Agent": self.user_agent, **headers, **self.access.headers()},
                 timeout=urllib3.Timeout(connect=min(timeout, CONNECT_SECONDS), read=timeout),
                 retries=False,
                 redirect=False,
@@ -189,50 +189,34 @@ class Client:
             )
 
         try:
-            headers |= self.access.headers()
             context = self.access.context() if self._url.startswith("https:") else None
             try:
-                response = send(self._kept_connections(context) if keep else self._connections(context))
+                response = send(context)
             except HTTPError as error:
-                if not (keep and request.method == "GET" and transport.closed_by_server(error)):
+                if not (keep and method == "GET" and transport.closed_by_server(error)):
                     raise
                 self._kept = None  # what the server did to one, it did to all
-                response = send(self._kept_connections(context))
+                response = send(context)
         except (OSError, http.client.HTTPException, HTTPError, ValueError) as error:
-            raise ApiError(f"{request.method} {self._url}{request.path}: {transport.reason(error)}") from None
+            raise ApiError(f"{method} {self._url}{path}: {transport.reason(error)}") from None
         self.date = _date(response.headers.get("Date")) or self.date
-        stream = Stream(f"{request.method} {request.path}", response)
+        stream = Stream(f"{method} {path}", response)
         if not http.HTTPStatus.OK <= response.status < http.HTTPStatus.MULTIPLE_CHOICES:
             if response.status == http.HTTPStatus.UNAUTHORIZED:
                 self.access.renew()
-            with stream:
+            with closing(stream):
                 raise stream.failure()
         return stream
 
     def _kept_connections(self, context: ssl.SSLContext | None) -> urllib3.PoolManager:
         """Return those of this process that were made with ``context``; others are let go."""
-        kept = self._kept
-        if kept is None or kept.process != os.getpid() or kept.context is not context:
-            self._kept = kept = _Kept(os.getpid(), context, self._connections(context))
-        return kept.connections
+        kept, made_for = self._kept, (os.getpid(), context)
+        if kept is None or kept[0] != made_for:
+            self._kept = kept = (made_for, self._connections(context))
+        return kept[1]
 
     def _connections(self, context: ssl.SSLContext | None) -> urllib3.PoolManager:
         return transport.connections(context, server_name=self.access.server_name, proxy=self.access.proxy)
-
-
-class _Request(NamedTuple):
-    method: str
-    path: str
-    body: object
-    content_type: str
-    accept: str
-    query: Mapping[str, object]
-
-
-class _Kept(NamedTuple):
-    process: int
-    context: ssl.SSLContext | None
-    connections: urllib3.PoolManager
 
 
 class Stream:
@@ -244,13 +228,7 @@ class Stream:
         self._response = response
         self._connection = response.connection
 
-    def __enter__(self) -> Self:
-        """Return the stream."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
         """Close the connection, if it was not given back."""
         self._response.close()
 
@@ -294,7 +272,6 @@ class Stream:
         return ApiError(
             f"{self._what}: {status}: {said.get('message') or self._response.reason}",
             status=status,
-            reason=str(said.get("reason") or ""),
             retry_after=float(wait) if wait.isascii() and wait.isdigit() else 0.0,
         )
 

@@ -1,7 +1,6 @@
 """Events about pods, written in the background: aggregated and rate limited; nobody waits for them."""
 
 import datetime as dt
-import hashlib
 import logging
 import queue
 import secrets
@@ -58,7 +57,6 @@ class EventRecorder:
         *,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], dt.datetime] = utc_now,
-        salt: str | None = None,
     ) -> None:
         """Name the API server and the component that reports; nothing is called yet.
 
@@ -67,13 +65,11 @@ class EventRecorder:
             component: names the program in each Event.
             clock: seconds, for aggregation.
             now: the time of day, for what is written.
-            salt: differs between replicas, so that each counts for itself; None: a random one.
         """
         self._api = api
         self._component = component
         self._clock = clock
         self._now = now
-        self._salt = salt
         self._waiting: queue.Queue[Event] = queue.Queue(_WAITING)
         self._series: OrderedDict[Event, _Series] = OrderedDict()
 
@@ -91,8 +87,6 @@ class EventRecorder:
             stop: ends the loop.
             interval: seconds after which ``stop`` is seen at the latest.
         """
-        if self._salt is None:
-            self._salt = secrets.token_hex(4)  # after the fork: each process has its own
         run_loop(lambda: self._step(interval), stop, name="an Event is lost", pause=1.0)
 
     def _step(self, interval: float) -> float:
@@ -141,12 +135,10 @@ class EventRecorder:
             self._series.popitem(last=False)
 
     def _body(self, event: Event, moment: str) -> dict[str, Any]:
-        content = "\0".join((*event, self._salt or "", moment))
-        digest = hashlib.sha256(content.encode()).hexdigest()[:16]
         return {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"name": f"{event.name[:200]}.{digest}", "namespace": event.namespace},
+            "metadata": {"name": f"{event.name[:200]}.{secrets.token_hex(8)}", "namespace": event.namespace},
             "involvedObject": {
                 "apiVersion": "v1",
                 "kind": "Pod",

@@ -6,8 +6,8 @@ installed. What the package would read otherwise than client-go is checked befor
 """
 
 import base64
+import contextlib
 import datetime as dt
-import ipaddress
 import shutil
 import ssl
 import subprocess
@@ -25,15 +25,16 @@ from kubernetes.client.rest import should_bypass_proxies
 from kubernetes.config.exec_provider import ExecProvider
 from kubernetes.config.kube_config import ConfigNode, KubeConfigLoader
 
-from webhook.kube.access import Access, AccessError, Bytes, ClientCertificate, from_file, token_file
-from webhook.kube.kubeconfigfile import Context, check_proxy, read_context
+from webhook.kube.access import Access, AccessError, Bytes, from_file, token_file
+from webhook.kube.kubeconfigfile import Entry, check_proxy, checked, read_context
 from webhook.kube.timestamps import utc_now
 
 _SECONDS: Final = 60.0
 _EARLY: Final = dt.timedelta(seconds=30)
 _SAID: Final = 300  # characters of what a plugin said
-_OURS: Final = frozenset({"exec", "auth-provider", "tokenFile", "username", "password"})
 _CLUSTER_EXTENSION: Final = "client.authentication.k8s.io/exec"
+_LOOPBACK: Final = "localhost,127.0.0.0/8,::1"
+"""What client-go reaches without a proxy, in the form of NO_PROXY; the package goes by NO_PROXY alone."""
 
 
 def read_kubeconfig(*paths: Path, context: str | None = None) -> Access:
@@ -47,47 +48,46 @@ def read_kubeconfig(*paths: Path, context: str | None = None) -> Access:
     Raises:
         AccessError: a file cannot be read, or what it says cannot be used.
     """
-    chosen = read_context(paths, context)
-    cluster, user = chosen.cluster, chosen.user
-    loaded = _load(chosen, {name: value for name, value in user.items() if name not in _OURS})
+    namespace, cluster, user = read_context(paths, context)
+    loaded = _load(cluster.fields)
     access = Access(
         server=loaded.host,
-        namespace=chosen.namespace,
-        authority=_content(cluster, "certificate-authority", chosen.cluster_at),
+        namespace=namespace,
+        authority=_content(cluster, "certificate-authority"),
         verify=loaded.verify_ssl,
         server_name=loaded.tls_server_name,
-        proxy=cluster.get("proxy-url") or _proxy_of_environment(loaded.host),
+        proxy=cluster.fields.get("proxy-url") or _proxy_of_environment(loaded.host),
     )
-    certificate = _content(user, "client-certificate", chosen.user_at)
-    key = _content(user, "client-key", chosen.user_at)
+    certificate, key = (_content(user, name) for name in ("client-certificate", "client-key"))
     if certificate is not None and key is not None:
-        pair = ClientCertificate(certificate, key)
-        access.client = lambda: pair
-    if "tokenFile" in user:
-        access.token = _TokenFile(user, chosen.user_at).token
-    elif "token" in user:
-        access.token = lambda: _bearer(loaded)
-    elif "username" in user:
+        access.client = lambda: key() + b"\n" + certificate()
+    elif certificate or key:
+        raise AccessError(f"{user.at}: client-certificate and client-key go together: one of them is missing")
+    access.context()
+    fields = user.fields
+    if "tokenFile" in fields:
+        access.token = _token_file(user)
+    elif "token" in fields:
+        access.token = fields["token"].encode
+    elif "username" in fields:
         # The package writes it in Latin-1, which has not every name.
-        access.basic = base64.b64encode(f"{user['username']}:{user.get('password', '')}".encode()).decode()
-    elif "auth-provider" in user:
-        access.token = _OpenIDConnect(chosen).token
-    elif "exec" in user:
-        plugin = _ExecCredentials(chosen, access)
+        pair = f"{fields['username']}:{fields.get('password', '')}"
+        access.basic = base64.b64encode(pair.encode()).decode()
+    elif "auth-provider" in fields:
+        access.token = _openid_connect(cluster, user)
+    elif "exec" in fields and certificate is None:
+        plugin = _ExecCredentials(cluster, user, access.authority)
         access.token, access.client, access.renew = plugin.token, plugin.client, plugin.renew
-    if "exec" not in user and access.server.startswith("https:"):
-        access.context()
     return access
 
 
-def _load(chosen: Context, user: Mapping[str, Any]) -> Configuration:
-    """Return what the package makes of a cluster and a user; keys given as data never reach its files."""
-    cluster = {name: value for name, value in chosen.cluster.items() if not name.endswith("-data")}
-    user = {name: value for name, value in user.items() if not name.endswith("-data")}
+def _load(cluster: Mapping[str, Any], **user: object) -> Configuration:
+    """Return what the package makes of a cluster and a user; certificates and keys do not reach its files."""
+    names = ("server", "insecure-skip-tls-verify", "tls-server-name")
     config = {
         "current-context": "x",
         "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
-        "clusters": [{"name": "x", "cluster": cluster}],
+        "clusters": [{"name": "x", "cluster": {name: cluster[name] for name in names if name in cluster}}],
         "users": [{"name": "x", "user": user}],
     }
     configuration = Configuration()
@@ -95,103 +95,87 @@ def _load(chosen: Context, user: Mapping[str, Any]) -> Configuration:
     return configuration
 
 
-def _bearer(loaded: Configuration) -> bytes:
-    return loaded.api_key.get("BearerToken", "").removeprefix("Bearer ").encode()
-
-
-def _content(fields: Mapping[str, Any], name: str, at: str) -> Bytes | None:
-    """Return a reader of what stands in ``fields`` as data, or of the file that is named there."""
-    if f"{name}-data" in fields:
-        data: bytes = fields[f"{name}-data"]
+def _content(entry: Entry, name: str) -> Bytes | None:
+    """Return a reader of what an entry holds as data, or of the file that it names."""
+    data: bytes | None = entry.fields.get(f"{name}-data")
+    if data is not None:
         return lambda: data
-    return from_file(Path(fields[name]), f"{at}.{name}") if name in fields else None
+    path = entry.fields.get(name)
+    return path and from_file(Path(path), f"{entry.at}.{name}: {path}")
 
 
 def _proxy_of_environment(server: str) -> str | None:
     """Return the proxy that kubectl would use: HTTPS_PROXY, unless NO_PROXY or a loopback address."""
-    parts = urllib.parse.urlsplit(server)
+    scheme = urllib.parse.urlsplit(server).scheme
     proxies = urllib.request.getproxies_environment()
-    proxy = proxies.get(parts.scheme)
-    if (
-        not proxy
-        or _is_loopback(parts.hostname or "")
-        or should_bypass_proxies(server, proxies.get("no", ""))
-    ):
+    proxy = proxies.get(scheme)
+    if not proxy or should_bypass_proxies(server, f"{_LOOPBACK},{proxies.get('no', '')}"):
         return None
     proxy = proxy if "://" in proxy else f"http://{proxy}"
-    check_proxy(proxy, f"{parts.scheme.upper()}_PROXY")
+    check_proxy(proxy, f"{scheme.upper()}_PROXY")
     return proxy
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _token_file(user: Entry) -> Bytes:
+    """Return a reader of a token's file; while it cannot be read, the last one counts, at first ``token``."""
+    path = user.fields["tokenFile"]
+    read = token_file(Path(path), f"{user.at}.tokenFile: {path}")
+    last: bytes = user.fields["token"].encode() if "token" in user.fields else read()
+
+    def token() -> bytes:
+        nonlocal last
+        with contextlib.suppress(AccessError):
+            last = read()
+        return last
+
+    return token
 
 
-class _TokenFile:
-    """A token in a file; while it cannot be read, the last one counts, at first ``token``."""
+def _openid_connect(cluster: Entry, user: Entry) -> Bytes:
+    """Return a reader of an OpenID Connect provider's token, which the package renews when it has expired."""
+    lock = threading.Lock()
+    at = f"{user.at}.auth-provider"
+    provider = user.fields["auth-provider"]
+    if "idp-certificate-authority-data" not in provider["config"]:
+        # Without an authority the package would ask the provider without looking at its certificate.
+        system = ssl.get_default_verify_paths().cafile or certifi.where()
+        provider["config"].setdefault("idp-certificate-authority", system)
 
-    def __init__(self, user: Mapping[str, Any], at: str) -> None:
-        self._read = token_file(Path(user["tokenFile"]), f"{at}.tokenFile")
-        self._last: bytes | None = user["token"].encode() if "token" in user else None
-        if self._last is None:
-            self._last = self._read()
-
-    def token(self) -> bytes:
-        try:
-            self._last = self._read()
-        except AccessError:
-            if self._last is None:
-                raise
-        return self._last
-
-
-class _OpenIDConnect:
-    """Tokens of an OpenID Connect provider, renewed by the package when they are about to expire."""
-
-    def __init__(self, chosen: Context) -> None:
-        self._chosen = chosen
-        self._lock = threading.Lock()
-        config = chosen.user["auth-provider"]["config"]
-        if "idp-certificate-authority-data" not in config:
-            # Without an authority the package would ask the provider without looking at its certificate.
-            system = ssl.get_default_verify_paths().cafile or certifi.where()
-            config.setdefault("idp-certificate-authority", system)
-
-    def token(self) -> bytes:
-        at = f"{self._chosen.user_at}.auth-provider"
-        provider = {"auth-provider": self._chosen.user["auth-provider"]}
-        with self._lock:
+    def token() -> bytes:
+        with lock:
             try:
-                token = _bearer(_load(self._chosen, provider))
+                loaded = _load(cluster.fields, **{"auth-provider": provider})
             except Exception as error:  # noqa: BLE001 — whatever its HTTP, JSON and OAuth libraries raise
                 raise AccessError(f"{at}: no new token: {_one_line(error)}: log in again") from None
-        if not token:
+        bearer: str = loaded.api_key.get("BearerToken", "")
+        if not bearer:
             raise AccessError(f"{at}.config.id-token: is no token of three parts: log in again")
-        return token
+        return bearer.removeprefix("Bearer ").encode()
+
+    return token
 
 
 class _Credential(NamedTuple):
     token: bytes
-    client: ClientCertificate | None
+    client: bytes
     expires: dt.datetime | None
 
 
 class _ExecCredentials:
     """What an exec plugin answers, until that has expired or was not accepted."""
 
-    def __init__(self, chosen: Context, access: Access) -> None:
-        self._chosen = chosen
-        self._access = access
+    def __init__(self, cluster: Entry, user: Entry, authority: Bytes | None) -> None:
+        self._cluster = cluster.fields
+        self._authority = authority
+        self._spec = user.fields["exec"]
+        self._at = f"{user.at}.exec.command {self._spec['command']!r}"
         self._lock = threading.Lock()
         self._known: _Credential | None = None
 
     def token(self) -> bytes:
         return self._credential().token
 
-    def client(self) -> ClientCertificate | None:
+    def client(self) -> bytes:
         return self._credential().client
 
     def renew(self) -> None:
@@ -202,26 +186,24 @@ class _ExecCredentials:
         with self._lock:
             known = self._known
             if known is None or (known.expires is not None and known.expires - _EARLY <= utc_now()):
-                at = f"{self._chosen.user_at}.exec.command {self._chosen.user['exec']['command']!r}"
-                self._known = known = _credential(_run(self._chosen, self._access, at), at)
+                asked: dict[str, Any] = {"interactive": False}
+                if "provideClusterInfo" in self._spec:
+                    asked["cluster"] = _cluster_info(self._cluster, self._authority)
+                self._known = known = _credential(_run(self._spec, asked, self._at), self._at)
             return known
 
 
-def _run(chosen: Context, access: Access, at: str) -> Mapping[str, Any]:
+def _run(spec: Mapping[str, Any], asked: Mapping[str, Any], at: str) -> Mapping[str, Any]:
     """Run the plugin and return the status that it answers with.
 
     The package makes the command and its environment. Its own ``run`` waits without end, gives
     the plugin the terminal whatever ``interactiveMode`` says, and tells it the cluster in the
     kubeconfig's words: an authority's file instead of the authority.
     """
-    spec = chosen.user["exec"]
     plugin = ExecProvider(ConfigNode("exec", spec), None)
     program = shutil.which(plugin.args[0])
     if program is None:
         raise AccessError(f"{at}: is not installed: {_one_line(spec.get('installHint', 'install it'))}")
-    asked: dict[str, Any] = {"interactive": False}
-    if spec.get("provideClusterInfo"):
-        asked["cluster"] = _cluster_info(chosen.cluster, access)
     info = {"kind": "ExecCredential", "apiVersion": plugin.api_version, "spec": asked}
     try:
         done = subprocess.run(  # noqa: S603 — the kubeconfig's owner chose the program
@@ -242,20 +224,20 @@ def _run(chosen: Context, access: Access, at: str) -> Mapping[str, Any]:
     try:
         answer = orjson.loads(done.stdout)
         same = (answer["kind"], answer["apiVersion"]) == ("ExecCredential", plugin.api_version)
-        status = answer["status"]
+        status = answer["status"] if same else None
     except (orjson.JSONDecodeError, LookupError, TypeError):
-        same, status = False, None
-    if not same or not isinstance(status, Mapping):
+        status = None
+    if not isinstance(status, Mapping):
         raise AccessError(f"{at}: wrote no ExecCredential of {plugin.api_version} with a status: update it")
     return status
 
 
-def _cluster_info(cluster: Mapping[str, Any], access: Access) -> dict[str, Any]:
+def _cluster_info(cluster: Mapping[str, Any], authority: Bytes | None) -> dict[str, Any]:
     """Return ``spec.cluster`` of an ExecCredential."""
     names = ("server", "tls-server-name", "insecure-skip-tls-verify", "proxy-url", "disable-compression")
     info = {name: cluster[name] for name in names if name in cluster}
-    if access.authority is not None:
-        info["certificate-authority-data"] = base64.b64encode(access.authority()).decode()
+    if authority is not None:
+        info["certificate-authority-data"] = base64.b64encode(authority()).decode()
     for extension in cluster.get("extensions", ()):
         if isinstance(extension, Mapping) and extension.get("name") == _CLUSTER_EXTENSION:
             info["config"] = extension.get("extension")
@@ -264,25 +246,20 @@ def _cluster_info(cluster: Mapping[str, Any], access: Access) -> dict[str, Any]:
 
 def _credential(status: Mapping[str, Any], at: str) -> _Credential:
     names = ("token", "clientCertificateData", "clientKeyData", "expirationTimestamp")
-    values = [status.get(name) or "" for name in names]
-    if not all(isinstance(value, str) for value in values):
-        raise AccessError(f"{at}: status.{', '.join(names)}: one is not text: update the plugin")
-    token, certificate, key, end = values
+    fields = checked(status, {str: names}, f"{at}: status")
+    token, certificate, key, end = (fields.get(name, "") for name in names)
     if bool(certificate) != bool(key):
         raise AccessError(f"{at}: gave a client certificate or its key, not both: update the plugin")
     if not token and not certificate:
         raise AccessError(f"{at}: gave neither a token nor a client certificate: log in with it again")
-    try:
-        # A time without a zone is none: it cannot be compared.
-        expires = dt.datetime.fromisoformat(end) if end else None
-    except ValueError:
-        expires = dt.datetime.min  # noqa: DTZ901 — refused below, as having no zone
-    if expires is not None and expires.tzinfo is None:
+    expires = None
+    with contextlib.suppress(ValueError):
+        expires = dt.datetime.fromisoformat(end)
+    if end and (expires is None or expires.tzinfo is None):
         raise AccessError(
             f"{at}: status.expirationTimestamp: {end!r} is no time of a zone: update the plugin"
         )
-    pair = ClientCertificate(certificate.encode, key.encode) if certificate else None
-    return _Credential(token.encode(), pair, expires)
+    return _Credential(token.encode(), f"{key}\n{certificate}".encode() if key else b"", expires)
 
 
 def _one_line(said: object) -> str:

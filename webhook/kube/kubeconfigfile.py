@@ -1,60 +1,48 @@
 """Kubeconfig files: read, merged and checked, before the ``kubernetes`` package sees them.
 
 As strict as client-go: each field has its type (the text "false" is no truth value), and
-fields that exclude each other are refused. What is empty counts as absent, and what gives way
-to another field is left out. Source: client-go's tools/clientcmd and plugin/pkg/client/auth.
+fields that exclude each other are refused. What is empty or false counts as absent. The package's own
+merger takes another file's ``current-context`` and refuses an empty file. Source: client-go's
+tools/clientcmd and plugin/pkg/client/auth.
 """
 
 import base64
-import binascii
 import os
-from collections.abc import Mapping, Sequence
+import reprlib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import yaml
-from urllib3.exceptions import LocationParseError
-from urllib3.util import parse_url
 
-from webhook.kube.access import AccessError, check_token, from_file, parse_server
+from webhook.kube.access import AccessError, check_token, http_url, parse_server
 
-_EXEC: Final = {
-    "apiVersion": str,
-    "command": str,
-    "args": list,
-    "env": list,
-    "installHint": str,
-    "interactiveMode": str,
-    "provideClusterInfo": bool,
-}
-_FIELDS: Final[Mapping[str, Mapping[str, Any]]] = {
+_Types = Mapping[type[Any], Sequence[str]]
+_PAIR: Final = ("client-certificate", "client-key")
+_TYPES: Final[Mapping[str, _Types]] = {
+    "kubeconfig": {
+        str: ("apiVersion", "kind", "current-context"),
+        list: ("clusters", "users", "contexts"),
+    },
     "cluster": {
-        "server": str,
-        "tls-server-name": str,
-        "insecure-skip-tls-verify": bool,
-        "certificate-authority": str,
-        "certificate-authority-data": bytes,
-        "proxy-url": str,
-        "disable-compression": bool,
-        "extensions": list,
+        str: ("server", "tls-server-name", "certificate-authority", "proxy-url"),
+        bytes: ("certificate-authority-data",),
+        bool: ("insecure-skip-tls-verify", "disable-compression"),
+        list: ("extensions",),
     },
     "user": {
-        "client-certificate": str,
-        "client-certificate-data": bytes,
-        "client-key": str,
-        "client-key-data": bytes,
-        "token": str,
-        "tokenFile": str,
-        "username": str,
-        "password": str,
-        "as": str,
-        "as-uid": str,
-        "as-groups": list,
-        "as-user-extra": dict,
-        "auth-provider": {"name": str, "config": dict},
-        "exec": _EXEC,
+        str: ("token", "tokenFile", "username", "password", *_PAIR, "as", "as-uid"),
+        bytes: ("client-certificate-data", "client-key-data"),
+        list: ("as-groups",),
+        dict: ("as-user-extra", "auth-provider", "exec"),
     },
-    "context": {"cluster": str, "user": str, "namespace": str},
+    "context": {str: ("cluster", "user", "namespace")},
+    "auth-provider": {str: ("name",), dict: ("config",)},
+    "exec": {
+        str: ("apiVersion", "command", "installHint", "interactiveMode"),
+        list: ("args", "env"),
+        bool: ("provideClusterInfo",),
+    },
 }
 _EXPECTED: Final = {
     str: "text: write it in quotes",
@@ -63,81 +51,101 @@ _EXPECTED: Final = {
     list: "a list",
     dict: "a map",
 }
-_PATHS: Final = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
-_IMPERSONATION: Final = frozenset({"as", "as-uid", "as-groups", "as-user-extra"})
-_SHOWN: Final = 60  # characters of a value
-_SECRET: Final = frozenset({"token", "password", "client-key-data", "config", "env"})
+_EXCLUDING: Final = (
+    ("token", "username"),
+    ("token", "password"),
+    ("tokenFile", "username"),
+    ("tokenFile", "password"),
+    ("exec", "auth-provider"),
+    *((name, f"{name}-data") for name in ("certificate-authority", *_PAIR)),
+    ("insecure-skip-tls-verify", "certificate-authority"),
+    ("insecure-skip-tls-verify", "certificate-authority-data"),
+)
+_PATHS: Final = frozenset({"certificate-authority", "tokenFile", *_PAIR})
+_IMPERSONATION: Final = ("as", "as-uid", "as-groups", "as-user-extra")
+_SECRET: Final = frozenset(
+    {"token", "password", "client-key-data", "config", "env", "value", "clientKeyData"}
+)
 _EXEC_VERSIONS: Final = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
 
 
-class Context(NamedTuple):
-    """One context, checked.
+class Entry(NamedTuple):
+    """A cluster, a user or a context.
 
     Attributes:
-        namespace: its own, else ``default``.
-        cluster: its fields; ``…-data`` as bytes, paths absolute.
-        cluster_at: where they stand, for messages: ``FILE: clusters.NAME``.
-        user: as ``cluster``; empty where the context names no user.
-        user_at: as ``cluster_at``.
+        fields: those that are not empty; ``…-data`` as bytes, paths absolute.
+        at: where they stand, for messages: ``FILE: clusters.NAME``.
     """
 
-    namespace: str
-    cluster: dict[str, Any]
-    cluster_at: str
-    user: dict[str, Any]
-    user_at: str
-
-
-class _Entry(NamedTuple):
     fields: dict[str, Any]
     at: str
 
 
-def read_context(paths: Sequence[Path], name: str | None) -> Context:
-    """Read and merge files, and return the context ``name``, or the current one; raises AccessError."""
-    found: dict[str, dict[str, _Entry]] = {kind: {} for kind in _FIELDS}
+def read_context(paths: Sequence[Path], name: str | None) -> tuple[str, Entry, Entry]:
+    """Return the namespace, the cluster and the user of the context ``name``, or of the current one.
+
+    The namespace is ``default``, and the user has no fields, where the context names none.
+
+    Raises:
+        AccessError: a file cannot be read, or what it says cannot be used.
+    """
+    found: dict[tuple[str, str], Entry] = {}
     present = [path for path in paths if len(paths) == 1 or path.exists()]
     where = os.pathsep.join(map(str, paths))
     if not present:
         raise AccessError(f"{where}: none of these files exists")
     for path in present:
         config = _read(path)
-        name = name or _checked(config, {"current-context": str}, str(path)).get("current-context")
-        for kind, entries in found.items():
-            for key, entry in _entries(config, kind, path).items():
-                entries.setdefault(key, entry)
+        name = name or config.get("current-context")
+        found = {**_entries(config, path), **found}
     if not name:
         raise AccessError(f"{where}: current-context: is empty: run 'kubectl config use-context NAME'")
 
-    def look_up(kind: str, wanted: str, said_by: str) -> _Entry:
-        if wanted in found[kind]:
-            return found[kind][wanted]
+    def look_up(kind: str, wanted: str, said_by: str) -> Entry:
+        if (kind, wanted) in found:
+            return found[kind, wanted]
         raise AccessError(
             f"{where}: {said_by}: there is no {kind} named {wanted!r}: add it or correct the name"
         )
 
     context, at = look_up("context", name, "current-context")
     cluster = look_up("cluster", context.get("cluster", ""), f"contexts.{name}.cluster")
-    user = look_up("user", context["user"], f"contexts.{name}.user") if "user" in context else _Entry({}, at)
+    user = look_up("user", context["user"], f"contexts.{name}.user") if "user" in context else Entry({}, at)
     _check_cluster(*cluster)
     _check_user(*user)
-    return Context(context.get("namespace", "default"), *cluster, *user)
+    return context.get("namespace", "default"), cluster, user
 
 
 def check_proxy(url: str, at: str) -> None:
     """Raise AccessError for what is no HTTP proxy."""
-    try:
-        scheme, _, host, *_ = parse_url(url)
-    except LocationParseError:
-        scheme = host = None
-    if scheme not in {"http", "https"} or not host:
+    if http_url(url) is None:
         raise AccessError(
             f"{at}: is not an http:// or https:// URL with a host name, and other proxies (socks5) are not "
             "supported: name an HTTP proxy, or reach the API server without one"
         )
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def checked(raw: object, types: _Types, at: str) -> dict[str, Any]:
+    """Return the fields of ``raw`` that ``types`` names and that are not empty; None has none.
+
+    Raises:
+        AccessError: it is no map, or a field is not of its type.
+    """
+    fields: dict[str, Any] = {}
+    given = {} if raw is None else _checked_value(raw, dict, at)
+    for kind, names in types.items():
+        for name in names:
+            if given.get(name) is None:
+                continue
+            value = _checked_value(given[name], kind, f"{at}.{name}")
+            if kind is dict and name in _TYPES:
+                fields[name] = checked(value, _TYPES[name], f"{at}.{name}")
+            elif value:
+                fields[name] = value
+    return fields
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
         # The first document, as kubectl; an empty file says nothing.
         config = next(yaml.safe_load_all(path.read_bytes()), None)
@@ -147,153 +155,104 @@ def _read(path: Path) -> Mapping[str, Any]:
         raise AccessError(f"{path}: is not YAML: {' '.join(str(error).split())}: correct it") from None
     if not isinstance(config, (Mapping, type(None))):
         raise AccessError(f"{path}: is no kubeconfig: it must be a map with clusters, users and contexts")
-    fields = _checked(config, {"apiVersion": str, "kind": str}, str(path))
+    fields = checked(config, _TYPES["kubeconfig"], str(path))
     if fields.get("apiVersion", "v1") != "v1" or fields.get("kind", "Config") != "Config":
         raise AccessError(f"{path}: apiVersion, kind: are not 'v1' and 'Config': it is no kubeconfig")
-    return config or {}
-
-
-def _entries(config: Mapping[str, Any], kind: str, path: Path) -> dict[str, _Entry]:
-    plural = f"{kind}s"
-    entries: dict[str, _Entry] = {}
-    for i, raw in enumerate(_checked(config, {plural: list}, str(path)).get(plural, ())):
-        name = _checked(raw, {"name": str}, f"{path}: {plural}[{i}]").get("name", "")
-        if name in entries:
-            raise AccessError(f"{path}: {plural}: two are named {name!r}: rename or remove one")
-        at = f"{path}: {plural}.{name}"
-        fields = _checked(raw.get(kind) if raw else None, _FIELDS[kind], at)
-        for field in _PATHS:
-            if field in fields:
-                fields[field] = str(path.absolute().parent / fields[field])
-        if "/" in (command := fields.get("exec", {}).get("command", "")):
-            fields["exec"]["command"] = str(path.absolute().parent / command)
-        entries[name] = _Entry(fields, at)
-    return entries
-
-
-def _checked(raw: object, expected: Mapping[str, Any], at: str) -> dict[str, Any]:
-    """Return the fields of ``raw`` that are ``expected`` and not empty, each of its type."""
-    if raw is None:
-        return {}
-    if not isinstance(raw, Mapping):
-        raise AccessError(f"{at}: {_shown(raw)} is not a map")
-    fields: dict[str, Any] = {}
-    for name, kind in expected.items():
-        value = raw.get(name)
-        if value is None:
-            continue
-        if isinstance(kind, Mapping):
-            fields[name] = _checked(value, kind, f"{at}.{name}")
-            continue
-        if not isinstance(value, str if kind is bytes else kind):
-            shown = "the value" if name in _SECRET else _shown(value)
-            raise AccessError(f"{at}.{name}: {shown} is not {_EXPECTED[kind]}")
-        if isinstance(value, str):
-            _check_text(value, f"{at}.{name}")
-        if kind is bytes:
-            value = _decoded(value, f"{at}.{name}")
-        if value or kind is bool:
-            fields[name] = value
     return fields
 
 
-def _check_text(text: str, at: str) -> None:
-    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+def _entries(config: Mapping[str, Any], path: Path) -> dict[tuple[str, str], Entry]:
+    """Return the entries of a file by kind and name."""
+    folder = path.absolute().parent
+    entries: dict[tuple[str, str], Entry] = {}
+    for kind in ("cluster", "user", "context"):
+        for i, raw in enumerate(config.get(f"{kind}s", ())):
+            name = checked(raw, {str: ("name",)}, f"{path}: {kind}s[{i}]").get("name", "")
+            if (kind, name) in entries:
+                raise AccessError(f"{path}: {kind}s: two are named {name!r}: rename or remove one")
+            at = f"{path}: {kind}s.{name}"
+            fields = checked(raw[kind] if raw and kind in raw else None, _TYPES[kind], at)
+            for field in _PATHS & fields.keys():
+                fields[field] = str(folder / fields[field])
+            if "/" in (command := fields.get("exec", {}).get("command", "")):
+                fields["exec"]["command"] = str(folder / command)
+            entries[kind, name] = Entry(fields, at)
+    return entries
+
+
+def _checked_value(value: Any, kind: type[Any], at: str) -> Any:  # noqa: ANN401 — as in the file
+    """Return a value of its type; one that must be bytes is base64."""
+    if not isinstance(value, str if kind is bytes else kind):
+        shown = "the value" if _SECRET.intersection(at.split(".")[-2:]) else reprlib.repr(value)
+        raise AccessError(f"{at}: {shown} is not {_EXPECTED[kind]}")
+    if isinstance(value, str) and ("\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value)):
         raise AccessError(f"{at}: holds a NUL or half a character: remove it")
-
-
-def _decoded(text: str, at: str) -> bytes:
-    """Return what base64 stands for; as in Go, line breaks in it say nothing."""
+    if kind is not bytes:
+        return value
     try:
-        return base64.b64decode(text.replace("\n", "").replace("\r", ""), validate=True)
-    except (binascii.Error, ValueError):
+        # As in Go, line breaks in it say nothing.
+        return base64.b64decode(value.replace("\n", "").replace("\r", ""), validate=True)
+    except ValueError:
         raise AccessError(f"{at}: is not base64: encode the file with 'base64 --wrap=0'") from None
 
 
-def _check_cluster(fields: dict[str, Any], at: str) -> None:
+def _check_cluster(fields: Mapping[str, Any], at: str) -> None:
+    _check_excluding(fields, at)
     parse_server(fields.get("server", ""), f"{at}.server")
     if "proxy-url" in fields:
         check_proxy(fields["proxy-url"], f"{at}.proxy-url")
-    _check_content(fields, "certificate-authority", at)
-    if fields.get("insecure-skip-tls-verify") and {
-        f for f in fields if f.startswith("certificate-authority")
-    }:
-        raise AccessError(
-            f"{at}.insecure-skip-tls-verify: true and a certificate-authority exclude each other: remove one"
-        )
 
 
-def _check_user(fields: dict[str, Any], at: str) -> None:
-    for name in _IMPERSONATION & fields.keys():
-        raise AccessError(f"{at}.{name}: impersonation is not supported: use that user's own credentials")
-    certificate = _check_content(fields, "client-certificate", at)
-    if certificate != _check_content(fields, "client-key", at):
-        raise AccessError(f"{at}: client-certificate and client-key go together: one of them is missing")
-    token = bool(fields.keys() & {"token", "tokenFile"})
-    if token and fields.keys() & {"username", "password"}:
-        raise AccessError(f"{at}: token and username exclude each other: remove one")
+def _check_user(fields: Mapping[str, Any], at: str) -> None:
+    _check_excluding(fields, at)
+    for name in _IMPERSONATION:
+        if name in fields:
+            raise AccessError(f"{at}.{name}: impersonation is not supported: use that user's own credentials")
     if "token" in fields:
         check_token(fields["token"].encode(), f"{at}.token")
-    if fields.keys() >= {"exec", "auth-provider"}:
-        raise AccessError(f"{at}: exec and auth-provider exclude each other: remove one")
-    for name, check in (("exec", _check_exec), ("auth-provider", _check_provider)):
-        if name in fields:
-            check(fields[name], f"{at}.{name}")
-    # What gives way: client-go asks a plugin only where nothing else is given.
-    if token or "username" in fields:
-        fields.pop("auth-provider", None)
-    if token or "username" in fields or certificate:
-        fields.pop("exec", None)
+    if "exec" in fields:
+        _check_exec(fields["exec"], f"{at}.exec")
+    if "auth-provider" in fields:
+        provider = fields["auth-provider"]
+        _check_choice(provider, "name", ("oidc",), f"{at}.auth-provider", "use an exec plugin")
+        _check_openid_connect(provider.get("config", {}), f"{at}.auth-provider.config")
 
 
-def _check_content(fields: Mapping[str, Any], name: str, at: str) -> bool:
-    """Whether a file is given, by name or as data; one that is named must be there."""
-    if name in fields and f"{name}-data" in fields:
-        raise AccessError(f"{at}: {name} and {name}-data exclude each other: remove one")
-    if name in fields:
-        from_file(Path(fields[name]), f"{at}.{name}")()
-    return name in fields or f"{name}-data" in fields
+def _check_excluding(fields: Mapping[str, Any], at: str) -> None:
+    for one, other in _EXCLUDING:
+        if one in fields and other in fields:
+            raise AccessError(f"{at}: {one} and {other} exclude each other: remove one")
+
+
+def _check_choice(fields: Mapping[str, Any], name: str, allowed: Sequence[str], at: str, remedy: str) -> None:
+    if (value := fields.get(name, "")) not in allowed:
+        raise AccessError(f"{at}.{name}: {value!r} is not {' or '.join(allowed)}: {remedy}")
+
+
+def _check_required(fields: Mapping[str, Any], names: Iterable[str], at: str, remedy: str) -> None:
+    for name in names:
+        if not fields.get(name):
+            raise AccessError(f"{at}.{name}: is empty: {remedy}")
 
 
 def _check_exec(fields: dict[str, Any], at: str) -> None:
-    if "command" not in fields:
-        raise AccessError(f"{at}.command: is empty: name the program")
-    if fields.get("apiVersion") not in _EXEC_VERSIONS:
-        raise AccessError(
-            f"{at}.apiVersion: {fields.get('apiVersion', '')!r} is not {' or '.join(_EXEC_VERSIONS)}: "
-            "update the plugin and its entry"
-        )
-    mode = fields.get("interactiveMode", "IfAvailable" if fields["apiVersion"] == _EXEC_VERSIONS[1] else "")
-    if mode not in {"Never", "IfAvailable"}:
-        raise AccessError(
-            f"{at}.interactiveMode: {mode!r} is not Never or IfAvailable: a plugin has no terminal here"
-        )
+    _check_required(fields, ("command",), at, "name the program")
+    _check_choice(fields, "apiVersion", _EXEC_VERSIONS, at, "update the plugin and its entry")
+    if fields["apiVersion"] == _EXEC_VERSIONS[1]:
+        fields.setdefault("interactiveMode", "IfAvailable")
+    _check_choice(fields, "interactiveMode", ("Never", "IfAvailable"), at, "a plugin has no terminal here")
     for i, argument in enumerate(fields.get("args", ())):
-        if not isinstance(argument, str):
-            raise AccessError(f"{at}.args[{i}]: {_shown(argument)} is not {_EXPECTED[str]}")
-        _check_text(argument, f"{at}.args[{i}]")
-    environment = []
-    for i, raw in enumerate(fields.get("env", ())):
-        variable = _checked(raw, {"name": str, "value": str}, f"{at}.env[{i}]")
-        if not variable.get("name") or "=" in variable["name"]:
+        _checked_value(argument, str, f"{at}.args[{i}]")
+    variables = fields["env"] = list(fields.get("env", ()))
+    for i, raw in enumerate(variables):
+        variable = checked(raw, {str: ("name", "value")}, f"{at}.env[{i}]")
+        if "=" in variable.get("name", "="):
             raise AccessError(f"{at}.env[{i}].name: is empty or holds '=': name the variable")
-        environment.append({"name": variable["name"], "value": variable.get("value", "")})
-    fields["env"] = environment
+        variables[i] = {"value": "", **variable}
 
 
-def _check_provider(fields: Mapping[str, Any], at: str) -> None:
-    if fields.get("name") != "oidc":
-        raise AccessError(f"{at}.name: {fields.get('name', '')!r} is not supported: use an exec plugin")
-    config = fields.get("config", {})
-    for name, value in config.items():
-        if not isinstance(name, str) or not isinstance(value, str):
-            raise AccessError(f"{at}.config.{name}: the value is not {_EXPECTED[str]}")
-        _check_text(value, f"{at}.config.{name}")
-    for name in ("idp-issuer-url", "client-id", "id-token"):
-        if not config.get(name):
-            raise AccessError(f"{at}.config.{name}: is empty: log in again with the tool that wrote it")
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+def _check_openid_connect(fields: Mapping[str, Any], at: str) -> None:
+    for name, value in fields.items():
+        _checked_value(value, str, f"{at}.{name}")
+    names = ("idp-issuer-url", "client-id", "id-token")
+    _check_required(fields, names, at, "log in again with the tool that wrote it")

@@ -62,9 +62,9 @@ class Lease:
         self._collection = collection(_API_VERSION, "leases", namespace)
         self._path = member(self._collection, name)
         self._given = identity
+        self._replica = f"{socket.gethostname()}_{secrets.token_hex(4)}"
         self._clock = clock
         self._now = now
-        self._made: tuple[int, str] | None = None
         self._record: object = None
         self._observed_at = 0.0
         self._renewed_at: float | None = None
@@ -73,11 +73,7 @@ class Lease:
     @property
     def identity(self) -> str:
         """What names this process among the replicas."""
-        if self._given is not None:
-            return self._given
-        if self._made is None or self._made[0] != os.getpid():
-            self._made = (os.getpid(), f"{socket.gethostname()}_{secrets.token_hex(4)}")
-        return self._made[1]
+        return self._given or f"{self._replica}_{os.getpid()}"
 
     @property
     def held(self) -> bool:

@@ -24,7 +24,6 @@ def member(path: str, name: str) -> str:
 
 PODS: Final = collection("v1", "pods")
 NODES: Final = collection("v1", "nodes")
-NAMESPACES: Final = collection("v1", "namespaces")
 
 
 def pod(namespace: str, name: str) -> str:

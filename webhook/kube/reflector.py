@@ -13,13 +13,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from threading import Event, Thread
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import orjson
 
 from webhook.kube.backoff import Backoff
 from webhook.kube.client import JSON, METADATA_LIST, METADATA_ONLY, ApiError, Client, Stream
+from webhook.kube.store import Store
 
 PAGE: Final = 500  # objects in one answer of a list
 SILENCE_SECONDS: Final = 90.0
@@ -58,37 +60,16 @@ class KindStatus:
     lists: int = 0
 
 
-class ReflectorStore(Protocol):
-    """Takes the objects of one kind; called by one thread at a time."""
-
-    def begin(self) -> None:
-        """A list begins: ``add`` collects until ``commit``."""
-
-    def add(self, raw: Mapping[str, Any]) -> None:
-        """Take an object of the list."""
-
-    def commit(self) -> None:
-        """The list is whole: what is not in it does not exist."""
-
-    def changed(self, raw: Mapping[str, Any]) -> None:
-        """Take an object that was made or changed."""
-
-    def deleted(self, raw: Mapping[str, Any]) -> None:
-        """Take an object that is no more, in its last state."""
-
-
 class Reflector:
     """Keeps one kind up to date."""
 
-    def __init__(  # noqa: PLR0913 — what is watched, and how
+    def __init__(
         self,
         api: Client,
         path: str,
-        store: ReflectorStore,
+        store: Store[Any],
         *,
         clock: Callable[[], float] = time.time,
-        backoff: Backoff | None = None,
-        silence: float = SILENCE_SECONDS,
         selector: Mapping[str, str] | None = None,
         metadata_only: bool = False,
     ) -> None:
@@ -99,8 +80,6 @@ class Reflector:
             path: of the collection.
             store: takes the objects.
             clock: seconds since the epoch.
-            backoff: between failures.
-            silence: seconds without a byte after which a watch counts as dead.
             selector: ``labelSelector`` and ``fieldSelector``, where not every object is wanted.
             metadata_only: leave spec and status out.
         """
@@ -109,11 +88,10 @@ class Reflector:
         self._path = path
         self._store = store
         self._clock = clock
-        self._backoff = backoff or Backoff()
-        self._silence = silence
+        self._backoff = Backoff()
         self._selector = dict(selector or {})
         self._list_accept = METADATA_LIST if metadata_only else JSON
-        self._watch_accept = METADATA_ONLY if metadata_only else JSON
+        self._accept = METADATA_ONLY if metadata_only else JSON
         self._version: str | None = None
         self._listed_at = 0.0
         self._stream: Stream | None = None
@@ -158,7 +136,7 @@ class Reflector:
                     query={"limit": limit, "continue": token, **self._selector},
                 )
             except ApiError as error:
-                if not (error.gone and token):
+                if not (error.status == HTTPStatus.GONE and token):
                     raise
                 # The pages took longer than the server remembers: all at once, then.
                 self._store.begin()
@@ -180,9 +158,7 @@ class Reflector:
         self._store.commit()
         self._version = version
         self._listed_at = time.monotonic()
-        self.contact = replace(
-            self.contact, synced=True, error=None, contact_at=self._clock(), lists=self.contact.lists + 1
-        )
+        self.contact = replace(self.contact, synced=True, lists=self.contact.lists + 1)
 
     def _watch(self, stop: Event) -> None:
         query = {
@@ -194,7 +170,11 @@ class Reflector:
         }
         try:
             lines = self._api.stream(
-                self._path, query=query, accept=self._watch_accept, silence=self._silence, opened=self._opened
+                self._path,
+                query=query,
+                accept=self._accept,
+                silence=SILENCE_SECONDS,
+                opened=self._opened,
             )
             opened, heard = time.monotonic(), False
             for line in lines:
@@ -225,7 +205,6 @@ class Reflector:
             raise ApiError(
                 f"watch {self._path}: {raw.get('message')}",
                 status=code if isinstance(code, int) else 500,
-                reason=str(raw.get("reason") or ""),
             )
         self._heard()
         if kind in {"ADDED", "MODIFIED"}:

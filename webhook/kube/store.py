@@ -39,7 +39,7 @@ class Store(Generic[Value]):
         self._listing: dict[_Key, Value] = {}
 
     def begin(self) -> None:
-        """A list begins."""
+        """A list begins: ``add`` collects until ``commit``."""
         self._listing = {}
 
     def add(self, raw: Mapping[str, Any]) -> None:
@@ -52,7 +52,7 @@ class Store(Generic[Value]):
             self._listing[key] = old if old is not None and old == value else value
 
     def commit(self) -> None:
-        """The list is whole."""
+        """The list is whole: what is not in it does not exist."""
         with self._lock:
             if self._listing != self.values or not self.synced:
                 self.values = self._listing
@@ -68,7 +68,7 @@ class Store(Generic[Value]):
         self._put(key, value)
 
     def deleted(self, raw: Mapping[str, Any]) -> None:
-        """Take an object that was deleted."""
+        """Take an object that was deleted, in its last state."""
         self._put(_key(raw), None)
 
     def learn(self, raw: Mapping[str, Any], instead_of: Value | None) -> None:

@@ -73,7 +73,7 @@ def open_source(
         SourceError: the files give no view.
         ValueError: neither files nor a cluster are given.
     """
-    source: FilesSource | CombinedSource | ClusterSource
+    source: FilesSource | ClusterSource
     if objects is not None:
         source = FilesSource(objects) if client is None else CombinedSource(objects, client)
         source.load()
@@ -83,7 +83,7 @@ def open_source(
         raise ValueError("nothing says where profiles come from: give objects, or a cluster")
     if client is None or lease is None or isinstance(source, FilesSource):
         return source, None
-    return source, StatusWriter(client, source.cache, source, lease, settings.rules)
+    return source, StatusWriter(client, source, lease, settings.rules)
 
 
 def open_bindings(

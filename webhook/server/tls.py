@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import logging
-import os
 import ssl
-import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
 from webhook.certificates import CertificateError, Pair, check_pair
 from webhook.certificates.verifying import split
+from webhook.kube.access import load_pair
 from webhook.kube.loop import run_loop
 from webhook.kube.timestamps import utc_now
 
@@ -233,23 +231,7 @@ def _reporting(refused: Callable[[str], None]) -> type[ssl.SSLObject]:
 
 def _context(pair: Pair, clients: bytes | None) -> ssl.SSLContext:
     context = _empty_context(requires_client_cert=clients is not None)
-    with _as_file(pair.key + b"\n" + pair.chain) as path:
-        context.load_cert_chain(path)
+    load_pair(context, pair.key + b"\n" + pair.chain)
     if clients is not None:
         context.load_verify_locations(cadata=clients.decode("ascii"))
     return context
-
-
-@contextlib.contextmanager
-def _as_file(content: bytes) -> Iterator[str]:
-    """Give ``content`` a path: OpenSSL takes nothing else, and the files may have changed."""
-    if hasattr(os, "memfd_create"):  # Linux: nothing touches a disk, which may be read-only anyway.
-        with os.fdopen(os.memfd_create("serving-pair"), "wb") as file:
-            file.write(content)
-            file.flush()
-            yield f"/proc/self/fd/{file.fileno()}"
-        return
-    with tempfile.NamedTemporaryFile() as file:  # Readable by its owner only.
-        file.write(content)
-        file.flush()
-        yield file.name
