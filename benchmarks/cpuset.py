@@ -23,16 +23,11 @@ from pathlib import Path
 import webhook
 from benchmarks.plain import Problem
 from benchmarks.plain import allocate as plain_allocate
-from webhook.cpuset import (
-    BindPolicy,
-    NodeState,
-    NotEnoughCpusError,
-    Pod,
-    PoolLimit,
-    QoS,
-    Request,
-    Topology,
-)
+from webhook.cpuset.allocation import BindPolicy, Request
+from webhook.cpuset.errors import NotEnoughCpusError
+from webhook.cpuset.qos import QoS
+from webhook.cpuset.sharing import NodeState, Pod, PoolLimit
+from webhook.cpuset.topology import Topology
 
 NATIVE = Path(webhook.__file__).resolve().parents[1] / "native"
 SIZES = (16, 32, 64, 128, 256, 512)

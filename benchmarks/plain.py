@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from webhook.cpuset import BindPolicy, Exclusive, Holder, Request, Strategy, Topology
-from webhook.cpuset.topology import Place
+from webhook.cpuset.allocation import BindPolicy, Exclusive, Holder, Request, Strategy
+from webhook.cpuset.topology import Place, Topology
 
 Cost = tuple[int, ...]
 State = tuple[int, bool, bool]  # CPUs to take; socket touched; NUMA node touched

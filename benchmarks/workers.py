@@ -20,7 +20,7 @@ from a2wsgi import WSGIMiddleware
 from benchmarks.objects import write_profiles
 from benchmarks.process import free_port, started
 from benchmarks.server import HEAD, Running, line, target_of, workplace
-from webhook.admission import Settings
+from webhook.admission.settings import Settings
 from webhook.certificates import CertificateFiles
 from webhook.cluster.files import FilesSource
 from webhook.process.metrics import new_registry

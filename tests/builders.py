@@ -7,16 +7,10 @@ from typing import Any
 
 import jsonpatch
 
-from webhook.admission import (
-    Decision,
-    Review,
-    Settings,
-    View,
-    Webhook,
-    build_view,
-    decide,
-    parse_review,
-)
+from webhook.admission.decision import Decision, decide
+from webhook.admission.review import Review, Webhook, parse_review
+from webhook.admission.settings import Settings
+from webhook.admission.view import View, build_view
 
 Json = dict[str, Any]
 

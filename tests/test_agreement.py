@@ -15,7 +15,7 @@ from webhook.admission.validating.rules import WHOLE_CPUS
 from webhook.admission.validating.validation import violations
 from webhook.cli.cpuset import cpuset
 from webhook.cli.preview.simulation import simulate
-from webhook.cpuset import parse_cpulist
+from webhook.cpuset.cpulist import parse_cpulist
 from webhook.pods.documents import read_documents
 from webhook.pods.resourcespec import ResourceSpecError, read_resource_spec
 from webhook.pods.workloads import pods_of

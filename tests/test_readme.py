@@ -10,7 +10,9 @@ import yaml
 from click.testing import CliRunner
 
 from tests.builders import after
-from webhook.admission import Decision, Settings, Webhook, decide, parse_review
+from webhook.admission.decision import Decision, decide
+from webhook.admission.review import Webhook, parse_review
+from webhook.admission.settings import Settings
 from webhook.cli.main import main
 from webhook.cli.options.objects import load_view
 from webhook.protocol import ANNOTATION_PROFILES_SIGNATURE, QOS_CLASSES

@@ -15,8 +15,10 @@ import yaml
 from tests.admission.pod_model import POINTS, Points, Refused, check, intended, plain
 from tests.admission.validating import validation_model
 from tests.builders import DEFAULTS, after, view_of
-from webhook.admission import View, Webhook, decide, parse_review
+from webhook.admission.decision import decide
+from webhook.admission.review import Webhook, parse_review
 from webhook.admission.validating.rules import RULES
+from webhook.admission.view import View
 
 Json = dict[str, Any]
 

@@ -19,9 +19,11 @@ from tests.builders import (
     review,
     validate,
 )
-from webhook.admission import Mode, View, Webhook, decide
-from webhook.admission.decision import MAX_WARNING
+from webhook.admission.decision import MAX_WARNING, decide
 from webhook.admission.response import respond
+from webhook.admission.review import Webhook
+from webhook.admission.settings import Mode
+from webhook.admission.view import View
 
 AUDIT = replace(DEFAULTS, mode=Mode.AUDIT)
 BATCH = batch_profile()

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from tests.builders import DEFAULTS, batch_profile, container, namespace, pod, profile, read, review, view_of
-from webhook.admission import Webhook
 from webhook.admission.explanation import explain
+from webhook.admission.review import Webhook
 
 ABSENT = {"key": "app", "operator": "DoesNotExist"}
 

@@ -19,8 +19,10 @@ from tests.admission import strategies
 from tests.admission.test_samples import OBJECTS
 from tests.builders import DEFAULTS, batch_profile, container, pod, profile, review, view_of
 from tests.conftest import CI
-from webhook.admission import Mode, ReviewError, Settings, Webhook, decide, parse_review
+from webhook.admission.decision import decide
 from webhook.admission.response import errored, respond
+from webhook.admission.review import ReviewError, Webhook, parse_review
+from webhook.admission.settings import Mode, Settings
 
 # Each test takes its share: 100,000 inputs and more in CI, 3,000 at a desk.
 INPUTS = 100_000 if CI else 3_000

@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from webhook.admission import View
 from webhook.admission.kinds import KINDS, PROFILES
+from webhook.admission.view import View
 
 
 def test_every_kind_becomes_a_field_of_the_view() -> None:

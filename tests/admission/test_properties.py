@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from tests.admission import strategies
 from tests.admission.pod_model import Refused, intended, plain
 from tests.builders import DEFAULTS, after, batch_profile, priority_class, read, review, view_of
-from webhook.admission import Decision, Settings, Webhook, decide
+from webhook.admission.decision import Decision, decide
 from webhook.admission.explanation import explain
 from webhook.admission.podedit import check_shape
+from webhook.admission.review import Webhook
+from webhook.admission.settings import Settings
 from webhook.pods.quantities import parse, text_of
 
 SETTINGS = DEFAULTS

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.builders import pod, review
-from webhook.admission import ReviewError, parse_review
+from webhook.admission.review import ReviewError, parse_review
 from webhook.kube.status import status_body
 
 

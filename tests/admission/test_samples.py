@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.builders import DEFAULTS, after, namespace, priority_class, profile, view_of
-from webhook.admission import Webhook, decide, parse_review
+from webhook.admission.decision import decide
 from webhook.admission.response import respond
+from webhook.admission.review import Webhook, parse_review
 from webhook.protocol import ANNOTATION_PROFILES_SIGNATURE
 
 DATA = Path(__file__).parents[1] / "data"

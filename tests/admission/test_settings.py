@@ -2,7 +2,7 @@
 
 import pytest
 
-from webhook.admission import Mode, PodLevelResources, Settings
+from webhook.admission.settings import Mode, PodLevelResources, Settings
 
 
 def test_defaults() -> None:

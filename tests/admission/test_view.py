@@ -3,7 +3,8 @@
 import pytest
 
 from tests.builders import namespace, priority_class, profile, view_of
-from webhook.admission import ObjectError, build_view
+from webhook.admission.objects import ObjectError
+from webhook.admission.view import build_view
 
 
 def test_lists_are_opened() -> None:

@@ -15,7 +15,10 @@ from webhook.binding.ledger import Ledger, read_ledger
 from webhook.binding.ledgers import LEDGERS
 from webhook.binding.nodetopology import NodeTopology
 from webhook.binding.service import Bindings, BindingSettings
-from webhook.cpuset import BindPolicy, QoS, format_cpulist, parse_shape
+from webhook.cpuset.allocation import BindPolicy
+from webhook.cpuset.cpulist import format_cpulist
+from webhook.cpuset.discovery import parse_shape
+from webhook.cpuset.qos import QoS
 from webhook.kube.lease import Lease
 from webhook.kube.paths import NODES, PODS
 from webhook.pods.resourcespec import CPUSetRequest, is_bound_class

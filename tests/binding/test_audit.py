@@ -5,7 +5,8 @@ import pytest
 from tests.binding.builders import NOW, ledger, node_topology
 from webhook.binding.audit import condition
 from webhook.binding.ledger import Entry
-from webhook.cpuset import BindPolicy, Exclusive, Reservations
+from webhook.cpuset.allocation import BindPolicy, Exclusive
+from webhook.cpuset.sharing import Reservations
 
 
 def entry(name, *cpus):

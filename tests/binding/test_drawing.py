@@ -3,7 +3,8 @@
 from tests.binding.builders import NOW, ledger, node_topology
 from webhook.binding.drawing import draw_ledger
 from webhook.binding.ledger import Entry
-from webhook.cpuset import BindPolicy, Exclusive, parse_cpulist
+from webhook.cpuset.allocation import BindPolicy, Exclusive
+from webhook.cpuset.cpulist import parse_cpulist
 from webhook.kube.conditions import Condition
 
 

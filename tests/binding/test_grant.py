@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 from tests.binding.builders import NOW, claim, ledger, node_topology
 from webhook.binding.grant import Grant, Refusal, counts_of, grant
 from webhook.binding.ledger import Entry, read_ledger, write_ledger
-from webhook.cpuset import BindPolicy, Exclusive, NumaPolicy, QoS, Reservations, format_cpulist, parse_cpulist
+from webhook.cpuset.allocation import BindPolicy, Exclusive
+from webhook.cpuset.cpulist import format_cpulist, parse_cpulist
+from webhook.cpuset.hints import NumaPolicy
+from webhook.cpuset.qos import QoS
+from webhook.cpuset.sharing import Reservations
 
 FULL, SPREAD = BindPolicy.FULL_PCPUS, BindPolicy.SPREAD_BY_PCPUS
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.binding.builders import NOW, ledger
 from webhook.binding.ledger import LINE, Counts, Entry, read_ledger, write_ledger
-from webhook.cpuset import BindPolicy, Exclusive
+from webhook.cpuset.allocation import BindPolicy, Exclusive
 
 CHART = Path(__file__).parents[2] / "charts" / "colocation-webhook"
 

@@ -5,7 +5,7 @@ import pytest
 from tests.binding.builders import NOW, ledger
 from webhook.binding.ledger import Entry
 from webhook.binding.ledgers import LEDGERS, Changed
-from webhook.cpuset import BindPolicy, Exclusive
+from webhook.cpuset.allocation import BindPolicy, Exclusive
 from webhook.kube.client import ApiError
 
 ENTRY = Entry("u", "d", "p", "LSR", frozenset({0}), BindPolicy.FULL_PCPUS, False, Exclusive.NONE, NOW)

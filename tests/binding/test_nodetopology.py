@@ -6,7 +6,8 @@ import pytest
 
 from tests.binding.builders import node, nrt
 from webhook.binding.nodetopology import NodeTopologyError, read_node_topology
-from webhook.cpuset import BindPolicy, NumaPolicy, Strategy
+from webhook.cpuset.allocation import BindPolicy, Strategy
+from webhook.cpuset.hints import NumaPolicy
 
 RESERVATION = "node.koordinator.sh/reservation"
 KUBELET = "kubelet.koordinator.sh/cpu-manager-policy"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from benchmarks.plain import Problem
-from webhook.cpuset import BindPolicy, Cpu, Exclusive, Holder, Request, Strategy, Topology
+from webhook.cpuset.allocation import BindPolicy, Exclusive, Holder, Request, Strategy
+from webhook.cpuset.topology import Cpu, Topology
 
 
 @st.composite

@@ -8,19 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from webhook.cpuset import (
-    CpuSetError,
-    Hint,
-    NodeUse,
-    NumaPolicy,
-    be_count,
-    measure_be,
-    merge_hints,
-    parse_cpulist,
-    select_be,
-    topology_from_data,
-)
+from webhook.cpuset.cpulist import parse_cpulist
+from webhook.cpuset.discovery import topology_from_data
+from webhook.cpuset.errors import CpuSetError
+from webhook.cpuset.hints import Hint, NodeUse, NumaPolicy, merge_hints
 from webhook.cpuset.problem import pose
+from webhook.cpuset.suppression import be_count, measure_be, select_be
 
 Outcome = Counter[str]
 

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from webhook.cpuset import (
-    Amount,
-    BindPolicy,
-    NodeState,
-    NodeUse,
-    NumaPolicy,
-    Pod,
-    PoolLimit,
-    QoS,
-    Request,
-    align,
-    cpu_amount,
-    node_uses,
-    parse_shape,
-)
+from webhook.cpuset.alignment import align, cpu_amount, node_uses
+from webhook.cpuset.allocation import BindPolicy, Request
+from webhook.cpuset.discovery import parse_shape
+from webhook.cpuset.hints import Amount, NodeUse, NumaPolicy
+from webhook.cpuset.qos import QoS
+from webhook.cpuset.sharing import NodeState, Pod, PoolLimit
 
 
 @pytest.fixture

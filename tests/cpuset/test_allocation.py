@@ -11,20 +11,11 @@ from hypothesis import given, settings
 from benchmarks.plain import Problem
 from benchmarks.plain import allocate as plain_allocate
 from tests.cpuset.machines import problems
-from webhook.cpuset import (
-    BindPolicy,
-    Exclusive,
-    Holder,
-    NotEnoughCpusError,
-    Pool,
-    Request,
-    RequestError,
-    Strategy,
-    Topology,
-    allocate,
-    parse_cpulist,
-    parse_shape,
-)
+from webhook.cpuset.allocation import BindPolicy, Exclusive, Holder, Pool, Request, Strategy, allocate
+from webhook.cpuset.cpulist import parse_cpulist
+from webhook.cpuset.discovery import parse_shape
+from webhook.cpuset.errors import NotEnoughCpusError, RequestError
+from webhook.cpuset.topology import Topology
 
 EIGHT = parse_shape("1x1x4x2")
 FULL, SPREAD = BindPolicy.FULL_PCPUS, BindPolicy.SPREAD_BY_PCPUS

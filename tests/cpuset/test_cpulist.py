@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhook.cpuset import MAX_CPU_ID, CpuListError, format_cpulist, parse_cpulist
+from webhook.cpuset.cpulist import MAX_CPU_ID, format_cpulist, parse_cpulist
+from webhook.cpuset.errors import CpuListError
 
 
 @given(st.frozensets(st.integers(0, MAX_CPU_ID) | st.integers(0, 70)))

@@ -8,7 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.cpuset.machines import topologies
-from webhook.cpuset import NodeState, Pod, QoS, Reservations, Topology, draw_node, draw_topology, parse_shape
+from webhook.cpuset.discovery import parse_shape
+from webhook.cpuset.drawing import draw_node, draw_topology
+from webhook.cpuset.qos import QoS
+from webhook.cpuset.sharing import NodeState, Pod, Reservations
+from webhook.cpuset.topology import Topology
 
 
 @given(topologies(60), st.integers(40, 120))

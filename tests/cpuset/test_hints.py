@@ -8,16 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhook.cpuset import (
-    Amount,
-    Hint,
-    NodeUse,
-    NumaPolicy,
-    RequestError,
-    Strategy,
-    best_nodes,
-    merge_hints,
-)
+from webhook.cpuset.allocation import Strategy
+from webhook.cpuset.errors import RequestError
+from webhook.cpuset.hints import Amount, Hint, NodeUse, NumaPolicy, best_nodes, merge_hints
 
 hints = st.lists(
     st.builds(Hint, st.integers(1, 15), st.booleans(), st.sampled_from([0, 10, 50])), min_size=1, max_size=5

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhook.cpuset import CpuSetError, RequestError, solve
+from webhook.cpuset.errors import CpuSetError, RequestError
+from webhook.cpuset.problem import solve
 
 MACHINE = {"sockets": 1, "numaPerSocket": 2, "coresPerNuma": 2, "threadsPerCore": 2}
 FIELDS = [

@@ -10,24 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from tests.cpuset.machines import topologies
-from webhook.cpuset import (
-    BindPolicy,
-    CpuSetError,
-    Exclusive,
-    NodeState,
-    NotEnoughCpusError,
-    Pod,
-    PoolLimit,
-    QoS,
-    Request,
-    RequestError,
-    Reservations,
-    SharingError,
-    Topology,
-    may_share,
-    parse_cpulist,
-    parse_shape,
-)
+from webhook.cpuset.allocation import BindPolicy, Exclusive, Request
+from webhook.cpuset.cpulist import parse_cpulist
+from webhook.cpuset.discovery import parse_shape
+from webhook.cpuset.errors import CpuSetError, NotEnoughCpusError, RequestError, SharingError
+from webhook.cpuset.qos import QoS, may_share
+from webhook.cpuset.sharing import NodeState, Pod, PoolLimit, Reservations
+from webhook.cpuset.topology import Topology
 
 SIXTEEN = parse_shape("1x1x8x2", "linux")
 SPREAD = Request(0, BindPolicy.SPREAD_BY_PCPUS)

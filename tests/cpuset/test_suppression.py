@@ -9,16 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.cpuset.machines import topologies
-from webhook.cpuset import (
-    RequestError,
-    Topology,
-    be_budget,
-    be_count,
-    measure_be,
-    parse_cpulist,
-    parse_shape,
-    select_be,
-)
+from webhook.cpuset.cpulist import parse_cpulist
+from webhook.cpuset.discovery import parse_shape
+from webhook.cpuset.errors import RequestError
+from webhook.cpuset.suppression import be_budget, be_count, measure_be, select_be
+from webhook.cpuset.topology import Topology
 
 
 @pytest.mark.parametrize(

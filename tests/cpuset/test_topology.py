@@ -10,18 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.cpuset.machines import topologies
-from webhook.cpuset import (
-    Cpu,
-    CpuSetError,
-    RequestError,
-    Topology,
-    TopologyError,
+from webhook.cpuset.discovery import (
     parse_shape,
     topology_from_annotation,
     topology_from_data,
     topology_from_lscpu,
     topology_from_sysfs,
 )
+from webhook.cpuset.errors import CpuSetError, RequestError, TopologyError
+from webhook.cpuset.topology import Cpu, Topology
 
 
 @given(topologies())

@@ -25,7 +25,9 @@ from tests.image.build import Image
 from tests.image.container import Container
 from tests.image.deployment import bundle
 from tests.kube.fakeapi import CLASSES, NAMESPACES, PROFILES, FakeApi
-from webhook.admission import Settings, Webhook, decide, parse_review
+from webhook.admission.decision import decide
+from webhook.admission.review import Webhook, parse_review
+from webhook.admission.settings import Settings
 from webhook.cli.options.objects import load_view
 
 REVIEWS, ADMIN, API_SERVER = 8443, 8081, 6443

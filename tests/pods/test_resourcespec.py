@@ -5,7 +5,10 @@ import json
 import pytest
 
 from tests.binding.builders import pod
-from webhook.cpuset import BindPolicy, Exclusive, NumaPolicy, Pod, QoS, Request
+from webhook.cpuset.allocation import BindPolicy, Exclusive, Request
+from webhook.cpuset.hints import NumaPolicy
+from webhook.cpuset.qos import QoS
+from webhook.cpuset.sharing import Pod
 from webhook.pods.resourcespec import CPUSetRequest, ResourceSpecError, node_pod, read_resource_spec
 
 SPEC = "scheduling.koordinator.sh/resource-spec"

@@ -11,8 +11,10 @@ import yaml
 
 from tests.kube.fakeapi import CLASSES, COLLECTIONS, NAMESPACES, PROFILES, FakeApi
 from tests.server.service import PROFILE, REVIEW, Service, free_port, wait_for
-from webhook.admission import Settings, View, Webhook
 from webhook.admission.response import Answer
+from webhook.admission.review import Webhook
+from webhook.admission.settings import Settings
+from webhook.admission.view import View
 from webhook.cluster.source import LookUpError
 from webhook.process.metrics import new_registry
 from webhook.server.decisionlog import DecisionLog

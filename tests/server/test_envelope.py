@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhook.admission import ReviewError
+from webhook.admission.review import ReviewError
 from webhook.server.envelope import budget, check_content_type
 
 

@@ -12,7 +12,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.server.service import PROFILE, REVIEW
-from webhook.admission import Settings, View, Webhook, build_view, decision
+from webhook.admission import decision
+from webhook.admission.review import Webhook
+from webhook.admission.settings import Settings
+from webhook.admission.view import View, build_view
 from webhook.process.metrics import new_registry, render
 from webhook.server.app import flask_app
 from webhook.server.decisionlog import DecisionLog

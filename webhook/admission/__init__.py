@@ -11,24 +11,3 @@ Nothing here does I/O, reads a clock or uses randomness. The modules, in the ord
 The folders: ``profiles`` reads, checks, indexes and compares ClusterColocationProfiles;
 ``mutating`` changes pods as profiles say; ``validating`` holds the rules that pods must follow.
 """
-
-from webhook.admission.decision import Decision, decide
-from webhook.admission.objects import ObjectError
-from webhook.admission.review import Review, ReviewError, Webhook, parse_review
-from webhook.admission.settings import Mode, PodLevelResources, Settings
-from webhook.admission.view import View, build_view
-
-__all__ = [
-    "Decision",
-    "Mode",
-    "ObjectError",
-    "PodLevelResources",
-    "Review",
-    "ReviewError",
-    "Settings",
-    "View",
-    "Webhook",
-    "build_view",
-    "decide",
-    "parse_review",
-]

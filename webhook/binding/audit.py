@@ -7,7 +7,8 @@ from typing import Any, Final
 from webhook.binding.ledger import READY, Entry, Ledger
 from webhook.binding.nodetopology import NodeTopology
 from webhook.binding.recovery import is_finished, node_of
-from webhook.cpuset import QoS, format_cpulist
+from webhook.cpuset.cpulist import format_cpulist
+from webhook.cpuset.qos import QoS
 from webhook.kube.conditions import Condition
 
 _SHOWN: Final = 5

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from webhook.binding.nodetopology import NodeTopology, NodeTopologyError, read_node_topology
 from webhook.binding.recovery import node_of
-from webhook.cpuset import Strategy
+from webhook.cpuset.allocation import Strategy
 from webhook.kube.paths import collection
 from webhook.kube.store import Store
 from webhook.pods.resourcespec import BOUND_CLASSES

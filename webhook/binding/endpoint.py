@@ -20,7 +20,7 @@ from webhook.binding.grant import Claim, Grant, Refusal
 from webhook.binding.metrics import BindingMetrics
 from webhook.binding.recovery import node_of
 from webhook.binding.state import Deadline, OutOfTimeError, State
-from webhook.cpuset import BindPolicy
+from webhook.cpuset.allocation import BindPolicy
 from webhook.kube.client import ApiError
 from webhook.kube.events import WARNING, Event, EventRecorder
 from webhook.pods.resourcespec import CPUSetRequest, ResourceSpecError, read_resource_spec

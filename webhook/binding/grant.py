@@ -12,18 +12,12 @@ from typing import NamedTuple
 
 from webhook.binding.ledger import Counts, Entry, Ledger
 from webhook.binding.nodetopology import NodeTopology
-from webhook.cpuset import (
-    BindPolicy,
-    Exclusive,
-    NodeState,
-    NumaPolicy,
-    Pod,
-    QoS,
-    Request,
-    SharingError,
-    align,
-    cpu_amount,
-)
+from webhook.cpuset.alignment import align, cpu_amount
+from webhook.cpuset.allocation import BindPolicy, Exclusive, Request
+from webhook.cpuset.errors import SharingError
+from webhook.cpuset.hints import NumaPolicy
+from webhook.cpuset.qos import QoS
+from webhook.cpuset.sharing import NodeState, Pod
 from webhook.pods.resourcespec import CPUSetRequest
 
 

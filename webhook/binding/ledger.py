@@ -16,7 +16,8 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from webhook.cpuset import BindPolicy, Exclusive, format_cpulist, parse_cpulist
+from webhook.cpuset.allocation import BindPolicy, Exclusive
+from webhook.cpuset.cpulist import format_cpulist, parse_cpulist
 from webhook.kube.conditions import read_conditions
 from webhook.kube.timestamps import timestamp
 from webhook.pods.text import shown

@@ -10,18 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from webhook.cpuset import (
-    BindPolicy,
-    CpuSetError,
-    NumaPolicy,
-    Request,
-    Reservations,
-    Strategy,
-    Topology,
-    allocate,
-    parse_cpulist,
-    topology_from_annotation,
-)
+from webhook.cpuset.allocation import BindPolicy, Request, Strategy, allocate
+from webhook.cpuset.cpulist import parse_cpulist
+from webhook.cpuset.discovery import topology_from_annotation
+from webhook.cpuset.errors import CpuSetError
+from webhook.cpuset.hints import NumaPolicy
+from webhook.cpuset.sharing import Reservations
+from webhook.cpuset.topology import Topology
 from webhook.pods.pod import annotations, labels
 from webhook.pods.quantities import QuantityError, milli, text_of
 from webhook.pods.text import shown

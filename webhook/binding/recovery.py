@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from webhook.binding.ledger import Entry
-from webhook.cpuset import BindPolicy, Exclusive
+from webhook.cpuset.allocation import BindPolicy, Exclusive
 from webhook.pods.pod import FINISHED, labels, spec
 from webhook.pods.quantities import QuantityError
 from webhook.pods.requests import pod_request

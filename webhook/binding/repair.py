@@ -17,7 +17,9 @@ from webhook.binding.metrics import BindingMetrics
 from webhook.binding.nodetopology import NodeTopology, NodeTopologyError
 from webhook.binding.recovery import believed_cpus, entry_of, is_finished, node_of
 from webhook.binding.state import Deadline, State
-from webhook.cpuset import BindPolicy, CpuSetError, format_cpulist
+from webhook.cpuset.allocation import BindPolicy
+from webhook.cpuset.cpulist import format_cpulist
+from webhook.cpuset.errors import CpuSetError
 from webhook.kube.client import MERGE_PATCH, ApiError
 from webhook.kube.events import NORMAL, WARNING, Event, EventRecorder
 from webhook.kube.paths import pod as pod_path

@@ -24,7 +24,7 @@ from webhook.binding.metrics import BindingMetrics
 from webhook.binding.reconciler import Reconciler
 from webhook.binding.repair import Repair
 from webhook.binding.state import State
-from webhook.cpuset import BindPolicy, Strategy
+from webhook.cpuset.allocation import BindPolicy, Strategy
 from webhook.kube.client import Client
 from webhook.kube.events import EventRecorder
 from webhook.kube.lease import Lease

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import click
 
-from webhook.admission import View
 from webhook.admission.profiles.findings import Report, Severity, examine
 from webhook.admission.profiles.overlap import Overlap
 from webhook.admission.profiles.profile import Profile
+from webhook.admission.view import View
 from webhook.cli.options.objects import load_view
 from webhook.cli.options.settings import objects_option, rule_option
 from webhook.cli.terminal import bad, color_option, coloured, good, heading, muted, warning

@@ -15,25 +15,20 @@ import click
 from webhook.cli.nodeplan import as_data, cpus_of, place
 from webhook.cli.options.access import in_cluster_option, kubeconfig_option, open_api
 from webhook.cli.options.manifests import FILE, read_pods
-from webhook.cpuset import (
-    CpuSetError,
-    NodeState,
-    Reservations,
-    Topology,
-    be_budget,
-    be_count,
-    draw_node,
-    draw_topology,
-    format_cpulist,
-    parse_cpulist,
+from webhook.cpuset.cpulist import format_cpulist, parse_cpulist
+from webhook.cpuset.discovery import (
     parse_shape,
-    solve,
     topology_from_annotation,
     topology_from_data,
     topology_from_lscpu,
     topology_from_sysfs,
 )
-from webhook.cpuset.topology import NUMBERINGS
+from webhook.cpuset.drawing import draw_node, draw_topology
+from webhook.cpuset.errors import CpuSetError
+from webhook.cpuset.problem import solve
+from webhook.cpuset.sharing import NodeState, Reservations
+from webhook.cpuset.suppression import be_budget, be_count
+from webhook.cpuset.topology import NUMBERINGS, Topology
 from webhook.pods.pod import FINISHED
 from webhook.pods.podtemplates import WorkloadError
 from webhook.pods.quantities import NANO, QuantityError, non_negative

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from webhook.admission.podedit import Denied, check_shape
-from webhook.cpuset import NodeState, QoS, format_cpulist
+from webhook.cpuset.cpulist import format_cpulist
+from webhook.cpuset.qos import QoS
+from webhook.cpuset.sharing import NodeState
 from webhook.pods.defaulting import default_requests
 from webhook.pods.pod import labels
 from webhook.pods.podtemplates import PodOf, WorkloadError

@@ -6,8 +6,11 @@ from typing import BinaryIO
 
 import click
 
-from webhook.admission import ReviewError, Settings, View, Webhook, decide, parse_review
+from webhook.admission.decision import decide
 from webhook.admission.response import errored, respond
+from webhook.admission.review import ReviewError, Webhook, parse_review
+from webhook.admission.settings import Settings
+from webhook.admission.view import View
 from webhook.cli.options.objects import load_view
 from webhook.cli.options.settings import objects_option, settings_options
 

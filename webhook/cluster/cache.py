@@ -11,11 +11,10 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from webhook.admission import View
 from webhook.admission.kinds import KINDS, PROFILES, Kind
 from webhook.admission.profiles.index import ProfileIndex
 from webhook.admission.profiles.profile import Profile, read_profile
-from webhook.admission.view import Objects, updated
+from webhook.admission.view import Objects, View, updated
 from webhook.kube.store import Store
 
 

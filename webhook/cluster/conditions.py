@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any, Final
 
-from webhook.admission import View
 from webhook.admission.profiles.findings import Severity, own_findings, reference_findings
 from webhook.admission.profiles.overlap import Overlap, overlaps
 from webhook.admission.profiles.profile import Profile
+from webhook.admission.view import View
 from webhook.kube.conditions import Condition, read_conditions, with_conditions
 from webhook.protocol import Action
 

@@ -16,7 +16,8 @@ from stat import S_ISREG
 from threading import Event
 from typing import Final
 
-from webhook.admission import ObjectError, View, build_view
+from webhook.admission.objects import ObjectError
+from webhook.admission.view import View, build_view
 from webhook.cluster.source import SourceStatus, unready
 from webhook.kube.loop import run_loop
 from webhook.pods.documents import DocumentError, read_documents

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import Protocol, runtime_checkable
 
-from webhook.admission import View
+from webhook.admission.view import View
 from webhook.kube.reflector import KindStatus
 
 

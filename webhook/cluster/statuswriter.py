@@ -13,8 +13,8 @@ from http import HTTPStatus
 from threading import Event
 from typing import Any, Final
 
-from webhook.admission import View
 from webhook.admission.kinds import PROFILES
+from webhook.admission.view import View
 from webhook.cluster.cache import WatchedProfile
 from webhook.cluster.conditions import READY, judge, status_with
 from webhook.cluster.watch import ClusterSource

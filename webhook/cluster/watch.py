@@ -17,9 +17,9 @@ from http import HTTPStatus
 from threading import Event, Lock
 from typing import Any, Final
 
-from webhook.admission import View
 from webhook.admission.kinds import NAMESPACES
 from webhook.admission.objects import ObjectError
+from webhook.admission.view import View
 from webhook.cluster.cache import ClusterCache
 from webhook.cluster.source import LookUpError, SourceStatus, unready
 from webhook.kube.client import ApiError, Client

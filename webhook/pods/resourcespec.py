@@ -9,7 +9,11 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from webhook.cpuset import BindPolicy, CpuSetError, Exclusive, NumaPolicy, Pod, QoS, Request
+from webhook.cpuset.allocation import BindPolicy, Exclusive, Request
+from webhook.cpuset.errors import CpuSetError
+from webhook.cpuset.hints import NumaPolicy
+from webhook.cpuset.qos import QoS
+from webhook.cpuset.sharing import Pod
 from webhook.pods.pod import annotations, labels, spec
 from webhook.pods.priority import effective_class
 from webhook.pods.quantities import QuantityError

@@ -9,7 +9,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from webhook.cpuset import CpuSetError, Topology, format_cpulist, parse_cpulist
+from webhook.cpuset.cpulist import format_cpulist, parse_cpulist
+from webhook.cpuset.errors import CpuSetError
+from webhook.cpuset.topology import Topology
 from webhook.pods.pod import annotations
 from webhook.pods.text import shown
 from webhook.protocol import ANNOTATION_RESOURCE_STATUS, CPU

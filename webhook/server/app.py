@@ -12,8 +12,9 @@ from pathlib import Path
 import flask
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from webhook.admission import Mode, ReviewError, Settings
 from webhook.admission.response import Answer, errored
+from webhook.admission.review import ReviewError
+from webhook.admission.settings import Mode, Settings
 from webhook.binding.service import BindingSettings
 from webhook.kube import access
 from webhook.kube.client import Client

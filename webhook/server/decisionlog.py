@@ -8,7 +8,8 @@ from webhook.kube.timestamps import utc_now
 from webhook.process.log import LEVELS, Format, renderer, write
 
 if TYPE_CHECKING:
-    from webhook.admission import Decision, Review, ReviewError
+    from webhook.admission.decision import Decision
+    from webhook.admission.review import Review, ReviewError
 
 
 class DecisionLog:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import Protocol
 
-from webhook.admission import ReviewError
 from webhook.admission.response import Answer
+from webhook.admission.review import ReviewError
 
 
 class Endpoint(Protocol):

@@ -10,7 +10,7 @@ import functools
 import re
 import urllib.parse
 
-from webhook.admission import ReviewError
+from webhook.admission.review import ReviewError
 
 MAX_BODY = 7 * 1024 * 1024
 """Bytes of a request body: etcd's limit for an object times the two copies an UPDATE carries, and room

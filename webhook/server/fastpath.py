@@ -14,8 +14,8 @@ from typing import Any
 
 from prometheus_client import Gauge
 
-from webhook.admission import ReviewError
 from webhook.admission.response import Answer
+from webhook.admission.review import ReviewError
 from webhook.server.endpoint import Endpoint
 from webhook.server.envelope import MAX_BODY, budget, check_content_type, check_length, too_slow
 

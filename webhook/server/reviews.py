@@ -13,9 +13,12 @@ import time
 from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING
 
-from webhook.admission import Review, ReviewError, Settings, View, Webhook, decide, parse_review
+from webhook.admission.decision import decide
 from webhook.admission.mutating.reinvocation import derive_key
 from webhook.admission.response import Answer, errored, respond
+from webhook.admission.review import Review, ReviewError, Webhook, parse_review
+from webhook.admission.settings import Settings
+from webhook.admission.view import View
 from webhook.cluster.source import NamespaceLookup, Source
 
 if TYPE_CHECKING:

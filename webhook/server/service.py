@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from webhook.admission import ReviewError, Webhook, parse_review
 from webhook.admission.explanation import explain
+from webhook.admission.review import ReviewError, Webhook, parse_review
 from webhook.binding.service import Bindings, BindingSettings
 from webhook.cluster.combined import CombinedSource
 from webhook.cluster.files import FilesSource
@@ -43,7 +43,7 @@ from webhook.server.reviews import CurrentSettings, ReviewEndpoint
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-    from webhook.admission import Settings
+    from webhook.admission.settings import Settings
     from webhook.certificates.rotator import Rotator
     from webhook.kube.client import Client
     from webhook.kube.reflector import KindStatus

@@ -6,7 +6,7 @@ import pytest
 
 from tests.builders import DEFAULTS, batch_profile, container, mutate, mutated, pod, profile, resources_of
 from tests.pods.quantity_model import value_of
-from webhook.admission import PodLevelResources
+from webhook.admission.settings import PodLevelResources
 
 BATCH = batch_profile()
 CPU, MEMORY = "kubernetes.io/batch-cpu", "kubernetes.io/batch-memory"

@@ -15,7 +15,7 @@ from tests.builders import (
     profile,
     resources_of,
 )
-from webhook.admission import Settings
+from webhook.admission.settings import Settings
 from webhook.protocol import ANNOTATION_PROFILES as PROFILES
 from webhook.protocol import ANNOTATION_PROFILES_SIGNATURE as SIGNATURE
 

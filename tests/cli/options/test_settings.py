@@ -4,8 +4,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from webhook.admission import Mode, PodLevelResources, Settings
 from webhook.admission.mutating.reinvocation import derive_key
+from webhook.admission.settings import Mode, PodLevelResources, Settings
 from webhook.cli.options.settings import settings_options
 from webhook.protocol import Action
 

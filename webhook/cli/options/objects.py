@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from webhook.admission import View
+from webhook.admission.view import View
 from webhook.cluster.files import FilesSource, SourceError
 
 # Commands print what the source would log.

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from webhook.admission import Settings, View
+from webhook.admission.settings import Settings
+from webhook.admission.view import View
 from webhook.cli.options.manifests import FILE, read_pods
 from webhook.cli.options.objects import load_view
 from webhook.cli.options.settings import decision_options, objects_option

@@ -7,7 +7,8 @@ on a kube-apiserver 1.37. Only fields that a decision depends on are set.
 import uuid
 from typing import Final
 
-from webhook.admission import Review, View
+from webhook.admission.review import Review
+from webhook.admission.view import View
 from webhook.pods.defaulting import default_requests
 from webhook.pods.podtemplates import Object
 from webhook.pods.priority import DEFAULT_PREEMPTION_POLICY

@@ -5,8 +5,11 @@ from typing import Any, Final, NamedTuple
 import jsonpatch
 import orjson
 
-from webhook.admission import Decision, Review, Settings, View, Webhook, decide
+from webhook.admission.decision import Decision, decide
 from webhook.admission.explanation import render
+from webhook.admission.review import Review, Webhook
+from webhook.admission.settings import Settings
+from webhook.admission.view import View
 from webhook.cli.preview.defaulting import apply_defaults, creation_review, request_uid
 from webhook.pods.podtemplates import Object, PodOf, WorkloadError
 from webhook.protocol import ANNOTATION_PROFILES, ANNOTATION_PROFILES_SIGNATURE

@@ -5,10 +5,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from webhook.admission import View
 from webhook.admission.editor import Operation
 from webhook.admission.explanation import profiles
 from webhook.admission.mutating.reinvocation import CAUSE as REMEMBERING
+from webhook.admission.view import View
 from webhook.cli.preview.diff import difference
 from webhook.cli.preview.simulation import BOOKKEEPING, Simulation, without_bookkeeping
 from webhook.cli.terminal import bad, good, heading, muted, warning

@@ -36,7 +36,7 @@ class CpuSets(NamedTuple):
         if api is None:
             raise click.UsageError("--cpusets needs a cluster: give --kubeconfig FILE or --in-cluster")
         from webhook.binding.service import BindingSettings
-        from webhook.cpuset import BindPolicy, Strategy
+        from webhook.cpuset.allocation import BindPolicy, Strategy
         from webhook.kube.lease import Lease
         from webhook.server.service import open_bindings
 

@@ -24,7 +24,7 @@ from webhook.cli.serve.bindingflags import CpuSets, cpusets_options
 from webhook.cli.serve.certificateflags import ManagedCertificates, managed_options
 
 if TYPE_CHECKING:
-    from webhook.admission import Settings
+    from webhook.admission.settings import Settings
     from webhook.certificates.rotator import Rotator
     from webhook.cluster.source import Source
     from webhook.cluster.statuswriter import StatusWriter
