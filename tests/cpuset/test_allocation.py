@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from benchmarks.plain import Problem
 from benchmarks.plain import allocate as plain_allocate
 from tests.cpuset.machines import problems
-from webhook.cpuset.allocation import BindPolicy, Exclusive, Holder, Pool, Request, Strategy, allocate
+from webhook.cpuset.allocation import BindPolicy, Exclusive, Holder, Pool, Request, Strategy
 from webhook.cpuset.cpulist import parse_cpulist
 from webhook.cpuset.discovery import parse_shape
 from webhook.cpuset.errors import NotEnoughCpusError, RequestError
@@ -30,6 +30,11 @@ def pool_of(problem: Problem) -> Pool:
         holders=problem.holders,
         references=problem.references or None,
     )
+
+
+def allocate(topology: Topology, available: object, request: Request, **given: object):
+    """Return the best of the available CPUs."""
+    return Pool(topology, available, **given).allocate(request)
 
 
 @given(problems())

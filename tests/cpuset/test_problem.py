@@ -65,7 +65,7 @@ def test_fields(fields: dict[str, object], cpulist: str) -> None:
     ("fields", "message"),
     [
         ({"numCPUs": -1}, "numCPUs -1"),
-        ({"numCPUs": None}, "numCPUs None: is no integer"),
+        ({"numCPUs": None}, "numCPUs None: is not a number of whole CPUs"),
         ({"numCPUs": 2.0}, "numCPUs 2.0"),
         ({"numCPUs": True}, "numCPUs True"),
         ({"available": "3-1"}, "available '3-1': a range runs backwards"),

@@ -14,12 +14,17 @@ from webhook.cpuset.allocation import BindPolicy, Exclusive, Request
 from webhook.cpuset.cpulist import parse_cpulist
 from webhook.cpuset.discovery import parse_shape
 from webhook.cpuset.errors import CpuSetError, NotEnoughCpusError, RequestError, SharingError
-from webhook.cpuset.qos import QoS, may_share
+from webhook.cpuset.qos import QoS
 from webhook.cpuset.sharing import NodeState, Pod, PoolLimit, Reservations
 from webhook.cpuset.topology import Topology
 
 SIXTEEN = parse_shape("1x1x8x2", "linux")
 SPREAD = Request(0, BindPolicy.SPREAD_BY_PCPUS)
+# The classes whose pods may run on one logical CPU: LSE shares with no other pod, LSR with BE only.
+SHARING = {
+    frozenset({QoS.LSR, QoS.BE}),
+    *(frozenset({one, other}) for one in (QoS.LS, QoS.NONE, QoS.BE) for other in (QoS.LS, QoS.NONE, QoS.BE)),
+}
 
 
 class Sharing(RuleBasedStateMachine):
@@ -116,7 +121,7 @@ class Sharing(RuleBasedStateMachine):
                 if (
                     other != uid
                     and pod.qos is not QoS.SYSTEM is not second.qos
-                    and not may_share(pod.qos, second.qos)
+                    and frozenset({pod.qos, second.qos}) not in SHARING
                 ):
                     assert not held[uid] & held[other], (pod, second)
         bound = {

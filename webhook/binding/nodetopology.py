@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from webhook.cpuset.allocation import BindPolicy, Request, Strategy, allocate
+from webhook.cpuset.allocation import BindPolicy, Pool, Request, Strategy
 from webhook.cpuset.cpulist import parse_cpulist
 from webhook.cpuset.discovery import topology_from_annotation
 from webhook.cpuset.errors import CpuSetError
@@ -215,7 +215,7 @@ class _Reader:
         try:
             count = -(-milli(text_of(amount)) // 1000)
             everything = [place.cpu for place in self._topology.places]
-            return allocate(self._topology, everything, Request(min(count, len(everything)))).cpus
+            return Pool(self._topology, everything).allocate(Request(min(count, len(everything)))).cpus
         except (QuantityError, CpuSetError) as error:
             self.problems.append(f"annotation {ANNOTATION_NODE_RESERVATION}: {error}")
             return frozenset()

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, final
 from webhook import protocol
 from webhook.cpuset._native import ffi, lib
 from webhook.cpuset.cpulist import format_cpulist, members
-from webhook.cpuset.errors import CpuSetError, NotEnoughCpusError, RequestError
+from webhook.cpuset.errors import DefectError, NotEnoughCpusError, check_integer
 from webhook.cpuset.topology import Topology
 
 
@@ -82,10 +82,7 @@ class Request:
 
     def __post_init__(self) -> None:
         """Check the fields and translate them once."""
-        if isinstance(self.count, bool) or not isinstance(self.count, int):
-            raise RequestError("numCPUs", self.count, "is not an integer", "request whole CPUs")
-        if not 0 <= self.count < 2**31:
-            raise RequestError("numCPUs", self.count, "is not a number of CPUs", "request 0 or more")
+        check_integer("numCPUs", self.count, "a number of whole CPUs", most=2**31 - 1)
         flags = (lib.CPUSET_REQUIRED if self.required else 0) | (
             lib.CPUSET_KEEP_WHOLE if self.spare_whole_cores else 0
         )
@@ -148,10 +145,7 @@ class Pool:
         if references is not None:
             counts = [0] * topology.size
             for cpu, count in references.items():
-                if isinstance(count, bool) or not 0 <= count <= MAX_REFERENCES:
-                    raise RequestError(
-                        "refcount", count, "is not a number of holders", f"give 0 to {MAX_REFERENCES}"
-                    )
+                check_integer("refcount", count, "a number of holders", most=MAX_REFERENCES)
                 counts[topology.mask((cpu,), field="references").bit_length() - 1] = count
         self._fill(
             topology,
@@ -211,33 +205,23 @@ class Pool:
             topology.pointer, self._pointer, asked, ffi.NULL, 0, ids, out, ffi.NULL
         )
         if status:
-            self._retry(status, asked, ids, out, request)
+            self._retry(asked, ids, out, request)
         nodes = topology.nodes
         return Allocation(
             frozenset(ffi.unpack(ids, count)) if count else frozenset(),
             tuple([nodes[rank] for rank in members(out[0])]),
         )
 
-    def _retry(self, status: int, asked: Any, ids: Any, out: Any, request: Request) -> None:
+    def _retry(self, asked: Any, ids: Any, out: Any, request: Request) -> None:
         """Repeat a failed call with scratch memory if that was missing; raise for any other failure."""
-        fault = ffi.new("struct cpuset_fault *")
-        pointer = self.topology.pointer
-
-        def call(work: Any, size: int) -> int:
-            return int(lib.cpuset_select_ids(pointer, self._pointer, asked, work, size, ids, out, fault))
-
-        status = with_scratch(call, fault)
+        given = (self.topology.pointer, self._pointer, asked)
+        status, value = with_scratch(lib.cpuset_select_ids, given, (ids, out))
         if status == lib.CPUSET_E_NOT_ENOUGH:
-            raise NotEnoughCpusError(request.count, fault.value)
+            raise NotEnoughCpusError(request.count, value)
         if status == lib.CPUSET_E_POLICY:
-            raise NotEnoughCpusError(request.count, fault.value, str(request.bind_policy))
+            raise NotEnoughCpusError(request.count, value, str(request.bind_policy))
         if status:
-            raise CpuSetError(
-                "request",
-                request,
-                f"was refused with status {status}",
-                "this is a defect of the library, please report it",
-            )
+            raise DefectError("request", request, status)
 
     def measure(self, request: Request, cpus: Iterable[int]) -> tuple[int, ...]:
         """Return the ranking criteria of a set of CPUs; the lower tuple is better.
@@ -255,38 +239,21 @@ class Pool:
             topology.pointer, self._pointer, asked, ffi.from_buffer("uint64_t[]", topology.bits(mask)), lines
         )
         if status:
-            raise CpuSetError(
-                "request",
-                request,
-                f"cannot be measured ({status})",
-                "this is a defect of the library, please report it",
-            )
+            raise DefectError("request", request, status)
         return (*ffi.unpack(lines, lib.CPUSET_LINES), *members(mask))
 
 
-def with_scratch(call: Any, fault: Any) -> int:
-    """Run ``call(work, size)`` with as much scratch memory as its fault says it needs."""
-    status, size, before = int(call(ffi.NULL, 0)), 0, -1
+def with_scratch(function: Any, given: tuple[Any, ...], out: tuple[Any, ...]) -> tuple[int, int]:
+    """Call ``function(*given, work, size, *out, fault)`` with as much scratch memory as its fault asks for.
+
+    Returns the status, and the value of the fault.
+    """
+    fault = ffi.new("struct cpuset_fault *")
+    status, before = function(*given, ffi.NULL, 0, *out, fault), -1
     while status == lib.CPUSET_E_MEMORY and fault.value > before:
         before, size = fault.value, (fault.value + 7) // 8
-        work = _uncleared("uint64_t[]", size)
-        status = int(call(work, size * 8))
-    return status
+        status = function(*given, _uncleared("uint64_t[]", size), size * 8, *out, fault)
+    return int(status), int(fault.value)
 
 
 _uncleared = ffi.new_allocator(should_clear_after_alloc=False)
-
-
-def allocate(
-    topology: Topology,
-    available: Iterable[int],
-    request: Request,
-    *,
-    preferred: Iterable[int] | None = None,
-    holders: Iterable[Holder] = (),
-    references: Mapping[int, int] | None = None,
-) -> Allocation:
-    """Return the best of the available CPUs for a request (see Pool)."""
-    return Pool(topology, available, preferred=preferred, holders=holders, references=references).allocate(
-        request
-    )

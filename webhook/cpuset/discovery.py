@@ -104,20 +104,16 @@ def _from_rows(rows: object, field: str, id_field: str) -> Topology:
         raise TopologyError(
             field, rows, "is not a list of CPUs", f'give [{{"{id_field}", "core", "node", "socket"}}, …]'
         )
+    names = (id_field, "core", "node", "socket")
+    remedy = f"give {id_field}, core, node and socket"
     entries = []
     for index, row in enumerate(rows):
         if not isinstance(row, Mapping):
-            raise TopologyError(
-                f"{field}[{index}]", row, "is not an object", f"give {id_field}, core, node and socket"
-            )
-        numbers = []
-        for name in (id_field, "core", "node", "socket"):
+            raise TopologyError(f"{field}[{index}]", row, "is not an object", remedy)
+        for name in names:
             if name not in row:
-                raise TopologyError(
-                    f"{field}[{index}].{name}", None, "is missing", f"give {id_field}, core, node and socket"
-                )
-            numbers.append(row[name])
-        entries.append(Cpu(*numbers))
+                raise TopologyError(f"{field}[{index}].{name}", None, "is missing", remedy)
+        entries.append(Cpu(*(row[name] for name in names)))
     return Topology(entries)
 
 

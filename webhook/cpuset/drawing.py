@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from itertools import groupby
+from operator import attrgetter
 from typing import Final
 
 from webhook.cpuset.qos import QoS
@@ -46,24 +48,13 @@ def draw_topology(
     cell = max(cell, len(str(len(topology.core_masks) - 1)) + 3)
     per_line = max(1, (width - 13) // cell)
     lines: list[str] = []
-    socket = node = -1
-    places = topology.places
-    groups: dict[tuple[int, int], list[list[Place]]] = {}
-    for position, place in enumerate(places):
-        cores = groups.setdefault((place.socket, place.node), [])
-        if not position or places[position - 1].core != place.core:
-            cores.append([])
-        cores[-1].append(place)
-    for (socket_of, node_of), cores in groups.items():
-        if socket_of != socket:
-            lines.append(f"socket {socket_of}")
-            socket = socket_of
-            node = -1
-        if node_of != node:
-            lines.append(f"  NUMA node {node_of}")
-            node = node_of
-        for start in range(0, len(cores), per_line):
-            lines.extend(_rows(cores[start : start + per_line], cell, marks, best_effort, paint))
+    for socket, in_socket in groupby(topology.places, key=attrgetter("socket")):
+        lines.append(f"socket {socket}")
+        for node, in_node in groupby(in_socket, key=attrgetter("node")):
+            lines.append(f"  NUMA node {node}")
+            cores = [list(core) for _, core in groupby(in_node, key=attrgetter("core"))]
+            for start in range(0, len(cores), per_line):
+                lines.extend(_rows(cores[start : start + per_line], cell, marks, best_effort, paint))
     used = [mark for mark in _LEGEND if mark in marks.values()]
     if used or best_effort:
         lines.append("")

@@ -46,7 +46,6 @@ class NotEnoughCpusError(CpuSetError):
     """
 
     def __init__(self, asked: int, possible: int, policy: str | None = None) -> None:
-
         if policy is None:
             problem = f"not enough CPUs, {possible} are available"
             remedy = "request fewer or free some"
@@ -61,3 +60,35 @@ class NotEnoughCpusError(CpuSetError):
 
 class SharingError(CpuSetError):
     """An assignment would break the rules for sharing a node's CPUs."""
+
+
+class DefectError(CpuSetError):
+    """The native code refused arguments that were checked before, with a status that it should not give."""
+
+    def __init__(self, field: str, value: object, status: int) -> None:
+        problem = f"was refused with status {status}"
+        super().__init__(field, value, problem, "this is a defect of the library, please report it")
+
+
+def check_integer(
+    field: str,
+    value: object,
+    what: str,
+    *,
+    least: int = 0,
+    most: int | None = None,
+    error: type[CpuSetError] = RequestError,
+) -> int:
+    """Return ``value``, which must be an integer from ``least`` to ``most`` (None: without an end).
+
+    Raises ``error``, which says that the value is not ``what``.
+    """
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int)
+        or value < least
+        or (most is not None and value > most)
+    ):
+        end = "on" if most is None else f"to {most}"
+        raise error(field, value, f"is not {what}", f"give an integer from {least} {end}")
+    return value

@@ -15,7 +15,7 @@ from webhook import protocol
 from webhook.cpuset._native import ffi, lib
 from webhook.cpuset.allocation import Strategy, with_scratch
 from webhook.cpuset.cpulist import members
-from webhook.cpuset.errors import CpuSetError, RequestError
+from webhook.cpuset.errors import CpuSetError, DefectError, RequestError, check_integer
 from webhook.cpuset.topology import MAX_NUMA_NODES
 
 SEARCH_LIMIT = 2_000_000
@@ -65,10 +65,10 @@ class Affinity(NamedTuple):
     """The chosen NUMA nodes of a pod, as bits; 0: it may run on any."""
 
     mask: int
-    preferred: bool
-    score: int
-    unsatisfied: bool
-    admit: bool
+    preferred: bool = False
+    score: int = 0
+    unsatisfied: bool = False
+    admit: bool = True
 
     @property
     def nodes(self) -> tuple[int, ...]:
@@ -113,7 +113,7 @@ def merge_hints(
     this by node. RequestError names a hint with nodes that the machine does not have.
     """
     if policy is NumaPolicy.NONE:
-        return Affinity(0, preferred=True, score=0, unsatisfied=False, admit=True)
+        return Affinity(0, preferred=True)
     everything = _all_nodes(nodes)
     lists = [list(hints) for hints in resources]
     start = [0]
@@ -136,19 +136,9 @@ def merge_hints(
         (keep[0], keep[1], len(lists), everything, _POLICY[policy], int(exclusive), keep[2]),
     )
     out = ffi.new("struct cpuset_affinity *")
-    fault = ffi.new("struct cpuset_fault *")
-
-    def call(work: Any, size: int) -> int:
-        return int(lib.cpuset_merge_hints(merge, work, size, out, fault))
-
-    status = with_scratch(call, fault)
+    status, _ = with_scratch(lib.cpuset_merge_hints, (merge,), (out,))
     if status:
-        raise CpuSetError(
-            "hints",
-            len(flat),
-            f"were refused with status {status}",
-            "this is a defect of the library, please report it",
-        )
+        raise DefectError("hints", len(flat), status)
     return Affinity(out.mask, bool(out.preferred), out.score, bool(out.unsatisfied), bool(out.admit))
 
 
@@ -170,14 +160,13 @@ def best_nodes(
     several nodes.
     """
     if policy is NumaPolicy.NONE:
-        return Affinity(0, preferred=True, score=0, unsatisfied=False, admit=True)
+        return Affinity(0, preferred=True)
     everything = _all_nodes(nodes)
     rows, keep = [], []
     for name, amount in amounts.items():
-        for values in ((amount.want,), amount.free, amount.capacity):
-            for value in values:
-                if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 2**50:
-                    raise RequestError(f"amounts.{name}", value, "is not an amount", "give 0 to 2**50")
+        for value in (amount.want, *amount.free, *amount.capacity):
+            if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 2**50:
+                raise RequestError(f"amounts.{name}", value, "is not an amount", "give 0 to 2**50")
         if len(amount.free) != nodes or len(amount.capacity) != nodes:
             raise RequestError(
                 f"amounts.{name}",
@@ -215,15 +204,12 @@ def best_nodes(
         found = 0
     if not found:
         best_effort = policy is NumaPolicy.BEST_EFFORT
-        return Affinity(
-            everything if best_effort else 0, preferred=False, score=0, unsatisfied=False, admit=best_effort
-        )
-    return Affinity(found, preferred=True, score=int(score[0]), unsatisfied=False, admit=True)
+        return Affinity(everything if best_effort else 0, admit=best_effort)
+    return Affinity(found, preferred=True, score=int(score[0]))
 
 
 def _all_nodes(nodes: int) -> int:
-    if isinstance(nodes, bool) or not isinstance(nodes, int) or not 1 <= nodes <= MAX_NUMA_NODES:
-        raise RequestError("nodes", nodes, "is not a number of NUMA nodes", f"give 1 to {MAX_NUMA_NODES}")
+    check_integer("nodes", nodes, "a number of NUMA nodes", least=1, most=MAX_NUMA_NODES)
     return (1 << nodes) - 1
 
 

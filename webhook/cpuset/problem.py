@@ -23,7 +23,7 @@ from webhook.cpuset.allocation import (
 )
 from webhook.cpuset.cpulist import parse_cpulist
 from webhook.cpuset.discovery import topology_from_data
-from webhook.cpuset.errors import RequestError
+from webhook.cpuset.errors import RequestError, check_integer
 from webhook.cpuset.topology import Topology
 from webhook.protocol import CONSTRAINED_BURST, POLICY_DEFAULT
 
@@ -76,12 +76,9 @@ def pose(problem: Mapping[str, object], topology: Topology) -> tuple[Pool, Reque
     required = problem.get("required", False)
     if not isinstance(required, bool):
         raise RequestError("required", required, "is neither true nor false", "give one of them")
-    count = problem.get("numCPUs")
-    if not isinstance(count, int):
-        raise RequestError("numCPUs", count, "is no integer", "ask for whole CPUs")
     topology.node_ranks(nodes or ())
     return pool, Request(
-        count=count,
+        count=check_integer("numCPUs", problem.get("numCPUs"), "a number of whole CPUs"),
         bind_policy=_named(problem, "bindPolicy", BindPolicy.FULL_PCPUS, _POLICIES),
         required=required,
         exclusive=_named(problem, "exclusivePolicy", "", _LEVELS),
@@ -110,10 +107,7 @@ def _cpulist(value: object, field: str) -> frozenset[int]:
 
 
 def _number(entry: Mapping[str, object], field: str, default: int) -> int:
-    value = entry.get(field, default)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise RequestError(field, value, "is no count", "give an integer from 0 on")
-    return value
+    return check_integer(field, entry.get(field, default), "a count")
 
 
 def _named(entry: Mapping[str, object], field: str, default: str, names: Mapping[str, _T]) -> _T:

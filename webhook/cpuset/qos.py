@@ -1,4 +1,4 @@
-"""Koordinator's QoS classes, and which of them may share a CPU."""
+"""Koordinator's QoS classes, and which of them get CPUs of their own."""
 
 from __future__ import annotations
 
@@ -21,24 +21,3 @@ class QoS(StrEnum):
 
 BOUND: Final = frozenset({QoS.LSE, QoS.LSR})
 POOLED: Final = frozenset({QoS.LS, QoS.NONE})
-
-_SHARING: Final = frozenset(
-    {
-        frozenset({QoS.LSR, QoS.BE}),
-        frozenset({QoS.LS}),
-        frozenset({QoS.BE}),
-        frozenset({QoS.LS, QoS.BE}),
-        frozenset({QoS.NONE}),
-        frozenset({QoS.NONE, QoS.LS}),
-        frozenset({QoS.NONE, QoS.BE}),
-    }
-)
-
-
-def may_share(one: QoS, other: QoS) -> bool:
-    """Whether pods of two classes may run on one logical CPU.
-
-    LSE shares with no other pod, LSR with BE only; LS, BE and pods without a class share
-    with one another. SYSTEM pods have their own CPUs if a set is configured.
-    """
-    return frozenset({one, other}) in _SHARING

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple, final
 
 from webhook.cpuset.allocation import Allocation, Exclusive, Pool, Request
 from webhook.cpuset.cpulist import format_cpulist
-from webhook.cpuset.errors import RequestError, SharingError
+from webhook.cpuset.errors import RequestError, SharingError, check_integer
 from webhook.cpuset.qos import BOUND, POOLED, QoS
 from webhook.cpuset.suppression import select_be
 from webhook.cpuset.topology import Topology
@@ -42,10 +42,7 @@ class Pod:
 
     def __post_init__(self) -> None:
         """Check the amount against the class."""
-        if isinstance(self.milli, bool) or not isinstance(self.milli, int) or self.milli < 0:
-            raise RequestError(
-                "cpu", self.milli, "is not an amount in thousandths of a CPU", "give an integer from 0 on"
-            )
+        check_integer("cpu", self.milli, "an amount in thousandths of a CPU")
         if self.qos in BOUND and (self.milli == 0 or self.milli % 1000):
             raise RequestError(
                 "cpu",
@@ -86,10 +83,8 @@ class PoolLimit:
 
     def __post_init__(self) -> None:
         """Check the numbers."""
-        for field in ("minimum_cpus", "request_percent"):
-            value = getattr(self, field)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise RequestError(field, value, "is not a valid limit", "give an integer from 0 on")
+        check_integer("minimum_cpus", self.minimum_cpus, "a valid limit")
+        check_integer("request_percent", self.request_percent, "a valid limit")
 
 
 class _Held(NamedTuple):

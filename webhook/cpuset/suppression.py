@@ -11,7 +11,7 @@ from typing import Any
 
 from webhook.cpuset._native import ffi, lib
 from webhook.cpuset.allocation import with_scratch
-from webhook.cpuset.errors import CpuSetError, RequestError
+from webhook.cpuset.errors import CpuSetError, DefectError, RequestError, check_integer
 from webhook.cpuset.topology import Topology
 
 DEFAULT_THRESHOLD_PERCENT = 65
@@ -28,24 +28,10 @@ def be_budget(
     system's usage and reservation. The result is negative if others use more than the
     threshold, and never below ``min_percent`` of the capacity if that is set.
     """
-    for field, value, most in (
-        ("capacity", capacity, None),
-        ("used", used, None),
-        ("threshold_percent", threshold_percent, 100),
-        ("min_percent", min_percent, 100),
-    ):
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int)
-            or value < 0
-            or (most is not None and value > most)
-        ):
-            raise RequestError(
-                field,
-                value,
-                "is out of range",
-                f"give an integer from 0 to {most}" if most else "give 0 or more",
-            )
+    check_integer("capacity", capacity, "an amount")
+    check_integer("used", used, "an amount")
+    check_integer("threshold_percent", threshold_percent, "a percentage", most=100)
+    check_integer("min_percent", min_percent, "a percentage", most=100)
     budget = capacity * threshold_percent // 100 - used
     return max(budget, capacity * min_percent // 100) if min_percent else budget
 
@@ -74,27 +60,17 @@ def select_be(
     """
     given, keep = _native(topology, count, candidates, lsr, old)
     chosen = ffi.new("uint64_t[]", topology.words)
-    fault = ffi.new("struct cpuset_fault *")
-
-    def call(work: Any, size: int) -> int:
-        return int(lib.cpuset_select_be(topology.pointer, given, work, size, chosen, fault))
-
-    status = with_scratch(call, fault)
+    status, value = with_scratch(lib.cpuset_select_be, (topology.pointer, given), (chosen,))
     del keep
     if status == lib.CPUSET_E_RANGE:
         raise CpuSetError(
             "topology",
             topology,
-            f"has {fault.value} CPUs on cores that LSR pods hold in part, more than can be searched",
+            f"has {value} CPUs on cores that LSR pods hold in part, more than can be searched",
             "give LSR pods whole cores (FullPCPUs)",
         )
     if status:
-        raise CpuSetError(
-            "candidates",
-            hex(candidates),
-            f"was refused with status {status}",
-            "this is a defect of the library, please report it",
-        )
+        raise DefectError("candidates", hex(candidates), status)
     return topology.ids(int.from_bytes(ffi.buffer(chosen), "little"))
 
 

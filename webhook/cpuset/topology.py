@@ -12,8 +12,8 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple, final
 
 from webhook.cpuset._native import ffi, lib
-from webhook.cpuset.cpulist import members
-from webhook.cpuset.errors import RequestError, TopologyError
+from webhook.cpuset.cpulist import MAX_CPU_ID, members
+from webhook.cpuset.errors import RequestError, TopologyError, check_integer
 
 MAX_CPUS: int = lib.CPUSET_MAX_CPUS
 MAX_NUMA_NODES: int = lib.CPUSET_MAX_NODES
@@ -121,9 +121,7 @@ class Topology:
         }
         total = 1
         for field, count in counts.items():
-            if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MAX_CPUS:
-                raise TopologyError(field, count, "is not a count", "give a positive integer")
-            total *= count
+            total *= check_integer(field, count, "a count", least=1, most=MAX_CPUS, error=TopologyError)
         if total > MAX_CPUS:
             raise TopologyError("topology", total, "is too many CPUs", f"describe 1 to {MAX_CPUS}")
         if numbering not in NUMBERINGS:
@@ -219,27 +217,16 @@ def _native_topology(entries: list[Cpu]) -> tuple[Any, Any]:
     fault = ffi.new("struct cpuset_fault *")
     array = ffi.new("struct cpuset_cpu[]", entries)
     status = lib.cpuset_topology_init(memory, size, array, len(entries), out, fault)
+    if not status:
+        return memory, out[0]
+    field, value = "topology.node", fault.value
     if status == lib.CPUSET_E_DUPLICATE:
-        raise TopologyError("topology.cpu", fault.value, "is listed twice", "list every CPU once")
-    if status == lib.CPUSET_E_WIDE:
-        raise TopologyError(
-            "topology.node",
-            fault.value,
-            "NUMA nodes lie in several sockets",
-            f"at most {lib.CPUSET_MAX_WIDE_NODES} may",
-        )
-    if status == lib.CPUSET_E_RANGE and fault.index >= 0:
-        raise TopologyError(
-            f"topology[{fault.index}].cpu",
-            fault.value,
-            "is out of range",
-            f"CPU ids go from 0 to {lib.CPUSET_MAX_ID}",
-        )
-    if status:
-        raise TopologyError(
-            "topology.node",
-            len({entry.node for entry in entries}),
-            "is too many NUMA nodes",
-            f"describe at most {MAX_NUMA_NODES}",
-        )
-    return memory, out[0]
+        field, problem, remedy = "topology.cpu", "is listed twice", "list every CPU once"
+    elif status == lib.CPUSET_E_WIDE:
+        problem, remedy = "NUMA nodes lie in several sockets", f"at most {lib.CPUSET_MAX_WIDE_NODES} may"
+    elif status == lib.CPUSET_E_RANGE and fault.index >= 0:
+        field, problem, remedy = f"topology[{fault.index}].cpu", "is out of range", f"give 0 to {MAX_CPU_ID}"
+    else:
+        value = len({entry.node for entry in entries})
+        problem, remedy = "is too many NUMA nodes", f"describe at most {MAX_NUMA_NODES}"
+    raise TopologyError(field, value, problem, remedy)
