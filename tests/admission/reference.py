@@ -140,11 +140,7 @@ def compare_validation(folder: Path) -> tuple[int, list[Difference]]:
                 continue
             pod = review["request"]["object"]
             ours, theirs = validation_model.ours(pod)[0], validation_model.koordinator(pod)
-            named = {
-                rule
-                for rule in RULES
-                if f"(rule {rule})" in (decision.denial.message if decision.denial else "")
-            }
+            named = {rule for rule in RULES if f"(rule {rule})" in (decision.denial or "")}
             if named != ours:
                 raise Unexplained(f"{where}: denied by {named}, the table says {ours}")
             if bool(theirs) is answer["allowed"]:

@@ -7,21 +7,6 @@ from webhook.admission.objects import ObjectError
 from webhook.admission.view import build_view
 
 
-def test_lists_are_opened() -> None:
-    """A List, a typed list and lists in lists hold objects."""
-    typed = {
-        "apiVersion": "config.koordinator.sh/v1alpha1",
-        "kind": "ClusterColocationProfileList",
-        "items": [{"metadata": {"name": "b"}, "spec": {}}],
-    }
-    nested = {
-        "apiVersion": "v1",
-        "kind": "List",
-        "items": [profile("a"), {"apiVersion": "v1", "kind": "List", "items": [typed]}],
-    }
-    assert list(view_of([nested]).profiles) == ["a", "b"]
-
-
 def test_other_kinds_are_passed_over() -> None:
     """Deployments, and other things in the same file, do no harm."""
     others = [

@@ -1,5 +1,6 @@
 """The view from a directory of files."""
 
+import json
 import os
 import sys
 import threading
@@ -48,6 +49,20 @@ def test_every_notation_and_directory_is_read(tmp_path):
     status = source.status
     assert (status.ready, status.error, status.loaded_at) == (True, None, 12.5)
     assert (status.files, status.profiles, status.reload_errors) == (3, 4, 0)
+
+
+def test_lists_are_opened(tmp_path):
+    """A List, a typed list and lists in lists hold objects."""
+    profile = {"apiVersion": "config.koordinator.sh/v1alpha1", "kind": "ClusterColocationProfile"}
+    typed = {
+        "apiVersion": "config.koordinator.sh/v1alpha1",
+        "kind": "ClusterColocationProfileList",
+        "items": [{"metadata": {"name": "b"}, "spec": {}}],
+    }
+    inner = {"apiVersion": "v1", "kind": "List", "items": [typed]}
+    outer = {"apiVersion": "v1", "kind": "List", "items": [profile | {"metadata": {"name": "a"}}, inner]}
+    (tmp_path / "p.json").write_text(json.dumps(outer))
+    assert list(loaded(tmp_path).view.profiles) == ["a", "b"]
 
 
 def test_a_config_map_mount_is_read_once(tmp_path):
@@ -140,7 +155,7 @@ def test_a_start_without_a_view_is_one_clear_line(tmp_path, content):
 def test_a_list_that_holds_itself_is_refused(tmp_path):
     """YAML can describe it; no object is so."""
     (tmp_path / "p.yaml").write_text("&l\napiVersion: v1\nkind: List\nitems: [*l]\n")
-    with pytest.raises(SourceError, match="in itself"):
+    with pytest.raises(SourceError, match="holds itself"):
         loaded(tmp_path)
 
 

@@ -16,10 +16,10 @@ from webhook.admission.mutating import extendedspec, gpu, podlevel, reinvocation
 from webhook.admission.mutating.mutation import apply_profile
 from webhook.admission.mutating.selection import matching, selected
 from webhook.admission.mutating.translation import translate
-from webhook.admission.podedit import Denial, Denied, PodEdit, check_shape
+from webhook.admission.podedit import Denied, PodEdit, check_shape
 from webhook.admission.profiles.findings import Severity, own_findings, reference_findings
 from webhook.admission.profiles.profile import ProfileError, read_profile
-from webhook.admission.response import allowed, denied
+from webhook.admission.response import INVALID, allowed, denied
 from webhook.admission.review import Review, Webhook
 from webhook.admission.settings import Mode, PodLevelResources, Settings
 from webhook.admission.validating.validation import action_of, violations
@@ -40,7 +40,7 @@ MAX_WARNING: Final = 120  # characters: kubectl cuts longer warnings
 MAX_LOGGED: Final = 1000  # characters of a message in the log, which may quote a user's input
 AUDIT_ANNOTATION: Final = "profiles"  # the API server prefixes it with the webhook's name
 AUDIT_ANNOTATION_WOULD: Final = "profiles-would-apply"  # the same in audit mode
-_TOO_DEEP: Final = Denial("the object is nested too deeply to be changed: flatten it")
+_TOO_DEEP: Final = "the object is nested too deeply to be changed: flatten it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Decision:
     applied: tuple[str, ...] = ()
     translated: Mapping[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
-    denial: Denial | None = None
+    denial: str | None = None
     audited: bool = False
     reinvoked: bool = False
 
@@ -83,8 +83,7 @@ class Decision:
     def response(self) -> dict[str, Any]:
         """Return the ``response`` of the AdmissionReview."""
         if self.denial is not None and not self.audited:
-            message, code, reason = self.denial
-            response = denied(self.uid, message, reason=reason, code=code)
+            response = denied(self.uid, self.denial, **INVALID)
         else:
             response = allowed(self.uid, () if self.audited else self.operations)
         if self.warnings:
@@ -106,7 +105,7 @@ class Decision:
         if self.warnings:
             fields["warnings"] = [_shortened(warning, MAX_LOGGED) for warning in self.warnings]
         if self.denial is not None:
-            fields["message"] = _shortened(self.denial.message, MAX_LOGGED)
+            fields["message"] = _shortened(self.denial, MAX_LOGGED)
         return fields
 
 
@@ -122,7 +121,7 @@ def decide(webhook: Webhook, review: Review, view: View, settings: Settings) -> 
         else:
             decision = _validate(review, view, settings)
     except Denied as denied:
-        decision = Decision(review.uid, denial=denied.denial)
+        decision = Decision(review.uid, denial=str(denied))
     except RecursionError:
         decision = Decision(review.uid, denial=_TOO_DEEP)
     return _audited(decision) if settings.mode == Mode.AUDIT else decision
@@ -224,7 +223,7 @@ def _validate(review: Review, view: View, settings: Settings) -> Decision:
             refused.append(f"{violation.message} (rule {violation.rule})")
         elif action == Action.WARN:
             warnings.append(violation.message)
-    denial = Denial("; ".join(refused)) if refused else None
+    denial = "; ".join(refused) or None
     return Decision(review.uid, warnings=tuple(dict.fromkeys(warnings)), denial=denial)
 
 
@@ -235,12 +234,12 @@ def _validate_profile(review: Review, view: View, settings: Settings) -> Decisio
     try:
         profile = read_profile(review.object)
     except ProfileError as error:
-        raise Denied(Denial(f"{PROFILE_KIND}: {error}")) from None
+        raise Denied(f"{PROFILE_KIND}: {error}") from None
     own = list(own_findings(profile, view, settings.rules))
     known = _known_errors(review, view, settings)
     errors = [f.message for f in own if f.severity is Severity.ERROR and f.message not in known]
     if errors:
-        raise Denied(Denial(f'{PROFILE_KIND} "{profile.name}": {"; ".join(errors)}'))
+        raise Denied(f'{PROFILE_KIND} "{profile.name}": {"; ".join(errors)}')
     found = (*own, *reference_findings(profile, view))
     return Decision(review.uid, warnings=tuple(finding.message for finding in found))
 
@@ -277,7 +276,7 @@ def _audited(decision: Decision) -> Decision:
     """Return the decision without effect; a warning says what would have happened."""
     would: list[str] = []
     if decision.denial is not None:
-        would.append(f"audit: would be denied: {decision.denial.message}")
+        would.append(f"audit: would be denied: {decision.denial}")
     elif decision.operations:
         names = ", ".join(decision.applied) or "no profile"
         would.append(f"audit: would be changed by {len(decision.operations)} operations ({names})")

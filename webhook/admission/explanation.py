@@ -5,6 +5,7 @@ from typing import Any
 from webhook.admission.decision import Decision, decide
 from webhook.admission.podedit import Denied, check_shape
 from webhook.admission.profiles.profile import ALWAYS, Profile
+from webhook.admission.response import INVALID
 from webhook.admission.review import Review, Webhook
 from webhook.admission.settings import Settings
 from webhook.admission.view import View
@@ -22,7 +23,6 @@ def explain(webhook: Webhook, review: Review, view: View, settings: Settings) ->
 
 def render(decision: Decision, review: Review, view: View) -> dict[str, Any]:
     """Return an existing decision with its reasons, as JSON."""
-    denial = decision.denial
     return {
         "uid": decision.uid,
         "outcome": decision.outcome,
@@ -34,9 +34,7 @@ def render(decision: Decision, review: Review, view: View) -> dict[str, Any]:
             for patched, operation in zip(decision.patch(), decision.operations, strict=True)
         ],
         "warnings": list(decision.warnings),
-        "denial": None
-        if denial is None
-        else {"code": int(denial.status), "reason": denial.reason, "message": denial.message},
+        "denial": None if decision.denial is None else INVALID | {"message": decision.denial},
     }
 
 

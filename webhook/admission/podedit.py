@@ -5,8 +5,7 @@ of the core may rely on types. Only fields that the core reads are checked.
 """
 
 from collections.abc import Mapping
-from http import HTTPStatus
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from webhook.admission.editor import Cause, ObjectEdit
 from webhook.pods.pod import CONTAINER_LISTS, SECTIONS, Container, annotations, labels, spec
@@ -14,20 +13,8 @@ from webhook.pods.quantities import QuantityError, non_negative, text_of
 from webhook.pods.text import shown
 
 
-class Denial(NamedTuple):
-    """Why a request is denied, in the words that the API server shows to its user."""
-
-    message: str
-    status: int = HTTPStatus.UNPROCESSABLE_ENTITY
-    reason: str = "Invalid"
-
-
 class Denied(Exception):  # noqa: N818 — it is an answer, not an error
-    """Ends a decision with a denial."""
-
-    def __init__(self, denial: Denial) -> None:
-        super().__init__(denial.message)
-        self.denial = denial
+    """Ends a decision with a denial; its text is what the API server shows to its user."""
 
 
 class PodEdit(ObjectEdit):
@@ -111,7 +98,7 @@ def _check_quantities(quantities: Mapping[str, Any], at: str) -> None:
         try:
             non_negative(raw if isinstance(raw, str) else text_of(raw))
         except QuantityError as error:
-            raise Denied(Denial(f"{at}[{resource}]: {error}")) from None
+            raise Denied(f"{at}[{resource}]: {error}") from None
 
 
 def _map(parent: Mapping[str, Any], field: str, at: str) -> Mapping[str, Any]:
@@ -142,4 +129,4 @@ def _string(parent: Mapping[str, Any], field: str, at: str) -> None:
 
 
 def _refuse(field: str, value: object, wanted: str) -> NoReturn:
-    raise Denied(Denial(f"{field}: must be {wanted}, not {shown(value)}"))
+    raise Denied(f"{field}: must be {wanted}, not {shown(value)}")

@@ -7,13 +7,16 @@ Source: the Kubernetes API, ``admission.k8s.io/v1``.
 
 from base64 import b64encode
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 
 from webhook.admission.editor import Operation, json_patch
 from webhook.admission.review import API_VERSION, KIND
 from webhook.kube.status import status_body
+
+# What the API server says of an object that breaks a rule, too.
+INVALID: Final[dict[str, Any]] = {"code": 422, "reason": "Invalid"}
 
 
 class Answer(NamedTuple):

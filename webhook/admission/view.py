@@ -78,66 +78,53 @@ def updated(view: View, objects: Mapping[Kind, Objects], fields: Iterable[str]) 
     return replace(view, **changes)
 
 
-class _Builder:
-    """Objects in documents, by kind."""
-
-    def __init__(self) -> None:
-        self.objects: dict[Kind, dict[tuple[str, str], Any]] = {kind: {} for kind in KINDS}
-        self.objects[PRIORITY_CLASSES] = {("", name): found for name, found in BUILTIN.items()}
-        self._seen: dict[tuple[Kind, str, str], str] = {}
-
-    def add(self, raw: object, source: str) -> None:
-        if not isinstance(raw, Mapping):
-            raise ObjectError(f"{source}: not a Kubernetes object but {raw!r}")
-        name, version = raw.get("kind"), raw.get("apiVersion")
-        if not isinstance(name, str) or not isinstance(version, str):
-            raise ObjectError(f"{source}: an object needs apiVersion and kind")
-        items = raw.get("items")
-        if name.endswith("List") and isinstance(items, list):
-            # Items of a typed list (ProfileList) carry neither kind nor version.
-            inherited = {"apiVersion": version, "kind": name.removesuffix("List")}
-            for i, item in enumerate(items):
-                typed = inherited | item if inherited["kind"] and isinstance(item, dict) else item
-                self.add(typed, f"{source} items[{i}]")
-            return
-        kind = _BY_API.get((version, name))
-        if kind is not None:
-            self._keep(kind, raw, source)
-        elif name == PROFILE_KIND:
-            raise ObjectError(f"{source}: apiVersion {version!r}: use {PROFILE_API_VERSION}")
-
-    def _keep(self, kind: Kind, raw: Mapping[str, Any], source: str) -> None:
-        metadata = raw.get("metadata")
-        name = metadata.get("name") if isinstance(metadata, Mapping) else None
-        if not isinstance(metadata, Mapping) or not isinstance(name, str) or not name:
-            raise ObjectError(f"{source}: {kind.kind} needs metadata.name")
-        namespace = str(metadata.get("namespace") or "")
-        first = self._seen.setdefault((kind, namespace, name), source)
-        if first is not source:
-            raise ObjectError(f"{source}: {kind.kind} {name!r} is already defined in {first}: remove one")
-        try:
-            value = kind.read(name, raw)
-        except ProfileError as error:
-            raise ObjectError(f"{source}: {kind.kind}: {error}") from None
-        except ObjectError as error:
-            raise ObjectError(f"{source}: {error}") from None
-        if value is not None:
-            self.objects[kind][namespace, name] = value
-
-
 def build_view(objects: Iterable[tuple[object, str]]) -> View:
     """Build a view from Kubernetes objects.
 
     Args:
         objects: pairs of an object as read from YAML or JSON, and its source for
-            messages (file and document). Lists are expanded; other kinds are ignored.
+            messages (file and document). Objects of other kinds are ignored.
 
     Raises:
         ObjectError: an object cannot be read, or two have the same kind and name.
             An invalid profile raises no error: it is in ``profiles`` with its
             problems, and is never applied.
     """
-    builder = _Builder()
+    kept: dict[Kind, dict[tuple[str, str], Any]] = {kind: {} for kind in KINDS}
+    kept[PRIORITY_CLASSES] = {("", name): found for name, found in BUILTIN.items()}
+    seen: dict[tuple[Kind, str, str], str] = {}
     for raw, source in objects:
-        builder.add(raw, source)
-    return updated(View(), builder.objects, {kind.field for kind in KINDS})
+        if not isinstance(raw, Mapping):
+            raise ObjectError(f"{source}: not a Kubernetes object but {raw!r}")
+        name, version = raw.get("kind"), raw.get("apiVersion")
+        if not isinstance(name, str) or not isinstance(version, str):
+            raise ObjectError(f"{source}: an object needs apiVersion and kind")
+        if kind := _BY_API.get((version, name)):
+            namespace, name = _key(kind, raw, source)
+            first = seen.setdefault((kind, namespace, name), source)
+            if first is not source:
+                raise ObjectError(f"{source}: {kind.kind} {name!r} is already defined in {first}: remove one")
+            value = _read(kind, name, raw, source)
+            if value is not None:
+                kept[kind][namespace, name] = value
+        elif name == PROFILE_KIND:
+            raise ObjectError(f"{source}: apiVersion {version!r}: use {PROFILE_API_VERSION}")
+    return updated(View(), kept, {kind.field for kind in KINDS})
+
+
+def _key(kind: Kind, raw: Mapping[str, Any], source: str) -> tuple[str, str]:
+    """Return an object's namespace and name."""
+    metadata = raw.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, Mapping) else None
+    if not isinstance(metadata, Mapping) or not isinstance(name, str) or not name:
+        raise ObjectError(f"{source}: {kind.kind} needs metadata.name")
+    return str(metadata.get("namespace") or ""), name
+
+
+def _read(kind: Kind, name: str, raw: Mapping[str, Any], source: str) -> Any:  # noqa: ANN401 — by kind
+    try:
+        return kind.read(name, raw)
+    except ProfileError as error:
+        raise ObjectError(f"{source}: {kind.kind}: {error}") from None
+    except ObjectError as error:
+        raise ObjectError(f"{source}: {error}") from None

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from stat import S_ISREG
 from threading import Event
@@ -20,7 +21,7 @@ from webhook.admission.objects import ObjectError
 from webhook.admission.view import View, build_view
 from webhook.cluster.source import SourceStatus, unready
 from webhook.kube.loop import run_loop
-from webhook.pods.documents import DocumentError, read_documents
+from webhook.pods.documents import DocumentError, objects_of, read_documents
 
 SUFFIXES: Final = (".yaml", ".yml", ".json")
 _log = logging.getLogger(__name__)
@@ -89,7 +90,8 @@ class FilesSource:
         self._seen = fingerprint
         try:
             contents = ((Path(entry[0]).read_bytes(), entry[0]) for entry in fingerprint)
-            view = build_view(document for content in contents for document in read_documents(*content))
+            documents = chain.from_iterable(read_documents(*content) for content in contents)
+            view = build_view(chain.from_iterable(map(objects_of, documents)))
         except (OSError, DocumentError, ObjectError) as error:
             self._failed(_reason(error))
             return False

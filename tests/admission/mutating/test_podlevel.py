@@ -108,7 +108,7 @@ def test_deny() -> None:
     settings = replace(DEFAULTS, pod_level_resources=PodLevelResources.DENY)
     denial = mutate(pod(resources={"limits": {"memory": "1Gi"}}), BATCH, settings=settings).denial
     assert denial is not None
-    assert denial.message.startswith("spec.resources.limits[memory]")
+    assert denial.startswith("spec.resources.limits[memory]")
     assert (
         mutate(pod(resources={"limits": {"hugepages-2Mi": "4Mi"}}), BATCH, settings=settings).denial is None
     )

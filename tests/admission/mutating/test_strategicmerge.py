@@ -18,10 +18,11 @@ CAUSE = Cause("a-profile", "patch")
 
 def apply(pod, patch):
     """Merge a patch and apply the operations that were recorded."""
-    checked = check_patch(patch)
-    assert checked.problems == ()
+    problems: list[str] = []
+    checked = check_patch(patch, "", problems, [])
+    assert problems == []
     edit = ObjectEdit(pod)
-    merge(edit, checked.patch, CAUSE)
+    merge(edit, checked, CAUSE)
     result = jsonpatch.apply_patch(json.loads(json.dumps(pod)), json_patch(edit.operations()))
     assert without_empty(result) == without_empty(edit.value)
     return result

@@ -176,7 +176,7 @@ def test_cpus_beyond_what_a_quantity_holds_are_refused() -> None:
     """Bad input: the milli-cores must be a quantity, too; the message names the native field."""
     denial = mutate(pod(container(requests={"cpu": "7Ei"})), BATCH).denial
     assert denial is not None
-    assert "spec.containers[0].resources.requests[cpu]: '7Ei'" in denial.message
+    assert "spec.containers[0].resources.requests[cpu]: '7Ei'" in denial
 
 
 def test_a_namespace_with_limit_range_defaults() -> None:

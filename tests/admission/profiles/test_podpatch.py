@@ -43,7 +43,8 @@ from webhook.admission.profiles.podpatch import check_patch
 )
 def test_patches_that_do_not_apply_to_a_pod(patch, problem) -> None:
     """Admission §3.10: what is wrong with a patch is said when the profile is read, with the path."""
-    problems = check_patch(patch).problems
+    problems: list[str] = []
+    check_patch(patch, "", problems, [])
     assert len(problems) == 1
 
     assert re.search(problem, problems[0])
@@ -51,6 +52,7 @@ def test_patches_that_do_not_apply_to_a_pod(patch, problem) -> None:
 
 def test_unknown_fields_of_a_patch_are_noted_and_left_out() -> None:
     """Admission §3.11: a field that no Pod has is reported, and does not reach the pod."""
-    checked = check_patch({"spec": {"noSuchField": {"x": 1}, "hostNetwork": False}})
-    assert checked.patch == {"spec": {"hostNetwork": False}}
-    assert checked.notes == (".spec.noSuchField: a Pod has no such field, ignored",)
+    notes: list[str] = []
+    patch = check_patch({"spec": {"noSuchField": {"x": 1}, "hostNetwork": False}}, "spec.patch", [], notes)
+    assert patch == {"spec": {"hostNetwork": False}}
+    assert notes == ["spec.patch.spec.noSuchField: a Pod has no such field, ignored"]

@@ -1,11 +1,11 @@
-"""Application of a profile to a pod, one function for each field, in a fixed order."""
+"""Application of a profile to a pod, its fields in a fixed order."""
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from webhook.admission.editor import Cause
 from webhook.admission.mutating.strategicmerge import merge
-from webhook.admission.podedit import Denial, Denied, PodEdit
+from webhook.admission.podedit import Denied, PodEdit
 from webhook.admission.profiles.profile import Profile
 from webhook.admission.view import View
 from webhook.pods.labels import VALUE_RULE, value_problem
@@ -25,86 +25,55 @@ def apply_profile(pod: PodEdit, profile: Profile, view: View) -> list[str]:
     Raises:
         Denied: the profile makes a change that the API server would refuse.
     """
-    warnings: list[str] = []
-    for attribute, step in _STEPS:
-        if getattr(profile, attribute) not in ((), "", None):
-            step(pod, profile, view, warnings)
-    return warnings
+    _set_labels_and_annotations(pod, profile)
+    if profile.scheduler_name:
+        pod.set_spec("schedulerName", profile.scheduler_name, Cause(profile.name, "schedulerName"))
+    if profile.qos_class:
+        pod.set_label(LABEL_QOS_CLASS, profile.qos_class, Cause(profile.name, "qosClass"))
+    if profile.priority_class_name:
+        found = _priority_class(profile.priority_class_name, profile, "priorityClassName", view)
+        _set_priority_class(pod, found, Cause(profile.name, "priorityClassName"))
+    if profile.koordinator_priority is not None:
+        text = str(profile.koordinator_priority)
+        pod.set_label(LABEL_PRIORITY, text, Cause(profile.name, "koordinatorPriority"))
+    return list(_patch(pod, profile, profile.patch, view)) if profile.patch is not None else []
 
 
-def _cause(profile: Profile, field: str) -> Cause:
-    return Cause(profile.name, field)
-
-
-def _labels(pod: PodEdit, profile: Profile, _: View, __: list[str]) -> None:
+def _set_labels_and_annotations(pod: PodEdit, profile: Profile) -> None:
     for key, value in profile.labels:
-        pod.set_label(key, value, _cause(profile, "labels"))
-
-
-def _annotations(pod: PodEdit, profile: Profile, _: View, __: list[str]) -> None:
+        pod.set_label(key, value, Cause(profile.name, "labels"))
     for key, value in profile.annotations:
-        pod.set_annotation(key, value, _cause(profile, "annotations"))
-
-
-def _label_keys_mapping(pod: PodEdit, profile: Profile, _: View, __: list[str]) -> None:
+        pod.set_annotation(key, value, Cause(profile.name, "annotations"))
     for old, new in profile.label_keys_mapping:
-        value = labels(pod.value).get(old)
-        if value is not None:
-            pod.set_label(new, value, _cause(profile, "labelKeysMapping"))
-
-
-def _annotation_keys_mapping(pod: PodEdit, profile: Profile, _: View, __: list[str]) -> None:
+        if (present := labels(pod.value).get(old)) is not None:
+            pod.set_label(new, present, Cause(profile.name, "labelKeysMapping"))
     for old, new in profile.annotation_keys_mapping:
-        value = annotations(pod.value).get(old)
-        if value is not None:
-            pod.set_annotation(new, value, _cause(profile, "annotationKeysMapping"))
-
-
-def _label_suffixes(pod: PodEdit, profile: Profile, _: View, __: list[str]) -> None:
+        if (present := annotations(pod.value).get(old)) is not None:
+            pod.set_annotation(new, present, Cause(profile.name, "annotationKeysMapping"))
     for key, suffix in profile.label_suffixes:
-        value = labels(pod.value).get(key)
-        if value is None:
-            continue
-        if value_problem(value + suffix):
-            raise Denied(
-                Denial(
-                    f'metadata.labels[{key}]: profile "{profile.name}" (labelSuffixes) would make it '
-                    f"{value + suffix!r}, which must be {VALUE_RULE}: "
-                    "shorten the label or change the profile's suffix"
-                )
-            )
-        pod.set_label(key, value + suffix, _cause(profile, "labelSuffixes"))
+        if (present := labels(pod.value).get(key)) is not None:
+            _add_suffix(pod, profile, key, present + suffix)
 
 
-def _scheduler_name(pod: PodEdit, profile: Profile, _: View, __: list[str]) -> None:
-    pod.set_spec("schedulerName", profile.scheduler_name, _cause(profile, "schedulerName"))
+def _add_suffix(pod: PodEdit, profile: Profile, key: str, value: str) -> None:
+    if value_problem(value):
+        raise Denied(
+            f'metadata.labels[{key}]: profile "{profile.name}" (labelSuffixes) would make it {value!r}, '
+            f"which must be {VALUE_RULE}: shorten the label or change the profile's suffix"
+        )
+    pod.set_label(key, value, Cause(profile.name, "labelSuffixes"))
 
 
-def _qos_class(pod: PodEdit, profile: Profile, _: View, __: list[str]) -> None:
-    pod.set_label(LABEL_QOS_CLASS, profile.qos_class, _cause(profile, "qosClass"))
-
-
-def _priority_class_name(pod: PodEdit, profile: Profile, view: View, _: list[str]) -> None:
-    found = _priority_class(profile.priority_class_name, profile, "priorityClassName", view)
-    _set_priority_class(pod, found, _cause(profile, "priorityClassName"))
-
-
-def _koordinator_priority(pod: PodEdit, profile: Profile, _: View, __: list[str]) -> None:
-    text = str(profile.koordinator_priority)
-    pod.set_label(LABEL_PRIORITY, text, _cause(profile, "koordinatorPriority"))
-
-
-def _patch(pod: PodEdit, profile: Profile, view: View, warnings: list[str]) -> None:
-    """Merge the patch, then make the priority fields agree with each other.
+def _patch(pod: PodEdit, profile: Profile, patch: Mapping[str, Any], view: View) -> Iterator[str]:
+    """Merge the patch, then make the priority fields agree with each other; yield warnings.
 
     The API server refuses a pod whose ``spec.priority`` differs from its PriorityClass.
     So a class that the patch sets brings its own values, and a priority without a class
     is ignored.
     """
-    assert profile.patch is not None  # noqa: S101 — apply_profile asks first
     before = {field: spec(pod.value).get(field) for field in _PRIORITY_FIELDS}
-    cause = _cause(profile, "patch")
-    merge(pod, profile.patch, cause)
+    cause = Cause(profile.name, "patch")
+    merge(pod, patch, cause)
     if before == {field: spec(pod.value).get(field) for field in _PRIORITY_FIELDS}:
         return
     name = spec(pod.value).get("priorityClassName")
@@ -113,7 +82,7 @@ def _patch(pod: PodEdit, profile: Profile, view: View, warnings: list[str]) -> N
         patched = spec(pod.value).get("priority")
         _set_priority_class(pod, found, cause)
         if patched not in (None, before["priority"], found.value):
-            warnings.append(
+            yield (
                 f'profile "{profile.name}": patch sets priority {patched}; '
                 f"{name} has {found.value}, which is used"
             )
@@ -123,17 +92,15 @@ def _patch(pod: PodEdit, profile: Profile, view: View, warnings: list[str]) -> N
             pod.set_spec(field, value, cause)
         else:
             pod.open_object("spec").remove(field, cause)
-    warnings.append(f'profile "{profile.name}": patch sets spec.priority without a class; ignored')
+    yield f'profile "{profile.name}": patch sets spec.priority without a class; ignored'
 
 
 def _priority_class(name: str, profile: Profile, field: str, view: View) -> PriorityClass:
     found = view.priority_classes.get(name)
     if found is None:
         raise Denied(
-            Denial(
-                f'spec.priorityClassName: profile "{profile.name}" ({field}) names the '
-                f'PriorityClass "{name}", which does not exist: create it or correct the profile'
-            )
+            f'spec.priorityClassName: profile "{profile.name}" ({field}) names the '
+            f'PriorityClass "{name}", which does not exist: create it or correct the profile'
         )
     return found
 
@@ -142,18 +109,3 @@ def _set_priority_class(pod: PodEdit, found: PriorityClass, cause: Cause) -> Non
     pod.set_spec("priorityClassName", found.name, cause)
     pod.set_spec("priority", found.value, cause)
     pod.set_spec("preemptionPolicy", found.preemption_policy, cause)
-
-
-# The attributes of a profile and the functions that apply them, in order.
-_STEPS: Final[tuple[tuple[str, Callable[[PodEdit, Profile, View, list[str]], None]], ...]] = (
-    ("labels", _labels),
-    ("annotations", _annotations),
-    ("label_keys_mapping", _label_keys_mapping),
-    ("annotation_keys_mapping", _annotation_keys_mapping),
-    ("label_suffixes", _label_suffixes),
-    ("scheduler_name", _scheduler_name),
-    ("qos_class", _qos_class),
-    ("priority_class_name", _priority_class_name),
-    ("koordinator_priority", _koordinator_priority),
-    ("patch", _patch),
-)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from webhook.admission.editor import Cause
-from webhook.admission.podedit import Denial, Denied, PodEdit
+from webhook.admission.podedit import Denied, PodEdit
 from webhook.admission.settings import PodLevelResources
 from webhook.pods.pod import SECTIONS, Container, containers, spec
 from webhook.pods.quantities import milli, text_of, units
@@ -40,10 +40,8 @@ def dissolve(pod: PodEdit, table: Mapping[str, str], policy: PodLevelResources) 
     if policy == PodLevelResources.DENY:
         section, resource = present[0]
         raise Denied(
-            Denial(
-                f"spec.resources.{section}[{resource}]: pod-level resources cannot be colocated: "
-                "set resources on the containers"
-            )
+            f"spec.resources.{section}[{resource}]: pod-level resources cannot be colocated: "
+            "set resources on the containers"
         )
     for section, resource in present:
         _distribute(pod, section, resource, pod_level[section][resource], table[resource])

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from webhook.admission.editor import Cause, ListEdit, ObjectEdit
-from webhook.admission.podedit import Denial, Denied
+from webhook.admission.podedit import Denied
 from webhook.admission.profiles.podpatch import (
     DELETE_FROM_PRIMITIVE_LIST,
     DIRECTIVE,
@@ -140,7 +140,7 @@ def _identities(elements: list[Any], merge_key: str | None) -> list[Any]:
         return elements
     for element in elements:
         if not isinstance(element, dict):
-            raise Denied(Denial(f"a list of objects identified by {merge_key!r} holds {element!r:.80}"))
+            raise Denied(f"a list of objects identified by {merge_key!r} holds {element!r:.80}")
     return [element.get(merge_key) for element in elements]
 
 

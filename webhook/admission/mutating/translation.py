@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from webhook.admission.editor import Cause, ObjectEdit
-from webhook.admission.podedit import Denial, Denied, PodEdit
+from webhook.admission.podedit import Denied, PodEdit
 from webhook.pods.pod import Container, containers
 from webhook.pods.quantities import MAX, milli, parse, text_of
 from webhook.protocol import CPU
@@ -90,9 +90,7 @@ def _translated(container: Container, section: str, resource: str, raw: object) 
     count = milli(text)
     if count > MAX:
         raise Denied(
-            Denial(
-                f"spec.{container.kind}[{container.position}].resources.{section}[{resource}]: "
-                f"{text!r} is more milli-cores than 2^63 - 1: request less"
-            )
+            f"spec.{container.kind}[{container.position}].resources.{section}[{resource}]: "
+            f"{text!r} is more milli-cores than 2^63 - 1: request less"
         )
     return str(count)

@@ -8,15 +8,14 @@ bits of the profiles that forbid it.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Final
 
 from webhook.admission.profiles.profile import Profile
-from webhook.admission.profiles.selectors import Requirement
+from webhook.cpuset.cpulist import members
 
 Labels = Mapping[str, str]
-_POD, _NAMESPACE = 0, 1
 # A label that a clause requires: of the pod or the namespace, its key, its value (None: any value).
 _Required = tuple[int, str, str | None]
 # Positions of profiles by required label, for a pod's and a namespace's labels: key, then value.
@@ -64,35 +63,25 @@ class ProfileIndex:
     def _forbid(self, position: int, profile: Profile) -> None:
         bit = 1 << position
         self._forbidding |= bit
-        for side, requirement in _requirements(profile):
+        for side, requirement in profile.requirements():
             by_value = self._forbidden[side].setdefault(requirement.key, {})
             # NotIn lists forbidden values; DoesNotExist forbids any value.
             for value in requirement.values or (None,):
                 by_value[value] = by_value.get(value, 0) | bit
 
-    def _not_forbidden(self, labels: Labels, namespace_labels: Labels) -> Iterator[int]:
+    def _not_forbidden(self, labels: Labels, namespace_labels: Labels) -> list[int]:
         left = self._forbidding
         for forbidden, present in zip(self._forbidden, (labels, namespace_labels), strict=True):
             for key, value in present.items():
                 if by_value := forbidden.get(key):
                     left &= ~(by_value.get(value, 0) | by_value.get(None, 0))
-        while left:
-            lowest = left & -left
-            yield lowest.bit_length() - 1
-            left ^= lowest
-
-
-def _requirements(profile: Profile) -> Iterator[tuple[int, Requirement]]:
-    for requirement in profile.selector.requirements:
-        yield _POD, requirement
-    for requirement in profile.namespace_selector.requirements:
-        yield _NAMESPACE, requirement
+        return members(left)
 
 
 def _demands(profile: Profile) -> list[list[_Required]]:
     """Return, for each clause that requires a label, the labels that satisfy it."""
     clauses: list[list[_Required]] = []
-    for side, requirement in _requirements(profile):
+    for side, requirement in profile.requirements():
         if requirement.operator == "In":
             clauses.append([(side, requirement.key, value) for value in sorted(requirement.values)])
         elif requirement.operator == "Exists":

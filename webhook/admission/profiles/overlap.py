@@ -10,10 +10,9 @@ from typing import Any, Final, NamedTuple
 
 from webhook.admission.profiles.podschema import POD, object_types
 from webhook.admission.profiles.profile import Profile
-from webhook.admission.profiles.selectors import Requirement
+from webhook.cpuset.cpulist import members
 from webhook.protocol import LABEL_PRIORITY, LABEL_QOS_CLASS
 
-_POD, _NAMESPACE = False, True
 _DEMANDING: Final = frozenset({"In", "Exists"})
 
 
@@ -46,7 +45,7 @@ def overlaps(profiles: Iterable[Profile]) -> Iterator[Overlap]:
     excluding = _Excluding(candidates)
     for i, profile in enumerate(candidates):
         later = -1 << (i + 1)
-        for j in _bits(differing.of(written[i]) & ~excluding.of(profile) & later):
+        for j in members(differing.of(written[i]) & ~excluding.of(profile) & later):
             if compatible(profile, candidates[j]):
                 yield Overlap(profile.name, candidates[j].name, tuple(_disagreements(written[i], written[j])))
 
@@ -137,13 +136,13 @@ class _Excluding:
     """
 
     def __init__(self, profiles: list[Profile]) -> None:
-        self._demanding: dict[tuple[bool, str], int] = {}
-        self._exact: dict[tuple[bool, str], int] = {}
-        self._accepting: dict[tuple[bool, str, str], int] = {}
-        self._forbidding: dict[tuple[bool, str], int] = {}
+        self._demanding: dict[tuple[int, str], int] = {}
+        self._exact: dict[tuple[int, str], int] = {}
+        self._accepting: dict[tuple[int, str, str], int] = {}
+        self._forbidding: dict[tuple[int, str], int] = {}
         for i, profile in enumerate(profiles):
             bit = 1 << i
-            for side, clause in _requirements(profile):
+            for side, clause in profile.requirements():
                 key = (side, clause.key)
                 if clause.operator in _DEMANDING:
                     self._demanding[key] = self._demanding.get(key, 0) | bit
@@ -157,7 +156,7 @@ class _Excluding:
 
     def of(self, profile: Profile) -> int:
         bits = 0
-        for side, clause in _requirements(profile):
+        for side, clause in profile.requirements():
             key = (side, clause.key)
             if clause.operator == "DoesNotExist":
                 bits |= self._demanding.get(key, 0)
@@ -169,17 +168,3 @@ class _Excluding:
                     accepting |= self._accepting.get((*key, value), 0)
                 bits |= self._exact[key] & ~accepting
         return bits
-
-
-def _requirements(profile: Profile) -> Iterator[tuple[bool, Requirement]]:
-    for clause in profile.selector.requirements:
-        yield _POD, clause
-    for clause in profile.namespace_selector.requirements:
-        yield _NAMESPACE, clause
-
-
-def _bits(bits: int) -> Iterator[int]:
-    while bits:
-        lowest = bits & -bits
-        yield lowest.bit_length() - 1
-        bits ^= lowest

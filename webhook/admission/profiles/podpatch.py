@@ -4,11 +4,12 @@ Applying the patch to a pod then needs no checks.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Final
 
 from webhook.admission.profiles.podschema import POD, Field, object_types
 from webhook.pods.labels import key_problem, value_problem
-from webhook.pods.quantities import QuantityError, parse, text_of
+from webhook.pods.quantities import QuantityError, non_negative, text_of
 
 DIRECTIVE: Final = "$patch"
 RETAIN_KEYS: Final = "$retainKeys"
@@ -41,28 +42,22 @@ _SCALARS: Final[Mapping[str, tuple[type, ...]]] = {
 }
 
 
-class CheckedPatch(NamedTuple):
-    """A patch without fields that a Pod does not have.
+def check_patch(raw: Mapping[str, Any], at: str, problems: list[str], notes: list[str]) -> dict[str, Any]:
+    """Return a strategic merge patch for a Pod without the fields that a Pod does not have.
 
-    Problems (the patch cannot be applied) and notes (ignored fields) begin with the path.
+    Args:
+        raw: the patch.
+        at: where it stands; problems and notes begin with the path.
+        problems: gets what makes the patch impossible to apply.
+        notes: gets the ignored fields.
     """
-
-    patch: dict[str, Any]
-    problems: tuple[str, ...]
-    notes: tuple[str, ...]
+    return _Checker(problems, notes).merged(raw, POD, at)
 
 
-def check_patch(raw: Mapping[str, Any]) -> CheckedPatch:
-    """Check a strategic merge patch for a Pod."""
-    checker = _Checker()
-    patch = checker.merged(raw, POD, "")
-    return CheckedPatch(patch, tuple(checker.problems), tuple(checker.notes))
-
-
+@dataclass(frozen=True, slots=True)
 class _Checker:
-    def __init__(self) -> None:
-        self.problems: list[str] = []
-        self.notes: list[str] = []
+    problems: list[str]
+    notes: list[str]
 
     def merged(self, raw: object, type_name: str, at: str) -> dict[str, Any]:
         """Return a map to merge into an object of type ``type_name`` without its unknown fields."""
@@ -148,7 +143,7 @@ class _Checker:
                     self.problems.append(
                         f"{spot}.{DIRECTIVE}: the list is replaced as a whole: remove the directive"
                     )
-                elif at == ".spec.containers" and item[DIRECTIVE] == "replace" and len(value) == 1:
+                elif at.endswith(".spec.containers") and item[DIRECTIVE] == "replace" and len(value) == 1:
                     self.problems.append(f"{spot}.{DIRECTIVE}: a pod must have containers")
             yield self._single(item, field.type, spot)
 
@@ -157,8 +152,7 @@ class _Checker:
             return self.merged(value, type_name, at)
         if type_name == "quantity":
             try:
-                if parse(text_of(value)) < 0:
-                    self.problems.append(f"{at}: {value!r} is negative: write a number from 0 up")
+                non_negative(text_of(value))
             except QuantityError as error:
                 self.problems.append(f"{at}: {error}")
         elif type_name != "any":

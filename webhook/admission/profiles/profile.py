@@ -5,12 +5,18 @@ stored as not ready and never applied; it does not affect the others.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from webhook.admission.profiles.podpatch import check_patch
-from webhook.admission.profiles.selectors import EVERYTHING, Selector, SelectorError, compile_selector
+from webhook.admission.profiles.selectors import (
+    EVERYTHING,
+    Requirement,
+    Selector,
+    SelectorError,
+    compile_selector,
+)
 from webhook.pods.labels import key_problem, value_problem
 from webhook.protocol import (
     ANNOTATION_PROBABILITY_SCOPE,
@@ -90,6 +96,12 @@ class Profile:
         """Whether both selectors match; the probability is not considered here."""
         return self.namespace_selector.matches(namespace_labels) and self.selector.matches(labels)
 
+    def requirements(self) -> Iterator[tuple[int, Requirement]]:
+        """Yield the clauses of both selectors: 0 for a pod's labels, 1 for those of its namespace."""
+        for side, selector in enumerate((self.selector, self.namespace_selector)):
+            for requirement in selector.requirements:
+                yield side, requirement
+
 
 def read_profile(raw: Mapping[str, Any]) -> Profile:
     """Read a ClusterColocationProfile object.
@@ -137,7 +149,6 @@ class _Reader:
             self.spec[field] = value
 
     def profile(self) -> Profile:
-        get = self.spec.get
         scope = self.metadata_annotations.get(ANNOTATION_PROBABILITY_SCOPE, "pod")
         if scope not in {"pod", "workload"}:
             self.problems.append(
@@ -147,19 +158,19 @@ class _Reader:
             name=self.name,
             namespace_selector=self._selector("namespaceSelector"),
             selector=self._selector("selector"),
-            probability=self._probability(get("probability")),
+            probability=self._probability(),
             per_workload=scope == "workload",
             skip_resources=ANNOTATION_SKIP_UPDATE_RESOURCES in self.metadata_annotations,
-            labels=self._labels("labels"),
-            annotations=self._pairs("annotations", values_are_keys=False),
-            label_keys_mapping=self._pairs("labelKeysMapping", values_are_keys=True),
-            annotation_keys_mapping=self._pairs("annotationKeysMapping", values_are_keys=True),
-            label_suffixes=self._suffixes(),
+            labels=self._pairs("labels", value_problem),
+            annotations=self._pairs("annotations"),
+            label_keys_mapping=self._pairs("labelKeysMapping", key_problem),
+            annotation_keys_mapping=self._pairs("annotationKeysMapping", key_problem),
+            label_suffixes=self._pairs("labelSuffixes", _suffix_problem),
             scheduler_name=self._name("schedulerName"),
-            qos_class=self._qos_class(get("qosClass", "")),
+            qos_class=self._qos_class(),
             priority_class_name=self._name("priorityClassName"),
-            koordinator_priority=self._koordinator_priority(get("koordinatorPriority")),
-            patch=self._patch(get("patch")),
+            koordinator_priority=self._koordinator_priority(),
+            patch=self._patch(),
             problems=tuple(self.problems),
             notes=tuple(self.notes),
         )
@@ -172,10 +183,9 @@ class _Reader:
             self.problems.append(str(error))
             return EVERYTHING  # never matched: a profile with problems is not applied
 
-    def _probability(self, raw: int | str | None) -> int:
+    def _probability(self) -> int:
         """Percent; an integer n means n percent, as in Koordinator."""
-        if raw is None:
-            return ALWAYS
+        raw = self.spec.get("probability", ALWAYS)
         percent = _PERCENT.fullmatch(raw) if isinstance(raw, str) else None
         value = int(percent[1]) if percent else raw
         if not isinstance(value, int) or not 0 <= value <= ALWAYS:
@@ -183,7 +193,8 @@ class _Reader:
             return 0
         return value
 
-    def _qos_class(self, value: str) -> str:
+    def _qos_class(self) -> str:
+        value: str = self.spec.get("qosClass", "")
         if value and value not in QOS_CLASSES:
             self.problems.append(f"spec.qosClass: {value!r} is not one of {', '.join(sorted(QOS_CLASSES))}")
         return value
@@ -194,7 +205,8 @@ class _Reader:
             self.problems.append(f"spec.{field}: {value!r} is not a DNS subdomain name")
         return value
 
-    def _koordinator_priority(self, value: int | None) -> int | None:
+    def _koordinator_priority(self) -> int | None:
+        value: int | None = self.spec.get("koordinatorPriority")
         if value is not None and not -_INT32_MAX - 1 <= value <= _INT32_MAX:
             self.problems.append(f"spec.koordinatorPriority: {value} does not fit 32 bits")
         return value
@@ -214,39 +226,27 @@ class _Reader:
                 self.problems.append(f"{at}.{field}[{key}]: {value!r} must be a string: quote it")
         return pairs
 
-    def _pairs(self, field: str, *, values_are_keys: bool) -> tuple[tuple[str, str], ...]:
-        """Return sorted pairs; with ``values_are_keys``, both sides must be valid keys."""
+    def _pairs(
+        self, field: str, problem_of: Callable[[str], str | None] = lambda _: None
+    ) -> tuple[tuple[str, str], ...]:
+        """Return sorted pairs of a valid key and a value in which ``problem_of`` finds no problem."""
         pairs = self._strings(self.spec, field, "spec")
         for key, value in pairs.items():
-            for name in (key, value) if values_are_keys else (key,):
-                if problem := key_problem(name):
-                    self.problems.append(f"spec.{field}: {problem}")
+            if problem := key_problem(key):
+                self.problems.append(f"spec.{field}: {problem}")
+            if problem := problem_of(value):
+                self.problems.append(f"spec.{field}[{key}]: {problem}")
         return tuple(sorted(pairs.items()))
 
-    def _labels(self, field: str) -> tuple[tuple[str, str], ...]:
-        pairs = self._pairs(field, values_are_keys=False)
-        for key, value in pairs:
-            if problem := value_problem(value):
-                self.problems.append(f"spec.{field}[{key}]: {problem}")
-        return pairs
+    def _patch(self) -> Mapping[str, Any] | None:
+        raw = self.spec.get("patch")
+        return check_patch(raw, "spec.patch", self.problems, self.notes) if raw else None
 
-    def _suffixes(self) -> tuple[tuple[str, str], ...]:
-        pairs = self._pairs("labelSuffixes", values_are_keys=False)
-        for key, suffix in pairs:
-            # Checked with the shortest value before it; a longer one is checked on the pod.
-            if problem := value_problem(f"a{suffix}"):
-                self.problems.append(
-                    f"spec.labelSuffixes[{key}]: {suffix!r} can end no label value: {problem}"
-                )
-        return pairs
 
-    def _patch(self, raw: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-        if not raw:
-            return None
-        checked = check_patch(raw)
-        self.problems += (f"spec.patch{problem}" for problem in checked.problems)
-        self.notes += (f"spec.patch{note}" for note in checked.notes)
-        return checked.patch
+def _suffix_problem(suffix: str) -> str | None:
+    # Checked with the shortest value before it; a longer one is checked on the pod.
+    problem = value_problem(f"a{suffix}")
+    return problem and f"{suffix!r} can end no label value: {problem}"
 
 
 def _written_labels(profile: Profile) -> Iterator[str]:

@@ -4,8 +4,8 @@
 that the stored pod broke already: an old pod must stay changeable, and so deletable.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
 
 from webhook.admission.validating import rules
 from webhook.admission.validating.rules import RULES, matrix_rule
@@ -149,24 +149,14 @@ def _request_equals_limit(all_containers: list[Container], qos: str) -> Iterator
 
 
 def _transition(pod: Pod, old: Pod) -> Iterator[Violation]:
-    for rule, label in (
-        (rules.QOS_CLASS_IMMUTABLE, LABEL_QOS_CLASS),
-        (rules.PRIORITY_IMMUTABLE, LABEL_PRIORITY),
-    ):
-        was, now = labels(old).get(label) or None, labels(pod).get(label) or None
+    for rule, what, read in _IMMUTABLE:
+        was, now = read(old) or None, read(pod) or None
         if was != now:
             yield Violation(
                 rule,
-                f"metadata.labels[{label}]: cannot change from {was or 'none'} to {now or 'none'} "
+                f"{what}: cannot change from {was or 'none'} to {now or 'none'} "
                 "on an existing pod: delete the pod and create it again",
             )
-    was, now = _raw_class(old), _raw_class(pod)
-    if was != now:
-        yield Violation(
-            rules.PRIORITY_CLASS_IMMUTABLE,
-            f"priority class: cannot change from {was or 'none'} to {now or 'none'} "
-            "on an existing pod: delete the pod and create it again",
-        )
 
 
 def _resize(pod: Pod, old: Pod) -> Iterator[Violation]:
@@ -197,8 +187,20 @@ def _resize(pod: Pod, old: Pod) -> Iterator[Violation]:
                     )
 
 
+def _label(key: str) -> Callable[[Pod], str | None]:
+    return lambda pod: labels(pod).get(key)
+
+
 def _raw_class(pod: Pod) -> str | None:
     return raw_class(labels(pod), spec(pod).get("priority"))
+
+
+# What does not change: the rule that says so, its name in messages, and how it is read.
+_IMMUTABLE: Final[tuple[tuple[str, str, Callable[[Pod], str | None]], ...]] = (
+    (rules.QOS_CLASS_IMMUTABLE, f"metadata.labels[{LABEL_QOS_CLASS}]", _label(LABEL_QOS_CLASS)),
+    (rules.PRIORITY_IMMUTABLE, f"metadata.labels[{LABEL_PRIORITY}]", _label(LABEL_PRIORITY)),
+    (rules.PRIORITY_CLASS_IMMUTABLE, "priority class", _raw_class),
+)
 
 
 def _cpu(container: Container, section: str) -> int | None:

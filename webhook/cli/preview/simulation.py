@@ -41,7 +41,7 @@ class Simulation(NamedTuple):
     def denials(self) -> list[str]:
         """All reasons why the pod would not be created."""
         decisions = (self.mutation, self.validation)
-        messages = [d.denial.message for d in decisions if d is not None and d.denial is not None]
+        messages = [d.denial for d in decisions if d is not None and d.denial is not None]
         return [self.refusal, *messages] if self.refusal else messages
 
     @property
