@@ -54,7 +54,7 @@ def native() -> dict[Key, dict[str, float]]:
 def half_full(topology: Topology, seed: int) -> NodeState:
     """Return a node of which an LSR pod holds half of the CPUs at random."""
     state = NodeState(topology, limit=PoolLimit(minimum_cpus=0))
-    taken = random.Random(seed).sample(range(len(topology)), len(topology) // 2)
+    taken = random.Random(seed).sample(range(topology.size), topology.size // 2)
     state.adopt(Pod("half", QoS.LSR, len(taken) * 1000), taken)
     return state
 

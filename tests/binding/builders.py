@@ -21,7 +21,7 @@ from webhook.cpuset.discovery import parse_shape
 from webhook.cpuset.qos import QoS
 from webhook.kube.lease import Lease
 from webhook.kube.paths import NODES, PODS
-from webhook.pods.resourcespec import CPUSetRequest, is_bound_class
+from webhook.pods.resourcespec import BOUND_CLASSES, CPUSetRequest
 
 EVENTS = "/api/v1/events"
 NOW = dt.datetime(2026, 11, 23, 7, 0, tzinfo=dt.UTC)
@@ -154,9 +154,13 @@ class Replica:
     def hear(self, *kinds):
         """Let the watches tell what is there now (all kinds, or some paths)."""
         state = self.state
+
+        def bound(labels):
+            return labels.get("koordinator.sh/qosClass") in BOUND_CLASSES
+
         stores = {
-            PODS: (state.pods, is_bound_class),
-            "waiting": (state.waiting, lambda labels: not is_bound_class(labels)),
+            PODS: (state.pods, bound),
+            "waiting": (state.waiting, lambda labels: not bound(labels)),
             NODES: (state.nodes.nodes, None),
             TOPOLOGIES: (state.nodes.topologies, None),
             LEDGERS: (state.ledgers.store, None),

@@ -92,7 +92,7 @@ def compare_suppression(path: Path) -> Outcome:
             for name in ("lse", "lsr", "reserved", "systemQOSExclusive", "oldBE", "expected")
         }
         candidates = topology.everything & ~(sets["lse"] | sets["reserved"] | sets["systemQOSExclusive"])
-        want = be_count(case["wantMilliCPU"], cpus=len(topology), current=sets["oldBE"].bit_count())
+        want = be_count(case["wantMilliCPU"], cpus=topology.size, current=sets["oldBE"].bit_count())
         asked = {"candidates": candidates, "lsr": sets["lsr"], "old": sets["oldBE"]}
         ours = topology.mask(select_be(topology, want, **asked))
         mine = measure_be(topology, want, ours, **asked)

@@ -90,7 +90,7 @@ def test_nothing_measures_better(topology: Topology, data: st.DataObject) -> Non
     want = data.draw(st.integers(0, 10))
     found = topology.mask(select_be(topology, want, **asked))
     best = measure_be(topology, want, found, **asked)
-    free = [1 << i for i in range(len(topology)) if asked["candidates"] >> i & 1]
+    free = [1 << i for i in range(topology.size) if asked["candidates"] >> i & 1]
     assert found.bit_count() == min(want, len(free))
     for other in combinations(free, found.bit_count()):
         assert best <= measure_be(topology, want, sum(other), **asked)

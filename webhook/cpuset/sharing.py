@@ -90,7 +90,7 @@ class PoolLimit:
 class _Held(NamedTuple):
     pod: Pod
     mask: int
-    allocation: Allocation
+    cpus: frozenset[int]
     unchecked: bool = False
 
 
@@ -146,10 +146,8 @@ class NodeState:
         with self._lock:
             now = self._snapshot
             self._check_new(now, pod)
-            allocation = None
-            if pod.qos in BOUND:
-                allocation = self._pool_for(now, pod).allocate(pod.request)
-            self._snapshot = self._with(now, pod, allocation)
+            cpus = self._pool_for(now, pod).allocate(pod.request).cpus if pod.qos in BOUND else None
+            self._snapshot = self._with(now, pod, cpus)
             return self._cpus_of(self._snapshot, pod)
 
     def adopt(self, pod: Pod, cpus: Iterable[int]) -> None:
@@ -181,7 +179,7 @@ class NodeState:
                     f"CPUs {format_cpulist(taken)} are reserved or held by another pod",
                     "release their holder first",
                 )
-            self._snapshot = self._with(now, pod, Allocation(held, self._nodes_of(mask)))
+            self._snapshot = self._with(now, pod, held)
 
     def hold(self, holders: Iterable[tuple[Pod, Iterable[int]]]) -> None:
         """Add LSE and LSR pods that run on CPUs already, all at once and without checking the rules.
@@ -197,9 +195,8 @@ class NodeState:
             position = self.topology.position
             for pod, cpus in holders:
                 here = frozenset([cpu for cpu in cpus if cpu in position])
-                mask = self.topology.mask(here)
                 pods[pod.uid] = pod
-                held[pod.uid] = _Held(pod, mask, Allocation(here, self._nodes_of(mask)), unchecked=True)
+                held[pod.uid] = _Held(pod, self.topology.mask(here), here, unchecked=True)
             self._snapshot = self._derive(pods, held)
 
     def release(self, uid: str) -> frozenset[int]:
@@ -213,7 +210,7 @@ class NodeState:
                 {key: pod for key, pod in now.pods.items() if key != uid},
                 {key: item for key, item in now.held.items() if key != uid},
             )
-            return held.allocation.cpus if held else frozenset()
+            return held.cpus if held else frozenset()
 
     def allocate(self, request: Request) -> Allocation:
         """Return what a request would get now, without assigning it."""
@@ -253,12 +250,6 @@ class NodeState:
         """Return the pods by uid, all from one moment."""
         return self._snapshot.pods
 
-    def _nodes_of(self, mask: int) -> tuple[int, ...]:
-        topology = self.topology
-        return tuple(
-            node for node, cpus in zip(topology.nodes, topology.node_masks, strict=True) if cpus & mask
-        )
-
     def _check_new(self, now: _Snapshot, pod: Pod) -> None:
         if pod.uid in now.pods:
             raise SharingError("uid", pod.uid, "is on this node already", "release it first")
@@ -271,17 +262,17 @@ class NodeState:
 
     def _cpus_of(self, now: _Snapshot, pod: Pod) -> frozenset[int]:
         if pod.qos in BOUND:
-            return now.held[pod.uid].allocation.cpus
+            return now.held[pod.uid].cpus
         if pod.qos is QoS.BE:
             return self.topology.ids(now.be)
         if pod.qos is QoS.SYSTEM and self._system:
             return self.topology.ids(self._system)
         return self.topology.ids(now.shared)
 
-    def _with(self, now: _Snapshot, pod: Pod, allocation: Allocation | None) -> _Snapshot:
+    def _with(self, now: _Snapshot, pod: Pod, cpus: frozenset[int] | None) -> _Snapshot:
         held = now.held
-        if allocation is not None:
-            held = {**held, pod.uid: _Held(pod, self.topology.mask(allocation.cpus), allocation)}
+        if cpus is not None:
+            held = {**held, pod.uid: _Held(pod, self.topology.mask(cpus), cpus)}
         after = self._derive({**now.pods, pod.uid: pod}, held)
         # An unchanged pool with no higher demand was checked before.
         if after.shared != now.shared or after.requested > now.requested:
@@ -312,7 +303,7 @@ class NodeState:
             if not item.unchecked and item.mask & (by_class[QoS.LSE] | by_class[QoS.LSR] | ~self._bindable):
                 raise SharingError(
                     "cpuset",
-                    item.allocation.cpulist,
+                    format_cpulist(item.cpus),
                     "has CPUs of another pod or reserved ones",
                     "release the pod that holds it first",
                 )

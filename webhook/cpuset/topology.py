@@ -53,19 +53,6 @@ class Topology:
     the order of ``nodes``) and of each core.
     """
 
-    __slots__ = (
-        "_memory",
-        "core_masks",
-        "everything",
-        "node_masks",
-        "nodes",
-        "places",
-        "pointer",
-        "position",
-        "size",
-        "words",
-    )
-
     def __init__(self, cpus: Iterable[Cpu]) -> None:
         """Build a topology from CPUs in any order; TopologyError names the value at fault."""
         entries = [_checked(index, entry) for index, entry in enumerate(cpus)]
@@ -175,10 +162,6 @@ class Topology:
     def bits(self, mask: int) -> bytes:
         """Convert a set of positions to the bitmap of the native functions."""
         return mask.to_bytes(self.words * 8, "little")
-
-    def __len__(self) -> int:
-        """Return the number of logical CPUs."""
-        return self.size
 
     def __eq__(self, other: object) -> bool:
         """Compare the described machines."""

@@ -5,7 +5,7 @@ they can be known without one: made-up parts are the word ``preview``.
 """
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from webhook.pods.text import shown
@@ -57,7 +57,7 @@ def template_pods(document: Object, source: str) -> list[PodOf] | None:
         WorkloadError: the template is missing or broken, or the number of replicas is.
     """
     kind = document["kind"]
-    path = TEMPLATES.get(kind, ("spec", "template"))
+    path = TEMPLATES.get(kind, _USUAL)
     template = _at(document, path)
     if not isinstance(template, dict) or not isinstance(_at(template, ("spec", "containers")), list):
         if kind in TEMPLATES:
@@ -86,15 +86,13 @@ def _count(document: Object, field: tuple[str, ...], at: str) -> int:
     return value
 
 
-# Where each kind keeps its pod template; other kinds are tried at spec.template.
+_USUAL: Final = ("spec", "template")
+# Where each kind keeps its pod template; other kinds are tried at the usual place.
 TEMPLATES: Final[Mapping[str, tuple[str, ...]]] = {
     "Pod": (),
-    "Deployment": ("spec", "template"),
-    "StatefulSet": ("spec", "template"),
-    "DaemonSet": ("spec", "template"),
-    "ReplicaSet": ("spec", "template"),
-    "ReplicationController": ("spec", "template"),
-    "Job": ("spec", "template"),
+    **dict.fromkeys(
+        ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job"), _USUAL
+    ),
     "CronJob": ("spec", "jobTemplate", "spec", "template"),
     "PodTemplate": ("template",),
 }
@@ -125,8 +123,8 @@ def _pod(document: Object, template: Object, kind: str) -> Object:
     if kind != "Pod":
         name = name_of(document)
         metadata = {key: metadata[key] for key in ("labels", "annotations") if metadata.get(key)}
-        created = _CREATED.get(kind, _by_controller)(name)
-        labels = created.pop("labels", {})
+        created = _from_controller(kind, name)
+        labels = created.pop("labels")
         if isinstance(metadata.get("labels", {}), dict):  # else the decision says what is wrong
             metadata["labels"] = {**metadata.get("labels", {}), **labels}
         by = created.pop("owner", (kind, str(document.get("apiVersion", "")), name))
@@ -142,55 +140,37 @@ def _pod(document: Object, template: Object, kind: str) -> Object:
     }
 
 
-def _by_controller(name: str) -> Object:
-    return {"generateName": f"{name}-"}
-
-
-def _by_replica_set(name: str) -> Object:
-    replica_set = f"{name}-{MADE_UP}"
-    return {
-        "generateName": f"{replica_set}-",
-        "labels": {"pod-template-hash": MADE_UP},
-        "owner": ("ReplicaSet", "apps/v1", replica_set),
-    }
-
-
-def _by_stateful_set(name: str) -> Object:
-    labels = {
-        "apps.kubernetes.io/pod-index": "0",
-        "controller-revision-hash": f"{name}-{MADE_UP}",
-        "statefulset.kubernetes.io/pod-name": f"{name}-0",
-    }
-    return {"name": f"{name}-0", "labels": labels}
-
-
-def _by_daemon_set(name: str) -> Object:
-    labels = {"controller-revision-hash": MADE_UP, "pod-template-generation": "1"}
+def _from_controller(kind: str, name: str) -> Object:
+    """Return what a controller adds to a pod's metadata; ``owner`` where that is not the object itself."""
+    child = f"{name}-{MADE_UP}"
+    match kind:
+        case "Deployment":
+            return {
+                "generateName": f"{child}-",
+                "labels": {"pod-template-hash": MADE_UP},
+                "owner": ("ReplicaSet", "apps/v1", child),
+            }
+        case "StatefulSet":
+            labels = {
+                "apps.kubernetes.io/pod-index": "0",
+                "controller-revision-hash": child,
+                "statefulset.kubernetes.io/pod-name": f"{name}-0",
+            }
+            return {"name": f"{name}-0", "labels": labels}
+        case "DaemonSet":
+            labels = {"controller-revision-hash": MADE_UP, "pod-template-generation": "1"}
+        case "Job":
+            labels = {
+                "batch.kubernetes.io/controller-uid": MADE_UP,
+                "batch.kubernetes.io/job-name": name,
+                "controller-uid": MADE_UP,
+                "job-name": name,
+            }
+        case "CronJob":
+            return {**_from_controller("Job", child), "owner": ("Job", "batch/v1", child)}
+        case _:
+            labels = {}
     return {"generateName": f"{name}-", "labels": labels}
-
-
-def _by_job(name: str) -> Object:
-    labels = {
-        "batch.kubernetes.io/controller-uid": MADE_UP,
-        "batch.kubernetes.io/job-name": name,
-        "controller-uid": MADE_UP,
-        "job-name": name,
-    }
-    return {"generateName": f"{name}-", "labels": labels}
-
-
-def _by_cron_job(name: str) -> Object:
-    job = f"{name}-{MADE_UP}"
-    return {**_by_job(job), "owner": ("Job", "batch/v1", job)}
-
-
-_CREATED: Final[Mapping[str, Callable[[str], Object]]] = {
-    "Deployment": _by_replica_set,
-    "StatefulSet": _by_stateful_set,
-    "DaemonSet": _by_daemon_set,
-    "Job": _by_job,
-    "CronJob": _by_cron_job,
-}
 
 
 def _metadata(document: Mapping[str, Any]) -> Object:

@@ -10,6 +10,8 @@ import re
 from functools import lru_cache
 from typing import Final
 
+from webhook.pods.text import shown
+
 NANO: Final = 10**9
 MAX: Final = 2**63 - 1  # the greatest value that Kubernetes keeps
 
@@ -37,7 +39,7 @@ def parse(text: str) -> int:
     form = _FORM.fullmatch(text) if text and len(text) <= _MAX_DIGITS else None
     if form is None:
         raise QuantityError(
-            f"{_shown(text)} is not a quantity: write a number and an optional suffix, "
+            f"{shown(text)} is not a quantity: write a number and an optional suffix, "
             "such as 500m, 2, 1.5Gi or 100M"
         )
     sign, whole, fraction, suffix = form.groups()
@@ -52,13 +54,13 @@ def parse(text: str) -> int:
         exponent += max(-_MAX_EXPONENT, min(_MAX_EXPONENT, int(scientific[1])))
     else:
         raise QuantityError(
-            f"{_shown(text)} has the unknown suffix {suffix!r}: use one of "
+            f"{shown(text)} has the unknown suffix {suffix!r}: use one of "
             f"{', '.join(_BINARY)} or {', '.join(filter(None, _DECIMAL))}"
         )
     scaled: int = digits * factor
     nano: int = scaled * 10**exponent if exponent >= 0 else -(-scaled // 10**-exponent)
     if nano > MAX * NANO:
-        raise QuantityError(f"{_shown(text)} is greater than 2^63 - 1")
+        raise QuantityError(f"{shown(text)} is greater than 2^63 - 1")
     return -nano if sign == "-" else nano
 
 
@@ -84,7 +86,7 @@ def non_negative(text: str) -> int:
     """
     value = parse(text)
     if value < 0:
-        raise QuantityError(f"{_shown(text)} is negative: write a number from 0 up")
+        raise QuantityError(f"{shown(text)} is negative: write a number from 0 up")
     return value
 
 
@@ -96,7 +98,3 @@ def milli(text: str) -> int:
 def units(text: str) -> int:
     """Return ``text`` in whole units, rounded up (as memory is counted: bytes)."""
     return -(-parse(text) // NANO)
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= _MAX_DIGITS else f"{text[:_MAX_DIGITS]}…")

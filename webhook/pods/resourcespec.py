@@ -65,11 +65,6 @@ class CPUSetRequest(NamedTuple):
     numa_exclusive: bool = False
 
 
-def is_bound_class(pod_labels: Mapping[str, str]) -> bool:
-    """Tell whether a pod with these labels may get CPUs of its own at all."""
-    return pod_labels.get(LABEL_QOS_CLASS) in BOUND_CLASSES
-
-
 def read_resource_spec(
     pod: Mapping[str, Any], default: BindPolicy = BindPolicy.FULL_PCPUS
 ) -> CPUSetRequest | None:
@@ -83,7 +78,9 @@ def read_resource_spec(
         ResourceSpecError: an annotation or a quantity cannot be read, or the CPUs are no whole number.
     """
     mine = labels(pod)
-    if not is_bound_class(mine) or effective_class(mine, spec(pod).get("priority")) != PROD:
+    if mine.get(LABEL_QOS_CLASS) not in BOUND_CLASSES:
+        return None
+    if effective_class(mine, spec(pod).get("priority")) != PROD:
         return None
     amount = _requested(pod, CPU)
     if amount == 0:

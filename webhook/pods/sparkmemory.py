@@ -17,8 +17,7 @@ NON_JVM_TYPES: Final = frozenset({"Python", "R"})
 
 _FORM = re.compile(r"([0-9]+)([a-z]*)", re.ASCII)
 _KIB: Final[Mapping[str, int]] = {
-    **{unit: 2 ** (10 * power) for power, unit in enumerate(("k", "m", "g", "t", "p"))},
-    **{f"{unit}b": 2 ** (10 * power) for power, unit in enumerate(("k", "m", "g", "t", "p"))},
+    **{unit + end: 2 ** (10 * power) for power, unit in enumerate("kmgtp") for end in ("", "b")},
     "": 2**10,  # Spark's memory settings count in MiB where no unit is written
 }
 
