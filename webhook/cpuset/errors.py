@@ -84,11 +84,12 @@ def check_integer(
     Raises ``error``, which says that the value is not ``what``.
     """
     if (
-        isinstance(value, bool)
-        or not isinstance(value, int)
-        or value < least
-        or (most is not None and value > most)
+        isinstance(value, int)
+        and value is not True
+        and value is not False
+        and value >= least
+        and (most is None or value <= most)
     ):
-        end = "on" if most is None else f"to {most}"
-        raise error(field, value, f"is not {what}", f"give an integer from {least} {end}")
-    return value
+        return value
+    end = "on" if most is None else f"to {most}"
+    raise error(field, value, f"is not {what}", f"give an integer from {least} {end}")
