@@ -182,7 +182,7 @@ class BindEndpoint:
     def _denied(self, asked: _Asked, pod_uid: str, refusal: Refusal, started: float) -> Answer:
         message = refusal.message
         if not asked.dry_run:
-            self._metrics.denied(refusal.reason)
+            self._metrics.denials.labels(refusal.reason).inc()
             self._events.record(Event(asked.namespace, asked.name, pod_uid, WARNING, DENIED, message))
         response = denied(asked.uid, message, reason="Forbidden", code=HTTPStatus.FORBIDDEN)
         _log.info("binding of %s/%s to %s denied: %s", asked.namespace, asked.name, asked.node, message)

@@ -3,14 +3,16 @@
 Labels have few values (classes, outcomes, reasons), but for the free CPUs of each node.
 """
 
+from functools import partial
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from webhook.binding.grant import counts_of
 from webhook.binding.nodetopology import NodeTopologyError
 from webhook.binding.state import State
+from webhook.process.metrics import NAMESPACE
 from webhook.protocol import QoSClass
 
-_PREFIX = "colocation_webhook"
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 OUTCOMES = ("set", "none", "denied", "refused", "unanswered", "fault")
 
@@ -20,62 +22,35 @@ class BindingMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         """Begin at zero in a registry."""
-        self._bindings = Counter(
-            f"{_PREFIX}_bindings_total", "Bindings reviewed, by outcome.", ["outcome"], registry=registry
+        counter = partial(Counter, namespace=NAMESPACE, registry=registry)
+        newest = partial(Gauge, namespace=NAMESPACE, registry=registry, multiprocess_mode="livemostrecent")
+        self.denials = counter("cpuset_denials_total", "Bindings denied, by reason.", ["reason"])
+        self.conflicts = counter(
+            "cpuset_conflicts_total", "Writes of ledgers that had been changed meanwhile."
         )
-        self._seconds = Histogram(
-            f"{_PREFIX}_binding_duration_seconds",
+        self._allocations = counter(
+            "cpuset_allocations_total",
+            "CPU sets given, by QoS class; again: whether the pod had it already.",
+            ["qos", "again"],
+        )
+        self._repairs = counter(
+            "cpuset_repairs_total",
+            "Repairs of the reconciler: dropped, entered, allocated, annotated, or failed.",
+            ["what"],
+        )
+        self._held = newest("cpuset_cpus", "CPUs held, by QoS class, over all nodes.", ["qos"])
+        self._free = newest("cpuset_free_cpus", "CPUs that can be given to pods.", ["node"])
+        self._whole = newest("cpuset_free_whole_cores", "Cores of which all CPUs are free.", ["node"])
+        bindings = counter("bindings_total", "Bindings reviewed, by outcome.", ["outcome"])
+        duration = Histogram(
+            "binding_duration_seconds",
             "From the whole body to the whole answer.",
             ["outcome"],
+            namespace=NAMESPACE,
             buckets=_BUCKETS,
             registry=registry,
         )
-        self._allocations = Counter(
-            f"{_PREFIX}_cpuset_allocations_total",
-            "CPU sets given, by QoS class; again: whether the pod had it already.",
-            ["qos", "again"],
-            registry=registry,
-        )
-        self._denials = Counter(
-            f"{_PREFIX}_cpuset_denials_total", "Bindings denied, by reason.", ["reason"], registry=registry
-        )
-        self._conflicts = Counter(
-            f"{_PREFIX}_cpuset_conflicts_total",
-            "Writes of ledgers that had been changed meanwhile.",
-            registry=registry,
-        )
-        self._repairs = Counter(
-            f"{_PREFIX}_cpuset_repairs_total",
-            "Repairs of the reconciler: dropped, entered, allocated, annotated, or failed.",
-            ["what"],
-            registry=registry,
-        )
-        self._held = Gauge(
-            f"{_PREFIX}_cpuset_cpus",
-            "CPUs held, by QoS class, over all nodes.",
-            ["qos"],
-            multiprocess_mode="livemostrecent",
-            registry=registry,
-        )
-        self._free = Gauge(
-            f"{_PREFIX}_cpuset_free_cpus",
-            "CPUs that can be given to pods.",
-            ["node"],
-            multiprocess_mode="livemostrecent",
-            registry=registry,
-        )
-        self._whole = Gauge(
-            f"{_PREFIX}_cpuset_free_whole_cores",
-            "Cores of which all CPUs are free.",
-            ["node"],
-            multiprocess_mode="livemostrecent",
-            registry=registry,
-        )
-        for outcome in OUTCOMES:
-            self._bindings.labels(outcome)
-        self._children = {
-            name: (self._bindings.labels(name), self._seconds.labels(name)) for name in OUTCOMES
-        }
+        self._children = {name: (bindings.labels(name), duration.labels(name)) for name in OUTCOMES}
         self._nodes: set[str] = set()
 
     def answered(self, outcome: str, seconds: float) -> None:
@@ -87,14 +62,6 @@ class BindingMetrics:
     def allocated(self, qos: str, *, existing: bool) -> None:
         """Count a set that was given; ``existing``: the pod had it already."""
         self._allocations.labels(qos, "true" if existing else "false").inc()
-
-    def denied(self, reason: str) -> None:
-        """Count a denial."""
-        self._denials.labels(reason).inc()
-
-    def conflict(self) -> None:
-        """Count a write that met another version of the ledger."""
-        self._conflicts.inc()
 
     def repaired(self, what: str) -> None:
         """Count a repair: a value of the label ``what``."""

@@ -94,7 +94,7 @@ class Bindings:
             PodStore(),
             waiting_store(),
             Nodes(settings.strategy),
-            Ledgers(api, metrics.conflict),
+            Ledgers(api, metrics.conflicts.inc),
             clock=clock,
             now=now,
         )

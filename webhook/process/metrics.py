@@ -8,7 +8,9 @@ import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, ProcessCollector
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-PREFIX = "colocation_webhook"
+NAMESPACE = "colocation_webhook"
+"""The first part of each metric's name."""
+
 CONTENT_TYPE = prometheus_client.CONTENT_TYPE_PLAIN_0_0_4
 
 prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the lines, rarely read
@@ -45,11 +47,11 @@ class Totals:
     """Brings counters to totals that are counted elsewhere."""
 
     def __init__(self) -> None:
-        self._counted: dict[tuple[Counter, str], int] = {}
+        self._counted: dict[Counter, int] = {}
 
-    def set(self, counter: Counter, label: str, total: int) -> None:
-        """Bring a counter (its child of ``label``, where that is not "") up to ``total``."""
-        before = self._counted.get((counter, label), 0)
+    def set(self, counter: Counter, total: int) -> None:
+        """Bring a counter up to ``total``; of one with labels this takes a child."""
+        before = self._counted.get(counter, 0)
         if total > before:
-            (counter.labels(label) if label else counter).inc(total - before)
-        self._counted[counter, label] = total
+            counter.inc(total - before)
+        self._counted[counter] = total

@@ -160,18 +160,24 @@ class ReviewService:
 
     def observe(self) -> None:
         """Bring the metrics up to date with what is counted elsewhere."""
-        metrics, status = self.metrics, self._source.status
-        metrics.observe_reloads("objects", status.reload_errors)
+        metrics, status, totals = self.metrics, self._source.status, self.metrics.totals
+        totals.set(metrics.reload_errors.labels("objects"), status.reload_errors)
+        metrics.loaded_at.set(status.loaded_at)
         unready = len(status.unready_profiles)
-        metrics.observe_view(status.loaded_at, status.profiles - unready, unready)
+        metrics.profiles.labels("true").set(status.profiles - unready)
+        metrics.profiles.labels("false").set(unready)
         for name, kind in self._watched().items():
-            metrics.observe_watch(name, kind.contact_at, kind.failures)
-        metrics.observe_staleness(stale=bool(self._freshness.stale))
+            metrics.contact_at.labels(name).set(kind.contact_at)
+            totals.set(metrics.watch_failures.labels(name), kind.failures)
+        metrics.stale.set(bool(self._freshness.stale))
         if self.certificate is not None:
-            metrics.observe_reloads("certificate", self.certificate.reload_errors)
-            metrics.observe_certificate(self.certificate.ends, self.certificate.reads)
+            totals.set(metrics.reload_errors.labels("certificate"), self.certificate.reload_errors)
+            totals.set(metrics.certificate_reads, self.certificate.reads)
+            for name, end in self.certificate.ends.items():
+                metrics.expires_at.labels(name).set(end)
         if self._rotator is not None:
-            metrics.observe_writes(self._rotator.writes)
+            for what, number in self._rotator.writes.items():
+                totals.set(metrics.certificate_writes.labels(what), number)
 
     def routes(self, *, explains: bool, draining: Callable[[], bool] = lambda: False) -> Routes:
         """Return the routes of the admin port; ``explains``: whether /explain answers."""
@@ -252,7 +258,7 @@ class UnauthenticatedClients:
 
     def refused(self, reason: str) -> None:
         """Note a client that was refused."""
-        self._metrics.unauthenticated()
+        self._metrics.clients_refused.inc()
         if time.monotonic() >= self._quiet_until.get(reason, 0.0):
             self._quiet_until[reason] = time.monotonic() + _REASON_SECONDS
             _LOG.warning(
