@@ -45,7 +45,7 @@ def watching(fake):
     bindings = Bindings(api, Lease(api, "d", "l"), lambda _: True, CollectorRegistry(), BindingSettings())
     thread = threading.Thread(target=bindings.watch, args=(stop, 0.05))
     thread.start()
-    until(lambda: bindings.synced)
+    until(lambda: bindings.state.synced)
     until(lambda: {key for key in fake.requests if key[0] == "WATCH"} >= {("WATCH", TOPOLOGIES)})
     until(lambda: len([key for key in fake.requests if key[0] == "WATCH"]) == 4)
     yield bindings

@@ -9,27 +9,23 @@ from collections.abc import Iterable, Mapping
 from threading import Lock
 from typing import Any, Final
 
-from webhook.binding.nodetopology import NodeTopology, NodeTopologyError, read_node_topology
+from webhook.binding.nodetopology import (
+    NODE_ANNOTATIONS,
+    NODE_LABELS,
+    NodeTopology,
+    NodeTopologyError,
+    read_node_topology,
+)
 from webhook.binding.recovery import node_of
 from webhook.cpuset.allocation import Strategy
 from webhook.kube.paths import collection
 from webhook.kube.store import Store
 from webhook.pods.resourcespec import BOUND_CLASSES
 from webhook.protocol import (
-    ANNOTATION_AMPLIFICATION,
-    ANNOTATION_CPU_MANAGER_POLICY,
-    ANNOTATION_CPU_TOPOLOGY,
-    ANNOTATION_NODE_RESERVATION,
     ANNOTATION_NUMA_TOPOLOGY_SPEC,
-    ANNOTATION_POD_CPU_ALLOCS,
-    ANNOTATION_RAW_ALLOCATABLE,
     ANNOTATION_RESOURCE_SPEC,
     ANNOTATION_RESOURCE_STATUS,
-    ANNOTATION_SYSTEM_QOS,
     CPU,
-    LABEL_NODE_BIND_POLICY,
-    LABEL_NUMA_POLICY,
-    LABEL_NUMA_STRATEGY,
     LABEL_PRIORITY_CLASS,
     LABEL_QOS_CLASS,
     TOPOLOGY_API_VERSION,
@@ -51,17 +47,6 @@ _POD_ANNOTATIONS: Final = (
     ANNOTATION_RESOURCE_STATUS,
     ANNOTATION_NUMA_TOPOLOGY_SPEC,
 )
-_NODE_LABELS: Final = (LABEL_NODE_BIND_POLICY, LABEL_NUMA_POLICY, LABEL_NUMA_STRATEGY)
-_NODE_ANNOTATIONS: Final = (
-    ANNOTATION_CPU_TOPOLOGY,
-    ANNOTATION_POD_CPU_ALLOCS,
-    ANNOTATION_CPU_MANAGER_POLICY,
-    ANNOTATION_NODE_RESERVATION,
-    ANNOTATION_SYSTEM_QOS,
-    ANNOTATION_AMPLIFICATION,
-    ANNOTATION_RAW_ALLOCATABLE,
-)
-
 Object = Mapping[str, Any]
 _Key = tuple[str, str]
 
@@ -180,14 +165,14 @@ def _trim_node(name: str, raw: Object, _old: object) -> Object:
         "metadata": {
             "name": name,
             "uid": metadata.get("uid", ""),
-            "labels": _some(metadata.get("labels"), _NODE_LABELS),
-            "annotations": _some(metadata.get("annotations"), _NODE_ANNOTATIONS),
+            "labels": _some(metadata.get("labels"), NODE_LABELS),
+            "annotations": _some(metadata.get("annotations"), NODE_ANNOTATIONS),
         }
     }
 
 
 def _trim_topology(name: str, raw: Object, _old: object) -> Object:
-    annotations = _some(raw["metadata"].get("annotations"), _NODE_ANNOTATIONS)
+    annotations = _some(raw["metadata"].get("annotations"), NODE_ANNOTATIONS)
     return {
         "metadata": {"name": name, "annotations": annotations},
         "topologyPolicies": raw.get("topologyPolicies"),

@@ -166,9 +166,7 @@ def counts_of(node: NodeTopology, ledger: Ledger) -> Counts:
 def _counts(node: NodeTopology, state: NodeState, ledger: Ledger) -> Counts:
     topology = node.cpu_topology
     free = topology.mask(state.available())
-    held: set[int] = set()
-    for entry in ledger.entries.values():
-        held.update(cpu for cpu in entry.cpus if cpu in topology.position)
+    held = {cpu for entry in ledger.entries.values() for cpu in entry.cpus if cpu in topology.position}
     return Counts(
         cpus=topology.size,
         allocated=len(held),

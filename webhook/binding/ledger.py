@@ -43,6 +43,9 @@ LINE: Final = re.compile(
 )
 """An entry; the definition has the same pattern, for those who edit a ledger by hand."""
 
+# A ledger is written whole, and of its sets only one is new.
+_listed = lru_cache(maxsize=_REMEMBERED)(format_cpulist)
+
 
 class Entry(NamedTuple):
     """CPUs that a pod holds.
@@ -185,12 +188,6 @@ def _holders(ledger: Ledger) -> str:
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _listed(cpus: frozenset[int]) -> str:
-    """A ledger is written whole, and of its sets only one is new."""
-    return format_cpulist(cpus)
-
-
-@lru_cache(maxsize=_REMEMBERED)
 def _entry(line: str) -> Entry:
     """Read a line; raises ValueError."""
     found = LINE.fullmatch(line)
@@ -216,18 +213,10 @@ def _entry(line: str) -> Entry:
 @lru_cache(maxsize=_REMEMBERED)
 def _line(entry: Entry) -> str:
     """Write a line; see ``_entry``."""
-    policy = [str(entry.policy)]
+    policy: list[str] = [entry.policy]
     if entry.required:
         policy.append(_REQUIRED)
     if entry.exclusive != Exclusive.NONE:
-        policy.append(str(entry.exclusive))
-    return " ".join(
-        (
-            entry.pod,
-            entry.qos or _NO_QOS,
-            _listed(entry.cpus),
-            ",".join(policy),
-            timestamp(entry.allocated_at),
-            entry.uid,
-        )
-    )
+        policy.append(entry.exclusive)
+    held = f"{entry.pod} {entry.qos or _NO_QOS} {_listed(entry.cpus)} {','.join(policy)}"
+    return f"{held} {timestamp(entry.allocated_at)} {entry.uid}"

@@ -33,7 +33,7 @@ class BindingMetrics:
             "CPU sets given, by QoS class; again: whether the pod had it already.",
             ["qos", "again"],
         )
-        self._repairs = counter(
+        self.repairs = counter(
             "cpuset_repairs_total",
             "Repairs of the reconciler: dropped, entered, allocated, annotated, or failed.",
             ["what"],
@@ -62,10 +62,6 @@ class BindingMetrics:
     def allocated(self, qos: str, *, existing: bool) -> None:
         """Count a set that was given; ``existing``: the pod had it already."""
         self._allocations.labels(qos, "true" if existing else "false").inc()
-
-    def repaired(self, what: str) -> None:
-        """Count a repair: a value of the label ``what``."""
-        self._repairs.labels(what).inc()
 
     def observe(self, state: State) -> None:
         """Set the gauges from all ledgers: CPUs held by class, and what is free on each node."""

@@ -37,6 +37,18 @@ from webhook.protocol import (
     SPREAD_BY_PCPUS,
 )
 
+NODE_LABELS: Final = (LABEL_NODE_BIND_POLICY, LABEL_NUMA_POLICY, LABEL_NUMA_STRATEGY)
+NODE_ANNOTATIONS: Final = (
+    ANNOTATION_CPU_TOPOLOGY,
+    ANNOTATION_POD_CPU_ALLOCS,
+    ANNOTATION_CPU_MANAGER_POLICY,
+    ANNOTATION_NODE_RESERVATION,
+    ANNOTATION_SYSTEM_QOS,
+    ANNOTATION_AMPLIFICATION,
+    ANNOTATION_RAW_ALLOCATABLE,
+)
+"""What is read of a Node and of its NodeResourceTopology: caches keep nothing else."""
+
 _NODE_POLICIES: Final = {
     "": BindPolicy.NONE,
     POLICY_NONE: BindPolicy.NONE,

@@ -6,14 +6,14 @@ says where to look; no entry is dropped or added before the live pod has been re
 
 import datetime as dt
 import logging
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from functools import partial
 from threading import Event
 from typing import Final
 
-from webhook.binding.audit import Check, condition, first_check, reason_to_drop
-from webhook.binding.binder import Binder
+from webhook.binding.audit import condition, reason_to_drop
+from webhook.binding.binder import Binder, Change
 from webhook.binding.ledger import Entry, Ledger
 from webhook.binding.metrics import BindingMetrics
 from webhook.binding.nodetopology import NodeTopology, NodeTopologyError
@@ -39,23 +39,24 @@ _OF_ONE_OBJECT: Final = frozenset({400, 404, 409, 413, 422})
 _log = logging.getLogger(__name__)
 
 
+@dataclass(eq=False)
 class Reconciler:
-    """Drops entries without a pod, rebuilds ledgers, has pods repaired, and writes conditions."""
+    """Drops entries without a pod, rebuilds ledgers, has pods repaired, and writes conditions.
 
-    def __init__(
-        self, state: State, binder: Binder, repair: Repair, lease: Lease, metrics: BindingMetrics
-    ) -> None:
-        """Put it together; ``lease`` is held by the replica that reconciles."""
-        self._metrics = metrics
-        self._state = state
-        self._binder = binder
-        self._repair = repair
-        self._lease = lease
-        self._clock = state.clock
-        self._checked: dict[str, float] = {}
-        self._seen: dict[tuple[str, dt.datetime], float] = {}
-        self._listed: dict[str, float] = {}
-        self._reported: dict[str, tuple[Ledger, NodeTopology, dict[str, str]]] = {}
+    The replica that holds the Lease does so.
+    """
+
+    _state: State
+    _binder: Binder
+    _repair: Repair
+    _lease: Lease
+    _metrics: BindingMetrics
+    _checked: dict[str, float] = field(default_factory=dict, init=False)
+    _seen: dict[tuple[str, dt.datetime], float] = field(default_factory=dict, init=False)
+    _listed: dict[str, float] = field(default_factory=dict, init=False)
+    _reported: dict[str, tuple[Ledger, NodeTopology, dict[str, str]]] = field(
+        default_factory=dict, init=False
+    )
 
     def watch(self, stop: Event, interval: float = 1.0) -> None:
         """Reconcile until ``stop`` is set, then release the Lease; meant to run in a thread."""
@@ -71,27 +72,28 @@ class Reconciler:
     def round(self, stop: Event) -> None:
         """Check everything once; raises ApiError."""
         self._observe()
-        store = self._state.ledgers.store
-        for (_, node), ledger in list(store.values.items()):
-            if self._ended(stop):
+        for node, step in self._steps():
+            if stop.is_set() or not self._lease.elected():
                 return
-            self._step(node, partial(self._drop, node, ledger))
+            self._step(node, step)
+
+    def _steps(self) -> Iterator[tuple[str, Callable[[], None]]]:
+        """What a round may have to do, node by node; each step is done before the next one is sought."""
+        ledgers = self._state.ledgers.store
+        for (_, node), ledger in list(ledgers.values.items()):
+            yield node, partial(self._drop, node, ledger)
         for pod in list(self._state.pods.values.values()):
-            if self._ended(stop):
-                return
             node = node_of(pod)
             if node and not is_finished(pod) and self._repair.due(pod, self._state.ledgers.known(node)):
-                self._step(node, partial(self._repair.repair, pod, self._deadline()))
+                yield node, partial(self._repair.repair, pod, self._deadline())
         self._repair.forget(self._state.pods.values)
-        self._foreign()
-        for (_, node), ledger in list(store.values.items()):
-            if self._ended(stop):
-                return
-            self._step(node, partial(self._report, node, ledger))
+        yield from self._foreign()
+        for (_, node), ledger in list(ledgers.values.items()):
+            yield node, partial(self._report, node, ledger)
 
     def _observe(self) -> None:
         """Remember when each entry was first seen, by this replica's own clock: others' may differ."""
-        now = self._clock()
+        now = self._state.clock()
         self._seen = {
             key: self._seen.get(key, now)
             for ledger in list(self._state.ledgers.store.values.values())
@@ -103,15 +105,15 @@ class Reconciler:
         gone: dict[str, Entry] = {}
         for entry in ledger.entries.values():
             known = self._state.pods.values.get((entry.namespace, entry.name))
-            since = self._seen.get((entry.uid, entry.allocated_at), self._clock())
-            age, grace = self._clock() - since, self._binder.grace
-            check = first_check(entry, node, known, age=age, grace=grace)
-            if check is not Check.CHECK or self._clock() < self._checked.get(entry.uid, 0.0):
+            since = self._seen.get((entry.uid, entry.allocated_at), self._state.clock())
+            age, grace = self._state.clock() - since, self._binder.grace
+            reason = reason_to_drop(entry, node, known, age=age, grace=grace)
+            if reason is None or self._state.clock() < self._checked.get(entry.uid, 0.0):
                 continue
             live = self._state.live_pod(entry.namespace, entry.name, self._deadline())
             reason = reason_to_drop(entry, node, live, age=age, grace=grace)
             if reason is None:
-                self._checked[entry.uid] = self._clock() + CHECK_AGAIN_SECONDS
+                self._checked[entry.uid] = self._state.clock() + CHECK_AGAIN_SECONDS
             else:
                 gone[entry.uid] = entry
                 _log.info("ledger of %s: the entry of %s is dropped: %s", node, entry.pod, reason)
@@ -124,12 +126,11 @@ class Reconciler:
             return stored.without(uids) if uids else None
 
         if self._binder.change(node, without, deadline=self._deadline()) is not None:
-            for _ in gone:
-                self._metrics.repaired("dropped")
+            self._metrics.repairs.labels("dropped").inc(len(gone))
 
-    def _foreign(self) -> None:
+    def _foreign(self) -> Iterator[tuple[str, Callable[[], None]]]:
         """Enter the CPU sets that pods of other classes hold; one node at a time."""
-        now = self._clock()
+        now = self._state.clock()
         names = [name for _, name in list(self._state.ledgers.store.values)]
         self._listed = {name: self._listed.get(name, now) for name in names}
         self._reported = {name: known for name, known in self._reported.items() if name in self._listed}
@@ -147,11 +148,11 @@ class Reconciler:
 
         known = self._state.ledgers.known(node)
         if known is None or any(entry.uid not in known.entries for entry in found):
-            self._step(node, partial(self._enter, node, entered))
+            yield node, partial(self._enter, node, entered)
 
-    def _enter(self, node: str, entered: Callable[[NodeTopology, Ledger, bool], Ledger | None]) -> None:
+    def _enter(self, node: str, entered: Change) -> None:
         if self._binder.change(node, entered, deadline=self._deadline()) is not None:
-            self._metrics.repaired("entered")
+            self._metrics.repairs.labels("entered").inc()
 
     def _report(self, node: str, ledger: Ledger) -> None:
         """Write the condition where it differs from the stored one; rebuild a ledger that is void."""
@@ -190,6 +191,3 @@ class Reconciler:
 
     def _deadline(self) -> Deadline:
         return self._state.deadline(STEP_SECONDS)
-
-    def _ended(self, stop: Event) -> bool:
-        return stop.is_set() or not self._lease.elected()

@@ -5,7 +5,8 @@ ledger otherwise: at the end both say the same, and no CPU is held twice.
 """
 
 import logging
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
@@ -46,45 +47,32 @@ class _Settled(NamedTuple):
     until: float | None
 
 
+@dataclass(eq=False)
 class Repair:
-    """Checks bound LSE and LSR pods, and repairs them where the rules allow."""
+    """Checks bound LSE and LSR pods, and repairs them where the rules allow.
 
-    def __init__(
-        self,
-        state: State,
-        binder: Binder,
-        events: EventRecorder,
-        metrics: BindingMetrics,
-        *,
-        opted_in: Callable[[str], bool],
-        default: BindPolicy = BindPolicy.FULL_PCPUS,
-    ) -> None:
-        """Put it together.
+    Attributes:
+        opted_in: whether the pods of a namespace are to get CPU sets.
+        default: what a pod's bind policy ``Default`` means.
+    """
 
-        Args:
-            state: what is watched.
-            binder: gives CPUs.
-            events: records repairs and failures.
-            metrics: counts repairs.
-            opted_in: whether the pods of a namespace are to get CPU sets.
-            default: what a pod's bind policy ``Default`` means.
-        """
-        self._state = state
-        self._binder = binder
-        self._events = events
-        self._metrics = metrics
-        self._opted_in = opted_in
-        self._default = default
-        self._settled: dict[_Key, _Settled] = {}
-        self._problems: dict[_Key, tuple[str, str]] = {}
-        self._moving: dict[str, tuple[Ledger, frozenset[str]]] = {}
+    _state: State
+    _binder: Binder
+    _events: EventRecorder
+    _metrics: BindingMetrics
+    _: KW_ONLY
+    opted_in: Callable[[str], bool]
+    default: BindPolicy = BindPolicy.FULL_PCPUS
+    _settled: dict[_Key, _Settled] = field(default_factory=dict, init=False)
+    _problems: dict[_Key, tuple[str, str]] = field(default_factory=dict, init=False)
+    _moving: dict[str, tuple[Ledger, frozenset[str]]] = field(default_factory=dict, init=False)
 
     def due(self, pod: Mapping[str, Any], ledger: Ledger | None) -> bool:
         """Whether a bound pod may need a repair: it was not checked yet, or it or its entry changed."""
         metadata = pod["metadata"]
         key = (metadata["namespace"], metadata["name"])
         entry = ledger.entries.get(metadata["uid"]) if ledger is not None else None
-        opted_in = self._opted_in(metadata["namespace"])
+        opted_in = self.opted_in(metadata["namespace"])
         known = self._settled.get(key)
         twice = entry is not None and opted_in and entry.uid in self._moved(ledger)
         if known is not None and (known.pod, known.entry, known.opted_in) == (pod, entry, opted_in):
@@ -114,8 +102,8 @@ class Repair:
             problem = str(error)
         if problem:
             self._record(pod, WARNING, MISSING, problem)
-            self._metrics.repaired("failed")
-        opted_in = self._opted_in(metadata["namespace"])
+            self._metrics.repairs.labels("failed").inc()
+        opted_in = self.opted_in(metadata["namespace"])
         # Until the watch brings what was written, or, where nothing could be, for a while.
         until = self._state.clock() + AGAIN_SECONDS
         entry = self._entry(node_of(pod), metadata["uid"])
@@ -157,7 +145,7 @@ class Repair:
             if not opted_in:
                 return True
             try:
-                return read_resource_spec(pod, self._default) is None
+                return read_resource_spec(pod, self.default) is None
             except ResourceSpecError:
                 return False
         return entry is not None and given == entry.cpus
@@ -165,7 +153,7 @@ class Repair:
     def _repaired(self, pod: Mapping[str, Any], deadline: Deadline) -> str:
         """Repair a pod; return what cannot be repaired, or ""."""
         node, uid = node_of(pod), pod["metadata"]["uid"]
-        opted_in = self._opted_in(pod["metadata"]["namespace"])
+        opted_in = self.opted_in(pod["metadata"]["namespace"])
         unreadable = ""
         try:
             given = believed_cpus(pod)
@@ -182,13 +170,15 @@ class Repair:
                 return stored if rebuilt else None
             wanted = entry._replace(cpus=given) if entry else entry_of(pod, given, now=self._state.now())
             after = stored.with_entries(wanted)
-            other = next((one if two.uid == uid else two for one, two in _pairs(after, uid)), None)
+            pairs = overlaps(after.entries.values())
+            rivals = (one if two.uid == uid else two for one, two, _ in pairs if uid in {one.uid, two.uid})
+            other = next(rivals, None)
             if entry == wanted or (other is not None and (opted_in or entry is not None)):
                 return stored if rebuilt else None
             return after
 
         if self._binder.change(node, agreed, deadline=deadline) is not None and other is None:
-            self._metrics.repaired("entered")
+            self._metrics.repairs.labels("entered").inc()
         entry = self._entry(node, uid)
         if opted_in and (given is None or other is not None or entry is None or entry.cpus != given):
             reassign = other is not None and entry is not None and entry.cpus == given
@@ -200,7 +190,7 @@ class Repair:
     def _annotated(self, pod: Mapping[str, Any], deadline: Deadline, *, reassign: bool) -> str:
         """Give a pod the set that the ledger has for it, or a new one; return why it gets none, or ""."""
         metadata = pod["metadata"]
-        request = read_resource_spec(pod, self._default)
+        request = read_resource_spec(pod, self.default)
         if request is None:
             return ""
         node = node_of(pod)
@@ -226,7 +216,7 @@ class Repair:
             if error.status in {HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND}:
                 return ""  # it changed meanwhile: the watch brings it, and the entry stays
             raise
-        self._metrics.repaired("annotated" if decided.existing else "allocated")
+        self._metrics.repairs.labels("annotated" if decided.existing else "allocated").inc()
         message = f"got CPUs {format_cpulist(decided.entry.cpus)} of {node} after it was bound"
         self._record(pod, NORMAL, REPAIRED, message)
         return ""
@@ -242,10 +232,3 @@ class Repair:
         self._events.record(
             Event(metadata["namespace"], metadata["name"], metadata["uid"], kind, reason, message)
         )
-
-
-def _pairs(ledger: Ledger, uid: str) -> Iterator[tuple[Entry, Entry]]:
-    """The pairs of entries that share CPUs, of which one is this pod's."""
-    for one, other, _ in overlaps(ledger.entries.values()):
-        if uid in {one.uid, other.uid}:
-            yield one, other

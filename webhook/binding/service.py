@@ -116,11 +116,6 @@ class Bindings:
         """How each watched kind is doing."""
         return {name: reflector.contact for name, reflector in self._reflectors.items()}
 
-    @property
-    def synced(self) -> bool:
-        """Whether reviews can be answered."""
-        return self.state.synced
-
     def watch(self, stop: Event, interval: float = 1.0) -> None:
         """Watch, record Events, reconcile and count until ``stop`` is set; meant to run in a thread."""
         tasks = {"events": self.events.watch, "cpuset-reconciler": self.reconciler.watch}
@@ -134,7 +129,7 @@ class Bindings:
             thread.join(1.0)
 
     def _observe(self) -> float | None:
-        if not self.synced:
+        if not self.state.synced:
             return None
         self.state.nodes.forget_deleted()
         self._metrics.observe(self.state)

@@ -194,7 +194,7 @@ class ReviewService:
 
     def _view_report(self) -> Report:
         status, freshness = self._source.status, self._freshness
-        synced = status.ready and (self._bindings is None or self._bindings.synced)
+        synced = status.ready and (self._bindings is None or self._bindings.state.synced)
         return Report(
             synced and not freshness.yields,
             {
