@@ -42,13 +42,13 @@ def test_a_half_written_pair_keeps_the_old_certificate_until_it_is_whole(tmp_pat
     (tmp_path / "tls.crt").write_bytes(pairs[1][0])
     with caplog.at_level(logging.ERROR):
         for _ in range(3):
-            assert certificate.reload_if_changed() is False
+            certificate.reload_if_changed()
     assert "does not belong" in certificate.error
     assert certificate.reload_errors == 1
     assert len(caplog.records) == 1
     assert "first.example" in certificate.pair.names
     (tmp_path / "tls.key").write_bytes(pairs[1][1])
-    assert certificate.reload_if_changed() is True
+    certificate.reload_if_changed()
     assert certificate.error is None
     assert "second.example" in certificate.pair.names
 
@@ -62,7 +62,7 @@ def test_a_damaged_or_missing_file_keeps_the_old_certificate(tmp_path, pairs, da
         (tmp_path / "tls.crt").unlink()
     else:
         (tmp_path / "tls.crt").write_bytes(damage)
-    assert certificate.reload_if_changed() is False
+    certificate.reload_if_changed()
     assert certificate.error
     write(tmp_path, pairs[0])
     certificate.reload_if_changed()

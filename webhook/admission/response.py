@@ -49,3 +49,13 @@ def respond(response: dict[str, Any]) -> Answer:
 def errored(code: int, message: str) -> Answer:
     """Return a ``metav1.Status`` of a failure instead of an AdmissionReview."""
     return Answer(int(code), status_body(code, message))
+
+
+def unavailable(uid: str, reason: str) -> Answer:
+    """Return the 503 for a review of which something is not known at the moment."""
+    return errored(503, f"review {uid} cannot be answered: {reason}")
+
+
+def failed(uid: str) -> Answer:
+    """Return the 500 for a fault of ours."""
+    return errored(500, f"internal fault at review {uid}; the webhook's log has the details under that uid")

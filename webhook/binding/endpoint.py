@@ -7,12 +7,13 @@ failurePolicy decides then, and the reconciler finds the pod later.
 
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import KW_ONLY, dataclass, field
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
 from webhook.admission.editor import Cause
 from webhook.admission.podedit import PodEdit
-from webhook.admission.response import Answer, allowed, denied, errored, respond
+from webhook.admission.response import Answer, allowed, denied, errored, failed, respond, unavailable
 from webhook.admission.review import Review, ReviewError, parse_review
 from webhook.binding.binder import Binder
 from webhook.binding.caches import Object, trim_pod
@@ -54,33 +55,28 @@ class _Known(NamedTuple):
     request: CPUSetRequest | Refusal | None
 
 
+@dataclass(slots=True, eq=False)
 class BindEndpoint:
-    """Answers reviews of Bindings."""
+    """Answers reviews of Bindings.
 
-    def __init__(
-        self,
-        state: State,
-        binder: Binder,
-        events: EventRecorder,
-        metrics: BindingMetrics,
-        *,
-        default: BindPolicy = BindPolicy.FULL_PCPUS,
-    ) -> None:
-        """Put the endpoint together; ``default`` is what a pod's bind policy ``Default`` means."""
-        self._state = state
-        self._binder = binder
-        self._events = events
-        self._metrics = metrics
-        self._default = default
-        self._clock = state.clock
-        self._pool: ThreadPoolExecutor | None = None
+    Attributes:
+        default: what a pod's bind policy ``Default`` means.
+    """
+
+    _state: State
+    _binder: Binder
+    _events: EventRecorder
+    _metrics: BindingMetrics
+    _: KW_ONLY
+    default: BindPolicy = BindPolicy.FULL_PCPUS
+    _pool: ThreadPoolExecutor | None = field(default=None, init=False)
 
     def begin(self, body: bytes, seconds: float) -> Answer | Future[Answer]:
         """Answer the review in ``body`` within ``seconds``, at once where nothing has to be waited for.
 
         Never raises.
         """
-        started = self._clock()
+        started = self._state.clock()
         uid = ""
         try:
             review = parse_review(body)
@@ -108,7 +104,7 @@ class BindEndpoint:
 
     def refuse(self, error: ReviewError) -> Answer:
         """Answer a request that is no review."""
-        return self._done("refused", self._clock(), errored(error.status, error.message))
+        return self._done("refused", self._state.clock(), errored(error.status, error.message))
 
     def close(self) -> None:
         """End the threads."""
@@ -132,7 +128,7 @@ class BindEndpoint:
 
     def _request(self, pod: Object) -> CPUSetRequest | Refusal | None:
         try:
-            return read_resource_spec(pod, self._default)
+            return read_resource_spec(pod, self.default)
         except ResourceSpecError as error:
             return Refusal("BadRequest", str(error))
 
@@ -141,7 +137,12 @@ class BindEndpoint:
             pod, request = known or self._read(asked, deadline)
             if pod is None or request is None or node_of(pod):
                 return self._done("none", started, respond(allowed(asked.uid)))
-            return self._bound(asked, pod, request, started, deadline)
+            decided = self._decided(asked, pod, request, deadline)
+            if isinstance(decided, Refusal):
+                return self._done("denied", started, self._denied(asked, pod["metadata"]["uid"], decided))
+            if not asked.dry_run:
+                self._metrics.allocated(decided.entry.qos, existing=decided.existing)
+            return self._done("set", started, _granted(asked, decided))
         except (OutOfTimeError, ApiError) as error:
             return self._unanswered(asked.uid, str(error), started)
         except Exception:  # noqa: BLE001 — as in ``begin``
@@ -155,63 +156,44 @@ class BindEndpoint:
             return _Known(None, None)
         return _Known(pod, self._request(pod))
 
-    def _bound(
-        self,
-        asked: _Asked,
-        pod: Object,
-        request: CPUSetRequest | Refusal,
-        started: float,
-        deadline: Deadline,
-    ) -> Answer:
-        pod_uid = pod["metadata"]["uid"]
+    def _decided(
+        self, asked: _Asked, pod: Object, request: CPUSetRequest | Refusal, deadline: Deadline
+    ) -> Grant | Refusal:
         if isinstance(request, Refusal):
-            return self._denied(asked, pod_uid, request, started)
+            return request
         try:
             carried = given_cpus(pod)
         except StatusError as error:
             _log.warning("%s/%s: %s: it is replaced", asked.namespace, asked.name, error)
             carried = None
-        claim = Claim(pod_uid, asked.namespace, asked.name, request, carried)
-        decided = self._binder.bind(claim, asked.node, deadline=deadline, dry_run=asked.dry_run)
-        if isinstance(decided, Refusal):
-            return self._denied(asked, pod_uid, decided, started)
-        if not asked.dry_run:
-            self._metrics.allocated(decided.entry.qos, existing=decided.existing)
-        return self._done("set", started, _granted(asked, decided))
+        claim = Claim(pod["metadata"]["uid"], asked.namespace, asked.name, request, carried)
+        return self._binder.bind(claim, asked.node, deadline=deadline, dry_run=asked.dry_run)
 
-    def _denied(self, asked: _Asked, pod_uid: str, refusal: Refusal, started: float) -> Answer:
+    def _denied(self, asked: _Asked, pod_uid: str, refusal: Refusal) -> Answer:
         message = refusal.message
         if not asked.dry_run:
             self._metrics.denials.labels(refusal.reason).inc()
             self._events.record(Event(asked.namespace, asked.name, pod_uid, WARNING, DENIED, message))
-        response = denied(asked.uid, message, reason="Forbidden", code=HTTPStatus.FORBIDDEN)
         _log.info("binding of %s/%s to %s denied: %s", asked.namespace, asked.name, asked.node, message)
-        return self._done("denied", started, respond(response))
+        return respond(denied(asked.uid, message, reason="Forbidden", code=HTTPStatus.FORBIDDEN))
 
     def _unanswered(self, uid: str, reason: str, started: float) -> Answer:
         _log.error("review %s at /bind is not answered: %s", uid, reason)
-        message = f"review {uid} cannot be answered: {reason}"
-        code = HTTPStatus.SERVICE_UNAVAILABLE
-        return self._done("unanswered", started, errored(code, message))
+        return self._done("unanswered", started, unavailable(uid, reason))
 
     def _fault(self, uid: str, started: float) -> Answer:
         _log.exception("fault while answering review %s at /bind", uid or "unknown")
-        message = f"internal fault at review {uid}; the webhook's log has the details under that uid"
-        code = HTTPStatus.INTERNAL_SERVER_ERROR
-        return self._done("fault", started, errored(code, message))
+        return self._done("fault", started, failed(uid))
 
     def _done(self, outcome: str, started: float, answer: Answer) -> Answer:
-        self._metrics.answered(outcome, self._clock() - started)
+        self._metrics.answered(outcome, self._state.clock() - started)
         return answer
 
 
 def _binding(review: Review) -> _Asked | None:
     """Return the binding to be made; None: the review is of something else."""
-    if (
-        review.resource != ("", "v1", "pods")
-        or review.subresource != "binding"
-        or review.operation != "CREATE"
-    ):
+    asked_for = (review.resource, review.subresource, review.operation)
+    if asked_for != (("", "v1", "pods"), "binding", "CREATE"):
         return None
     target = review.object.get("target")
     metadata = review.object.get("metadata")
@@ -237,12 +219,6 @@ def _granted(asked: _Asked, decided: Grant) -> Answer:
     # The API server gives a Binding's annotations to the pod.
     edit = PodEdit(asked.binding)
     edit.set_annotation(ANNOTATION_RESOURCE_STATUS, status, Cause("binding", ""))
-    _log.info(
-        "binding of %s/%s to %s: CPUs %s%s",
-        asked.namespace,
-        asked.name,
-        asked.node,
-        status,
-        " again" if decided.existing else "",
-    )
+    again = " again" if decided.existing else ""
+    _log.info("binding of %s/%s to %s: CPUs %s%s", asked.namespace, asked.name, asked.node, status, again)
     return respond(allowed(asked.uid, edit.operations()))

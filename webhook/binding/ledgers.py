@@ -98,13 +98,12 @@ class Ledgers:
             ApiError: it is not known whether it was stored.
         """
         body = write_ledger(ledger, counts)
+        new = ledger.version is None
+        method, path = ("POST", LEDGERS) if new else ("PUT", member(LEDGERS, ledger.node))
         try:
-            if ledger.version is None:
-                raw = self._api.call("POST", LEDGERS, body=body, timeout=timeout)
-            else:
-                raw = self._api.call("PUT", member(LEDGERS, ledger.node), body=body, timeout=timeout)
+            raw = self._api.call(method, path, body=body, timeout=timeout)
         except ApiError as error:
-            gone = error.status == HTTPStatus.NOT_FOUND and ledger.version is not None
+            gone = error.status == HTTPStatus.NOT_FOUND and not new
             if error.status == HTTPStatus.CONFLICT or gone:
                 self._conflict()
                 raise Changed from None

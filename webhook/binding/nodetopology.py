@@ -8,7 +8,7 @@ which nothing can be bound.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from webhook.cpuset.allocation import BindPolicy, Pool, Request, Strategy
 from webhook.cpuset.cpulist import parse_cpulist
@@ -36,6 +36,8 @@ from webhook.protocol import (
     POLICY_NONE,
     SPREAD_BY_PCPUS,
 )
+
+_Kind = TypeVar("_Kind", dict[str, Any], list[Any])
 
 NODE_LABELS: Final = (LABEL_NODE_BIND_POLICY, LABEL_NUMA_POLICY, LABEL_NUMA_STRATEGY)
 NODE_ANNOTATIONS: Final = (
@@ -147,16 +149,15 @@ class _Reader:
         self._topology = topology
 
     def kubelet_policy(self) -> Mapping[str, Any]:
-        return self._object(ANNOTATION_CPU_MANAGER_POLICY)
+        return self._json(ANNOTATION_CPU_MANAGER_POLICY, dict)
 
     def reservations(self, kubelet: Mapping[str, Any]) -> Reservations:
-        system = self._object(ANNOTATION_SYSTEM_QOS)
-        exclusive = system.get("cpusetExclusive")
+        system = self._json(ANNOTATION_SYSTEM_QOS, dict)
         return Reservations(
             reserved=self._reserved(),
             kubelet_reserved=self._cpus(kubelet.get("reservedCPUs"), ANNOTATION_CPU_MANAGER_POLICY),
             system=self._cpus(system.get("cpuset"), ANNOTATION_SYSTEM_QOS),
-            system_exclusive=exclusive is not False,
+            system_exclusive=system.get("cpusetExclusive") is not False,
             kubelet_pinned=self._pinned(),
         )
 
@@ -195,13 +196,13 @@ class _Reader:
         """What is left of the real CPUs after reservations, where more are advertised than there are."""
         if ANNOTATION_AMPLIFICATION not in self._annotations:
             return None
-        ratio = self._object(ANNOTATION_AMPLIFICATION).get(CPU, 1)
+        ratio = self._json(ANNOTATION_AMPLIFICATION, dict).get(CPU, 1)
         if isinstance(ratio, bool) or not isinstance(ratio, (int, float)) or not ratio >= 1:
             self.problems.append(
                 f"annotation {ANNOTATION_AMPLIFICATION}: {shown(ratio)} is no ratio from 1 on"
             )
             return None
-        raw = self._object(ANNOTATION_RAW_ALLOCATABLE).get(CPU)
+        raw = self._json(ANNOTATION_RAW_ALLOCATABLE, dict).get(CPU)
         if ratio == 1 or raw is None:
             return None
         try:
@@ -218,7 +219,7 @@ class _Reader:
         cpus: frozenset[int] = frozenset()
         amount: object = 0
         for annotations_of in self._sources:
-            reservation = self._json(ANNOTATION_NODE_RESERVATION, dict, {}, annotations_of)
+            reservation = self._json(ANNOTATION_NODE_RESERVATION, dict, annotations_of)
             cpus |= self._cpus(reservation.get("reservedCPUs"), ANNOTATION_NODE_RESERVATION)
             resources = reservation.get("resources")
             amount = (resources.get(CPU) if isinstance(resources, dict) else 0) or amount
@@ -235,26 +236,23 @@ class _Reader:
     def _pinned(self) -> frozenset[int]:
         """CPUs that the kubelet has given to pods it manages."""
         pinned: frozenset[int] = frozenset()
-        for entry in self._json(ANNOTATION_POD_CPU_ALLOCS, list, []):
+        for entry in self._json(ANNOTATION_POD_CPU_ALLOCS, list):
             if isinstance(entry, dict) and entry.get("managedByKubelet") and entry.get("uid"):
                 pinned |= self._cpus(entry.get("cpuset"), ANNOTATION_POD_CPU_ALLOCS)
         return pinned
 
-    def _object(self, key: str) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = self._json(key, dict, {})
-        return found
-
-    def _json(self, key: str, kind: type, empty: Any, source: Mapping[str, str] | None = None) -> Any:  # noqa: ANN401 — ``kind`` says
+    def _json(self, key: str, kind: type[_Kind], source: Mapping[str, str] | None = None) -> _Kind:
+        """The value of an annotation; an empty one where there is none, or none of that kind."""
         text = (self._annotations if source is None else source).get(key)
         if not text or text == "null":
-            return empty
+            return kind()
         try:
             value = json.loads(text)
         except (ValueError, RecursionError):
             value = None
         if not isinstance(value, kind):
             self.problems.append(f"annotation {key}: {shown(text)} cannot be read")
-            return empty
+            return kind()
         return value
 
     def _cpus(self, text: object, key: str) -> frozenset[int]:

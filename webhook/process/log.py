@@ -58,10 +58,8 @@ def _json(fields: Mapping[str, object]) -> bytes:
     options = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z
     try:
         return orjson.dumps(fields, default=str, option=options)
-    except (
-        TypeError,
-        ValueError,
-    ):  # A lone surrogate from somebody's name must not cost a decision its line.
+    except (TypeError, ValueError):
+        # A lone surrogate from somebody's name must not cost a decision its line.
         return orjson.dumps({name: ascii(value) for name, value in fields.items()}, option=options)
 
 

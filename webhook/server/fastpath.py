@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import Future
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from prometheus_client import Gauge
@@ -32,24 +33,19 @@ _LINGER_SECONDS = 2.0
 _LINGER_BYTES = 8 * MAX_BODY
 
 
+@dataclass(slots=True, eq=False)
 class FastPath:
-    """An ASGI application in front of another one, which answers all that is no review."""
+    """An ASGI application in front of another one, which answers all that is no review.
 
-    __slots__ = ("_endpoints", "_in_flight", "_only_reads", "_rest")
+    Attributes:
+        only_reads: whether reviews are read here and answered by the other one, too.
+    """
 
-    def __init__(
-        self,
-        endpoints: Mapping[str, Endpoint],
-        in_flight: Gauge,
-        rest: Application,
-        *,
-        only_reads: bool = False,
-    ) -> None:
-        """Take endpoints by path; with ``only_reads`` reviews are read here and answered by ``rest``, too."""
-        self._endpoints = endpoints
-        self._in_flight = in_flight
-        self._rest = rest
-        self._only_reads = only_reads
+    _endpoints: Mapping[str, Endpoint]
+    _in_flight: Gauge
+    _rest: Application
+    _: KW_ONLY
+    only_reads: bool = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a review, or hand the request on."""
@@ -67,7 +63,7 @@ class FastPath:
             await _send(send, endpoint.refuse(error), close=True)
             await _linger(receive)
         else:
-            if self._only_reads:
+            if self.only_reads:
                 await self._rest(_with_length(scope, len(body)), _replayed(body, receive), send)
                 return
             begun = endpoint.begin(body, started + seconds - time.monotonic())

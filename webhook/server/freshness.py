@@ -12,6 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass, field
 
 from webhook.cluster.source import Source
 from webhook.kube.loop import run_loop
@@ -24,40 +25,34 @@ ASK_AGAIN_SECONDS = 5.0
 _LOG = logging.getLogger(__name__)
 
 
+@dataclass(eq=False)
 class Freshness:
     """How old what is watched is, kind by kind: one that is not heard of counts, however well the others do.
 
     Attributes:
+        source: what is watched.
         limit: seconds after which a kind counts as old.
+        find_peer: returns the address of a fresh peer, None: there is none; may block.
+        clock: the time of day, in seconds.
+        timer: seconds, for the pauses between questions.
         substitute: the peer that can serve in our place, None: there is none, or none is needed.
     """
 
-    def __init__(
-        self,
-        source: Source,
-        limit: float = MAX_VIEW_AGE,
-        *,
-        find_peer: Callable[[], str | None] = lambda: None,
-        clock: Callable[[], float] = time.time,
-        timer: Callable[[], float] = time.monotonic,
-    ) -> None:
-        """Take what is watched; ``find_peer`` returns the address of a fresh peer and may block."""
-        self.limit = limit
-        self.substitute: str | None = None
-        self._source = source
-        self._find_peer = find_peer
-        self._clock = clock
-        self._timer = timer
-        self._told: frozenset[str] = frozenset()
-        self._ask_at = 0.0
+    source: Source
+    limit: float = MAX_VIEW_AGE
+    _: KW_ONLY
+    find_peer: Callable[[], str | None] = lambda: None
+    clock: Callable[[], float] = time.time
+    timer: Callable[[], float] = time.monotonic
+    substitute: str | None = field(default=None, init=False)
+    _told: frozenset[str] = field(default=frozenset(), init=False)
+    _ask_at: float = field(default=0.0, init=False)
 
     @property
     def stale(self) -> Mapping[str, float]:
         """The kinds that have not been heard of for too long, and for how many seconds."""
-        now = self._clock()
-        ages = {
-            name: now - kind.contact_at for name, kind in self._source.status.kinds.items() if kind.synced
-        }
+        now = self.clock()
+        ages = {name: now - kind.contact_at for name, kind in self.source.status.kinds.items() if kind.synced}
         return {name: age for name, age in ages.items() if age > self.limit}
 
     @property
@@ -79,9 +74,9 @@ class Freshness:
         before = self.substitute
         if not stale:
             self.substitute, self._ask_at = None, 0.0
-        elif self._timer() >= self._ask_at:
-            self.substitute = self._find_peer()
-            self._ask_at = self._timer() + ASK_AGAIN_SECONDS
+        elif self.timer() >= self._ask_at:
+            self.substitute = self.find_peer()
+            self._ask_at = self.timer() + ASK_AGAIN_SECONDS
         if stale and self.substitute and not before:
             _LOG.warning("not ready, because %s is, with a fresh view", self.substitute)
         elif stale and before and not self.substitute:

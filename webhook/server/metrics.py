@@ -99,14 +99,13 @@ class ReviewMetrics:
             "Entries of requests and limits translated, by the resource they became.",
             ["resource"],
         )
-        faults = counter("faults_total", "Reviews answered 500: faults of our own.", ["webhook"])
+        self._faults = counter("faults_total", "Reviews answered 500: faults of our own.", ["webhook"])
         # Looking a child up by its labels costs more than counting: the few that exist are kept.
         self._requests, self._duration = cache(requests.labels), cache(duration.labels)
         self._applied, self._translated = cache(applied.labels), cache(translated.labels)
-        self._faults = faults
         for webhook in ("mutate", "validate"):
             duration.labels(webhook)
-            faults.labels(webhook)
+            self._faults.labels(webhook)
         for result in ("found", "failed"):
             self.look_ups.labels(result)
         for what in ("objects", "certificate"):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from webhook.admission.decision import decide
 from webhook.admission.mutating.reinvocation import derive_key
-from webhook.admission.response import Answer, errored, respond
+from webhook.admission.response import Answer, errored, failed, respond, unavailable
 from webhook.admission.review import Review, ReviewError, Webhook, parse_review
 from webhook.admission.settings import Settings
 from webhook.admission.view import View
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 
+@dataclasses.dataclass(slots=True, eq=False)
 class CurrentSettings:
     """The settings in force.
 
@@ -35,10 +36,7 @@ class CurrentSettings:
         value: replaced whole when the signing key becomes known after the start.
     """
 
-    __slots__ = ("value",)
-
-    def __init__(self, value: Settings) -> None:
-        self.value = value
+    value: Settings
 
     def sign_with(self, secret: bytes) -> None:
         """Sign with a secret that all replicas share, unless a key was given."""
@@ -54,6 +52,7 @@ class _Pending(Future[Answer]):
         self.review = review
 
 
+@dataclasses.dataclass(slots=True, eq=False)
 class ReviewEndpoint:
     """Answers the reviews of one webhook.
 
@@ -61,21 +60,11 @@ class ReviewEndpoint:
     answer comes when the namespace has been looked up.
     """
 
-    __slots__ = ("_log", "_metrics", "_settings", "_source", "_webhook")
-
-    def __init__(
-        self,
-        webhook: Webhook,
-        source: Source,
-        settings: CurrentSettings,
-        metrics: ReviewMetrics,
-        log: DecisionLog,
-    ) -> None:
-        self._webhook = webhook
-        self._source = source
-        self._settings = settings
-        self._metrics = metrics
-        self._log = log
+    _webhook: Webhook
+    _source: Source
+    _settings: CurrentSettings
+    _metrics: ReviewMetrics
+    _log: DecisionLog
 
     def begin(self, body: bytes, seconds: float) -> Answer | Future[Answer]:
         """Answer the review in ``body``, which has passed the checks of `webhook.server.envelope`."""
@@ -130,13 +119,13 @@ class ReviewEndpoint:
         """Answer a review whose namespace has been looked up."""
         started = time.perf_counter()
         try:
-            failed = _failure(looked_up)
-            self._metrics.looked_up(found=failed is None)
+            why = _failure(looked_up)
+            self._metrics.looked_up(found=why is None)
             view = self._source.view
-            if failed is None and review.namespace not in view.namespaces:
-                failed = f"namespace {review.namespace!r} is gone again"
-            if failed is not None:
-                return self._unavailable(review.uid, failed)
+            if why is None and review.namespace not in view.namespaces:
+                why = f"namespace {review.namespace!r} is gone again"
+            if why is not None:
+                return self._unavailable(review.uid, why)
             return self._decided(review, view, started)
         except Exception:  # noqa: BLE001 — as in ``begin``
             return self._fault(review)
@@ -153,15 +142,13 @@ class ReviewEndpoint:
         """Leave a review to failurePolicy: what would be needed to decide is not known."""
         self._metrics.unanswered(self._webhook.value)
         _LOG.error("review %s at /%s is not answered: %s", uid, self._webhook.value, reason)
-        return errored(503, f"review {uid} cannot be answered: {reason}")
+        return unavailable(uid, reason)
 
     def _fault(self, review: Review | None) -> Answer:
         uid = review.uid if review is not None else "unknown"
         self._metrics.fault(self._webhook.value)
         _LOG.exception("fault while answering review %s at /%s", uid, self._webhook.value)
-        return errored(
-            500, f"internal fault at review {uid}; the webhook's log has the details under that uid"
-        )
+        return failed(uid)
 
 
 def _failure(looked_up: Future[None]) -> str | None:

@@ -146,9 +146,8 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         if certificate is not None:
             context = certificate.context
             settings["ssl_context"] = lambda _config, _default: context
-            settings["certfile"] = settings["keyfile"] = (
-                os.devnull
-            )  # Says "TLS" to gunicorn; the context has the rest.
+            # Says "TLS" to gunicorn; the context has the rest.
+            settings["certfile"] = settings["keyfile"] = os.devnull
         for name, value in settings.items():
             self.cfg.set(name, value)
 

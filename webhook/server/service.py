@@ -5,6 +5,7 @@ It is made before the fork and calls nothing; its tasks begin after it.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import logging
 import secrets
@@ -98,46 +99,49 @@ def open_bindings(
     return Bindings(client, lease, opted_in, registry, settings)
 
 
+@dataclasses.dataclass(eq=False)
 class ReviewService:
     """Everything that one replica does, wherever it is served.
 
     Attributes:
-        endpoints: by path.
-        metrics: of reviews.
-        certificate: what is served; None without TLS.
+        source: of views.
         settings: in force.
+        metrics: of reviews.
+        log: of decisions.
+        certificate: what is served; None without TLS.
+        rotator: renews a managed certificate.
+        statuses: writes the statuses of profiles.
+        bindings: what answers /bind; None: nothing does.
+        max_view_age: seconds after which a view is too old.
+        peers: host and admin port of other replicas.
+        endpoints: by path.
     """
 
-    def __init__(  # noqa: PLR0913 — its parts
-        self,
-        source: Source,
-        settings: CurrentSettings,
-        metrics: ReviewMetrics,
-        log: DecisionLog,
-        *,
-        certificate: ServingCertificate | None = None,
-        rotator: Rotator | None = None,
-        statuses: StatusWriter | None = None,
-        bindings: Bindings | None = None,
-        max_view_age: float = MAX_VIEW_AGE,
-        peers: Sequence[tuple[str, int]] = (),
-    ) -> None:
+    source: Source
+    settings: CurrentSettings
+    metrics: ReviewMetrics
+    log: DecisionLog
+    _: dataclasses.KW_ONLY
+    certificate: ServingCertificate | None = None
+    rotator: Rotator | None = None
+    statuses: StatusWriter | None = None
+    bindings: Bindings | None = None
+    max_view_age: float = MAX_VIEW_AGE
+    peers: Sequence[tuple[str, int]] = ()
+    endpoints: dict[str, Endpoint] = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make the endpoints; nothing is called yet."""
         # Before the fork: all processes of a replica are one to its peers.
         self._instance = secrets.token_hex(8)
-        self._freshness = Freshness(source, max_view_age, find_peer=Peers(peers, self._instance).fresh)
-        self.metrics = metrics
-        self.certificate = certificate
-        self.settings = settings
-        self._source = source
-        self._rotator = rotator
-        self._statuses = statuses
-        self._bindings = bindings
-        self.endpoints: dict[str, Endpoint] = {
-            f"/{webhook.value}": ReviewEndpoint(webhook, source, settings, metrics, log)
+        find_peer = Peers(self.peers, self._instance).fresh
+        self._freshness = Freshness(self.source, self.max_view_age, find_peer=find_peer)
+        self.endpoints = {
+            f"/{webhook.value}": ReviewEndpoint(webhook, self.source, self.settings, self.metrics, self.log)
             for webhook in Webhook
         }
-        if bindings is not None:
-            self.endpoints["/bind"] = bindings.endpoint
+        if self.bindings is not None:
+            self.endpoints["/bind"] = self.bindings.endpoint
 
     def load(self) -> None:
         """Read the certificate again: a worker that replaces another begins with the newest."""
@@ -146,13 +150,13 @@ class ReviewService:
 
     def tasks(self) -> list[Task]:
         """Return what runs in the background."""
-        tasks = [Task("view", self._source), Task("freshness", self._freshness)]
+        tasks = [Task("view", self.source), Task("freshness", self._freshness)]
         if self.certificate is not None:
             tasks.append(Task("certificate", self.certificate))
         for name, watcher in (
-            ("statuses", self._statuses),
-            ("rotator", self._rotator),
-            ("bindings", self._bindings),
+            ("statuses", self.statuses),
+            ("rotator", self.rotator),
+            ("bindings", self.bindings),
         ):
             if watcher is not None:
                 tasks.append(Task(name, watcher, waited_for=True))
@@ -160,7 +164,7 @@ class ReviewService:
 
     def observe(self) -> None:
         """Bring the metrics up to date with what is counted elsewhere."""
-        metrics, status, totals = self.metrics, self._source.status, self.metrics.totals
+        metrics, status, totals = self.metrics, self.source.status, self.metrics.totals
         totals.set(metrics.reload_errors.labels("objects"), status.reload_errors)
         metrics.loaded_at.set(status.loaded_at)
         unready = len(status.unready_profiles)
@@ -175,8 +179,8 @@ class ReviewService:
             totals.set(metrics.certificate_reads, self.certificate.reads)
             for name, end in self.certificate.ends.items():
                 metrics.expires_at.labels(name).set(end)
-        if self._rotator is not None:
-            for what, number in self._rotator.writes.items():
+        if self.rotator is not None:
+            for what, number in self.rotator.writes.items():
                 totals.set(metrics.certificate_writes.labels(what), number)
 
     def routes(self, *, explains: bool, draining: Callable[[], bool] = lambda: False) -> Routes:
@@ -190,11 +194,11 @@ class ReviewService:
         return {**routes, ("POST", "/explain"): self._explain if explains else _unexplained}
 
     def _watched(self) -> Mapping[str, KindStatus]:
-        return {**self._source.status.kinds, **(self._bindings.kinds if self._bindings is not None else {})}
+        return {**self.source.status.kinds, **(self.bindings.kinds if self.bindings is not None else {})}
 
     def _view_report(self) -> Report:
-        status, freshness = self._source.status, self._freshness
-        synced = status.ready and (self._bindings is None or self._bindings.state.synced)
+        status, freshness = self.source.status, self._freshness
+        synced = status.ready and (self.bindings is None or self.bindings.state.synced)
         return Report(
             synced and not freshness.yields,
             {
@@ -243,7 +247,7 @@ class ReviewService:
             return failure(error.status, error.message)
         except ValueError:
             return failure(400, f"?webhook={name[:64]} is unknown; it is mutate or validate")
-        view = self._source.view
+        view = self.source.view
         if view.missing:
             return failure(503, f"not synced yet: {', '.join(view.missing)}")
         return json_response(200, explain(webhook, review, view, self.settings.value))

@@ -141,8 +141,8 @@ class ServingCertificate:
         connection.context = self._current
         return None
 
-    def reload_if_changed(self) -> bool:
-        """Take over what the source has now, if it is new and good; whether it was."""
+    def reload_if_changed(self) -> None:
+        """Take over what the source has now, if it is new and good; each new reason why not is noted once."""
         self.reads += 1
         pair, clients, wrong = self.pair, self._clients, []
         try:
@@ -159,30 +159,24 @@ class ServingCertificate:
                 context = _context(pair, clients)
             except ssl.SSLError as error:
                 wrong.append(str(error))
-        self._keep("; ".join(wrong) or None)
+        reason = "; ".join(wrong) or None
+        if reason is not None and reason != self._error:
+            self._reload_errors += 1
+            _LOG.error("%s; the old one stays", reason)
+        self._error = reason
         if pair is None or context is None:
-            return False
+            return
         self.pair, self._clients, self._current = pair, clients, context
         _LOG.info(
             "serving the certificate of %s, which ends at %s",
             ", ".join(pair.names),
             pair.expires_at.isoformat(),
         )
-        return True
 
     def watch(self, stop: threading.Event, interval: float) -> None:
         """Look at the source every ``interval`` seconds until ``stop``; runs in a thread of its own."""
-        run_loop(self._step, stop, name="reloading the certificate", interval=interval, pause=interval)
-
-    def _step(self) -> None:
-        self.reload_if_changed()
-
-    def _keep(self, reason: str | None) -> None:
-        """What is there is not good: note it once for each new reason and go on with what there was."""
-        if reason is not None and reason != self._error:
-            self._reload_errors += 1
-            _LOG.error("%s; the old one stays", reason)
-        self._error = reason
+        name = "reloading the certificate"
+        run_loop(self.reload_if_changed, stop, name=name, interval=interval, pause=interval)
 
     def _read_clients(self) -> bytes | None:
         if self._client_ca is None:

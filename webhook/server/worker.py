@@ -240,6 +240,5 @@ class GunicornLogger(glogging.Logger):  # type: ignore[misc]  # gunicorn has no 
     def setup(self, cfg: object) -> None:
         """Leave the handlers out and pass records on."""
         super().setup(cfg)
-        for handler in list(self.error_log.handlers):
-            self.error_log.removeHandler(handler)
+        self.error_log.handlers.clear()
         self.error_log.propagate = True
