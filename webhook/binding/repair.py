@@ -95,14 +95,10 @@ class Repair:
         pod = self._state.live_pod(*key, deadline)
         if pod is None or pod["metadata"]["uid"] != metadata["uid"] or is_finished(pod):
             return
-        problem = ""
         try:
             problem = self._repaired(pod, deadline)
         except (NodeTopologyError, QuantityError, ResourceSpecError) as error:
             problem = str(error)
-        if problem:
-            self._record(pod, WARNING, MISSING, problem)
-            self._metrics.repairs.labels("failed").inc()
         opted_in = self.opted_in(metadata["namespace"])
         # Until the watch brings what was written, or, where nothing could be, for a while.
         until = self._state.clock() + AGAIN_SECONDS
@@ -110,6 +106,8 @@ class Repair:
         self._settled[key] = _Settled(known, entry, opted_in, until)
         if problem:
             self._problems[key] = (node_of(pod), problem)
+            self._record(pod, WARNING, MISSING, problem)
+            self._metrics.repairs.labels("failed").inc()
         else:
             self._problems.pop(key, None)
 
