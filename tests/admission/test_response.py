@@ -6,7 +6,7 @@ import json
 import pytest
 
 from webhook.admission.editor import Cause, Operation
-from webhook.admission.response import allowed, denied, errored, respond
+from webhook.admission.response import allowed, denied, errored, failed, respond, unavailable
 
 
 def test_an_allowed_request_passes_as_it_is():
@@ -47,3 +47,12 @@ def test_what_gets_no_response_gets_a_status(code, reason):
     answer = json.loads(body)
     assert (answer["kind"], answer["code"], answer["reason"]) == ("Status", code, reason)
     assert answer["message"] == "what is wrong"
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"), [(unavailable("u-1", "no namespace"), 503), (failed("u-1"), 500)], ids=["503", "500"]
+)
+def test_what_cannot_be_decided_names_the_review(answer, code):
+    """The log has the same uid, so the two are found together."""
+    assert answer.status == code
+    assert "review u-1" in json.loads(answer.body)["message"]
