@@ -62,8 +62,10 @@ def test_a_damaged_or_missing_file_keeps_the_old_certificate(tmp_path, pairs, da
         (tmp_path / "tls.crt").unlink()
     else:
         (tmp_path / "tls.crt").write_bytes(damage)
+    before = certificate.pair
     certificate.reload_if_changed()
     assert certificate.error
+    assert certificate.pair is before
     write(tmp_path, pairs[0])
     certificate.reload_if_changed()
     assert certificate.error is None
