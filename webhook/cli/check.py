@@ -12,6 +12,7 @@ from webhook.admission import View
 from webhook.admission.profiles.findings import Report, Severity, examine
 from webhook.admission.profiles.overlap import Overlap
 from webhook.admission.profiles.profile import Profile
+from webhook.cli.options.declarations import choice_option
 from webhook.cli.options.objects import load_view
 from webhook.cli.options.settings import objects_option, rule_option
 from webhook.cli.terminal import bad, color_option, coloured, good, heading, muted, warning
@@ -22,7 +23,7 @@ _NAMESPACES_SHOWN: Final = 3
 
 @click.command()
 @objects_option
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@choice_option("-o", "--output", choices=("text", "json"))
 @click.option("--strict", is_flag=True, help="Fail on warnings as well.")
 @click.option("--max-overlaps", type=click.IntRange(0), default=20, show_default=True,
               help="Report at most this many pairs of conflicting profiles.")  # fmt: skip

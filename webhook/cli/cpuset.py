@@ -13,7 +13,8 @@ from typing import IO, Any, ParamSpec, TypeVar
 import click
 
 from webhook.cli.nodeplan import as_data, cpus_of, place
-from webhook.cli.options.access import in_cluster_option, kubeconfig_option, open_api
+from webhook.cli.options.access import ClusterFlags, cluster_options
+from webhook.cli.options.declarations import choice_option
 from webhook.cli.options.manifests import FILE, read_pods
 from webhook.cpuset import (
     CpuSetError,
@@ -96,12 +97,10 @@ def machine(shape: str | None, numbering: str) -> Topology:
 
 def topology_options(command: Callable[P, R]) -> Callable[P, R]:
     """Add ``--topology`` and ``--numbering`` to a command."""
-    command = click.option(
+    command = choice_option(
         "--numbering",
-        type=click.Choice(NUMBERINGS),
-        default="adjacent",
-        show_default=True,
-        help="How CPU ids run in a machine given by numbers: linux puts siblings half the machine apart.",
+        choices=NUMBERINGS,
+        text="How CPU ids run in a machine given by numbers: linux puts siblings half the machine apart.",
     )(command)
     return click.option(
         "--topology",
@@ -250,16 +249,14 @@ def plan(
 @cpuset.command()
 @topology_options
 @click.option("--node", metavar="NAME", help="A node of a cluster: its pods' CPU sets, by its ledger.")
-@kubeconfig_option
-@in_cluster_option
+@cluster_options
 @one_line
 def show(
     shape: str | None,
     numbering: str,
     *,
     node: str | None,
-    kubeconfig: Path | None,
-    in_cluster: bool,
+    cluster: ClusterFlags,
 ) -> None:
     """Draw this machine's CPUs, another's, or a cluster node's with the pods that hold them.
 
@@ -273,9 +270,9 @@ def show(
     if node is not None:
         if shape is not None:
             raise click.UsageError("--node and --topology exclude each other: a node has its own topology")
-        click.echo(node_picture(node, kubeconfig, in_cluster=in_cluster))
+        click.echo(node_picture(node, cluster))
         return
-    if kubeconfig is not None or in_cluster:
+    if cluster.kubeconfig is not None or cluster.in_cluster:
         raise click.UsageError("--kubeconfig and --in-cluster need --node NAME: which node's CPUs?")
     topology = machine(shape, numbering)
     sockets = len({place.socket for place in topology.places})
@@ -286,7 +283,7 @@ def show(
     click.echo(draw_topology(topology, width=columns(), paint=paint))
 
 
-def node_picture(node: str, kubeconfig: Path | None, *, in_cluster: bool) -> str:
+def node_picture(node: str, cluster: ClusterFlags) -> str:
     """Return the picture of a cluster node; ClickException where there is none."""
     from webhook.binding.caches import TOPOLOGIES
     from webhook.binding.drawing import draw_ledger
@@ -296,7 +293,7 @@ def node_picture(node: str, kubeconfig: Path | None, *, in_cluster: bool) -> str
     from webhook.kube.client import ApiError
     from webhook.kube.paths import NODES, member
 
-    api = open_api(kubeconfig, in_cluster=in_cluster)
+    api = cluster.open()
     if api is None:
         raise click.UsageError("--node needs a cluster: give --kubeconfig FILE or --in-cluster")
 

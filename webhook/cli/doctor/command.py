@@ -3,12 +3,12 @@
 import json
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from webhook.cli.options.access import in_cluster_option, kubeconfig_option, open_api_or_home
+from webhook.cli.options.access import ClusterFlags, cluster_options
+from webhook.cli.options.declarations import choice_option
 from webhook.cli.terminal import bad, color_option, coloured, good, muted, warning
 
 if TYPE_CHECKING:
@@ -16,16 +16,14 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@kubeconfig_option
-@in_cluster_option
+@cluster_options
 @click.option("--release", default="", metavar="NAME", help="Examine this Helm release only.")
 @click.option("--namespace", default="", metavar="NS", help="Examine releases in this namespace only.")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@choice_option("-o", "--output", choices=("text", "json"))
 @color_option
 def doctor(
     *,
-    kubeconfig: Path | None,
-    in_cluster: bool,
+    cluster: ClusterFlags,
     release: str,
     namespace: str,
     output: str,
@@ -49,8 +47,8 @@ def doctor(
     """  # noqa: D301 — see main
     from webhook.cli.doctor.diagnosis import Cluster, Verdict
 
-    api = open_api_or_home(kubeconfig, in_cluster=in_cluster)
-    findings = list(_findings(Cluster(api, release=release, namespace=namespace, in_cluster=in_cluster)))
+    api = cluster.open_or_home()
+    findings = list(_findings(Cluster(api, release, namespace, cluster.in_cluster)))
     if output == "json":
         click.echo(
             json.dumps(

@@ -11,8 +11,7 @@ import urllib.parse
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from webhook.certificates import CertificateError
-from webhook.certificates.verifying import check_issued_by, read_chain
+from webhook.certificates.verifying import CertificateError, check_issued_by, read_chain
 from webhook.cli.doctor.diagnosis import OUR_WEBHOOKS, CheckResult, Cluster, Object, Verdict
 from webhook.kube import paths
 from webhook.kube.client import ApiError

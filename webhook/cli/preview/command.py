@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from webhook.admission import Settings, View
+from webhook.cli.options.declarations import choice_option
 from webhook.cli.options.manifests import FILE, read_pods
 from webhook.cli.options.objects import load_view
 from webhook.cli.options.settings import decision_options, objects_option
@@ -22,13 +23,11 @@ from webhook.pods.podtemplates import WorkloadError
 @click.option(
     "-n", "--namespace", default="default", show_default=True, help="Namespace of manifests without one."
 )
-@click.option(
+@choice_option(
     "-o",
     "--output",
-    type=click.Choice(["text", "json", "yaml"]),
-    default="text",
-    show_default=True,
-    help="json and yaml contain pods before and after, the patch and the explanation.",
+    choices=("text", "json", "yaml"),
+    text="json and yaml contain pods before and after, the patch and the explanation.",
 )
 @click.option("--profiles", "profiles_shown", type=click.IntRange(0), default=10, show_default=True,
               help="Explain at most this many profiles for each pod, applied ones first.")  # fmt: skip
