@@ -8,7 +8,8 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import IO, Any, ParamSpec, TypeVar
+from shutil import get_terminal_size
+from typing import IO, Any
 
 import click
 
@@ -39,9 +40,6 @@ from webhook.pods.pod import FINISHED
 from webhook.pods.podtemplates import WorkloadError
 from webhook.pods.quantities import NANO, QuantityError, non_negative
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
 KNOWN_TOPOLOGIES = 256
 """How many machines ``allocate`` keeps, so that lines about the same one are quick."""
 
@@ -56,13 +54,13 @@ COLOURS = {
 }
 
 
-def one_line(command: Callable[P, R]) -> Callable[P, R]:
+def one_line(command: Callable[..., None]) -> Callable[..., None]:
     """Turn what is wrong with the input into one line and exit status 1."""
 
     @wraps(command)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+    def guarded(*args: object, **kwargs: object) -> None:
         try:
-            return command(*args, **kwargs)
+            command(*args, **kwargs)
         except (CpuSetError, WorkloadError) as error:
             raise click.ClickException(" ".join(str(error).split())) from None
         except BrokenPipeError:
@@ -95,34 +93,24 @@ def machine(shape: str | None, numbering: str) -> Topology:
     return topology_from_data(data)
 
 
-def topology_options(command: Callable[P, R]) -> Callable[P, R]:
-    """Add ``--topology`` and ``--numbering`` to a command."""
-    command = choice_option(
-        "--numbering",
-        choices=NUMBERINGS,
-        text="How CPU ids run in a machine given by numbers: linux puts siblings half the machine apart.",
-    )(command)
-    return click.option(
-        "--topology",
-        "shape",
-        metavar="SHAPE|FILE",
-        help="SOCKETSxNUMAxCORESxTHREADS such as 2x1x16x2, or a file: output of lscpu -J -e, "
-        "Koordinator's cpu-topology annotation, or a list of {cpu, core, node, socket}. "
-        "Left out: this machine.",
-    )(command)
+shape_option = click.option(
+    "--topology",
+    "shape",
+    metavar="SHAPE|FILE",
+    help="SOCKETSxNUMAxCORESxTHREADS such as 2x1x16x2, or a file: output of lscpu -J -e, "
+    "Koordinator's cpu-topology annotation, or a list of {cpu, core, node, socket}. "
+    "Left out: this machine.",
+)
+numbering_option = choice_option(
+    "--numbering",
+    choices=NUMBERINGS,
+    text="How CPU ids run in a machine given by numbers: linux puts siblings half the machine apart.",
+)
 
 
 def paint(text: str, mark: str) -> str:
     """Colour a CPU by what it is for; underlined where BE may run."""
     return click.style(text, fg=COLOURS.get(mark), underline=text.endswith("+") and len(text) > 1)
-
-
-def columns() -> int:
-    """Return how wide a picture may be: the terminal, 80 where there is none."""
-    try:
-        return os.get_terminal_size(sys.stdout.fileno()).columns
-    except (OSError, ValueError):
-        return 80
 
 
 @click.group(name="cpuset", context_settings={"help_option_names": ["-h", "--help"]})
@@ -173,7 +161,8 @@ def answer(line: str, known: dict[str, Topology]) -> dict[str, object]:
 
 @cpuset.command()
 @click.argument("pods", type=FILE)
-@topology_options
+@shape_option
+@numbering_option
 @click.option(
     "--used", default="0", metavar="CPU", show_default=True, help="What all but BE uses now, such as 900m."
 )
@@ -243,11 +232,12 @@ def plan(
         f"BE pool:    {format_cpulist(state.be_pool()) or 'empty'}; now {len(best_effort)} CPUs: "
         f"{format_cpulist(best_effort) or 'none'}\n"
     )
-    click.echo(draw_node(state, best_effort, width=columns(), paint=paint))
+    click.echo(draw_node(state, best_effort, width=get_terminal_size().columns, paint=paint))
 
 
 @cpuset.command()
-@topology_options
+@shape_option
+@numbering_option
 @click.option("--node", metavar="NAME", help="A node of a cluster: its pods' CPU sets, by its ledger.")
 @cluster_options
 @one_line
@@ -280,7 +270,7 @@ def show(
         f"{topology.size} CPUs, {len(topology.core_masks)} cores, {len(topology.nodes)} NUMA "
         f"nodes, {sockets} sockets\n"
     )
-    click.echo(draw_topology(topology, width=columns(), paint=paint))
+    click.echo(draw_topology(topology, width=get_terminal_size().columns, paint=paint))
 
 
 def node_picture(node: str, cluster: ClusterFlags) -> str:
@@ -297,23 +287,15 @@ def node_picture(node: str, cluster: ClusterFlags) -> str:
     if api is None:
         raise click.UsageError("--node needs a cluster: give --kubeconfig FILE or --in-cluster")
 
-    def read(path: str) -> dict[str, Any] | None:
-        try:
-            return api.find(member(path, node))
-        except ApiError as error:
-            raise click.ClickException(str(error)) from None
-
-    found = read(NODES)
-    if found is None:
-        raise click.ClickException(f"--node {node}: there is no such node; 'kubectl get nodes' lists them")
     try:
-        described = read_node_topology(found, read(TOPOLOGIES))
-    except NodeTopologyError as error:
+        found = api.find(member(NODES, node))
+        if found is None:
+            raise click.ClickException(
+                f"--node {node}: there is no such node; 'kubectl get nodes' lists them"
+            )
+        described = read_node_topology(found, api.find(member(TOPOLOGIES, node)))
+        raw = api.find(member(LEDGERS, node))
+    except (ApiError, NodeTopologyError) as error:
         raise click.ClickException(str(error)) from None
-    raw = read(LEDGERS)
     ledger = read_ledger(raw) if raw is not None else Ledger(node, described.uid)
-    return draw_ledger(described, ledger, width=columns(), paint=paint)
-
-
-if __name__ == "__main__":
-    cpuset(prog_name="cpuset")
+    return draw_ledger(described, ledger, width=get_terminal_size().columns, paint=paint)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -19,6 +20,12 @@ def coloured(choice: str) -> bool:
     if choice != "auto":
         return choice == "always"
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def first_of(names: Sequence[str], number: int) -> str:
+    """List the first names, and say how many more there are."""
+    more = f" and {len(names) - number} more" if len(names) > number else ""
+    return ", ".join(names[:number]) + more
 
 
 heading: Final = partial(click.style, bold=True)

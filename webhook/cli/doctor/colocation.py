@@ -10,6 +10,7 @@ from typing import Any, Final
 import orjson
 
 from webhook.cli.doctor.diagnosis import PROFILES, Cluster, Finding, Object, fail, ok, warn
+from webhook.cli.terminal import first_of
 from webhook.cluster.conditions import CONFLICTING, READY
 from webhook.kube import paths
 from webhook.kube.client import ApiError
@@ -102,7 +103,7 @@ def profiles(cluster: Cluster) -> Iterator[Finding]:
             yield warn(message, "make the selectors exclude each other, or agree")
     if outdated:
         yield warn(
-            f"the status of {_some(outdated)} is missing or outdated",
+            f"the status of {first_of(outdated, _SHOWN)} is missing or outdated",
             "wait a minute; if it stays so, check that the webhook runs, that the CustomResourceDefinition "
             "is the chart's (Koordinator's stores no conditions), and that --no-write-status is not set",
         )
@@ -130,7 +131,7 @@ def schedulers(cluster: Cluster) -> Iterator[Finding]:
         for lease in cluster.items(paths.collection("coordination.k8s.io/v1", "leases"))
     }
     for scheduler, named_by in sorted(named.items()):
-        yield _scheduler(cluster, scheduler, _some(named_by), leases)
+        yield _scheduler(cluster, scheduler, first_of(named_by, _SHOWN), leases)
 
 
 def _scheduler(cluster: Cluster, scheduler: str, named_by: str, leases: dict[str, Object]) -> Finding:
@@ -174,7 +175,7 @@ def nodes(cluster: Cluster) -> Iterator[Finding]:
         message = f"none of {len(found)} advertises {names}: pods that profiles make BE stay Pending"
         yield fail(message, _PUBLISHERS)
     elif lacking:
-        message = f"{advertising} of {len(found)} advertise {names}; without: {_some(lacking)}"
+        message = f"{advertising} of {len(found)} advertise {names}; without: {first_of(lacking, _SHOWN)}"
         yield warn(message, _PUBLISHERS)
     else:
         yield ok(f"all {advertising} advertise {names}")
@@ -197,8 +198,3 @@ def _since(cluster: Cluster, moment: object, unknown: float) -> float:
         return cluster.now() - dt.datetime.fromisoformat(str(moment)).timestamp()
     except ValueError:
         return unknown
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more

@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 import click
+import orjson
 
 from webhook.admission import Settings, View
 from webhook.cli.options.declarations import choice_option
@@ -89,8 +90,6 @@ def _print_text(simulations: list[Simulation], view: View, profiles_shown: int, 
 
 
 def _print_document(simulations: list[Simulation], view: View, output: str) -> None:
-    import orjson
-
     value = {"pods": [simulation.to_json(view) for simulation in simulations]}
     body = orjson.dumps(value, option=orjson.OPT_INDENT_2)
     click.echo(body.decode() if output == "json" else yaml_of(orjson.loads(body)), nl=output == "json")

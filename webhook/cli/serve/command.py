@@ -211,13 +211,12 @@ def _peer(address: str) -> tuple[str, int]:
 
     try:
         host, port = split_address(address)
+        if host:
+            return host, port
+        problem = f"{address!r} has no host"
     except ValueError as error:
-        raise click.UsageError(f"--peer: {error}; write for example --peer webhook-peers:8081") from error
-    if not host:
-        raise click.UsageError(
-            f"--peer: {address!r} has no host; write for example --peer webhook-peers:8081"
-        )
-    return host, port
+        problem = str(error)
+    raise click.UsageError(f"--peer: {problem}; write for example --peer webhook-peers:8081")
 
 
 def _listen(flag: str, address: str) -> socket.socket:
