@@ -4,27 +4,18 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from webhook.cli.doctor import colocation, webhooks
-from webhook.cli.doctor.diagnosis import Cluster, Finding, Verdict, run_check
 from webhook.cli.options.access import ClusterFlags, cluster_options
 from webhook.cli.options.declarations import choice_option
 from webhook.cli.terminal import bad, color_option, coloured, good, muted, warning
 
-_CHECKS: Final = {
-    "webhook configurations": webhooks.configurations,
-    "serving certificate": webhooks.certificate,
-    "view of the cluster": colocation.view,
-    "profiles": colocation.profiles,
-    "schedulers": colocation.schedulers,
-    "nodes": colocation.nodes,
-    "Koordinator's webhook": webhooks.koordinator,
-    "fail-open": webhooks.fail_open,
-}
-_STYLES: Final = {Verdict.OK: (good, "✓"), Verdict.WARNING: (warning, "!"), Verdict.ERROR: (bad, "✗")}
+if TYPE_CHECKING:
+    from webhook.cli.doctor.diagnosis import Finding
+
+_STYLES: Final = {"ok": (good, "✓"), "warning": (warning, "!"), "error": (bad, "✗")}
 
 
 @click.command()
@@ -57,9 +48,22 @@ def doctor(
       colocation-webhook doctor --kubeconfig F --release colocation --namespace colocation-system
       kubectl exec deploy/colocation-webhook -- colocation-webhook doctor --in-cluster
     """  # noqa: D301 — see main
+    from webhook.cli.doctor import colocation, webhooks
+    from webhook.cli.doctor.diagnosis import Cluster, Verdict, run_check
+
+    checks = {
+        "webhook configurations": webhooks.configurations,
+        "serving certificate": webhooks.certificate,
+        "view of the cluster": colocation.view,
+        "profiles": colocation.profiles,
+        "schedulers": colocation.schedulers,
+        "nodes": colocation.nodes,
+        "Koordinator's webhook": webhooks.koordinator,
+        "fail-open": webhooks.fail_open,
+    }
     examined = Cluster(cluster.open_or_home(), release, namespace, cluster.in_cluster)
     findings = [
-        (subject, finding) for subject, check in _CHECKS.items() for finding in run_check(examined, check)
+        (subject, finding) for subject, check in checks.items() for finding in run_check(examined, check)
     ]
     if output == "json":
         listed = [{"verdict": found.verdict, "subject": about} | found._asdict() for about, found in findings]
@@ -70,13 +74,13 @@ def doctor(
         sys.exit(1)
 
 
-def _text(findings: list[tuple[str, Finding]]) -> Iterator[str]:
+def _text(findings: list[tuple[str, "Finding"]]) -> Iterator[str]:
     for subject, finding in findings:
         style, mark = _STYLES[finding.verdict]
         yield f"{style(f'{mark} {subject}:')} {finding.message}"
         if finding.remedy:
             yield muted(f"    → {finding.remedy}")
-    count = Counter(finding.verdict for _, finding in findings)
-    errors, warnings = count[Verdict.ERROR], count[Verdict.WARNING]
+    count: Counter[str] = Counter(finding.verdict for _, finding in findings)
+    errors, warnings = count["error"], count["warning"]
     total = f"errors: {errors}, warnings: {warnings}"
     yield bad(f"✗ {total}") if errors else warning(f"! {total}") if warnings else good("✓ no problems found")

@@ -46,8 +46,11 @@ class CertificateFlags:
         if (self.tls_cert is None) != (self.tls_key is None):
             flags = ("--tls-cert", "--tls-key") if self.tls_cert else ("--tls-key", "--tls-cert")
             raise click.UsageError(f"{flags[0]} {self.tls_cert or self.tls_key} needs {flags[1]} beside it")
-        _exclude({"--no-tls": self.no_tls, "--tls-cert": self.tls_cert, _MANAGE: self.secret})
-        _exclude({"--no-tls": self.no_tls, "--client-ca": self.client_ca})
+        sources = {"--no-tls": self.no_tls, "--tls-cert": self.tls_cert, _MANAGE: self.secret}
+        for exclusive in (sources, {"--no-tls": self.no_tls, "--client-ca": self.client_ca}):
+            used = [flag for flag, value in exclusive.items() if value]
+            if len(used) > 1:
+                raise click.UsageError(f"{used[0]} and {used[1]} exclude each other: leave one out")
 
     def rotator(
         self, api: Client | None, clock: Clock, on_signing_key: Callable[[bytes], None]
@@ -98,13 +101,6 @@ class CertificateFlags:
                 given = f"--certs-dir {self.certs_dir}"
                 remedy = "choose a folder that can be written, or give --tls-cert"
             raise click.ClickException(f"{given}: {error}; {remedy}") from error
-
-
-def _exclude(given: dict[str, object]) -> None:
-    """Raise UsageError where more than one of these flags was given."""
-    flags = [flag for flag, value in given.items() if value]
-    if len(flags) > 1:
-        raise click.UsageError(f"{flags[0]} and {flags[1]} exclude each other: leave one out")
 
 
 def _checked_names(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
