@@ -25,7 +25,7 @@ from benchmarks.load import Load, Target, run
 from benchmarks.objects import write_profiles
 from benchmarks.process import Server, free_port, started
 from benchmarks.tree import Tree
-from webhook.certificates import CertificateFiles, ensure
+from webhook.certificates.files import CertificateFiles, ensure
 
 CONNECTIONS = (1, 8, 32, 64)
 PROFILES = (1, 100, 1_000, 10_000)

@@ -23,7 +23,7 @@ from benchmarks.load import ask
 from benchmarks.process import free_port, on_server_core, spawned
 from benchmarks.server import serve_command, target_of, workplace
 from benchmarks.tree import Tree, environment
-from webhook.certificates import CertificateFiles
+from webhook.certificates.files import CertificateFiles
 
 RUNS: Final = 11
 NOTHING: Final = "python -c pass"

@@ -21,7 +21,7 @@ from benchmarks.objects import write_profiles
 from benchmarks.process import free_port, started
 from benchmarks.server import HEAD, Running, line, target_of, workplace
 from webhook.admission.settings import Settings
-from webhook.certificates import CertificateFiles
+from webhook.certificates.files import CertificateFiles
 from webhook.cluster.files import FilesSource
 from webhook.process.metrics import new_registry
 from webhook.server.app import flask_app

@@ -8,15 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhook.certificates import (
-    CertificateError,
-    CertificateFiles,
-    check_pair,
-    ensure,
-    issue,
-    make_authority,
-    needs_renewal,
-)
+from webhook.certificates.files import CertificateFiles, ensure, needs_renewal
+from webhook.certificates.issuing import issue, make_authority
+from webhook.certificates.verifying import CertificateError, check_pair
 
 NOW = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)

@@ -12,10 +12,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from webhook.certificates import Authority, CertificateError, check_pair, issue, make_authority
+from webhook.certificates.issuing import Authority, issue, make_authority
 from webhook.certificates.rotation import CA_RENEW_BEFORE, Material, Observed, Rotate, Terms, plan
 from webhook.certificates.secret import read_secret, write_secret
-from webhook.certificates.verifying import check_issued_by, read_chain
+from webhook.certificates.verifying import CertificateError, check_issued_by, check_pair, read_chain
 
 NOW = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)

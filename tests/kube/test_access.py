@@ -23,12 +23,12 @@ IN_A_POD = """
 import sys
 from pathlib import Path
 import webhook.binding.service, webhook.certificates.rotator, webhook.cli.serve.command, webhook.server.app
-from webhook.cli.options.access import open_api
+from webhook.cli.options.access import ClusterFlags
 from webhook.kube.access import in_cluster
 
 environment = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": sys.argv[2]}
 in_cluster.__defaults__ = (Path(sys.argv[1]), environment)
-open_api(None, in_cluster=True).get("/api/v1/namespaces")
+ClusterFlags(None, True).open().get("/api/v1/namespaces")
 print([name for name in sys.modules if name.partition(".")[0] in {"kubernetes", "requests", "oauthlib"}])
 """
 

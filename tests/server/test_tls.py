@@ -10,7 +10,9 @@ import pytest
 import trustme
 
 from tests.server.service import Service, ask, wait_for
-from webhook.certificates import CertificateError, ensure, issue, make_authority
+from webhook.certificates.files import ensure
+from webhook.certificates.issuing import issue, make_authority
+from webhook.certificates.verifying import CertificateError
 from webhook.server.tls import PairFiles, ServingCertificate
 
 NOW = dt.datetime.now(dt.UTC)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import os
 import tempfile
@@ -17,31 +16,22 @@ RENEW_BEFORE = dt.timedelta(days=30)
 """How long before its end a certificate is replaced."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
 class CertificateFiles:
-    """The paths of the four files."""
+    """The paths of the four files.
 
-    folder: Path
+    Attributes:
+        ca_certificate: what clients trust.
+        ca_key: the private key of the CA, which signs the next serving certificate.
+        certificate: the serving certificate.
+        key: its private key.
+    """
 
-    @property
-    def ca_certificate(self) -> Path:
-        """The CA certificate, which clients trust."""
-        return self.folder / "ca.crt"
-
-    @property
-    def ca_key(self) -> Path:
-        """The private key of the CA, which signs the next serving certificate."""
-        return self.folder / "ca.key"
-
-    @property
-    def certificate(self) -> Path:
-        """The serving certificate."""
-        return self.folder / "tls.crt"
-
-    @property
-    def key(self) -> Path:
-        """The private key of `certificate`."""
-        return self.folder / "tls.key"
+    def __init__(self, folder: Path) -> None:
+        """Name the files in a folder, which need not exist."""
+        self.ca_certificate = folder / "ca.crt"
+        self.ca_key = folder / "ca.key"
+        self.certificate = folder / "tls.crt"
+        self.key = folder / "tls.key"
 
 
 def ensure(folder: Path, extra_names: Sequence[str], now: dt.datetime, *, force: bool = False) -> Pair | None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import ipaddress
+import re
+import secrets
 from collections.abc import Iterable
 
 from cryptography import x509
@@ -21,8 +23,11 @@ LEAF_LIFETIME = dt.timedelta(days=365)
 BACKDATED = dt.timedelta(hours=1)
 """How long before their issue certificates begin, so that a client whose clock is behind accepts them."""
 
-_NAME_LENGTH, _LABEL_LENGTH = 253, 63
+_NAME_LENGTH = 253
 """RFC 1035, section 2.3.4."""
+
+_LABEL = re.compile(r"\*|[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+"""A label that RFC 1123 allows, or a single asterisk."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -36,19 +41,10 @@ class Authority:
 def make_authority(now: dt.datetime) -> Authority:
     """Make a self-signed CA that may sign leaves only (path length 0)."""
     key = ec.generate_private_key(ec.SECP256R1())
-    # The serial in the name distinguishes the old and the new CA in a trust store that holds both.
-    serial = x509.random_serial_number()
-    name = x509.Name(
-        [x509.NameAttribute(NameOID.COMMON_NAME, f"colocation-webhook CA {serial & 0xFFFFFFFF:08x}")]
-    )
-    certificate = (
-        _builder(name, name, key.public_key(), now, CA_LIFETIME)
-        .serial_number(serial)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(signs_certificates=True), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
-    )
+    # The number in the name distinguishes the old and the new CA in a trust store that holds both.
+    common_name = f"colocation-webhook CA {secrets.token_hex(4)}"
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    certificate = _builder(name, name, key, now, CA_LIFETIME, is_ca=True).sign(key, hashes.SHA256())
     return Authority(certificate.public_bytes(serialization.Encoding.PEM), _key_pem(key))
 
 
@@ -73,13 +69,9 @@ def issue(authority: Authority, names: Iterable[str], now: dt.datetime) -> tuple
     # RFC 5280, section 4.1.2.6: with an empty subject the names must be critical; clients ignore the
     # common name.
     certificate = (
-        _builder(x509.Name([]), ca.subject, key.public_key(), now, lifetime)
-        .serial_number(x509.random_serial_number())
+        _builder(x509.Name([]), ca.subject, key, now, lifetime, is_ca=False)
         .add_extension(x509.SubjectAlternativeName(sans), critical=True)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False
         )
@@ -99,31 +91,34 @@ def canonical(name: str) -> str:
 def _builder(
     subject: x509.Name,
     issuer: x509.Name,
-    public_key: ec.EllipticCurvePublicKey,
+    key: ec.EllipticCurvePrivateKey,
     now: dt.datetime,
     lifetime: dt.timedelta,
+    *,
+    is_ca: bool,
 ) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(public_key)
-        .not_valid_before(now - BACKDATED)
-        .not_valid_after(now + lifetime)
-    )
-
-
-def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
+    usage = x509.KeyUsage(
         digital_signature=True,
-        key_cert_sign=signs_certificates,
-        crl_sign=signs_certificates,
+        key_cert_sign=is_ca,
+        crl_sign=is_ca,
         content_commitment=False,
         key_encipherment=False,
         data_encipherment=False,
         key_agreement=False,
         encipher_only=False,
         decipher_only=False,
+    )
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - BACKDATED)
+        .not_valid_after(now + lifetime)
+        .add_extension(x509.BasicConstraints(ca=is_ca, path_length=0 if is_ca else None), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
 
 
@@ -133,18 +128,9 @@ def general_name(name: str) -> x509.GeneralName:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
         pass
-    labels = name.split(".")
-    if not name.isascii() or len(name) > _NAME_LENGTH or not all(_is_label(label) for label in labels):
+    if len(name) > _NAME_LENGTH or not all(map(_LABEL.fullmatch, name.split("."))):
         raise ValueError(f"{name!r} is neither a DNS name nor an IP address")
     return x509.DNSName(name)
-
-
-def _is_label(label: str) -> bool:
-    """Whether RFC 1123 allows a label; a single asterisk is allowed, too."""
-    if label == "*":
-        return True
-    plain = label.replace("-", "").isalnum()
-    return plain and len(label) <= _LABEL_LENGTH and not label.startswith("-") and not label.endswith("-")
 
 
 def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:

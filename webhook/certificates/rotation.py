@@ -25,7 +25,7 @@ import datetime as dt
 import secrets
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from webhook.certificates.files import RENEW_BEFORE
 from webhook.certificates.issuing import LEAF_LIFETIME, Authority, canonical, issue, make_authority
@@ -81,6 +81,10 @@ class Material:
     def bundle(self) -> bytes:
         """The value of ``caBundle`` (PEM): the same bytes before and after the leaf changes."""
         return b"".join(self.trusted)
+
+    def changed(self, **parts: Any) -> Material:  # noqa: ANN401 — fields of several types
+        """Return the next revision, in which these parts are replaced."""
+        return dataclasses.replace(self, revision=self.revision + 1, **parts)
 
     def check(self) -> Pair:
         """Check that all parts belong together and return the pair to serve; raises CertificateError."""
@@ -166,7 +170,7 @@ def plan(
         return Step(_new(terms.names, now), "created")
     if memory is not None and supersedes(memory, found):
         # Somebody restored it by hand or from a backup. A revision above both settles it for all replicas.
-        return Step(dataclasses.replace(memory, revision=memory.revision + 1), "restored over older content")
+        return Step(memory.changed(), "restored over older content")
     if read_chain(found.authority.certificate).expires_at <= now:
         # No client trusts it any more: an overlap would serve nobody.
         return Step(_new(terms.names, now, found), "created again: the CA has expired")
@@ -182,9 +186,9 @@ def _next(found: Material, observed: Observed, terms: Terms, now: dt.datetime) -
     if found.predecessor is not None:
         if observed.held < terms.overlap:
             return Step(found, "", terms.overlap - observed.held)
-        return Step(_changed(found, predecessor=None), "the previous CA is no longer trusted")
+        return Step(found.changed(predecessor=None), "the previous CA is no longer trusted")
     if found.requested is Rotate.CA or end - now < CA_RENEW_BEFORE:
-        return Step(_changed(found, successor=make_authority(now)), "a new CA is published")
+        return Step(found.changed(successor=make_authority(now), requested=None), "a new CA is published")
     return Step(found)
 
 
@@ -203,30 +207,26 @@ def _renewed(found: Material, authority_end: dt.datetime, terms: Terms, now: dt.
         reason = f"it expires at {leaf.expires_at:%Y-%m-%dT%H:%MZ}"
     else:
         return None
-    return Step(_leaf(found, names, now), f"leaf renewed: {reason}")
+    chain, key = issue(found.authority, names, now)
+    requested = None if found.requested is Rotate.LEAF else found.requested
+    return Step(found.changed(chain=chain, key=key, requested=requested), f"leaf renewed: {reason}")
 
 
 def _switched(
     found: Material, successor: Authority, observed: Observed, terms: Terms, now: dt.datetime
 ) -> Step:
     if found.requested is Rotate.CA:
-        return Step(
-            dataclasses.replace(found, revision=found.revision + 1, requested=None),
-            "requested, already in progress",
-        )
+        return Step(found.changed(requested=None), "requested, already in progress")
     if read_chain(successor.certificate).expires_at - now < CA_RENEW_BEFORE:
         # Published long ago, by replicas that were stopped since. It has signed nothing yet.
-        return Step(
-            _changed(found, successor=make_authority(now)), "the next CA is replaced: it expires soon"
-        )
+        another = found.changed(successor=make_authority(now), predecessor=None)
+        return Step(another, "the next CA is replaced: it expires soon")
     if observed.published is None:
         return Step(found)
     if observed.published < terms.settle:
         return Step(found, "", terms.settle - observed.published)
     chain, key = issue(successor, terms.names, now)
-    switched = dataclasses.replace(
-        found,
-        revision=found.revision + 1,
+    switched = found.changed(
         authority=successor,
         chain=chain,
         key=key,
@@ -243,19 +243,4 @@ def _new(names: Iterable[str], now: dt.datetime, before: Material | None = None)
         authority,
         *issue(authority, names, now),
         before.signing_key if before else secrets.token_bytes(_SIGNING_KEY_BYTES),
-    )
-
-
-def _leaf(found: Material, names: Iterable[str], now: dt.datetime) -> Material:
-    chain, key = issue(found.authority, names, now)
-    requested = None if found.requested is Rotate.LEAF else found.requested
-    return dataclasses.replace(found, revision=found.revision + 1, chain=chain, key=key, requested=requested)
-
-
-def _changed(
-    found: Material, *, successor: Authority | None = None, predecessor: bytes | None = None
-) -> Material:
-    requested = None if successor and found.requested is Rotate.CA else found.requested
-    return dataclasses.replace(
-        found, revision=found.revision + 1, successor=successor, predecessor=predecessor, requested=requested
     )

@@ -211,14 +211,10 @@ class Rotator:
         self._skewed = skewed
         return min(now, theirs)
 
-    def _read_configurations(self) -> dict[str, Object]:
+    def _read_configurations(self) -> Mapping[str, Object]:
         """Return the existing ones by path. One that does not exist sends no reviews here: it is left out."""
-        found: dict[str, Object] = {}
-        for configurations, name in self._configurations:
-            path = member(configurations, name)
-            one = self._api.find(path)
-            if one is not None:
-                found[path] = one
+        paths = [member(path, name) for path, name in self._configurations]
+        found = {path: one for path in paths if (one := self._api.find(path)) is not None}
         without_ours = {path for path, one in found.items() if cabundle.calls_only_others(one, self._names)}
         for path in sorted(without_ours - self._without_ours):
             names = ", ".join(self._terms.names)

@@ -14,12 +14,8 @@ from webhook.certificates.verifying import CertificateError
 from webhook.protocol import ANNOTATION_REVISION, ANNOTATION_ROTATE
 
 _CA, _CA_KEY, _LEAF, _LEAF_KEY = "ca.crt", "ca.key", "tls.crt", "tls.key"
-_NEXT_CA, _NEXT_CA_KEY, _PREVIOUS_CA, _SIGNING_KEY = (
-    "next-ca.crt",
-    "next-ca.key",
-    "last-ca.crt",
-    "signing.key",
-)
+_NEXT_CA, _NEXT_CA_KEY = "next-ca.crt", "next-ca.key"
+_PREVIOUS_CA, _SIGNING_KEY = "last-ca.crt", "signing.key"
 _KEYS: Final = (_CA, _CA_KEY, _LEAF, _LEAF_KEY, _NEXT_CA, _NEXT_CA_KEY, _PREVIOUS_CA, _SIGNING_KEY)
 _REVISION: Final = re.compile("[0-9]{1,18}")
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
 
 import click
 
-from webhook.cli.options.access import NamespacedName, in_cluster_option, kubeconfig_option, open_api_or_home
+from webhook.cli.options.access import ClusterFlags, cluster_options
 from webhook.cli.options.clock import Clock, pass_clock
+from webhook.cli.options.declarations import NamespacedName
 
 
 @click.group()
@@ -40,7 +43,7 @@ def init(clock: Clock, certs_dir: Path, names: tuple[str, ...], *, force: bool) 
       colocation-webhook certs init
       colocation-webhook certs init --name webhook.example --force
     """  # noqa: D301 — see main
-    from webhook.certificates import ensure
+    from webhook.certificates.files import ensure
 
     try:
         pair = ensure(certs_dir, names, clock.now(), force=force)
@@ -61,12 +64,11 @@ _secret_argument = click.argument("secret", metavar="NAMESPACE/SECRET", type=Nam
 
 @certs.command()
 @_secret_argument
-@kubeconfig_option
-@in_cluster_option
+@cluster_options
 @click.option(
     "--ca", is_flag=True, help="Replace the CA and the certificate; without this flag the certificate only."
 )
-def rotate(secret: tuple[str, str], kubeconfig: Path | None, *, in_cluster: bool, ca: bool) -> None:
+def rotate(secret: tuple[str, str], cluster: ClusterFlags, *, ca: bool) -> None:
     """Request a new managed certificate.
 
     SECRET is the one that the replicas manage (serve --manage-certificates). Service is not
@@ -79,21 +81,22 @@ def rotate(secret: tuple[str, str], kubeconfig: Path | None, *, in_cluster: bool
       colocation-webhook certs rotate --ca colocation-system/colocation-webhook-certificates
     """  # noqa: D301 — see main
     from webhook.certificates.rotation import Rotate
+    from webhook.kube import paths
     from webhook.kube.client import MERGE_PATCH
     from webhook.protocol import ANNOTATION_ROTATE
 
     requested = Rotate.CA if ca else Rotate.LEAF
     body = {"metadata": {"annotations": {ANNOTATION_ROTATE: requested.value}}}
-    _call(kubeconfig, secret, "PATCH", in_cluster=in_cluster, body=body, content_type=MERGE_PATCH)
+    with _explained():
+        cluster.open_or_home().call("PATCH", paths.secret(*secret), body=body, content_type=MERGE_PATCH)
     click.echo(f"requested a new {'CA' if ca else 'certificate'}: see 'certs show {'/'.join(secret)}'")
 
 
 @certs.command()
 @_secret_argument
-@kubeconfig_option
-@in_cluster_option
+@cluster_options
 @pass_clock
-def show(clock: Clock, secret: tuple[str, str], kubeconfig: Path | None, *, in_cluster: bool) -> None:
+def show(clock: Clock, secret: tuple[str, str], cluster: ClusterFlags) -> None:
     """Show managed certificates, and the progress of a rotation.
 
     SECRET is the one that the replicas manage (serve --manage-certificates).
@@ -104,13 +107,15 @@ def show(clock: Clock, secret: tuple[str, str], kubeconfig: Path | None, *, in_c
     Examples:
       colocation-webhook certs show colocation-system/colocation-webhook-certificates
     """  # noqa: D301 — see main
-    from webhook.certificates import CertificateError
     from webhook.certificates.secret import read_secret
-    from webhook.certificates.verifying import read_chain
+    from webhook.certificates.verifying import CertificateError, read_chain
+    from webhook.kube import paths
 
     where = "/".join(secret)
+    with _explained():
+        found = cluster.open_or_home().get(paths.secret(*secret))
     try:
-        held = read_secret(_call(kubeconfig, secret, "GET", in_cluster=in_cluster))
+        held = read_secret(found)
     except CertificateError as error:
         raise click.ClickException(f"{where}: {error}; the replicas restore it: see their log") from error
     leaf = read_chain(held.chain)
@@ -129,26 +134,16 @@ def show(clock: Clock, secret: tuple[str, str], kubeconfig: Path | None, *, in_c
         click.echo(f"  requested, not begun yet: a new {held.requested.value}")
 
 
-def _call(
-    kubeconfig: Path | None,
-    secret: tuple[str, str],
-    method: str,
-    *,
-    in_cluster: bool,
-    body: object = None,
-    content_type: str = "application/json",
-) -> dict[str, object]:
-    """Call the API server about the Secret; its refusal raises a ClickException with the remedy."""
-    from webhook.kube import paths
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """Turn the API server's refusal of a call about the Secret into a ClickException with the remedy."""
     from webhook.kube.client import ApiError
 
-    api = open_api_or_home(kubeconfig, in_cluster=in_cluster)
     try:
-        return api.call(method, paths.secret(*secret), body=body, content_type=content_type)
+        yield
     except ApiError as error:
-        remedy = ""
-        if error.status == HTTPStatus.NOT_FOUND:
-            remedy = "; a replica creates it: is one running with --manage-certificates?"
-        if error.status == HTTPStatus.FORBIDDEN:
-            remedy = "; use the account of an administrator of the namespace"
-        raise click.ClickException(f"{error}{remedy}") from error
+        remedies: dict[int, str] = {
+            HTTPStatus.NOT_FOUND: "; a replica creates it: is one running with --manage-certificates?",
+            HTTPStatus.FORBIDDEN: "; use the account of an administrator of the namespace",
+        }
+        raise click.ClickException(f"{error}{remedies.get(error.status, '')}") from error

@@ -12,9 +12,10 @@ from webhook.admission.profiles.findings import Report, Severity, examine
 from webhook.admission.profiles.overlap import Overlap
 from webhook.admission.profiles.profile import Profile
 from webhook.admission.view import View
+from webhook.cli.options.declarations import choice_option
 from webhook.cli.options.objects import load_view
 from webhook.cli.options.settings import objects_option, rule_option
-from webhook.cli.terminal import bad, color_option, coloured, good, heading, muted, warning
+from webhook.cli.terminal import bad, color_option, coloured, first_of, good, heading, muted, warning
 from webhook.protocol import Action
 
 _NAMESPACES_SHOWN: Final = 3
@@ -22,7 +23,7 @@ _NAMESPACES_SHOWN: Final = 3
 
 @click.command()
 @objects_option
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@choice_option("-o", "--output", choices=("text", "json"))
 @click.option("--strict", is_flag=True, help="Fail on warnings as well.")
 @click.option("--max-overlaps", type=click.IntRange(0), default=20, show_default=True,
               help="Report at most this many pairs of conflicting profiles.")  # fmt: skip
@@ -79,9 +80,8 @@ def _text(report: Report, view: View) -> Iterator[str]:
         yield muted(f"… more pairs conflict: use --max-overlaps to show more than {len(report.overlaps)}")
         yield ""
     errors, warnings = report.count(Severity.ERROR), report.count(Severity.WARNING)
-    counted = ((report.profiles, "profile"), (errors, "error"), (warnings, "warning"))
-    profiles, *others = (_counted(number, word) for number, word in counted)
-    total = f"{profiles}: {', '.join(others)}"
+    profiles = _counted(report.profiles, "profile")
+    total = f"{profiles}: {_counted(errors, 'error')}, {_counted(warnings, 'warning')}"
     yield bad(total) if errors else warning(total) if warnings else good(f"✓ {total}")
 
 
@@ -99,9 +99,7 @@ def _common_namespaces(overlap: Overlap, view: View) -> str:
     common = _namespaces(overlap, view)
     if not common:
         return "in none of the given Namespaces, but such a namespace could be created"
-    shown = ", ".join(common[:_NAMESPACES_SHOWN])
-    more = f" and {len(common) - _NAMESPACES_SHOWN} more" if len(common) > _NAMESPACES_SHOWN else ""
-    return f"in namespaces such as {shown}{more}"
+    return f"in namespaces such as {first_of(common, _NAMESPACES_SHOWN)}"
 
 
 def _namespaces(overlap: Overlap, view: View) -> list[str]:

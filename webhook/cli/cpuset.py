@@ -8,12 +8,14 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import IO, Any, ParamSpec, TypeVar
+from shutil import get_terminal_size
+from typing import IO, Any
 
 import click
 
 from webhook.cli.nodeplan import as_data, cpus_of, place
-from webhook.cli.options.access import in_cluster_option, kubeconfig_option, open_api
+from webhook.cli.options.access import ClusterFlags, cluster_options
+from webhook.cli.options.declarations import choice_option
 from webhook.cli.options.manifests import FILE, read_pods
 from webhook.cpuset.cpulist import format_cpulist, parse_cpulist
 from webhook.cpuset.discovery import (
@@ -33,9 +35,6 @@ from webhook.pods.pod import FINISHED
 from webhook.pods.podtemplates import WorkloadError
 from webhook.pods.quantities import NANO, QuantityError, non_negative
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
 KNOWN_TOPOLOGIES = 256
 """How many machines ``allocate`` keeps, so that lines about the same one are quick."""
 
@@ -50,13 +49,13 @@ COLOURS = {
 }
 
 
-def one_line(command: Callable[P, R]) -> Callable[P, R]:
+def one_line(command: Callable[..., None]) -> Callable[..., None]:
     """Turn what is wrong with the input into one line and exit status 1."""
 
     @wraps(command)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+    def guarded(*args: object, **kwargs: object) -> None:
         try:
-            return command(*args, **kwargs)
+            command(*args, **kwargs)
         except (CpuSetError, WorkloadError) as error:
             raise click.ClickException(" ".join(str(error).split())) from None
         except BrokenPipeError:
@@ -89,36 +88,24 @@ def machine(shape: str | None, numbering: str) -> Topology:
     return topology_from_data(data)
 
 
-def topology_options(command: Callable[P, R]) -> Callable[P, R]:
-    """Add ``--topology`` and ``--numbering`` to a command."""
-    command = click.option(
-        "--numbering",
-        type=click.Choice(NUMBERINGS),
-        default="adjacent",
-        show_default=True,
-        help="How CPU ids run in a machine given by numbers: linux puts siblings half the machine apart.",
-    )(command)
-    return click.option(
-        "--topology",
-        "shape",
-        metavar="SHAPE|FILE",
-        help="SOCKETSxNUMAxCORESxTHREADS such as 2x1x16x2, or a file: output of lscpu -J -e, "
-        "Koordinator's cpu-topology annotation, or a list of {cpu, core, node, socket}. "
-        "Left out: this machine.",
-    )(command)
+shape_option = click.option(
+    "--topology",
+    "shape",
+    metavar="SHAPE|FILE",
+    help="SOCKETSxNUMAxCORESxTHREADS such as 2x1x16x2, or a file: output of lscpu -J -e, "
+    "Koordinator's cpu-topology annotation, or a list of {cpu, core, node, socket}. "
+    "Left out: this machine.",
+)
+numbering_option = choice_option(
+    "--numbering",
+    choices=NUMBERINGS,
+    text="How CPU ids run in a machine given by numbers: linux puts siblings half the machine apart.",
+)
 
 
 def paint(text: str, mark: str) -> str:
     """Colour a CPU by what it is for; underlined where BE may run."""
     return click.style(text, fg=COLOURS.get(mark), underline=text.endswith("+") and len(text) > 1)
-
-
-def columns() -> int:
-    """Return how wide a picture may be: the terminal, 80 where there is none."""
-    try:
-        return os.get_terminal_size(sys.stdout.fileno()).columns
-    except (OSError, ValueError):
-        return 80
 
 
 @click.group(name="cpuset", context_settings={"help_option_names": ["-h", "--help"]})
@@ -169,7 +156,8 @@ def answer(line: str, known: dict[str, Topology]) -> dict[str, object]:
 
 @cpuset.command()
 @click.argument("pods", type=FILE)
-@topology_options
+@shape_option
+@numbering_option
 @click.option(
     "--used", default="0", metavar="CPU", show_default=True, help="What all but BE uses now, such as 900m."
 )
@@ -239,22 +227,21 @@ def plan(
         f"BE pool:    {format_cpulist(state.be_pool()) or 'empty'}; now {len(best_effort)} CPUs: "
         f"{format_cpulist(best_effort) or 'none'}\n"
     )
-    click.echo(draw_node(state, best_effort, width=columns(), paint=paint))
+    click.echo(draw_node(state, best_effort, width=get_terminal_size().columns, paint=paint))
 
 
 @cpuset.command()
-@topology_options
+@shape_option
+@numbering_option
 @click.option("--node", metavar="NAME", help="A node of a cluster: its pods' CPU sets, by its ledger.")
-@kubeconfig_option
-@in_cluster_option
+@cluster_options
 @one_line
 def show(
     shape: str | None,
     numbering: str,
     *,
     node: str | None,
-    kubeconfig: Path | None,
-    in_cluster: bool,
+    cluster: ClusterFlags,
 ) -> None:
     """Draw this machine's CPUs, another's, or a cluster node's with the pods that hold them.
 
@@ -268,9 +255,9 @@ def show(
     if node is not None:
         if shape is not None:
             raise click.UsageError("--node and --topology exclude each other: a node has its own topology")
-        click.echo(node_picture(node, kubeconfig, in_cluster=in_cluster))
+        click.echo(node_picture(node, cluster))
         return
-    if kubeconfig is not None or in_cluster:
+    if cluster.kubeconfig is not None or cluster.in_cluster:
         raise click.UsageError("--kubeconfig and --in-cluster need --node NAME: which node's CPUs?")
     topology = machine(shape, numbering)
     sockets = len({place.socket for place in topology.places})
@@ -278,10 +265,10 @@ def show(
         f"{topology.size} CPUs, {len(topology.core_masks)} cores, {len(topology.nodes)} NUMA "
         f"nodes, {sockets} sockets\n"
     )
-    click.echo(draw_topology(topology, width=columns(), paint=paint))
+    click.echo(draw_topology(topology, width=get_terminal_size().columns, paint=paint))
 
 
-def node_picture(node: str, kubeconfig: Path | None, *, in_cluster: bool) -> str:
+def node_picture(node: str, cluster: ClusterFlags) -> str:
     """Return the picture of a cluster node; ClickException where there is none."""
     from webhook.binding.caches import TOPOLOGIES
     from webhook.binding.drawing import draw_ledger
@@ -291,27 +278,19 @@ def node_picture(node: str, kubeconfig: Path | None, *, in_cluster: bool) -> str
     from webhook.kube.client import ApiError
     from webhook.kube.paths import NODES, member
 
-    api = open_api(kubeconfig, in_cluster=in_cluster)
+    api = cluster.open()
     if api is None:
         raise click.UsageError("--node needs a cluster: give --kubeconfig FILE or --in-cluster")
 
-    def read(path: str) -> dict[str, Any] | None:
-        try:
-            return api.find(member(path, node))
-        except ApiError as error:
-            raise click.ClickException(str(error)) from None
-
-    found = read(NODES)
-    if found is None:
-        raise click.ClickException(f"--node {node}: there is no such node; 'kubectl get nodes' lists them")
     try:
-        described = read_node_topology(found, read(TOPOLOGIES))
-    except NodeTopologyError as error:
+        found = api.find(member(NODES, node))
+        if found is None:
+            raise click.ClickException(
+                f"--node {node}: there is no such node; 'kubectl get nodes' lists them"
+            )
+        described = read_node_topology(found, api.find(member(TOPOLOGIES, node)))
+        raw = api.find(member(LEDGERS, node))
+    except (ApiError, NodeTopologyError) as error:
         raise click.ClickException(str(error)) from None
-    raw = read(LEDGERS)
     ledger = read_ledger(raw) if raw is not None else Ledger(node, described.uid)
-    return draw_ledger(described, ledger, width=columns(), paint=paint)
-
-
-if __name__ == "__main__":
-    cpuset(prog_name="cpuset")
+    return draw_ledger(described, ledger, width=get_terminal_size().columns, paint=paint)

@@ -2,8 +2,7 @@
 
 from difflib import get_close_matches
 from importlib import import_module, metadata
-from importlib.util import find_spec
-from typing import Final, NamedTuple
+from typing import Final
 
 import click
 
@@ -11,43 +10,33 @@ PROGRAM: Final = "colocation-webhook"
 DISTRIBUTION: Final = "colocation-webhook"
 
 
-class _LazyCommand(NamedTuple):
-    """A command's module and attribute, and its summary for ``--help``, which imports no command."""
-
-    module: str
-    attribute: str
-    summary: str
-
-
 COMMANDS: Final = {
-    name: _LazyCommand(f"webhook.cli.{module}", name, summary)
-    for name, (module, summary) in {
-        "serve": ("serve.command", "Serve admission reviews over TLS."),
-        "certs": ("certs", "Create certificates; show and rotate managed ones in a cluster."),
-        "review": ("review", "Answer AdmissionReviews from standard input, one per line."),
-        "preview": ("preview.command", "Show how the pods of a manifest would be changed, and why."),
-        "check": ("check", "Find errors in profiles, and profiles that conflict."),
-        "doctor": ("doctor.command", "Diagnose an installation in a cluster; every finding has a remedy."),
-        "cpuset": ("cpuset", "Allocate CPU sets, plan a node, draw a machine."),
-        "completion": ("completion", "Print a shell completion script."),
-    }.items()
+    "serve": ("serve.command", "Serve admission reviews over TLS."),
+    "certs": ("certs", "Create certificates; show and rotate managed ones in a cluster."),
+    "review": ("review", "Answer AdmissionReviews from standard input, one per line."),
+    "preview": ("preview.command", "Show how the pods of a manifest would be changed, and why."),
+    "check": ("check", "Find errors in profiles, and profiles that conflict."),
+    "doctor": ("doctor.command", "Diagnose an installation in a cluster; every finding has a remedy."),
+    "cpuset": ("cpuset", "Allocate CPU sets, plan a node, draw a machine."),
+    "completion": ("completion", "Print a shell completion script."),
 }
+"""Module and summary of each command, so that ``--help`` imports none."""
 
 
 class LazyGroup(click.Group):
     """A group that imports a command only when it runs; ``--help`` and ``--version`` import none."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the commands that are installed, in the order of COMMANDS."""
+        """Return the commands in the order of COMMANDS."""
         del ctx
-        return [name for name, command in COMMANDS.items() if find_spec(command.module)]
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command; return None for an unknown name."""
-        if cmd_name not in self.list_commands(ctx):
+        del ctx
+        if cmd_name not in COMMANDS:
             return None
-        lazy = COMMANDS[cmd_name]
-        command: click.Command = getattr(import_module(lazy.module), lazy.attribute)
+        command: click.Command = getattr(import_module(f"webhook.cli.{COMMANDS[cmd_name][0]}"), cmd_name)
         return command
 
     def resolve_command(
@@ -55,17 +44,16 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command; the error for an unknown name suggests the nearest one."""
         name = args[0]
-        known = self.list_commands(ctx)
-        if not name.startswith("-") and name not in known and not ctx.resilient_parsing:
-            close = get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"the commands are {', '.join(known)}"
+        if not name.startswith("-") and name not in COMMANDS and not ctx.resilient_parsing:
+            close = get_close_matches(name, COMMANDS, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"the commands are {', '.join(COMMANDS)}"
             raise click.UsageError(f"No such command {name!r}: {hint}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, COMMANDS[name].summary) for name in self.list_commands(ctx)])
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
 
 
 def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 — click's signature

@@ -2,15 +2,16 @@
 
 import os
 import sys
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
 
 import click
 
-color_option = click.option(
-    "--color",
-    type=click.Choice(["auto", "always", "never"]),
-    default="auto",
-    show_default=True,
-    help="auto: on a terminal, unless NO_COLOR is set.",
+from webhook.cli.options.declarations import choice_option
+
+color_option = choice_option(
+    "--color", choices=("auto", "always", "never"), text="auto: on a terminal, unless NO_COLOR is set."
 )
 
 
@@ -21,26 +22,23 @@ def coloured(choice: str) -> bool:
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def heading(text: str) -> str:
-    """Style the title of a section."""
-    return click.style(text, bold=True)
+def first_of(names: Sequence[str], number: int) -> str:
+    """List the first names, and say how many more there are."""
+    more = f" and {len(names) - number} more" if len(names) > number else ""
+    return ", ".join(names[:number]) + more
 
 
-def good(text: str) -> str:
-    """Style a success, or an addition."""
-    return click.style(text, fg="green")
+heading: Final = partial(click.style, bold=True)
+"""The title of a section."""
 
+good: Final = partial(click.style, fg="green")
+"""A success, or an addition."""
 
-def bad(text: str) -> str:
-    """Style an error or a denial, or a removal."""
-    return click.style(text, fg="red")
+bad: Final = partial(click.style, fg="red")
+"""An error or a denial, or a removal."""
 
+warning: Final = partial(click.style, fg="yellow")
+"""A warning, or a replacement."""
 
-def warning(text: str) -> str:
-    """Style a warning, or a replacement."""
-    return click.style(text, fg="yellow")
-
-
-def muted(text: str) -> str:
-    """Style a detail."""
-    return click.style(text, dim=True)
+muted: Final = partial(click.style, dim=True)
+"""A detail."""

@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from webhook.certificates import CertificateError, Pair, check_pair
-from webhook.certificates.verifying import split
+from webhook.certificates.verifying import CertificateError, Pair, check_pair, split
 from webhook.kube.access import load_pair
 from webhook.kube.loop import run_loop
 from webhook.kube.timestamps import utc_now

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.kube.fakeapi import PROFILES, FakeApi
-from webhook.certificates import issue, make_authority
+from webhook.certificates.issuing import issue, make_authority
 
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 MUTATING, VALIDATING = (

@@ -22,7 +22,7 @@ from tests.e2e.release.certificates import KINDS, ManagedCertificates
 from tests.e2e.release.installation import CHART, Installation
 from tests.e2e.release.metrics import samples
 from tests.e2e.reliability.load import Creators
-from webhook.certificates import make_authority
+from webhook.certificates.issuing import make_authority
 
 YEAR = 365.0
 AUTHORITY_DAYS = 3650.0

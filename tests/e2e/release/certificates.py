@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.e2e.release.installation import NAMESPACE, RELEASE, Installation
 from tests.e2e.release.replicas import Replica
-from webhook.certificates import make_authority
+from webhook.certificates.issuing import make_authority
 
 KINDS = ("mutatingwebhookconfiguration", "validatingwebhookconfiguration")
 _DAY = 86400.0

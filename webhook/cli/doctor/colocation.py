@@ -3,21 +3,19 @@
 import contextlib
 import datetime as dt
 import http.client
+import math
 from collections.abc import Iterator
 from typing import Any, Final
 
 import orjson
 
-from webhook.cli.doctor.diagnosis import PROFILES, CheckResult, Cluster, Object, Verdict
+from webhook.cli.doctor.diagnosis import PROFILES, Cluster, Finding, Object, fail, ok, warn
+from webhook.cli.terminal import first_of
 from webhook.cluster.conditions import CONFLICTING, READY
+from webhook.kube import paths
 from webhook.kube.client import ApiError
-from webhook.kube.paths import NODES, PODS, collection
 from webhook.protocol import BATCH_RESOURCES
 
-_VIEW: Final = "view of the cluster"
-_PROFILE: Final = "profiles"
-_SCHEDULER: Final = "schedulers"
-_NODES: Final = "nodes"
 _ADMIN_PORT: Final = 8081
 _STALE_SECONDS: Final = 180.0
 _SECONDS: Final = 5.0
@@ -33,13 +31,11 @@ _PUBLISHERS: Final = (
 )
 
 
-def view(cluster: Cluster) -> Iterator[CheckResult]:
+def view(cluster: Cluster) -> Iterator[Finding]:
     """Yield the state and age of each replica's view, read from its admin port."""
     pods = [pod for pod in cluster.pods() if (pod.get("status") or {}).get("phase") == "Running"]
     if not pods:
-        yield CheckResult(
-            Verdict.WARNING,
-            _VIEW,
+        yield warn(
             "no running pod of the webhook found"
             if cluster.service()
             else "the webhook runs outside the cluster",
@@ -51,35 +47,29 @@ def view(cluster: Cluster) -> Iterator[CheckResult]:
             report = _readyz(cluster, pod)
         except (ApiError, OSError, http.client.HTTPException, ValueError) as error:
             message = f"{name}: /readyz cannot be read: {error}"
-            yield CheckResult(
-                Verdict.WARNING, _VIEW, message, "run the doctor in the cluster: doctor --in-cluster"
-            )
+            yield warn(message, "run the doctor in the cluster: doctor --in-cluster")
             continue
         yield _replica(name, report)
 
 
-def _replica(name: str, report: dict[str, Any]) -> CheckResult:
+def _replica(name: str, report: dict[str, Any]) -> Finding:
     state = report.get("view") or {}
     age = state.get("ageSeconds")
     if not state.get("ready"):
         message = f"{name}: not synced: {state.get('error') or 'the first lists are not complete yet'}"
-        return CheckResult(
-            Verdict.ERROR, _VIEW, message, "read its log; its service account may lack a permission"
-        )
+        return fail(message, "read its log; its service account may lack a permission")
     if state.get("error") or (age is not None and state.get("watched") and age > _STALE_SECONDS):
         reason = state.get("error") or "the API server has sent nothing since"
         message = f"{name}: the view is {age} s old: {reason}"
-        return CheckResult(Verdict.WARNING, _VIEW, message, "read its log, and check the API server")
-    return CheckResult(Verdict.OK, _VIEW, f"{name}: synced, {state.get('profiles')} profiles, {age} s old")
+        return warn(message, "read its log, and check the API server")
+    return ok(f"{name}: synced, {state.get('profiles')} profiles, {age} s old")
 
 
 def _readyz(cluster: Cluster, pod: Object) -> dict[str, Any]:
     metadata = pod["metadata"]
     if not cluster.in_cluster:
-        path = (
-            f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}:{_ADMIN_PORT}/proxy/readyz"
-        )
-        return cluster.api.get(path, timeout=_SECONDS)
+        pod_path = paths.pod(metadata["namespace"], metadata["name"])
+        return cluster.api.get(f"{pod_path}:{_ADMIN_PORT}/proxy/readyz", timeout=_SECONDS)
     connection = http.client.HTTPConnection(pod["status"]["podIP"], _ADMIN_PORT, timeout=_SECONDS)
     with contextlib.closing(connection):
         connection.request("GET", "/readyz")
@@ -89,13 +79,11 @@ def _readyz(cluster: Cluster, pod: Object) -> dict[str, Any]:
     return found
 
 
-def profiles(cluster: Cluster) -> Iterator[CheckResult]:
+def profiles(cluster: Cluster) -> Iterator[Finding]:
     """Yield which profiles are not ready, which conflict, and which have no current status."""
     found = cluster.items(PROFILES)
     if not found:
-        yield CheckResult(
-            Verdict.WARNING, _PROFILE, "none exists: no pod is changed", "apply one: see examples/"
-        )
+        yield warn("none exists: no pod is changed", "apply one: see examples/")
         return
     outdated, ready_count = [], 0
     for profile in found:
@@ -109,25 +97,21 @@ def profiles(cluster: Cluster) -> Iterator[CheckResult]:
         ready_count += ready.get("status") == "True"
         if ready.get("status") != "True":
             message = f"{name}: not ready ({ready.get('reason')}): {ready.get('message')}"
-            yield CheckResult(Verdict.ERROR, _PROFILE, message, "correct it as the message says")
+            yield fail(message, "correct it as the message says")
         if conflicting is not None and conflicting.get("status") == "True":
             message = f"{name}: conflicts with {conflicting.get('message')}"
-            yield CheckResult(
-                Verdict.WARNING, _PROFILE, message, "make the selectors exclude each other, or agree"
-            )
+            yield warn(message, "make the selectors exclude each other, or agree")
     if outdated:
-        yield CheckResult(
-            Verdict.WARNING,
-            _PROFILE,
-            f"the status of {_some(outdated)} is missing or outdated",
+        yield warn(
+            f"the status of {first_of(outdated, _SHOWN)} is missing or outdated",
             "wait a minute; if it stays so, check that the webhook runs, that the CustomResourceDefinition "
             "is the chart's (Koordinator's stores no conditions), and that --no-write-status is not set",
         )
     if ready_count:
-        yield CheckResult(Verdict.OK, _PROFILE, f"{ready_count} of {len(found)} are ready")
+        yield ok(f"{ready_count} of {len(found)} are ready")
 
 
-def schedulers(cluster: Cluster) -> Iterator[CheckResult]:
+def schedulers(cluster: Cluster) -> Iterator[Finding]:
     """Yield whether the schedulers that profiles name run, as far as that can be known.
 
     Kubernetes has no list of schedulers. The evidence for one is a pod that it has bound, or
@@ -140,64 +124,61 @@ def schedulers(cluster: Cluster) -> Iterator[CheckResult]:
         if name := spec.get("schedulerName") or patched:
             named.setdefault(str(name), []).append(profile["metadata"]["name"])
     if not named:
-        yield CheckResult(Verdict.OK, _SCHEDULER, "no profile names one: pods keep their own")
+        yield ok("no profile names one: pods keep their own")
         return
     leases = {
         lease["metadata"]["name"]: lease
-        for lease in cluster.items(collection("coordination.k8s.io/v1", "leases"))
+        for lease in cluster.items(paths.collection("coordination.k8s.io/v1", "leases"))
     }
     for scheduler, named_by in sorted(named.items()):
-        yield _scheduler(cluster, scheduler, _some(named_by), leases)
+        yield _scheduler(cluster, scheduler, first_of(named_by, _SHOWN), leases)
 
 
-def _scheduler(cluster: Cluster, scheduler: str, named_by: str, leases: dict[str, Object]) -> CheckResult:
-    pods = cluster.items(PODS, fieldSelector=f"spec.schedulerName={scheduler}")
+def _scheduler(cluster: Cluster, scheduler: str, named_by: str, leases: dict[str, Object]) -> Finding:
+    pods = cluster.items(paths.PODS, fieldSelector=f"spec.schedulerName={scheduler}")
     bound = sum(bool(pod["spec"].get("nodeName")) for pod in pods)
     waiting = sum(
-        not pod["spec"].get("nodeName") and _age(cluster, pod["metadata"]) > _SETTLING for pod in pods
+        _since(cluster, pod["metadata"].get("creationTimestamp"), 0.0) > _SETTLING
+        for pod in pods
+        if not pod["spec"].get("nodeName")
     )
     lease = leases.get(_DEFAULT_LEASE if scheduler == _DEFAULT_SCHEDULER else scheduler)
-    alive = lease is not None and _renewed(cluster, lease)
     remedy = (
         f"install it (koord-scheduler comes with Koordinator), or remove schedulerName from {named_by}: "
         "kube-scheduler handles batch resources as well"
     )
-    if alive:
+    if lease is not None and _renewed(cluster, lease):
         more = f", {waiting} pods wait for it" if waiting else ""
-        return CheckResult(Verdict.OK, _SCHEDULER, f"{scheduler}: it renews its Lease{more}")
+        return ok(f"{scheduler}: it renews its Lease{more}")
     if bound and not waiting:
-        return CheckResult(Verdict.OK, _SCHEDULER, f"{scheduler}: it has bound {bound} pods")
+        return ok(f"{scheduler}: it has bound {bound} pods")
     if waiting and not bound:
-        message = f"{scheduler} (named by {named_by}): {waiting} pods wait for it and none was bound"
-        return CheckResult(Verdict.ERROR, _SCHEDULER, message, remedy)
+        sign = f"{waiting} pods wait for it and none was bound"
+        return fail(f"{scheduler} (named by {named_by}): {sign}", remedy)
     if bound:
         message = f"{scheduler}: it has bound {bound} pods, {waiting} wait, and no Lease has its name"
-        return CheckResult(
-            Verdict.WARNING, _SCHEDULER, message, "check its pods, and a waiting one with kubectl describe"
-        )
-    message = (
-        f"{scheduler} (named by {named_by}): no sign of it: no Lease has its name, and it has bound no pod"
-    )
-    return CheckResult(Verdict.ERROR, _SCHEDULER, message, remedy)
+        return warn(message, "check its pods, and a waiting one with kubectl describe")
+    sign = "no sign of it: no Lease has its name, and it has bound no pod"
+    return fail(f"{scheduler} (named by {named_by}): {sign}", remedy)
 
 
-def nodes(cluster: Cluster) -> Iterator[CheckResult]:
+def nodes(cluster: Cluster) -> Iterator[Finding]:
     """Yield how many nodes advertise batch resources: pods with batch resources run only there."""
-    found = cluster.items(NODES)
+    found = cluster.items(paths.NODES)
     if not found:
-        yield CheckResult(Verdict.WARNING, _NODES, "none exists", "add a node; pods stay Pending until then")
+        yield warn("none exists", "add a node; pods stay Pending until then")
         return
     lacking = [n["metadata"]["name"] for n in found if not _advertises(n)]
     advertising = len(found) - len(lacking)
     names = " and ".join(BATCH_RESOURCES)
     if not advertising:
         message = f"none of {len(found)} advertises {names}: pods that profiles make BE stay Pending"
-        yield CheckResult(Verdict.ERROR, _NODES, message, _PUBLISHERS)
+        yield fail(message, _PUBLISHERS)
     elif lacking:
-        message = f"{advertising} of {len(found)} advertise {names}; without: {_some(lacking)}"
-        yield CheckResult(Verdict.WARNING, _NODES, message, _PUBLISHERS)
+        message = f"{advertising} of {len(found)} advertise {names}; without: {first_of(lacking, _SHOWN)}"
+        yield warn(message, _PUBLISHERS)
     else:
-        yield CheckResult(Verdict.OK, _NODES, f"all {advertising} advertise {names}")
+        yield ok(f"all {advertising} advertise {names}")
 
 
 def _advertises(node: Object) -> bool:
@@ -207,21 +188,13 @@ def _advertises(node: Object) -> bool:
 
 def _renewed(cluster: Cluster, lease: Object) -> bool:
     spec = lease.get("spec") or {}
-    try:
-        renewed = dt.datetime.fromisoformat(str(spec.get("renewTime")))
-    except ValueError:
-        return False
     lasts = float(spec.get("leaseDurationSeconds") or 0) + _SETTLING
-    return bool(spec.get("holderIdentity")) and cluster.now() - renewed.timestamp() < lasts
+    return bool(spec.get("holderIdentity")) and _since(cluster, spec.get("renewTime"), math.inf) < lasts
 
 
-def _age(cluster: Cluster, metadata: Object) -> float:
+def _since(cluster: Cluster, moment: object, unknown: float) -> float:
+    """Return for how many seconds a time has passed, ``unknown`` where it is none."""
     try:
-        return cluster.now() - dt.datetime.fromisoformat(str(metadata.get("creationTimestamp"))).timestamp()
+        return cluster.now() - dt.datetime.fromisoformat(str(moment)).timestamp()
     except ValueError:
-        return 0.0
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+        return unknown

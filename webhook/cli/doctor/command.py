@@ -2,30 +2,31 @@
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from webhook.cli.options.access import in_cluster_option, kubeconfig_option, open_api_or_home
+from webhook.cli.options.access import ClusterFlags, cluster_options
+from webhook.cli.options.declarations import choice_option
 from webhook.cli.terminal import bad, color_option, coloured, good, muted, warning
 
 if TYPE_CHECKING:
-    from webhook.cli.doctor.diagnosis import CheckResult, Cluster
+    from webhook.cli.doctor.diagnosis import Finding
+
+_STYLES: Final = {"ok": (good, "✓"), "warning": (warning, "!"), "error": (bad, "✗")}
 
 
 @click.command()
-@kubeconfig_option
-@in_cluster_option
+@cluster_options
 @click.option("--release", default="", metavar="NAME", help="Examine this Helm release only.")
 @click.option("--namespace", default="", metavar="NS", help="Examine releases in this namespace only.")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@choice_option("-o", "--output", choices=("text", "json"))
 @color_option
 def doctor(
     *,
-    kubeconfig: Path | None,
-    in_cluster: bool,
+    cluster: ClusterFlags,
     release: str,
     namespace: str,
     output: str,
@@ -47,47 +48,39 @@ def doctor(
       colocation-webhook doctor --kubeconfig F --release colocation --namespace colocation-system
       kubectl exec deploy/colocation-webhook -- colocation-webhook doctor --in-cluster
     """  # noqa: D301 — see main
-    from webhook.cli.doctor.diagnosis import Cluster, Verdict
+    from webhook.cli.doctor import colocation, webhooks
+    from webhook.cli.doctor.diagnosis import Cluster, Verdict, run_check
 
-    api = open_api_or_home(kubeconfig, in_cluster=in_cluster)
-    findings = list(_findings(Cluster(api, release=release, namespace=namespace, in_cluster=in_cluster)))
+    checks = {
+        "webhook configurations": webhooks.configurations,
+        "serving certificate": webhooks.certificate,
+        "view of the cluster": colocation.view,
+        "profiles": colocation.profiles,
+        "schedulers": colocation.schedulers,
+        "nodes": colocation.nodes,
+        "Koordinator's webhook": webhooks.koordinator,
+        "fail-open": webhooks.fail_open,
+    }
+    examined = Cluster(cluster.open_or_home(), release, namespace, cluster.in_cluster)
+    findings = [
+        (subject, finding) for subject, check in checks.items() for finding in run_check(examined, check)
+    ]
     if output == "json":
-        click.echo(
-            json.dumps(
-                {"findings": [finding._asdict() for finding in findings]}, indent=2, ensure_ascii=False
-            )
-        )
+        listed = [{"verdict": found.verdict, "subject": about} | found._asdict() for about, found in findings]
+        click.echo(json.dumps({"findings": listed}, indent=2, ensure_ascii=False))
     else:
         click.echo("\n".join(_text(findings)), color=coloured(color))
-    if any(finding.verdict == Verdict.ERROR for finding in findings):
+    if any(finding.verdict is Verdict.ERROR for _, finding in findings):
         sys.exit(1)
 
 
-def _findings(cluster: "Cluster") -> Iterator["CheckResult"]:
-    from webhook.cli.doctor import colocation, webhooks
-    from webhook.cli.doctor.diagnosis import run_check
-
-    for subject, check in (
-        ("webhook configurations", webhooks.configurations),
-        ("serving certificate", webhooks.certificate),
-        ("view of the cluster", colocation.view),
-        ("profiles", colocation.profiles),
-        ("schedulers", colocation.schedulers),
-        ("nodes", colocation.nodes),
-        ("Koordinator's webhook", webhooks.koordinator),
-        ("fail-open", webhooks.fail_open),
-    ):
-        yield from run_check(cluster, subject, check)
-
-
-def _text(findings: list["CheckResult"]) -> Iterator[str]:
-    styles = {"ok": (good, "✓"), "warning": (warning, "!"), "error": (bad, "✗")}
-    for finding in findings:
-        style, mark = styles[finding.verdict]
-        yield f"{style(f'{mark} {finding.subject}:')} {finding.message}"
+def _text(findings: list[tuple[str, "Finding"]]) -> Iterator[str]:
+    for subject, finding in findings:
+        style, mark = _STYLES[finding.verdict]
+        yield f"{style(f'{mark} {subject}:')} {finding.message}"
         if finding.remedy:
             yield muted(f"    → {finding.remedy}")
-    errors = sum(finding.verdict == "error" for finding in findings)
-    warnings = sum(finding.verdict == "warning" for finding in findings)
+    count: Counter[str] = Counter(finding.verdict for _, finding in findings)
+    errors, warnings = count["error"], count["warning"]
     total = f"errors: {errors}, warnings: {warnings}"
     yield bad(f"✗ {total}") if errors else warning(f"! {total}") if warnings else good("✓ no problems found")

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
@@ -29,17 +30,21 @@ class Verdict(StrEnum):
     ERROR = "error"
 
 
-class CheckResult(NamedTuple):
-    """One result of a check of a subject.
+class Finding(NamedTuple):
+    """What a check has found.
 
     Attributes:
         remedy: what to do about it; "" if nothing has to be done.
     """
 
     verdict: Verdict
-    subject: str
     message: str
     remedy: str = ""
+
+
+ok: Final = partial(Finding, Verdict.OK)
+warn: Final = partial(Finding, Verdict.WARNING)
+fail: Final = partial(Finding, Verdict.ERROR)
 
 
 @dataclass(slots=True)
@@ -65,14 +70,13 @@ class Cluster:
         key = (path, repr(selectors))
         if key not in self._lists:
             found: list[Object] = []
-            token = None
-            while True:
-                query = {"limit": _PAGE, "continue": token, **selectors}
-                page = self.api.call("GET", path, query=query)
-                found += [item for item in page.get("items") or () if isinstance(item, dict)]
-                token = (page.get("metadata") or {}).get("continue")
-                if not token:
-                    break
+            token: str | None = ""
+            while token is not None:
+                page = self.api.call(
+                    "GET", path, query={"limit": _PAGE, "continue": token or None, **selectors}
+                )
+                found += page.get("items") or ()
+                token = (page.get("metadata") or {}).get("continue") or None
             self._lists[key] = found
         return self._lists[key]
 
@@ -93,14 +97,18 @@ class Cluster:
                 found.append((configuration, own))
         return found
 
+    def hooks(self) -> Iterator[Object]:
+        """Yield the webhooks of ours in all configurations; raises ApiError."""
+        for kind in ("mutating", "validating"):
+            for _, own in self.ours(kind):
+                yield from own
+
     def service(self) -> tuple[str, str] | None:
         """Return namespace and name of the service behind our webhooks, None with URLs; raises ApiError."""
-        for kind in ("mutating", "validating"):
-            for _, hooks in self.ours(kind):
-                for hook in hooks:
-                    service = hook["clientConfig"].get("service")
-                    if service and self.namespace in {"", service["namespace"]}:
-                        return str(service["namespace"]), str(service["name"])
+        for hook in self.hooks():
+            service = hook["clientConfig"].get("service")
+            if service and self.namespace in {"", service["namespace"]}:
+                return str(service["namespace"]), str(service["name"])
         return None
 
     def pods(self) -> list[Object]:
@@ -115,15 +123,12 @@ class Cluster:
         return self.items(collection("v1", "pods", namespace), labelSelector=text) if text else []
 
 
-_Check = Callable[[Cluster], Iterator[CheckResult]]
-
-
-def run_check(cluster: Cluster, subject: str, check: _Check) -> Iterator[CheckResult]:
-    """Yield the results of a check; a failed read ends that check only."""
+def run_check(cluster: Cluster, check: Callable[[Cluster], Iterator[Finding]]) -> Iterator[Finding]:
+    """Yield the findings of a check; a failed read ends that check only."""
     try:
         yield from check(cluster)
     except ApiError as error:
         remedy = "grant the permission that the message names" if error.status == HTTPStatus.FORBIDDEN else ""
         if error.status == 0:
             remedy = "make sure that the API server can be reached from here"
-        yield CheckResult(Verdict.WARNING, subject, f"cannot be checked: {error}", remedy)
+        yield warn(f"cannot be checked: {error}", remedy)

@@ -8,45 +8,38 @@ import re
 import socket
 import ssl
 import urllib.parse
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from webhook.certificates import CertificateError
-from webhook.certificates.verifying import check_issued_by, read_chain
-from webhook.cli.doctor.diagnosis import OUR_WEBHOOKS, CheckResult, Cluster, Object, Verdict
+from webhook.certificates.verifying import CertificateError, check_issued_by, read_chain
+from webhook.cli.doctor.diagnosis import OUR_WEBHOOKS, Cluster, Finding, Object, Verdict, fail, ok, warn
 from webhook.kube import paths
 from webhook.kube.client import ApiError
 
 _EXPIRES_SOON_DAYS: Final = 14
 _CONNECT_SECONDS: Final = 5.0
-_CONFIGURATIONS: Final = "webhook configurations"
-_CERTIFICATE: Final = "serving certificate"
-_KOORDINATOR: Final = "Koordinator's webhook"
-_FAIL_OPEN: Final = "fail-open"
 _FAIL_OPEN_LINE: Final = re.compile(
     rb"apiserver_admission_webhook_fail_open_count\{(?P<labels>[^}]*)\} (?P<count>[0-9.e+]+)"
 )
 _NAME: Final = re.compile(rb'(?:^|,)name="([^"]*)"')
 
 
-def configurations(cluster: Cluster) -> Iterator[CheckResult]:
+def configurations(cluster: Cluster) -> Iterator[Finding]:
     """Yield our webhook configurations, and problems of them."""
     for kind, needed in (("mutating", Verdict.ERROR), ("validating", Verdict.WARNING)):
         found = cluster.ours(kind)
         if not found:
             release = f" of release {cluster.release!r}" if cluster.release else ""
             effect = "no pod is changed" if kind == "mutating" else "nothing is validated"
-            yield CheckResult(
+            yield Finding(
                 needed,
-                _CONFIGURATIONS,
                 f"there is no {kind} webhook{release} named *{OUR_WEBHOOKS}: {effect}",
                 "install the chart, or enable this webhook in its values",
             )
         elif len(found) > 1:
             every = ", ".join(configuration["metadata"]["name"] for configuration, _ in found)
-            yield CheckResult(
-                Verdict.ERROR,
-                _CONFIGURATIONS,
+            yield fail(
                 f"more than one {kind} configuration calls this project's webhooks: {every}",
                 "uninstall all releases but one, or choose one with --release",
             )
@@ -54,19 +47,17 @@ def configurations(cluster: Cluster) -> Iterator[CheckResult]:
             yield from _hooks(kind, configuration, hooks)
 
 
-def _hooks(kind: str, configuration: Object, hooks: list[Object]) -> Iterator[CheckResult]:
+def _hooks(kind: str, configuration: Object, hooks: list[Object]) -> Iterator[Finding]:
     name = configuration["metadata"]["name"]
     for hook in hooks:
         if not hook["clientConfig"].get("caBundle"):
-            yield CheckResult(
-                Verdict.ERROR,
-                _CONFIGURATIONS,
+            yield fail(
                 f"{name}: {hook['name']}: caBundle is empty: the API server trusts no serving certificate",
                 "managed certificates: a replica fills it in, and its log says why it cannot; "
                 "otherwise set certificates.caBundle in the chart's values, or let cert-manager inject it",
             )
     policies = ", ".join(f"{hook['name']} ({hook.get('failurePolicy', 'Fail')})" for hook in hooks)
-    yield CheckResult(Verdict.OK, _CONFIGURATIONS, f"{kind} {name}: {policies}")
+    yield ok(f"{kind} {name}: {policies}")
 
 
 class _Served(NamedTuple):
@@ -85,11 +76,10 @@ class _Served(NamedTuple):
     handshake_error: str | None = None
 
 
-def certificate(cluster: Cluster) -> Iterator[CheckResult]:
+def certificate(cluster: Cluster) -> Iterator[Finding]:
     """Yield whether the service can be reached, and whether its certificate fits caBundle and is valid."""
-    hooks = [hook for kind in ("mutating", "validating") for _, found in cluster.ours(kind) for hook in found]
     checked: set[str] = set()
-    for hook in hooks:
+    for hook in cluster.hooks():
         client = hook["clientConfig"]
         target = _target(client)
         bundle = client.get("caBundle") or ""
@@ -99,17 +89,13 @@ def certificate(cluster: Cluster) -> Iterator[CheckResult]:
         try:
             served = _served(cluster, client, *target)
         except OSError as error:
-            yield CheckResult(
-                Verdict.ERROR,
-                _CERTIFICATE,
+            yield fail(
                 f"{target[0]}:{target[1]} cannot be reached: {error.strerror or error}",
                 "check the webhook's pods (kubectl get pods, kubectl logs) and NetworkPolicies",
             )
             continue
         if served is None:
-            yield CheckResult(
-                Verdict.WARNING,
-                _CERTIFICATE,
+            yield warn(
                 f"{target[0]} cannot be reached from here and no Secret of its pods can be read: not checked",
                 "run the doctor in the cluster, in one of the webhook's pods: doctor --in-cluster",
             )
@@ -130,13 +116,15 @@ def _served(cluster: Cluster, client: Object, host: str, port: int) -> _Served |
     """Return the served certificate: by a TLS handshake, or else from a Secret of the pods."""
     if client.get("url") or cluster.in_cluster:
         error = _handshake_error(host, port, client["caBundle"])
-        return _Served(_peer_certificate(host, port), f"{host}:{port}", host, error)
+        # An untrusted certificate is examined as well: this call does not verify it.
+        chain = ssl.get_server_certificate((host, port), timeout=_CONNECT_SECONDS).encode()
+        return _Served(chain, f"{host}:{port}", host, error)
     with contextlib.suppress(ApiError, LookupError, ValueError):
         for pod in cluster.pods():
             for namespace, name in _secrets(pod):
                 secret = cluster.api.get(paths.secret(namespace, name))
-                if chain := (secret.get("data") or {}).get("tls.crt"):
-                    return _Served(base64.b64decode(chain), f"Secret {name}", host)
+                if held := (secret.get("data") or {}).get("tls.crt"):
+                    return _Served(base64.b64decode(held), f"Secret {name}", host)
     return None
 
 
@@ -153,18 +141,12 @@ def _secrets(pod: Object) -> Iterator[tuple[str, str]]:
             yield pod["metadata"]["namespace"], name
 
 
-def _peer_certificate(host: str, port: int) -> bytes:
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # an untrusted certificate is examined as well
-    return ssl.DER_cert_to_PEM_cert(_handshake(context, host, port)).encode()
-
-
 def _handshake_error(host: str, port: int, bundle: str) -> str | None:
     """Do a TLS handshake as the API server would; return why it fails, or None."""
     try:
         context = ssl.create_default_context(cadata=base64.b64decode(bundle, validate=True).decode("ascii"))
-        _handshake(context, host, port)
+        with socket.create_connection((host, port), _CONNECT_SECONDS) as connection:
+            context.wrap_socket(connection, server_hostname=host).close()
     except ssl.SSLCertVerificationError as error:
         return error.verify_message
     except ValueError as error:  # SSLError is an OSError; this is base64 or text
@@ -172,16 +154,7 @@ def _handshake_error(host: str, port: int, bundle: str) -> str | None:
     return None
 
 
-def _handshake(context: ssl.SSLContext, host: str, port: int) -> bytes:
-    with (
-        socket.create_connection((host, port), _CONNECT_SECONDS) as plain,
-        context.wrap_socket(plain, server_hostname=host) as connection,
-    ):
-        return connection.getpeercert(binary_form=True) or b""
-
-
-def _trusted(served: _Served, bundle: str, hook: str) -> Iterator[CheckResult]:
-    remedy = "replace the certificate or the caBundle, so that they belong together"
+def _trusted(served: _Served, bundle: str, hook: str) -> Iterator[Finding]:
     problem = served.handshake_error
     try:
         names = read_chain(served.chain).names
@@ -190,35 +163,33 @@ def _trusted(served: _Served, bundle: str, hook: str) -> Iterator[CheckResult]:
     except (binascii.Error, CertificateError) as error:
         problem, names = str(error), ()
     if problem is not None:
-        message = f"{hook}: caBundle does not fit {served.origin}: {problem}"
-        yield CheckResult(Verdict.ERROR, _CERTIFICATE, message, remedy)
+        yield fail(
+            f"{hook}: caBundle does not fit {served.origin}: {problem}",
+            "replace the certificate or the caBundle, so that they belong together",
+        )
     elif served.host not in names:
-        message = (
+        yield fail(
             f"{served.origin}: is for {', '.join(names) or 'no name'}, "
-            f"not for {served.host}, which the API server connects to"
+            f"not for {served.host}, which the API server connects to",
+            f"issue a certificate for {served.host}",
         )
-        yield CheckResult(Verdict.ERROR, _CERTIFICATE, message, f"issue a certificate for {served.host}")
     else:
-        yield CheckResult(
-            Verdict.OK, _CERTIFICATE, f"{served.origin}: issued by the caBundle, for {served.host}"
-        )
+        yield ok(f"{served.origin}: issued by the caBundle, for {served.host}")
 
 
-def _validity(cluster: Cluster, served: _Served) -> Iterator[CheckResult]:
+def _validity(cluster: Cluster, served: _Served) -> Iterator[Finding]:
     try:
         end = read_chain(served.chain).expires_at
     except CertificateError:
         return  # reported by _trusted
     days = (end - dt.datetime.fromtimestamp(cluster.now(), dt.UTC)).days
     verdict = Verdict.ERROR if days < 0 else Verdict.WARNING if days < _EXPIRES_SOON_DAYS else Verdict.OK
+    remedy = "renew it: see 'colocation-webhook certs --help' or cert-manager"
     message = f"{served.origin}: expires on {end:%Y-%m-%d}, {days} days from now"
-    remedy = (
-        "" if verdict is Verdict.OK else "renew it: see 'colocation-webhook certs --help' or cert-manager"
-    )
-    yield CheckResult(verdict, _CERTIFICATE, message, remedy)
+    yield Finding(verdict, message, "" if verdict is Verdict.OK else remedy)
 
 
-def koordinator(cluster: Cluster) -> Iterator[CheckResult]:
+def koordinator(cluster: Cluster) -> Iterator[Finding]:
     """Yield whether Koordinator's own webhook changes pods, too."""
     rivals = []
     for configuration in cluster.configurations("mutating"):
@@ -226,11 +197,9 @@ def koordinator(cluster: Cluster) -> Iterator[CheckResult]:
         if any(_changes_pods(hook) and _is_koordinators(configuration, hook) for hook in hooks):
             rivals.append(configuration["metadata"]["name"])
     if not rivals:
-        yield CheckResult(Verdict.OK, _KOORDINATOR, "it does not change pods")
+        yield ok("it does not change pods")
         return
-    yield CheckResult(
-        Verdict.ERROR,
-        _KOORDINATOR,
+    yield fail(
         f"{', '.join(rivals)} changes pods, too: both webhooks apply every profile",
         "disable Koordinator's webhook: start koord-manager with "
         "--feature-gates=PodMutatingWebhook=false,PodValidatingWebhook=false; "
@@ -254,25 +223,18 @@ def _changes_pods(hook: Object) -> bool:
     )
 
 
-def fail_open(cluster: Cluster) -> Iterator[CheckResult]:
+def fail_open(cluster: Cluster) -> Iterator[Finding]:
     """Yield how often the API server proceeded without our answer."""
-    counts: dict[str, float] = {}
+    counts: Counter[str] = Counter()
     for line in cluster.api.stream("/metrics"):
         if (found := _FAIL_OPEN_LINE.match(line)) and (name := _NAME.search(found["labels"])):
-            webhook = name[1].decode()
-            if webhook.endswith(OUR_WEBHOOKS):
-                counts[webhook] = counts.get(webhook, 0) + float(found["count"])
-    if not any(counts.values()):
-        yield CheckResult(
-            Verdict.OK, _FAIL_OPEN, "since it started, this API server never proceeded without an answer"
+            counts[name[1].decode()] += int(float(found["count"]))
+    failed_open = {hook: count for hook, count in counts.items() if count and hook.endswith(OUR_WEBHOOKS)}
+    if not failed_open:
+        yield ok("since it started, this API server never proceeded without an answer")
+    for webhook, count in sorted(failed_open.items()):
+        yield warn(
+            f"{webhook}: {count} requests proceeded without an answer since this API server started: "
+            "such pods were not changed",
+            "search the webhook's log for the cause; more replicas or a longer timeoutSeconds help",
         )
-        return
-    for webhook, count in sorted(counts.items()):
-        if count:
-            yield CheckResult(
-                Verdict.WARNING,
-                _FAIL_OPEN,
-                f"{webhook}: {count:.0f} requests proceeded without an answer since this API server started: "
-                "such pods were not changed",
-                "search the webhook's log for the cause; more replicas or a longer timeoutSeconds help",
-            )

@@ -5,20 +5,16 @@ Decorate a command with ``objects_option`` to get ``objects: Path``, with
 get ``settings: Settings``, with ``rule_option`` to get ``rule``: pairs of name and action.
 """
 
-from collections.abc import Callable
 from difflib import get_close_matches
-from functools import wraps
 from pathlib import Path
-from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
 from webhook.admission.settings import Mode, PodLevelResources, Settings
 from webhook.admission.validating.rules import RULES
+from webhook.cli.options.declarations import choice_option, grouped
 from webhook.protocol import Action
-
-_Command = Callable[..., Any]
 
 objects_option = click.option(
     "--objects",
@@ -83,54 +79,18 @@ def _signing_key(path: Path | None) -> bytes:
         raise click.BadParameter(str(error), param_hint="--signing-key") from None
 
 
-def decision_options(command: _Command) -> _Command:
-    """Add --rule and --pod-level-resources; pass ``settings`` to the command."""
-
-    @rule_option
-    @_pod_level_option
-    @wraps(command)
-    def wrapped(
-        *args: object, rule: tuple[tuple[str, Action], ...], pod_level_resources: str, **kwargs: object
-    ) -> object:
-        settings = Settings(rules=dict(rule), pod_level_resources=PodLevelResources(pod_level_resources))
-        return command(*args, settings=settings, **kwargs)
-
-    return wrapped
+def _settings(
+    rule: tuple[tuple[str, Action], ...],
+    pod_level_resources: str,
+    mode: str = Mode.ENFORCE,
+    signing_key_file: Path | None = None,
+) -> Settings:
+    key = _signing_key(signing_key_file)
+    return Settings(Mode(mode), PodLevelResources(pod_level_resources), dict(rule), key)
 
 
-def settings_options(command: _Command) -> _Command:
-    """Add --mode, --rule, --pod-level-resources and --signing-key; pass ``settings`` to the command."""
-
-    @_mode_option
-    @rule_option
-    @_pod_level_option
-    @_signing_key_option
-    @wraps(command)
-    def wrapped(
-        *args: object,
-        mode: str,
-        rule: tuple[tuple[str, Action], ...],
-        pod_level_resources: str,
-        signing_key_file: Path | None,
-        **kwargs: object,
-    ) -> object:
-        settings = Settings(
-            mode=Mode(mode),
-            pod_level_resources=PodLevelResources(pod_level_resources),
-            rules=dict(rule),
-            signing_key=_signing_key(signing_key_file),
-        )
-        return command(*args, settings=settings, **kwargs)
-
-    return wrapped
-
-
-_mode_option = click.option(
-    "--mode",
-    type=click.Choice([str(mode) for mode in Mode]),
-    default=str(Mode.ENFORCE),
-    show_default=True,
-    help="audit: patch and deny nothing; warnings say what would have happened.",
+_mode_option = choice_option(
+    "--mode", choices=Mode, text="audit: patch and deny nothing; warnings say what would have happened."
 )
 rule_option = click.option(
     "--rule",
@@ -140,12 +100,10 @@ rule_option = click.option(
     help="Set the action of a validation rule: deny, warn or off; may be repeated. An unknown name lists "
     "the rules.",
 )
-_pod_level_option = click.option(
+_pod_level_option = choice_option(
     "--pod-level-resources",
-    type=click.Choice([str(choice) for choice in PodLevelResources]),
-    default=str(PodLevelResources.DISSOLVE),
-    show_default=True,
-    help="What happens to spec.resources of a pod whose cpu and memory become batch resources.",
+    choices=PodLevelResources,
+    text="What happens to spec.resources of a pod whose cpu and memory become batch resources.",
 )
 _signing_key_option = click.option(
     "--signing-key",
@@ -155,3 +113,11 @@ _signing_key_option = click.option(
     help="File with a secret that all replicas share. It signs the profiles applied to a pod, so that nobody "
     "can forge them before the API server's second call for that pod.",
 )
+
+decision_options = grouped("settings", _settings, rule_option, _pod_level_option)
+"""Add --rule and --pod-level-resources; pass ``settings`` to the command."""
+
+settings_options = grouped(
+    "settings", _settings, _mode_option, rule_option, _pod_level_option, _signing_key_option
+)
+"""Add --mode, --rule, --pod-level-resources and --signing-key; pass ``settings`` to the command."""

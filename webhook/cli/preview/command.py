@@ -5,9 +5,11 @@ from collections import Counter
 from pathlib import Path
 
 import click
+import orjson
 
 from webhook.admission.settings import Settings
 from webhook.admission.view import View
+from webhook.cli.options.declarations import choice_option
 from webhook.cli.options.manifests import FILE, read_pods
 from webhook.cli.options.objects import load_view
 from webhook.cli.options.settings import decision_options, objects_option
@@ -23,13 +25,11 @@ from webhook.pods.podtemplates import WorkloadError
 @click.option(
     "-n", "--namespace", default="default", show_default=True, help="Namespace of manifests without one."
 )
-@click.option(
+@choice_option(
     "-o",
     "--output",
-    type=click.Choice(["text", "json", "yaml"]),
-    default="text",
-    show_default=True,
-    help="json and yaml contain pods before and after, the patch and the explanation.",
+    choices=("text", "json", "yaml"),
+    text="json and yaml contain pods before and after, the patch and the explanation.",
 )
 @click.option("--profiles", "profiles_shown", type=click.IntRange(0), default=10, show_default=True,
               help="Explain at most this many profiles for each pod, applied ones first.")  # fmt: skip
@@ -91,8 +91,6 @@ def _print_text(simulations: list[Simulation], view: View, profiles_shown: int, 
 
 
 def _print_document(simulations: list[Simulation], view: View, output: str) -> None:
-    import orjson
-
     value = {"pods": [simulation.to_json(view) for simulation in simulations]}
     body = orjson.dumps(value, option=orjson.OPT_INDENT_2)
     click.echo(body.decode() if output == "json" else yaml_of(orjson.loads(body)), nl=output == "json")

@@ -4,7 +4,6 @@ Source: Kubernetes' defaulting of ``v1 Pod`` and its Priority admission plugin, 
 on a kube-apiserver 1.37. Only fields that a decision depends on are set.
 """
 
-import uuid
 from typing import Final
 
 from webhook.admission.review import Review
@@ -45,8 +44,3 @@ def creation_review(pod: Object, namespace: str, uid: str) -> Review:
         dry_run=True,
         username="",
     )
-
-
-def request_uid(seed: str) -> str:
-    """Return a uid for a request, always the same for the same ``seed``."""
-    return str(uuid.uuid5(uuid.NAMESPACE_OID, seed))

@@ -1,5 +1,6 @@
 """A simulated admission of one pod that is created now."""
 
+import uuid
 from typing import Any, Final, NamedTuple
 
 import jsonpatch
@@ -10,7 +11,7 @@ from webhook.admission.explanation import render
 from webhook.admission.review import Review, Webhook
 from webhook.admission.settings import Settings
 from webhook.admission.view import View
-from webhook.cli.preview.defaulting import apply_defaults, creation_review, request_uid
+from webhook.cli.preview.defaulting import apply_defaults, creation_review
 from webhook.pods.podtemplates import Object, PodOf, WorkloadError
 from webhook.protocol import ANNOTATION_PROFILES, ANNOTATION_PROFILES_SIGNATURE
 
@@ -92,7 +93,7 @@ def simulate(subject: PodOf, namespace: str, view: View, settings: Settings, see
         raise WorkloadError(f"{subject.origin}: cannot be written as JSON: {error}") from None
     refusal = apply_defaults(pod, view)
     namespace = subject.namespace or namespace
-    uid = request_uid(f"{seed}/{namespace}/{subject.origin}")
+    uid = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{seed}/{namespace}/{subject.origin}"))
     review = creation_review(pod, namespace, uid)
     mutation = decide(Webhook.MUTATE, review, view, settings)
     if mutation.denial is not None:
@@ -104,9 +105,9 @@ def simulate(subject: PodOf, namespace: str, view: View, settings: Settings, see
 
 def without_bookkeeping(pod: Object) -> Object:
     """Return the pod without the annotations that the webhook writes for its own second call."""
-    metadata = pod.get("metadata")
-    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
-    if metadata is None or not isinstance(annotations, dict):
+    metadata = pod["metadata"]
+    annotations = metadata.get("annotations")
+    if not isinstance(annotations, dict):
         return pod
     kept = {key: value for key, value in annotations.items() if key not in BOOKKEEPING}
     if len(kept) == len(annotations):

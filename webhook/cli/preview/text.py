@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from jsonpatch import JsonPointer
+
 from webhook.admission.editor import Operation
 from webhook.admission.explanation import profiles
 from webhook.admission.mutating.reinvocation import CAUSE as REMEMBERING
@@ -14,7 +16,8 @@ from webhook.cli.preview.simulation import BOOKKEEPING, Simulation, without_book
 from webhook.cli.terminal import bad, good, heading, muted, warning
 from webhook.pods.podtemplates import name_of
 
-_BOOKKEEPING_PATHS: Final = {"/metadata/annotations/" + key.replace("/", "~1") for key in BOOKKEEPING}
+_ANNOTATIONS: Final = ("metadata", "annotations")
+_BOOKKEEPING_PATHS: Final = {JsonPointer.from_parts([*_ANNOTATIONS, key]).path for key in BOOKKEEPING}
 _MAX_VALUE: Final = 90  # characters
 _PLAIN: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
 _MARKS: Final = {"added": "+", "removed": "-", "same": " "}
@@ -110,7 +113,8 @@ def _parts(operation: Operation) -> Iterator[Operation]:
     if operation.path == "/metadata/annotations" and isinstance(operation.value, dict):
         for key, value in operation.value.items():
             if key not in BOOKKEEPING:
-                yield operation._replace(path=f"{operation.path}/{_escaped(key)}", value=value)
+                path = JsonPointer.from_parts([*_ANNOTATIONS, key]).path
+                yield operation._replace(path=path, value=value)
     elif operation.path not in _BOOKKEEPING_PATHS:
         yield operation
 
@@ -122,29 +126,14 @@ def _operation(operation: Operation, before: Mapping[str, Any]) -> str:
     value = json.dumps(operation.value, ensure_ascii=False)
     value = value if len(value) <= _MAX_VALUE else f"{value[: _MAX_VALUE - 1]}…"
     if operation.op == "replace":
-        return (
-            warning(f"~ {path}") + f" = {value}" + muted(f"  (was {json.dumps(_at(before, operation.path))})")
-        )
+        was = json.dumps(JsonPointer(operation.path).get(before))
+        return warning(f"~ {path}") + f" = {value}" + muted(f"  (was {was})")
     return good(f"+ {path}") + f" = {value}"
 
 
 def _field_path(pointer: str) -> str:
     """Return a JSON Pointer in the form of messages: ``metadata.labels[app.io/name]``."""
     path = ""
-    for key in _keys(pointer):
+    for key in JsonPointer(pointer).parts:
         path += f".{key}" if _PLAIN.fullmatch(key) else f"[{key}]"
     return path.removeprefix(".")
-
-
-def _escaped(key: str) -> str:
-    return key.replace("~", "~0").replace("/", "~1")
-
-
-def _keys(pointer: str) -> list[str]:
-    return [key.replace("~1", "/").replace("~0", "~") for key in pointer.split("/")[1:]]
-
-
-def _at(document: Any, pointer: str) -> Any:  # noqa: ANN401 — any JSON value
-    for key in _keys(pointer):
-        document = document[int(key)] if isinstance(document, list) else document[key]
-    return document

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+import dataclasses
+from typing import TYPE_CHECKING
 
 import click
 
-from webhook.cli.options.access import NamespacedName
+from webhook.cli.options.declarations import choice_option, grouped, lease_option, seconds_option
 from webhook.protocol import CPUSET_LEASE, FULL_PCPUS, LEAST_ALLOCATED, MOST_ALLOCATED, SPREAD_BY_PCPUS
 
 if TYPE_CHECKING:
@@ -18,21 +17,21 @@ if TYPE_CHECKING:
     from webhook.cluster.source import Source
     from webhook.kube.client import Client
 
-_POLICIES: Final = (FULL_PCPUS, SPREAD_BY_PCPUS)
-_STRATEGIES: Final = (MOST_ALLOCATED, LEAST_ALLOCATED)
-_Command = Callable[..., Any]
 
-
-class CpuSets(NamedTuple):
+@dataclasses.dataclass(frozen=True, slots=True)
+class CpuSetFlags:
     """The values of the flags."""
 
-    lease: tuple[str, str] | None
-    grace: int
-    policy: str
-    strategy: str
+    cpusets: bool
+    cpusets_lease: tuple[str, str] | None
+    cpusets_grace: int
+    cpusets_policy: str
+    cpusets_strategy: str
 
-    def open(self, api: Client | None, source: Source, registry: CollectorRegistry) -> Bindings:
-        """Return the binding service; raises click.UsageError without an API server."""
+    def open(self, api: Client | None, source: Source, registry: CollectorRegistry) -> Bindings | None:
+        """Return the binding service, None without --cpusets; UsageError without an API server."""
+        if not self.cpusets:
+            return None
         if api is None:
             raise click.UsageError("--cpusets needs a cluster: give --kubeconfig FILE or --in-cluster")
         from webhook.binding.service import BindingSettings
@@ -41,64 +40,36 @@ class CpuSets(NamedTuple):
         from webhook.server.service import open_bindings
 
         settings = BindingSettings(
-            grace=float(self.grace), default=BindPolicy(self.policy), strategy=Strategy(self.strategy)
+            float(self.cpusets_grace), BindPolicy(self.cpusets_policy), Strategy(self.cpusets_strategy)
         )
-        lease = Lease(api, *(self.lease or (api.access.namespace, CPUSET_LEASE)))
+        lease = Lease(api, *(self.cpusets_lease or (api.access.namespace, CPUSET_LEASE)))
         return open_bindings(api, source, registry, settings, lease)
 
 
-def cpusets_options(command: _Command) -> _Command:
-    """Add --cpusets and the flags that belong to it; pass ``cpusets``, None without that flag."""
-
-    @wraps(command)
-    def given(
-        *args: Any,  # noqa: ANN401 — the command's own
-        cpusets: bool,
-        cpusets_lease: tuple[str, str] | None,
-        cpusets_grace: int,
-        cpusets_policy: str,
-        cpusets_strategy: str,
-        **others: Any,  # noqa: ANN401 — as above
-    ) -> Any:  # noqa: ANN401 — as above
-        chosen = CpuSets(cpusets_lease, cpusets_grace, cpusets_policy, cpusets_strategy) if cpusets else None
-        return command(*args, cpusets=chosen, **others)
-
-    options = (
-        click.option(
-            "--cpusets",
-            is_flag=True,
-            help="Allocate CPU sets to LSE and LSR pods when they are bound: serve POST /bind.",
-        ),
-        click.option(
-            "--cpusets-lease",
-            type=NamespacedName(),
-            metavar="NAMESPACE/NAME",
-            help="Lease that elects the replica which repairs CPU sets "
-            f"[default: {CPUSET_LEASE} in the namespace of the service account or context].",
-        ),
-        click.option(
-            "--cpusets-grace",
-            type=click.IntRange(1, 3600),
-            default=60,
-            show_default=True,
-            metavar="SECONDS",
-            help="How long a pod may hold CPUs before it is bound: at least the API server's timeout.",
-        ),
-        click.option(
-            "--cpusets-policy",
-            type=click.Choice(_POLICIES),
-            default=_POLICIES[0],
-            show_default=True,
-            help="Bind policy of pods that have none, or Default.",
-        ),
-        click.option(
-            "--cpusets-strategy",
-            type=click.Choice(_STRATEGIES),
-            default=_STRATEGIES[0],
-            show_default=True,
-            help="NUMA allocation strategy of nodes without a label for it.",
-        ),
-    )
-    for option in reversed(options):
-        given = option(given)
-    return given
+cpusets_options = grouped(
+    "cpusets",
+    CpuSetFlags,
+    click.option(
+        "--cpusets",
+        is_flag=True,
+        help="Allocate CPU sets to LSE and LSR pods when they are bound: serve POST /bind.",
+    ),
+    lease_option("--cpusets-lease", CPUSET_LEASE, "Lease that elects the replica which repairs CPU sets"),
+    seconds_option(
+        "--cpusets-grace",
+        kind=click.IntRange(1, 3600),
+        default=60,
+        text="How long a pod may hold CPUs before it is bound: at least the API server's timeout.",
+    ),
+    choice_option(
+        "--cpusets-policy",
+        choices=(FULL_PCPUS, SPREAD_BY_PCPUS),
+        text="Bind policy of pods that have none, or Default.",
+    ),
+    choice_option(
+        "--cpusets-strategy",
+        choices=(MOST_ALLOCATED, LEAST_ALLOCATED),
+        text="NUMA allocation strategy of nodes without a label for it.",
+    ),
+)
+"""Add --cpusets and the flags that belong to it; pass ``cpusets``."""

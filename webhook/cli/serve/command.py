@@ -6,26 +6,21 @@ import ipaddress
 import secrets
 import shlex
 import socket
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-from webhook.cli.options.access import (
-    in_cluster_option,
-    kubeconfig_option,
-    open_api,
-    status_options,
-)
+from webhook.cli.options.access import ClusterFlags, cluster_options
 from webhook.cli.options.clock import Clock, pass_clock
+from webhook.cli.options.declarations import choice_option, lease_option, seconds_option
 from webhook.cli.options.settings import optional_objects_option, settings_options
-from webhook.cli.serve.bindingflags import CpuSets, cpusets_options
-from webhook.cli.serve.certificateflags import ManagedCertificates, managed_options
+from webhook.cli.serve.bindingflags import CpuSetFlags, cpusets_options
+from webhook.cli.serve.certificateflags import CertificateFlags, certificate_options
+from webhook.protocol import STATUS_LEASE
 
 if TYPE_CHECKING:
     from webhook.admission.settings import Settings
-    from webhook.certificates.rotator import Rotator
     from webhook.cluster.source import Source
     from webhook.cluster.statuswriter import StatusWriter
     from webhook.kube.client import Client
@@ -36,33 +31,18 @@ _EXAMPLE = Path("examples/reviews/spark-driver.json")
 
 @click.command()
 @optional_objects_option
-@kubeconfig_option
-@in_cluster_option
-@status_options
+@cluster_options
+@click.option(
+    "--write-status/--no-write-status",
+    default=True,
+    show_default=True,
+    help="With a cluster: write conditions (Ready, Conflicting) into the profiles' status.",
+)
+@lease_option("--lease", STATUS_LEASE, "Lease by which replicas agree on which of them writes statuses")
 @click.option(
     "--bind", default="127.0.0.1:8443", show_default=True, metavar="HOST:PORT", help="Where reviews come in."
 )
-@click.option(
-    "--tls-cert", type=click.Path(path_type=Path), help="Serving certificate chain (PEM); with --tls-key."
-)
-@click.option("--tls-key", type=click.Path(path_type=Path), help="Private key of --tls-cert (PEM).")
-@click.option(
-    "--no-tls", is_flag=True, help="Speak plain HTTP. The API server does not; for tests and proxies."
-)
-@click.option(
-    "--certs-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("certs"),
-    show_default=True,
-    help="Without --tls-cert: folder of a CA and a certificate for localhost, made where they are missing.",
-)
-@managed_options
-@click.option(
-    "--client-ca",
-    metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="CAs (PEM) of clients: whoever shows no certificate of theirs is turned away.",
-)
+@certificate_options
 @click.option(
     "--admin-bind",
     default="127.0.0.1:8081",
@@ -73,29 +53,20 @@ _EXAMPLE = Path("examples/reviews/spark-driver.json")
 @click.option("--explain", is_flag=True, help="Answer /explain on an address that is not loopback, too.")
 @settings_options
 @cpusets_options
-@click.option(
+@choice_option(
     "--worker",
-    type=click.Choice(["fast", "flask"]),
-    default="fast",
-    show_default=True,
-    help="What answers reviews: the ASGI front, or the Flask application at several times the cost.",
+    choices=("fast", "flask"),
+    text="What answers reviews: the ASGI front, or the Flask application at several times the cost.",
 )
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes.")
-@click.option(
-    "--grace",
-    type=click.IntRange(2, 300),
-    default=15,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long a drain may take after SIGTERM.",
+@seconds_option(
+    "--grace", kind=click.IntRange(2, 300), default=15, text="How long a drain may take after SIGTERM."
 )
-@click.option(
+@seconds_option(
     "--max-view-age",
-    type=click.FloatRange(min=1),
+    kind=click.FloatRange(min=1),
     default=180,
-    show_default=True,
-    metavar="SECONDS",
-    help="When a view is too old: so long without a word of the API server; an idle one speaks every minute.",
+    text="When a view is too old: so long without a word of the API server; an idle one speaks every minute.",
 )
 @click.option(
     "--peer",
@@ -105,30 +76,22 @@ _EXAMPLE = Path("examples/reviews/spark-driver.json")
     help="Admin port of other replicas, repeatable; all addresses of the name. With a view that is too old"
     " this replica stops being ready while one of them has a fresh view.",
 )
-@click.option(
-    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
-)
-@click.option("--log-format", type=click.Choice(["json", "text"]), default="json", show_default=True)
+@choice_option("--log-level", choices=("debug", "info", "warning", "error"), default="info")
+@choice_option("--log-format", choices=("json", "text"))
 @pass_clock
 def serve(  # noqa: PLR0913 — one parameter a flag
     clock: Clock,
     *,
     objects: Path | None,
-    kubeconfig: Path | None,
-    in_cluster: bool,
+    cluster: ClusterFlags,
     write_status: bool,
     lease: tuple[str, str] | None,
     bind: str,
-    tls_cert: Path | None,
-    tls_key: Path | None,
-    no_tls: bool,
-    certs_dir: Path,
-    managed: ManagedCertificates | None,
-    client_ca: Path | None,
+    certificates: CertificateFlags,
     admin_bind: str,
     explain: bool,
     settings: Settings,
-    cpusets: CpuSets | None,
+    cpusets: CpuSetFlags,
     worker: str,
     workers: int,
     grace: int,
@@ -156,12 +119,6 @@ def serve(  # noqa: PLR0913 — one parameter a flag
       colocation-webhook serve --in-cluster --bind :8443 --manage-certificates NAMESPACE/SECRET \\
         --certificate-name SERVICE.NAMESPACE.svc --webhook-configuration NAME
     """  # noqa: D301 — see main
-    if (tls_cert is None) != (tls_key is None):
-        given, lacking = ("--tls-cert", "--tls-key") if tls_cert else ("--tls-key", "--tls-cert")
-        raise click.UsageError(f"{given} {tls_cert or tls_key} needs {lacking} beside it")
-    _exclude({"--no-tls": no_tls, "--tls-cert": tls_cert, "--manage-certificates": managed})
-    _exclude({"--no-tls": no_tls, "--client-ca": client_ca})
-
     from webhook.process.startup import shared_metrics
 
     with shared_metrics(workers):
@@ -176,17 +133,13 @@ def serve(  # noqa: PLR0913 — one parameter a flag
         configure(log_level, log_format)
         current, metrics = CurrentSettings(settings), ReviewMetrics(new_registry())
         clients = UnauthenticatedClients(metrics)
-        client = open_api(kubeconfig, in_cluster=in_cluster)
-        rotator = None if managed is None else managed.rotator(client, clock, current.sign_with)
-        certificate, authority = None, None
-        if not no_tls:
-            certificate, authority = _certificate(
-                rotator, tls_cert, tls_key, certs_dir, client_ca, clock, clients.refused
-            )
+        client = cluster.open()
+        rotator = certificates.rotator(client, clock, current.sign_with)
+        certificate, authority = certificates.serving(rotator, clock, clients.refused)
         if rotator is None:
             current.sign_with(_secret(certificate))
         source, statuses = _source(objects, client, settings, lease, write_status=write_status)
-        bindings = cpusets.open(client, source, metrics.registry) if cpusets is not None else None
+        bindings = cpusets.open(client, source, metrics.registry)
         listener = _listen("--bind", bind)
         admin_listener = _listen("--admin-bind", admin_bind)
         _announce(listener, admin_listener, authority, tls=certificate is not None)
@@ -227,7 +180,6 @@ def _source(
     """The source of views, and what writes statuses where there is a cluster and it is wanted."""
     from webhook.cluster.files import SourceError
     from webhook.kube.lease import Lease
-    from webhook.protocol import STATUS_LEASE
     from webhook.server.service import open_source
 
     if objects is None and client is None:
@@ -241,46 +193,6 @@ def _source(
         return open_source(objects, client, settings, held)
     except SourceError as error:
         raise click.ClickException(f"--objects {objects}: {error}") from error
-
-
-def _exclude(given: dict[str, object]) -> None:
-    """Raise UsageError where more than one of these flags was given."""
-    flags = [flag for flag, value in given.items() if value]
-    if len(flags) > 1:
-        raise click.UsageError(f"{flags[0]} and {flags[1]} exclude each other: leave one out")
-
-
-def _certificate(  # noqa: PLR0913, PLR0917 — where the certificate may come from
-    rotator: Rotator | None,
-    tls_cert: Path | None,
-    tls_key: Path | None,
-    certs_dir: Path,
-    client_ca: Path | None,
-    clock: Clock,
-    on_refused: Callable[[str], None],
-) -> tuple[ServingCertificate, Path | None]:
-    """The certificate to serve, and the CA file a client should trust where we know it."""
-    from webhook.certificates import CertificateError, CertificateFiles, ensure
-    from webhook.server.tls import PairFiles, PairSource, ServingCertificate
-
-    authority, source = None, cast("PairSource", rotator)
-    try:
-        if tls_cert is not None and tls_key is not None:
-            source = PairFiles(tls_cert, tls_key, now=clock.now)
-        elif rotator is None:
-            files = CertificateFiles(certs_dir)
-            ensure(certs_dir, (), clock.now())
-            source, authority = PairFiles(files.certificate, files.key, now=clock.now), files.ca_certificate
-        return ServingCertificate(source, client_ca=client_ca, on_refused=on_refused), authority
-    except (OSError, CertificateError) as error:
-        if client_ca is not None and str(client_ca) in str(error):
-            raise click.ClickException(f"--client-ca: {error}; give the PEM of one CA or more") from error
-        if tls_cert is not None:
-            flags = f"--tls-cert {tls_cert} and --tls-key {tls_key}"
-            raise click.ClickException(f"{flags}: {error}; give a chain and its key") from error
-        raise click.ClickException(
-            f"--certs-dir {certs_dir}: {error}; choose a folder that can be written, or give --tls-cert"
-        ) from error
 
 
 def _secret(certificate: ServingCertificate | None) -> bytes:
@@ -299,13 +211,12 @@ def _peer(address: str) -> tuple[str, int]:
 
     try:
         host, port = split_address(address)
+        if host:
+            return host, port
+        problem = f"{address!r} has no host"
     except ValueError as error:
-        raise click.UsageError(f"--peer: {error}; write for example --peer webhook-peers:8081") from error
-    if not host:
-        raise click.UsageError(
-            f"--peer: {address!r} has no host; write for example --peer webhook-peers:8081"
-        )
-    return host, port
+        problem = str(error)
+    raise click.UsageError(f"--peer: {problem}; write for example --peer webhook-peers:8081")
 
 
 def _listen(flag: str, address: str) -> socket.socket:
