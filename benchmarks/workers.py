@@ -28,7 +28,7 @@ from webhook.server.app import flask_app
 from webhook.server.decisionlog import DecisionLog
 from webhook.server.fastpath import FastPath
 from webhook.server.metrics import ReviewMetrics
-from webhook.server.reviews import CurrentSettings
+from webhook.server.reviewendpoint import CurrentSettings
 from webhook.server.service import ReviewService
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from webhook.process.metrics import new_registry
 from webhook.server.decisionlog import DecisionLog
 from webhook.server.endpoint import answer
 from webhook.server.metrics import ReviewMetrics
-from webhook.server.reviews import CurrentSettings, ReviewEndpoint
+from webhook.server.reviewendpoint import CurrentSettings, ReviewEndpoint
 
 HOME = orjson.loads(REVIEW)["request"]["namespace"]
 METRICS = ReviewMetrics(new_registry())

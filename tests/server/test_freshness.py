@@ -123,7 +123,7 @@ def test_the_watch_outlives_a_fault_of_ours(caplog):
     replica = Replica()
 
     replica.now += 200
-    replica.freshness._told = None
+    replica.freshness._warned = None
     replica.freshness.watch(Stop(after=2), 1)
     assert caplog.text.count("checking the age of the view: internal error") == 2
 

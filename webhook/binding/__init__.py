@@ -4,6 +4,6 @@
   ``audit`` (what is wrong), ``recovery`` (entries from annotations);
 - state: ``caches`` (pods and nodes, watched), ``ledgers`` (changed by compare-and-swap), ``state``
   (all of it), ``binder`` (one pod to one node);
-- ``endpoint`` (``/bind``), ``reconciler`` and ``repair`` (drift), ``metrics``, ``drawing``, and
+- ``endpoint`` (``/bind``), ``reconciler`` and ``repair`` (drift), ``metrics``, ``rendering``, and
   ``service``, which puts them together.
 """

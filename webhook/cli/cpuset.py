@@ -25,9 +25,9 @@ from webhook.cpuset.discovery import (
     topology_from_lscpu,
     topology_from_sysfs,
 )
-from webhook.cpuset.drawing import draw_node, draw_topology
 from webhook.cpuset.errors import CpuSetError
 from webhook.cpuset.problem import solve
+from webhook.cpuset.rendering import draw_node, draw_topology
 from webhook.cpuset.sharing import NodeState, Reservations
 from webhook.cpuset.suppression import be_budget, be_count
 from webhook.cpuset.topology import NUMBERINGS, Topology
@@ -255,7 +255,7 @@ def show(
     if node is not None:
         if shape is not None:
             raise click.UsageError("--node and --topology exclude each other: a node has its own topology")
-        click.echo(node_picture(node, cluster))
+        click.echo(_node_map(node, cluster))
         return
     if cluster.kubeconfig is not None or cluster.in_cluster:
         raise click.UsageError("--kubeconfig and --in-cluster need --node NAME: which node's CPUs?")
@@ -268,13 +268,13 @@ def show(
     click.echo(draw_topology(topology, width=get_terminal_size().columns, paint=paint))
 
 
-def node_picture(node: str, cluster: ClusterFlags) -> str:
-    """Return the picture of a cluster node; ClickException where there is none."""
+def _node_map(node: str, cluster: ClusterFlags) -> str:
+    """Return the map of a cluster node; ClickException where there is none."""
     from webhook.binding.caches import TOPOLOGIES
-    from webhook.binding.drawing import draw_ledger
     from webhook.binding.ledger import Ledger, read_ledger
     from webhook.binding.ledgers import LEDGERS
     from webhook.binding.nodetopology import NodeTopologyError, read_node_topology
+    from webhook.binding.rendering import draw_ledger
     from webhook.kube.client import ApiError
     from webhook.kube.paths import NODES, member
 

@@ -88,4 +88,4 @@ def main() -> None:
       colocation-webhook preview --objects examples/objects examples/manifests/spark-tc-complex.yaml
       colocation-webhook serve --objects examples/objects
       colocation-webhook COMMAND --help
-    """  # noqa: D301 — \b tells click to keep the line breaks
+    """  # noqa: D301 — \b makes click keep the line breaks

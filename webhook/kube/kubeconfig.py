@@ -197,7 +197,7 @@ def _run(spec: Mapping[str, Any], asked: Mapping[str, Any], at: str) -> Mapping[
     """Run the plugin and return the status that it answers with.
 
     The package makes the command and its environment. Its own ``run`` waits without end, gives
-    the plugin the terminal whatever ``interactiveMode`` says, and tells it the cluster in the
+    the plugin the terminal whatever ``interactiveMode`` says, and describes the cluster to it in the
     kubeconfig's words: an authority's file instead of the authority.
     """
     plugin = ExecProvider(ConfigNode("exec", spec), None)

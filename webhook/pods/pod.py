@@ -23,7 +23,7 @@ class Container(NamedTuple):
 
     @property
     def sidecar(self) -> bool:
-        """Tell whether this is a native sidecar (an init container that keeps running)."""
+        """Return whether this is a native sidecar (an init container that keeps running)."""
         return self.kind == "initContainers" and self.value.get("restartPolicy") == ALWAYS
 
     def quantities(self, section: str) -> Mapping[str, Any]:

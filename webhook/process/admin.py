@@ -73,7 +73,7 @@ def admin_routes(
         checks: by the name under which /readyz shows the details; one that is not ready makes it a 503.
         registry: what /metrics shows.
         observe: brings the registry up to date.
-        instance: tells this replica from its peers.
+        instance: what distinguishes this replica from its peers.
         draining: whether the process is about to end, and so not ready.
     """
 
@@ -143,7 +143,7 @@ def _answer(routes: Routes, environ: WSGIEnvironment) -> tuple[Response, list[tu
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine reaches ``host``; a name other than localhost does not count."""
+    """Return whether only this machine reaches ``host``; a name other than localhost does not count."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

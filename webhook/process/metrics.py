@@ -33,7 +33,7 @@ def render(registry: CollectorRegistry) -> bytes:
 
 
 def multiprocess() -> bool:
-    """Tell whether several processes count together, in one folder (see ``startup.shared_metrics``)."""
+    """Return whether several processes count together, in one folder (see ``startup.shared_metrics``)."""
     return "PROMETHEUS_MULTIPROC_DIR" in os.environ
 
 

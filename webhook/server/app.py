@@ -27,7 +27,7 @@ from webhook.server.decisionlog import DecisionLog
 from webhook.server.endpoint import Endpoint, answer
 from webhook.server.envelope import MAX_BODY, budget, check_content_type, check_length
 from webhook.server.metrics import ReviewMetrics
-from webhook.server.reviews import CurrentSettings
+from webhook.server.reviewendpoint import CurrentSettings
 from webhook.server.service import (
     RELOAD_SECONDS,
     ReviewService,
@@ -96,7 +96,7 @@ def flask_app(endpoints: Mapping[str, Endpoint], routes: Routes | None = None) -
     Every other request is answered with a ``Status`` object.
     """
     app = flask.Flask("webhook", static_folder=None)
-    # One byte more than allowed, so that a body without a length is told apart from one that just fits.
+    # One byte more than allowed, so that a body without a length is distinguished from one that just fits.
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY + 1
     for path, endpoint in endpoints.items():
         app.add_url_rule(

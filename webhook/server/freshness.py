@@ -45,7 +45,7 @@ class Freshness:
     clock: Callable[[], float] = time.time
     timer: Callable[[], float] = time.monotonic
     substitute: str | None = field(default=None, init=False)
-    _told: frozenset[str] = field(default=frozenset(), init=False)
+    _warned: frozenset[str] = field(default=frozenset(), init=False)
     _ask_at: float = field(default=0.0, init=False)
 
     @property
@@ -63,14 +63,14 @@ class Freshness:
     def look(self) -> None:
         """Look at the ages, say once what changed, and ask the peers while something is old."""
         stale = self.stale
-        if new := {name: age for name, age in stale.items() if name not in self._told}:
+        if new := {name: age for name, age in stale.items() if name not in self._warned}:
             listed = ", ".join(f"{name} for {age:.0f} s" for name, age in new.items())
             _LOG.warning(
                 "the view is too old: nothing was heard of %s (--max-view-age %g)", listed, self.limit
             )
-        if self._told and not stale:
+        if self._warned and not stale:
             _LOG.info("the view is fresh again")
-        self._told = frozenset(stale)
+        self._warned = frozenset(stale)
         before = self.substitute
         if not stale:
             self.substitute, self._ask_at = None, 0.0

@@ -39,7 +39,7 @@ from webhook.protocol import CPUSET_ENABLED, LABEL_CPUSET, LABEL_IGNORE
 from webhook.server.envelope import check_content_type
 from webhook.server.freshness import MAX_VIEW_AGE, Freshness
 from webhook.server.peers import Peers
-from webhook.server.reviews import CurrentSettings, ReviewEndpoint
+from webhook.server.reviewendpoint import CurrentSettings, ReviewEndpoint
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -65,7 +65,7 @@ def open_source(
     """Return the source of views, and with a Lease what writes the statuses of profiles.
 
     Args:
-        objects: directory of files; beside a cluster its profiles count in addition.
+        objects: directory of files; with a cluster its profiles lie below the cluster's.
         client: of the cluster.
         settings: how profiles are judged.
         lease: elects the replica that writes statuses; None: none does.

@@ -202,7 +202,7 @@ def _empty_context(*, requires_client_cert: bool) -> ssl.SSLContext:
 def _reporting(refused: Callable[[str], None]) -> type[ssl.SSLObject]:
     """Return a class that makes handshakes, and reports to both sides a certificate that ends one.
 
-    A loop that is told of the error closes the connection and leaves OpenSSL's alert unsent; one that
+    A loop that sees the error closes the connection and leaves OpenSSL's alert unsent; one that
     is asked for more bytes sends it, and the client closes.
     """
 

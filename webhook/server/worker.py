@@ -1,7 +1,7 @@
 """gunicorn's ASGI worker, with bounds on a connection and a drain that closes idle ones.
 
 gunicorn parses HTTP, speaks TLS through the event loop and says ``Connection: close`` once it is
-told to stop. Added here, because its worker does not do it: a limit of connections, at which the
+asked to stop. Added here, because its worker does not do it: a limit of connections, at which the
 longest idle one makes room, a time limit for a request's head, a TLS handshake limit, ``Status``
 objects for requests that are not HTTP, a once-a-second hook, and a drain that lets go of idle
 connections instead of waiting for them until the end of the grace period.
@@ -198,10 +198,10 @@ class ReviewWorker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
         return connection
 
     def _expect(self, seconds: float) -> bool:
-        """Tell whether some handshake began within the last ``seconds``; forget older ones."""
+        """Return whether some handshake began within the last ``seconds``; forget older ones."""
         latest = self.loop.time() - seconds
         for connection in [c for c, since in self.handshaking.items() if since < latest]:
-            del self.handshaking[connection]  # it failed, of which nobody tells us
+            del self.handshaking[connection]  # it failed, which nothing reports
         return bool(self.handshaking)
 
     def _close_silent(self) -> None:

@@ -45,7 +45,7 @@ class CertificateFlags:
                 raise click.UsageError(f"{flag} {given[0]} also needs {_MANAGE} NAMESPACE/SECRET")
         if (self.tls_cert is None) != (self.tls_key is None):
             flags = ("--tls-cert", "--tls-key") if self.tls_cert else ("--tls-key", "--tls-cert")
-            raise click.UsageError(f"{flags[0]} {self.tls_cert or self.tls_key} needs {flags[1]} beside it")
+            raise click.UsageError(f"{flags[0]} {self.tls_cert or self.tls_key} also needs {flags[1]}")
         sources = {"--no-tls": self.no_tls, "--tls-cert": self.tls_cert, _MANAGE: self.secret}
         for exclusive in (sources, {"--no-tls": self.no_tls, "--client-ca": self.client_ca}):
             used = [flag for flag, value in exclusive.items() if value]

@@ -106,9 +106,9 @@ def serve(  # noqa: PLR0913 — one parameter a flag
     --manage-certificates both are kept in a Secret that all replicas share, renewed in time, and the
     CA is written into the webhook configurations.
 
-    The view of the cluster comes from --objects, from --kubeconfig or --in-cluster, or from files
-    beside a cluster. Until a cluster has been read once, reviews are answered 503 and /readyz says
-    what is missing.
+    The view of the cluster comes from --objects, from --kubeconfig or --in-cluster, or from both:
+    then a profile in the cluster wins over one of the same name in a file. Until a cluster has been
+    read once, reviews are answered 503 and /readyz says what is missing.
 
     \b
     Examples:
@@ -126,7 +126,7 @@ def serve(  # noqa: PLR0913 — one parameter a flag
         from webhook.process.metrics import new_registry
         from webhook.server.decisionlog import DecisionLog
         from webhook.server.metrics import ReviewMetrics
-        from webhook.server.reviews import CurrentSettings
+        from webhook.server.reviewendpoint import CurrentSettings
         from webhook.server.run import Serving, run
         from webhook.server.service import ReviewService, UnauthenticatedClients
 

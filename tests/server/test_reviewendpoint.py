@@ -21,7 +21,7 @@ from webhook.server.app import flask_app
 from webhook.server.decisionlog import DecisionLog
 from webhook.server.endpoint import answer
 from webhook.server.metrics import ReviewMetrics
-from webhook.server.reviews import CurrentSettings, ReviewEndpoint
+from webhook.server.reviewendpoint import CurrentSettings, ReviewEndpoint
 
 METRICS = ReviewMetrics(new_registry())
 

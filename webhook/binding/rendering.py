@@ -5,7 +5,7 @@ from webhook.binding.grant import counts_of, state_of
 from webhook.binding.ledger import READY, Entry, Ledger
 from webhook.binding.nodetopology import NodeTopology
 from webhook.cpuset.cpulist import format_cpulist
-from webhook.cpuset.drawing import Paint, draw_node
+from webhook.cpuset.rendering import Paint, draw_node
 
 _WIDEST_NAME = 30
 _WIDEST_SET = 20

@@ -1,8 +1,8 @@
 """A node's map with its pods."""
 
 from tests.binding.builders import NOW, ledger, node_topology
-from webhook.binding.drawing import draw_ledger
 from webhook.binding.ledger import Entry
+from webhook.binding.rendering import draw_ledger
 from webhook.cpuset.allocation import BindPolicy, Exclusive
 from webhook.cpuset.cpulist import parse_cpulist
 from webhook.kube.conditions import Condition

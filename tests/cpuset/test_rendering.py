@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from tests.cpuset.machines import topologies
 from webhook.cpuset.discovery import parse_shape
-from webhook.cpuset.drawing import draw_node, draw_topology
 from webhook.cpuset.qos import QoS
+from webhook.cpuset.rendering import draw_node, draw_topology
 from webhook.cpuset.sharing import NodeState, Pod, Reservations
 from webhook.cpuset.topology import Topology
 
