@@ -13,6 +13,7 @@ from webhook.server.app import create_app
 
 REVIEWS = sorted((ROOT / "tests" / "data" / "reviews").glob("*.json"))
 EXAMPLES = ROOT / "examples" / "objects"
+SPARK = (ROOT / "examples" / "reviews" / "spark-driver.json").read_bytes()
 
 
 @contextlib.contextmanager
@@ -99,3 +100,12 @@ def test_what_cannot_be_used_is_named(arguments, message):
     """An error at start, before anything is served."""
     with pytest.raises(ValueError, match=message):
         create_app(**arguments)
+
+
+def test_without_a_key_nobody_can_know_what_signs():
+    """Each application signs with a secret of its own: two sign one pod differently."""
+    bodies = [
+        create_app(objects=str(EXAMPLES)).test_client().post("/mutate", data=SPARK, headers=JSON).data
+        for _ in range(2)
+    ]
+    assert bodies[0] != bodies[1]

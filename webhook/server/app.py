@@ -6,6 +6,7 @@ workers; ``serve --worker flask`` with the limits, the TLS and the drain of ``se
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def create_app(
         in_cluster: whether to watch the cluster whose pod this is.
         cpusets: whether to answer /bind; needs a cluster.
         mode: ``enforce`` or ``audit``.
-        signing_key: file of a secret that all processes share; give one where there are several.
+        signing_key: file of a secret that all processes share; without it each has one of its own.
 
     Raises:
         ValueError: an argument cannot be used; the message names it.
@@ -78,9 +79,11 @@ def create_app(
             raise ValueError("cpusets: needs a cluster: give kubeconfig or in_cluster")
         lease = Lease(client, client.access.namespace, CPUSET_LEASE)
         bindings = open_bindings(client, source, registry, BindingSettings(), lease)
+    current = CurrentSettings(settings)
+    current.sign_with(secrets.token_bytes())
     service = ReviewService(
         source,
-        CurrentSettings(settings),
+        current,
         ReviewMetrics(registry),
         DecisionLog("info", "json"),
         statuses=statuses,

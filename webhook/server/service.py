@@ -6,11 +6,11 @@ It is made before the fork and calls nothing; its tasks begin after it.
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 import logging
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
@@ -39,6 +39,7 @@ from webhook.protocol import CPUSET_ENABLED, LABEL_CPUSET, LABEL_IGNORE
 from webhook.server.envelope import check_content_type
 from webhook.server.freshness import MAX_VIEW_AGE, Freshness
 from webhook.server.peers import Peers
+from webhook.server.readiness import certificate_report, view_report
 from webhook.server.reviewendpoint import CurrentSettings, ReviewEndpoint
 
 if TYPE_CHECKING:
@@ -187,7 +188,7 @@ class ReviewService:
         """Return the routes of the admin port; ``explains``: whether /explain answers."""
         checks: dict[str, Check] = {"view": self._view_report}
         if self.certificate is not None:
-            checks["certificate"] = self._certificate_report
+            checks["certificate"] = partial(certificate_report, self.certificate)
         routes = admin_routes(
             checks, self.metrics.registry, self.observe, instance=self._instance, draining=draining
         )
@@ -197,45 +198,8 @@ class ReviewService:
         return {**self.source.status.kinds, **(self.bindings.kinds if self.bindings is not None else {})}
 
     def _view_report(self) -> Report:
-        status, freshness = self.source.status, self._freshness
-        synced = status.ready and (self.bindings is None or self.bindings.state.synced)
-        return Report(
-            synced and not freshness.yields,
-            {
-                "ready": status.ready,
-                "loadedAt": _moment(status.loaded_at),
-                "error": status.error,
-                "reloadErrors": status.reload_errors,
-                "profiles": status.profiles,
-                "unreadyProfiles": status.unready_profiles,
-                "ageSeconds": round(time.time() - status.loaded_at, 1) if status.loaded_at else None,
-                "stale": sorted(freshness.stale),
-                "servedBy": freshness.substitute if freshness.yields else None,
-                "watched": {
-                    name: {
-                        "synced": kind.synced,
-                        "contactAt": _moment(kind.contact_at),
-                        "error": kind.error,
-                        "failures": kind.failures,
-                        "lists": kind.lists,
-                    }
-                    for name, kind in self._watched().items()
-                },
-            },
-        )
-
-    def _certificate_report(self) -> Report:
-        certificate = self.certificate
-        assert certificate is not None  # noqa: S101 — only then there is this check
-        return Report(
-            certificate.ready,
-            {
-                "ready": certificate.ready,
-                "expiresAt": certificate.pair.expires_at if certificate.pair else None,
-                "error": certificate.error,
-                "reloadErrors": certificate.reload_errors,
-            },
-        )
+        synced = self.bindings is None or self.bindings.state.synced
+        return view_report(self.source.status, self._freshness, self._watched(), synced=synced)
 
     def _explain(self, request: Request) -> Response:
         name = dict(parse_qsl(request.query)).get("webhook", Webhook.MUTATE.value)
@@ -276,7 +240,3 @@ def _unexplained(_: Request) -> Response:
     return failure(
         403, "/explain shows profiles and pods; it answers on a loopback address, or with --explain"
     )
-
-
-def _moment(timestamp: float) -> dt.datetime | None:
-    return dt.datetime.fromtimestamp(timestamp, dt.UTC) if timestamp else None
