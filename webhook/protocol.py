@@ -77,6 +77,22 @@ LEDGER_RESOURCE: Final = "nodecpuallocations"
 
 LABEL_NAMESPACE_NAME: Final = "kubernetes.io/metadata.name"
 
+# --- Labels by which Kubernetes' controllers know the pods that they made -----------------
+# Source: Kubernetes, the constants of k8s.io/api/apps and k8s.io/api/batch. Only the controllers write them.
+LABEL_CONTROLLER_UID: Final = "batch.kubernetes.io/controller-uid"
+# Of Deployments; StatefulSets and DaemonSets; DaemonSets; Jobs; Jobs.
+_CONTROLLER_LABELS: Final = frozenset(
+    {"pod-template-hash", "controller-revision-hash", "pod-template-generation", "controller-uid", "job-name"}
+)
+# With the names pod-name; pod-index; controller-uid, job-name, job-completion-index.
+_CONTROLLER_PREFIXES: Final = ("statefulset.kubernetes.io/", "apps.kubernetes.io/", "batch.kubernetes.io/")
+
+
+def set_by_controllers(key: str) -> bool:
+    """Whether a label is one that Kubernetes' controllers set on pods, and that nobody else may change."""
+    return key in _CONTROLLER_LABELS or key.startswith(_CONTROLLER_PREFIXES)
+
+
 # --- The custom resource of profiles -----------------------------------------------------
 PROFILE_GROUP: Final = "config.koordinator.sh"
 PROFILE_VERSION: Final = "v1alpha1"

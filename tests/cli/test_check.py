@@ -4,7 +4,12 @@ import json
 
 import pytest
 
-from tests.cli.conftest import profile
+from tests.cli import conftest
+
+
+def profile(name, **spec):
+    """Write a profile that selects some pods, unless its fields say otherwise."""
+    return conftest.profile(name, **{"selector": {"matchLabels": {"app": "web"}}, **spec})
 
 
 def test_the_examples_are_clean(run, examples):
@@ -63,6 +68,40 @@ def test_warnings(run, objects, spec, message):
     assert result.exit_code == 0
     assert "  ! " in result.output
     assert message in result.output
+    assert run("check", "--objects", directory, "--strict").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (
+            {"selectr": {"matchLabels": {"a": "b"}}},
+            "spec.selectr: unknown field, ignored: did you mean 'selector'?",
+        ),
+        ({"QOSClass": "BE"}, "did you mean 'qosClass'?"),
+        ({"patch": {"spec": {"nodeselector": {"a": "b"}}}}, "did you mean 'nodeSelector'?"),
+        ({"patch": {"spec": {"tolerations": [{"efect": "NoExecute"}]}}}, "did you mean 'effect'?"),
+        ({"patch": {"metadata": {"label": {"a": "b"}}}}, "did you mean 'labels'?"),
+        (
+            {"labels": {"pod-template-hash": "x"}},
+            "the label pod-template-hash is set by the pod's controller",
+        ),
+    ],
+)
+def test_misspelled_fields_and_labels_of_controllers(run, objects, spec, message):
+    """Exit status 1, and what was meant."""
+    result = run("check", "--objects", objects(profile("p", **spec)))
+    assert result.exit_code == 1
+    assert "  ✗ " in result.output
+    assert message in result.output
+
+
+def test_a_profile_for_everybody(run, objects):
+    """A warning; --strict fails."""
+    directory = objects(conftest.profile("p", qosClass="LS"))
+    result = run("check", "--objects", directory)
+    assert result.exit_code == 0
+    assert "! spec: no selector and no namespaceSelector: holds for every pod" in result.output
     assert run("check", "--objects", directory, "--strict").exit_code == 1
 
 

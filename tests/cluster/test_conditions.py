@@ -6,6 +6,7 @@ from tests.builders import batch_profile, priority_class, profile, view_of
 from webhook.cluster.conditions import Condition, judge, status_with
 from webhook.protocol import Action
 
+CHOSEN = {"matchLabels": {"app": "web"}}
 NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
 
 
@@ -21,7 +22,14 @@ def test_ready_says_whether_pods_get_what_the_profile_says():
     missing = profile("missing", priorityClassName="nope")
     denied = profile("denied", qosClass="BE", priorityClassName="koord-prod")
     odd = profile("odd", qosClass="LS", priorityClassName="koord-batch", extra=1)
-    found = judged(wrong, missing, denied, odd, batch_profile("fine"), priority_class("koord-batch", 5000))
+    found = judged(
+        wrong,
+        missing,
+        denied,
+        odd,
+        batch_profile("fine", selector=CHOSEN),
+        priority_class("koord-batch", 5000),
+    )
     assert found["fine", "Ready"][:2] == ("True", "Applied")
     assert found["wrong", "Ready"][:2] == ("False", "Invalid")
     assert found["missing", "Ready"][:2] == ("False", "PriorityClassMissing")
@@ -29,6 +37,20 @@ def test_ready_says_whether_pods_get_what_the_profile_says():
     assert found["denied", "Ready"][:2] == ("False", "PodsDenied")
     assert found["odd", "Ready"][:2] == ("True", "Warnings")
     assert "spec.extra: unknown field" in found["odd", "Ready"][2]
+
+
+def test_ready_tells_of_everybody_and_of_labels_of_controllers():
+    """Admission §3.10: applied, but to everybody by mistake; never applied, and the label's name."""
+    found = judged(
+        profile("everybody", selectr={"matchLabels": {"a": "b"}}),
+        profile("hash", labels={"pod-template-hash": "x"}, selector={"matchLabels": {"a": "b"}}),
+    )
+    status, reason, message = found["everybody", "Ready"]
+    assert (status, reason) == ("True", "Warnings")
+    assert "did you mean 'selector'?" in message
+    assert "holds for every pod of every namespace" in message
+    assert found["hash", "Ready"][:2] == ("False", "Invalid")
+    assert "the label pod-template-hash" in found["hash", "Ready"][2]
 
 
 def test_rules_that_were_set_count():

@@ -3,6 +3,7 @@
 import pytest
 
 from webhook.pods.podtemplates import TEMPLATES, WorkloadError, template_pods
+from webhook.protocol import set_by_controllers
 
 TEMPLATE = {"metadata": {"labels": {"app": "x"}}, "spec": {"containers": [{"name": "c"}]}}
 WORKLOADS = [kind for kind in TEMPLATES if kind != "Pod"]
@@ -38,6 +39,41 @@ def test_what_controllers_add():
     assert made["StatefulSet"]["name"] == "w-0"
     assert made["Job"]["labels"]["batch.kubernetes.io/job-name"] == "w"
     assert made["CronJob"]["ownerReferences"][0]["kind"] == "Job"
+
+
+def test_what_controllers_add_is_theirs():
+    """No profile may change these labels."""
+    for kind in WORKLOADS:
+        (made,) = template_pods(workload(kind), "f")
+        added = set(made.pod["metadata"]["labels"]) - {"app"}
+        assert all(map(set_by_controllers, added)), added
+        assert bool(added) is (kind not in {"ReplicaSet", "ReplicationController", "PodTemplate"})
+
+
+CHOSEN = {"matchLabels": {"app": "x"}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "selector"),
+    [
+        *(
+            (kind, {"selector": CHOSEN}, CHOSEN)
+            for kind in ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet")
+        ),
+        ("ReplicationController", {"selector": {"app": "x"}}, CHOSEN),
+        ("ReplicationController", {}, CHOSEN),
+        ("Job", {}, {"matchLabels": {"batch.kubernetes.io/controller-uid": "preview"}}),
+        ("Job", {"selector": CHOSEN}, {"matchLabels": {"batch.kubernetes.io/controller-uid": "preview"}}),
+        ("Job", {"selector": CHOSEN, "manualSelector": True}, CHOSEN),
+        ("CronJob", {}, {"matchLabels": {"batch.kubernetes.io/controller-uid": "preview"}}),
+        ("Deployment", {}, None),
+        ("PodTemplate", {}, None),
+    ],
+)
+def test_by_what_a_controller_knows_its_pods(kind, fields, selector):
+    """The selector of the workload, or the one that the API server gives it."""
+    (made,) = template_pods(workload(kind, **fields), "f")
+    assert made.selector == selector
 
 
 def test_a_pod_is_itself():

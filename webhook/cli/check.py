@@ -40,10 +40,11 @@ def check(
 ) -> None:
     """Find errors in profiles, and profiles that conflict.
 
-    Errors: a profile cannot be applied, names a PriorityClass that does not exist, or
-    combines a QoS class with a priority class that validation denies. Warnings: unknown
-    fields, selectors that match nothing, a combination that validation warns about, and
-    pairs of profiles that can match the same pod and set different values: the profile
+    Errors: a profile cannot be applied, has a misspelled field, names a PriorityClass that
+    does not exist, or combines a QoS class with a priority class that validation denies.
+    Warnings: other unknown fields, no selectors, selectors that match nothing, a label that
+    is both tested by the selector and changed, a combination that validation warns about,
+    and pairs of profiles that can match the same pod and set different values: the profile
     whose name sorts last wins. Schedulers cannot be checked from files.
 
     Exit status: 1 if there is an error (with --strict: or a warning) or the files

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from webhook.pods.text import shown
+from webhook.protocol import LABEL_CONTROLLER_UID
 
 Object = dict[str, Any]
 MADE_UP: Final = "preview"
@@ -28,6 +29,7 @@ class PodOf(NamedTuple):
         pod: the object as its creator would send it; nobody else holds it.
         replicas: how many such pods the object asks for.
         phase: of a Pod that exists already, else "".
+        selector: the LabelSelector by which its controller knows it, None where that is not known.
     """
 
     kind: str
@@ -36,6 +38,7 @@ class PodOf(NamedTuple):
     pod: Object
     replicas: int = 1
     phase: str = ""
+    selector: object = None
 
     @property
     def origin(self) -> str:
@@ -65,13 +68,24 @@ def template_pods(document: Object, source: str) -> list[PodOf] | None:
             raise WorkloadError(f"{source}: {kind} {name_of(document)}: {field} is missing or no list")
         return None
     namespace = str(_metadata(document).get("namespace") or "")
-    made = PodOf(kind, name_of(document), namespace, _pod(document, template, kind))
+    selector = _selector(kind, _at(document, path[:-1]), template)
+    made = PodOf(kind, name_of(document), namespace, _pod(document, template, kind), selector=selector)
     if kind == "Pod":
         return [made._replace(phase=str(_at(document, ("status", "phase")) or ""))]
     if kind in _ONE_POD:
         return [made]
     count = (*path[:-1], "parallelism" if kind in _JOBS else "replicas")
     return [made._replace(replicas=_count(document, count, f"{source}: {made.origin}"))]
+
+
+def _selector(kind: str, spec: object, template: Object) -> object:
+    """Return the LabelSelector by which the controller of a kind knows its pods, None without one."""
+    selector = _at(spec, ("selector",))
+    if kind == "ReplicationController":
+        return {"matchLabels": selector or _metadata(template).get("labels")}
+    if kind in _JOBS and _at(spec, ("manualSelector",)) is not True:
+        return {"matchLabels": {LABEL_CONTROLLER_UID: MADE_UP}}
+    return selector
 
 
 def _count(document: Object, field: tuple[str, ...], at: str) -> int:
@@ -161,7 +175,7 @@ def _from_controller(kind: str, name: str) -> Object:
             labels = {"controller-revision-hash": MADE_UP, "pod-template-generation": "1"}
         case "Job":
             labels = {
-                "batch.kubernetes.io/controller-uid": MADE_UP,
+                LABEL_CONTROLLER_UID: MADE_UP,
                 "batch.kubernetes.io/job-name": name,
                 "controller-uid": MADE_UP,
                 "job-name": name,

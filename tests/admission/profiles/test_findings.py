@@ -2,9 +2,16 @@
 
 import pytest
 
-from tests.builders import priority_class, profile, view_of
+from tests import builders
+from tests.builders import priority_class, validate, view_of
+from webhook.admission.decision import MAX_WARNING
 from webhook.admission.profiles.findings import Severity, examine
 from webhook.protocol import PRIORITY_BANDS, QOS_PRIORITY_MATRIX, Action
+
+
+def profile(name: str, **spec):
+    """Return a profile that selects some pods, unless its fields say otherwise."""
+    return builders.profile(name, **{"selector": {"matchLabels": {"app": "web"}}, **spec})
 
 
 def found(*objects, rules=None) -> list[tuple[str, str, str]]:
@@ -85,3 +92,122 @@ def test_no_more_pairs_than_asked_for() -> None:
     report = examine(view_of([profile(f"p-{i}", schedulerName=f"s-{i}") for i in range(10)]), {}, 3)
     assert len(report.overlaps) == 3
     assert report.more_overlaps
+
+
+EVERYBODY = "spec: no selector and no namespaceSelector: holds for every pod of every namespace"
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {},
+        {"selector": {}},
+        {"selector": None, "namespaceSelector": {}},
+        {"selector": {"matchLabels": {}, "matchExpressions": []}},
+        {"probability": "1%", "qosClass": "LS"},
+    ],
+)
+def test_a_profile_that_holds_for_everybody(spec) -> None:
+    """Admission §3.10: a warning, with what to do if that is meant."""
+    ((severity, _, message),) = found(builders.profile("p", **spec))
+    assert severity == "warning"
+    assert message.startswith(EVERYBODY)
+    assert "if all are meant" in message
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"selector": {"matchLabels": {"a": "b"}}},
+        {"namespaceSelector": {"matchLabels": {"a": "b"}}},
+        {"namespaceSelector": {"matchExpressions": [{"key": "a", "operator": "DoesNotExist"}]}},
+        {
+            "namespaceSelector": {
+                "matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "Exists"}]
+            }
+        },
+        {"probability": 0},
+    ],
+)
+def test_a_profile_that_holds_for_some(spec) -> None:
+    """Admission §3.10: who selects, even all by a word, and who is switched off, is not warned."""
+    assert found(builders.profile("p", **spec)) == []
+
+
+@pytest.mark.parametrize("field", ["selectr", "Selector", "namespaceSelecter", "nameSpaceSelector"])
+def test_a_misspelled_selector(field) -> None:
+    """Admission §3.10, Admission §3.11: an error, and the profile holds for everybody."""
+    raw = builders.profile("p", **{field: {"matchLabels": {"a": "b"}}})
+    (error, _, misspelled), (warning, _, everybody) = found(raw)
+    assert (error, warning) == ("error", "warning")
+    assert "did you mean" in misspelled
+    assert everybody.startswith(EVERYBODY)
+
+
+@pytest.mark.parametrize(
+    ("operator", "values"), [("In", ["web"]), ("In", ["web", "api"]), ("Exists", [])], ids=str
+)
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"labels": {"app": "x"}},
+        {"labelSuffixes": {"app": "-x"}},
+        {"labels": {"app": "web"}, "labelSuffixes": {"app": "-x"}},
+        {"labelKeysMapping": {"other": "app"}},
+        {"patch": {"metadata": {"labels": {"app": "x"}}}},
+        {"patch": {"metadata": {"labels": {"app": None}}}},
+    ],
+    ids=str,
+)
+def test_a_profile_that_changes_what_it_selects_by(spec, operator, values) -> None:
+    """Admission §3.10: a warning for each field that does so."""
+    clause = {"key": "app", "operator": operator, "values": values}
+    findings = found(profile("p", selector={"matchExpressions": [clause]}, **spec))
+    assert findings
+    for severity, _, message in findings:
+        assert severity == "warning"
+        assert "changes label app, which spec.selector tests" in message
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"labels": {"app": "web"}},
+        {"labels": {"other": "x"}},
+        {"labelKeysMapping": {"app": "other"}},
+        {"patch": {"metadata": {"labels": {"$patch": "merge", "app": "web"}}}},
+        {
+            "selector": {"matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]},
+            "labels": {"app": "x"},
+        },
+        {"namespaceSelector": {"matchLabels": {"team": "a"}}, "labels": {"team": "b"}},
+    ],
+    ids=str,
+)
+def test_a_profile_that_leaves_what_it_selects_by(spec) -> None:
+    """Admission §3.10: the same value, another label, a default where the label is absent."""
+    assert found(profile("p", **spec)) == []
+
+
+REQUEST = {
+    "resource": {
+        "group": "config.koordinator.sh",
+        "version": "v1alpha1",
+        "resource": "clustercolocationprofiles",
+    }
+}
+
+
+def test_what_is_said_when_a_profile_is_written() -> None:
+    """Admission §3.10: labels of controllers refuse it; no selector and a misspelled one only warn."""
+    owned = validate(profile("p", labels={"pod-template-hash": "x"}), **REQUEST)
+    assert "pod-template-hash" in owned.denial
+    everybody = validate(builders.profile("p", selectr={"matchLabels": {"a": "b"}}), **REQUEST)
+    assert everybody.denial is None
+    misspelled, warning = everybody.warnings
+    assert "did you mean 'selector'?" in misspelled
+    assert warning.startswith(EVERYBODY)
+    assert len(EVERYBODY) < MAX_WARNING
+    stored = profile("p", labels={"pod-template-hash": "x"})
+    changed = {**stored, "spec": {**stored["spec"], "qosClass": "LS"}}
+    assert validate(changed, old=stored, **REQUEST).denial is None

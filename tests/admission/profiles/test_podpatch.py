@@ -5,6 +5,7 @@ import re
 import pytest
 
 from webhook.admission.profiles.podpatch import check_patch
+from webhook.admission.profiles.unknownfield import UnknownField
 
 
 @pytest.mark.parametrize(
@@ -52,7 +53,9 @@ def test_patches_that_do_not_apply_to_a_pod(patch, problem) -> None:
 
 def test_unknown_fields_of_a_patch_are_noted_and_left_out() -> None:
     """Admission §3.11: a field that no Pod has is reported, and does not reach the pod."""
-    notes: list[str] = []
+    notes: list[UnknownField] = []
     patch = check_patch({"spec": {"noSuchField": {"x": 1}, "hostNetwork": False}}, "spec.patch", [], notes)
     assert patch == {"spec": {"hostNetwork": False}}
-    assert notes == ["spec.patch.spec.noSuchField: a Pod has no such field, ignored"]
+    assert [note.message for note in notes] == [
+        "spec.patch.spec.noSuchField: a Pod has no such field, ignored"
+    ]

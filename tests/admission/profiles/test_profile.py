@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.admission import strategies
-from tests.builders import mutate, pod, profile
+from tests.builders import mutate, mutated, pod, profile
 from webhook.admission.profiles.profile import FIELDS, ProfileError, read_profile
 from webhook.admission.response import respond
+from webhook.protocol import set_by_controllers
 
 EXAMPLES = {
     "namespaceSelector": {"matchLabels": {"a": "b"}},
@@ -83,7 +84,7 @@ def test_unknown_fields_are_noted() -> None:
     """A field nobody knows is reported and does no harm."""
     read = read_profile(profile(qosclass="BE"))
     assert read.ready
-    assert "qosclass" in read.notes[0]
+    assert "qosclass" in read.notes[0].message
 
 
 @pytest.mark.parametrize("name", [None, "", "A", "a b", "a_b", "-a", "x" * 254, 7, "a\n"])
@@ -134,3 +135,151 @@ def test_no_profile_breaks_the_reader(spec) -> None:
     raw = profile("p", **{k: v for k, v in spec.items() if k != "unknown"})
     read_profile(raw)
     respond(mutate(pod(labels={"app": "web"}), raw).response())
+
+
+# Labels that Kubernetes 1.37 sets on pods of its controllers.
+OWNED = [
+    "pod-template-hash",
+    "controller-revision-hash",
+    "pod-template-generation",
+    "controller-uid",
+    "job-name",
+    "batch.kubernetes.io/controller-uid",
+    "batch.kubernetes.io/job-name",
+    "batch.kubernetes.io/job-completion-index",
+    "statefulset.kubernetes.io/pod-name",
+    "apps.kubernetes.io/pod-index",
+]
+# Each way of a profile to write, rewrite or remove the label with a key.
+WRITERS = {
+    "labels": lambda key: {"labels": {key: "x"}},
+    "labelKeysMapping": lambda key: {"labelKeysMapping": {"app": key}},
+    "labelSuffixes": lambda key: {"labelSuffixes": {key: "-x"}},
+    "patch": lambda key: {"patch": {"metadata": {"labels": {key: "x"}}}},
+    "patch, null": lambda key: {"patch": {"metadata": {"labels": {key: None}}}},
+    "patch, merge": lambda key: {"patch": {"metadata": {"labels": {"$patch": "merge", key: "x"}}}},
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize("key", OWNED)
+def test_labels_of_controllers_are_left_alone(key, writer) -> None:
+    """Admission §3.10: a profile that changes one is not ready; the message names field, label and remedy."""
+    read = read_profile(profile("p", **WRITERS[writer](key)))
+    (problem,) = read.problems
+    assert problem.startswith(f"spec.{writer.partition(',')[0]}")
+    assert f"the label {key} is set by the pod's controller" in problem
+    assert "leave this label alone" in problem
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize(
+    "key",
+    [
+        "app",
+        "pod-template-hash2",
+        "example.com/job-name",
+        "example.com/pod-template-hash",
+        "my.batch.kubernetes.io/job-name",
+        "rollouts-pod-template-hash",
+        "app.kubernetes.io/name",
+    ],
+)
+def test_other_labels_are_written(key, writer) -> None:
+    """Admission §3.10: a label that only looks like one of a controller is the user's."""
+    assert read_profile(profile("p", **WRITERS[writer](key))).ready
+
+
+@pytest.mark.parametrize(
+    "labels", [None, {"$patch": "replace", "a": "b"}, {"$patch": "delete"}, {"$retainKeys": ["a"], "a": "b"}]
+)
+def test_labels_are_removed_by_name_only(labels) -> None:
+    """Admission §3.10: to remove whatever is there takes the labels of controllers too."""
+    (problem,) = read_profile(profile("p", patch={"metadata": {"labels": labels}})).problems
+    assert problem.startswith("spec.patch.metadata.labels: removes labels that it does not name")
+    assert "to null" in problem
+
+
+CLAIM = {"metadata": {"labels": {"job-name": "x"}}, "spec": {"accessModes": ["ReadWriteOnce"]}}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"labelKeysMapping": {"job-name": "example.com/job"}},
+        {"annotations": {"job-name": "x"}},
+        {"annotationKeysMapping": {"a": "job-name"}},
+        {"selector": {"matchLabels": {"pod-template-hash": "x"}}},
+        {"patch": {"metadata": {"annotations": {"job-name": "x"}}}},
+        {"patch": {"metadata": {"annotations": None}}},
+        {"patch": {"metadata": {"labels": {}}}},
+        {"patch": {"metadata": {"labels": {"a": None}}}},
+        {"patch": {"spec": {"nodeSelector": {"job-name": "x", "$patch": "replace"}}}},
+        {"patch": {"spec": {"volumes": [{"name": "v", "ephemeral": {"volumeClaimTemplate": CLAIM}}]}}},
+    ],
+)
+def test_what_is_no_label_of_the_pod_is_free(spec) -> None:
+    """Admission §3.10: reading a controller's label, and its key at another place, is allowed."""
+    assert read_profile(profile("p", **spec)).ready
+
+
+_KEYS = st.one_of(
+    st.sampled_from([*OWNED, "app", "a.b/c"]),
+    st.from_regex(r"(batch|apps|statefulset)\.kubernetes\.io/[a-z]{1,9}", fullmatch=True),
+)
+_PATCHED = st.one_of(
+    st.none(),
+    st.dictionaries(
+        st.one_of(_KEYS, st.sampled_from(["$patch", "$retainKeys"])),
+        st.sampled_from([None, "x", "merge", "replace", "delete", [], ["app", "job-name"]]),
+        max_size=3,
+    ),
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "labels": st.dictionaries(_KEYS, st.just("x"), max_size=2),
+            "labelKeysMapping": st.dictionaries(_KEYS, _KEYS, max_size=2),
+            "labelSuffixes": st.dictionaries(_KEYS, st.just("-x"), max_size=2),
+            "qosClass": st.just("LS"),
+            "patch": st.fixed_dictionaries({"metadata": st.fixed_dictionaries({"labels": _PATCHED})}),
+        },
+    ),
+    st.sets(_KEYS),
+)
+def test_whatever_a_profile_writes_the_labels_of_controllers_stay(spec, keys) -> None:
+    """Admission §3.10: with any profile, a pod has the labels of its controller as they came."""
+    before = dict.fromkeys(sorted({"app", *OWNED, *keys}), "value")
+    after = mutated(pod(labels=before), profile("p", **spec))["metadata"]["labels"]
+    assert {k: v for k, v in after.items() if set_by_controllers(k)} == {
+        k: v for k, v in before.items() if set_by_controllers(k)
+    }
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("selectr", "selector"),
+        ("Selector", "selector"),
+        ("podSelector", "selector"),
+        ("namespaceSelectors", "namespaceSelector"),
+        ("namespaceselector", "namespaceSelector"),
+        ("label", "labels"),
+        ("priorityClass", "priorityClassName"),
+    ],
+)
+def test_a_misspelled_field(written, meant) -> None:
+    """Admission §3.11: the field that was probably meant is named."""
+    (note,) = read_profile(profile("p", **{written: {"matchLabels": {"a": "b"}}})).notes
+    assert note.misspelled
+    assert note.message == f"spec.{written}: unknown field, ignored: did you mean {meant!r}?"
+
+
+def test_a_misspelled_spec() -> None:
+    """Admission §3.11: without it, the profile would hold for everybody."""
+    raw = {**profile("p"), "specs": {"selector": {"matchLabels": {"a": "b"}}}}
+    (note,) = read_profile(raw).notes
+    assert note.message == "specs: unknown field, ignored: did you mean 'spec'?"

@@ -174,3 +174,97 @@ def test_files_are_required(run, objects):
     """Wrong use."""
     assert run("preview", "--objects", objects()).exit_code == 2
     assert run("preview", "--objects", objects(), "/nowhere.yaml").exit_code in {1, 2}
+
+
+def web(kind, selector, **fields):
+    """Return a workload whose pods have the labels app=web and other=x."""
+    template = {
+        "metadata": {"labels": {"app": "web", "other": "x"}},
+        "spec": {"containers": [{"name": "c", "image": "i"}]},
+    }
+    spec = {"selector": selector, "template": template, **fields}
+    return json.dumps({"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "web"}, "spec": spec})
+
+
+APP = {"matchLabels": {"app": "web"}}
+SELECTING = {
+    "Deployment": web("Deployment", APP),
+    "ReplicaSet": web("ReplicaSet", APP),
+    "StatefulSet": web("StatefulSet", APP),
+    "DaemonSet": web(
+        "DaemonSet", {"matchExpressions": [{"key": "app", "operator": "In", "values": ["web"]}]}
+    ),
+    "Job": web("Job", APP, manualSelector=True),
+    "ReplicationController": web("ReplicationController", {"app": "web"}),
+    "ReplicationController without a selector": web("ReplicationController", None),
+    "Rollout": web("Rollout", APP),
+}
+CHANGING = {
+    "labels": {"labels": {"app": "x"}},
+    "labelSuffixes": {"labelSuffixes": {"app": "-colo"}},
+    "labelKeysMapping": {"labelKeysMapping": {"other": "app"}},
+    "patch": {"patch": {"metadata": {"labels": {"app": "x"}}}},
+    "patch, null": {"patch": {"metadata": {"labels": {"app": None}}}},
+}
+
+
+@pytest.mark.parametrize("workload", SELECTING)
+@pytest.mark.parametrize("field", CHANGING)
+def test_pods_that_their_controller_would_not_know(run, objects, workload, field):
+    """Exit status 1; selector, label, profile, field, and what would happen."""
+    directory = objects(profile("p", **CHANGING[field]))
+    result = run("preview", "--objects", directory, "-", stdin=SELECTING[workload])
+    assert result.exit_code == 1
+    kind = workload.partition(" ")[0]
+    assert f"✗ the pod no longer meets spec.selector of {kind} web (app=web): it would have " in result.stdout
+    assert f"by profile p, {field.partition(',')[0]}: " in result.stdout
+    assert ("could not create another" if kind == "StatefulSet" else "others without end") in result.stdout
+    assert "1 pod: 0 changed, 0 unchanged, 0 denied, 1 orphaned" in result.stdout
+    shown = run("preview", "--objects", directory, "-o", "json", "-", stdin=SELECTING[workload])
+    (pod,) = json.loads(shown.stdout)["pods"]
+    assert (pod["outcome"], pod["denials"]) == ("orphaned", [])
+    assert pod["orphaned"] in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("operator", "values", "labels"),
+    [
+        ("NotIn", ["x"], {"app": "x"}),
+        ("NotIn", ["x"], {"new/key": "x"}),
+        ("DoesNotExist", [], {"new/key": "x"}),
+        ("In", ["web", "api"], {"app": "other"}),
+    ],
+)
+def test_every_clause_of_a_selector(run, objects, operator, values, labels):
+    """A label that is added counts as one that is changed."""
+    (key,) = labels
+    clause = {"key": key, "operator": operator, **({"values": values} if values else {})}
+    manifest = web("Deployment", {"matchExpressions": [clause]})
+    result = run("preview", "--objects", objects(profile("p", labels=labels)), "-", stdin=manifest)
+    assert result.exit_code == 1
+    assert f"it would have {key}={labels[key]}, by profile p, labels" in result.stdout
+
+
+OTHER = {"matchLabels": {"other": "x"}}
+HAS_APP = {"matchExpressions": [{"key": "app", "operator": "Exists"}]}
+
+
+@pytest.mark.parametrize(
+    ("manifest", "spec"),
+    [
+        (web("Deployment", OTHER), {"labelSuffixes": {"app": "-colo"}}),
+        (web("StatefulSet", OTHER), {"labels": {"app": "x"}}),
+        (web("Job", None), {"labels": {"app": "x"}}),
+        (web("Deployment", APP), {"labelKeysMapping": {"app": "new"}}),
+        (web("Deployment", HAS_APP), {"labels": {"app": "x"}}),
+        (web("Deployment", {"matchLabels": {"no": "match"}}), {"labels": {"app": "x"}}),
+        (web("Rollout", {"app": "web"}), {"labels": {"app": "x"}}),
+        (web("Rollout", "app=web"), {"labels": {"app": "x"}}),
+        (POD, {"labels": {"app": "y"}}),
+    ],
+)
+def test_pods_that_their_controller_knows(run, objects, manifest, spec):
+    """A label by which the workload does not select may change; what is no LabelSelector is not compared."""
+    result = run("preview", "--objects", objects(profile("p", **spec)), "-", stdin=manifest)
+    assert result.exit_code == 0
+    assert "1 pod: 1 changed, 0 unchanged, 0 denied\n" in result.stdout

@@ -6,13 +6,14 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from webhook.admission.profiles.overlap import Overlap, overlaps, writes
-from webhook.admission.profiles.profile import Profile
+from webhook.admission.profiles.profile import Profile, label_writes
 from webhook.admission.profiles.selectors import satisfiable
 from webhook.admission.validating.rules import QOS_CLASS_KNOWN, matrix_rule
 from webhook.admission.validating.validation import action_of
 from webhook.admission.view import View
 from webhook.pods.priority import raw_class
 from webhook.protocol import (
+    LABEL_NAMESPACE_NAME,
     LABEL_PRIORITY_CLASS,
     LABEL_QOS_CLASS,
     NONE,
@@ -69,7 +70,8 @@ def examine(view: View, rules: Mapping[str, Action], max_overlaps: int) -> Repor
     findings = [
         finding
         for profile in view.profiles.values()
-        for finding in (*own_findings(profile, view, rules), *reference_findings(profile, view))
+        for found in (own_findings(profile, view, rules, Severity.ERROR), reference_findings(profile, view))
+        for finding in found
     ]
     broken = {finding.profile for finding in findings if finding.severity == Severity.ERROR}
     findings.sort(key=lambda f: (f.profile not in broken, f.profile, f.severity != Severity.ERROR))
@@ -77,29 +79,52 @@ def examine(view: View, rules: Mapping[str, Action], max_overlaps: int) -> Repor
     return Report(len(view.profiles), tuple(findings), tuple(pairs[:max_overlaps]), len(pairs) > max_overlaps)
 
 
-def own_findings(profile: Profile, view: View, rules: Mapping[str, Action]) -> Iterator[Finding]:
-    """Yield findings that depend on the profile only."""
+def own_findings(
+    profile: Profile, view: View, rules: Mapping[str, Action], misspelled: Severity = Severity.WARNING
+) -> Iterator[Finding]:
+    """Yield findings that depend on the profile only; ``misspelled`` is the severity of such fields."""
     for problem in profile.problems:
         yield Finding(Severity.ERROR, profile.name, problem)
     for note in profile.notes:
-        yield Finding(Severity.WARNING, profile.name, note)
+        severity = misspelled if note.misspelled else Severity.WARNING
+        yield Finding(severity, profile.name, note.message)
     if not profile.ready:
         return
+    written = writes(profile)
+    for message in (*_about_selectors(profile), *_about_writes(profile, written)):
+        yield Finding(Severity.WARNING, profile.name, message)
+    yield from _matrix(profile, written, view, rules)
+
+
+def _about_selectors(profile: Profile) -> Iterator[str]:
+    """Yield warnings about selectors that match nothing, or everything."""
     selectors = {"selector": profile.selector, "namespaceSelector": profile.namespace_selector}
     for field, selector in selectors.items():
         if not satisfiable(selector.requirements):
             clauses = ", ".join(map(str, selector.requirements))
-            message = f"spec.{field}: no labels can satisfy all of: {clauses}"
-            yield Finding(Severity.WARNING, profile.name, message)
-    written = writes(profile)
-    if "spec.priority" in written:
-        yield Finding(
-            Severity.WARNING,
-            profile.name,
-            "spec.patch.spec.priority: cannot be set: the value of the PriorityClass is used: "
-            "set priorityClassName instead",
+            yield f"spec.{field}: no labels can satisfy all of: {clauses}"
+    if profile.probability and not any(selector.requirements for selector in selectors.values()):
+        yield (
+            "spec: no selector and no namespaceSelector: holds for every pod of every namespace: "
+            f"add one, or select namespaces by Exists {LABEL_NAMESPACE_NAME} if all are meant"
         )
-    yield from _matrix(profile, written, view, rules)
+
+
+def _about_writes(profile: Profile, written: Mapping[str, Any]) -> Iterator[str]:
+    """Yield warnings about a priority, and about labels that the profile selects by and changes."""
+    if "spec.priority" in written:
+        yield (
+            "spec.patch.spec.priority: cannot be set: the value of the PriorityClass is used: "
+            "set priorityClassName instead"
+        )
+    for field, key in label_writes(profile):
+        tested = [r for r in profile.selector.requirements if r.key == key and r.operator in {"In", "Exists"}]
+        stays = {None if field == "labelSuffixes" else written[f"metadata.labels[{key}]"]}
+        if tested and all(requirement.values != stays for requirement in tested):
+            yield (
+                f"spec.{field}: changes label {key}, which spec.selector tests: a controller that selects "
+                "its pods by it too would create others without end: write another label"
+            )
 
 
 def reference_findings(profile: Profile, view: View) -> Iterator[Finding]:
@@ -113,6 +138,19 @@ def reference_findings(profile: Profile, view: View) -> Iterator[Finding]:
             f"{field}priorityClassName: no PriorityClass {name!r} among the objects: "
             "every pod that matches is denied: create it or correct the name",
         )
+
+
+def _own_selector(profile: Profile, written: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield labels that the profile selects by and changes: a controller may select its pods by them too."""
+    for field, key in label_writes(profile):
+        tested = [r for r in profile.selector.requirements if r.key == key and r.operator in {"In", "Exists"}]
+        stays = {None if field == "labelSuffixes" else written[f"metadata.labels[{key}]"]}
+        if tested and all(requirement.values != stays for requirement in tested):
+            message = (
+                f"spec.{field}: changes label {key}, which spec.selector tests: a controller that selects "
+                "its pods by it too would create others without end: write another label"
+            )
+            yield Finding(Severity.WARNING, profile.name, message)
 
 
 def _matrix(

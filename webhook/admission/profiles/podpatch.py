@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from webhook.admission.profiles.podschema import POD, Field, object_types
+from webhook.admission.profiles.unknownfield import UnknownField, note_unknown_field
 from webhook.pods.labels import key_problem, value_problem
 from webhook.pods.quantities import QuantityError, non_negative, text_of
 
@@ -42,7 +43,9 @@ _SCALARS: Final[Mapping[str, tuple[type, ...]]] = {
 }
 
 
-def check_patch(raw: Mapping[str, Any], at: str, problems: list[str], notes: list[str]) -> dict[str, Any]:
+def check_patch(
+    raw: Mapping[str, Any], at: str, problems: list[str], notes: list[UnknownField]
+) -> dict[str, Any]:
     """Return a strategic merge patch for a Pod without the fields that a Pod does not have.
 
     Args:
@@ -57,7 +60,7 @@ def check_patch(raw: Mapping[str, Any], at: str, problems: list[str], notes: lis
 @dataclass(frozen=True, slots=True)
 class _Checker:
     problems: list[str]
-    notes: list[str]
+    notes: list[UnknownField]
 
     def merged(self, raw: object, type_name: str, at: str) -> dict[str, Any]:
         """Return a map to merge into an object of type ``type_name`` without its unknown fields."""
@@ -75,7 +78,7 @@ class _Checker:
                 if self._directive(key, value, fields, f"{at}.{key}"):
                     clean[key] = value
             elif key not in fields:
-                self.notes.append(f"{at}.{key}: a Pod has no such field, ignored")
+                note_unknown_field(self.notes, f"{at}.{key}", fields, "a Pod has no such field")
             else:
                 clean[key] = None if value is None else self._field(value, fields[key], f"{at}.{key}")
         return clean

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from webhook.admission.profiles.podpatch import check_patch
+from webhook.admission.profiles.podpatch import DIRECTIVE, RETAIN_KEYS, check_patch
 from webhook.admission.profiles.selectors import (
     EVERYTHING,
     Requirement,
@@ -17,6 +17,7 @@ from webhook.admission.profiles.selectors import (
     SelectorError,
     compile_selector,
 )
+from webhook.admission.profiles.unknownfield import UnknownField, note_unknown_field
 from webhook.pods.labels import key_problem, value_problem
 from webhook.protocol import (
     ANNOTATION_PROBABILITY_SCOPE,
@@ -24,6 +25,7 @@ from webhook.protocol import (
     LABEL_PRIORITY,
     LABEL_QOS_CLASS,
     QOS_CLASSES,
+    set_by_controllers,
 )
 
 ALWAYS: Final = 100  # percent
@@ -31,6 +33,7 @@ _PERCENT = re.compile(r"([0-9]{1,3})%", re.ASCII)
 _INT32_MAX: Final = 2**31 - 1
 _DNS_SUBDOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
+_OBJECT: Final = ("apiVersion", "kind", "metadata", "spec", "status")
 # The fields of spec, each with the JSON type of its value.
 FIELDS: Final[Mapping[str, type | tuple[type, ...]]] = {
     "namespaceSelector": dict,
@@ -64,7 +67,7 @@ class Profile:
         skip_resources: the pod's resources are not translated.
         written_labels: keys of the labels that it may write.
         problems: why the profile is not ready; empty when it is.
-        notes: harmless mistakes (unknown fields).
+        notes: unknown fields, which are ignored.
     """
 
     name: str
@@ -85,7 +88,7 @@ class Profile:
     patch: Mapping[str, Any] | None = None
     written_labels: frozenset[str] = frozenset()
     problems: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[UnknownField, ...] = ()
 
     @property
     def ready(self) -> bool:
@@ -123,8 +126,11 @@ class _Reader:
     def __init__(self, name: str, raw: Mapping[str, Any]) -> None:
         self.name = name
         self.problems: list[str] = []
-        self.notes: list[str] = []
+        self.notes: list[UnknownField] = []
         self.metadata_annotations = self._strings(raw["metadata"], "annotations", "metadata")
+        for field in raw:
+            if field not in _OBJECT:
+                note_unknown_field(self.notes, str(field), _OBJECT)
         spec = raw.get("spec")
         if spec is not None and not isinstance(spec, Mapping):
             self.problems.append(f"spec: must be a map, not {spec!r}")
@@ -137,7 +143,7 @@ class _Reader:
         """Store a field of spec if it is known and of the right type; null means absent."""
         kind = FIELDS.get(field)
         if kind is None:
-            self.notes.append(f"spec.{field}: unknown field, ignored")
+            note_unknown_field(self.notes, f"spec.{field}", FIELDS)
         elif value is None:
             pass
         elif isinstance(value, bool) or not isinstance(value, kind):
@@ -171,10 +177,17 @@ class _Reader:
             priority_class_name=self._name("priorityClassName"),
             koordinator_priority=self._koordinator_priority(),
             patch=self._patch(),
-            problems=tuple(self.problems),
             notes=tuple(self.notes),
         )
-        return replace(profile, written_labels=frozenset(_written_labels(profile)))
+        written = tuple(label_writes(profile))
+        owned = (
+            f"spec.{field}: the label {key} is set by the pod's controller, which knows its pods by it "
+            "and would create others without end: leave this label alone"
+            for field, key in written
+            if set_by_controllers(key)
+        )
+        problems = (*self.problems, *owned)
+        return replace(profile, written_labels=frozenset(key for _, key in written), problems=problems)
 
     def _selector(self, field: str) -> Selector:
         try:
@@ -240,7 +253,16 @@ class _Reader:
 
     def _patch(self) -> Mapping[str, Any] | None:
         raw = self.spec.get("patch")
-        return check_patch(raw, "spec.patch", self.problems, self.notes) if raw else None
+        if not raw:
+            return None
+        patch = check_patch(raw, "spec.patch", self.problems, self.notes)
+        labels = patch.get("metadata", {}).get("labels", {})
+        if labels is None or RETAIN_KEYS in labels or labels.get(DIRECTIVE) in {"replace", "delete"}:
+            self.problems.append(
+                "spec.patch.metadata.labels: removes labels that it does not name; a controller that knows "
+                "its pods by one of them would create others without end: set the labels to remove to null"
+            )
+        return patch
 
 
 def _suffix_problem(suffix: str) -> str | None:
@@ -249,12 +271,14 @@ def _suffix_problem(suffix: str) -> str | None:
     return problem and f"{suffix!r} can end no label value: {problem}"
 
 
-def _written_labels(profile: Profile) -> Iterator[str]:
-    """Yield the keys of the labels that a profile may write."""
-    yield from (key for key, _ in (*profile.labels, *profile.label_suffixes))
-    yield from (key for _, key in profile.label_keys_mapping)
+def label_writes(profile: Profile) -> Iterator[tuple[str, str]]:
+    """Yield the labels that a profile may write or remove: the field of spec that does so, and the key."""
+    yield from (("labels", key) for key, _ in profile.labels)
+    yield from (("labelKeysMapping", key) for _, key in profile.label_keys_mapping)
+    yield from (("labelSuffixes", key) for key, _ in profile.label_suffixes)
     if profile.qos_class:
-        yield LABEL_QOS_CLASS
+        yield "qosClass", LABEL_QOS_CLASS
     if profile.koordinator_priority is not None:
-        yield LABEL_PRIORITY
-    yield from ((profile.patch or {}).get("metadata") or {}).get("labels") or ()
+        yield "koordinatorPriority", LABEL_PRIORITY
+    patched = ((profile.patch or {}).get("metadata") or {}).get("labels") or ()
+    yield from (("patch.metadata.labels", key) for key in patched if not key.startswith("$"))

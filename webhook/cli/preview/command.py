@@ -60,7 +60,8 @@ def preview(  # noqa: PLR0913 — one parameter an option
     Job, CronJob, List, …) or SparkApplications, whose driver and executor pods are built as
     the operator and Spark build them; - is standard input. Other kinds are ignored.
 
-    Exit status: 1 if a pod would be denied or a file cannot be read, else 0.
+    Exit status: 1 if a pod would be denied, would no longer meet the selector of its
+    workload (orphaned), or a file cannot be read, else 0.
 
     \b
     Examples:
@@ -78,7 +79,7 @@ def preview(  # noqa: PLR0913 — one parameter an option
         _print_text(simulations, view, profiles_shown, color=coloured(color))
     else:
         _print_document(simulations, view, output)
-    if any(simulation.denials for simulation in simulations):
+    if any(simulation.denials or simulation.orphaned for simulation in simulations):
         sys.exit(1)
 
 
@@ -86,7 +87,8 @@ def _print_text(simulations: list[Simulation], view: View, profiles_shown: int, 
     for simulation in simulations:
         click.echo(text_of(simulation, view, profiles_shown), color=color)
     count = Counter(simulation.outcome for simulation in simulations)
-    outcomes = ", ".join(f"{count[outcome]} {outcome}" for outcome in ("changed", "unchanged", "denied"))
+    shown = ("changed", "unchanged", "denied", *(["orphaned"] if count["orphaned"] else []))
+    outcomes = ", ".join(f"{count[outcome]} {outcome}" for outcome in shown)
     click.echo(f"{len(simulations)} pod{'s' * (len(simulations) != 1)}: {outcomes}")
 
 

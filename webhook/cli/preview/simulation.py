@@ -1,17 +1,21 @@
 """A simulated admission of one pod that is created now."""
 
 import uuid
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 import jsonpatch
 import orjson
+from jsonpatch import JsonPointer
 
 from webhook.admission.decision import Decision, decide
 from webhook.admission.explanation import render
+from webhook.admission.profiles.selectors import SelectorError, compile_selector
 from webhook.admission.review import Review, Webhook
 from webhook.admission.settings import Settings
 from webhook.admission.view import View
 from webhook.cli.preview.defaulting import apply_defaults, creation_review
+from webhook.pods.pod import labels
 from webhook.pods.podtemplates import Object, PodOf, WorkloadError
 from webhook.protocol import ANNOTATION_PROFILES, ANNOTATION_PROFILES_SIGNATURE
 
@@ -29,6 +33,7 @@ class Simulation(NamedTuple):
         after: the pod after the patch; unchanged if mutation is denied.
         validation: the validating webhook's decision on ``after``; None if mutation is denied.
         refusal: why the API server itself would refuse the pod, or None.
+        orphaned: why the pod's controller would not know the pod, or None.
     """
 
     subject: PodOf
@@ -37,6 +42,7 @@ class Simulation(NamedTuple):
     after: Object
     validation: Decision | None
     refusal: str | None
+    orphaned: str | None = None
 
     @property
     def denials(self) -> list[str]:
@@ -53,9 +59,11 @@ class Simulation(NamedTuple):
 
     @property
     def outcome(self) -> str:
-        """``denied``, ``changed`` or ``unchanged`` (apart from bookkeeping)."""
+        """``denied``, ``orphaned``, ``changed`` or ``unchanged`` (apart from bookkeeping)."""
         if self.denials:
             return "denied"
+        if self.orphaned:
+            return "orphaned"
         return "unchanged" if without_bookkeeping(self.after) == self.review.object else "changed"
 
     def to_json(self, view: View) -> dict[str, Any]:
@@ -65,6 +73,7 @@ class Simulation(NamedTuple):
             "namespace": self.review.namespace,
             "outcome": self.outcome,
             "denials": self.denials,
+            "orphaned": self.orphaned,
             "warnings": self.warnings,
             "patch": self.mutation.patch(),
             "explanation": render(self.mutation, self.review, view),
@@ -100,7 +109,33 @@ def simulate(subject: PodOf, namespace: str, view: View, settings: Settings, see
         return Simulation(subject, review, mutation, pod, None, refusal)
     after = jsonpatch.apply_patch(pod, mutation.patch())
     validation = decide(Webhook.VALIDATE, review._replace(object=after), view, settings)
-    return Simulation(subject, review, mutation, after, validation, refusal)
+    orphaned = _orphaned(subject, labels(pod), labels(after), mutation)
+    return Simulation(subject, review, mutation, after, validation, refusal, orphaned)
+
+
+def _orphaned(
+    subject: PodOf, before: Mapping[str, str], after: Mapping[str, str], mutation: Decision
+) -> str | None:
+    """Say what happens if the labels no longer meet the workload's selector, as they did before."""
+    try:
+        selector = compile_selector(subject.selector, "spec.selector")
+    except SelectorError:
+        return None  # in a custom resource it may be something else; another is refused with its workload
+    failing = [clause for clause in selector.requirements if not clause.holds(after)]
+    if not failing or not selector.matches(before):
+        return None
+    keys = dict.fromkeys(clause.key for clause in failing)
+    have = ", ".join(f"{key}={after[key]}" if key in after else f"no {key}" for key in keys)
+    places = [["metadata", "labels"], *(["metadata", "labels", key] for key in keys)]
+    changes = (change for change in mutation.operations if JsonPointer(change.path).parts in places)
+    causes = dict.fromkeys(f"profile {c.source}, {c.field}" for change in changes for c in change.causes)
+    follows = "its controller would not know the pod and would create others without end"
+    if subject.kind == "StatefulSet":
+        follows = "the StatefulSet would not know the pod and could not create another of its name"
+    return (
+        f"the pod no longer meets spec.selector of {subject.origin} ({', '.join(map(str, failing))}): "
+        f"it would have {have}, by {' and '.join(causes)}: {follows}: write another label"
+    )
 
 
 def without_bookkeeping(pod: Object) -> Object:

@@ -24,20 +24,21 @@ _MARKS: Final = {"added": "+", "removed": "-", "same": " "}
 
 
 def text_of(simulation: Simulation, view: View, profiles_shown: int) -> str:
-    """Describe one pod: outcome, diff, profiles, causes, warnings and denials."""
+    """Describe one pod: outcome, diff, profiles, causes, warnings and what is wrong."""
     parts = [
         _header(simulation, view),
         *_section("Changes", _diff(simulation)),
         *_section("Profiles", _profiles(simulation, view, profiles_shown)),
         *_section("Why", _causes(simulation)),
         *_section("Warnings", (warning(f"! {text}") for text in simulation.warnings)),
+        *_section("Orphaned", (bad(f"✗ {text}") for text in [simulation.orphaned] if text)),
         *_section("Denied", (bad(f"✗ {denial}") for denial in simulation.denials)),
     ]
     return "\n".join(parts) + "\n"
 
 
 def _header(simulation: Simulation, view: View) -> str:
-    styles = {"denied": bad, "changed": good, "unchanged": muted}
+    styles = {"denied": bad, "orphaned": bad, "changed": good, "unchanged": muted}
     namespace = simulation.review.namespace
     lines = [
         heading(f"Pod {name_of(simulation.after)}") + "  " + styles[simulation.outcome](simulation.outcome),
