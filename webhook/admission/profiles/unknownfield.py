@@ -25,7 +25,9 @@ def note_unknown_field(
         known: the fields that exist at its place.
         remark: what is wrong.
     """
-    by_lower_case = {field.lower(): field for field in known} if len(notes) < _COMPARED else {}
-    close = get_close_matches(path.rpartition(".")[2].lower(), by_lower_case, n=1)
-    hint = f": did you mean {by_lower_case[close[0]]!r}?" if close else ""
-    notes.append(UnknownField(f"{path}: {remark}, ignored{hint}", bool(close)))
+    hint = ""
+    if len(notes) < _COMPARED:
+        by_lower_case = {field.lower(): field for field in known}
+        for close in get_close_matches(path.rpartition(".")[2].lower(), by_lower_case, n=1):
+            hint = f": did you mean {by_lower_case[close]!r}?"
+    notes.append(UnknownField(f"{path}: {remark}, ignored{hint}", bool(hint)))
