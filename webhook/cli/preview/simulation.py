@@ -1,7 +1,6 @@
 """A simulated admission of one pod that is created now."""
 
 import uuid
-from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 import jsonpatch
@@ -109,23 +108,22 @@ def simulate(subject: PodOf, namespace: str, view: View, settings: Settings, see
         return Simulation(subject, review, mutation, pod, None, refusal)
     after = jsonpatch.apply_patch(pod, mutation.patch())
     validation = decide(Webhook.VALIDATE, review._replace(object=after), view, settings)
-    orphaned = _orphaned(subject, labels(pod), labels(after), mutation)
+    orphaned = _orphaned(subject, pod, after, mutation)
     return Simulation(subject, review, mutation, after, validation, refusal, orphaned)
 
 
-def _orphaned(
-    subject: PodOf, before: Mapping[str, str], after: Mapping[str, str], mutation: Decision
-) -> str | None:
+def _orphaned(subject: PodOf, before: Object, after: Object, mutation: Decision) -> str | None:
     """Say what happens if the labels no longer meet the workload's selector, as they did before."""
     try:
         selector = compile_selector(subject.selector, "spec.selector")
     except SelectorError:
         return None  # in a custom resource it may be something else; another is refused with its workload
-    failing = [clause for clause in selector.requirements if not clause.holds(after)]
-    if not failing or not selector.matches(before):
+    present = labels(after)
+    failing = [clause for clause in selector.requirements if not clause.holds(present)]
+    if not failing or not selector.matches(labels(before)):
         return None
     keys = dict.fromkeys(clause.key for clause in failing)
-    have = ", ".join(f"{key}={after[key]}" if key in after else f"no {key}" for key in keys)
+    have = ", ".join(f"{key}={present[key]}" if key in present else f"no {key}" for key in keys)
     places = [["metadata", "labels"], *(["metadata", "labels", key] for key in keys)]
     changes = (change for change in mutation.operations if JsonPointer(change.path).parts in places)
     causes = dict.fromkeys(f"profile {c.source}, {c.field}" for change in changes for c in change.causes)
