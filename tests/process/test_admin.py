@@ -12,6 +12,14 @@ from webhook.process.admin import MAX_BODY, Report, Response, admin_routes, wsgi
 from webhook.process.metrics import new_registry
 
 
+class Silent(io.BytesIO):
+    """A body that is announced and does not come."""
+
+    def read(self, size=-1):
+        """Wait for too long."""
+        raise TimeoutError(size)
+
+
 def ask(routes, method="GET", path="/healthz", body=b"", **environ):
     """Status, headers and body of one request."""
     environ = {
@@ -66,14 +74,24 @@ def test_head_is_a_get_without_its_body():
         ("GET", "/healthz", {"CONTENT_LENGTH": "x"}, 400, "'x' is no number"),
         ("GET", "/healthz", {"CONTENT_LENGTH": str(MAX_BODY + 1)}, 413, str(MAX_BODY)),
         ("GET", "/healthz", {"CONTENT_LENGTH": "9" * 5000}, 413, "9" * 20),
+        ("POST", "/explain", {"CONTENT_LENGTH": "0" * 20 + "9" * 11}, 413, "9" * 11),
+        ("POST", "/explain", {"wsgi.input": Silent()}, 408, "nothing came for 2 s"),
     ],
 )
 def test_other_requests_get_a_status(method, path, environ, code, words):
     """It names what came and what is accepted."""
-    status, _, body = ask(routes(), method, path, **environ)
+    explained = {("POST", "/explain"): lambda request: Response(200, request.body)}
+    status, _, body = ask({**routes(), **explained}, method, path, **environ)
     answer = json.loads(body)
     assert (status, answer["kind"], answer["code"]) == (code, "Status", code)
     assert words in answer["message"]
+
+
+def test_leading_zeros_of_a_length_count_for_nothing():
+    """However many there are: Python reads no number of more than 4,300 digits."""
+    explained = {("POST", "/explain"): lambda request: Response(200, request.body)}
+    answer = ask(explained, "POST", "/explain", b"{}", CONTENT_LENGTH="0" * 5000 + "2")
+    assert (answer[0], answer[2]) == (200, b"{}")
 
 
 def test_a_route_gets_query_type_and_body():

@@ -52,7 +52,10 @@ def test_explain_gives_the_reasons_as_json(service):
     assert explanation["outcome"] == "patched"
     assert explanation["profiles"][0]["applied"] is True
     assert service.admin("/explain?webhook=validate", REVIEW)[0] == 200
-    for path, body in (("/explain?webhook=nothing", REVIEW), ("/explain", b"nonsense")):
+    first = service.admin("/explain?webhook=validate&webhook=mutate", REVIEW)[1]
+    assert json.loads(first)["outcome"] == "allowed"
+    refused = ("/explain?webhook=nothing", REVIEW), ("/explain?webhook=", REVIEW), ("/explain", b"nonsense")
+    for path, body in refused:
         status, answer = service.admin(path, body)
         assert (status, json.loads(answer)["code"]) == (400, 400)
 

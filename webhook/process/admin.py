@@ -129,17 +129,30 @@ def _answer(routes: Routes, environ: WSGIEnvironment) -> tuple[Response, list[tu
             return failure(405, f"{path} answers {' and '.join(methods)}, not {method[:20]}"), allow
         known = ", ".join(sorted({each for _, each in routes}))
         return failure(404, f"there is no path {path[:100]!r}; there are {known}"), []
-    length = environ.get("CONTENT_LENGTH") or "0"
-    if not (length.isascii() and length.isdigit()):
-        return failure(400, f"Content-Length: {length[:20]!r} is no number"), []
-    if int(length[:20]) > MAX_BODY:
-        return failure(413, f"the body has {length[:20]} bytes; at most {MAX_BODY} are read"), []
-    body = environ["wsgi.input"].read(int(length)) if method == "POST" else b""
+    body = _body(environ)
+    if isinstance(body, Response):
+        return body, []
     try:
         return route(Request(environ.get("QUERY_STRING", ""), environ.get("CONTENT_TYPE", ""), body)), []
     except Exception:  # noqa: BLE001 — the last line of defence: no traceback reaches a client
         _LOG.exception("fault while answering %s %s", method, path)
         return failure(500, f"internal fault at {path}; the log has the details"), []
+
+
+def _body(environ: WSGIEnvironment) -> bytes | Response:
+    """Return the body of a POST, or the refusal of one that is too long or does not arrive."""
+    given = environ.get("CONTENT_LENGTH") or "0"
+    if not (given.isascii() and given.isdigit()):
+        return failure(400, f"Content-Length: {given[:20]!r} is no number")
+    length = int(given.lstrip("0")[:20] or "0")
+    if length > MAX_BODY:
+        return failure(413, f"the body has {length} bytes or more; at most {MAX_BODY} are read")
+    if environ["REQUEST_METHOD"] != "POST":
+        return b""
+    try:
+        return bytes(environ["wsgi.input"].read(length))
+    except OSError:
+        return failure(408, f"the body did not arrive: nothing came for {_CONNECTION_SECONDS:g} s")
 
 
 def is_loopback(host: str) -> bool:

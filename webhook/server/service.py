@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qs
 
 from webhook.admission.explanation import explain
 from webhook.admission.review import ReviewError, Webhook, parse_review
@@ -202,7 +202,7 @@ class ReviewService:
         return view_report(self.source.status, self._freshness, self._watched(), synced=synced)
 
     def _explain(self, request: Request) -> Response:
-        name = dict(parse_qsl(request.query)).get("webhook", Webhook.MUTATE.value)
+        name = parse_qs(request.query, keep_blank_values=True).get("webhook", [Webhook.MUTATE.value])[0]
         try:
             check_content_type(request.content_type)
             webhook = Webhook(name)
