@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.server.service import PROFILE, REVIEW
 from webhook.admission import decision
+from webhook.admission.mutating.reinvocation import derive_key
 from webhook.admission.review import Webhook
 from webhook.admission.settings import Settings
 from webhook.admission.view import View, build_view
@@ -212,3 +213,14 @@ def test_100_000_damaged_reviews():
         statuses[GOOD.answer(webhooks[round_number % 2], bytes(body)).status] += 1
     assert set(statuses) == {200, 400}
     assert min(statuses.values()) > 10_000
+
+
+def test_a_key_that_replicas_share_follows_their_secret():
+    """A Secret that was made again has another key: all sign with that one, unless a key was given."""
+    current = CurrentSettings(Settings())
+    current.sign_with(b"first")
+    current.sign_with(b"second")
+    assert current.value.signing_key == derive_key(b"second")
+    current = CurrentSettings(Settings(signing_key=b"given"))
+    current.sign_with(b"other")
+    assert current.value.signing_key == b"given"

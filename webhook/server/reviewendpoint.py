@@ -37,10 +37,15 @@ class CurrentSettings:
     """
 
     value: Settings
+    _has_own_key: bool = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        """Note whether a key was given: then nothing replaces it."""
+        self._has_own_key = bool(self.value.signing_key)
 
     def sign_with(self, secret: bytes) -> None:
-        """Sign with a secret that all replicas share, unless a key was given."""
-        if not self.value.signing_key:
+        """Sign with the secret that all replicas share now, unless a key was given."""
+        if not self._has_own_key:
             self.value = dataclasses.replace(self.value, signing_key=derive_key(secret))
 
 
