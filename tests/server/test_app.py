@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -9,6 +10,8 @@ import urllib.request
 import pytest
 
 from tests.server.service import ENVIRONMENT, JSON, PROFILE, REVIEW, ROOT, Service, free_port, wait_for
+from tests.server.test_cluster import ClusterService
+from tests.server.test_cluster import fake as fake  # noqa: PLC0414 — a fixture
 from webhook.server.app import create_app
 
 REVIEWS = sorted((ROOT / "tests" / "data" / "reviews").glob("*.json"))
@@ -84,6 +87,33 @@ def test_the_application_is_the_whole_service(tmp_path):
         assert b'outcome="patched"' in fetched(f"{url}/metrics")[1]
         assert fetched(f"{url}/explain", REVIEW)[0] == 403
         assert fetched(f"{url}/mutate")[0] == 405
+
+
+def test_a_body_in_chunks_that_are_none_is_the_clients_mistake(tmp_path):
+    """Gunicorn's own workers find it while the body is read: a 400 that is counted, not a 500."""
+    head = b"POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    with gunicorn(f"webhook.server.app:create_app({str(EXAMPLES)!r})", cwd=tmp_path) as url:
+        with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as connection:
+            connection.sendall(head + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n")
+            with connection.makefile("rb") as answer:
+                status, _, body = answer.read().partition(b"\r\n\r\n")
+        assert status.startswith(b"HTTP/1.1 400 ")
+        assert "the body cannot be read" in json.loads(body)["message"]
+        refused = b'requests_total{code="400",operation="unknown",outcome="refused",webhook="mutate"} 1.0'
+        assert refused in fetched(f"{url}/metrics")[1]
+
+
+def test_leases_are_released_when_gunicorn_stops(tmp_path, fake):
+    """Another replica need not wait for 30 s."""
+    ClusterService(tmp_path, fake)  # writes the kubeconfig
+    leases = fake.objects["/apis/coordination.k8s.io/v1/namespaces/home/leases"]
+
+    def holders():
+        return [lease["spec"]["holderIdentity"] for lease in leases.values()]
+
+    with gunicorn("webhook.server.app:create_app(kubeconfig='kubeconfig')", cwd=tmp_path):
+        wait_for(lambda: any(holders()))
+    assert holders() == [""]
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,13 @@ workers; ``serve --worker flask`` with the limits, the TLS and the drain of ``se
 
 from __future__ import annotations
 
+import atexit
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
 import flask
+from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from webhook.admission.response import Answer, errored
@@ -89,7 +91,9 @@ def create_app(
         statuses=statuses,
         bindings=bindings,
     )
-    Tasks(service.tasks(), RELOAD_SECONDS).start()
+    tasks = Tasks(service.tasks(), RELOAD_SECONDS)
+    tasks.start()
+    atexit.register(tasks.stop)
     return flask_app(service.endpoints, service.routes(explains=False))
 
 
@@ -127,6 +131,9 @@ def _review(endpoint: Endpoint) -> flask.Response:
         except RequestEntityTooLarge:
             check_length(MAX_BODY + 1)
             raise
+        except (OSError, ParseException) as error:
+            # gunicorn's own workers read a body in chunks only now, and find then that it is none.
+            raise ReviewError(f"the body cannot be read: {error}"[:200]) from None
         check_length(len(body))
     except ReviewError as error:
         return _json(endpoint.refuse(error))
