@@ -10,9 +10,11 @@ from tests.binding.builders import EVENTS, held, node, nrt, pod, review, store
 from tests.server.service import wait_for
 from tests.server.test_cluster import ClusterService
 from tests.server.test_cluster import fake as fake  # noqa: PLC0414 — a fixture
+from webhook.binding import endpoint
 from webhook.binding.caches import TOPOLOGIES
 from webhook.binding.ledgers import LEDGERS
 from webhook.kube.paths import NODES, PODS
+from webhook.server import fastpath
 
 FLAGS = ("--cpusets", "--cpusets-lease", "home/cpusets", "--cpusets-grace", "1")
 
@@ -72,3 +74,8 @@ def test_what_is_refused_before_it_is_read(tmp_path, cluster):
     with ClusterService(tmp_path, cluster) as service:
         assert service.post("/bind", review(pod()))[0] == 404
     assert builders.held(cluster) is None
+
+
+def test_the_front_gives_up_only_after_the_endpoint():
+    """The endpoint's own answer is counted, and says what there was no time for."""
+    assert fastpath.ANSWER_SECONDS < endpoint.RESERVE_SECONDS

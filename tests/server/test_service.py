@@ -53,6 +53,8 @@ def test_the_printed_line_can_be_copied(service):
         ("POST", "/mutate", REVIEW, {"Content-Type": "text/plain"}, 415),
         ("POST", "/mutate", REVIEW, {}, 415),
         ("POST", "/mutate?timeout=soon", REVIEW, JSON, 400),
+        ("POST", "/mutate?timeout=soon", REVIEW, {"Content-Type": "text/plain"}, 415),
+        ("POST", "/mutate?timeout=soon", b" " * (7 * MIB + 1), JSON, 413),
         ("POST", "/mutate", b"", JSON, 400),
         ("POST", "/mutate", REVIEW[:-3], JSON, 400),
         ("POST", "/mutate", b"\x00\xff", JSON, 400),

@@ -30,7 +30,7 @@ from webhook.protocol import ANNOTATION_RESOURCE_STATUS
 
 DENIED: Final = "CPUSetDenied"
 THREADS: Final = 16
-_RESERVE_SECONDS: Final = 0.2
+RESERVE_SECONDS: Final = 0.2
 """Of a request's time, what is kept for sending the answer."""
 
 _log = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ class BindEndpoint:
                 return self._unanswered(uid, "pods, nodes and ledgers have not been listed yet", started)
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(THREADS, "bind")
-            deadline = self._state.deadline(max(0.0, seconds - _RESERVE_SECONDS))
+            deadline = self._state.deadline(max(0.0, seconds - RESERVE_SECONDS))
             return self._pool.submit(self._answer, asked, known, started, deadline)
         except ReviewError as error:
             return self.refuse(error)

@@ -26,8 +26,10 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_ANSWER_SECONDS = 0.2
-"""Of a request's time, what is kept for the way back when an answer has to be waited for."""
+ANSWER_SECONDS = 0.1
+"""Of a request's time, what is kept for the way back when an answer has to be waited for: less than an
+endpoint keeps, whose own answer says why there was not enough time.
+"""
 
 _LINGER_SECONDS = 2.0
 _LINGER_BYTES = 8 * MAX_BODY
@@ -57,8 +59,9 @@ class FastPath:
         self._in_flight.inc()
         started = time.monotonic()
         try:
+            _check_head(scope)
             seconds = budget(scope["query_string"].decode("latin-1"))
-            body = await _read(scope, receive, seconds)
+            body = await _read(receive, seconds)
         except ReviewError as error:
             await _send(send, endpoint.refuse(error), close=True)
             await _linger(receive)
@@ -68,7 +71,7 @@ class FastPath:
                 return
             begun = endpoint.begin(body, started + seconds - time.monotonic())
             if isinstance(begun, Future):
-                left = started + seconds - _ANSWER_SECONDS - time.monotonic()
+                left = started + seconds - ANSWER_SECONDS - time.monotonic()
                 begun = await _result(begun, left) or endpoint.late(begun, seconds)
             await _send(send, begun)
         finally:
@@ -85,8 +88,8 @@ async def _result(future: Future[Answer], seconds: float) -> Answer | None:
         return None
 
 
-async def _read(scope: Scope, receive: Receive, seconds: float) -> bytes:
-    """The whole body, checked on its way in; raises ReviewError."""
+def _check_head(scope: Scope) -> None:
+    """Raise a ReviewError for a body that is announced as too long or as something else than JSON."""
     content_type = ""
     for name, value in scope["headers"]:
         if name == b"content-type":
@@ -94,6 +97,10 @@ async def _read(scope: Scope, receive: Receive, seconds: float) -> bytes:
         elif name == b"content-length":
             check_length(int(value))  # The HTTP parser let nothing but digits through.
     check_content_type(content_type)
+
+
+async def _read(receive: Receive, seconds: float) -> bytes:
+    """The whole body, checked on its way in; raises ReviewError."""
     try:
         async with asyncio.timeout(seconds):
             message = await receive()
