@@ -17,12 +17,15 @@ from webhook.admission.mutating.reinvocation import derive_key
 from webhook.admission.review import Webhook
 from webhook.admission.settings import Settings
 from webhook.admission.view import View, build_view
+from webhook.kube.access import Access
+from webhook.kube.client import Client
 from webhook.process.metrics import new_registry, render
 from webhook.server.app import flask_app
 from webhook.server.decisionlog import DecisionLog
 from webhook.server.endpoint import answer
 from webhook.server.metrics import ReviewMetrics
 from webhook.server.reviewendpoint import CurrentSettings, ReviewEndpoint
+from webhook.server.service import ReviewService, open_source
 
 METRICS = ReviewMetrics(new_registry())
 
@@ -224,3 +227,15 @@ def test_a_key_that_replicas_share_follows_their_secret():
     current = CurrentSettings(Settings(signing_key=b"given"))
     current.sign_with(b"other")
     assert current.value.signing_key == b"given"
+
+
+@pytest.mark.parametrize("client", [None, Client(Access("http://127.0.0.1:1"))])
+def test_a_worker_that_replaces_another_begins_with_the_files_of_now(tmp_path, client):
+    """Not with those that the first one began with: it answers before its threads have looked."""
+    (tmp_path / "profile.yaml").write_text(PROFILE)
+    source, _ = open_source(tmp_path, client, Settings())
+    log = DecisionLog("error", "json")
+    service = ReviewService(source, CurrentSettings(Settings()), ReviewMetrics(new_registry()), log)
+    (tmp_path / "other.yaml").write_text(PROFILE.replace("name: spark", "name: other"))
+    service.load()
+    assert set(source.view.profiles) == {"other", "spark"}

@@ -27,6 +27,10 @@ class CombinedSource(ClusterSource):
         """Read the directory; raises SourceError."""
         self._files.load()
 
+    def reload_if_changed(self) -> bool:
+        """Read the directory if anything in it changed; return whether there is a new view."""
+        return self._files.reload_if_changed()
+
     @property
     def status(self) -> SourceStatus:
         """Both statuses in one."""

@@ -145,7 +145,9 @@ class ReviewService:
             self.endpoints["/bind"] = self.bindings.endpoint
 
     def load(self) -> None:
-        """Read the certificate again: a worker that replaces another begins with the newest."""
+        """Read files and certificate again: a worker that replaces another begins with the newest."""
+        if isinstance(self.source, (FilesSource, CombinedSource)):
+            self.source.reload_if_changed()
         if self.certificate is not None:
             self.certificate.reload_if_changed()
 
