@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.binding.builders import Replica, held, known, pod, recorded, review, store
+from webhook.admission.response import Answer
 from webhook.binding.caches import TOPOLOGIES
 from webhook.binding.ledgers import LEDGERS
 from webhook.kube.paths import PODS
@@ -148,10 +149,22 @@ def test_what_is_no_review_is_a_400(replica):
         ("operation", "DELETE"),
         ("subResource", ""),
         ("object", {"target": {"kind": "Moon"}}),
+        ("object", {"target": {"kind": ["Node"]}}),
     ):
         asked = {**odd, "request": {**odd["request"], field: value}}
         status, body = replica.endpoint.begin(json.dumps(asked).encode(), 10)
         assert (status, json.loads(body)["response"]) == (200, {"uid": "r", "allowed": True})
+
+
+@pytest.mark.parametrize("annotations", ["text", 12, [], [None]])
+def test_a_binding_whose_annotations_are_none_is_refused_before_cpus_are_given(replica, annotations):
+    """With the field and the value; nothing is left in a ledger."""
+    made = json.loads(review(known(replica, pod())))
+    made["request"]["object"]["metadata"]["annotations"] = annotations
+    begun = replica.endpoint.begin(json.dumps(made).encode(), 10)
+    status, body = begun if isinstance(begun, Answer) else begun.result(10)
+    assert (status, "metadata.annotations: must be an object" in json.loads(body)["message"]) == (400, True)
+    assert held(replica.fake) is None
 
 
 def test_a_fault_of_ours_is_a_500_with_the_uid(replica, monkeypatch, caplog):

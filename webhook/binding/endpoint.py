@@ -26,6 +26,7 @@ from webhook.kube.client import ApiError
 from webhook.kube.events import WARNING, Event, EventRecorder
 from webhook.pods.resourcespec import CPUSetRequest, ResourceSpecError, read_resource_spec
 from webhook.pods.resourcestatus import StatusError, given_cpus, resource_status
+from webhook.pods.text import shown
 from webhook.protocol import ANNOTATION_RESOURCE_STATUS
 
 DENIED: Final = "CPUSetDenied"
@@ -191,18 +192,22 @@ class BindEndpoint:
 
 
 def _binding(review: Review) -> _Asked | None:
-    """Return the binding to be made; None: the review is of something else."""
+    """Return the binding to be made; None: the review is of something else. Raises ReviewError."""
     asked_for = (review.resource, review.subresource, review.operation)
     if asked_for != (("", "v1", "pods"), "binding", "CREATE"):
         return None
     target = review.object.get("target")
     metadata = review.object.get("metadata")
-    if not isinstance(target, dict) or target.get("kind") not in {"Node", "", None}:
+    if not isinstance(target, dict) or target.get("kind") not in ("Node", "", None):
         return None
     node = target.get("name")
     if not isinstance(node, str) or not node or not isinstance(metadata, (dict, type(None))):
         return None
     metadata = metadata or {}
+    annotations = metadata.get("annotations")
+    if not isinstance(annotations, (dict, type(None))):
+        message = f"request.object.metadata.annotations: must be an object, not {shown(annotations)}"
+        raise ReviewError(message, uid=review.uid)
     return _Asked(
         uid=review.uid,
         namespace=review.namespace,
