@@ -56,7 +56,9 @@ def create_app(
 ) -> flask.Flask:
     """Make the whole service: /mutate, /validate, with ``cpusets`` /bind, and /healthz, /readyz, /metrics.
 
-    Its threads begin here, so load it after the fork (without gunicorn's ``--preload``).
+    Its threads begin here, so load it after the fork (without gunicorn's ``--preload``). Of several
+    processes each shows its own metrics, unless PROMETHEUS_MULTIPROC_DIR names a folder for all. gunicorn's
+    own workers do not limit how slowly a body may come: ``serve --worker flask`` does.
 
     Args:
         objects: directory of profiles and other objects.
