@@ -155,11 +155,12 @@ class ClusterSource:
                     self._pool.submit(self._look_up, namespace, waiters, end, again)
                     return
             failed = LookUpError(f"namespace {namespace!r} cannot be looked up: {error}")
-        except Exception as error:  # noqa: BLE001 — they who wait are told
+        except Exception as error:  # noqa: BLE001 — those who wait get it
             failed = error
         with self._lock:
             waiting = list(waiters)
-            self._waiting.pop(namespace, None)
+            if self._waiting.get(namespace) is waiters:
+                del self._waiting[namespace]
         for each in waiting:
             if each.set_running_or_notify_cancel():
                 each.set_exception(failed) if failed else each.set_result(None)
@@ -177,7 +178,7 @@ class ClusterSource:
         self._refresh()
 
     def _may_change(self, error: ApiError) -> bool:
-        """Tell whether the same question may get another answer in a moment.
+        """Whether the same question may get another answer in a moment.
 
         A 403 may while rights are being granted: when we have just begun, or an API server has, which
         refuses watches, too.

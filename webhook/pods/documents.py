@@ -182,7 +182,7 @@ class _Node:
 
 
 def _may_be_large(text: str) -> bool:
-    """Tell whether ``text`` may have many levels, or copies; most texts are cleared by counting."""
+    """Whether ``text`` may have many levels, or copies; most texts are cleared by counting."""
     # A level takes a bracket or a step of indentation, a copy two signs.
     brackets = text.count("[") + text.count("{")
     return brackets >= MAX_DEPTH or ("&" in text and "*" in text) or bool(_LONG_INDENTATION.search(text))

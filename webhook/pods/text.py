@@ -21,22 +21,16 @@ def shown(value: object) -> str:
 
 
 def _pieces(value: object) -> Iterator[str]:
-    """Yield ``repr(value)`` in parts, each made when it is asked for and none empty."""
-    if isinstance(value, Mapping):
-        separator = "{"
-        for key, item in value.items():
-            yield separator
-            yield from _pieces(key)
-            yield ": "
-            yield from _pieces(item)
-            separator = ", "
-        yield "}" if value else "{}"
-    elif isinstance(value, list):
-        separator = "["
-        for item in value:
-            yield separator
-            yield from _pieces(item)
-            separator = ", "
-        yield "]" if value else "[]"
-    else:
+    """Yield ``repr(value)`` in parts, each made when it is asked for."""
+    if not isinstance(value, (Mapping, list)):
         yield repr(value[:_LONG] if isinstance(value, str) else value)
+        return
+    opening, closing = "[]" if isinstance(value, list) else "{}"
+    yield opening
+    for i, item in enumerate(value):
+        yield ", " if i else ""
+        yield from _pieces(item)
+        if isinstance(value, Mapping):
+            yield ": "
+            yield from _pieces(value[item])
+    yield closing
