@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.cli import conftest
+from tests.pods.test_documents import LAUGH
 
 
 def profile(name, **spec):
@@ -161,3 +162,12 @@ def test_profiles_with_errors_come_first(run, objects):
         "Profile a",
         "  ! spec.ty",
     ]
+
+
+def test_a_file_of_aliases_is_refused_at_once(run, tmp_path):
+    """One line that names the file; it would be written out as 10^8 words."""
+    (tmp_path / "laugh.yaml").write_text(LAUGH)
+    result = run("check", "--objects", tmp_path)
+    assert result.exit_code == 1
+    assert f"Error: {tmp_path}/laugh.yaml:7:" in result.output
+    assert len(result.output.splitlines()) == 1

@@ -5,10 +5,11 @@ import os
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from webhook.cluster.files import FilesSource, SourceError
+from webhook.cluster.files import MAX_FILE, FilesSource, SourceError
 
 PROFILE = """\
 apiVersion: config.koordinator.sh/v1alpha1
@@ -155,7 +156,7 @@ def test_a_start_without_a_view_is_one_clear_line(tmp_path, content):
 def test_a_list_that_holds_itself_is_refused(tmp_path):
     """YAML can describe it; no object is so."""
     (tmp_path / "p.yaml").write_text("&l\napiVersion: v1\nkind: List\nitems: [*l]\n")
-    with pytest.raises(SourceError, match="holds itself"):
+    with pytest.raises(SourceError, match="or in itself"):
         loaded(tmp_path)
 
 
@@ -260,3 +261,15 @@ def test_a_pipe_is_not_waited_for(tmp_path):
     (tmp_path / "q.yaml").unlink()
     assert source.reload_if_changed()
     assert source.status.error is None
+
+
+def test_a_file_that_is_too_long_is_not_read(tmp_path, monkeypatch):
+    """It would keep the server busy; the view stays, and comes back when the file is short again."""
+    write(tmp_path, "a.yaml", "a")
+    source = loaded(tmp_path)
+    with (tmp_path / "b.yaml").open("wb") as long:
+        long.truncate(MAX_FILE + 1)
+    monkeypatch.setattr(Path, "read_bytes", lambda _: pytest.fail("it was read"))
+    assert not source.reload_if_changed()
+    assert f"b.yaml: has {MAX_FILE + 1} bytes; at most {MAX_FILE} are read" in source.status.error
+    assert list(source.view.profiles) == ["a"]

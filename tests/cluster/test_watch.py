@@ -1,5 +1,6 @@
 """A cluster is listed and watched, and the view follows it, whatever the connection does."""
 
+import dataclasses
 import threading
 import time
 
@@ -284,6 +285,99 @@ def test_a_look_up_that_fails_says_why(fake):
         fake.failures["GET", f"{NAMESPACES}/late"] = [(403, {"message": "not yet"}), (503, {})]
         source.look_up("late").result(5)
         assert "late" in names(source)
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 409, 410, 422])
+def test_what_is_our_mistake_is_not_asked_again(fake, status):
+    """The answer would be the same."""
+    fake.failures["GET", f"{NAMESPACES}/x"] = [(status, {"message": "no"})] * 9
+    with watched(fake) as source, pytest.raises(LookUpError, match="no"):
+        source.look_up("x").result(5)
+    assert fake.requests["GET", f"{NAMESPACES}/x"] == 1
+
+
+@pytest.mark.parametrize("status", [401, 429, 500, 503])
+def test_what_may_change_is_asked_again(fake, status):
+    """An API server may be starting or busy, a token old."""
+    fake.failures["GET", f"{NAMESPACES}/x"] = [(status, {})] * 2
+    with watched(fake) as source:
+        fake.quietly(NAMESPACES, "x")
+        source.look_up("x").result(5)
+    assert fake.requests["GET", f"{NAMESPACES}/x"] == 3
+
+
+@pytest.mark.parametrize(("refused", "asked"), [(False, 1), (True, 2)])
+def test_a_missing_right_is_waited_for_while_rights_are_being_granted(fake, monkeypatch, refused, asked):
+    """At the start, or while a watch is refused; later a 403 is an answer."""
+    monkeypatch.setattr(watch, "START_SECONDS", 0.0)
+    with watched(fake) as source:
+        until(lambda: len(fake.watches) == len(COLLECTIONS))
+        fake.quietly(NAMESPACES, "x")
+        if refused:
+            watching = source._reflectors[kinds.NAMESPACES.resource]
+            watching.contact = dataclasses.replace(watching.contact, error="403")
+        fake.failures["GET", f"{NAMESPACES}/x"] = [(403, {})]
+        source.look_up("x").exception(5)
+    assert fake.requests["GET", f"{NAMESPACES}/x"] == asked
+
+
+def test_what_nobody_waits_for_is_not_asked(fake):
+    """A namespace whose reviews have all gone costs nothing more; the others are asked for."""
+    held = threading.Event()
+    for i in range(4):
+        fake.late["GET", f"{NAMESPACES}/n-{i}"] = lambda: held.wait(5)
+    with watched(fake) as source:
+        asked = [source.look_up(f"n-{i}") for i in range(40)]
+        twice = source.look_up("n-20")
+        for each in asked[4:]:
+            assert each.cancel()
+        held.set()
+        for each in (*asked[:4], twice):
+            assert isinstance(each.exception(5), LookUpError)
+    seen = {path for method, path in fake.requests if method == "GET" and "/n-" in path}
+    assert seen == {f"{NAMESPACES}/n-{i}" for i in (0, 1, 2, 3, 20)}
+
+
+def test_the_queue_has_an_end(fake, monkeypatch):
+    """More names than that are not taken, until there is room."""
+    monkeypatch.setattr(watch, "MAX_LOOK_UPS", 5)
+    held = threading.Event()
+    fake.late["GET", f"{NAMESPACES}/n-0"] = lambda: held.wait(5)
+    with watched(fake) as source:
+        first = source.look_up("n-0")
+        others = [source.look_up(f"m-{i}") for i in range(4)]
+        for each in others:
+            each.exception(5)
+        kept = [source.look_up("n-0") for _ in range(9)]
+        assert not any(each.done() for each in kept)
+        monkeypatch.setattr(watch, "MAX_LOOK_UPS", 1)
+        with pytest.raises(LookUpError, match="are being looked up"):
+            source.look_up("more").result(0)
+        held.set()
+        first.exception(5)
+        with pytest.raises(LookUpError, match="404"):
+            source.look_up("more").result(5)
+
+
+def test_one_that_is_asked_again_does_not_keep_others_waiting(fake):
+    """Names that get no answer, more than there are threads, stand behind one that was not asked yet."""
+    for i in range(20):
+        fake.failures["GET", f"{NAMESPACES}/n-{i}"] = [(503, {})] * 99
+    fake.quietly(NAMESPACES, "fresh")
+    with watched(fake) as source:
+        failing = [source.look_up(f"n-{i}") for i in range(20)]
+        source.look_up("fresh").result(5)
+        assert not any(each.done() for each in failing)
+
+
+def test_a_look_up_that_is_open_at_the_end_is_cancelled(fake):
+    """Nobody waits for it then."""
+    held = threading.Event()
+    fake.late["GET", f"{NAMESPACES}/x"] = lambda: held.wait(5)
+    with watched(fake) as source:
+        waiting = [source.look_up("x") for _ in range(3)]
+    assert all(each.cancelled() for each in waiting)
+    held.set()
 
 
 def test_nothing_is_left_running(fake):

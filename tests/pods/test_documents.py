@@ -1,7 +1,12 @@
 """Text into objects."""
 
-import pytest
+import json
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from webhook.pods import documents
 from webhook.pods.documents import MAX_DEPTH, Document, DocumentError, objects_of, read_documents
 
 
@@ -52,7 +57,6 @@ def test_json_is_read_by_its_suffix():
         (b"a: *x", "f.yaml", "undefined alias"),
         (b"a: !!python/object:os.system x", "f.yaml", "f.yaml:1:4: not YAML: could not determine"),
         (b"a: !!bool x", "f.yaml", "not of its type"),
-        (b"a: " + b"9" * 5000, "f.yaml", "not of its type"),
         (b'{"a":', "f.json", "f.json:1:6: not JSON"),
         (b"[" * 5000, "f.json", "not JSON"),
         (b"{}\0", "f.json", "holds a NUL byte"),
@@ -100,8 +104,94 @@ def test_lists_are_opened():
         assert list(objects_of(Document(value, "f"))) == [(value, "f")]
 
 
-def test_a_list_that_holds_itself_is_refused():
-    """An alias can do that; the message names the file."""
-    (document,) = read_documents(b"&a {kind: List, items: [*a, *a]}", "f")
-    with pytest.raises(DocumentError, match=r"^f:1: a List holds itself"):
-        list(objects_of(document))
+LAUGH = "a0: &a0 [lol]\n" + "".join(f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 9))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (LAUGH, "aliases add more than"),
+        (LAUGH.replace("[", "{<<: [").replace("]", "]}").replace("[lol]", "{a: b}"), "aliases add more than"),
+        (LAUGH.replace("\n", "\n---\n", 3) + LAUGH, "aliases add more than"),
+        ("a: &a " + "x" * 99_999 + "\nb: [" + "*a, " * 99 + "]", "aliases add more than"),
+        ("a: &a [" + "1," * 99_999 + "]\nb:\n" + "".join(f"  k{i}: *a\n" for i in range(99)), "aliases add"),
+        ("a0: &a0 {}\n" + "".join(f"a{i}: &a{i} [*a{i - 1}]\n" for i in range(1, 300)), "nested deeper than"),
+        ("&a {kind: List, items: [*a, *a]}", "or in itself"),
+        ("&a [[*a]]", "or in itself"),
+        ("a: " + "9" * 4000, "a number of 4000 characters"),
+        ("a: 0x" + "f" * 9_000_000, "a number of 9000002 characters"),
+        ("a: 0b" + "1" * 9_000_000, "a number of 9000002 characters"),
+        ("a: 1" + ":0" * 99_999 + ".5", "a number of 200001 characters"),
+        ("a: !!int '" + "7" * 200 + "'", "a number of 200 characters"),
+        ("a: 1." + "1" * 195 + "e+5", "a number of 200 characters"),
+    ],
+    ids=lambda value: value[:20],
+)
+def test_a_text_that_would_make_much_of_little_is_refused(text, message):
+    """Before anything is made of it: copies by aliases, levels, digits."""
+    with pytest.raises(DocumentError, match=message) as caught:
+        read_documents(text.encode(), "f.yaml")
+    assert str(caught.value).startswith("f.yaml:")
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("a: &a {x: [1, 2]}\nb: {<<: *a, y: 3}\n", {"a": {"x": [1, 2]}, "b": {"x": [1, 2], "y": 3}}),
+        ("a: &a [1]\nb: [" + "*a, " * 999 + "]", {"a": [1], "b": [[1]] * 999}),
+        ("a: &a 1\n---\na: &a 2\nb: *a", {"a": 1}),
+        ("a: '" + "9" * 5000 + "'", {"a": "9" * 5000}),
+        (f"a: {2**64 - 1}\nb: 0b" + "1" * 64, {"a": 2**64 - 1, "b": 2**64 - 1}),
+        ("a: &a\n- " + "x" * 3_000_000 + "\nb: *a", {key: ["x" * 3_000_000] for key in "ab"}),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_an_honest_text_is_read(text, value):
+    """Anchors that are used now and then, long texts in quotes, numbers of 64 bits."""
+    assert values(text)[0] == value
+
+
+SHAPES = st.recursive(
+    st.text("ab", min_size=1, max_size=3), lambda inner: st.lists(inner, max_size=3), max_leaves=6
+)
+
+
+@given(SHAPES, st.integers(1, 6), st.integers(1, 12))
+def test_what_aliases_make_is_counted(shape, levels, copies):
+    """A text is read exactly where what its aliases add, written out, keeps within the bound."""
+
+    def size(value):
+        return 1 + (sum(map(size, value)) if isinstance(value, list) else len(value))
+
+    lines = [f"- &a0 {json.dumps(shape)}"]
+    sizes = [size(shape)]
+    for i in range(1, levels + 1):
+        lines.append(f"- &a{i} [{', '.join([f'*a{i - 1}'] * copies)}]")
+        sizes.append(1 + copies * sizes[-1])
+    added = sum(copies * each for each in sizes[:-1])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(documents, "MAX_COPIED", 1000)
+        text = "\n".join(lines)
+        if added > max(1000, len(text)):
+            with pytest.raises(DocumentError, match="aliases add more than"):
+                values(text)
+        else:
+            assert len(values(text)[0]) == levels + 1
+
+
+def test_a_text_that_is_too_long_is_refused_unread(monkeypatch):
+    """Reading it would take minutes."""
+    monkeypatch.setattr(documents, "MAX_BYTES", 10)
+    with pytest.raises(DocumentError, match=r"f\.yaml: has 11 bytes; at most 10 are read: split it"):
+        read_documents(b"a: 12345678", "f.yaml")
+    assert values("a: 1234567") == [{"a": 1234567}]
+
+
+def test_lists_in_lists_have_an_end():
+    """JSON has no aliases, but may be deep."""
+    value = {"kind": "List", "items": []}
+    for _ in range(MAX_DEPTH + 5):
+        value = {"kind": "List", "items": [value]}
+    with pytest.raises(DocumentError, match=r"^f:1: Lists are nested deeper than"):
+        list(objects_of(Document(value, "f:1")))

@@ -5,11 +5,36 @@ from hypothesis import strategies as st
 
 from webhook.pods.text import shown
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=9), inner),
+    max_leaves=20,
+)
 
-@given(st.text() | st.lists(st.text(max_size=50)) | st.integers())
+
+@given(JSON)
 def test_a_value_is_shown_on_one_line_of_at_most_80_characters(value):
     """Short values are shown whole, long ones are cut and end in an ellipsis."""
     text = shown(value)
     assert len(text.splitlines()) == 1
     assert len(text) <= 80
     assert text == repr(value) or (text.endswith("…") and repr(value).startswith(text[:-1]))
+
+
+class Endless(list):
+    """A list that fails when more than a few of its elements are asked for."""
+
+    def __iter__(self):
+        """Yield itself, as a document of aliases does, and no more than a line can show."""
+        for _ in range(80):
+            yield self
+        raise AssertionError("more was written out than is shown")
+
+
+ENDLESS = st.recursive(st.just(Endless([0])), lambda inner: st.lists(inner, min_size=1), max_leaves=5)
+
+
+@given(ENDLESS)
+def test_no_more_is_written_out_than_is_shown(value):
+    """However much a value holds, only what fits is looked at."""
+    assert len(shown(value)) == 80

@@ -232,15 +232,15 @@ def test_answers_after_a_look_up(end, status, message):
 
 
 def test_a_look_up_that_takes_too_long_is_left_to_failure_policy():
-    """The answer names the review; what comes of the look-up later is not counted twice."""
+    """The answer names the review; nobody waits for the look-up any more."""
     pending = concurrent.futures.Future()
     subject = endpoint(Webhook.MUTATE, pending)
     begun = subject.begin(REVIEW, 1.0)
     given = subject.late(begun, 1.0)
     assert (given.status, b"in time" in given.body) == (503, True)
     assert orjson.loads(REVIEW)["request"]["uid"] in given.body.decode()
-    pending.set_result(None)
     assert begun.cancelled()
+    assert pending.cancelled()
 
 
 def test_only_pods_are_looked_up():
@@ -250,3 +250,29 @@ def test_only_pods_are_looked_up():
         review = orjson.loads(REVIEW)
         review["request"] |= changes
         assert isinstance(subject.begin(orjson.dumps(review), 1.0), Answer)
+
+
+def test_a_look_up_that_ends_with_the_service_is_no_error(caplog):
+    """Its review gets an answer all the same."""
+    pending = concurrent.futures.Future()
+    begun = endpoint(Webhook.MUTATE, pending).begin(REVIEW, 1.0)
+    pending.cancel()
+    pending.set_running_or_notify_cancel()
+    assert (begun.result(0).status, b"is ending" in begun.result(0).body) == (503, True)
+    assert not caplog.records
+
+
+NAMES = ["zz/0", "..", "a.b", "A", "-a", "a-", "a" * 64, "%2e", "a b", "a\n", "é", "a?watch=1", "0/finalize"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_that_no_namespace_has_is_not_looked_up(name):
+    """It is refused at once, by name."""
+    given = endpoint(Webhook.MUTATE, AssertionError("looked up")).begin(in_namespace(name), 1.0)
+    assert (given.status, b"is no DNS label" in given.body) == (400, True)
+
+
+@pytest.mark.parametrize("name", ["a", "0", "a-b", "a" * 63, "kube-system"])
+def test_a_name_that_a_namespace_may_have_is_looked_up(name):
+    """Nothing else is refused."""
+    assert answer(endpoint(Webhook.MUTATE, True), in_namespace(name), 1.0).status == 200

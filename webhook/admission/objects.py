@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from webhook.pods.priority import DEFAULT_PREEMPTION_POLICY, PriorityClass
+from webhook.pods.text import shown
 from webhook.protocol import LABEL_NAMESPACE_NAME, NATIVE_RESOURCES
 
 
@@ -21,7 +22,7 @@ def read_priority_class(name: str, raw: Mapping[str, Any]) -> PriorityClass:
     value = raw.get("value", 0)
     policy = raw.get("preemptionPolicy") or DEFAULT_PREEMPTION_POLICY
     if not isinstance(value, int) or isinstance(value, bool) or not isinstance(policy, str):
-        raise ObjectError(f"PriorityClass {name!r}: value must be an integer, not {value!r}")
+        raise ObjectError(f"PriorityClass {shown(name)}: value must be an integer, not {shown(value)}")
     return PriorityClass(name, value, policy)
 
 
@@ -31,7 +32,7 @@ def read_namespace(name: str, raw: Mapping[str, Any]) -> Mapping[str, str]:
     if not isinstance(labels, Mapping) or not all(
         isinstance(k, str) and isinstance(v, str) for k, v in labels.items()
     ):
-        raise ObjectError(f"Namespace {name!r}: metadata.labels must be a map of strings")
+        raise ObjectError(f"Namespace {shown(name)}: metadata.labels must be a map of strings")
     return MappingProxyType({**labels, LABEL_NAMESPACE_NAME: name})
 
 
@@ -41,7 +42,7 @@ def read_limit_range(name: str, raw: Mapping[str, Any]) -> str | None:
     Raises:
         ObjectError: it cannot be read.
     """
-    for limit in _items(raw, "limits", f"LimitRange {name!r}"):
+    for limit in _items(raw, "limits", f"LimitRange {shown(name)}"):
         bounds = (limit.get(b) for b in ("min", "max", "maxLimitRequestRatio"))
         # A PersistentVolumeClaim's limits do not concern pods.
         if limit.get("type") in {"Container", "Pod"} and any(
@@ -60,10 +61,10 @@ def read_resource_quota(name: str, raw: Mapping[str, Any]) -> str | None:
     spec = raw.get("spec") or {}
     hard = spec.get("hard") or {} if isinstance(spec, Mapping) else None
     if not isinstance(hard, Mapping):
-        raise ObjectError(f"ResourceQuota {name!r}: spec.hard must be a map")
+        raise ObjectError(f"ResourceQuota {shown(name)}: spec.hard must be a map")
     scopes = spec.get("scopes") or []
     if not isinstance(scopes, list):
-        raise ObjectError(f"ResourceQuota {name!r}: spec.scopes must be a list")
+        raise ObjectError(f"ResourceQuota {shown(name)}: spec.scopes must be a list")
     selector = spec.get("scopeSelector")
     expressions = selector.get("matchExpressions") if isinstance(selector, Mapping) else None
     if isinstance(expressions, list):

@@ -3,6 +3,7 @@
 Source: the Kubernetes API, ``admission.k8s.io/v1``.
 """
 
+import re
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
@@ -13,6 +14,7 @@ from webhook.pods.text import shown
 
 API_VERSION: Final = "admission.k8s.io/v1"
 KIND: Final = "AdmissionReview"
+_DNS_LABEL: Final = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 
 
 class Webhook(StrEnum):
@@ -105,6 +107,13 @@ def parse_review(body: bytes) -> Review:
         dry_run=_field(request, "dryRun", bool, uid),
         username=_field(_field(request, "userInfo", dict, uid), "username", str, uid, "request.userInfo."),
     )
+
+
+def check_namespace(review: Review) -> None:
+    """Raise ReviewError for a namespace that cannot exist, before the API server is asked about it."""
+    if not _DNS_LABEL.fullmatch(review.namespace):
+        name = shown(review.namespace)
+        raise ReviewError(f"request.namespace: {name} is no DNS label, as each namespace is", uid=review.uid)
 
 
 _WORDS: Final = {dict: "an object", str: "a string", bool: "true or false"}

@@ -14,6 +14,7 @@ from webhook.admission.objects import ObjectError
 from webhook.admission.profiles.index import ProfileIndex
 from webhook.admission.profiles.profile import Profile, ProfileError
 from webhook.pods.priority import BUILTIN, PriorityClass
+from webhook.pods.text import shown
 from webhook.protocol import LABEL_NAMESPACE_NAME, PROFILE_API_VERSION, PROFILE_KIND
 
 Objects = Mapping[tuple[str, str], Any]
@@ -95,7 +96,7 @@ def build_view(objects: Iterable[tuple[object, str]]) -> View:
     seen: dict[tuple[Kind, str, str], str] = {}
     for raw, source in objects:
         if not isinstance(raw, Mapping):
-            raise ObjectError(f"{source}: not a Kubernetes object but {raw!r}")
+            raise ObjectError(f"{source}: not a Kubernetes object but {shown(raw)}")
         name, version = raw.get("kind"), raw.get("apiVersion")
         if not isinstance(name, str) or not isinstance(version, str):
             raise ObjectError(f"{source}: an object needs apiVersion and kind")
@@ -103,12 +104,14 @@ def build_view(objects: Iterable[tuple[object, str]]) -> View:
             namespace, name = _key(kind, raw, source)
             first = seen.setdefault((kind, namespace, name), source)
             if first is not source:
-                raise ObjectError(f"{source}: {kind.kind} {name!r} is already defined in {first}: remove one")
+                raise ObjectError(
+                    f"{source}: {kind.kind} {shown(name)} is already defined in {first}: remove one"
+                )
             value = _read(kind, name, raw, source)
             if value is not None:
                 kept[kind][namespace, name] = value
         elif name == PROFILE_KIND:
-            raise ObjectError(f"{source}: apiVersion {version!r}: use {PROFILE_API_VERSION}")
+            raise ObjectError(f"{source}: apiVersion {shown(version)}: use {PROFILE_API_VERSION}")
     return updated(View(), kept, {kind.field for kind in KINDS})
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from webhook.admission.editor import Cause
 from webhook.admission.podedit import PodEdit
 from webhook.admission.response import Answer, allowed, denied, errored, failed, respond, unavailable
-from webhook.admission.review import Review, ReviewError, parse_review
+from webhook.admission.review import Review, ReviewError, check_namespace, parse_review
 from webhook.binding.binder import Binder
 from webhook.binding.caches import Object, trim_pod
 from webhook.binding.grant import Claim, Grant, Refusal
@@ -88,6 +88,8 @@ class BindEndpoint:
                 return self._done("none", started, respond(allowed(uid)))
             if not self._state.synced:
                 return self._unanswered(uid, "pods, nodes and ledgers have not been listed yet", started)
+            if known is None:
+                check_namespace(review)
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(THREADS, "bind")
             deadline = self._state.deadline(max(0.0, seconds - RESERVE_SECONDS))

@@ -24,6 +24,7 @@ from webhook.kube.loop import run_loop
 from webhook.pods.documents import DocumentError, objects_of, read_documents
 
 SUFFIXES: Final = (".yaml", ".yml", ".json")
+MAX_FILE: Final = 16 * 2**20  # bytes: a server that reads more is busy with it for a minute
 _log = logging.getLogger(__name__)
 
 # Path, time of change of content and of inode, size, device, inode: what differs when a
@@ -149,6 +150,8 @@ def _fingerprint(directory: Path) -> _Fingerprint:
         stat = os.stat(path)  # noqa: PTH116 — ten times as cheap as a Path for each file
         if not S_ISREG(stat.st_mode):
             raise SourceError(f"{path}: is no file: only files are read")  # a pipe would be waited for
+        if stat.st_size > MAX_FILE:
+            raise SourceError(f"{path}: has {stat.st_size} bytes; at most {MAX_FILE} are read: split it")
         entries.append((path, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_dev, stat.st_ino))
     if not entries:
         raise SourceError(f"{directory}: holds no file named {', '.join('*' + s for s in SUFFIXES)}")

@@ -69,8 +69,9 @@ class NamespaceLookup(Protocol):
     def look_up(self, namespace: str) -> Future[None]:
         """Ask for a namespace that the view lacks.
 
-        Returns at once. When the future is done without an exception the view has the
-        namespace; else the exception is a LookUpError.
+        Returns at once, a future for each who asks. When it is done without an exception the
+        view has the namespace; else the exception is a LookUpError. Who waits no longer cancels
+        it; it is cancelled at the end of ``watch``.
         """
 
 

@@ -5,7 +5,8 @@ views from the stores, never more often than every 100 ms and never for more tha
 its time, however many changes come in. The hot path reads ``view`` and nothing else.
 
 A namespace that is not in the view, created a moment ago, is read by itself. The call runs in
-a small pool, one for each namespace however many reviews wait for it.
+a small pool, one for each namespace however many reviews wait for it, and none for which no
+review waits any more. What has to be asked again waits behind those that were not asked yet.
 """
 
 import logging
@@ -15,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from http import HTTPStatus
 from threading import Event, Lock
-from typing import Any, Final
+from typing import Final
 
 from webhook.admission.kinds import NAMESPACES
 from webhook.admission.objects import ObjectError
@@ -32,6 +33,8 @@ _SHARE: Final = 10  # a view that takes t to make is followed by 10 t without on
 LOOK_UP_SECONDS: Final = 3.0
 _LOOK_UP_PAUSE: Final = 0.2
 _LOOK_UPS_AT_ONCE: Final = 4
+MAX_LOOK_UPS: Final = 256  # namespaces; an API server that answers gets through them in a second
+START_SECONDS: Final = 30.0
 
 _log = logging.getLogger(__name__)
 
@@ -65,8 +68,9 @@ class ClusterSource:
             kind.resource: Reflector(api, kind.path, store, clock=clock)
             for kind, store in self.cache.stores.items()
         }
+        self._started = time.monotonic()
         self._lock = Lock()
-        self._looking_up: dict[str, Future[None]] = {}
+        self._waiting: dict[str, set[Future[None]]] = {}
         self._pool: ThreadPoolExecutor | None = None
 
     @property
@@ -97,8 +101,11 @@ class ClusterSource:
             run_loop(step, stop, name="making a view", interval=interval, pause=interval, wake=self._news)
         with self._lock:
             pool, self._pool = self._pool, None
+            waiting = [each for waiters in self._waiting.values() for each in waiters]
         if pool is not None:
             pool.shutdown(wait=False, cancel_futures=True)
+        for each in waiting:
+            each.cancel()
 
     def _step(self, stop: Event) -> None:
         self._news.clear()
@@ -108,39 +115,79 @@ class ClusterSource:
 
     def look_up(self, namespace: str) -> Future[None]:
         """Ask the API server for a namespace, unless that is being done; see ``NamespaceLookup``."""
+        waiting: Future[None] = Future()
         with self._lock:
-            future = self._looking_up.get(namespace)
-            if future is None:
+            waiters = self._waiting.get(namespace)
+            if waiters is None:
+                if len(self._waiting) >= MAX_LOOK_UPS:
+                    waiting.set_exception(LookUpError(f"{MAX_LOOK_UPS} namespaces are being looked up"))
+                    return waiting
                 if self._pool is None:
                     self._pool = ThreadPoolExecutor(_LOOK_UPS_AT_ONCE, "look-up")
-                future = self._pool.submit(self._look_up, namespace)
-                self._looking_up[namespace] = future
-        future.add_done_callback(lambda _: self._looking_up.pop(namespace, None))
-        return future
+                waiters = self._waiting[namespace] = {waiting}
+                self._pool.submit(self._look_up, namespace, waiters)
+            waiters.add(waiting)
+        waiting.add_done_callback(partial(self._left, namespace, waiters))
+        return waiting
 
-    def _look_up(self, namespace: str) -> None:
+    def _left(self, namespace: str, waiters: set[Future[None]], waiting: Future[None]) -> None:
+        """Forget one who waits no more; a namespace for which nobody waits is not asked for."""
+        with self._lock:
+            waiters.discard(waiting)
+            if not waiters and self._waiting.get(namespace) is waiters:
+                del self._waiting[namespace]
+
+    def _look_up(
+        self, namespace: str, waiters: set[Future[None]], end: float | None = None, earliest: float = 0.0
+    ) -> None:
+        """Ask once, not before ``earliest``; again until ``end`` where the answer may change."""
+        time.sleep(max(0.0, earliest - time.monotonic()))
+        if not waiters:
+            return
+        failed: Exception | None = None
+        end = end or time.monotonic() + LOOK_UP_SECONDS
+        try:
+            self._read_namespace(namespace, max(end - time.monotonic(), 0.1))
+        except ApiError as error:
+            again = time.monotonic() + _LOOK_UP_PAUSE
+            with self._lock:
+                if again < end and self._pool is not None and self._may_change(error):
+                    self._pool.submit(self._look_up, namespace, waiters, end, again)
+                    return
+            failed = LookUpError(f"namespace {namespace!r} cannot be looked up: {error}")
+        except Exception as error:  # noqa: BLE001 — those who wait get it
+            failed = error
+        with self._lock:
+            waiting = list(waiters)
+            if self._waiting.get(namespace) is waiters:
+                del self._waiting[namespace]
+        for each in waiting:
+            if each.set_running_or_notify_cancel():
+                each.set_exception(failed) if failed else each.set_result(None)
+
+    def _read_namespace(self, namespace: str, seconds: float) -> None:
         known = self.cache.stores[NAMESPACES]  # perhaps not in the last view yet
         if ("", namespace) not in known.values:
+            raw = self._api.get(member(NAMESPACES.path, namespace), timeout=seconds)
+            if not isinstance(raw.get("metadata"), dict) or raw["metadata"].get("name") != namespace:
+                raise LookUpError(f"namespace {namespace!r}: the API server answered with something else")
             try:
-                raw = self._read_namespace(namespace)
-                if not isinstance(raw.get("metadata"), dict) or raw["metadata"].get("name") != namespace:
-                    raise LookUpError(f"namespace {namespace!r}: the API server answered with something else")
                 known.learn(raw, None)
-            except (ApiError, ObjectError) as error:
+            except ObjectError as error:
                 raise LookUpError(f"namespace {namespace!r} cannot be looked up: {error}") from None
         self._refresh()
 
-    def _read_namespace(self, namespace: str) -> dict[str, Any]:
-        """Ask until there is an answer: an API server that has just begun refuses what it allows later."""
-        end = time.monotonic() + LOOK_UP_SECONDS
-        while True:
-            left = end - time.monotonic()
-            try:
-                return self._api.get(member(NAMESPACES.path, namespace), timeout=max(left, 0.1))
-            except ApiError as error:
-                if error.status == HTTPStatus.NOT_FOUND or left < _LOOK_UP_PAUSE:
-                    raise
-            time.sleep(_LOOK_UP_PAUSE)
+    def _may_change(self, error: ApiError) -> bool:
+        """Whether the same question may get another answer in a moment.
+
+        A 403 may while rights are being granted: when we have just begun, or an API server has, which
+        refuses watches, too.
+        """
+        if error.status == HTTPStatus.FORBIDDEN:
+            refused = any(reflector.contact.error for reflector in self._reflectors.values())
+            return refused or time.monotonic() < self._started + START_SECONDS
+        ours = HTTPStatus.BAD_REQUEST <= error.status < HTTPStatus.INTERNAL_SERVER_ERROR
+        return not ours or error.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS}
 
     def _refresh(self) -> bool:
         """Make and swap a view; return whether it is a new one."""

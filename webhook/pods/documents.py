@@ -1,11 +1,13 @@
 """Text into objects: YAML with many documents, or JSON.
 
 YAML is read as kubectl reads it: dates, ``12:30`` and ``=`` are plain text, not the
-types that YAML 1.1 makes of them. JSON is read by orjson.
+types that YAML 1.1 makes of them. JSON is read by orjson. What a text would make of
+little is bounded before it is made: levels, copies by aliases, digits of a number.
 """
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -22,6 +24,11 @@ _INT_FORM: Final = re.compile(
 # libyaml's reader calls itself for each level and has no limit of its own: a file of
 # brackets would end the process. No Kubernetes object comes near.
 MAX_DEPTH: Final = 200
+MAX_BYTES: Final = 64 * 2**20  # of a text; YAML takes seconds for a megabyte
+MAX_DIGITS: Final = 128  # of a number: more than 64 bits have in any notation
+# Values and characters that aliases may add to a text, or as many as it has; objects in etcd have fewer.
+MAX_COPIED: Final = 4 * 2**20
+
 _OPENING: Final = (yaml.SequenceStartEvent, yaml.MappingStartEvent)
 _CLOSING: Final = (yaml.SequenceEndEvent, yaml.MappingEndEvent)
 _LONG_INDENTATION: Final = re.compile(rf"^[-?: ]{{{MAX_DEPTH}}}", re.MULTILINE)
@@ -54,6 +61,17 @@ _Loader.yaml_implicit_resolvers = {
 _Loader.add_implicit_resolver(_INT, _INT_FORM, list("-+0123456789"))
 
 
+def _number(loader: Any, node: yaml.ScalarNode) -> Any:  # noqa: ANN401 — PyYAML has no types for it
+    """Read a number, unless it is longer than any number: its digits cost their square."""
+    if len(node.value) > MAX_DIGITS:
+        raise ValueError(f"a number of {len(node.value)} characters: quote it, if it is a text")
+    return _Base.yaml_constructors[node.tag](loader, node)
+
+
+_Loader.add_constructor(_INT, _number)
+_Loader.add_constructor("tag:yaml.org,2002:float", _number)
+
+
 def read_documents(data: bytes, name: str) -> list[Document]:
     """Read the documents of a text.
 
@@ -63,8 +81,10 @@ def read_documents(data: bytes, name: str) -> list[Document]:
         name: of the file, for messages.
 
     Raises:
-        DocumentError: not UTF-8, a NUL byte, or not YAML or JSON.
+        DocumentError: not UTF-8, a NUL byte, not YAML or JSON, or too much.
     """
+    if len(data) > MAX_BYTES:
+        raise DocumentError(f"{name}: has {len(data)} bytes; at most {MAX_BYTES} are read: split it")
     text = _decoded(data, name)
     if name.endswith(".json"):
         return _json(text, name)
@@ -92,7 +112,7 @@ def objects_of(document: Document, depth: int = 0) -> Iterator[Document]:
     Items of a typed list (PodList) get its kind and apiVersion where they carry none.
 
     Raises:
-        DocumentError: a List holds itself.
+        DocumentError: Lists are nested too deeply.
     """
     value, source = document
     kind, items = (value.get("kind"), value.get("items")) if isinstance(value, dict) else (None, None)
@@ -100,7 +120,7 @@ def objects_of(document: Document, depth: int = 0) -> Iterator[Document]:
         yield document
         return
     if depth > MAX_DEPTH:
-        raise DocumentError(f"{source.partition(' items[')[0]}: a List holds itself: remove the alias")
+        raise DocumentError(f"{source.partition(' items[')[0]}: Lists are nested deeper than {MAX_DEPTH}")
     item_kind = str(kind).removesuffix("List")
     inherited = {"apiVersion": value.get("apiVersion"), "kind": item_kind} if item_kind else {}
     for i, item in enumerate(items):
@@ -134,7 +154,8 @@ def _json(text: str, name: str) -> list[Document]:
 
 def _yaml(text: str) -> Iterator[tuple[Any, int]]:
     """Yield each document and the line on which it begins."""
-    _check_depth(text)
+    if _may_be_large(text):
+        _check_size(text)
     loader = _Loader(text)
     try:
         while loader.check_node():
@@ -151,19 +172,50 @@ def _yaml(text: str) -> Iterator[tuple[Any, int]]:
         loader.dispose()
 
 
-def _check_depth(text: str) -> None:
-    """Refuse nesting deeper than MAX_DEPTH, before anything recurses into it."""
-    # A level takes a bracket or a step of indentation: most files are cleared by counting.
-    if text.count("[") + text.count("{") < MAX_DEPTH and not _LONG_INDENTATION.search(text):
-        return
-    depth = 0
+@dataclass(slots=True)
+class _Node:
+    """A value of a text: how many values and characters it has with its copies, on how many levels."""
+
+    anchor: str | None = None
+    size: int = 1
+    levels: int = 0
+
+
+def _may_be_large(text: str) -> bool:
+    """Whether ``text`` may have many levels, or copies; most texts are cleared by counting."""
+    # A level takes a bracket or a step of indentation, a copy two signs.
+    brackets = text.count("[") + text.count("{")
+    return brackets >= MAX_DEPTH or ("&" in text and "*" in text) or bool(_LONG_INDENTATION.search(text))
+
+
+def _check_size(text: str) -> None:
+    """Refuse deep nesting, and aliases that make much of little, before anything is made of either."""
+    copied, most = 0, max(MAX_COPIED, len(text))
+    anchored: dict[str | None, _Node] = {}
+    around = [_Node()]
     for event in yaml.parse(text, Loader=_Loader):
+        node = _Node(getattr(event, "anchor", None), 1 + len(getattr(event, "value", "")))
         if isinstance(event, _OPENING):
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise yaml.MarkedYAMLError(
-                    problem=f"nested deeper than {MAX_DEPTH} levels",
-                    problem_mark=event.start_mark,  # type: ignore[arg-type] # libyaml's own mark
-                )
+            # Until it ends: it has itself, without end.
+            anchored[node.anchor] = _Node(levels=MAX_DEPTH)
+            around.append(node)
+        elif isinstance(event, yaml.AliasEvent):
+            node = anchored.get(node.anchor, node)  # that there is no such anchor is found later
+            copied += node.size
         elif isinstance(event, _CLOSING):
-            depth -= 1
+            node = around.pop()
+        if len(around) - 1 + node.levels > MAX_DEPTH:
+            raise _refused(f"nested deeper than {MAX_DEPTH} levels, or in itself", event)
+        if copied > most:
+            raise _refused(
+                f"aliases add more than {most} values and characters: use fewer, or split the file",
+                event,
+            )
+        if isinstance(event, (*_CLOSING, yaml.NodeEvent)) and not isinstance(event, _OPENING):
+            anchored[node.anchor] = node
+            around[-1].size += node.size
+            around[-1].levels = max(around[-1].levels, node.levels + 1)
+
+
+def _refused(problem: str, event: yaml.Event) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)  # type: ignore[arg-type] # libyaml's own mark

@@ -5,6 +5,8 @@ Source: Kubernetes, "Labels and Selectors", syntax and character set.
 
 import re
 
+from webhook.pods.text import shown
+
 _NAME = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _PREFIX = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
 _MAX_PREFIX = 253
@@ -16,14 +18,14 @@ def key_problem(key: str) -> str | None:
     """Say what is wrong with a label or annotation key, or None."""
     prefix, slash, name = key.rpartition("/")
     if slash and (len(prefix) > _MAX_PREFIX or not _PREFIX.fullmatch(prefix)):
-        return f"key {key!r}: the part before '/' must be a DNS subdomain"
+        return f"key {shown(key)}: the part before '/' must be a DNS subdomain"
     if not _NAME.fullmatch(name):
-        return f"key {key!r}: the name must be {VALUE_RULE}"
+        return f"key {shown(key)}: the name must be {VALUE_RULE}"
     return None
 
 
 def value_problem(value: str) -> str | None:
     """Say what is wrong with a label value, or None; the empty value is valid."""
     if value and not _NAME.fullmatch(value):
-        return f"value {value!r} must be {VALUE_RULE}"
+        return f"value {shown(value)} must be {VALUE_RULE}"
     return None

@@ -54,7 +54,7 @@ def parse(text: str) -> int:
         exponent += max(-_MAX_EXPONENT, min(_MAX_EXPONENT, int(scientific[1])))
     else:
         raise QuantityError(
-            f"{shown(text)} has the unknown suffix {suffix!r}: use one of "
+            f"{shown(text)} has the unknown suffix {shown(suffix)}: use one of "
             f"{', '.join(_BINARY)} or {', '.join(filter(None, _DECIMAL))}"
         )
     scaled: int = digits * factor
@@ -74,7 +74,7 @@ def text_of(raw: object) -> str:
         return raw
     if isinstance(raw, (int, float)) and not isinstance(raw, bool):
         return repr(raw).replace("e+", "e")
-    raise QuantityError(f"{raw!r} is not a quantity: write a text or a number")
+    raise QuantityError(f"{shown(raw)} is not a quantity: write a text or a number")
 
 
 @lru_cache(maxsize=8192)

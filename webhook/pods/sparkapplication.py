@@ -169,7 +169,7 @@ class _Application:
             share = float(factor) if factor else default_factor(str(self.spec.get("type", "")))
         except ValueError:
             where = f"{self.at}: {self.path}memoryOverheadFactor"
-            raise WorkloadError(f"{where}: {factor!r} is not a number") from None
+            raise WorkloadError(f"{where}: {shown(factor)} is not a number") from None
         extra = self._size(f"{at}memoryOverhead", overhead) if overhead else None
         total = with_overhead(memory, share, extra)
         if self.conf.get("spark.memory.offHeap.enabled") == "true" and role == EXECUTOR:
@@ -203,11 +203,11 @@ class _Application:
         if value is None:
             return {}
         if not isinstance(value, dict):
-            raise WorkloadError(f"{self.at}: {path}{field}: must be a map, not {value!r}")
+            raise WorkloadError(f"{self.at}: {path}{field}: must be a map, not {shown(value)}")
         return value
 
     def _maps(self, parent: Mapping[str, Any], field: str, path: str) -> list[Object]:
         value = parent.get(field) or []
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-            raise WorkloadError(f"{self.at}: {path}{field}: must be a list of maps, not {value!r}")
+            raise WorkloadError(f"{self.at}: {path}{field}: must be a list of maps, not {shown(value)}")
         return value

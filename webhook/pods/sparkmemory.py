@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from webhook.pods.text import shown
+
 MIN_OVERHEAD: Final = 384
 DEFAULT_MEMORY: Final = "1g"
 # Outside the JVM (Python, R) a process of its own needs memory too.
@@ -32,7 +34,7 @@ def mebibytes(text: str) -> int:
     if form and form[2] == "b":
         return int(form[1]) // 2**20
     if not form or form[2] not in _KIB:
-        raise ValueError(f"{text!r} is not a size as Spark writes it: use 512m or 3g")
+        raise ValueError(f"{shown(text)} is not a size as Spark writes it: use 512m or 3g")
     return int(form[1]) * _KIB[form[2]] // 2**10
 
 

@@ -1,15 +1,19 @@
 """The admin port: health, readiness, and whatever routes a process adds, in plain HTTP.
 
-It answers in threads of its own, so that a flood on another port cannot keep a probe waiting.
+It answers in threads of its own, so that a flood on another port cannot keep a probe waiting. A request has
+to arrive whole within a few seconds; when too many are on their way, the oldest makes room.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import ipaddress
 import logging
 import socket
 import socketserver
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -26,7 +30,10 @@ if TYPE_CHECKING:
 
 MAX_BODY = 7 * 2**20
 _MAX_CONNECTIONS = 64
-_CONNECTION_SECONDS = 2.0
+_REQUEST_SECONDS = 3.0
+_ROOM_SECONDS = (0.0, 0.05, 0.05, 0.05)
+"""How long a new connection waits for room: first, and each time after another one was closed for it."""
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -179,13 +186,19 @@ class AdminServer(socketserver.ThreadingMixIn, WSGIServer):
         self.setup_environ()
         self.set_app(app)
         self._slots = threading.BoundedSemaphore(_MAX_CONNECTIONS)
+        self.arriving: dict[socket.socket, float] = {}
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 — socketserver's types
-        """Serve the connection in a thread, or close it when too many are open."""
-        if not self._slots.acquire(blocking=False):
-            self.shutdown_request(request)
-            return
-        super().process_request(request, client_address)
+        """Serve the connection in a thread; at 64 the oldest whose request has not arrived makes room."""
+        for seconds in _ROOM_SECONDS:
+            if self._slots.acquire(timeout=seconds):
+                super().process_request(request, client_address)
+                return
+            arriving = self.arriving.copy()
+            if arriving:
+                with contextlib.suppress(OSError):
+                    min(arriving, key=arriving.__getitem__).shutdown(socket.SHUT_RDWR)
+        self.shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 — socketserver's types
         """Serve the connection."""
@@ -202,10 +215,42 @@ class AdminServer(socketserver.ThreadingMixIn, WSGIServer):
         threading.Thread(target=self.serve_forever, name="admin", daemon=True).start()
 
 
+class _Arrival(io.RawIOBase):
+    """What a client sends, head and body, until the time for both is over."""
+
+    def __init__(self, connection: socket.socket, arriving: dict[socket.socket, float]) -> None:
+        self._connection = connection
+        self._arriving = arriving  # the connections that wait for their clients, and since when they are open
+        self._since = time.monotonic()
+
+    def readable(self) -> bool:
+        """Say so."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 — io's type
+        """Wait for bytes; raises ConnectionAbortedError when no more come, or not in time."""
+        self._connection.settimeout(max(0.001, self._since + _REQUEST_SECONDS - time.monotonic()))
+        self._arriving[self._connection] = self._since
+        try:
+            if received := self._connection.recv_into(buffer):
+                return received
+        except TimeoutError:
+            pass
+        finally:
+            del self._arriving[self._connection]
+        raise ConnectionAbortedError
+
+
 class _Handler(WSGIRequestHandler):
     """One connection: bounded in time, without a log line for every probe."""
 
-    timeout = _CONNECTION_SECONDS
+    server: AdminServer
+
+    def setup(self) -> None:
+        """Read through what looks at the clock."""
+        super().setup()
+        self.rfile.close()
+        self.rfile = io.BufferedReader(_Arrival(self.connection, self.server.arriving))
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 — the standard library's name
         """Say nothing: probes and scrapes come every few seconds."""

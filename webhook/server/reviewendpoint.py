@@ -10,13 +10,13 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from webhook.admission.decision import decide
 from webhook.admission.mutating.reinvocation import derive_key
 from webhook.admission.response import Answer, errored, failed, respond, unavailable
-from webhook.admission.review import Review, ReviewError, Webhook, parse_review
+from webhook.admission.review import Review, ReviewError, Webhook, check_namespace, parse_review
 from webhook.admission.settings import Settings
 from webhook.admission.view import View
 from webhook.cluster.source import NamespaceLookup, Source
@@ -52,9 +52,10 @@ class CurrentSettings:
 class _Pending(Future[Answer]):
     """The answer to a review whose namespace is being looked up."""
 
-    def __init__(self, review: Review) -> None:
+    def __init__(self, review: Review, look_up: Future[None]) -> None:
         super().__init__()
         self.review = review
+        self.look_up = look_up
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -88,6 +89,7 @@ class ReviewEndpoint:
                     and review.resource[2] == "pods"
                     and isinstance(self._source, NamespaceLookup)
                 ):
+                    check_namespace(review)
                     return self._after(self._source.look_up(review.namespace), review)
             return self._decided(review, view, started)
         except ReviewError as error:
@@ -101,7 +103,10 @@ class ReviewEndpoint:
         if not begun.cancel():
             return begun.result()  # it has come in the meantime
         self._metrics.looked_up(found=False)
-        uid = begun.review.uid if isinstance(begun, _Pending) else ""
+        uid = ""
+        if isinstance(begun, _Pending):
+            uid = begun.review.uid
+            begun.look_up.cancel()
         return self._unavailable(uid, "the API server did not answer the look-up of its namespace in time")
 
     def refuse(self, error: ReviewError) -> Answer:
@@ -111,7 +116,7 @@ class ReviewEndpoint:
         return errored(error.status, error.message)
 
     def _after(self, look_up: Future[None], review: Review) -> Future[Answer]:
-        answer = _Pending(review)
+        answer = _Pending(review, look_up)
 
         def found(looked_up: Future[None]) -> None:
             if answer.set_running_or_notify_cancel():  # else its time is over
@@ -122,6 +127,8 @@ class ReviewEndpoint:
 
     def _known(self, review: Review, looked_up: Future[None]) -> Answer:
         """Answer a review whose namespace has been looked up."""
+        if looked_up.cancelled():
+            return unavailable(review.uid, "the webhook is ending")
         started = time.perf_counter()
         try:
             why = _failure(looked_up)
@@ -160,6 +167,6 @@ def _failure(looked_up: Future[None]) -> str | None:
     """Return why a look-up that has ended failed, or None."""
     try:
         looked_up.result(0)
-    except (Exception, CancelledError) as error:  # noqa: BLE001 — whatever it is, the namespace is not known
+    except Exception as error:  # noqa: BLE001 — whatever it is, the namespace is not known
         return str(error) or type(error).__name__
     return None

@@ -283,3 +283,38 @@ def test_a_misspelled_spec() -> None:
     raw = {**profile("p"), "specs": {"selector": {"matchLabels": {"a": "b"}}}}
     (note,) = read_profile(raw).notes
     assert note.message == "specs: unknown field, ignored: did you mean 'spec'?"
+
+
+def laugh(levels=12):
+    """A value of a few objects that would be written out as 10^12 elements."""
+    value = ["lol"]
+    for _ in range(levels):
+        value = [value] * 10
+    return value
+
+
+LARGE = [laugh(), {"k": laugh()}, "x" * 10**7, [1] * 10**6, dict.fromkeys(map(str, range(10**5)), 1)]
+
+
+@pytest.mark.parametrize("value", LARGE, ids=["lists", "map", "text", "numbers", "keys"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        *([field] for field in FIELDS),
+        *(["selector", each] for each in ("matchLabels", "matchExpressions", "matchNames")),
+        *(["selector", "matchExpressions", 0, each] for each in ("key", "operator", "values")),
+        *([field, "k"] for field in ("labels", "annotations", "labelKeysMapping", "labelSuffixes")),
+        *(["patch", *path] for path in (["$patch"], ["metadata"], ["metadata", "labels"], ["spec"])),
+        *(["patch", "spec", each] for each in ("containers", "$retainKeys", "schedulerName", "nodeSelector")),
+        *(["patch", "spec", "containers", 0, each] for each in ("name", "env", "resources", "ports")),
+        [],
+    ],
+    ids=lambda place: ".".join(map(str, place)) or "spec",
+)
+def test_messages_quote_a_part_of_a_large_value(place, value):
+    """Wherever it stands, it is not written out: a few short messages say what is wrong."""
+    for key in reversed(place):
+        value = [value] if key == 0 else {key: value}
+    profile = read_profile({"metadata": {"name": "p"}, "spec": value})
+    assert len(profile.problems) + len(profile.notes) <= 100
+    assert sum(map(len, profile.problems)) < 20_000

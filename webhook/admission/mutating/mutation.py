@@ -11,6 +11,7 @@ from webhook.admission.view import View
 from webhook.pods.labels import VALUE_RULE, value_problem
 from webhook.pods.pod import annotations, labels, spec
 from webhook.pods.priority import PriorityClass
+from webhook.pods.text import shown
 from webhook.protocol import LABEL_PRIORITY, LABEL_QOS_CLASS
 
 _PRIORITY_FIELDS: Final = ("priorityClassName", "priority", "preemptionPolicy")
@@ -58,7 +59,7 @@ def _set_labels_and_annotations(pod: PodEdit, profile: Profile) -> None:
 def _add_suffix(pod: PodEdit, profile: Profile, key: str, value: str) -> None:
     if value_problem(value):
         raise Denied(
-            f'metadata.labels[{key}]: profile "{profile.name}" (labelSuffixes) would make it {value!r}, '
+            f'metadata.labels[{key}]: profile "{profile.name}" (labelSuffixes) would make it {shown(value)}, '
             f"which must be {VALUE_RULE}: shorten the label or change the profile's suffix"
         )
     pod.set_label(key, value, Cause(profile.name, "labelSuffixes"))

@@ -18,6 +18,7 @@ from webhook.admission.profiles.podpatch import (
     SET_ELEMENT_ORDER,
 )
 from webhook.admission.profiles.podschema import POD, Field, object_types
+from webhook.pods.text import shown
 
 _MAP_FIELD = Field("any")  # a value of a map of scalars
 
@@ -140,7 +141,7 @@ def _identities(elements: list[Any], merge_key: str | None) -> list[Any]:
         return elements
     for element in elements:
         if not isinstance(element, dict):
-            raise Denied(f"a list of objects identified by {merge_key!r} holds {element!r:.80}")
+            raise Denied(f"a list of objects identified by {merge_key!r} holds {shown(element)}")
     return [element.get(merge_key) for element in elements]
 
 

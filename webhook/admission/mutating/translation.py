@@ -12,6 +12,7 @@ from webhook.admission.editor import Cause, ObjectEdit
 from webhook.admission.podedit import Denied, PodEdit
 from webhook.pods.pod import Container, containers
 from webhook.pods.quantities import MAX, milli, parse, text_of
+from webhook.pods.text import shown
 from webhook.protocol import CPU
 
 
@@ -91,6 +92,6 @@ def _translated(container: Container, section: str, resource: str, raw: object) 
     if count > MAX:
         raise Denied(
             f"spec.{container.kind}[{container.position}].resources.{section}[{resource}]: "
-            f"{text!r} is more milli-cores than 2^63 - 1: request less"
+            f"{shown(text)} is more milli-cores than 2^63 - 1: request less"
         )
     return str(count)

@@ -11,6 +11,7 @@ from webhook.admission.profiles.podschema import POD, Field, object_types
 from webhook.admission.profiles.unknownfield import UnknownField, note_unknown_field
 from webhook.pods.labels import key_problem, value_problem
 from webhook.pods.quantities import QuantityError, non_negative, text_of
+from webhook.pods.text import shown
 
 DIRECTIVE: Final = "$patch"
 RETAIN_KEYS: Final = "$retainKeys"
@@ -65,7 +66,7 @@ class _Checker:
     def merged(self, raw: object, type_name: str, at: str) -> dict[str, Any]:
         """Return a map to merge into an object of type ``type_name`` without its unknown fields."""
         if not isinstance(raw, Mapping):
-            self.problems.append(f"{at}: must be a map, not {raw!r}")
+            self.problems.append(f"{at}: must be a map, not {shown(raw)}")
             return {}
         fields = object_types()[type_name]
         clean: dict[str, Any] = {}
@@ -87,14 +88,14 @@ class _Checker:
         """Check a directive; return whether it is valid."""
         if key == DIRECTIVE:
             known = value in ("merge", "replace", "delete")
-            problem = None if known else f"{value!r} is not one of merge, replace, delete"
+            problem = None if known else f"{shown(value)} is not one of merge, replace, delete"
         elif key != RETAIN_KEYS and not key.startswith((SET_ELEMENT_ORDER, DELETE_FROM_PRIMITIVE_LIST)):
             problem = "is not a directive of strategic merge patches"
         elif not isinstance(value, list):
-            problem = f"must be a list, not {value!r}"
+            problem = f"must be a list, not {shown(value)}"
         elif key == RETAIN_KEYS:
             names = all(isinstance(v, str) for v in value)
-            problem = None if names else f"must be a list of field names, not {value!r}"
+            problem = None if names else f"must be a list of field names, not {shown(value)}"
         else:
             problem = _list_problem(key, value, fields)
         if problem:
@@ -104,12 +105,12 @@ class _Checker:
     def _field(self, value: object, field: Field, at: str) -> Any:  # noqa: ANN401 — any JSON value
         if field.container == "[]":
             if not isinstance(value, list):
-                self.problems.append(f"{at}: must be a list, not {value!r}")
+                self.problems.append(f"{at}: must be a list, not {shown(value)}")
                 return []
             return list(self._elements(value, field, at))
         if field.container == "{}":
             if not isinstance(value, Mapping):
-                self.problems.append(f"{at}: must be a map, not {value!r}")
+                self.problems.append(f"{at}: must be a map, not {shown(value)}")
                 return {}
             return self._map(value, field, at)
         return self._single(value, field.type, at)
@@ -119,7 +120,7 @@ class _Checker:
         clean: dict[str, Any] = {}
         for key, item in value.items():
             if not isinstance(key, str):
-                self.problems.append(f"{at}: the key {key!r} must be a string")
+                self.problems.append(f"{at}: the key {shown(key)} must be a string")
             elif key.startswith("$"):
                 if self._directive(key, item, {}, f"{at}.{key}"):
                     clean[key] = item
@@ -161,7 +162,7 @@ class _Checker:
         elif type_name != "any":
             kinds = _SCALARS[type_name]
             if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-                self.problems.append(f"{at}: must be of type {type_name}, not {value!r}")
+                self.problems.append(f"{at}: must be of type {type_name}, not {shown(value)}")
         return value
 
 

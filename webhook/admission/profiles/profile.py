@@ -19,6 +19,7 @@ from webhook.admission.profiles.selectors import (
 )
 from webhook.admission.profiles.unknownfield import UnknownField, note_unknown_field
 from webhook.pods.labels import key_problem, value_problem
+from webhook.pods.text import shown
 from webhook.protocol import (
     ANNOTATION_PROBABILITY_SCOPE,
     ANNOTATION_SKIP_UPDATE_RESOURCES,
@@ -31,6 +32,7 @@ from webhook.protocol import (
 ALWAYS: Final = 100  # percent
 _PERCENT = re.compile(r"([0-9]{1,3})%", re.ASCII)
 _INT32_MAX: Final = 2**31 - 1
+_MOST_MESSAGES: Final = 50
 _DNS_SUBDOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 _OBJECT: Final = ("apiVersion", "kind", "metadata", "spec", "status")
@@ -116,8 +118,17 @@ def read_profile(raw: Mapping[str, Any]) -> Profile:
     metadata = raw.get("metadata")
     name = metadata.get("name") if isinstance(metadata, Mapping) else None
     if not isinstance(name, str) or not _DNS_SUBDOMAIN.fullmatch(name):
-        raise ProfileError(f"metadata.name: {name!r} is not a DNS subdomain name")
+        raise ProfileError(f"metadata.name: {shown(name)} is not a DNS subdomain name")
     return _Reader(name, raw).profile()
+
+
+class _Few(list[str]):
+    """Messages, at most fifty: a list that is wrong in each element would make as many."""
+
+    def append(self, message: str) -> None:
+        """Take a message, while there is room."""
+        if len(self) < _MOST_MESSAGES:
+            super().append(message if len(self) < _MOST_MESSAGES - 1 else "and more")
 
 
 class _Reader:
@@ -125,7 +136,7 @@ class _Reader:
 
     def __init__(self, name: str, raw: Mapping[str, Any]) -> None:
         self.name = name
-        self.problems: list[str] = []
+        self.problems = _Few()
         self.notes: list[UnknownField] = []
         self.metadata_annotations = self._strings(raw["metadata"], "annotations", "metadata")
         for field in raw:
@@ -133,7 +144,7 @@ class _Reader:
                 note_unknown_field(self.notes, str(field), _OBJECT)
         spec = raw.get("spec")
         if spec is not None and not isinstance(spec, Mapping):
-            self.problems.append(f"spec: must be a map, not {spec!r}")
+            self.problems.append(f"spec: must be a map, not {shown(spec)}")
             spec = None
         self.spec: dict[str, Any] = {}
         for field, value in (spec or {}).items():
@@ -150,7 +161,7 @@ class _Reader:
             names = kind if isinstance(kind, tuple) else (kind,)
             words = {"dict": "a map", "str": "a string", "int": "an integer"}
             wanted = " or ".join(words[k.__name__] for k in names)
-            self.problems.append(f"spec.{field}: must be {wanted}, not {value!r}")
+            self.problems.append(f"spec.{field}: must be {wanted}, not {shown(value)}")
         else:
             self.spec[field] = value
 
@@ -158,7 +169,8 @@ class _Reader:
         scope = self.metadata_annotations.get(ANNOTATION_PROBABILITY_SCOPE, "pod")
         if scope not in {"pod", "workload"}:
             self.problems.append(
-                f"metadata.annotations[{ANNOTATION_PROBABILITY_SCOPE}]: {scope!r} is not one of pod, workload"
+                f"metadata.annotations[{ANNOTATION_PROBABILITY_SCOPE}]: {shown(scope)} is not one of "
+                "pod, workload"
             )
         profile = Profile(
             name=self.name,
@@ -202,20 +214,22 @@ class _Reader:
         percent = _PERCENT.fullmatch(raw) if isinstance(raw, str) else None
         value = int(percent[1]) if percent else raw
         if not isinstance(value, int) or not 0 <= value <= ALWAYS:
-            self.problems.append(f"spec.probability: {raw!r} is not 0 to 100 or '0%' to '100%'")
+            self.problems.append(f"spec.probability: {shown(raw)} is not 0 to 100 or '0%' to '100%'")
             return 0
         return value
 
     def _qos_class(self) -> str:
         value: str = self.spec.get("qosClass", "")
         if value and value not in QOS_CLASSES:
-            self.problems.append(f"spec.qosClass: {value!r} is not one of {', '.join(sorted(QOS_CLASSES))}")
+            self.problems.append(
+                f"spec.qosClass: {shown(value)} is not one of {', '.join(sorted(QOS_CLASSES))}"
+            )
         return value
 
     def _name(self, field: str) -> str:
         value: str = self.spec.get(field, "")
         if value and not _DNS_SUBDOMAIN.fullmatch(value):
-            self.problems.append(f"spec.{field}: {value!r} is not a DNS subdomain name")
+            self.problems.append(f"spec.{field}: {shown(value)} is not a DNS subdomain name")
         return value
 
     def _koordinator_priority(self) -> int | None:
@@ -229,14 +243,14 @@ class _Reader:
         if raw is None:
             return {}
         if not isinstance(raw, Mapping):
-            self.problems.append(f"{at}.{field}: must be a map, not {raw!r}")
+            self.problems.append(f"{at}.{field}: must be a map, not {shown(raw)}")
             return {}
         pairs = {}
         for key, value in raw.items():
             if isinstance(key, str) and isinstance(value, str):
                 pairs[key] = value
             else:
-                self.problems.append(f"{at}.{field}[{key}]: {value!r} must be a string: quote it")
+                self.problems.append(f"{at}.{field}[{key}]: {shown(value)} must be a string: quote it")
         return pairs
 
     def _pairs(
@@ -268,7 +282,7 @@ class _Reader:
 def _suffix_problem(suffix: str) -> str | None:
     # Checked with the shortest value before it; a longer one is checked on the pod.
     problem = value_problem(f"a{suffix}")
-    return problem and f"{suffix!r} can end no label value: {problem}"
+    return problem and f"{shown(suffix)} can end no label value: {problem}"
 
 
 def label_writes(profile: Profile) -> Iterator[tuple[str, str]]:

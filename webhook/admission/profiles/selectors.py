@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from webhook.pods.labels import key_problem, value_problem
+from webhook.pods.text import shown
 
 OPERATORS: Final = ("In", "NotIn", "Exists", "DoesNotExist")
 
@@ -104,10 +105,12 @@ def compile_selector(raw: object, field: str) -> Selector:
     if raw is None:
         return EVERYTHING
     if not isinstance(raw, Mapping):
-        raise SelectorError(f"{field}: must be a map, not {raw!r}")
+        raise SelectorError(f"{field}: must be a map, not {shown(raw)}")
     unknown = set(raw) - {"matchLabels", "matchExpressions"}
     if unknown:
-        raise SelectorError(f"{field}: unknown field {min(unknown)!r}: use matchLabels and matchExpressions")
+        raise SelectorError(
+            f"{field}: unknown field {shown(min(map(str, unknown)))}: use matchLabels and matchExpressions"
+        )
     labels = _typed(raw.get("matchLabels"), dict, f"{field}.matchLabels", "a map")
     expressions = _typed(raw.get("matchExpressions"), list, f"{field}.matchExpressions", "a list")
     requirements = [
@@ -117,7 +120,7 @@ def compile_selector(raw: object, field: str) -> Selector:
     for i, expression in enumerate(expressions):
         at = f"{field}.matchExpressions[{i}]"
         if not isinstance(expression, Mapping):
-            raise SelectorError(f"{at}: must be a map, not {expression!r}")
+            raise SelectorError(f"{at}: must be a map, not {shown(expression)}")
         values = _typed(expression.get("values"), list, f"{at}.values", "a list")
         requirements.append(_requirement(expression.get("key"), expression.get("operator"), values, at))
     return Selector(tuple(requirements))
@@ -127,21 +130,21 @@ def _typed(raw: Any, kind: type, field: str, name: str) -> Any:  # noqa: ANN401 
     if raw is None:
         return kind()
     if not isinstance(raw, kind):
-        raise SelectorError(f"{field}: must be {name}, not {raw!r}")
+        raise SelectorError(f"{field}: must be {name}, not {shown(raw)}")
     return raw
 
 
 def _requirement(key: object, operator: object, values: list[object], field: str) -> Requirement:
     if not isinstance(key, str):
-        raise SelectorError(f"{field}: the key must be a string, not {key!r}")
+        raise SelectorError(f"{field}: the key must be a string, not {shown(key)}")
     if operator not in OPERATORS:
-        raise SelectorError(f"{field}.operator: {operator!r} is not one of {', '.join(OPERATORS)}")
+        raise SelectorError(f"{field}.operator: {shown(operator)} is not one of {', '.join(OPERATORS)}")
     if (operator in {"In", "NotIn"}) is not bool(values):
         needs = "needs at least one value" if not values else "takes no values"
         raise SelectorError(f"{field}.values: operator {operator} {needs}")
     for value in values:
         if not isinstance(value, str):
-            raise SelectorError(f"{field}: value {value!r} must be a string: quote it")
+            raise SelectorError(f"{field}: value {shown(value)} must be a string: quote it")
         if problem := value_problem(value):
             raise SelectorError(f"{field}: {problem}")
     if problem := key_problem(key):

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Final, NamedTuple
 
+_MOST: Final = 50  # of one profile: an object may have as many as fit into a file
 _COMPARED: Final = 20  # fields of one profile: comparing names is slow, and a patch may have many
 
 
@@ -17,7 +18,7 @@ class UnknownField(NamedTuple):
 def note_unknown_field(
     notes: list[UnknownField], path: str, known: Iterable[str], remark: str = "unknown field"
 ) -> None:
-    """Add a field that does not exist to the notes of its profile.
+    """Add a field that does not exist to the notes of its profile, while these are few.
 
     Args:
         notes: of the profile.
@@ -25,6 +26,8 @@ def note_unknown_field(
         known: the fields that exist at its place.
         remark: what is wrong.
     """
+    if len(notes) >= _MOST:
+        return
     hint = ""
     if len(notes) < _COMPARED:
         by_lower_case = {field.lower(): field for field in known}

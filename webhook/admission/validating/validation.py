@@ -14,6 +14,7 @@ from webhook.pods.priority import raw_class
 from webhook.pods.quantities import NANO, parse, text_of
 from webhook.pods.requests import pod_request
 from webhook.pods.resourcespec import BOUND_CLASSES
+from webhook.pods.text import shown
 from webhook.protocol import (
     ANNOTATION_RESERVE_POD,
     BATCH_RESOURCES,
@@ -72,7 +73,8 @@ def _state(pod: Pod) -> Iterator[Violation]:
     if qos and qos not in QOS_CLASSES:
         yield Violation(
             rules.QOS_CLASS_KNOWN,
-            f"metadata.labels[{LABEL_QOS_CLASS}]: {qos!r} is not one of {', '.join(sorted(QOS_CLASSES))}",
+            f"metadata.labels[{LABEL_QOS_CLASS}]: {shown(qos)} is not one of "
+            f"{', '.join(sorted(QOS_CLASSES))}",
         )
     yield from _matrix(pod, qos)
     all_containers = list(containers(pod))
