@@ -48,6 +48,15 @@ def test_an_unknown_pod_costs_one_call(replica):
     assert replica.fake.requests == {("GET", POD): 1}
 
 
+@pytest.mark.parametrize("namespace", ["zz/0", "A", "a.b", "..", "a" * 64, ""])
+def test_a_pod_of_a_namespace_that_cannot_be_costs_no_call(replica, namespace):
+    """It is a 400 at once."""
+    body = json.loads(review(pod()))
+    body["request"]["namespace"] = namespace
+    assert replica.endpoint.begin(json.dumps(body).encode(), 10).status == 400
+    assert not replica.fake.requests
+
+
 def test_the_same_again(replica):
     """A retry gets the same set, and the entry's time is that of the retry."""
     made = known(replica, pod())

@@ -75,7 +75,7 @@ def test_head_is_a_get_without_its_body():
         ("GET", "/healthz", {"CONTENT_LENGTH": str(MAX_BODY + 1)}, 413, str(MAX_BODY)),
         ("GET", "/healthz", {"CONTENT_LENGTH": "9" * 5000}, 413, "9" * 20),
         ("POST", "/explain", {"CONTENT_LENGTH": "0" * 20 + "9" * 11}, 413, "9" * 11),
-        ("POST", "/explain", {"wsgi.input": Silent()}, 408, "nothing came for 2 s"),
+        ("POST", "/explain", {"wsgi.input": Silent()}, 408, "a request has 3 s in all"),
     ],
 )
 def test_other_requests_get_a_status(method, path, environ, code, words):

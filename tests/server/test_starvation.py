@@ -98,7 +98,7 @@ def test_probes_are_answered_while_requests_trickle(quiet, begun, again):
 
 @pytest.mark.parametrize("begun", [b"GET /healthz HTTP/1.1\r\nX: ", HEAD], ids=["head", "body"])
 def test_a_request_that_does_not_arrive_whole_is_given_up(quiet, begun):
-    """Though a byte comes every quarter of a second: without an answer, and without a line in the log."""
+    """Though a byte comes every quarter of a second: with a 408 at most, and without a line in the log."""
     with socket.create_connection(("127.0.0.1", quiet.admin_port)) as connection:
         connection.sendall(begun)
 

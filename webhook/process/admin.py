@@ -159,7 +159,7 @@ def _body(environ: WSGIEnvironment) -> bytes | Response:
     try:
         return bytes(environ["wsgi.input"].read(length))
     except OSError:
-        return failure(408, f"the body did not arrive within {_REQUEST_SECONDS:g} s")
+        return failure(408, f"the body did not arrive: a request has {_REQUEST_SECONDS:g} s in all")
 
 
 def is_loopback(host: str) -> bool:
