@@ -52,9 +52,9 @@ def recall(review: Review, view: View, key: bytes) -> tuple[str, ...] | None:
     if signature is None:
         return None
     text = present.get(ANNOTATION_PROFILES, "")
-    names = tuple(filter(None, text.split(",")))
+    names = tuple(dict.fromkeys(filter(None, text.split(","))))
     applied = [view.profiles[name] for name in names if name in view.profiles]
-    expected = _signature(review, text, applied, key)
+    expected = _signature(review, review.object, text, applied, key)
     if compare_digest(signature.encode(), expected.encode()) and _has_effects(review.object, applied):
         return names
     return None
@@ -64,7 +64,9 @@ def remember(pod: PodEdit, review: Review, applied: Sequence[Profile], key: byte
     """Write the names of the applied profiles, and their signature, into annotations."""
     text = ",".join(profile.name for profile in applied)
     pod.set_annotation(ANNOTATION_PROFILES, text, CAUSE)
-    pod.set_annotation(ANNOTATION_PROFILES_SIGNATURE, _signature(review, text, applied, key), CAUSE)
+    pod.set_annotation(
+        ANNOTATION_PROFILES_SIGNATURE, _signature(review, pod.value, text, applied, key), CAUSE
+    )
 
 
 def forget(pod: PodEdit) -> None:
@@ -94,8 +96,11 @@ def _has_effects(pod: Mapping[str, Any], applied: Iterable[Profile]) -> bool:
     return not priority_class or spec(pod).get("priorityClassName") == priority_class
 
 
-def _signature(review: Review, text: str, applied: Sequence[Profile], key: bytes) -> str:
-    metadata: Mapping[str, Any] = review.object.get("metadata") or {}
+def _signature(
+    review: Review, pod: Mapping[str, Any], text: str, applied: Sequence[Profile], key: bytes
+) -> str:
+    """Return the signature of the pod as a call leaves it, which is how the next one finds it."""
+    metadata: Mapping[str, Any] = pod.get("metadata") or {}
     managed = metadata.get("managedFields") or ()
     bound = (
         text,
@@ -120,19 +125,12 @@ def _own_labels(
     Before it calls webhooks, the API server lists in managedFields every field of the
     request; these labels are the same on each call for one pod.
     """
-    owned = []
+    owned: set[str] = set()
     for entry in managed:
         fields: Any = entry.get("fieldsV1")
         for step in ("f:metadata", "f:labels"):
             fields = fields.get(step) if isinstance(fields, dict) else None
         if isinstance(fields, dict):
-            owned.append(fields)
-    written: frozenset[str] = frozenset()
-    for profile in applied:
-        written |= profile.written_labels
-    return [
-        (key, value)
-        for fields in owned
-        for key, value in present.items()
-        if "f:" + key in fields and key not in written
-    ]
+            owned.update(fields)
+    written = frozenset[str]().union(*(profile.written_labels for profile in applied))
+    return sorted((k, value) for k, value in present.items() if "f:" + k in owned and k not in written)

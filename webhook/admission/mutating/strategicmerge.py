@@ -38,7 +38,7 @@ def _object(edit: ObjectEdit, patch: Mapping[str, Any], fields: Mapping[str, Fie
             edit.set(key, value, cause)
         return
     if RETAIN_KEYS in patch:
-        kept = patch[RETAIN_KEYS]
+        kept = set(patch[RETAIN_KEYS])
         for key in [key for key in edit.value if key not in kept]:
             edit.remove(key, cause)
     for key, value in patch.items():
@@ -63,15 +63,13 @@ def _list_directive(
     if not isinstance(present, list):
         return
     if f"{kind}/" == DELETE_FROM_PRIMITIVE_LIST:
-        items = edit.open_list(name)
-        for i in range(len(items.value) - 1, -1, -1):
-            if items.value[i] in value:
-                items.remove(i, cause)
+        _remove(edit.open_list(name), set(value), "", cause)
     elif f"{kind}/" == SET_ELEMENT_ORDER and name not in patch:
         # If the patch contains the list itself, the merge of the list sets the order.
         merge_key = fields[name].merge_key
         items = edit.open_list(name)
-        _reorder(items, list(items.value), _identities(value, merge_key), merge_key, cause)
+        present = _identities(items.value, merge_key)
+        _reorder(items, present, present, _identities(value, merge_key), cause)
 
 
 def _value(
@@ -94,61 +92,86 @@ def _value(
 
 def _list(items: ListEdit, patch: list[Any], order: list[Any] | None, field: Field, cause: Cause) -> None:
     merge_key, fields = field.merge_key, object_types().get(field.type, {})
-    added = [item for item in patch if not (isinstance(item, dict) and DIRECTIVE in item)]
-    _identities(items.value, merge_key)  # denies elements that are no objects
-    if any(isinstance(item, dict) and item.get(DIRECTIVE) == "replace" for item in patch):
-        for i in range(len(items.value) - 1, -1, -1):
-            items.remove(i, cause)
+    added: list[Any] = []
+    deleted: set[Any] = set()
+    replaced = False
     for item in patch:
-        if isinstance(item, dict) and item.get(DIRECTIVE) == "delete":
-            gone = item.get(merge_key)
-            for i in range(len(items.value) - 1, -1, -1):
-                if items.value[i].get(merge_key) == gone:
-                    items.remove(i, cause)
-    server_order = list(items.value)
-    for item in added:
-        index = _find(items.value, item, merge_key)
+        directive = item.get(DIRECTIVE) if isinstance(item, dict) else None
+        if directive is None:
+            added.append(item)
+        elif directive == "delete":
+            deleted.add(item.get(merge_key))
+        replaced = replaced or directive == "replace"
+    before = _remove(items, None if replaced else deleted, merge_key, cause)
+    present = list(before)
+    places = _places(present)
+    wanted = _identities(added, merge_key)
+    for identity, item in zip(wanted, added, strict=True):
+        index = places.get(identity)
         if index is None:
+            places[identity] = len(present)
+            present.append(identity)
             items.insert(len(items.value), _plain(item), cause)
         elif merge_key:
             _object(items.open_object(index), item, fields, cause)
-    _reorder(items, server_order, _identities(order or added, merge_key), merge_key, cause)
+    _reorder(items, before, present, _identities(order, merge_key) if order else wanted, cause)
 
 
-def _reorder(
-    items: ListEdit, before: list[Any], wanted: list[Any], merge_key: str | None, cause: Cause
-) -> None:
+def _remove(items: ListEdit, gone: set[Any] | None, merge_key: str | None, cause: Cause) -> list[Any]:
+    """Remove the elements with these identities, None for all; return the identities that are left."""
+    identities = _identities(items.value, merge_key)
+    kept = [i for i, identity in enumerate(identities) if gone is not None and identity not in gone]
+    items.arrange(kept, cause)
+    return [identities[i] for i in kept]
+
+
+def _reorder(items: ListEdit, before: list[Any], present: list[Any], wanted: list[Any], cause: Cause) -> None:
     """Put the elements that the patch names in its order, and the others between them.
 
     The others keep their order; each comes before the named elements that it preceded.
     Elements that the patch adds come first.
+
+    Args:
+        items: the list under edit.
+        before: the identities of its elements before the patch added some.
+        present: the identities of its elements now.
+        wanted: the identities that the patch names.
+        cause: the cause of the change.
     """
-    present = _identities(items.value, merge_key)
-    old = _identities(before, merge_key)
-    named = sorted((i for i, p in enumerate(present) if p in wanted), key=lambda i: wanted.index(present[i]))
-    others = [i for i, p in enumerate(present) if p not in wanted]
+    old, ranks = _places(before), _places(wanted)
+    named = [i for i, identity in enumerate(present) if identity in ranks]
+    named.sort(key=lambda i: ranks[present[i]])
     result: list[int] = []
-    while others and named:
-        left, right = present[others[0]], present[named[0]]
-        first = left in old and right in old and old.index(left) < old.index(right)
-        result.append((others if first else named).pop(0))
-    items.arrange(result + others + named, cause)
+    following = iter(named)
+    right = next(following, None)
+    for i, left in enumerate(present):
+        if left in ranks:
+            continue
+        while right is not None and not (left in old and old[left] < old.get(present[right], -1)):
+            result.append(right)
+            right = next(following, None)
+        result.append(i)
+    items.arrange(result + ([] if right is None else [right, *following]), cause)
+
+
+def _places(identities: list[Any]) -> dict[Any, int]:
+    """Return where each identity stands first."""
+    return {identity: i for i, identity in reversed(list(enumerate(identities)))}
 
 
 def _identities(elements: list[Any], merge_key: str | None) -> list[Any]:
     """Return what identifies each element: the value of the merge key, or a scalar itself."""
-    if not merge_key:
-        return elements
+    identities = []
     for element in elements:
-        if not isinstance(element, dict):
+        if merge_key and not isinstance(element, dict):
             raise Denied(f"a list of objects identified by {merge_key!r} holds {shown(element)}")
-    return [element.get(merge_key) for element in elements]
-
-
-def _find(elements: list[Any], wanted: Any, merge_key: str | None) -> int | None:  # noqa: ANN401
-    identities = _identities(elements, merge_key)
-    identity = wanted[merge_key] if merge_key else wanted
-    return identities.index(identity) if identity in identities else None
+        identity = element.get(merge_key) if merge_key else element
+        if isinstance(identity, (dict, list)):
+            raise Denied(
+                f"what identifies an element of a list must be a single value, not {shown(identity)}"
+            )
+        identities.append(identity)
+    return identities
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 — any JSON value
