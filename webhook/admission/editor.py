@@ -88,6 +88,14 @@ class ObjectEdit:
             self._children.pop(key, None)
             self._causes.setdefault(key, []).append(cause)
 
+    def restore(self, key: str) -> None:
+        """Take back all changes at ``key``."""
+        self._children.pop(key, None)
+        if self.source is not None and key in self.source:
+            self.value[key] = self.source[key]
+        else:
+            self.value.pop(key, None)
+
     def open_object(self, key: str) -> "ObjectEdit":
         """Open the object at ``key``; create it if it is missing or null."""
         child = self._children.get(key)
@@ -187,6 +195,8 @@ class ListEdit:
 
     def collect(self, path: str, into: list[Operation]) -> None:
         """Append removals (last first), then additions in order, then edits of elements that stayed."""
+        if self._causes and self.value == self.source:
+            return  # what was removed was added again
         staying = self._collect_moves(path, into) if self._causes else None
         for i, (origin, edit) in enumerate(zip(self._origins, self._edits, strict=True)):
             if edit is not None and (staying is None or origin in staying):

@@ -7,7 +7,7 @@ and other lists are replaced; elements that the patch adds come before the old o
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from webhook.admission.editor import Cause, ListEdit, ObjectEdit
 from webhook.admission.podedit import Denied
@@ -19,35 +19,52 @@ from webhook.admission.profiles.podpatch import (
 )
 from webhook.admission.profiles.podschema import POD, Field, object_types
 from webhook.pods.text import shown
+from webhook.protocol import COLOCATION_RESOURCES
 
 _MAP_FIELD = Field("any")  # a value of a map of scalars
 
 
-def merge(pod: ObjectEdit, patch: Mapping[str, Any], cause: Cause) -> None:
-    """Apply a checked strategic merge patch to a pod under edit."""
-    _object(pod, patch, object_types()[POD], cause)
+class _Run(NamedTuple):
+    """One application of a patch: its cause, and whether an earlier call applied it."""
+
+    cause: Cause
+    again: bool
 
 
-def _object(edit: ObjectEdit, patch: Mapping[str, Any], fields: Mapping[str, Field], cause: Cause) -> None:
+def merge(pod: ObjectEdit, patch: Mapping[str, Any], cause: Cause, *, again: bool = False) -> None:
+    """Apply a checked strategic merge patch to a pod under edit.
+
+    Args:
+        pod: the pod.
+        patch: the patch.
+        cause: the cause of the changes.
+        again: the patch was applied on an earlier call. Labels and annotations stay as they
+            are, and so does what may have been added to lists and resources since.
+    """
+    if again and "metadata" in patch:
+        metadata = {k: v for k, v in patch["metadata"].items() if k not in {"labels", "annotations"}}
+        patch = {**patch, "metadata": metadata}
+    _object(pod, patch, object_types()[POD], _Run(cause, again))
+
+
+def _object(edit: ObjectEdit, patch: Mapping[str, Any], fields: Mapping[str, Field], run: _Run) -> None:
     directive = patch.get(DIRECTIVE)
     if directive in {"replace", "delete"}:
         wanted = {} if directive == "delete" else _plain(patch)
         for key in [key for key in edit.value if key not in wanted]:
-            edit.remove(key, cause)
+            edit.remove(key, run.cause)
         for key, value in wanted.items():
-            edit.set(key, value, cause)
+            edit.set(key, value, run.cause)
         return
     if RETAIN_KEYS in patch:
         kept = set(patch[RETAIN_KEYS])
         for key in [key for key in edit.value if key not in kept]:
-            edit.remove(key, cause)
+            edit.remove(key, run.cause)
     for key, value in patch.items():
         if key.startswith("$"):
-            _list_directive(edit, key, value, patch, fields, cause)
-        elif value is None:
-            edit.remove(key, cause)
+            _list_directive(edit, key, value, patch, fields, run.cause)
         else:
-            _value(edit, key, value, fields.get(key, _MAP_FIELD), patch, cause)
+            _value(edit, key, value, fields.get(key, _MAP_FIELD), patch, run)
 
 
 def _list_directive(
@@ -78,19 +95,44 @@ def _value(
     value: Any,  # noqa: ANN401 — any JSON value
     field: Field,
     patch: Mapping[str, Any],
-    cause: Cause,
+    run: _Run,
 ) -> None:
+    if run.again and _stays(edit, key, value, field):
+        edit.restore(key)
+        if value is None or (field.merge_key is None and not isinstance(value, dict)):
+            return
+        value = _plain(value)
     present = edit.get(key)
-    if isinstance(value, dict) and isinstance(present, dict):
-        _object(edit.open_object(key), value, object_types().get(field.type, {}), cause)
+    if value is None:
+        edit.remove(key, run.cause)
+    elif isinstance(value, dict) and isinstance(present, dict):
+        _object(edit.open_object(key), value, object_types().get(field.type, {}), run)
     elif isinstance(value, list) and isinstance(present, list) and field.merge_key is not None:
         order = patch.get(SET_ELEMENT_ORDER + key)
-        _list(edit.open_list(key), value, order, field, cause)
+        _list(edit.open_list(key), value, order, field, run)
     else:
-        edit.set(key, _plain(value), cause)
+        edit.set(key, _plain(value), run.cause)
 
 
-def _list(items: ListEdit, patch: list[Any], order: list[Any] | None, field: Field, cause: Cause) -> None:
+def _stays(edit: ObjectEdit, key: str, value: Any, field: Field) -> bool:  # noqa: ANN401 — any JSON value
+    """Whether a later call leaves what it finds at ``key``, though the patch would take it away.
+
+    Others add elements to lists, which they do not replace: admission plugins tolerations and
+    volumes, webhooks containers. Translation, LimitRanger and the GPU shorthand change resources.
+    """
+    found = (edit.source or {}).get(key)
+    if key == "resources":
+        return bool(value != _plain(value))
+    if key in COLOCATION_RESOURCES or (value is None and isinstance(found, list)):
+        return found is not None
+    if not isinstance(value, list) or not isinstance(found, list):
+        return False
+    if field.merge_key is None:
+        return found[: len(value)] == value
+    return any(isinstance(item, dict) and item.get(DIRECTIVE) == "replace" for item in value)
+
+
+def _list(items: ListEdit, patch: list[Any], order: list[Any] | None, field: Field, run: _Run) -> None:
     merge_key, fields = field.merge_key, object_types().get(field.type, {})
     added: list[Any] = []
     deleted: set[Any] = set()
@@ -102,7 +144,7 @@ def _list(items: ListEdit, patch: list[Any], order: list[Any] | None, field: Fie
         elif directive == "delete":
             deleted.add(item.get(merge_key))
         replaced = replaced or directive == "replace"
-    before = _remove(items, None if replaced else deleted, merge_key, cause)
+    before = _remove(items, None if replaced else deleted, merge_key, run.cause)
     present = list(before)
     places = _places(present)
     wanted = _identities(added, merge_key)
@@ -111,10 +153,10 @@ def _list(items: ListEdit, patch: list[Any], order: list[Any] | None, field: Fie
         if index is None:
             places[identity] = len(present)
             present.append(identity)
-            items.insert(len(items.value), _plain(item), cause)
+            items.insert(len(items.value), _plain(item), run.cause)
         elif merge_key:
-            _object(items.open_object(index), item, fields, cause)
-    _reorder(items, before, present, _identities(order, merge_key) if order else wanted, cause)
+            _object(items.open_object(index), item, fields, run)
+    _reorder(items, before, present, _identities(order, merge_key) if order else wanted, run.cause)
 
 
 def _remove(items: ListEdit, gone: set[Any] | None, merge_key: str | None, cause: Cause) -> list[Any]:
