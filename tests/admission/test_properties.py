@@ -97,6 +97,34 @@ def test_called_twice_changes_once(pod, cluster) -> None:
     assert second.patch() == []
 
 
+@given(strategies.pods, strategies.clusters)
+def test_annotations_of_another_pod_change_nothing(pod, cluster) -> None:
+    """Admission §3.4: a pod that brings what a first call signed for its twin becomes what the twin is."""
+
+    def listed(each):
+        owned = {
+            f"f:{field}": {f"f:{key}": {} for key in each["metadata"].get(field) or {}}
+            for field in ("labels", "annotations")
+        }
+        managed = [{"manager": "kubectl", "fieldsV1": {"f:metadata": owned}}]
+        return {**each, "metadata": each["metadata"] | {"managedFields": managed}}
+
+    source = listed(pod)
+    first = asked(source, cluster)
+    assume(first.denial is None and first.applied)
+    treated = after(first, source)
+    written = treated["metadata"]["annotations"].items()
+    ours = {key: value for key, value in written if key.startswith("colocation-webhook.io/")}
+    copied = copy.deepcopy(pod)
+    copied["metadata"]["annotations"] = (copied["metadata"].get("annotations") or {}) | ours
+    copied = listed(copied)
+    changed = plain(after(asked(copied, cluster), copied))
+    wanted = plain(treated)
+    for each in (changed, wanted):
+        del each["metadata"]["managedFields"]
+    assert changed == wanted
+
+
 @given(strategies.pods, strategies.clusters, strategies.labels)
 def test_labels_that_change_in_between_choose_no_other_profiles(pod, cluster, others) -> None:
     """Admission §3.4: the profiles are those that matched the labels as they first arrived."""

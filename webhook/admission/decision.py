@@ -147,6 +147,8 @@ def _mutate(review: Review, view: View, settings: Settings) -> Decision:
     else:
         names = recalled
         applied = [view.profiles[name] for name in names if name in view.profiles]
+        for profile in applied:
+            apply_profile(pod, profile, view, again=True)  # it has warned before
     translated: Mapping[str, int] = {}
     if names and not any(profile.skip_resources for profile in applied):
         obstacles = view.obstacles.get(review.namespace, ())

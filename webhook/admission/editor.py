@@ -9,7 +9,6 @@ Source: RFC 6902 (JSON Patch), its operations add, replace and remove.
 """
 
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 _Edit = TypeVar("_Edit", "ObjectEdit", "ListEdit")
@@ -48,7 +47,6 @@ def _distinct(causes: list[Cause]) -> tuple[Cause, ...]:
     return tuple(causes) if len(causes) == 1 else tuple(dict.fromkeys(causes))
 
 
-@lru_cache(maxsize=4096)
 def _escape(key: str) -> str:
     """Escape a key for a JSON Pointer (RFC 6901)."""
     return key.replace("~", "~0").replace("/", "~1")
@@ -89,6 +87,14 @@ class ObjectEdit:
             del self.value[key]
             self._children.pop(key, None)
             self._causes.setdefault(key, []).append(cause)
+
+    def restore(self, key: str) -> None:
+        """Take back all changes at ``key``."""
+        self._children.pop(key, None)
+        if self.source is not None and key in self.source:
+            self.value[key] = self.source[key]
+        else:
+            self.value.pop(key, None)
 
     def open_object(self, key: str) -> "ObjectEdit":
         """Open the object at ``key``; create it if it is missing or null."""
@@ -162,7 +168,7 @@ class ListEdit:
         # For each element: its index in the source (None: it is new), and its edit.
         self._origins: list[int | None] = list(range(len(self.value)))
         self._edits: list[ObjectEdit | None] = [None] * len(self.value)
-        self._causes: list[Cause] = []
+        self._causes: dict[Cause, None] = {}  # each once, in order of first mention
 
     def open_object(self, index: int) -> ObjectEdit:
         """Open the object at ``index``."""
@@ -177,23 +183,20 @@ class ListEdit:
         self.value.insert(index, value)
         self._origins.insert(index, None)
         self._edits.insert(index, None)
-        self._causes.append(cause)
-
-    def remove(self, index: int, cause: Cause) -> None:
-        """Remove the element at ``index``."""
-        del self.value[index], self._origins[index], self._edits[index]
-        self._causes.append(cause)
+        self._causes[cause] = None
 
     def arrange(self, order: list[int], cause: Cause) -> None:
-        """Reorder the list: ``order`` holds each present index once, in the new order."""
+        """Keep and reorder elements: ``order`` holds the index of each that stays once, in the new order."""
         if order != list(range(len(self.value))):
             self.value[:] = [self.value[i] for i in order]
             self._origins = [self._origins[i] for i in order]
             self._edits = [self._edits[i] for i in order]
-            self._causes.append(cause)
+            self._causes[cause] = None
 
     def collect(self, path: str, into: list[Operation]) -> None:
         """Append removals (last first), then additions in order, then edits of elements that stayed."""
+        if self._causes and self.value == self.source:
+            return  # what was removed was added again
         staying = self._collect_moves(path, into) if self._causes else None
         for i, (origin, edit) in enumerate(zip(self._origins, self._edits, strict=True)):
             if edit is not None and (staying is None or origin in staying):
@@ -201,7 +204,7 @@ class ListEdit:
 
     def _collect_moves(self, path: str, into: list[Operation]) -> set[int | None]:
         """Append the removals and additions; return the origins of the elements that stay."""
-        causes = _distinct(self._causes)
+        causes = tuple(self._causes)
         staying: set[int | None] = set()
         highest = -1
         for origin in self._origins:  # an element that moved is removed and added again

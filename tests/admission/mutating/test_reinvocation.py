@@ -253,3 +253,173 @@ def test_the_signature_fits_whatever_a_review_may_hold() -> None:
     first = mutate(new, BATCH, settings=DEFAULTS)
     assert caught(first)
     assert mutate(after(first, new), BATCH).patch() == []
+
+
+def listed(new, *, brought: bool = True) -> dict:
+    """Return a pod with managedFields as the API server writes them, ``brought``: of our annotations, too."""
+    metadata = new["metadata"]
+    fields = {}
+    for field in ("labels", "annotations"):
+        keys = [k for k in metadata.get(field) or {} if brought or k not in (PROFILES, SIGNATURE)]
+        fields |= {f"f:{field}": {".": {}} | {f"f:{key}": {} for key in keys}} if keys else {}
+    entry = {"manager": "kubectl", "operation": "Update", "time": "2026-01-01T00:00:00Z"}
+    metadata["managedFields"] = [entry | {"fieldsType": "FieldsV1", "fieldsV1": {"f:metadata": fields}}]
+    return new
+
+
+def rich() -> dict:
+    """Return a pod in which each of the profiles below changes something."""
+    return pod(
+        container(
+            env=[{"name": "A", "value": "0"}, {"name": "GONE"}],
+            requests={"cpu": "1"},
+            limits={"cpu": "2", "example.com/fpga": "1"},
+        ),
+        labels={"app": "etl", "team": "x"},
+        annotations={"note": "n"},
+        nodeSelector={"pool": "prod", "disk": "ssd"},
+        tolerations=[{"key": "own"}],
+        affinity={"nodeAffinity": {}},
+        schedulerName="default-scheduler",
+    )
+
+
+def main(**fields) -> dict:
+    """Return a patch of the container main."""
+    return {"spec": {"containers": [{"name": "main", **fields}]}}
+
+
+EFFECTS = {
+    "labels": {"labels": {"team": "y", "new": "z"}},
+    "annotations": {"annotations": {"note": "m", "new": "z"}},
+    "labelKeysMapping": {"labelKeysMapping": {"app": "mapped"}},
+    "a chain of mappings": {"labels": {"a": "1"}, "labelKeysMapping": {"a": "b", "b": "c"}},
+    "annotationKeysMapping": {"annotationKeysMapping": {"note": "mapped"}},
+    "a mapping onto the user's own": {"annotationKeysMapping": {"note": "own"}, "annotations": {"own": "1"}},
+    "labelSuffixes": {"labelSuffixes": {"app": "-colo"}},
+    "labels and labelSuffixes": {"labels": {"team": "y"}, "labelSuffixes": {"team": "-colo"}},
+    "schedulerName": {"schedulerName": "koord-scheduler"},
+    "qosClass": {"qosClass": "LS"},
+    "priorityClassName": {"priorityClassName": "koord-batch"},
+    "koordinatorPriority": {"koordinatorPriority": 7},
+    "translation": {"qosClass": "BE", "priorityClassName": "koord-batch"},
+    "nodeSelector": {"patch": {"spec": {"nodeSelector": {"pool": "batch"}}}},
+    "nodeSelector replaced": {"patch": {"spec": {"nodeSelector": {"$patch": "replace", "pool": "batch"}}}},
+    "nodeSelector kept": {"patch": {"spec": {"nodeSelector": {"$retainKeys": ["disk"]}}}},
+    "nodeSelector emptied": {"patch": {"spec": {"nodeSelector": {"$patch": "delete"}}}},
+    "affinity removed": {"patch": {"spec": {"affinity": None}}},
+    "tolerations": {"patch": {"spec": {"tolerations": [{"key": "batch", "operator": "Exists"}]}}},
+    "env": {"patch": main(env=[{"name": "A", "value": "1"}, {"name": "B", "value": "2"}])},
+    "env removed": {"patch": main(env=[{"name": "GONE", "$patch": "delete"}])},
+    "env in order": {"patch": main(**{"$setElementOrder/env": [{"name": "GONE"}, {"name": "A"}]})},
+    "image": {"patch": main(image="other")},
+    "a sidecar": {"patch": {"spec": {"containers": [{"name": "agent", "image": "agent"}]}}},
+    "a volume": {"patch": {"spec": {"volumes": [{"name": "scratch", "emptyDir": {}}]}}},
+    "requests": {"patch": main(resources={"requests": {"cpu": "2"}})},
+    "requests of a batch pod": {
+        "qosClass": "BE",
+        "priorityClassName": "koord-batch",
+        "patch": main(resources={"requests": {"memory": "1Gi"}}),
+    },
+    "labels of the patch": {"patch": {"metadata": {"labels": {"team": None, "new": "z"}}}},
+    "labels emptied": {"labels": {"new": "z"}, "patch": {"metadata": {"labels": {"$patch": "delete"}}}},
+    "annotations of the patch": {"patch": {"metadata": {"annotations": {"note": None, "new": "z"}}}},
+    "annotations emptied": {"annotations": {"a": "b"}, "patch": {"metadata": {"annotations": None}}},
+    "owners": {"patch": {"metadata": {"ownerReferences": [{"uid": "1"}]}}, "labelSuffixes": {"app": "-x"}},
+}
+# What takes lists and resources away is done on the first call only.
+ONCE = {
+    "volumes replaced": {
+        "patch": {"spec": {"volumes": [{"name": "v", "emptyDir": {}}, {"$patch": "replace"}]}}
+    },
+    "no volumes": {"patch": {"spec": {"volumes": None}}},
+    "no init containers": {"patch": {"spec": {"initContainers": None}}},
+    "no tolerations": {"patch": {"spec": {"tolerations": []}}},
+    "limits replaced": {"patch": main(resources={"limits": {"$patch": "replace", "memory": "1Gi"}})},
+    "no limits of a batch pod": {
+        "qosClass": "BE",
+        "priorityClassName": "koord-batch",
+        "patch": main(resources={"limits": None, "requests": {"kubernetes.io/batch-cpu": "5"}}),
+    },
+    "no resources": {"patch": main(resources=None)},
+}
+
+
+def unsigned(changed) -> dict:
+    """Return a pod without annotations of ours, and without what is empty."""
+    bare = copy.deepcopy(changed)
+    for key in (PROFILES, SIGNATURE):
+        bare["metadata"].get("annotations", {}).pop(key, None)
+    for part in (bare["metadata"], bare["spec"]):
+        for key in [key for key, value in part.items() if value in ({}, [])]:
+            del part[key]
+    del bare["metadata"]["managedFields"]
+    return bare
+
+
+@pytest.mark.parametrize("brought", [True, False], ids=["listed", "not listed"])
+@pytest.mark.parametrize("effect", EFFECTS)
+def test_what_a_first_call_signed_frees_no_other_pod(effect, brought) -> None:
+    """Admission §3.4: a pod of the same second and names that brings those annotations gets the profile."""
+    taking = profile(**EFFECTS[effect])
+    source = listed(rich())
+    treated = after(mutate(source, taking), source)
+    assert unsigned(treated) != unsigned(source)
+    copied = rich()
+    copied["metadata"]["annotations"] |= {
+        key: treated["metadata"]["annotations"][key] for key in (PROFILES, SIGNATURE)
+    }
+    copied = listed(copied, brought=brought)
+    assert unsigned(after(mutate(copied, taking), copied)) == unsigned(treated)
+
+
+@pytest.mark.parametrize("effect", EFFECTS)
+def test_a_pod_that_looks_treated_by_its_metadata_only(effect) -> None:
+    """Admission §3.4: with the metadata of a treated pod, the spec of another one is changed as well."""
+    taking = profile(**EFFECTS[effect])
+    source = listed(rich())
+    treated = after(mutate(source, taking), source)
+    copied = {**rich(), "metadata": copy.deepcopy(treated["metadata"])}
+    assert unsigned(after(mutate(copied, taking), copied)) == unsigned(treated)
+
+
+@pytest.mark.parametrize("effect", EFFECTS | ONCE)
+def test_an_honest_second_call_changes_nothing(effect) -> None:
+    """Admission §3.4: every field of a profile is applied once or gives the same again."""
+    taking = profile(**(EFFECTS | ONCE)[effect])
+    source = listed(rich())
+    treated = after(mutate(source, taking), source)
+    second = mutate(treated, taking)
+    assert second.reinvoked
+    assert second.patch() == []
+
+
+@pytest.mark.parametrize("effect", EFFECTS | ONCE)
+def test_what_others_added_in_between_stays(effect) -> None:
+    """Admission §3.4: default tolerations, injected containers, volumes and labels are left as they are."""
+    taking = profile(**(EFFECTS | ONCE)[effect])
+    source = listed(rich())
+    changed = after(mutate(source, taking), source)
+    spec, metadata = changed["spec"], changed["metadata"]
+    spec["tolerations"] = [*spec.get("tolerations", []), {"key": "node.kubernetes.io/not-ready"}]
+    spec["volumes"] = [*spec.get("volumes", []), {"name": "token"}]
+    spec["initContainers"] = [container("mesh-init")]
+    spec["containers"].append(container("mesh"))
+    metadata["labels"] = metadata.get("labels", {}) | {"mesh": "yes"}
+    metadata["annotations"] |= {"mesh": "yes"}
+    second = mutate(changed, taking)
+    assert second.reinvoked
+    assert second.patch() == []
+
+
+def test_a_profile_undone_by_the_next_one() -> None:
+    """Admission §3.4: profiles are applied again in order, so what one adds and the next removes is gone."""
+    adding = {"spec": {"volumes": [{"name": "v"}], "nodeSelector": {"a": "1"}, "tolerations": [{"key": "a"}]}}
+    removing = {
+        "spec": {"volumes": [{"$patch": "replace"}], "nodeSelector": None, "tolerations": [{"key": "b"}]}
+    }
+    cluster = [profile("a", patch=adding), profile("b", patch=removing)]
+    source = listed(rich())
+    treated = after(mutate(source, *cluster), source)
+    treated["spec"]["tolerations"].append({"key": "node.kubernetes.io/not-ready"})
+    assert mutate(treated, *cluster).patch() == []

@@ -123,8 +123,31 @@ def test_both_selectors_must_match() -> None:
 
 
 def test_a_workload_rolls_otherwise_under_another_key() -> None:
-    """Admission §3.2: without the key nobody can look for a name that is left out."""
+    """Admission §3.2: without the key nobody can compute which names are left out."""
     compiled = read_profile(profile(probability=50, annotations=PER_WORKLOAD))
     names = [read(review(pod(name=f"job-{i}"))) for i in range(64)]
     falls = {key: [selected(compiled, each, key) for each in names] for key in (b"one", b"two")}
     assert falls[b"one"] != falls[b"two"]
+
+
+@pytest.mark.parametrize("percent", [10, 50, 90])
+@pytest.mark.parametrize("subject", ["name", "generateName", "controller", "uid of the request"])
+def test_a_dry_run_tells_nothing_about_the_real_request(subject, percent) -> None:
+    """Admission §3.2: of the pods that dry runs say are left out, no more escape than of all pods."""
+    marks = PER_WORKLOAD if subject != "uid of the request" else {}
+    compiled = read_profile(profile(marks=marks, probability=percent))
+    spared = {True: set(), False: set()}
+    for i in range(4000):
+        new = pod(name=f"pod-{i}")
+        if subject == "controller":
+            new["metadata"]["ownerReferences"] = [{"uid": f"rs-{i}", "controller": True}]
+        elif subject == "generateName":
+            new["metadata"] = {"generateName": f"job-{i}-"}
+        else:
+            new["metadata"]["name"] = f"pod-{i}"
+        for dry_run, found in spared.items():
+            if not selected(compiled, read(review(new, uid=f"uid-{i}", dryRun=dry_run)), KEY):
+                found.add(i)
+    rest = 1 - percent / 100
+    wanted = len(spared[True]) * rest
+    assert abs(len(spared[True] & spared[False]) - wanted) < 5 * math.sqrt(wanted * percent / 100 + 1)

@@ -17,8 +17,15 @@ from webhook.protocol import LABEL_PRIORITY, LABEL_QOS_CLASS
 _PRIORITY_FIELDS: Final = ("priorityClassName", "priority", "preemptionPolicy")
 
 
-def apply_profile(pod: PodEdit, profile: Profile, view: View) -> list[str]:
+def apply_profile(pod: PodEdit, profile: Profile, view: View, *, again: bool = False) -> list[str]:
     """Apply one profile.
+
+    Args:
+        pod: the pod under edit.
+        profile: the profile.
+        view: the cluster, for its PriorityClasses.
+        again: an earlier call applied the profile. Labels and annotations, which suffixes and
+            mappings change with each call, are left out.
 
     Returns:
         Warnings for the user.
@@ -26,18 +33,19 @@ def apply_profile(pod: PodEdit, profile: Profile, view: View) -> list[str]:
     Raises:
         Denied: the profile makes a change that the API server would refuse.
     """
-    _set_labels_and_annotations(pod, profile)
+    if not again:
+        _set_labels_and_annotations(pod, profile)
     if profile.scheduler_name:
         pod.set_spec("schedulerName", profile.scheduler_name, Cause(profile.name, "schedulerName"))
-    if profile.qos_class:
+    if profile.qos_class and not again:
         pod.set_label(LABEL_QOS_CLASS, profile.qos_class, Cause(profile.name, "qosClass"))
     if profile.priority_class_name:
         found = _priority_class(profile.priority_class_name, profile, "priorityClassName", view)
         _set_priority_class(pod, found, Cause(profile.name, "priorityClassName"))
-    if profile.koordinator_priority is not None:
+    if profile.koordinator_priority is not None and not again:
         text = str(profile.koordinator_priority)
         pod.set_label(LABEL_PRIORITY, text, Cause(profile.name, "koordinatorPriority"))
-    return list(_patch(pod, profile, profile.patch, view)) if profile.patch is not None else []
+    return list(_patch(pod, profile, profile.patch, view, again=again)) if profile.patch is not None else []
 
 
 def _set_labels_and_annotations(pod: PodEdit, profile: Profile) -> None:
@@ -65,7 +73,9 @@ def _add_suffix(pod: PodEdit, profile: Profile, key: str, value: str) -> None:
     pod.set_label(key, value, Cause(profile.name, "labelSuffixes"))
 
 
-def _patch(pod: PodEdit, profile: Profile, patch: Mapping[str, Any], view: View) -> Iterator[str]:
+def _patch(
+    pod: PodEdit, profile: Profile, patch: Mapping[str, Any], view: View, *, again: bool
+) -> Iterator[str]:
     """Merge the patch, then make the priority fields agree with each other; yield warnings.
 
     The API server refuses a pod whose ``spec.priority`` differs from its PriorityClass.
@@ -74,7 +84,7 @@ def _patch(pod: PodEdit, profile: Profile, patch: Mapping[str, Any], view: View)
     """
     before = {field: spec(pod.value).get(field) for field in _PRIORITY_FIELDS}
     cause = Cause(profile.name, "patch")
-    merge(pod, patch, cause)
+    merge(pod, patch, cause, again=again)
     if before == {field: spec(pod.value).get(field) for field in _PRIORITY_FIELDS}:
         return
     name = spec(pod.value).get("priorityClassName")

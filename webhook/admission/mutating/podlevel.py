@@ -91,16 +91,12 @@ def _shares(total: int, floors: list[int]) -> list[int]:
     the total unless the floors alone exceed it.
     """
     shares = list(floors)
-    remaining = list(range(len(floors)))
-    while remaining:
+    remaining = sorted(range(len(floors)), key=floors.__getitem__)
+    while remaining and floors[remaining[-1]] > max(total, 0) // len(remaining):
+        total -= floors[remaining.pop()]
+    for rank, i in enumerate(sorted(remaining)):
         share, more = divmod(max(total, 0), len(remaining))
-        needy = [i for i in remaining if floors[i] > share]
-        if not needy:
-            for rank, i in enumerate(remaining):
-                shares[i] = share + (rank < more)
-            break
-        total -= sum(floors[i] for i in needy)
-        remaining = [i for i in remaining if i not in needy]
+        shares[i] = share + (rank < more)
     return shares
 
 

@@ -3,11 +3,13 @@
 With ``reinvocationPolicy: IfNeeded`` the API server calls again when other webhooks
 changed the pod after this one. Its labels may have changed by then, and a probability
 must not be rolled twice; so the selected profiles are written into an annotation, and a
-second annotation signs the first. The signature binds them to this request: its user,
-namespace, pod name, the user's own labels, and the times that the API server wrote into
-managedFields; and the pod must have what the profiles set. A user can neither forge the
-annotations nor copy them from another pod to escape a profile: annotations that do not
-verify are overwritten as if they did not exist.
+second annotation signs the first. What can be applied twice is applied again on the next
+call; suffixes, mappings and the dice rest on the signature. It binds them to this
+request: its user, namespace, pod name, the times that the API server wrote into
+managedFields, and the user's own labels as the first call left them. Annotations that
+were in the user's request, which managedFields lists, are none of ours. A user can
+neither forge the annotations nor copy them from another pod to escape a profile:
+annotations that do not verify are overwritten as if they did not exist.
 
 A pod that no profile matches gets no annotations, and is matched again on every call.
 """
@@ -19,10 +21,11 @@ from typing import Any, Final
 
 from webhook.admission.editor import Cause
 from webhook.admission.podedit import PodEdit
+from webhook.admission.profiles.podpatch import DIRECTIVE, RETAIN_KEYS
 from webhook.admission.profiles.profile import Profile
 from webhook.admission.review import Review
 from webhook.admission.view import View
-from webhook.pods.pod import annotations, labels, spec
+from webhook.pods.pod import annotations, labels
 from webhook.protocol import (
     ANNOTATION_PROFILES,
     ANNOTATION_PROFILES_SIGNATURE,
@@ -49,12 +52,12 @@ def recall(review: Review, view: View, key: bytes) -> tuple[str, ...] | None:
     """Return the names of the profiles applied on an earlier call, None on the first one."""
     present = annotations(review.object)
     signature = present.get(ANNOTATION_PROFILES_SIGNATURE)
-    if signature is None:
+    if signature is None or ANNOTATION_PROFILES_SIGNATURE in _own(review.object, "annotations"):
         return None
     text = present.get(ANNOTATION_PROFILES, "")
-    names = tuple(filter(None, text.split(",")))
+    names = tuple(dict.fromkeys(filter(None, text.split(","))))
     applied = [view.profiles[name] for name in names if name in view.profiles]
-    expected = _signature(review, text, applied, key)
+    expected = _signature(review, review.object, text, applied, key)
     if compare_digest(signature.encode(), expected.encode()) and _has_effects(review.object, applied):
         return names
     return None
@@ -64,7 +67,9 @@ def remember(pod: PodEdit, review: Review, applied: Sequence[Profile], key: byte
     """Write the names of the applied profiles, and their signature, into annotations."""
     text = ",".join(profile.name for profile in applied)
     pod.set_annotation(ANNOTATION_PROFILES, text, CAUSE)
-    pod.set_annotation(ANNOTATION_PROFILES_SIGNATURE, _signature(review, text, applied, key), CAUSE)
+    pod.set_annotation(
+        ANNOTATION_PROFILES_SIGNATURE, _signature(review, pod.value, text, applied, key), CAUSE
+    )
 
 
 def forget(pod: PodEdit) -> None:
@@ -74,29 +79,51 @@ def forget(pod: PodEdit) -> None:
 
 
 def _has_effects(pod: Mapping[str, Any], applied: Iterable[Profile]) -> bool:
-    """Whether the pod has the labels and the priority class that the profiles set."""
-    expected: set[str] = set()
-    priority_class = ""
+    """Whether the pod has the labels and annotations that the profiles leave on it, with any value.
+
+    Other webhooks may have changed the values. Those of the user's own are signed.
+    """
+    left, noted = _own(pod, "labels"), _own(pod, "annotations")
     for profile in applied:
-        expected.update(key for key, _ in profile.labels)
-        if profile.qos_class:
-            expected.add(LABEL_QOS_CLASS)
-        if profile.koordinator_priority is not None:
-            expected.add(LABEL_PRIORITY)
-        patch = profile.patch or {}
-        for key, value in ((patch.get("metadata") or {}).get("labels") or {}).items():
-            (expected.discard if value is None or key.startswith("$") else expected.add)(key)
-        patched_class = (patch.get("spec") or {}).get("priorityClassName")
-        priority_class = patched_class or profile.priority_class_name or priority_class
-    # Other webhooks may have changed the value of a label; none removes all of them.
-    if not expected <= labels(pod).keys():
-        return False
-    return not priority_class or spec(pod).get("priorityClassName") == priority_class
+        patched = (profile.patch or {}).get("metadata") or {}
+        left |= {key for key, _ in profile.labels}
+        for old, new in profile.label_keys_mapping:
+            left |= {new} if old in left else set()
+        left |= {LABEL_QOS_CLASS} if profile.qos_class else set()
+        left |= {LABEL_PRIORITY} if profile.koordinator_priority is not None else set()
+        left = _merged(left, patched.get("labels", {}))
+        noted |= {key for key, _ in profile.annotations}
+        for old, new in profile.annotation_keys_mapping:
+            noted |= {new} if old in noted else set()
+        noted = _merged(noted, patched.get("annotations", {}))
+    # What the user wrote and another webhook removed is not missing; what a profile removes is not there.
+    own, present = _own(pod, "annotations"), annotations(pod).keys()
+    return (
+        left - _own(pod, "labels") <= labels(pod).keys()
+        and noted - own <= present
+        and present.isdisjoint(own - noted)
+    )
 
 
-def _signature(review: Review, text: str, applied: Sequence[Profile], key: bytes) -> str:
-    metadata: Mapping[str, Any] = review.object.get("metadata") or {}
+def _merged(keys: set[str], patch: Mapping[str, Any] | None) -> set[str]:
+    """Return the keys of a map after a patch; None removes it."""
+    if patch is None or patch.get(DIRECTIVE) == "delete":
+        return set()
+    if patch.get(DIRECTIVE) == "replace":
+        keys = set()
+    if RETAIN_KEYS in patch:
+        keys = keys & set(patch[RETAIN_KEYS])
+    written = {key for key in patch if not key.startswith("$")}
+    return keys - written | {key for key in written if patch[key] is not None}
+
+
+def _signature(
+    review: Review, pod: Mapping[str, Any], text: str, applied: Sequence[Profile], key: bytes
+) -> str:
+    """Return the signature of the pod as a call leaves it, which is how the next one finds it."""
+    metadata: Mapping[str, Any] = pod.get("metadata") or {}
     managed = metadata.get("managedFields") or ()
+    written = frozenset[str]().union(*(profile.written_annotations for profile in applied))
     bound = (
         text,
         review.namespace,
@@ -106,33 +133,24 @@ def _signature(review: Review, text: str, applied: Sequence[Profile], key: bytes
         metadata.get("generateName"),
         [owner.get("uid") for owner in metadata.get("ownerReferences") or ()],
         [(entry.get("manager"), entry.get("operation"), entry.get("time")) for entry in managed],
-        _own_labels(metadata.get("labels") or {}, managed, applied),
+        [(k, labels(pod).get(k)) for k in sorted(_own(pod, "labels"))],
+        [(k, annotations(pod).get(k)) for k in sorted(_own(pod, "annotations")) if k in written],
     )
     # repr is unambiguous for any strings; ("a", "bc") is not ("ab", "c").
     return blake2b(repr(bound).encode(), key=key, digest_size=_SIGNATURE_BYTES).hexdigest()
 
 
-def _own_labels(
-    present: Mapping[str, str], managed: Iterable[Mapping[str, Any]], applied: Iterable[Profile]
-) -> list[tuple[str, str]]:
-    """Return the labels that the user set and the applied profiles do not write.
+def _own(pod: Mapping[str, Any], field: str) -> set[str]:
+    """Return the keys of the labels or annotations that were in the user's request.
 
     Before it calls webhooks, the API server lists in managedFields every field of the
-    request; these labels are the same on each call for one pod.
+    request; these are the same on each call for one pod.
     """
-    owned = []
-    for entry in managed:
+    owned: set[str] = set()
+    for entry in (pod.get("metadata") or {}).get("managedFields") or ():
         fields: Any = entry.get("fieldsV1")
-        for step in ("f:metadata", "f:labels"):
+        for step in ("f:metadata", f"f:{field}"):
             fields = fields.get(step) if isinstance(fields, dict) else None
         if isinstance(fields, dict):
-            owned.append(fields)
-    written: frozenset[str] = frozenset()
-    for profile in applied:
-        written |= profile.written_labels
-    return [
-        (key, value)
-        for fields in owned
-        for key, value in present.items()
-        if "f:" + key in fields and key not in written
-    ]
+            owned.update(key[2:] for key in fields if key.startswith("f:"))
+    return owned

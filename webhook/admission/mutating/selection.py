@@ -23,13 +23,15 @@ def selected(profile: Profile, review: Review, key: bytes) -> bool:
     The pseudo-random number is derived from the request's uid, which the API server
     chooses at random and a user cannot; per workload it is derived from the pod's
     controller (or else its generateName or name), so that all pods of the workload get
-    the same result. The signing key is an input, so that nobody can search for a name
-    with the wanted result.
+    the same result. A dry run gets a number of its own, and nobody without the signing key
+    can compute one; but the result for a workload is stable, so who creates its pods can
+    observe it.
     """
     if profile.probability == ALWAYS:
         return True
     subject = _workload(review) if profile.per_workload else review.uid
-    digest = blake2b(f"{profile.name}\0{subject}".encode(), key=key, digest_size=_DIGEST_BYTES)
+    use = b"dry-run" if review.dry_run else b""
+    digest = blake2b(f"{profile.name}\0{subject}".encode(), key=key, digest_size=_DIGEST_BYTES, person=use)
     # A number from 0 to 99, each with the same probability (up to 2^-64).
     return int.from_bytes(digest.digest(), "big") * ALWAYS >> 8 * _DIGEST_BYTES < profile.probability
 

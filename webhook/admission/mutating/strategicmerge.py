@@ -7,7 +7,7 @@ and other lists are replaced; elements that the patch adds come before the old o
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from webhook.admission.editor import Cause, ListEdit, ObjectEdit
 from webhook.admission.podedit import Denied
@@ -19,35 +19,52 @@ from webhook.admission.profiles.podpatch import (
 )
 from webhook.admission.profiles.podschema import POD, Field, object_types
 from webhook.pods.text import shown
+from webhook.protocol import COLOCATION_RESOURCES
 
 _MAP_FIELD = Field("any")  # a value of a map of scalars
 
 
-def merge(pod: ObjectEdit, patch: Mapping[str, Any], cause: Cause) -> None:
-    """Apply a checked strategic merge patch to a pod under edit."""
-    _object(pod, patch, object_types()[POD], cause)
+class _Run(NamedTuple):
+    """One application of a patch: its cause, and whether an earlier call applied it."""
+
+    cause: Cause
+    again: bool
 
 
-def _object(edit: ObjectEdit, patch: Mapping[str, Any], fields: Mapping[str, Field], cause: Cause) -> None:
+def merge(pod: ObjectEdit, patch: Mapping[str, Any], cause: Cause, *, again: bool = False) -> None:
+    """Apply a checked strategic merge patch to a pod under edit.
+
+    Args:
+        pod: the pod.
+        patch: the patch.
+        cause: the cause of the changes.
+        again: the patch was applied on an earlier call. Labels and annotations stay as they
+            are, and so does what may have been added to lists and resources since.
+    """
+    if again and "metadata" in patch:
+        metadata = {k: v for k, v in patch["metadata"].items() if k not in {"labels", "annotations"}}
+        patch = {**patch, "metadata": metadata}
+    _object(pod, patch, object_types()[POD], _Run(cause, again))
+
+
+def _object(edit: ObjectEdit, patch: Mapping[str, Any], fields: Mapping[str, Field], run: _Run) -> None:
     directive = patch.get(DIRECTIVE)
     if directive in {"replace", "delete"}:
         wanted = {} if directive == "delete" else _plain(patch)
         for key in [key for key in edit.value if key not in wanted]:
-            edit.remove(key, cause)
+            edit.remove(key, run.cause)
         for key, value in wanted.items():
-            edit.set(key, value, cause)
+            edit.set(key, value, run.cause)
         return
     if RETAIN_KEYS in patch:
-        kept = patch[RETAIN_KEYS]
+        kept = set(patch[RETAIN_KEYS])
         for key in [key for key in edit.value if key not in kept]:
-            edit.remove(key, cause)
+            edit.remove(key, run.cause)
     for key, value in patch.items():
         if key.startswith("$"):
-            _list_directive(edit, key, value, patch, fields, cause)
-        elif value is None:
-            edit.remove(key, cause)
+            _list_directive(edit, key, value, patch, fields, run.cause)
         else:
-            _value(edit, key, value, fields.get(key, _MAP_FIELD), patch, cause)
+            _value(edit, key, value, fields.get(key, _MAP_FIELD), patch, run)
 
 
 def _list_directive(
@@ -63,15 +80,13 @@ def _list_directive(
     if not isinstance(present, list):
         return
     if f"{kind}/" == DELETE_FROM_PRIMITIVE_LIST:
-        items = edit.open_list(name)
-        for i in range(len(items.value) - 1, -1, -1):
-            if items.value[i] in value:
-                items.remove(i, cause)
+        _remove(edit.open_list(name), set(value), "", cause)
     elif f"{kind}/" == SET_ELEMENT_ORDER and name not in patch:
         # If the patch contains the list itself, the merge of the list sets the order.
         merge_key = fields[name].merge_key
         items = edit.open_list(name)
-        _reorder(items, list(items.value), _identities(value, merge_key), merge_key, cause)
+        present = _identities(items.value, merge_key)
+        _reorder(items, present, present, _identities(value, merge_key), cause)
 
 
 def _value(
@@ -80,75 +95,125 @@ def _value(
     value: Any,  # noqa: ANN401 — any JSON value
     field: Field,
     patch: Mapping[str, Any],
-    cause: Cause,
+    run: _Run,
 ) -> None:
+    if run.again and _stays(edit, key, value, field):
+        edit.restore(key)
+        if value is None or (field.merge_key is None and not isinstance(value, dict)):
+            return
+        value = _plain(value)
     present = edit.get(key)
-    if isinstance(value, dict) and isinstance(present, dict):
-        _object(edit.open_object(key), value, object_types().get(field.type, {}), cause)
+    if value is None:
+        edit.remove(key, run.cause)
+    elif isinstance(value, dict) and isinstance(present, dict):
+        _object(edit.open_object(key), value, object_types().get(field.type, {}), run)
     elif isinstance(value, list) and isinstance(present, list) and field.merge_key is not None:
         order = patch.get(SET_ELEMENT_ORDER + key)
-        _list(edit.open_list(key), value, order, field, cause)
+        _list(edit.open_list(key), value, order, field, run)
     else:
-        edit.set(key, _plain(value), cause)
+        edit.set(key, _plain(value), run.cause)
 
 
-def _list(items: ListEdit, patch: list[Any], order: list[Any] | None, field: Field, cause: Cause) -> None:
+def _stays(edit: ObjectEdit, key: str, value: Any, field: Field) -> bool:  # noqa: ANN401 — any JSON value
+    """Whether a later call leaves what it finds at ``key``, though the patch would take it away.
+
+    Others add elements to lists, which they do not replace: admission plugins tolerations and
+    volumes, webhooks containers. Translation, LimitRanger and the GPU shorthand change resources.
+    """
+    found = (edit.source or {}).get(key)
+    if key == "resources":
+        return bool(value != _plain(value))
+    if key in COLOCATION_RESOURCES or (value is None and isinstance(found, list)):
+        return found is not None
+    if not isinstance(value, list) or not isinstance(found, list):
+        return False
+    if field.merge_key is None:
+        return found[: len(value)] == value
+    return any(isinstance(item, dict) and item.get(DIRECTIVE) == "replace" for item in value)
+
+
+def _list(items: ListEdit, patch: list[Any], order: list[Any] | None, field: Field, run: _Run) -> None:
     merge_key, fields = field.merge_key, object_types().get(field.type, {})
-    added = [item for item in patch if not (isinstance(item, dict) and DIRECTIVE in item)]
-    _identities(items.value, merge_key)  # denies elements that are no objects
-    if any(isinstance(item, dict) and item.get(DIRECTIVE) == "replace" for item in patch):
-        for i in range(len(items.value) - 1, -1, -1):
-            items.remove(i, cause)
+    added: list[Any] = []
+    deleted: set[Any] = set()
+    replaced = False
     for item in patch:
-        if isinstance(item, dict) and item.get(DIRECTIVE) == "delete":
-            gone = item.get(merge_key)
-            for i in range(len(items.value) - 1, -1, -1):
-                if items.value[i].get(merge_key) == gone:
-                    items.remove(i, cause)
-    server_order = list(items.value)
-    for item in added:
-        index = _find(items.value, item, merge_key)
+        directive = item.get(DIRECTIVE) if isinstance(item, dict) else None
+        if directive is None:
+            added.append(item)
+        elif directive == "delete":
+            deleted.add(item.get(merge_key))
+        replaced = replaced or directive == "replace"
+    before = _remove(items, None if replaced else deleted, merge_key, run.cause)
+    present = list(before)
+    places = _places(present)
+    wanted = _identities(added, merge_key)
+    for identity, item in zip(wanted, added, strict=True):
+        index = places.get(identity)
         if index is None:
-            items.insert(len(items.value), _plain(item), cause)
+            places[identity] = len(present)
+            present.append(identity)
+            items.insert(len(items.value), _plain(item), run.cause)
         elif merge_key:
-            _object(items.open_object(index), item, fields, cause)
-    _reorder(items, server_order, _identities(order or added, merge_key), merge_key, cause)
+            _object(items.open_object(index), item, fields, run)
+    _reorder(items, before, present, _identities(order, merge_key) if order else wanted, run.cause)
 
 
-def _reorder(
-    items: ListEdit, before: list[Any], wanted: list[Any], merge_key: str | None, cause: Cause
-) -> None:
+def _remove(items: ListEdit, gone: set[Any] | None, merge_key: str | None, cause: Cause) -> list[Any]:
+    """Remove the elements with these identities, None for all; return the identities that are left."""
+    identities = _identities(items.value, merge_key)
+    kept = [i for i, identity in enumerate(identities) if gone is not None and identity not in gone]
+    items.arrange(kept, cause)
+    return [identities[i] for i in kept]
+
+
+def _reorder(items: ListEdit, before: list[Any], present: list[Any], wanted: list[Any], cause: Cause) -> None:
     """Put the elements that the patch names in its order, and the others between them.
 
     The others keep their order; each comes before the named elements that it preceded.
     Elements that the patch adds come first.
+
+    Args:
+        items: the list under edit.
+        before: the identities of its elements before the patch added some.
+        present: the identities of its elements now.
+        wanted: the identities that the patch names.
+        cause: the cause of the change.
     """
-    present = _identities(items.value, merge_key)
-    old = _identities(before, merge_key)
-    named = sorted((i for i, p in enumerate(present) if p in wanted), key=lambda i: wanted.index(present[i]))
-    others = [i for i, p in enumerate(present) if p not in wanted]
+    old, ranks = _places(before), _places(wanted)
+    named = [i for i, identity in enumerate(present) if identity in ranks]
+    named.sort(key=lambda i: ranks[present[i]])
     result: list[int] = []
-    while others and named:
-        left, right = present[others[0]], present[named[0]]
-        first = left in old and right in old and old.index(left) < old.index(right)
-        result.append((others if first else named).pop(0))
-    items.arrange(result + others + named, cause)
+    following = iter(named)
+    right = next(following, None)
+    for i, left in enumerate(present):
+        if left in ranks:
+            continue
+        while right is not None and not (left in old and old[left] < old.get(present[right], -1)):
+            result.append(right)
+            right = next(following, None)
+        result.append(i)
+    items.arrange(result + ([] if right is None else [right, *following]), cause)
+
+
+def _places(identities: list[Any]) -> dict[Any, int]:
+    """Return where each identity stands first."""
+    return {identity: i for i, identity in reversed(list(enumerate(identities)))}
 
 
 def _identities(elements: list[Any], merge_key: str | None) -> list[Any]:
     """Return what identifies each element: the value of the merge key, or a scalar itself."""
-    if not merge_key:
-        return elements
+    identities = []
     for element in elements:
-        if not isinstance(element, dict):
+        if merge_key and not isinstance(element, dict):
             raise Denied(f"a list of objects identified by {merge_key!r} holds {shown(element)}")
-    return [element.get(merge_key) for element in elements]
-
-
-def _find(elements: list[Any], wanted: Any, merge_key: str | None) -> int | None:  # noqa: ANN401
-    identities = _identities(elements, merge_key)
-    identity = wanted[merge_key] if merge_key else wanted
-    return identities.index(identity) if identity in identities else None
+        identity = element.get(merge_key) if merge_key else element
+        if isinstance(identity, (dict, list)):
+            raise Denied(
+                f"what identifies an element of a list must be a single value, not {shown(identity)}"
+            )
+        identities.append(identity)
+    return identities
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 — any JSON value

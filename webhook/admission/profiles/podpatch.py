@@ -189,4 +189,7 @@ def _list_problem(key: str, value: list[object], fields: Mapping[str, Field]) ->
         return "names a list of objects: use $patch: delete on its elements"
     if field.merge_key and not all(isinstance(v, Mapping) and field.merge_key in v for v in value):
         return f"each element needs {field.merge_key!r}"
+    identities = [v[field.merge_key] if field.merge_key and isinstance(v, Mapping) else v for v in value]
+    if any(isinstance(identity, (Mapping, list)) for identity in identities):
+        return "each element must be identified by a single value"
     return None

@@ -67,7 +67,7 @@ class Profile:
         probability: percent of matching pods that are changed, 0 to 100.
         per_workload: the probability applies to a workload as a whole, not to each pod.
         skip_resources: the pod's resources are not translated.
-        written_labels: keys of the labels that it may write.
+        written_annotations: keys of the annotations that it may write.
         problems: why the profile is not ready; empty when it is.
         notes: unknown fields, which are ignored.
     """
@@ -88,7 +88,7 @@ class Profile:
     priority_class_name: str = ""
     koordinator_priority: int | None = None
     patch: Mapping[str, Any] | None = None
-    written_labels: frozenset[str] = frozenset()
+    written_annotations: frozenset[str] = frozenset()
     problems: tuple[str, ...] = ()
     notes: tuple[UnknownField, ...] = ()
 
@@ -191,15 +191,14 @@ class _Reader:
             patch=self._patch(),
             notes=tuple(self.notes),
         )
-        written = tuple(label_writes(profile))
         owned = (
             f"spec.{field}: the label {key} is set by the pod's controller, which knows its pods by it "
             "and would create others without end: leave this label alone"
-            for field, key in written
+            for field, key in label_writes(profile)
             if set_by_controllers(key)
         )
-        problems = (*self.problems, *owned)
-        return replace(profile, written_labels=frozenset(key for _, key in written), problems=problems)
+        written = frozenset(_written_annotations(profile))
+        return replace(profile, written_annotations=written, problems=(*self.problems, *owned))
 
     def _selector(self, field: str) -> Selector:
         try:
@@ -296,3 +295,10 @@ def label_writes(profile: Profile) -> Iterator[tuple[str, str]]:
         yield "koordinatorPriority", LABEL_PRIORITY
     patched = ((profile.patch or {}).get("metadata") or {}).get("labels") or ()
     yield from (("patch.metadata.labels", key) for key in patched if not key.startswith("$"))
+
+
+def _written_annotations(profile: Profile) -> Iterator[str]:
+    """Yield the keys of the annotations that a profile may write."""
+    yield from (key for key, _ in profile.annotations)
+    yield from (key for _, key in profile.annotation_keys_mapping)
+    yield from ((profile.patch or {}).get("metadata") or {}).get("annotations") or ()

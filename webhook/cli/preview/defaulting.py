@@ -41,6 +41,6 @@ def creation_review(pod: Object, namespace: str, uid: str) -> Review:
         name=name if isinstance(name, str) else "",
         object=pod,
         old_object={},
-        dry_run=True,
+        dry_run=False,  # a dry run has dice of its own
         username="",
     )
