@@ -13,8 +13,6 @@ published belongs to a Secret no older than the configuration it replaces: a rep
 in between cannot undo what another one has published since.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 import logging
 import time

@@ -122,7 +122,6 @@ class FilesSource:
         self.reload_if_changed()
 
     def _loaded(self, view: View, files: int) -> None:
-        unready_profiles = unready(view)
         self.view = view
         self.status = replace(
             self.status,
@@ -130,11 +129,9 @@ class FilesSource:
             error=None,
             loaded_at=self._clock(),
             files=files,
-            profiles=len(view.profiles),
-            unready_profiles=unready_profiles,
         )
         _log.info("read %d profiles from %d files in %s", len(view.profiles), files, self._directory)
-        for name, problems in unready_profiles.items():
+        for name, problems in unready(view).items():
             _log.warning("profile %s is not applied: %s", name, "; ".join(problems))
         self._on_change()
 

@@ -34,11 +34,7 @@ _log = logging.getLogger(__name__)
 
 
 class StatusWriter:
-    """Keeps the statuses right while this replica holds the Lease.
-
-    Attributes:
-        written: how many statuses have been written.
-    """
+    """Keeps the statuses right while this replica holds the Lease."""
 
     def __init__(
         self,
@@ -58,7 +54,6 @@ class StatusWriter:
             rules: actions of validation rules that differ from the defaults.
             now: the time of day.
         """
-        self.written = 0
         self._api = api
         self._cache = source.cache
         self._source = source
@@ -144,6 +139,5 @@ class StatusWriter:
             )
             self._rest_until = time.monotonic() + _USELESS_SECONDS
             return False
-        self.written += 1
         self._cache.profiles.learn(answer, watched)
         return True

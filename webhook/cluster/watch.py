@@ -84,8 +84,6 @@ class ClusterSource:
             error="; ".join(errors) or None,
             loaded_at=min(kind.contact_at for kind in kinds.values()),
             reload_errors=sum(kind.failures for kind in kinds.values()),
-            profiles=len(view.profiles),
-            unready_profiles=unready(view),
             kinds=kinds,
         )
 

@@ -124,7 +124,7 @@ class Reflector:
             self._stream.abort()
 
     def _list(self) -> None:
-        self._store.begin()
+        found: list[tuple[tuple[str, str], Any]] = []
         token: str | None = None
         limit: int | None = PAGE
         while True:
@@ -139,7 +139,7 @@ class Reflector:
                 if not (error.status == HTTPStatus.GONE and token):
                     raise
                 # The pages took longer than the server remembers: all at once, then.
-                self._store.begin()
+                found.clear()
                 token, limit = None, None
                 continue
             self._heard()
@@ -148,14 +148,14 @@ class Reflector:
             if not isinstance(metadata, dict) or not isinstance(items, (list, type(None))):
                 raise ApiError(f"GET {self._path}: the answer is no list")
             for item in items or ():
-                self._take(self._store.add, item)
+                self._take(lambda raw: found.append(self._store.listed(raw)), item)
             token = metadata.get("continue") or None
             if token is None:
                 break
         version = metadata.get("resourceVersion")
         if not isinstance(version, str) or not version:
             raise ApiError(f"GET {self._path}: the list has no metadata.resourceVersion")
-        self._store.commit()
+        self._store.replace(found)
         self._version = version
         self._listed_at = time.monotonic()
         self.contact = replace(self.contact, synced=True, lists=self.contact.lists + 1)

@@ -1,7 +1,7 @@
 """The cache of one watched kind, filled by a reflector."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 Value = TypeVar("Value")
@@ -36,29 +36,23 @@ class Store(Generic[Value]):
         self._read = read
         self._lock = lock or threading.Lock()
         self._news = news
-        self._listing: dict[_Key, Value] = {}
 
-    def begin(self) -> None:
-        """A list begins: ``add`` collects until ``commit``."""
-        self._listing = {}
-
-    def add(self, raw: Mapping[str, Any]) -> None:
-        """Take an object of the list."""
+    def listed(self, raw: Mapping[str, Any]) -> tuple[_Key, Value | None]:
+        """Return the key of an object of a list, and what is kept of it."""
         key = _key(raw)
         old = self.values.get(key)
         value = self._read(key[1], raw, old)
-        if value is not None:
-            # An equal value that is kept already need not take memory twice.
-            self._listing[key] = old if old is not None and old == value else value
+        # An equal value that is kept already need not take memory twice.
+        return key, old if old == value else value
 
-    def commit(self) -> None:
-        """The list is whole: what is not in it does not exist."""
+    def replace(self, listed: Iterable[tuple[_Key, Value | None]]) -> None:
+        """Take a whole list: what is not in it does not exist."""
+        values = {key: value for key, value in listed if value is not None}
         with self._lock:
-            if self._listing != self.values or not self.synced:
-                self.values = self._listing
+            if values != self.values or not self.synced:
+                self.values = values
                 self.revision += 1
             self.synced = True
-        self._listing = {}
         self._news()
 
     def changed(self, raw: Mapping[str, Any]) -> None:

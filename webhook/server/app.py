@@ -4,8 +4,6 @@
 workers; ``serve --worker flask`` with the limits, the TLS and the drain of ``serve``.
 """
 
-from __future__ import annotations
-
 import atexit
 import secrets
 from collections.abc import Mapping

@@ -20,7 +20,7 @@ from webhook.admission.review import ReviewError, Webhook, parse_review
 from webhook.binding.service import Bindings, BindingSettings
 from webhook.cluster.combined import CombinedSource
 from webhook.cluster.files import FilesSource
-from webhook.cluster.source import Source
+from webhook.cluster.source import Source, unready
 from webhook.cluster.statuswriter import StatusWriter
 from webhook.cluster.watch import ClusterSource
 from webhook.kube.lease import Lease
@@ -170,9 +170,9 @@ class ReviewService:
         metrics, status, totals = self.metrics, self.source.status, self.metrics.totals
         totals.set(metrics.reload_errors.labels("objects"), status.reload_errors)
         metrics.loaded_at.set(status.loaded_at)
-        unready = len(status.unready_profiles)
-        metrics.profiles.labels("true").set(status.profiles - unready)
-        metrics.profiles.labels("false").set(unready)
+        view = self.source.view
+        metrics.profiles.labels("true").set(len(view.profiles) - len(unready(view)))
+        metrics.profiles.labels("false").set(len(unready(view)))
         for name, kind in self._watched().items():
             metrics.contact_at.labels(name).set(kind.contact_at)
             totals.set(metrics.watch_failures.labels(name), kind.failures)
@@ -201,7 +201,7 @@ class ReviewService:
 
     def _view_report(self) -> Report:
         synced = self.bindings is None or self.bindings.state.synced
-        return view_report(self.source.status, self._freshness, self._watched(), synced=synced)
+        return view_report(self.source, self._freshness, self._watched(), synced=synced)
 
     def _explain(self, request: Request) -> Response:
         name = parse_qs(request.query, keep_blank_values=True).get("webhook", [Webhook.MUTATE.value])[0]
