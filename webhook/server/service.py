@@ -35,7 +35,7 @@ from webhook.process.admin import (
     json_response,
 )
 from webhook.process.tasks import Task
-from webhook.protocol import CPUSET_ENABLED, LABEL_CPUSET, LABEL_IGNORE
+from webhook.protocol import CPUSET_ENABLED, CPUSET_LEASE, LABEL_CPUSET, LABEL_IGNORE, STATUS_LEASE
 from webhook.server.envelope import check_content_type
 from webhook.server.freshness import MAX_VIEW_AGE, Freshness
 from webhook.server.peers import Peers
@@ -61,15 +61,21 @@ _LOG = logging.getLogger(__name__)
 
 
 def open_source(
-    objects: Path | None, client: Client | None, settings: Settings, lease: Lease | None = None
+    objects: Path | None,
+    client: Client | None,
+    settings: Settings,
+    *,
+    write_status: bool = True,
+    lease: tuple[str, str] | None = None,
 ) -> tuple[Source, StatusWriter | None]:
-    """Return the source of views, and with a Lease what writes the statuses of profiles.
+    """Return the source of views, and with a cluster what writes the statuses of profiles.
 
     Args:
         objects: directory of files; with a cluster its profiles lie below the cluster's.
         client: of the cluster.
         settings: how profiles are judged.
-        lease: elects the replica that writes statuses; None: none does.
+        write_status: whether statuses are written.
+        lease: namespace and name of the Lease that elects the replica which writes; None: the usual one.
 
     Raises:
         SourceError: the files give no view.
@@ -83,21 +89,33 @@ def open_source(
         source = ClusterSource(client)
     else:
         raise ValueError("nothing says where profiles come from: give objects, or a cluster")
-    if client is None or lease is None or isinstance(source, FilesSource):
+    if client is None or isinstance(source, FilesSource) or not write_status:
         return source, None
-    return source, StatusWriter(client, source, lease, settings.rules)
+    return source, StatusWriter(client, source, _lease(client, lease, STATUS_LEASE), settings.rules)
 
 
 def open_bindings(
-    client: Client, source: Source, registry: CollectorRegistry, settings: BindingSettings, lease: Lease
+    client: Client,
+    source: Source,
+    registry: CollectorRegistry,
+    settings: BindingSettings,
+    lease: tuple[str, str] | None = None,
 ) -> Bindings:
-    """Return what answers bindings in the namespaces that have opted in; ``lease`` elects who repairs."""
+    """Return what answers bindings in the namespaces that have opted in.
+
+    ``lease`` is namespace and name of the Lease that elects who repairs; None: the usual one.
+    """
 
     def opted_in(namespace: str) -> bool:
         labels = source.view.namespaces.get(namespace, {})
         return labels.get(LABEL_CPUSET) == CPUSET_ENABLED and labels.get(LABEL_IGNORE) != "true"
 
-    return Bindings(client, lease, opted_in, registry, settings)
+    return Bindings(client, _lease(client, lease, CPUSET_LEASE), opted_in, registry, settings)
+
+
+def _lease(client: Client, given: tuple[str, str] | None, usual: str) -> Lease:
+    """Return the given Lease, else the one of the usual name where the client is at home."""
+    return Lease(client, *(given or (client.access.namespace, usual)))
 
 
 @dataclasses.dataclass(eq=False)
