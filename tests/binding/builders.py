@@ -168,11 +168,10 @@ class Replica:
         for path, (store, wanted) in stores.items():
             if kinds and path not in kinds:
                 continue
-            store.begin()
-            for raw in list(self.fake.objects.get(PODS if path == "waiting" else path, {}).values()):
-                if wanted is None or wanted(raw["metadata"]["labels"]):
-                    store.add(raw)
-            store.commit()
+            there = list(self.fake.objects.get(PODS if path == "waiting" else path, {}).values())
+            store.replace(
+                store.listed(raw) for raw in there if wanted is None or wanted(raw["metadata"]["labels"])
+            )
 
     def ask(self, of, to="node-1", seconds=10.0, **given):
         """The status and the response to the review of a binding."""

@@ -12,10 +12,7 @@ def names(store, node):
 def test_the_pods_of_a_node_follow_every_change():
     """Listed, bound, bound elsewhere under the same name, deleted."""
     store = PodStore()
-    store.begin()
-    store.add(pod("a", node="node-1"))
-    store.add(pod("b"))
-    store.commit()
+    store.replace(map(store.listed, (pod("a", node="node-1"), pod("b"))))
     assert names(store, "node-1") == {"a"}
     store.changed(pod("b", node="node-1"))
     assert names(store, "node-1") == {"a", "b"}

@@ -43,7 +43,7 @@ def test_profiles_of_both_and_the_rest_of_the_cluster(source, fake, tmp_path):
     assert [found.name for found in view.index.profiles] == ["both", "file"]
     assert set(view.priority_classes) == {"of-cluster"}
     assert set(view.namespaces) == {"of-cluster"}
-    assert (source.status.profiles, source.status.files) == (2, 1)
+    assert (len(source.view.profiles), source.status.files) == (2, 1)
     fake.put(NAMESPACES, "more")
     until(lambda: "more" in source.view.namespaces)
     assert source.view.index is view.index

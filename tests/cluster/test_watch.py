@@ -11,7 +11,7 @@ from tests.kube.fakeapi import CLASSES, COLLECTIONS, LIMIT_RANGES, NAMESPACES, P
 from tests.waiting import until
 from webhook.admission import kinds
 from webhook.cluster import watch
-from webhook.cluster.source import LookUpError
+from webhook.cluster.source import LookUpError, unready
 from webhook.kube import reflector
 
 pytestmark = pytest.mark.usefixtures("hurry")
@@ -164,7 +164,7 @@ def test_an_object_that_cannot_be_read_costs_the_others_nothing(fake, caplog):
     fake.put(PROFILES, "right", spec={"qosClass": "BE"})
     with watched(fake) as source:
         assert names(source) == {"good"}
-        assert set(source.status.unready_profiles) == {"wrong"}
+        assert set(unready(source.view)) == {"wrong"}
         assert [profile.name for profile in source.view.index.profiles] == ["right"]
         fake.put(NAMESPACES, "later")
         until(lambda: "later" in names(source))

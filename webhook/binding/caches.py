@@ -85,9 +85,9 @@ class PodStore(Store[Object]):
         with self._index:
             return list(self._on_nodes.get(node, {}).values())
 
-    def commit(self) -> None:
-        """The list is whole."""
-        super().commit()
+    def replace(self, listed: Iterable[tuple[_Key, Object | None]]) -> None:
+        """Take a whole list: what is not in it does not exist."""
+        super().replace(listed)
         with self._index:
             self._on_nodes = {}
             for key, pod in list(self.values.items()):

@@ -124,7 +124,7 @@ def read_node_topology(
     except CpuSetError as error:
         raise NodeTopologyError(f"node(s) invalid CPU Topology: {name}: {error}") from None
     reader = _Reader(node, nrt or {}, topology)
-    kubelet = reader.kubelet_policy()
+    kubelet = reader.value(ANNOTATION_CPU_MANAGER_POLICY, dict)
     return NodeTopology(
         name=name,
         uid=metadata.get("uid", ""),
@@ -148,11 +148,8 @@ class _Reader:
         self._annotations = {**annotations(nrt), **annotations(node)}
         self._topology = topology
 
-    def kubelet_policy(self) -> Mapping[str, Any]:
-        return self._json(ANNOTATION_CPU_MANAGER_POLICY, dict)
-
     def reservations(self, kubelet: Mapping[str, Any]) -> Reservations:
-        system = self._json(ANNOTATION_SYSTEM_QOS, dict)
+        system = self.value(ANNOTATION_SYSTEM_QOS, dict)
         return Reservations(
             reserved=self._reserved(),
             kubelet_reserved=self._cpus(kubelet.get("reservedCPUs"), ANNOTATION_CPU_MANAGER_POLICY),
@@ -196,13 +193,13 @@ class _Reader:
         """What is left of the real CPUs after reservations, where more are advertised than there are."""
         if ANNOTATION_AMPLIFICATION not in self._annotations:
             return None
-        ratio = self._json(ANNOTATION_AMPLIFICATION, dict).get(CPU, 1)
+        ratio = self.value(ANNOTATION_AMPLIFICATION, dict).get(CPU, 1)
         if isinstance(ratio, bool) or not isinstance(ratio, (int, float)) or not ratio >= 1:
             self.problems.append(
                 f"annotation {ANNOTATION_AMPLIFICATION}: {shown(ratio)} is no ratio from 1 on"
             )
             return None
-        raw = self._json(ANNOTATION_RAW_ALLOCATABLE, dict).get(CPU)
+        raw = self.value(ANNOTATION_RAW_ALLOCATABLE, dict).get(CPU)
         if ratio == 1 or raw is None:
             return None
         try:
@@ -219,7 +216,7 @@ class _Reader:
         cpus: frozenset[int] = frozenset()
         amount: object = 0
         for annotations_of in self._sources:
-            reservation = self._json(ANNOTATION_NODE_RESERVATION, dict, annotations_of)
+            reservation = self.value(ANNOTATION_NODE_RESERVATION, dict, annotations_of)
             cpus |= self._cpus(reservation.get("reservedCPUs"), ANNOTATION_NODE_RESERVATION)
             resources = reservation.get("resources")
             amount = (resources.get(CPU) if isinstance(resources, dict) else 0) or amount
@@ -236,12 +233,12 @@ class _Reader:
     def _pinned(self) -> frozenset[int]:
         """CPUs that the kubelet has given to pods it manages."""
         pinned: frozenset[int] = frozenset()
-        for entry in self._json(ANNOTATION_POD_CPU_ALLOCS, list):
+        for entry in self.value(ANNOTATION_POD_CPU_ALLOCS, list):
             if isinstance(entry, dict) and entry.get("managedByKubelet") and entry.get("uid"):
                 pinned |= self._cpus(entry.get("cpuset"), ANNOTATION_POD_CPU_ALLOCS)
         return pinned
 
-    def _json(self, key: str, kind: type[_Kind], source: Mapping[str, str] | None = None) -> _Kind:
+    def value(self, key: str, kind: type[_Kind], source: Mapping[str, str] | None = None) -> _Kind:
         """The value of an annotation; an empty one where there is none, or none of that kind."""
         text = (self._annotations if source is None else source).get(key)
         if not text or text == "null":

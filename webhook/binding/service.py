@@ -4,7 +4,7 @@ import datetime as dt
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from threading import Event, Thread
+from threading import Event
 from typing import Final
 
 from prometheus_client import CollectorRegistry
@@ -32,6 +32,7 @@ from webhook.kube.loop import run_loop
 from webhook.kube.paths import NODES, PODS
 from webhook.kube.reflector import KindStatus, Reflector, watching
 from webhook.kube.timestamps import utc_now
+from webhook.process.tasks import Task, Tasks
 
 GRACE_SECONDS: Final = 60.0
 _OBSERVE_SECONDS: Final = 10.0
@@ -118,15 +119,13 @@ class Bindings:
 
     def watch(self, stop: Event, interval: float = 1.0) -> None:
         """Watch, record Events, reconcile and count until ``stop`` is set; meant to run in a thread."""
-        tasks = {"events": self.events.watch, "cpuset-reconciler": self.reconciler.watch}
-        threads = [Thread(target=task, args=(stop,), name=name, daemon=True) for name, task in tasks.items()]
+        reconciling = Task("cpuset-reconciler", self.reconciler, waited_for=True)
+        tasks = Tasks([Task("events", self.events, waited_for=True), reconciling], interval)
         with watching(self._reflectors, stop):
-            for thread in threads:
-                thread.start()
+            tasks.start()
             run_loop(self._observe, stop, name="counting CPUs", interval=interval)
         self.endpoint.close()
-        for thread in threads:
-            thread.join(1.0)
+        tasks.stop()
 
     def _observe(self) -> float | None:
         if not self.state.synced:

@@ -1,7 +1,5 @@
 """The ``caBundle`` of our webhooks in a configuration: who trusts what, and the correcting patch."""
 
-from __future__ import annotations
-
 import base64
 import binascii
 import urllib.parse

@@ -1,7 +1,5 @@
 """A CA and a serving certificate in the files of one folder, made and renewed."""
 
-from __future__ import annotations
-
 import datetime as dt
 import os
 import tempfile

@@ -4,8 +4,6 @@ Keys are ECDSA P-256: every client that speaks TLS 1.2 supports them, and a hand
 of one with RSA.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import datetime as dt
 import ipaddress

@@ -18,8 +18,6 @@ Each replica measures for itself how long a state has lasted, on a monotonic clo
 day makes no wait shorter. Only ends of certificates are compared with the time of day.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import datetime as dt
 import secrets
@@ -82,7 +80,7 @@ class Material:
         """The value of ``caBundle`` (PEM): the same bytes before and after the leaf changes."""
         return b"".join(self.trusted)
 
-    def changed(self, **parts: Any) -> Material:  # noqa: ANN401 — fields of several types
+    def changed(self, **parts: Any) -> "Material":  # noqa: ANN401 — fields of several types
         """Return the next revision, in which these parts are replaced."""
         return dataclasses.replace(self, revision=self.revision + 1, **parts)
 

@@ -13,12 +13,11 @@ published belongs to a Secret no older than the configuration it replaces: a rep
 in between cannot undo what another one has published since.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from http import HTTPStatus
 from threading import Event
 from typing import Any, Final
@@ -57,10 +56,17 @@ Object = Mapping[str, Any]
 _log = logging.getLogger(__name__)
 
 
+@dataclass(eq=False)
 class Rotator:
     """Reconciles one Secret, and the ``caBundle`` of our webhooks in some webhook configurations.
 
+    Made of the API server, namespace and name of the Secret, the names of webhook configurations (mutating,
+    validating, or both), and what an administrator chose. Nothing is called before ``watch``.
+
     Attributes:
+        now: the time of day, compared with the ends of certificates.
+        clock: seconds of a monotonic clock, which measures how long a state has lasted.
+        on_signing_key: called with the Secret's signing key before its pair is served.
         trusted: whether every existing configuration has been seen to trust the served certificate.
             Once true it stays true: an overwritten bundle is restored sooner than a probe would fail.
         error: why the last reconcile failed, None after a successful one.
@@ -68,50 +74,35 @@ class Rotator:
         writes: how many writes succeeded, by ``secret`` and ``configuration``.
     """
 
-    def __init__(  # noqa: PLR0913 — what it keeps, by which clocks, and whom it informs
-        self,
-        api: Client,
-        secret: tuple[str, str],
-        configurations: Iterable[str],
-        terms: Terms,
-        *,
-        now: Callable[[], dt.datetime],
-        clock: Callable[[], float] = time.monotonic,
-        on_signing_key: Callable[[bytes], None] = lambda _: None,
-    ) -> None:
-        """Call nothing yet.
+    _api: Client
+    _secret: tuple[str, str]
+    _managed: Iterable[str]
+    _terms: Terms
+    _: KW_ONLY
+    now: Callable[[], dt.datetime]
+    clock: Callable[[], float] = time.monotonic
+    on_signing_key: Callable[[bytes], None] = lambda _: None
+    trusted: bool = field(default=False, init=False)
+    error: str | None = field(default=None, init=False)
+    failures: int = field(default=0, init=False)
+    writes: dict[str, int] = field(default_factory=lambda: {"secret": 0, "configuration": 0}, init=False)
+    _memory: Material | None = field(default=None, init=False)
+    _pair: Pair | None = field(default=None, init=False)
+    _since: dict[str, tuple[object, float]] = field(default_factory=dict, init=False)
+    _warned: str = field(default="", init=False)
+    _skewed: bool = field(default=False, init=False)
+    _without_ours: set[str] = field(default_factory=set, init=False)
+    _conflicts: int = field(default=0, init=False)
+    _news: Event = field(default_factory=Event, init=False)
 
-        Args:
-            api: the API server.
-            secret: namespace and name.
-            configurations: names of mutating or validating webhook configurations, or of both.
-            terms: what an administrator chose.
-            now: the time of day, compared with the ends of certificates.
-            clock: seconds of a monotonic clock, which measures how long a state has lasted.
-            on_signing_key: called with the Secret's signing key before its pair is served.
-        """
-        self.trusted = False
-        self.error: str | None = None
-        self.failures = 0
-        self.writes = {"secret": 0, "configuration": 0}
-        self._on_signing_key = on_signing_key
-        self._api = api
-        self._namespace, self._name = secret
-        self._secrets = collection("v1", "secrets", self._namespace)
+    def __post_init__(self) -> None:
+        """Name what is called later."""
+        namespace, name = self._secret
+        self._secret_label = f"Secret {namespace}/{name}"
+        self._secrets = collection("v1", "secrets", namespace)
         resources = [collection(_ADMISSION, resource) for resource in _RESOURCES]
-        self._configurations = [(path, name) for name in configurations for path in resources]
-        self._terms = terms
-        self._names = {canonical(name) for name in terms.names}
-        self._now = now
-        self._clock = clock
-        self._memory: Material | None = None
-        self._pair: Pair | None = None
-        self._since: dict[str, tuple[object, float]] = {}
-        self._warned = ""
-        self._skewed = False
-        self._without_ours: set[str] = set()
-        self._conflicts = 0
-        self._news = Event()
+        self._configurations = [(path, name) for name in self._managed for path in resources]
+        self._names = {canonical(name) for name in self._terms.names}
 
     def read(self) -> Pair | None:
         """Return the pair to serve, None before there is one; the last valid one while the Secret is bad."""
@@ -132,12 +123,15 @@ class Rotator:
             stop: ends the loop and the watches.
             interval: seconds after which ``stop`` is noticed at the latest.
         """
-        watched = [(self._secrets, self._name), *self._configurations]
+        # They keep versions only: a change starts a reconcile, which reads all again.
         reflectors = {
             f"certificates-{number}": Reflector(
-                self._api, path, self._versions(), selector={"fieldSelector": f"metadata.name={name}"}
+                self._api,
+                path,
+                Store(lambda _, raw, __: str(raw["metadata"]["resourceVersion"]), news=self._news.set),
+                selector={"fieldSelector": f"metadata.name={name}"},
             )
-            for number, (path, name) in enumerate(watched)
+            for number, (path, name) in enumerate([(self._secrets, self._secret[1]), *self._configurations])
         }
 
         def step() -> float:
@@ -157,10 +151,6 @@ class Rotator:
                 failed=self._failed,
             )
 
-    def _versions(self) -> Store[str]:
-        """Return a store that keeps versions only: a change starts a reconcile, which reads all again."""
-        return Store(lambda _, raw, __: str(raw["metadata"]["resourceVersion"]), news=self._news.set)
-
     def reconcile(self) -> float:
         """Read the state once and make the one change that it calls for.
 
@@ -172,7 +162,7 @@ class Rotator:
         """
         self._news.clear()
         configurations = self._read_configurations()
-        secret = self._api.find(member(self._secrets, self._name))
+        secret = self._api.find(member(self._secrets, self._secret[1]))
         found = self._read(secret)
         observed = self._observed(found, configurations)
         step = plan(found, self._memory, observed=observed, terms=self._terms, now=self._time())
@@ -183,9 +173,8 @@ class Rotator:
                 self._write(step.material, secret or {}, step.reason)
             except ApiError:
                 if found is not None and not supersedes(self._memory, found):
-                    self._serve(
-                        configurations, found
-                    )  # valid until it expires, although it cannot be renewed
+                    # Valid until it expires, although it cannot be renewed.
+                    self._serve(configurations, found)
                 raise
             return 0.0  # what was written is read again before it is served
         if not self._serve(configurations, found):
@@ -193,12 +182,8 @@ class Rotator:
         self.error, self._conflicts = None, 0
         return min(POLL_SECONDS, POLL_SECONDS if step.wait is None else step.wait)
 
-    @property
-    def _secret_label(self) -> str:
-        return f"Secret {self._namespace}/{self._name}"
-
     def _time(self) -> dt.datetime:
-        now, theirs = self._now(), self._api.date
+        now, theirs = self.now(), self._api.date
         if theirs is None:
             return now
         skewed = abs(now - theirs) > _MAX_CLOCK_SKEW
@@ -264,14 +249,14 @@ class Rotator:
             self._since.pop(name, None)
             return None
         if name not in self._since or self._since[name][0] != state:
-            self._since[name] = (state, self._clock())
-        return self._clock() - self._since[name][1]
+            self._since[name] = (state, self.clock())
+        return self.clock() - self._since[name][1]
 
     def _write(self, material: Material, secret: Object, reason: str) -> None:
-        body = write_secret(material, self._namespace, self._name, secret)
+        body = write_secret(material, *self._secret, secret)
         try:
             if secret:
-                self._api.call("PUT", member(self._secrets, self._name), body=body)
+                self._api.call("PUT", member(self._secrets, self._secret[1]), body=body)
             else:
                 body["metadata"].pop("resourceVersion", None)
                 self._api.call("POST", self._secrets, body=body)
@@ -287,21 +272,17 @@ class Rotator:
 
     def _serve(self, configurations: Mapping[str, Object], material: Material) -> bool:
         """Serve what the Secret holds and publish its CA; return whether all trusted it already."""
-        self._adopt(material)
+        before, self._memory = self._memory, material
+        if before is None or before.signing_key != material.signing_key:
+            self.on_signing_key(material.signing_key)
+        if before != material:
+            self._pair = material.check()
         if not self._publish(configurations, material):
             return False
         if not self.trusted:
             _log.info("%s: every webhook configuration trusts the served certificate", self._secret_label)
         self.trusted = True
         return True
-
-    def _adopt(self, material: Material) -> None:
-        """Serve what the Secret holds from now on, and remember it."""
-        before, self._memory = self._memory, material
-        if before is None or before.signing_key != material.signing_key:
-            self._on_signing_key(material.signing_key)
-        if before != material:
-            self._pair = material.check()
 
     def _publish(self, configurations: Mapping[str, Object], material: Material) -> bool:
         """Correct every ``caBundle``; return whether all were correct already."""

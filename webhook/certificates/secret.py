@@ -1,7 +1,5 @@
 """Conversion between the Secret of managed certificates and `Material`."""
 
-from __future__ import annotations
-
 import base64
 import binascii
 import re

@@ -1,7 +1,5 @@
 """Verification of certificate chains and their keys before they are served."""
 
-from __future__ import annotations
-
 import dataclasses
 import datetime as dt
 import itertools

@@ -1,7 +1,5 @@
 """``colocation-webhook certs``: certificates for a laptop, and managed certificates in a cluster."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator
 from http import HTTPStatus

@@ -1,7 +1,5 @@
 """``cpuset``: allocate CPUs from problems, plan a node's pods, show a machine."""
 
-from __future__ import annotations
-
 import json
 import os
 import sys

@@ -10,7 +10,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from stat import S_ISREG
@@ -36,29 +36,25 @@ class SourceError(ValueError):
     """The files do not give a view; the message is one line, naming file and line."""
 
 
+@dataclass(eq=False)
 class FilesSource:
-    """A directory of YAML and JSON files.
+    """A directory of YAML and JSON files; nothing is read before ``load``.
 
     Attributes:
         view: the newest good view; one reference, swapped whole, so that readers in
             other threads need no lock. Empty until ``load`` has returned.
         status: swapped in the same way, after the view.
+        clock: seconds since the epoch.
+        on_change: called after each new view.
     """
 
-    def __init__(
-        self,
-        directory: Path,
-        *,
-        clock: Callable[[], float] = time.time,
-        on_change: Callable[[], None] = lambda: None,
-    ) -> None:
-        """Name the directory; nothing is read yet. ``on_change`` is called after each new view."""
-        self.view = View()
-        self.status = SourceStatus()
-        self._directory = directory
-        self._clock = clock
-        self._on_change = on_change
-        self._seen: _Fingerprint | str | None = None
+    _directory: Path
+    _: KW_ONLY
+    clock: Callable[[], float] = time.time
+    on_change: Callable[[], None] = lambda: None
+    view: View = field(default_factory=View, init=False)
+    status: SourceStatus = field(default=SourceStatus(), init=False)
+    _seen: _Fingerprint | str | None = field(default=None, init=False)
 
     def load(self) -> None:
         """Read the directory.
@@ -122,21 +118,18 @@ class FilesSource:
         self.reload_if_changed()
 
     def _loaded(self, view: View, files: int) -> None:
-        unready_profiles = unready(view)
         self.view = view
         self.status = replace(
             self.status,
             ready=True,
             error=None,
-            loaded_at=self._clock(),
+            loaded_at=self.clock(),
             files=files,
-            profiles=len(view.profiles),
-            unready_profiles=unready_profiles,
         )
         _log.info("read %d profiles from %d files in %s", len(view.profiles), files, self._directory)
-        for name, problems in unready_profiles.items():
+        for name, problems in unready(view).items():
             _log.warning("profile %s is not applied: %s", name, "; ".join(problems))
-        self._on_change()
+        self.on_change()
 
     def _failed(self, error: str) -> None:
         self.status = replace(self.status, error=error, reload_errors=self.status.reload_errors + 1)

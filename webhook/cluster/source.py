@@ -22,8 +22,6 @@ class SourceStatus:
             the kind that is furthest behind); 0 before.
         reload_errors: how often a newer state could not be had, ever.
         files: number of files behind the view in use.
-        profiles: number of profiles in it, those with problems included.
-        unready_profiles: the problems of each profile that is never applied, by name.
         kinds: each watched kind by its plural name; empty where nothing is watched.
     """
 
@@ -32,8 +30,6 @@ class SourceStatus:
     loaded_at: float = 0.0
     reload_errors: int = 0
     files: int = 0
-    profiles: int = 0
-    unready_profiles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     kinds: Mapping[str, KindStatus] = field(default_factory=dict)
 
 

@@ -8,6 +8,7 @@ import datetime as dt
 import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
 from http import HTTPStatus
 from threading import Event
@@ -33,42 +34,27 @@ _SHARE: Final = 20  # judging that took t is followed by 20 t without
 _log = logging.getLogger(__name__)
 
 
+@dataclass(eq=False)
 class StatusWriter:
     """Keeps the statuses right while this replica holds the Lease.
 
+    Made of the API server, the source of the profiles and of the view that they are judged by, the Lease,
+    and the actions of validation rules that differ from the defaults.
+
     Attributes:
-        written: how many statuses have been written.
+        now: the time of day.
     """
 
-    def __init__(
-        self,
-        api: Client,
-        source: ClusterSource,
-        lease: Lease,
-        rules: Mapping[str, Action],
-        *,
-        now: Callable[[], dt.datetime] = utc_now,
-    ) -> None:
-        """Say where profiles are and how they are judged; nothing is called yet.
-
-        Args:
-            api: where statuses are written.
-            source: of the profiles, and of the view that they are judged by.
-            lease: held by the replica that writes.
-            rules: actions of validation rules that differ from the defaults.
-            now: the time of day.
-        """
-        self.written = 0
-        self._api = api
-        self._cache = source.cache
-        self._source = source
-        self._lease = lease
-        self._rules = rules
-        self._now = now
-        self._judged: View | None = None
-        self._conditions: dict[str, tuple[Condition, ...]] = {}
-        self._revision = -1
-        self._rest_until = 0.0
+    _api: Client
+    _source: ClusterSource
+    _lease: Lease
+    _rules: Mapping[str, Action]
+    _: KW_ONLY
+    now: Callable[[], dt.datetime] = utc_now
+    _judged: View | None = field(default=None, init=False)
+    _conditions: dict[str, tuple[Condition, ...]] = field(default_factory=dict, init=False)
+    _revision: int = field(default=-1, init=False)
+    _rest_until: float = field(default=0.0, init=False)
 
     def watch(self, stop: Event, interval: float = 1.0) -> None:
         """Write until ``stop`` is set, then release the Lease; meant to run in a thread.
@@ -84,7 +70,7 @@ class StatusWriter:
         view = self._source.view
         if view.missing or not self._lease.elected() or time.monotonic() < self._rest_until:
             return
-        revision = self._cache.profiles.revision
+        revision = self._source.cache.profiles.revision
         self._judge(view)
         if revision == self._revision:
             return
@@ -100,12 +86,12 @@ class StatusWriter:
     def _differences(self, view: View) -> list[tuple[str, WatchedProfile, dict[str, Any]]]:
         """Return which statuses are to be written, those of profiles with problems first."""
         found = []
-        for name, watched in self._cache.watched().items():
+        for name, watched in self._source.cache.watched().items():
             # Only a profile that is still what was judged; the next round has the others.
             if view.profiles.get(name) is not watched.profile:
                 continue
             conditions = self._conditions[name]
-            status = status_with(watched.status, conditions, watched.generation, self._now())
+            status = status_with(watched.status, conditions, watched.generation, self.now())
             if status is not None:
                 fine = all((c.type == READY) == (c.status == "True") for c in conditions)
                 found.append((fine, name, watched, status))
@@ -144,6 +130,5 @@ class StatusWriter:
             )
             self._rest_until = time.monotonic() + _USELESS_SECONDS
             return False
-        self.written += 1
-        self._cache.profiles.learn(answer, watched)
+        self._source.cache.profiles.learn(answer, watched)
         return True

@@ -11,7 +11,6 @@ review waits any more. What has to be asked again waits behind those that were n
 
 import logging
 import time
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from http import HTTPStatus
@@ -48,25 +47,14 @@ class ClusterSource:
         cache: what is kept of the cluster; statuses are written from it.
     """
 
-    def __init__(
-        self,
-        api: Client,
-        *,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        """Name the API server; no call and no thread before ``watch`` or ``look_up``, for a process may fork.
-
-        Args:
-            api: the API server.
-            clock: seconds since the epoch.
-        """
+    def __init__(self, api: Client) -> None:
+        """Name the API server; no call and no thread before ``watch`` or ``look_up``: a process may fork."""
         self._api = api
         self._news = Event()
         self.cache = ClusterCache(self._news.set)
         self.view: View = self.cache.view()
         self._reflectors = {
-            kind.resource: Reflector(api, kind.path, store, clock=clock)
-            for kind, store in self.cache.stores.items()
+            kind.resource: Reflector(api, kind.path, store) for kind, store in self.cache.stores.items()
         }
         self._started = time.monotonic()
         self._lock = Lock()
@@ -84,8 +72,6 @@ class ClusterSource:
             error="; ".join(errors) or None,
             loaded_at=min(kind.contact_at for kind in kinds.values()),
             reload_errors=sum(kind.failures for kind in kinds.values()),
-            profiles=len(view.profiles),
-            unready_profiles=unready(view),
             kinds=kinds,
         )
 

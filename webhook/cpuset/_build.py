@@ -5,8 +5,6 @@ binding cannot differ. Imports nothing of this package, for it is run before the
 package can be imported.
 """
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

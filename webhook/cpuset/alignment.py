@@ -1,7 +1,5 @@
 """NUMA alignment: choose a pod's NUMA nodes first, then its CPUs on them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple

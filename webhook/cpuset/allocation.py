@@ -6,8 +6,6 @@ docs/cpuset.md explains it. The names of policies are Koordinator's (annotation
 ``node.koordinator.sh/numa-allocate-strategy``).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -158,7 +156,7 @@ class Pool:
     @classmethod
     def of_masks(
         cls, topology: Topology, available: int, preferred: int = 0, held: tuple[int, int] = (0, 0)
-    ) -> Pool:
+    ) -> "Pool":
         """Return a pool from sets of positions; ``held`` at PCPULevel and NUMANodeLevel."""
         pool = cls.__new__(cls)
         pool._fill(topology, available, preferred, held, None)  # noqa: SLF001  # of its own class

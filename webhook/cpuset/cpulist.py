@@ -5,8 +5,6 @@ Files such as ``/sys/devices/system/cpu/online`` and the cgroup's ``cpuset.cpus`
 the first two of every four.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from webhook.cpuset._native import ffi, lib

@@ -1,7 +1,5 @@
 """Discovery of a topology: from the kernel's files, lscpu, Koordinator's annotation or plain data."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """The errors about CPUs, topologies and requests, each with the value at fault."""
 
-from __future__ import annotations
-
 from typing import Final
 
 _SHOWN: Final = 120

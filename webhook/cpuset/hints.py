@@ -5,8 +5,6 @@ difference: among equally good results the choice does not depend on their order
 on (preferred, fewest nodes, highest score, lowest mask).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -31,7 +29,7 @@ class NumaPolicy(StrEnum):
     SINGLE_NUMA_NODE = protocol.SINGLE_NUMA_NODE
 
     @classmethod
-    def parse(cls, text: str) -> NumaPolicy:
+    def parse(cls, text: str) -> "NumaPolicy":
         """Return a policy by its name in Koordinator or the kubelet.
 
         ``None`` is the empty policy; the suffixes ``PodLevel`` and ``ContainerLevel`` are

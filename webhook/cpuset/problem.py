@@ -7,8 +7,6 @@ where it is left out), ``numCPUs``, and optionally ``bindPolicy``, ``required``,
 "refcount"}``. Other fields are ignored.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Final, TypeVar
 

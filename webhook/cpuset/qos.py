@@ -1,7 +1,5 @@
 """Koordinator's QoS classes, and which of them get CPUs of their own."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import Final
 

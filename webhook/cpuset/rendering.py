@@ -1,7 +1,5 @@
 """CPU maps for a terminal: a grid of sockets, NUMA nodes, cores and threads."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Mapping
 from itertools import groupby
 from operator import attrgetter

@@ -7,8 +7,6 @@ exclusive system CPUs and CPUs that the kubelet has pinned are in no pool; the k
 own reserved CPUs stay in the pools but are never bound.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from threading import Lock

@@ -5,8 +5,6 @@ The amounts follow koordlet's CPU suppression (NodeSLO ``resourceUsedThresholdWi
 thousandths of a CPU.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from webhook.cpuset._native import ffi, lib

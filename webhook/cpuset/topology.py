@@ -5,8 +5,6 @@ a CPU's rank among the ids of its core. A set inside this package is an integer 
 stands for position i, the format of the native allocator.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, final
@@ -93,7 +91,7 @@ class Topology:
         cores_per_numa: int,
         threads_per_core: int,
         numbering: str = "adjacent",
-    ) -> Topology:
+    ) -> "Topology":
         """Return a regular machine from counts.
 
         With T threads a core and C cores in all, thread t of core k is CPU ``k*T + t``

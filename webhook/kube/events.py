@@ -8,6 +8,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, field
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
@@ -47,31 +48,24 @@ class _Series(NamedTuple):
     first: str
 
 
+@dataclass(eq=False)
 class EventRecorder:
-    """Takes Events from any thread and writes them in one of its own."""
+    """Takes Events from any thread and writes them in one of its own.
 
-    def __init__(
-        self,
-        api: Client,
-        component: str,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        now: Callable[[], dt.datetime] = utc_now,
-    ) -> None:
-        """Name the API server and the component that reports; nothing is called yet.
+    Made of the API server, and of the component that reports: it names the program in each Event.
 
-        Args:
-            api: the API server.
-            component: names the program in each Event.
-            clock: seconds, for aggregation.
-            now: the time of day, for what is written.
-        """
-        self._api = api
-        self._component = component
-        self._clock = clock
-        self._now = now
-        self._waiting: queue.Queue[Event] = queue.Queue(_WAITING)
-        self._series: OrderedDict[Event, _Series] = OrderedDict()
+    Attributes:
+        clock: seconds, for aggregation.
+        now: the time of day, for what is written.
+    """
+
+    _api: Client
+    _component: str
+    _: KW_ONLY
+    clock: Callable[[], float] = time.monotonic
+    now: Callable[[], dt.datetime] = utc_now
+    _waiting: queue.Queue[Event] = field(default_factory=lambda: queue.Queue(_WAITING), init=False)
+    _series: OrderedDict[Event, _Series] = field(default_factory=OrderedDict, init=False)
 
     def record(self, event: Event) -> None:
         """Queue an Event; it is dropped while too many are queued."""
@@ -106,11 +100,11 @@ class EventRecorder:
     def _write(self, event: Event) -> bool:
         """Write one, unless it was written a moment ago; return whether a call was made."""
         known = self._series.get(event)
-        now = self._clock()
+        now = self.clock()
         if known is not None and now - known.at < AGAIN_SECONDS:
             self._series[event] = known._replace(times=known.times + 1)
             return False
-        moment = timestamp(self._now())
+        moment = timestamp(self.now())
         path = collection("v1", "events", event.namespace)
         if known is not None:
             change = {"count": known.times + 1, "lastTimestamp": moment, "message": _cut(event.message)}

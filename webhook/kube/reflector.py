@@ -12,7 +12,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from http import HTTPStatus
 from threading import Event, Thread
 from typing import Any, Final
@@ -60,41 +60,31 @@ class KindStatus:
     lists: int = 0
 
 
+@dataclass(eq=False)
 class Reflector:
-    """Keeps one kind up to date."""
+    """Keeps one kind up to date.
 
-    def __init__(
-        self,
-        api: Client,
-        path: str,
-        store: Store[Any],
-        *,
-        clock: Callable[[], float] = time.time,
-        selector: Mapping[str, str] | None = None,
-        metadata_only: bool = False,
-    ) -> None:
-        """Name the collection (``/api/v1/namespaces``) and where its objects go; nothing is called yet.
+    Made of the API server, the path of the collection (``/api/v1/namespaces``), and what takes its objects.
 
-        Args:
-            api: the API server.
-            path: of the collection.
-            store: takes the objects.
-            clock: seconds since the epoch.
-            selector: ``labelSelector`` and ``fieldSelector``, where not every object is wanted.
-            metadata_only: leave spec and status out.
-        """
-        self.contact = KindStatus()
-        self._api = api
-        self._path = path
-        self._store = store
-        self._clock = clock
-        self._backoff = Backoff()
-        self._selector = dict(selector or {})
-        self._list_accept = METADATA_LIST if metadata_only else JSON
-        self._accept = METADATA_ONLY if metadata_only else JSON
-        self._version: str | None = None
-        self._listed_at = 0.0
-        self._stream: Stream | None = None
+    Attributes:
+        clock: seconds since the epoch.
+        selector: ``labelSelector`` and ``fieldSelector``, where not every object is wanted.
+        metadata_only: leave spec and status out.
+        contact: how it is doing.
+    """
+
+    _api: Client
+    _path: str
+    _store: Store[Any]
+    _: KW_ONLY
+    clock: Callable[[], float] = time.time
+    selector: Mapping[str, str] = field(default_factory=dict)
+    metadata_only: bool = False
+    contact: KindStatus = field(default=KindStatus(), init=False)
+    _backoff: Backoff = field(default_factory=Backoff, init=False)
+    _version: str | None = field(default=None, init=False)
+    _listed_at: float = field(default=0.0, init=False)
+    _stream: Stream | None = field(default=None, init=False)
 
     def run(self, stop: Event) -> None:
         """List and watch until ``stop`` is set; meant to run in a thread of its own."""
@@ -124,7 +114,7 @@ class Reflector:
             self._stream.abort()
 
     def _list(self) -> None:
-        self._store.begin()
+        found: list[tuple[tuple[str, str], Any]] = []
         token: str | None = None
         limit: int | None = PAGE
         while True:
@@ -132,14 +122,14 @@ class Reflector:
                 page = self._api.call(
                     "GET",
                     self._path,
-                    accept=self._list_accept,
-                    query={"limit": limit, "continue": token, **self._selector},
+                    accept=METADATA_LIST if self.metadata_only else JSON,
+                    query={"limit": limit, "continue": token, **self.selector},
                 )
             except ApiError as error:
                 if not (error.status == HTTPStatus.GONE and token):
                     raise
                 # The pages took longer than the server remembers: all at once, then.
-                self._store.begin()
+                found.clear()
                 token, limit = None, None
                 continue
             self._heard()
@@ -148,21 +138,21 @@ class Reflector:
             if not isinstance(metadata, dict) or not isinstance(items, (list, type(None))):
                 raise ApiError(f"GET {self._path}: the answer is no list")
             for item in items or ():
-                self._take(self._store.add, item)
+                self._take(lambda raw: found.append(self._store.listed(raw)), item)
             token = metadata.get("continue") or None
             if token is None:
                 break
         version = metadata.get("resourceVersion")
         if not isinstance(version, str) or not version:
             raise ApiError(f"GET {self._path}: the list has no metadata.resourceVersion")
-        self._store.commit()
+        self._store.replace(found)
         self._version = version
         self._listed_at = time.monotonic()
         self.contact = replace(self.contact, synced=True, lists=self.contact.lists + 1)
 
     def _watch(self, stop: Event) -> None:
         query = {
-            **self._selector,
+            **self.selector,
             "watch": "1",
             "resourceVersion": self._version,
             "allowWatchBookmarks": "true",
@@ -172,7 +162,7 @@ class Reflector:
             lines = self._api.stream(
                 self._path,
                 query=query,
-                accept=self._accept,
+                accept=METADATA_ONLY if self.metadata_only else JSON,
                 silence=SILENCE_SECONDS,
                 opened=self._opened,
             )
@@ -227,7 +217,7 @@ class Reflector:
             _log.error("%s %s is passed over: %s", self._path, metadata.get("name"), error)
 
     def _heard(self) -> None:
-        self.contact = replace(self.contact, contact_at=self._clock(), error=None)
+        self.contact = replace(self.contact, contact_at=self.clock(), error=None)
 
     def _failed(self, error: ApiError, stop: Event) -> None:
         if error.status in _LIST_AGAIN:

@@ -1,65 +1,52 @@
 """The cache of one watched kind, filled by a reflector."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 Value = TypeVar("Value")
 _Key = tuple[str, str]
 
 
+@dataclass(eq=False)
 class Store(Generic[Value]):
     """The objects of one kind, each trimmed to a ``Value``.
 
+    Made of what trims an object, given its name and the value that is kept of it; None is not kept.
+
     Attributes:
+        lock: may be shared between stores, to read them as they are at one moment.
+        news: called after each change, in whatever thread.
         values: by namespace ("" for cluster-scoped kinds) and name.
         revision: counts changes.
         synced: everything has been listed once.
     """
 
-    def __init__(
-        self,
-        read: Callable[[str, Mapping[str, Any], Value | None], Value | None],
-        lock: "threading.Lock | None" = None,
-        news: Callable[[], None] = lambda: None,
-    ) -> None:
-        """Begin empty.
+    _read: Callable[[str, Mapping[str, Any], Value | None], Value | None]
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    news: Callable[[], None] = lambda: None
+    values: dict[_Key, Value] = field(default_factory=dict, init=False)
+    revision: int = field(default=0, init=False)
+    synced: bool = field(default=False, init=False)
 
-        Args:
-            read: trims an object, given its name and the value that is kept of it; None is not kept.
-            lock: may be shared between stores, to read them as they are at one moment; None: its own.
-            news: called after each change, in whatever thread.
-        """
-        self.values: dict[_Key, Value] = {}
-        self.revision = 0
-        self.synced = False
-        self._read = read
-        self._lock = lock or threading.Lock()
-        self._news = news
-        self._listing: dict[_Key, Value] = {}
-
-    def begin(self) -> None:
-        """A list begins: ``add`` collects until ``commit``."""
-        self._listing = {}
-
-    def add(self, raw: Mapping[str, Any]) -> None:
-        """Take an object of the list."""
+    def listed(self, raw: Mapping[str, Any]) -> tuple[_Key, Value | None]:
+        """Return the key of an object of a list, and what is kept of it."""
         key = _key(raw)
         old = self.values.get(key)
         value = self._read(key[1], raw, old)
-        if value is not None:
-            # An equal value that is kept already need not take memory twice.
-            self._listing[key] = old if old is not None and old == value else value
+        # An equal value that is kept already need not take memory twice.
+        return key, old if old == value else value
 
-    def commit(self) -> None:
-        """The list is whole: what is not in it does not exist."""
-        with self._lock:
-            if self._listing != self.values or not self.synced:
-                self.values = self._listing
+    def replace(self, listed: Iterable[tuple[_Key, Value | None]]) -> None:
+        """Take a whole list: what is not in it does not exist."""
+        values = {key: value for key, value in listed if value is not None}
+        with self.lock:
+            if values != self.values or not self.synced:
+                self.values = values
                 self.revision += 1
             self.synced = True
-        self._listing = {}
-        self._news()
+        self.news()
 
     def changed(self, raw: Mapping[str, Any]) -> None:
         """Take an object that was created or changed."""
@@ -82,15 +69,15 @@ class Store(Generic[Value]):
         """
         key = _key(raw)
         value = self._read(key[1], raw, instead_of)
-        with self._lock:
+        with self.lock:
             if value is None or self.values.get(key) is not instead_of:
                 return
             self.values[key] = value
             self.revision += 1
-        self._news()
+        self.news()
 
     def _put(self, key: _Key, value: Value | None) -> None:
-        with self._lock:
+        with self.lock:
             if self.values.get(key) == value:
                 return
             if value is None:
@@ -98,7 +85,7 @@ class Store(Generic[Value]):
             else:
                 self.values[key] = value
             self.revision += 1
-        self._news()
+        self.news()
 
 
 def _key(raw: Mapping[str, Any]) -> _Key:

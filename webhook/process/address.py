@@ -1,7 +1,5 @@
 """``HOST:PORT`` as it stands on a command line."""
 
-from __future__ import annotations
-
 _LAST_PORT = 65535
 
 

@@ -4,8 +4,6 @@ It answers in threads of its own, so that a flood on another port cannot keep a 
 to arrive whole within a few seconds; when too many are on their way, the oldest makes room.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import ipaddress
@@ -16,17 +14,15 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import orjson
 from prometheus_client import CollectorRegistry
 
 from webhook.kube.status import status_body
 from webhook.process.metrics import CONTENT_TYPE, render
-
-if TYPE_CHECKING:
-    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 MAX_BODY = 7 * 2**20
 _MAX_CONNECTIONS = 64

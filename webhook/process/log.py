@@ -1,7 +1,5 @@
 """Structured logs on stderr: one line an event, JSON for machines or text for people."""
 
-from __future__ import annotations
-
 import contextlib
 import datetime as dt
 import logging

@@ -1,7 +1,5 @@
 """Prometheus metrics of a process, or of several that add up."""
 
-from __future__ import annotations
-
 import os
 
 import prometheus_client

@@ -1,7 +1,5 @@
 """What a process sets up before the rest of the service is imported."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import resource

@@ -1,7 +1,5 @@
 """What a process does in the background: each task in a thread of its own."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Sequence

@@ -4,8 +4,6 @@
 workers; ``serve --worker flask`` with the limits, the TLS and the drain of ``serve``.
 """
 
-from __future__ import annotations
-
 import atexit
 import secrets
 from collections.abc import Mapping
@@ -21,22 +19,16 @@ from webhook.admission.settings import Mode, Settings
 from webhook.binding.service import BindingSettings
 from webhook.kube import access
 from webhook.kube.client import Client
-from webhook.kube.lease import Lease
 from webhook.process.admin import Request, Route, Routes
 from webhook.process.metrics import new_registry
 from webhook.process.tasks import Tasks
-from webhook.protocol import CPUSET_LEASE, STATUS_LEASE, USER_AGENT
+from webhook.protocol import USER_AGENT
 from webhook.server.decisionlog import DecisionLog
 from webhook.server.endpoint import Endpoint, answer
 from webhook.server.envelope import MAX_BODY, budget, check_content_type, check_length
 from webhook.server.metrics import ReviewMetrics
 from webhook.server.reviewendpoint import CurrentSettings
-from webhook.server.service import (
-    RELOAD_SECONDS,
-    ReviewService,
-    open_bindings,
-    open_source,
-)
+from webhook.server.service import RELOAD_SECONDS, ReviewService, open_bindings, open_source
 from webhook.server.signingkey import read_signing_key
 
 _REMEDIES = {
@@ -74,15 +66,13 @@ def create_app(
     key = read_signing_key(Path(signing_key)) if signing_key is not None else b""
     settings = Settings(mode=Mode(mode), signing_key=key)
     client = _client(kubeconfig, in_cluster=in_cluster)
-    lease = None if client is None else Lease(client, client.access.namespace, STATUS_LEASE)
-    source, statuses = open_source(Path(objects) if objects is not None else None, client, settings, lease)
+    source, statuses = open_source(Path(objects) if objects is not None else None, client, settings)
     registry = new_registry()
     bindings = None
     if cpusets:
         if client is None:
             raise ValueError("cpusets: needs a cluster: give kubeconfig or in_cluster")
-        lease = Lease(client, client.access.namespace, CPUSET_LEASE)
-        bindings = open_bindings(client, source, registry, BindingSettings(), lease)
+        bindings = open_bindings(client, source, registry, BindingSettings())
     current = CurrentSettings(settings)
     current.sign_with(secrets.token_bytes())
     service = ReviewService(

@@ -1,15 +1,9 @@
 """The log of decisions: one line for each decision and each refused request."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
+from webhook.admission.decision import Decision
+from webhook.admission.review import Review, ReviewError
 from webhook.kube.timestamps import utc_now
 from webhook.process.log import LEVELS, Format, renderer, write
-
-if TYPE_CHECKING:
-    from webhook.admission.decision import Decision
-    from webhook.admission.review import Review, ReviewError
 
 
 class DecisionLog:

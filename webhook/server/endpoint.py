@@ -1,7 +1,5 @@
 """The interface of an endpoint: it answers the reviews that are posted to one path."""
 
-from __future__ import annotations
-
 from concurrent.futures import Future
 from typing import Protocol
 

@@ -4,8 +4,6 @@ The rules are those of a Kubernetes API endpoint. Every refusal names what came,
 and what to change.
 """
 
-from __future__ import annotations
-
 import functools
 import re
 import urllib.parse

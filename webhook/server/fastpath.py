@@ -4,8 +4,6 @@ It exists because routing and request objects cost as much as a decision (``pyth
 benchmarks.workers``). Both ways end in the same `Endpoint`.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping

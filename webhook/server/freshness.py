@@ -6,8 +6,6 @@ and another one is ready with a fresh view, this one says that it is not ready, 
 The other is asked in a thread of its own; readiness and reviews never wait for it.
 """
 
-from __future__ import annotations
-
 import logging
 import threading
 import time

@@ -4,17 +4,12 @@ Every label has few values: profile and resource names come from the cluster's o
 comes from a request.
 """
 
-from __future__ import annotations
-
 from functools import cache, partial
-from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from webhook.admission.decision import Decision
 from webhook.process.metrics import NAMESPACE, Totals
-
-if TYPE_CHECKING:
-    from webhook.admission.decision import Decision
 
 _OPERATIONS = frozenset({"CREATE", "UPDATE", "DELETE", "CONNECT"})
 _BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)

@@ -1,7 +1,5 @@
 """The other replicas, asked over their admin ports whether they could serve."""
 
-from __future__ import annotations
-
 import contextlib
 import http.client
 import socket

@@ -7,26 +7,27 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from webhook.cluster.source import Source, unready
 from webhook.process.admin import Report
 
 if TYPE_CHECKING:
-    from webhook.cluster.source import SourceStatus
     from webhook.kube.reflector import KindStatus
     from webhook.server.freshness import Freshness
     from webhook.server.tls import ServingCertificate
 
 
 def view_report(
-    status: SourceStatus, freshness: Freshness, watched: Mapping[str, KindStatus], *, synced: bool
+    source: Source, freshness: Freshness, watched: Mapping[str, KindStatus], *, synced: bool
 ) -> Report:
     """Report on the view; it is ready unless another replica has a fresher one.
 
     Args:
-        status: of the source of views.
+        source: of views.
         freshness: whether the view is too old.
         watched: every watched kind, by its plural name.
         synced: whether what is watched besides the view has been read once.
     """
+    status, view = source.status, source.view
     return Report(
         status.ready and synced and not freshness.yields,
         {
@@ -34,8 +35,8 @@ def view_report(
             "loadedAt": _moment(status.loaded_at),
             "error": status.error,
             "reloadErrors": status.reload_errors,
-            "profiles": status.profiles,
-            "unreadyProfiles": status.unready_profiles,
+            "profiles": len(view.profiles),
+            "unreadyProfiles": unready(view),
             "ageSeconds": round(time.time() - status.loaded_at, 1) if status.loaded_at else None,
             "stale": sorted(freshness.stale),
             "servedBy": freshness.substitute if freshness.yields else None,

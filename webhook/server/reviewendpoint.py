@@ -5,13 +5,10 @@ at the moment a 503, so that failurePolicy decides; the latter two are counted a
 uid. All are ``Status`` objects and none shows a traceback.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import logging
 import time
 from concurrent.futures import Future
-from typing import TYPE_CHECKING
 
 from webhook.admission.decision import decide
 from webhook.admission.mutating.reinvocation import derive_key
@@ -20,10 +17,8 @@ from webhook.admission.review import Review, ReviewError, Webhook, check_namespa
 from webhook.admission.settings import Settings
 from webhook.admission.view import View
 from webhook.cluster.source import NamespaceLookup, Source
-
-if TYPE_CHECKING:
-    from webhook.server.decisionlog import DecisionLog
-    from webhook.server.metrics import ReviewMetrics
+from webhook.server.decisionlog import DecisionLog
+from webhook.server.metrics import ReviewMetrics
 
 _LOG = logging.getLogger(__name__)
 

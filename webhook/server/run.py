@@ -4,14 +4,13 @@ What all processes share (sockets, settings, the first view, the certificate) is
 fork; what must belong to one process (threads) begins after it.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import gc
 import os
 import socket
 import sys
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable
+from typing import Any, cast
 
 from a2wsgi import WSGIMiddleware
 from gunicorn.app.base import BaseApplication
@@ -23,13 +22,8 @@ from webhook.process.startup import allow_open_files, memory_folder
 from webhook.process.tasks import Tasks
 from webhook.server.app import flask_app
 from webhook.server.fastpath import Application, FastPath
-from webhook.server.service import RELOAD_SECONDS
+from webhook.server.service import RELOAD_SECONDS, ReviewService
 from webhook.server.worker import GunicornLogger, ReviewWorker, WorkerHooks
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from webhook.server.service import ReviewService
 
 KEEP_ALIVE = 120
 """Seconds an idle connection is kept: longer than the API server keeps one (90), so that it is the one

@@ -20,7 +20,7 @@ from webhook.admission.review import ReviewError, Webhook, parse_review
 from webhook.binding.service import Bindings, BindingSettings
 from webhook.cluster.combined import CombinedSource
 from webhook.cluster.files import FilesSource
-from webhook.cluster.source import Source
+from webhook.cluster.source import Source, unready
 from webhook.cluster.statuswriter import StatusWriter
 from webhook.cluster.watch import ClusterSource
 from webhook.kube.lease import Lease
@@ -35,7 +35,7 @@ from webhook.process.admin import (
     json_response,
 )
 from webhook.process.tasks import Task
-from webhook.protocol import CPUSET_ENABLED, LABEL_CPUSET, LABEL_IGNORE
+from webhook.protocol import CPUSET_ENABLED, CPUSET_LEASE, LABEL_CPUSET, LABEL_IGNORE, STATUS_LEASE
 from webhook.server.envelope import check_content_type
 from webhook.server.freshness import MAX_VIEW_AGE, Freshness
 from webhook.server.peers import Peers
@@ -61,15 +61,21 @@ _LOG = logging.getLogger(__name__)
 
 
 def open_source(
-    objects: Path | None, client: Client | None, settings: Settings, lease: Lease | None = None
+    objects: Path | None,
+    client: Client | None,
+    settings: Settings,
+    *,
+    write_status: bool = True,
+    lease: tuple[str, str] | None = None,
 ) -> tuple[Source, StatusWriter | None]:
-    """Return the source of views, and with a Lease what writes the statuses of profiles.
+    """Return the source of views, and with a cluster what writes the statuses of profiles.
 
     Args:
         objects: directory of files; with a cluster its profiles lie below the cluster's.
         client: of the cluster.
         settings: how profiles are judged.
-        lease: elects the replica that writes statuses; None: none does.
+        write_status: whether statuses are written.
+        lease: namespace and name of the Lease that elects the replica which writes; None: the usual one.
 
     Raises:
         SourceError: the files give no view.
@@ -83,21 +89,33 @@ def open_source(
         source = ClusterSource(client)
     else:
         raise ValueError("nothing says where profiles come from: give objects, or a cluster")
-    if client is None or lease is None or isinstance(source, FilesSource):
+    if client is None or isinstance(source, FilesSource) or not write_status:
         return source, None
-    return source, StatusWriter(client, source, lease, settings.rules)
+    return source, StatusWriter(client, source, _lease(client, lease, STATUS_LEASE), settings.rules)
 
 
 def open_bindings(
-    client: Client, source: Source, registry: CollectorRegistry, settings: BindingSettings, lease: Lease
+    client: Client,
+    source: Source,
+    registry: CollectorRegistry,
+    settings: BindingSettings,
+    lease: tuple[str, str] | None = None,
 ) -> Bindings:
-    """Return what answers bindings in the namespaces that have opted in; ``lease`` elects who repairs."""
+    """Return what answers bindings in the namespaces that have opted in.
+
+    ``lease`` is namespace and name of the Lease that elects who repairs; None: the usual one.
+    """
 
     def opted_in(namespace: str) -> bool:
         labels = source.view.namespaces.get(namespace, {})
         return labels.get(LABEL_CPUSET) == CPUSET_ENABLED and labels.get(LABEL_IGNORE) != "true"
 
-    return Bindings(client, lease, opted_in, registry, settings)
+    return Bindings(client, _lease(client, lease, CPUSET_LEASE), opted_in, registry, settings)
+
+
+def _lease(client: Client, given: tuple[str, str] | None, usual: str) -> Lease:
+    """Return the given Lease, else the one of the usual name where the client is at home."""
+    return Lease(client, *(given or (client.access.namespace, usual)))
 
 
 @dataclasses.dataclass(eq=False)
@@ -170,9 +188,9 @@ class ReviewService:
         metrics, status, totals = self.metrics, self.source.status, self.metrics.totals
         totals.set(metrics.reload_errors.labels("objects"), status.reload_errors)
         metrics.loaded_at.set(status.loaded_at)
-        unready = len(status.unready_profiles)
-        metrics.profiles.labels("true").set(status.profiles - unready)
-        metrics.profiles.labels("false").set(unready)
+        view = self.source.view
+        metrics.profiles.labels("true").set(len(view.profiles) - len(unready(view)))
+        metrics.profiles.labels("false").set(len(unready(view)))
         for name, kind in self._watched().items():
             metrics.contact_at.labels(name).set(kind.contact_at)
             totals.set(metrics.watch_failures.labels(name), kind.failures)
@@ -201,7 +219,7 @@ class ReviewService:
 
     def _view_report(self) -> Report:
         synced = self.bindings is None or self.bindings.state.synced
-        return view_report(self.source.status, self._freshness, self._watched(), synced=synced)
+        return view_report(self.source, self._freshness, self._watched(), synced=synced)
 
     def _explain(self, request: Request) -> Response:
         name = parse_qs(request.query, keep_blank_values=True).get("webhook", [Webhook.MUTATE.value])[0]

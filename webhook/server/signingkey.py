@@ -1,7 +1,5 @@
 """The key that signs what one call of the webhook notes on a pod for the next one."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from webhook.admission.mutating.reinvocation import MIN_SECRET_BYTES, derive_key

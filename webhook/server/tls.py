@@ -1,7 +1,5 @@
 """The TLS context, and the certificate in it, which changes with where it comes from."""
 
-from __future__ import annotations
-
 import datetime as dt
 import logging
 import ssl

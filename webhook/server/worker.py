@@ -7,8 +7,6 @@ objects for requests that are not HTTP, a once-a-second hook, and a drain that l
 connections instead of waiting for them until the end of the grace period.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import os

@@ -100,8 +100,7 @@ def certificate(cluster: Cluster) -> Iterator[Finding]:
                 "run the doctor in the cluster, in one of the webhook's pods: doctor --in-cluster",
             )
             continue
-        yield from _trusted(served, bundle, hook["name"])
-        yield from _validity(cluster, served)
+        yield from _examined(cluster, served, bundle, hook["name"])
 
 
 def _target(client: Object) -> tuple[str, int] | None:
@@ -154,38 +153,33 @@ def _handshake_error(host: str, port: int, bundle: str) -> str | None:
     return None
 
 
-def _trusted(served: _Served, bundle: str, hook: str) -> Iterator[Finding]:
-    problem = served.handshake_error
+def _examined(cluster: Cluster, served: _Served, bundle: str, hook: str) -> Iterator[Finding]:
+    problem, chain = served.handshake_error, None
     try:
-        names = read_chain(served.chain).names
+        chain = read_chain(served.chain)
         if not served.origin.startswith(served.host):
             check_issued_by(served.chain, base64.b64decode(bundle, validate=True))
     except (binascii.Error, CertificateError) as error:
-        problem, names = str(error), ()
-    if problem is not None:
+        problem = str(error)
+    if problem is not None or chain is None:
         yield fail(
             f"{hook}: caBundle does not fit {served.origin}: {problem}",
             "replace the certificate or the caBundle, so that they belong together",
         )
-    elif served.host not in names:
+    elif served.host not in chain.names:
         yield fail(
-            f"{served.origin}: is for {', '.join(names) or 'no name'}, "
+            f"{served.origin}: is for {', '.join(chain.names) or 'no name'}, "
             f"not for {served.host}, which the API server connects to",
             f"issue a certificate for {served.host}",
         )
     else:
         yield ok(f"{served.origin}: issued by the caBundle, for {served.host}")
-
-
-def _validity(cluster: Cluster, served: _Served) -> Iterator[Finding]:
-    try:
-        end = read_chain(served.chain).expires_at
-    except CertificateError:
-        return  # reported by _trusted
-    days = (end - dt.datetime.fromtimestamp(cluster.now(), dt.UTC)).days
+    if chain is None:
+        return
+    days = (chain.expires_at - dt.datetime.fromtimestamp(cluster.now(), dt.UTC)).days
     verdict = Verdict.ERROR if days < 0 else Verdict.WARNING if days < _EXPIRES_SOON_DAYS else Verdict.OK
     remedy = "renew it: see 'colocation-webhook certs --help' or cert-manager"
-    message = f"{served.origin}: expires on {end:%Y-%m-%d}, {days} days from now"
+    message = f"{served.origin}: expires on {chain.expires_at:%Y-%m-%d}, {days} days from now"
     yield Finding(verdict, message, "" if verdict is Verdict.OK else remedy)
 
 

@@ -1,7 +1,5 @@
 """The clock of a command: the machine's, unless the caller of `main` passes another."""
 
-from __future__ import annotations
-
 import dataclasses
 import datetime as dt
 from collections.abc import Callable

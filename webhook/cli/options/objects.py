@@ -7,6 +7,7 @@ import click
 
 from webhook.admission.view import View
 from webhook.cluster.files import FilesSource, SourceError
+from webhook.cluster.source import unready
 
 # Commands print what the source would log.
 logging.getLogger("webhook.cluster").addHandler(logging.NullHandler())
@@ -28,6 +29,6 @@ def load_view(directory: Path, *, report_problems: bool = True) -> View:
     except SourceError as error:
         raise click.ClickException(str(error)) from None
     if report_problems:
-        for name, problems in source.status.unready_profiles.items():
+        for name, problems in unready(source.view).items():
             click.echo(f"profile {name} is not applied: {'; '.join(problems)}", err=True)
     return source.view

@@ -36,14 +36,12 @@ class CpuSetFlags:
             raise click.UsageError("--cpusets needs a cluster: give --kubeconfig FILE or --in-cluster")
         from webhook.binding.service import BindingSettings
         from webhook.cpuset.allocation import BindPolicy, Strategy
-        from webhook.kube.lease import Lease
         from webhook.server.service import open_bindings
 
         settings = BindingSettings(
             float(self.cpusets_grace), BindPolicy(self.cpusets_policy), Strategy(self.cpusets_strategy)
         )
-        lease = Lease(api, *(self.cpusets_lease or (api.access.namespace, CPUSET_LEASE)))
-        return open_bindings(api, source, registry, settings, lease)
+        return open_bindings(api, source, registry, settings, self.cpusets_lease)
 
 
 cpusets_options = grouped(

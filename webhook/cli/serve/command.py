@@ -179,18 +179,14 @@ def _source(
 ) -> tuple[Source, StatusWriter | None]:
     """The source of views, and what writes statuses where there is a cluster and it is wanted."""
     from webhook.cluster.files import SourceError
-    from webhook.kube.lease import Lease
     from webhook.server.service import open_source
 
     if objects is None and client is None:
         raise click.UsageError(
             "nothing says where profiles come from: give --objects DIR, --kubeconfig FILE or --in-cluster"
         )
-    held = None
-    if client is not None and write_status:
-        held = Lease(client, *(lease or (client.access.namespace, STATUS_LEASE)))
     try:
-        return open_source(objects, client, settings, held)
+        return open_source(objects, client, settings, write_status=write_status, lease=lease)
     except SourceError as error:
         raise click.ClickException(f"--objects {objects}: {error}") from error
 
