@@ -36,7 +36,7 @@ def test_two_that_begin_together_agree(cluster):
     assert second.trusted
     assert sum(k.writes["secret"] for k in (first, second)) == 1
     assert sum(k.writes["configuration"] for k in (first, second)) == 2
-    assert set(first.ends) == {"leaf", "ca"}
+    assert set(first.ends()) == {"leaf", "ca"}
 
 
 def test_who_comes_second_takes_what_is_there(cluster):

@@ -119,10 +119,6 @@ class Nodes:
         self._strategy = strategy
         self._made: dict[str, tuple[Object, Object | None, NodeTopology | NodeTopologyError]] = {}
 
-    def known(self, name: str) -> bool:
-        """Whether the Node is known."""
-        return ("", name) in self.nodes.values
-
     def topology_of(self, name: str) -> NodeTopology:
         """Return a node's topology; raises NodeTopologyError where there is none."""
         node, nrt = self.nodes.values.get(("", name)), self.topologies.values.get(("", name))
@@ -142,7 +138,7 @@ class Nodes:
 
     def forget_deleted(self) -> None:
         """Drop the topologies of Nodes that do not exist any more."""
-        for name in [name for name in self._made if not self.known(name)]:
+        for name in [name for name in self._made if ("", name) not in self.nodes.values]:
             del self._made[name]
 
 

@@ -108,9 +108,8 @@ class Rotator:
         """Return the pair to serve, None before there is one; the last valid one while the Secret is bad."""
         return self._pair
 
-    @property
     def ends(self) -> dict[str, float]:
-        """When the leaf and the CA behind it end, in seconds since the epoch."""
+        """Return when the leaf and the CA behind it end, in seconds since the epoch."""
         if self._memory is None:
             return {}
         chains = {"leaf": self._memory.chain, "ca": self._memory.authority.certificate}

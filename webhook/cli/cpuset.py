@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from functools import wraps
+from functools import lru_cache, wraps
 from pathlib import Path
 from shutil import get_terminal_size
 from typing import IO, Any
@@ -126,14 +126,13 @@ def allocate(problems: IO[str]) -> None:
         "threadsPerCore": 2}, "numCPUs": 3, "available": "0-5,7"}' | tr -d '\n' |
         colocation-webhook cpuset allocate
     """  # noqa: D301 — see main
-    known: dict[str, Topology] = {}
     for line in problems:
         if line.strip():
-            click.echo(json.dumps(answer(line, known), ensure_ascii=False))
+            click.echo(json.dumps(_answer(line), ensure_ascii=False))
 
 
-def answer(line: str, known: dict[str, Topology]) -> dict[str, object]:
-    """Return the answer to one line; ``known`` keeps topologies met before."""
+def _answer(line: str) -> dict[str, object]:
+    """Return the answer to one line."""
     try:
         problem = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -141,15 +140,15 @@ def answer(line: str, known: dict[str, Topology]) -> dict[str, object]:
     if not isinstance(problem, dict):
         return {"error": "a problem is a JSON object"}
     try:
-        key = json.dumps(problem.get("topology"), sort_keys=True)
-        if key not in known:
-            if len(known) == KNOWN_TOPOLOGIES:
-                known.clear()
-            known[key] = topology_from_data(problem.get("topology"))
-        found = solve(problem, known[key])
+        found = solve(problem, _known_topology(json.dumps(problem.get("topology"))))
     except CpuSetError as error:
         return {"error": str(error)}
     return {"cpuset": found.cpulist, "numaNodes": list(found.numa_nodes)}
+
+
+@lru_cache(KNOWN_TOPOLOGIES)
+def _known_topology(text: str) -> Topology:
+    return topology_from_data(json.loads(text))
 
 
 @cpuset.command()

@@ -1,7 +1,6 @@
 """How long to wait after a failure."""
 
 import random
-from collections.abc import Callable
 from typing import Final
 
 FIRST_WAIT: Final = 0.25
@@ -16,9 +15,8 @@ _LONGEST_ASKED: Final = 30.0
 class Backoff:
     """Waits that double, up to a longest one, each by a random part of a half shorter."""
 
-    def __init__(self, dice: Callable[[], float] = random.random) -> None:
-        """Begin with the shortest wait; ``dice`` gives numbers from 0 to 1."""
-        self._dice = dice
+    def __init__(self) -> None:
+        """Begin with the shortest wait."""
         self._next = FIRST_WAIT
 
     def reset(self) -> None:
@@ -27,6 +25,6 @@ class Backoff:
 
     def wait(self, least: float = 0.0) -> float:
         """Return the seconds to wait now, at least ``least``."""
-        seconds = self._next * (1.0 - self._dice() / 2)
+        seconds = self._next * (1.0 - random.random() / 2)  # noqa: S311 — not a secret
         self._next = min(self._next * 2, LONGEST_WAIT)
         return max(seconds, min(least, _LONGEST_ASKED))

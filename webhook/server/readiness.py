@@ -1,19 +1,14 @@
 """What /readyz says of the view and of the serving certificate."""
 
-from __future__ import annotations
-
 import datetime as dt
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from webhook.cluster.source import Source, unready
+from webhook.kube.reflector import KindStatus
 from webhook.process.admin import Report
-
-if TYPE_CHECKING:
-    from webhook.kube.reflector import KindStatus
-    from webhook.server.freshness import Freshness
-    from webhook.server.tls import ServingCertificate
+from webhook.server.freshness import Freshness
+from webhook.server.tls import ServingCertificate
 
 
 def view_report(

@@ -3,8 +3,6 @@
 It is made before the fork and calls nothing; its tasks begin after it.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import logging
 import secrets
@@ -12,18 +10,23 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
+
+from prometheus_client import CollectorRegistry
 
 from webhook.admission.explanation import explain
 from webhook.admission.review import ReviewError, Webhook, parse_review
+from webhook.admission.settings import Settings
 from webhook.binding.service import Bindings, BindingSettings
+from webhook.certificates.rotator import Rotator
 from webhook.cluster.combined import CombinedSource
 from webhook.cluster.files import FilesSource
 from webhook.cluster.source import Source, unready
 from webhook.cluster.statuswriter import StatusWriter
 from webhook.cluster.watch import ClusterSource
+from webhook.kube.client import Client
 from webhook.kube.lease import Lease
+from webhook.kube.reflector import KindStatus
 from webhook.process.admin import (
     Check,
     Report,
@@ -36,23 +39,15 @@ from webhook.process.admin import (
 )
 from webhook.process.tasks import Task
 from webhook.protocol import CPUSET_ENABLED, CPUSET_LEASE, LABEL_CPUSET, LABEL_IGNORE, STATUS_LEASE
+from webhook.server.decisionlog import DecisionLog
+from webhook.server.endpoint import Endpoint
 from webhook.server.envelope import check_content_type
 from webhook.server.freshness import MAX_VIEW_AGE, Freshness
+from webhook.server.metrics import ReviewMetrics
 from webhook.server.peers import Peers
 from webhook.server.readiness import certificate_report, view_report
 from webhook.server.reviewendpoint import CurrentSettings, ReviewEndpoint
-
-if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry
-
-    from webhook.admission.settings import Settings
-    from webhook.certificates.rotator import Rotator
-    from webhook.kube.client import Client
-    from webhook.kube.reflector import KindStatus
-    from webhook.server.decisionlog import DecisionLog
-    from webhook.server.endpoint import Endpoint
-    from webhook.server.metrics import ReviewMetrics
-    from webhook.server.tls import ServingCertificate
+from webhook.server.tls import ServingCertificate
 
 RELOAD_SECONDS = 1.0
 _REASON_SECONDS = 60.0

@@ -17,23 +17,20 @@ _LOG = logging.getLogger(__name__)
 
 
 class PairSource(Protocol):
-    """Where the pair to serve comes from."""
+    """Where the pair to serve comes from.
 
-    @property
-    def trusted(self) -> bool:
-        """Whether the API server trusts what is served, as far as can be known here."""
+    Attributes:
+        trusted: whether the API server trusts what is served, as far as can be known here.
+        error: why a newer pair cannot be had, None when all is well.
+        failures: how often a newer pair could not be had, ever.
+    """
 
-    @property
-    def error(self) -> str | None:
-        """Why a newer pair cannot be had, None when all is well."""
+    trusted: bool
+    error: str | None
+    failures: int
 
-    @property
-    def failures(self) -> int:
-        """How often a newer pair could not be had, ever."""
-
-    @property
     def ends(self) -> Mapping[str, float]:
-        """When the certificates end that are not in the pair's chain, in seconds since the epoch."""
+        """Return when the certificates end that are not in the pair's chain, in seconds since the epoch."""
 
     def read(self) -> Pair | None:
         """Return the newest good pair, None before there is one; raises CertificateError or OSError."""
@@ -42,13 +39,12 @@ class PairSource(Protocol):
 class PairFiles:
     """A chain and its key in two files, which somebody else makes and renews."""
 
-    trusted = True
-    error = None
-    failures = 0
+    trusted: bool = True
+    error: str | None = None
+    failures: int = 0
 
     def __init__(self, certificate: Path, key: Path, *, now: Callable[[], dt.datetime] = utc_now) -> None:
         """Name the files."""
-        self.ends: Mapping[str, float] = {}
         self._certificate = certificate
         self._key = key
         self._now = now
@@ -56,6 +52,10 @@ class PairFiles:
     def __str__(self) -> str:
         """Name the files."""
         return f"{self._certificate} and {self._key}"
+
+    def ends(self) -> Mapping[str, float]:
+        """Return nothing: there is no other certificate than those of the chain."""
+        return {}
 
     def read(self) -> Pair:
         """Read and check both; raises CertificateError or OSError.
@@ -128,7 +128,7 @@ class ServingCertificate:
     def ends(self) -> dict[str, float]:
         """When each certificate ends, in seconds since the epoch: ``leaf`` (its whole chain), and ``ca``."""
         served = {} if self.pair is None else {"leaf": self.pair.expires_at.timestamp()}
-        return {**self._source.ends, **served}
+        return {**self._source.ends(), **served}
 
     def _choose(
         self, connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _context: ssl.SSLContext

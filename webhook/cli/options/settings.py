@@ -63,29 +63,20 @@ class RuleType(click.ParamType):  # type: ignore[type-arg] # generic only since 
         return [CompletionItem(item) for item in candidates if item.startswith(incomplete)]
 
 
-def _signing_key(path: Path | None) -> bytes:
-    """Return the key derived from the secret in a file, the empty key without a path.
-
-    Raises:
-        click.BadParameter: the file cannot be read or is too short.
-    """
-    if path is None:
-        return b""
-    from webhook.server.signingkey import read_signing_key
-
-    try:
-        return read_signing_key(path)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--signing-key") from None
-
-
 def _settings(
     rule: tuple[tuple[str, Action], ...],
     pod_level_resources: str,
     mode: str = Mode.ENFORCE,
     signing_key_file: Path | None = None,
 ) -> Settings:
-    key = _signing_key(signing_key_file)
+    key = b""
+    if signing_key_file is not None:
+        from webhook.server.signingkey import read_signing_key
+
+        try:
+            key = read_signing_key(signing_key_file)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--signing-key") from None
     return Settings(Mode(mode), PodLevelResources(pod_level_resources), dict(rule), key)
 
 
