@@ -9,9 +9,9 @@ from webhook.cluster.watch import ClusterSource
 
 
 @contextlib.contextmanager
-def watched(server, *, wait=True, **options):
+def watched(server, *, wait=True):
     """A source that watches ``server`` in a thread of its own."""
-    source = ClusterSource(server.api(), **options)
+    source = ClusterSource(server.api())
     stop = threading.Event()
     thread = threading.Thread(target=source.watch, args=(stop, 0.05))
     thread.start()

@@ -87,5 +87,5 @@ def test_a_refusal_is_an_error_that_says_what_is_lacking(fake):
 
 def test_replicas_have_names_of_their_own(fake):
     """Without a given one."""
-    made = {Lease(fake.api(), "home", "l").identity for _ in range(9)}
+    made = {Lease(fake.api(), "home", "l").holder for _ in range(9)}
     assert len(made) == 9

@@ -15,6 +15,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -29,63 +30,52 @@ _API_VERSION: Final = "coordination.k8s.io/v1"
 _log = logging.getLogger(__name__)
 
 
+@dataclass(eq=False)
 class Lease:
     """One Lease, and whether this process holds it: then it is the leader.
 
+    Made of the API server, and the namespace and the name of the Lease; nothing is called yet.
+
     Attributes:
-        identity: what stands in the Lease while this process holds it.
+        identity: must differ between replicas; None makes one for each process.
+        clock: seconds, for how long a record has not changed.
+        now: the time of day, for what is written.
     """
 
-    def __init__(
-        self,
-        api: Client,
-        namespace: str,
-        name: str,
-        *,
-        identity: str | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        now: Callable[[], dt.datetime] = utc_now,
-    ) -> None:
-        """Name the Lease; nothing is called yet.
+    _api: Client
+    _namespace: str
+    _name: str
+    _: KW_ONLY
+    identity: str | None = None
+    clock: Callable[[], float] = time.monotonic
+    now: Callable[[], dt.datetime] = utc_now
+    _record: object = field(default=None, init=False)
+    _observed_at: float = field(default=0.0, init=False)
+    _renewed_at: float | None = field(default=None, init=False)
+    _renew_at: float = field(default=-math.inf, init=False)
 
-        Args:
-            api: the API server.
-            namespace: of the Lease.
-            name: of the Lease.
-            identity: must differ between replicas; None makes one for each process.
-            clock: seconds, for how long a record has not changed.
-            now: the time of day, for what is written.
-        """
-        self._api = api
-        self._namespace = namespace
-        self._name = name
-        self._collection = collection(_API_VERSION, "leases", namespace)
-        self._path = member(self._collection, name)
-        self._given = identity
+    def __post_init__(self) -> None:
+        """Name what is called later."""
+        self._collection = collection(_API_VERSION, "leases", self._namespace)
+        self._path = member(self._collection, self._name)
         self._replica = f"{socket.gethostname()}_{secrets.token_hex(4)}"
-        self._clock = clock
-        self._now = now
-        self._record: object = None
-        self._observed_at = 0.0
-        self._renewed_at: float | None = None
-        self._renew_at = -math.inf
 
     @property
-    def identity(self) -> str:
-        """What names this process among the replicas."""
-        return self._given or f"{self._replica}_{os.getpid()}"
+    def holder(self) -> str:
+        """What stands in the Lease while this process holds it."""
+        return self.identity or f"{self._replica}_{os.getpid()}"
 
     @property
     def held(self) -> bool:
         """Whether this process may act; false some time before another one may."""
-        return self._renewed_at is not None and self._clock() - self._renewed_at < DURATION * 2 / 3
+        return self._renewed_at is not None and self.clock() - self._renewed_at < DURATION * 2 / 3
 
     def elected(self) -> bool:
         """Renew the Lease if that is due; return whether this process may act. Raises ApiError."""
-        if self._clock() >= self._renew_at:
+        if self.clock() >= self._renew_at:
             before = self.held
             leads = self.keep()
-            self._renew_at = self._clock() + RENEW_SECONDS
+            self._renew_at = self.clock() + RENEW_SECONDS
             if leads and not before:
                 _log.info("this replica holds Lease %s/%s from now on", self._namespace, self._name)
         return self.held
@@ -112,7 +102,7 @@ class Lease:
                 self._renewed_at = None
                 return False
             raise
-        self._renewed_at = self._clock()
+        self._renewed_at = self.clock()
         return True
 
     def release(self) -> None:
@@ -122,30 +112,30 @@ class Lease:
         self._renewed_at = None
         found = self._api.get(self._path)
         spec = found.get("spec") or {}
-        if spec.get("holderIdentity") == self.identity:
+        if spec.get("holderIdentity") == self.holder:
             free = {**spec, "holderIdentity": "", "leaseDurationSeconds": 1}
             self._api.call("PUT", self._path, body={**found, "spec": free})
 
     def _may_take(self, spec: Mapping[str, Any]) -> bool:
         holder = spec.get("holderIdentity")
-        if not holder or holder == self.identity:
+        if not holder or holder == self.holder:
             return True
         record = (holder, spec.get("renewTime"), spec.get("leaseTransitions"))
         if record != self._record:
             self._record = record
-            self._observed_at = self._clock()
-        return self._clock() - self._observed_at > float(spec.get("leaseDurationSeconds") or DURATION)
+            self._observed_at = self.clock()
+        return self.clock() - self._observed_at > float(spec.get("leaseDurationSeconds") or DURATION)
 
     def _lease(self, metadata: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]:
-        now = self._now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        kept = spec.get("holderIdentity") == self.identity
+        now = self.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        kept = spec.get("holderIdentity") == self.holder
         transitions = int(spec.get("leaseTransitions") or 0)
         return {
             "apiVersion": _API_VERSION,
             "kind": "Lease",
             "metadata": {**metadata, "name": self._name, "namespace": self._namespace},
             "spec": {
-                "holderIdentity": self.identity,
+                "holderIdentity": self.holder,
                 "leaseDurationSeconds": DURATION,
                 "acquireTime": spec.get("acquireTime") if kept else now,
                 "renewTime": now,

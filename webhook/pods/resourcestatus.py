@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from webhook.cpuset.cpulist import format_cpulist, parse_cpulist
-from webhook.cpuset.errors import CpuSetError
 from webhook.cpuset.topology import Topology
 from webhook.pods.pod import annotations
 from webhook.pods.text import shown
@@ -47,14 +46,10 @@ def given_cpus(pod: Mapping[str, Any]) -> frozenset[int] | None:
         return None
     try:
         value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise StatusError(f"annotation {ANNOTATION_RESOURCE_STATUS} {shown(text)}: {error}") from None
-    if not isinstance(value, dict | None):
-        raise StatusError(f"annotation {ANNOTATION_RESOURCE_STATUS} {shown(text)}: is no JSON object")
-    cpuset: Any = (value or {}).get("cpuset")
-    if cpuset is None:
-        return None
-    try:
-        return parse_cpulist(cpuset, field="cpuset") or None
-    except CpuSetError as error:
-        raise StatusError(f"annotation {ANNOTATION_RESOURCE_STATUS} {shown(text)}: {error}") from None
+        if isinstance(value, dict | None):
+            cpuset = (value or {}).get("cpuset")
+            return None if cpuset is None else parse_cpulist(cpuset, field="cpuset") or None
+        problem = "is no JSON object"
+    except (ValueError, RecursionError) as error:  # of which CpuSetError is one
+        problem = str(error)
+    raise StatusError(f"annotation {ANNOTATION_RESOURCE_STATUS} {shown(text)}: {problem}")

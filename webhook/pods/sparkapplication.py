@@ -173,7 +173,9 @@ class _Application:
         extra = self._size(f"{at}memoryOverhead", overhead) if overhead else None
         total = with_overhead(memory, share, extra)
         if self.conf.get("spark.memory.offHeap.enabled") == "true" and role == EXECUTOR:
-            total += self._bytes("spark.memory.offHeap.size")
+            # It counts in bytes where it has no unit.
+            size = self.conf.get("spark.memory.offHeap.size", "0")
+            total += self._size("spark.memory.offHeap.size", f"{size}b" if size.isdecimal() else size)
         if role == EXECUTOR and (python := self.conf.get("spark.executor.pyspark.memory")):
             total += self._size("spark.executor.pyspark.memory", python)
         return total
@@ -189,11 +191,6 @@ class _Application:
             return mebibytes(text)
         except ValueError as error:
             raise WorkloadError(f"{self.at}: {field}: {error}") from None
-
-    def _bytes(self, setting: str) -> int:
-        """Return a setting that counts in bytes where it has no unit, in MiB."""
-        text = self.conf.get(setting, "0")
-        return self._size(setting, f"{text}b" if text.isdecimal() else text)
 
     def _conf_pairs(self, prefix: str) -> dict[str, str]:
         return {key.removeprefix(prefix): value for key, value in self.conf.items() if key.startswith(prefix)}
