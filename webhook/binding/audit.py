@@ -28,19 +28,15 @@ def reason_to_drop(
     """
     if pod is None:
         return "its pod is gone"
-    bound = node_of(pod)
+    bound, reason = node_of(pod), None
     if (pod.get("metadata") or {}).get("uid") != entry.uid:
         reason = "its pod is gone, and another one has its name"
     elif is_finished(pod):
         reason = "its pod has finished"
-    elif bound == node:
-        return None
-    elif bound:
+    elif bound and bound != node:
         reason = f"its pod is bound to {bound}"
-    elif age > grace:
+    elif not bound and age > grace:
         reason = f"its pod was not bound within {grace:g} s"
-    else:
-        return None
     return reason
 
 

@@ -9,6 +9,7 @@ import datetime as dt
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from threading import Lock
 from typing import Final
 
@@ -151,13 +152,7 @@ class Binder:
             since = self._state.now() - dt.timedelta(seconds=self.grace)
             readable = bool(before.problems) and before.node_uid == topology.uid
             kept = [e for e in before.entries.values() if readable or e.allocated_at >= since]
-        fresh = Ledger(
-            node,
-            topology.uid,
-            version=old.version if old else None,
-            uid=old.uid if old else "",
-            conditions=old.conditions if old else (),
-        )
+        fresh = replace(old or Ledger(node, ""), node_uid=topology.uid, entries={}, problems=())
         _log.info("ledger of node %s: rebuilt with %d CPU sets of its pods", node, len(found.entries))
         return fresh.with_entries(*kept).with_entries(*found.entries)
 

@@ -12,6 +12,8 @@ ASK_SECONDS = 1.0
 
 MOST_ASKED = 16
 _MAX_ANSWER = 4 << 20
+_NOT_UNDERSTOOD = (OSError, http.client.HTTPException, ValueError, LookupError, TypeError)
+"""Nobody is there, or says nothing that we understand."""
 
 
 class Peers:
@@ -47,14 +49,10 @@ class Peers:
 
     def _serves(self, host: str, port: int) -> bool:
         connection = http.client.HTTPConnection(host, port, timeout=ASK_SECONDS)
-        try:
+        with contextlib.closing(connection), contextlib.suppress(*_NOT_UNDERSTOOD):
             connection.request("GET", "/readyz")
             answer = connection.getresponse()
-            if answer.status != http.client.OK:
-                return False
-            report = orjson.loads(answer.read(_MAX_ANSWER))
-            return bool(report["instance"] != self._instance and report["view"]["stale"] == [])
-        except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError):
-            return False  # nobody there, or nothing that we understand
-        finally:
-            connection.close()
+            if answer.status == http.client.OK:
+                report = orjson.loads(answer.read(_MAX_ANSWER))
+                return bool(report["instance"] != self._instance and report["view"]["stale"] == [])
+        return False

@@ -8,7 +8,6 @@ import click
 import orjson
 
 from webhook.admission.settings import Settings
-from webhook.admission.view import View
 from webhook.cli.options.declarations import choice_option
 from webhook.cli.options.manifests import FILE, read_pods
 from webhook.cli.options.objects import load_view
@@ -76,23 +75,19 @@ def preview(  # noqa: PLR0913 — one parameter an option
     except WorkloadError as error:
         raise click.ClickException(str(error)) from None
     if output == "text":
-        _print_text(simulations, view, profiles_shown, color=coloured(color))
+        for simulation in simulations:
+            click.echo(text_of(simulation, view, profiles_shown), color=coloured(color))
+        click.echo(_summary(simulations))
     else:
-        _print_document(simulations, view, output)
+        value = {"pods": [simulation.to_json(view) for simulation in simulations]}
+        body = orjson.dumps(value, option=orjson.OPT_INDENT_2)
+        click.echo(body.decode() if output == "json" else yaml_of(orjson.loads(body)), nl=output == "json")
     if any(simulation.denials or simulation.orphaned for simulation in simulations):
         sys.exit(1)
 
 
-def _print_text(simulations: list[Simulation], view: View, profiles_shown: int, *, color: bool) -> None:
-    for simulation in simulations:
-        click.echo(text_of(simulation, view, profiles_shown), color=color)
+def _summary(simulations: list[Simulation]) -> str:
     count = Counter(simulation.outcome for simulation in simulations)
     shown = ("changed", "unchanged", "denied", *(["orphaned"] if count["orphaned"] else []))
     outcomes = ", ".join(f"{count[outcome]} {outcome}" for outcome in shown)
-    click.echo(f"{len(simulations)} pod{'s' * (len(simulations) != 1)}: {outcomes}")
-
-
-def _print_document(simulations: list[Simulation], view: View, output: str) -> None:
-    value = {"pods": [simulation.to_json(view) for simulation in simulations]}
-    body = orjson.dumps(value, option=orjson.OPT_INDENT_2)
-    click.echo(body.decode() if output == "json" else yaml_of(orjson.loads(body)), nl=output == "json")
+    return f"{len(simulations)} pod{'s' * (len(simulations) != 1)}: {outcomes}"
