@@ -163,7 +163,7 @@ def test_when_all_is_well_nothing_is_called(fake, replica):
 def test_only_one_replica_reconciles(fake, replica):
     """The one that holds the Lease."""
     other = Replica(fake, clock=replica.clock)
-    other.reconciler._lease._given = "another"
+    other.reconciler._lease.identity = "another"
     bind(replica, pod())
     replica.round()
     fake.delete(PODS, "p", "d")

@@ -120,7 +120,7 @@ class Bindings:
     def watch(self, stop: Event, interval: float = 1.0) -> None:
         """Watch, record Events, reconcile and count until ``stop`` is set; meant to run in a thread."""
         reconciling = Task("cpuset-reconciler", self.reconciler, waited_for=True)
-        tasks = Tasks([Task("events", self.events, waited_for=True), reconciling], interval)
+        tasks = Tasks([Task("events", self.events, waited_for=True), reconciling], interval=1.0)
         with watching(self._reflectors, stop):
             tasks.start()
             run_loop(self._observe, stop, name="counting CPUs", interval=interval)
