@@ -322,7 +322,6 @@ EFFECTS = {
         "patch": main(resources={"requests": {"memory": "1Gi"}}),
     },
     "labels of the patch": {"patch": {"metadata": {"labels": {"team": None, "new": "z"}}}},
-    "labels emptied": {"labels": {"new": "z"}, "patch": {"metadata": {"labels": {"$patch": "delete"}}}},
     "annotations of the patch": {"patch": {"metadata": {"annotations": {"note": None, "new": "z"}}}},
     "annotations emptied": {"annotations": {"a": "b"}, "patch": {"metadata": {"annotations": None}}},
     "owners": {"patch": {"metadata": {"ownerReferences": [{"uid": "1"}]}}, "labelSuffixes": {"app": "-x"}},
