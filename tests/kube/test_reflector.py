@@ -1,5 +1,6 @@
 """Waits between tries, and the form in which objects are asked for."""
 
+import random
 from threading import Event
 
 import pytest
@@ -9,16 +10,18 @@ from webhook.kube.reflector import Reflector
 from webhook.kube.store import Store
 
 
-def test_waits_double_up_to_the_longest_and_begin_again() -> None:
+def test_waits_double_up_to_the_longest_and_begin_again(monkeypatch) -> None:
     """Each is by a random part of a half shorter."""
-    backoff = Backoff(dice=lambda: 0.0)
+    monkeypatch.setattr(random, "random", lambda: 0.0)
+    backoff = Backoff()
     waits = [backoff.wait() for _ in range(8)]
     assert waits == sorted(waits)
     assert waits[:3] == [FIRST_WAIT, FIRST_WAIT * 2, FIRST_WAIT * 4]
     assert waits[-1] == LONGEST_WAIT
     backoff.reset()
-    assert Backoff(dice=lambda: 1.0).wait() == FIRST_WAIT / 2
     assert backoff.wait() == FIRST_WAIT
+    monkeypatch.setattr(random, "random", lambda: 1.0)
+    assert Backoff().wait() == FIRST_WAIT / 2
 
 
 def test_what_the_server_asks_for_is_kept_within_reason() -> None:
