@@ -13,7 +13,7 @@ SUFFIXES = ["", *"numkMGTPE", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei", "e3", "E3", "e
 
 
 def has_a_number(text: str) -> bool:
-    """Return whether the oracle judges a text: Kubernetes takes a point without digits for 0, undocumented."""
+    """Return whether the oracle judges a text: what a point without digits means is not documented."""
     return any(c.isdigit() for c in text) and re.match(r"[+-]?\.(?![0-9])", text) is None
 
 
