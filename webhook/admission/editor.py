@@ -9,6 +9,7 @@ Source: RFC 6902 (JSON Patch), its operations add, replace and remove.
 """
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 _Edit = TypeVar("_Edit", "ObjectEdit", "ListEdit")
@@ -47,6 +48,7 @@ def _distinct(causes: list[Cause]) -> tuple[Cause, ...]:
     return tuple(causes) if len(causes) == 1 else tuple(dict.fromkeys(causes))
 
 
+@lru_cache(maxsize=512)  # the fields of a pod
 def _escape(key: str) -> str:
     """Escape a key for a JSON Pointer (RFC 6901)."""
     return key.replace("~", "~0").replace("/", "~1")

@@ -312,6 +312,12 @@ EFFECTS = {
     "env": {"patch": main(env=[{"name": "A", "value": "1"}, {"name": "B", "value": "2"}])},
     "env removed": {"patch": main(env=[{"name": "GONE", "$patch": "delete"}])},
     "env in order": {"patch": main(**{"$setElementOrder/env": [{"name": "GONE"}, {"name": "A"}]})},
+    "an order for what is new": {
+        "patch": main(
+            ports=[{"containerPort": 1}, {"containerPort": 2}],
+            **{"$setElementOrder/ports": [{"containerPort": 2}, {"containerPort": 1}]},
+        )
+    },
     "image": {"patch": main(image="other")},
     "a sidecar": {"patch": {"spec": {"containers": [{"name": "agent", "image": "agent"}]}}},
     "a volume": {"patch": {"spec": {"volumes": [{"name": "scratch", "emptyDir": {}}]}}},

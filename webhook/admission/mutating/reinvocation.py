@@ -66,10 +66,10 @@ def recall(review: Review, view: View, key: bytes) -> tuple[str, ...] | None:
 def remember(pod: PodEdit, review: Review, applied: Sequence[Profile], key: bytes) -> None:
     """Write the names of the applied profiles, and their signature, into annotations."""
     text = ",".join(profile.name for profile in applied)
-    pod.set_annotation(ANNOTATION_PROFILES, text, CAUSE)
-    pod.set_annotation(
-        ANNOTATION_PROFILES_SIGNATURE, _signature(review, pod.value, text, applied, key), CAUSE
-    )
+    signature = _signature(review, pod.value, text, applied, key)
+    edit = pod.open_object("metadata").open_object("annotations")
+    edit.set(ANNOTATION_PROFILES, text, CAUSE)
+    edit.set(ANNOTATION_PROFILES_SIGNATURE, signature, CAUSE)
 
 
 def forget(pod: PodEdit) -> None:
@@ -123,7 +123,10 @@ def _signature(
     """Return the signature of the pod as a call leaves it, which is how the next one finds it."""
     metadata: Mapping[str, Any] = pod.get("metadata") or {}
     managed = metadata.get("managedFields") or ()
-    written = frozenset[str]().union(*(profile.written_annotations for profile in applied))
+    written: set[str] = set()
+    for profile in applied:
+        written |= profile.written_annotations
+    own, present = _own(pod, "labels"), labels(pod)
     bound = (
         text,
         review.namespace,
@@ -133,8 +136,8 @@ def _signature(
         metadata.get("generateName"),
         [owner.get("uid") for owner in metadata.get("ownerReferences") or ()],
         [(entry.get("manager"), entry.get("operation"), entry.get("time")) for entry in managed],
-        [(k, labels(pod).get(k)) for k in sorted(_own(pod, "labels"))],
-        [(k, annotations(pod).get(k)) for k in sorted(_own(pod, "annotations")) if k in written],
+        [(k, present.get(k)) for k in sorted(own)],
+        written and [(k, annotations(pod).get(k)) for k in sorted(written & _own(pod, "annotations"))],
     )
     # repr is unambiguous for any strings; ("a", "bc") is not ("ab", "c").
     return blake2b(repr(bound).encode(), key=key, digest_size=_SIGNATURE_BYTES).hexdigest()
@@ -152,5 +155,5 @@ def _own(pod: Mapping[str, Any], field: str) -> set[str]:
         for step in ("f:metadata", f"f:{field}"):
             fields = fields.get(step) if isinstance(fields, dict) else None
         if isinstance(fields, dict):
-            owned.update(key[2:] for key in fields if key.startswith("f:"))
+            owned |= {key[2:] for key in fields}  # without "f:"
     return owned

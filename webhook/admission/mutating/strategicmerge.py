@@ -80,13 +80,15 @@ def _list_directive(
     if not isinstance(present, list):
         return
     if f"{kind}/" == DELETE_FROM_PRIMITIVE_LIST:
-        _remove(edit.open_list(name), set(value), "", cause)
+        items = edit.open_list(name)
+        _remove(items, _identities(items.value, ""), set(value), cause)
     elif f"{kind}/" == SET_ELEMENT_ORDER and name not in patch:
         # If the patch contains the list itself, the merge of the list sets the order.
         merge_key = fields[name].merge_key
         items = edit.open_list(name)
         present = _identities(items.value, merge_key)
-        _reorder(items, present, present, _identities(value, merge_key), cause)
+        wanted = _identities(value, merge_key)
+        _reorder(items, present, _places(present), len(present), wanted, cause)
 
 
 def _value(
@@ -144,9 +146,10 @@ def _list(items: ListEdit, patch: list[Any], order: list[Any] | None, field: Fie
         elif directive == "delete":
             deleted.add(item.get(merge_key))
         replaced = replaced or directive == "replace"
-    before = _remove(items, None if replaced else deleted, merge_key, run.cause)
-    present = list(before)
-    places = _places(present)
+    present = _identities(items.value, merge_key)
+    if replaced or deleted:
+        present = _remove(items, present, set(present) if replaced else deleted, run.cause)
+    places, count = _places(present), len(present)
     wanted = _identities(added, merge_key)
     for identity, item in zip(wanted, added, strict=True):
         index = places.get(identity)
@@ -156,18 +159,22 @@ def _list(items: ListEdit, patch: list[Any], order: list[Any] | None, field: Fie
             items.insert(len(items.value), _plain(item), run.cause)
         elif merge_key:
             _object(items.open_object(index), item, fields, run)
-    _reorder(items, before, present, _identities(order, merge_key) if order else wanted, run.cause)
+    if order and run.again and len(present) == count:
+        return  # where the patch itself brought the list, the first call left it in the patch's order
+    wanted = _identities(order, merge_key) if order else wanted
+    _reorder(items, present, places, count, wanted, run.cause)
 
 
-def _remove(items: ListEdit, gone: set[Any] | None, merge_key: str | None, cause: Cause) -> list[Any]:
-    """Remove the elements with these identities, None for all; return the identities that are left."""
-    identities = _identities(items.value, merge_key)
-    kept = [i for i, identity in enumerate(identities) if gone is not None and identity not in gone]
+def _remove(items: ListEdit, identities: list[Any], gone: set[Any], cause: Cause) -> list[Any]:
+    """Remove the elements that are identified so; return the identities of those that are left."""
+    kept = [i for i, identity in enumerate(identities) if identity not in gone]
     items.arrange(kept, cause)
     return [identities[i] for i in kept]
 
 
-def _reorder(items: ListEdit, before: list[Any], present: list[Any], wanted: list[Any], cause: Cause) -> None:
+def _reorder(
+    items: ListEdit, present: list[Any], places: dict[Any, int], count: int, wanted: list[Any], cause: Cause
+) -> None:
     """Put the elements that the patch names in its order, and the others between them.
 
     The others keep their order; each comes before the named elements that it preceded.
@@ -175,12 +182,13 @@ def _reorder(items: ListEdit, before: list[Any], present: list[Any], wanted: lis
 
     Args:
         items: the list under edit.
-        before: the identities of its elements before the patch added some.
-        present: the identities of its elements now.
+        present: the identities of its elements; those that the patch added are at the end.
+        places: where each identity stands first.
+        count: how many elements the patch did not add.
         wanted: the identities that the patch names.
         cause: the cause of the change.
     """
-    old, ranks = _places(before), _places(wanted)
+    ranks = _places(wanted)
     named = [i for i, identity in enumerate(present) if identity in ranks]
     named.sort(key=lambda i: ranks[present[i]])
     result: list[int] = []
@@ -189,7 +197,7 @@ def _reorder(items: ListEdit, before: list[Any], present: list[Any], wanted: lis
     for i, left in enumerate(present):
         if left in ranks:
             continue
-        while right is not None and not (left in old and old[left] < old.get(present[right], -1)):
+        while right is not None and not places[left] < places[present[right]] < count:
             result.append(right)
             right = next(following, None)
         result.append(i)
@@ -198,22 +206,20 @@ def _reorder(items: ListEdit, before: list[Any], present: list[Any], wanted: lis
 
 def _places(identities: list[Any]) -> dict[Any, int]:
     """Return where each identity stands first."""
-    return {identity: i for i, identity in reversed(list(enumerate(identities)))}
+    return dict(zip(reversed(identities), range(len(identities) - 1, -1, -1), strict=True))
 
 
 def _identities(elements: list[Any], merge_key: str | None) -> list[Any]:
     """Return what identifies each element: the value of the merge key, or a scalar itself."""
-    identities = []
-    for element in elements:
-        if merge_key and not isinstance(element, dict):
-            raise Denied(f"a list of objects identified by {merge_key!r} holds {shown(element)}")
-        identity = element.get(merge_key) if merge_key else element
+    if merge_key:
+        for element in elements:
+            if not isinstance(element, dict):
+                raise Denied(f"a list of objects identified by {merge_key!r} holds {shown(element)}")
+        elements = [element.get(merge_key) for element in elements]
+    for identity in elements:
         if isinstance(identity, (dict, list)):
-            raise Denied(
-                f"what identifies an element of a list must be a single value, not {shown(identity)}"
-            )
-        identities.append(identity)
-    return identities
+            raise Denied(f"a list element must be identified by a single value, not {shown(identity)}")
+    return list(elements)
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 — any JSON value
