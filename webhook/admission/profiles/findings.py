@@ -140,19 +140,6 @@ def reference_findings(profile: Profile, view: View) -> Iterator[Finding]:
         )
 
 
-def _own_selector(profile: Profile, written: Mapping[str, Any]) -> Iterator[Finding]:
-    """Yield labels that the profile selects by and changes: a controller may select its pods by them too."""
-    for field, key in label_writes(profile):
-        tested = [r for r in profile.selector.requirements if r.key == key and r.operator in {"In", "Exists"}]
-        stays = {None if field == "labelSuffixes" else written[f"metadata.labels[{key}]"]}
-        if tested and all(requirement.values != stays for requirement in tested):
-            message = (
-                f"spec.{field}: changes label {key}, which spec.selector tests: a controller that selects "
-                "its pods by it too would create others without end: write another label"
-            )
-            yield Finding(Severity.WARNING, profile.name, message)
-
-
 def _matrix(
     profile: Profile, written: Mapping[str, Any], view: View, rules: Mapping[str, Action]
 ) -> Iterator[Finding]:
