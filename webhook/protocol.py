@@ -28,12 +28,24 @@ ANNOTATION_NODE_RESERVATION: Final = "node.koordinator.sh/reservation"
 ANNOTATION_SYSTEM_QOS: Final = "node.koordinator.sh/system-qos-resource"
 ANNOTATION_AMPLIFICATION: Final = "node.koordinator.sh/resource-amplification-ratio"
 ANNOTATION_RAW_ALLOCATABLE: Final = "node.koordinator.sh/raw-allocatable"
+ANNOTATION_COLOCATION_STRATEGY: Final = "node.koordinator.sh/colocation-strategy"
+ANNOTATION_THIRD_PARTY: Final = "node.koordinator.sh/thirdPartyAllocations"
+ANNOTATION_CPU_NORMALIZATION_RATIO: Final = "node.koordinator.sh/cpu-normalization-ratio"
+LABEL_CPU_RECLAIM_RATIO: Final = "node.koordinator.sh/cpu-reclaim-ratio"
+LABEL_MEMORY_RECLAIM_RATIO: Final = "node.koordinator.sh/memory-reclaim-ratio"
+LABEL_MID_STATIC_CPU_RATIO: Final = "node.koordinator.sh/mid-static-cpu-reserved-ratio"
+LABEL_MID_STATIC_MEMORY_RATIO: Final = "node.koordinator.sh/mid-static-memory-reserved-ratio"
 LABEL_NODE_BIND_POLICY: Final = "node.koordinator.sh/cpu-bind-policy"
 LABEL_NUMA_STRATEGY: Final = "node.koordinator.sh/numa-allocate-strategy"
 LABEL_NUMA_POLICY: Final = "node.koordinator.sh/numa-topology-policy"
 
 TOPOLOGY_API_VERSION: Final = "topology.node.k8s.io/v1alpha1"
 TOPOLOGY_RESOURCE: Final = "noderesourcetopologies"
+
+NODEMETRIC_API_VERSION: Final = "slo.koordinator.sh/v1alpha1"
+NODEMETRIC_KIND: Final = "NodeMetric"
+NODEMETRIC_RESOURCE: Final = "nodemetrics"
+SLO_CONFIGMAP: Final = "slo-controller-config"  # in Koordinator's namespace, koordinator-system
 
 # --- Policies of CPU sets ------------------------------------------------------
 POLICY_NONE: Final = "None"
@@ -59,7 +71,8 @@ EXCLUSIVE_REQUIRED: Final = "Required"
 ANNOTATION_SKIP_UPDATE_RESOURCES: Final = "config.koordinator.sh/skip-update-resources"
 
 # --- Our own -----------------------------------------------------------------
-OWN_PREFIX: Final = "colocation-webhook.io/"
+OWN_EXTENSION: Final = "colocation-webhook.io"  # among the extensions of a colocation strategy
+OWN_PREFIX: Final = f"{OWN_EXTENSION}/"
 LABEL_IGNORE: Final = OWN_PREFIX + "ignore"
 ANNOTATION_PROFILES: Final = OWN_PREFIX + "profiles"
 ANNOTATION_PROFILES_SIGNATURE: Final = OWN_PREFIX + "profiles-signature"
@@ -112,6 +125,11 @@ class QoSClass(StrEnum):
 
 
 QOS_CLASSES: Final = frozenset(str(qos) for qos in QoSClass)
+
+# What a pod without the label counts as, by status.qosClass.
+QOS_OF_KUBERNETES: Final = MappingProxyType(
+    {"Guaranteed": QoSClass.LSR, "Burstable": QoSClass.LS, "BestEffort": QoSClass.BE}
+)
 
 
 class PriorityBand(NamedTuple):

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 from webhook.admission.profiles.overlap import Overlap, overlaps, writes
 from webhook.admission.profiles.profile import Profile, label_writes
-from webhook.admission.profiles.selectors import satisfiable
 from webhook.admission.validating.rules import QOS_CLASS_KNOWN, matrix_rule
 from webhook.admission.validating.validation import action_of
 from webhook.admission.view import View
 from webhook.pods.priority import raw_class
+from webhook.pods.selectors import satisfiable
 from webhook.protocol import (
     LABEL_NAMESPACE_NAME,
     LABEL_PRIORITY_CLASS,

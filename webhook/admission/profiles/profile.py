@@ -10,15 +10,15 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from webhook.admission.profiles.podpatch import DIRECTIVE, RETAIN_KEYS, check_patch
-from webhook.admission.profiles.selectors import (
+from webhook.admission.profiles.unknownfield import UnknownField, note_unknown_field
+from webhook.pods.labels import key_problem, value_problem
+from webhook.pods.selectors import (
     EVERYTHING,
     Requirement,
     Selector,
     SelectorError,
     compile_selector,
 )
-from webhook.admission.profiles.unknownfield import UnknownField, note_unknown_field
-from webhook.pods.labels import key_problem, value_problem
 from webhook.pods.text import shown
 from webhook.protocol import (
     ANNOTATION_PROBABILITY_SCOPE,

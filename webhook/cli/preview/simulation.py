@@ -9,13 +9,13 @@ from jsonpatch import JsonPointer
 
 from webhook.admission.decision import Decision, decide
 from webhook.admission.explanation import render
-from webhook.admission.profiles.selectors import SelectorError, compile_selector
 from webhook.admission.review import Review, Webhook
 from webhook.admission.settings import Settings
 from webhook.admission.view import View
 from webhook.cli.preview.defaulting import apply_defaults, creation_review
 from webhook.pods.pod import labels
 from webhook.pods.podtemplates import Object, PodOf, WorkloadError
+from webhook.pods.selectors import SelectorError, compile_selector
 from webhook.protocol import ANNOTATION_PROFILES, ANNOTATION_PROFILES_SIGNATURE
 
 # The webhook writes these for its own second call; they mean nothing to a user.

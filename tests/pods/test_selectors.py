@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.admission import strategies
 from tests.admission.pod_model import holds
-from webhook.admission.profiles.selectors import SelectorError, compile_selector
+from webhook.pods.selectors import SelectorError, compile_selector
 
 
 @given(strategies.selectors, strategies.labels)

@@ -1,0 +1,1 @@
+"""Tests of capacity: what batch work may have of a node."""

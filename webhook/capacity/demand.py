@@ -1,0 +1,215 @@
+"""What a node's pods request and use, pod by pod, and which of it is kept from batch work.
+
+Kept are the pods of the classes prod and mid and those of none, as far as they are Running or
+Pending. A pod whose metric is still there although it is gone, or has ended, is kept until the
+next metric.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from webhook.capacity.amounts import Amounts, added
+from webhook.capacity.nodemetric import NodeMetric, PodUsage
+from webhook.pods.pod import SECTIONS, containers, labels, spec
+from webhook.pods.priority import raw_class
+from webhook.pods.quantities import NANO, QuantityError
+from webhook.pods.requests import pod_request
+from webhook.protocol import (
+    BATCH,
+    COLOCATION_RESOURCES,
+    CPU,
+    FREE,
+    LABEL_QOS_CLASS,
+    MEMORY,
+    MID,
+    NATIVE_RESOURCES,
+    PROD,
+    QOS_CLASSES,
+    QOS_OF_KUBERNETES,
+    QoSClass,
+)
+
+_MILLI: Final = NANO // 1000
+_ACTIVE: Final = frozenset({"Running", "Pending"})
+_NOT_KEPT: Final = frozenset({BATCH, FREE})
+
+
+class PodDemand(NamedTuple):
+    """A pod of the node, read.
+
+    Attributes:
+        key: namespace and name.
+        priority_class: by label, priority or QoS class; never empty.
+        qos: by label, status or resources.
+        request: of cpu and memory.
+        colocated: requests of batch and mid resources, in milli-cores and bytes.
+        started: when the kubelet took it, or when it was made.
+        active: whether it is Running or Pending.
+        findings: what could not be read.
+    """
+
+    key: tuple[str, str]
+    priority_class: str
+    qos: str
+    request: Amounts
+    colocated: Mapping[str, int]
+    started: dt.datetime | None
+    active: bool
+    findings: tuple[str, ...] = ()
+
+    @property
+    def kept(self) -> bool:
+        """Return whether what it needs is kept from batch work."""
+        return self.active and self.priority_class not in _NOT_KEPT
+
+
+class Share(NamedTuple):
+    """What is kept for one pod, and why so much."""
+
+    key: tuple[str, str]
+    qos: str
+    amounts: Amounts
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """Sums over the pods that are kept.
+
+    Attributes:
+        requested: what they request.
+        prod_requested: what those of them request that are no mid pods.
+        used: what they use, or request where there is no metric yet.
+        most: of each the greater of both.
+        batch_used: what batch pods use, as far as it was measured.
+        floor: what bound batch and mid pods request, by resource, in milli-cores and bytes.
+    """
+
+    requested: Amounts
+    prod_requested: Amounts
+    used: Amounts
+    most: Amounts
+    batch_used: Amounts
+    floor: Mapping[str, int]
+
+
+def read_pod(obj: Mapping[str, Any]) -> PodDemand:
+    """Read a v1 Pod."""
+    metadata, status = obj.get("metadata") or {}, obj.get("status") or {}
+    findings: list[str] = []
+    key = (metadata.get("namespace", ""), metadata.get("name", ""))
+    requests = {
+        each: _request(obj, each, key, findings) for each in (*NATIVE_RESOURCES, *COLOCATION_RESOURCES)
+    }
+    qos = _qos(obj)
+    stated = raw_class(labels(obj), spec(obj).get("priority"))
+    return PodDemand(
+        key=key,
+        priority_class=stated or (BATCH if qos == QoSClass.BE else PROD),
+        qos=qos,
+        request=Amounts(requests[CPU] * _MILLI, requests[MEMORY] * _MILLI),
+        colocated={name: -(-requests[name] // 1000) for name in COLOCATION_RESOURCES if requests[name]},
+        started=_time(status.get("startTime") or metadata.get("creationTimestamp")),
+        active=status.get("phase") in _ACTIVE,
+        findings=tuple(findings),
+    )
+
+
+def shares(pods: Iterable[PodDemand], metric: NodeMetric) -> Iterator[tuple[Share, Share]]:
+    """Yield for each pod that is kept what it uses and the greater of use and request."""
+    unseen = dict(metric.pods)
+    for pod in pods:
+        if not pod.active:
+            continue
+        measured = unseen.pop(pod.key, None)
+        if not pod.kept:
+            continue
+        used, most, why = _share(pod, measured, metric.update_time)
+        yield Share(pod.key, pod.qos, used, why), Share(pod.key, pod.qos, most, why)
+    for key, measured in unseen.items():
+        if measured.priority_class not in _NOT_KEPT:
+            gone = Share(key, "", measured.usage, "gone, until the next metric")
+            yield gone, gone
+
+
+def demand_of(pods: Iterable[PodDemand], metric: NodeMetric) -> Demand:
+    """Return the sums over a node's pods."""
+    listed = list(pods)
+    floor: dict[str, int] = {}
+    for pod in listed:
+        if pod.active:
+            for name, amount in pod.colocated.items():
+                floor[name] = floor.get(name, 0) + amount
+    kept = list(shares(listed, metric))
+    requesting = [pod for pod in listed if pod.kept]
+    return Demand(
+        requested=added(pod.request for pod in requesting),
+        prod_requested=added(pod.request for pod in requesting if pod.priority_class != MID),
+        used=added(used.amounts for used, _ in kept),
+        most=added(most.amounts for _, most in kept),
+        batch_used=added(
+            metric.pods[pod.key].usage
+            for pod in listed
+            if pod.active and pod.priority_class == BATCH and pod.key in metric.pods
+        ),
+        floor=floor,
+    )
+
+
+def _share(
+    pod: PodDemand, measured: PodUsage | None, update_time: dt.datetime | None
+) -> tuple[Amounts, Amounts, str]:
+    """Return what a pod uses, the greater of that and its request, and what it was taken from."""
+    request = pod.request
+    if measured is None:
+        return request, request, "requests it; no metric yet"
+    usage = measured.usage
+    most = Amounts(max(request.cpu, usage.cpu), max(request.memory, usage.memory))
+    if pod.started is not None and update_time is not None and pod.started > update_time:
+        return most, most, "younger than its metric: use or request, whichever is more"
+    if pod.qos == QoSClass.LSE:
+        return Amounts(request.cpu, usage.memory), most, "its CPUs are its own"
+    return usage, most, "uses it"
+
+
+def _request(obj: Mapping[str, Any], resource: str, key: tuple[str, str], findings: list[str]) -> int:
+    try:
+        return pod_request(obj, resource)
+    except QuantityError as error:
+        findings.append(f"pod {'/'.join(key)}: {error}; it counts as 0")
+        return 0
+
+
+def _qos(obj: Mapping[str, Any]) -> str:
+    """Return the QoS class: the label's, else Kubernetes' own in Koordinator's words."""
+    label = labels(obj).get(LABEL_QOS_CLASS)
+    if label in QOS_CLASSES:
+        return str(label)
+    stated = (obj.get("status") or {}).get("qosClass")
+    return str(QOS_OF_KUBERNETES.get(str(stated)) or _computed(obj))
+
+
+def _computed(obj: Mapping[str, Any]) -> QoSClass:
+    """Return the class by requests and limits of cpu and memory, as Kubernetes computes it."""
+    guaranteed, anything = True, False
+    everyone = [each.value.get("resources") or {} for each in containers(obj)]
+    pod_level = spec(obj).get("resources")
+    for resources in [pod_level] if pod_level else everyone:
+        requests, limits = ({**(resources.get(section) or {})} for section in SECTIONS)
+        anything |= any(requests.get(each) or limits.get(each) for each in NATIVE_RESOURCES)
+        guaranteed &= all(
+            limits.get(each) and requests.get(each, limits[each]) == limits[each] for each in NATIVE_RESOURCES
+        )
+    if not anything:
+        return QoSClass.BE
+    return QoSClass.LSR if guaranteed else QoSClass.LS
+
+
+def _time(raw: object) -> dt.datetime | None:
+    try:
+        moment = dt.datetime.fromisoformat(str(raw))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None

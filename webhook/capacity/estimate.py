@@ -1,0 +1,239 @@
+"""What a node offers to batch and mid work: `estimate`, from what is known of the node at one time.
+
+The policy says what could be given. What is published follows it with care: down at once, up
+slowly, never below what bound pods request already, and without fresh metrics nothing new. A
+figure below what bound pods request would make a restarted kubelet refuse to go on running them.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from webhook.capacity.amounts import UNIT, Step, Term, total
+from webhook.capacity.demand import PodDemand, demand_of
+from webhook.capacity.extension import Extension, Policy
+from webhook.capacity.node import Node
+from webhook.capacity.nodemetric import NodeMetric
+from webhook.capacity.policies import (
+    MAX_USAGE_REQUEST,
+    REQUEST,
+    USAGE,
+    Situation,
+    batch_terms,
+    mid_terms,
+)
+from webhook.capacity.strategy import Strategy
+from webhook.pods.quantities import NANO
+from webhook.protocol import BATCH, CPU, MEMORY, MID, NATIVE_RESOURCES, TRANSLATION
+
+FLOOR: Final = "floor"
+_REPORTS_MISSED: Final = 3
+_POLICIES: Final = {
+    CPU: ("", USAGE, MAX_USAGE_REQUEST),
+    MEMORY: ("", USAGE, MAX_USAGE_REQUEST, REQUEST),
+}
+
+
+class State(StrEnum):
+    """What became of the figures."""
+
+    APPLIED = "applied"
+    HELD = "held"  # the metric is late: nothing new fits
+    WITHDRAWN = "withdrawn"  # there is no metric, or an old one: what bound pods request, if anything
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What was published last, for the next estimate.
+
+    Attributes:
+        offered: milli-cores and bytes by resource; a resource that was never offered is absent.
+        greater_since: since when the policy has given more than is offered, by resource.
+        high_band: whether the watermark policy was in its high band.
+    """
+
+    offered: Mapping[str, int] = field(default_factory=dict)
+    greater_since: Mapping[str, dt.datetime] = field(default_factory=dict)
+    high_band: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One resource.
+
+    Attributes:
+        offered: milli-cores or bytes to publish; None: the resource is taken off the node.
+        terms: the sum that ``offered`` is the result of, rounded down.
+        calculated: what the policy alone gives; None without fresh metrics.
+        origin: the whole amount, of which third parties have a part.
+    """
+
+    offered: int | None
+    terms: tuple[Term, ...] = ()
+    calculated: int | None = None
+    origin: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What a node offers.
+
+    Attributes:
+        state: what became of the figures.
+        why: of the state.
+        policy: by which they were found.
+        age: of the metric; None: there is none.
+        figures: by resource; those of batch and of mid, cpu before memory.
+        warnings: what was ignored or looks wrong, with its place.
+        next: for the next estimate of this node.
+    """
+
+    state: State
+    why: str
+    policy: str
+    age: dt.timedelta | None
+    figures: Mapping[str, Figure]
+    warnings: tuple[str, ...]
+    next: Before
+
+
+def estimate(
+    node: Node,
+    metric: NodeMetric | None,
+    pods: Iterable[PodDemand],
+    strategy: Strategy,
+    now: dt.datetime,
+    before: Before | None = None,
+) -> Capacity:
+    """Return what a node offers now.
+
+    Args:
+        node: the node.
+        metric: its NodeMetric; None where there is none.
+        pods: those bound to it.
+        strategy: what holds for it.
+        now: the time, with its zone.
+        before: the last estimate's ``next``; None: whatever the policy gives is offered at once.
+    """
+    listed = list(pods)
+    known = metric or NodeMetric()
+    demand = demand_of(listed, known)
+    at = Situation(node, known, demand, strategy, now, before is not None and before.high_band)
+    age = None if known.update_time is None else now - known.update_time
+    state, why = _state(strategy, metric, age)
+    figures: dict[str, Figure] = {}
+    rising: dict[str, dt.datetime] = {}
+    for of, terms_of in ((BATCH, batch_terms), (MID, mid_terms)):
+        for resource in NATIVE_RESOURCES:
+            name = TRANSLATION[of][resource]
+            floor = demand.floor.get(name, 0)
+            if state is not State.APPLIED:
+                figures[name] = _kept(state, floor, resource, why)
+                continue
+            terms = terms_of(at, resource)
+            calculated = total(terms) // UNIT[resource]
+            if of == BATCH and resource == CPU and node.ratio > NANO:
+                terms.append(Term(Step.TIMES, "normalization", node.ratio, "of the CPU model"))
+            origin = total(terms) // UNIT[resource]
+            if of == BATCH and (held := node.third_party.of(resource)):
+                terms += [Term(Step.MINUS, "third party", held, "thirdPartyAllocations")]
+                terms += [Term(Step.AT_LEAST, "nothing", 0)]
+            if before is not None and name in before.offered:
+                terms += _slowly(at, name, resource, total(terms) // UNIT[resource], before, rising)
+            terms += _floor(floor, resource, total(terms))
+            figures[name] = Figure(total(terms) // UNIT[resource], tuple(terms), calculated, origin)
+    offered = {name: figure.offered for name, figure in figures.items() if figure.offered is not None}
+    return Capacity(
+        state,
+        why,
+        strategy.extension.policy,
+        age,
+        figures,
+        tuple(_warnings(at, metric, listed)),
+        Before(offered, rising, at.is_high_band),
+    )
+
+
+def _state(strategy: Strategy, metric: NodeMetric | None, age: dt.timedelta | None) -> tuple[State, str]:
+    if not strategy.enabled:
+        return State.OFF, "colocation is not enabled for this node"
+    if metric is None or age is None or not metric.measured:
+        missing = "there is no NodeMetric" if metric is None else "the NodeMetric has no measurement yet"
+        return State.WITHDRAWN, missing
+    seconds = f"{abs(age.total_seconds()):.0f} s"
+    late = dt.timedelta(seconds=_late_after(strategy))
+    if age > strategy.degrade_after:
+        return State.WITHDRAWN, f"the metric is {seconds} old"
+    if age > late:
+        return State.HELD, f"the metric is {seconds} old"
+    if -age > late:
+        return State.HELD, f"the metric is {seconds} in the future: a clock is wrong"
+    return State.APPLIED, ""
+
+
+def _late_after(strategy: Strategy) -> int:
+    """Return the seconds after which a metric is late; never more than after which it is too old."""
+    stated = strategy.extension.stale_seconds
+    return stated or _REPORTS_MISSED * int(strategy.values["metricReportIntervalSeconds"])
+
+
+def _kept(state: State, floor: int, resource: str, why: str) -> Figure:
+    """Return the figure without fresh metrics: what bound pods request already."""
+    if state is State.OFF or (state is State.WITHDRAWN and not floor):
+        return Figure(None)
+    amount = floor * UNIT[resource]
+    return Figure(floor, (Term(Step.START, FLOOR, amount, f"{state}, {why}: what bound pods request"),))
+
+
+def _slowly(
+    at: Situation,
+    name: str,
+    resource: str,
+    wanted: int,
+    before: Before,
+    rising: dict[str, dt.datetime],
+) -> Iterator[Term]:
+    """Yield what keeps an offer from growing: for a time, and by more than a step."""
+    offered = before.offered[name]
+    if wanted <= offered:
+        return
+    extension: Extension = at.strategy.extension
+    since = min(before.greater_since.get(name, at.now), at.now)
+    rising[name] = since
+    lasted = (at.now - since).total_seconds()
+    unit = UNIT[resource]
+    if lasted < extension.hold_seconds:
+        why = f"more must last {extension.hold_seconds} s, and has for {lasted:.0f}"
+        yield Term(Step.AT_MOST, "before", offered * unit, why)
+        return
+    step = at.percent(resource, extension.step_percent) // unit
+    why = f"at most {extension.step_percent} % of capacity more at once"
+    yield Term(Step.AT_MOST, "step", (offered + max(1, step)) * unit, why)
+
+
+def _floor(floor: int, resource: str, value: int) -> Iterator[Term]:
+    if floor * UNIT[resource] > value:
+        yield Term(Step.AT_LEAST, FLOOR, floor * UNIT[resource], "bound pods request it already")
+
+
+def _warnings(at: Situation, metric: NodeMetric | None, pods: list[PodDemand]) -> Iterator[str]:
+    yield from at.strategy.findings
+    yield from at.node.findings
+    if metric is not None:
+        yield from metric.findings
+    for pod in pods:
+        yield from pod.findings
+    if at.strategy.extension.policy is not Policy.KOORDINATOR:
+        return
+    for resource in NATIVE_RESOURCES:
+        of = at.strategy.of(resource)
+        if of.calculate_policy not in _POLICIES[resource]:
+            yield (
+                f"{resource}CalculatePolicy: {of.calculate_policy!r} is unknown for {resource} and counts as "
+                f"usage: write {' or '.join(filter(None, _POLICIES[resource]))}"
+            )
+        if of.reclaim_threshold_percent > 100:  # noqa: PLR2004 — percent
+            yield f"{resource}ReclaimThresholdPercent: above 100 offers what online pods may need"

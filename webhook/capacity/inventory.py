@@ -1,0 +1,65 @@
+"""Objects of a cluster, sorted into what `estimate` needs of each node."""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from webhook.capacity.demand import PodDemand, read_pod
+from webhook.capacity.estimate import Capacity, estimate
+from webhook.capacity.explanation import Explanation, explained
+from webhook.capacity.node import Node, read_node
+from webhook.capacity.nodemetric import NodeMetric, read_nodemetric
+from webhook.capacity.sloconfig import Configuration, read_configuration, strategy_of
+from webhook.protocol import NODEMETRIC_KIND, SLO_CONFIGMAP
+
+
+@dataclass(slots=True)
+class Inventory:
+    """What is known of a cluster.
+
+    Attributes:
+        configuration: the ConfigMap's; colocation is off where there is none.
+        nodes: by name.
+        metrics: NodeMetrics by name, which is the node's.
+        pods: by the name of the node to which they are bound.
+    """
+
+    configuration: Configuration = field(default_factory=Configuration)
+    nodes: dict[str, Node] = field(default_factory=dict)
+    metrics: dict[str, NodeMetric] = field(default_factory=dict)
+    pods: dict[str, list[PodDemand]] = field(default_factory=dict)
+
+    def capacity(self, name: str, now: dt.datetime) -> Capacity:
+        """Return what a node offers at a time; raises KeyError for an unknown node."""
+        node = self.nodes[name]
+        strategy = strategy_of(self.configuration, node.labels, node.annotations)
+        return estimate(node, self.metrics.get(name), self.pods.get(name, ()), strategy, now)
+
+    def explain(self, name: str, now: dt.datetime) -> Explanation:
+        """Return why a node offers what it does; raises KeyError for an unknown node."""
+        node, metric = self.nodes[name], self.metrics.get(name, NodeMetric())
+        strategy = strategy_of(self.configuration, node.labels, node.annotations)
+        return explained(node, metric, self.pods.get(name, ()), strategy, self.capacity(name, now))
+
+
+def inventory_of(objects: Iterable[Mapping[str, Any]]) -> Inventory:
+    """Sort objects by their kind; others are left out.
+
+    Raises:
+        StrategyError: the ConfigMap cannot be used.
+    """
+    found = Inventory()
+    for each in objects:
+        name = (each.get("metadata") or {}).get("name", "")
+        match each.get("kind"):
+            case "Node":
+                found.nodes[name] = read_node(each)
+            case "Pod":
+                bound_to = (each.get("spec") or {}).get("nodeName") or ""
+                found.pods.setdefault(bound_to, []).append(read_pod(each))
+            case "ConfigMap" if name == SLO_CONFIGMAP:
+                found.configuration = read_configuration(each.get("data") or {})
+            case kind if kind == NODEMETRIC_KIND:
+                found.metrics[name] = read_nodemetric(each)
+    return found

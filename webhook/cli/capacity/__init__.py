@@ -1,0 +1,1 @@
+"""``colocation-webhook capacity``: what nodes offer to batch work, and why."""

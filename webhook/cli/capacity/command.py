@@ -1,0 +1,183 @@
+"""``colocation-webhook capacity``: explain one node's figures, show those of all nodes."""
+
+import json
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from webhook.capacity.inventory import Inventory, inventory_of
+from webhook.capacity.strategy import StrategyError
+from webhook.cli.capacity.text import explanation_text, table_text
+from webhook.cli.options.access import ClusterFlags, cluster_options
+from webhook.cli.options.clock import Clock, pass_clock
+from webhook.cli.options.declarations import NAMESPACED, Decorator, NamespacedName, choice_option
+from webhook.cli.options.settings import optional_objects_option
+from webhook.cli.preview.diff import yaml_of
+from webhook.cli.terminal import color_option, coloured
+from webhook.kube import paths
+from webhook.kube.client import ApiError
+from webhook.pods.documents import DocumentError, objects_of, read_documents
+from webhook.protocol import NODEMETRIC_API_VERSION, NODEMETRIC_KIND, NODEMETRIC_RESOURCE, SLO_CONFIGMAP
+
+if TYPE_CHECKING:
+    from webhook.kube.client import Client
+
+_SUFFIXES: Final = (".yaml", ".yml", ".json")
+_FORBIDDEN: Final = "grant get and list on nodes, pods, nodemetrics.slo.koordinator.sh and that ConfigMap"
+
+config_option: Final[Decorator] = click.option(
+    "--config",
+    type=NamespacedName(),
+    metavar=NAMESPACED,
+    default=f"koordinator-system/{SLO_CONFIGMAP}",
+    show_default=True,
+    help="The ConfigMap with the colocation strategy, in a cluster.",
+)
+output_option: Final[Decorator] = choice_option("-o", "--output", choices=("text", "json", "yaml"))
+
+
+@click.group(name="capacity", context_settings={"help_option_names": ["-h", "--help"]})
+def capacity() -> None:
+    """Explain what nodes offer to batch work. Nothing is written to the cluster."""
+
+
+@capacity.command()
+@click.argument("node")
+@optional_objects_option
+@cluster_options
+@config_option
+@output_option
+@color_option
+@pass_clock
+def explain(  # noqa: PLR0913 — one parameter an option
+    clock: Clock,
+    *,
+    node: str,
+    objects: Path | None,
+    cluster: ClusterFlags,
+    config: tuple[str, str],
+    output: str,
+    color: str,
+) -> None:
+    """Print the sum behind a node's batch and mid resources, pod by pod.
+
+    Reads Node, NodeMetric, Pods and the ConfigMap slo-controller-config from --objects, else
+    from the cluster; without --kubeconfig and --in-cluster, from that of KUBECONFIG or
+    ~/.kube/config. Says what the figures would be if they were published now.
+
+    Exit status: 1 if there is no such node or the input cannot be read, else 0.
+
+    \b
+    Examples:
+      colocation-webhook capacity explain node-1
+      colocation-webhook capacity explain node-1 --objects examples/capacity -o json
+    """  # noqa: D301 — see main
+    found = _inventory(objects, cluster, config, node)
+    if node not in found.nodes:
+        known = ", ".join(sorted(found.nodes)[:5]) or "none"
+        raise click.ClickException(f"there is no node {node!r}: the nodes are {known}")
+    explanation = found.explain(node, clock.now())
+    value = explanation.to_json() | {"findings": list(found.configuration.findings)}
+    if output == "text":
+        lines = explanation_text(explanation, found.configuration.findings)
+        click.echo("\n".join(lines), color=coloured(color))
+    else:
+        _echo(value, output)
+
+
+@capacity.command()
+@optional_objects_option
+@cluster_options
+@config_option
+@output_option
+@color_option
+@pass_clock
+def show(
+    clock: Clock,
+    *,
+    objects: Path | None,
+    cluster: ClusterFlags,
+    config: tuple[str, str],
+    output: str,
+    color: str,
+) -> None:
+    """List what each node offers, what is requested and used of it, and why it is held.
+
+    Exit status: 1 if the input cannot be read, else 0.
+
+    \b
+    Examples:
+      colocation-webhook capacity show
+      colocation-webhook capacity show --objects examples/capacity -o json | jq '.nodes[].state'
+    """  # noqa: D301 — see main
+    found = _inventory(objects, cluster, config)
+    now = clock.now()
+    explanations = [found.explain(name, now) for name in sorted(found.nodes)]
+    if output == "text":
+        click.echo("\n".join(table_text(explanations)), color=coloured(color))
+    else:
+        _echo({"nodes": [each.to_json() for each in explanations]}, output)
+
+
+def _echo(value: Mapping[str, Any], output: str) -> None:
+    if output == "json":
+        click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    else:
+        click.echo(yaml_of(json.loads(json.dumps(value))), nl=False)
+
+
+def _inventory(
+    objects: Path | None, cluster: ClusterFlags, config: tuple[str, str], node: str | None = None
+) -> Inventory:
+    try:
+        if objects is not None:
+            return inventory_of(_from_files(objects))
+        return inventory_of(_from_cluster(cluster.open_or_home(), config, node))
+    except (DocumentError, StrategyError) as error:
+        raise click.ClickException(str(error)) from None
+    except OSError as error:
+        raise click.ClickException(f"{error.filename}: {error.strerror}") from None
+    except ApiError as error:
+        remedy = f": {_FORBIDDEN}" if error.status == HTTPStatus.FORBIDDEN else ""
+        raise click.ClickException(f"{error}{remedy}") from None
+
+
+def _from_files(directory: Path) -> Iterator[Mapping[str, Any]]:
+    for path in sorted(directory.rglob("*")):
+        if path.suffix in _SUFFIXES:
+            for document in read_documents(path.read_bytes(), str(path)):
+                for each in objects_of(document):
+                    if isinstance(each.value, dict):
+                        yield each.value
+
+
+def _from_cluster(api: "Client", config: tuple[str, str], node: str | None) -> Iterator[Mapping[str, Any]]:
+    """Yield the objects of a cluster, of one node only if it is named."""
+    metrics = paths.collection(NODEMETRIC_API_VERSION, NODEMETRIC_RESOURCE)
+    if node:
+        named = ((paths.NODES, "Node"), (metrics, NODEMETRIC_KIND))
+        for path, kind in named:
+            if found := api.find(paths.member(path, node)):
+                yield {**found, "kind": kind}
+    else:
+        yield from _items(api, paths.NODES, "Node")
+        try:
+            yield from _items(api, metrics, NODEMETRIC_KIND)
+        except ApiError as error:
+            if error.status != HTTPStatus.NOT_FOUND:  # the definition is not installed
+                raise
+    bound = f"spec.nodeName={node}" if node else "spec.nodeName!="
+    yield from _items(api, paths.PODS, "Pod", fieldSelector=bound)
+    namespace, name = config
+    settings = api.find(paths.member(paths.collection("v1", "configmaps", namespace), name))
+    if settings:
+        yield {**settings, "kind": "ConfigMap", "metadata": {"name": SLO_CONFIGMAP}}
+
+
+def _items(api: "Client", path: str, kind: str, **query: str) -> Iterator[Mapping[str, Any]]:
+    """Yield the objects of a collection, with their kind, which a list leaves out."""
+    for item in api.call("GET", path, query=query).get("items") or ():
+        yield {**item, "kind": kind}
