@@ -29,6 +29,7 @@ ANNOTATION_SYSTEM_QOS: Final = "node.koordinator.sh/system-qos-resource"
 ANNOTATION_AMPLIFICATION: Final = "node.koordinator.sh/resource-amplification-ratio"
 ANNOTATION_RAW_ALLOCATABLE: Final = "node.koordinator.sh/raw-allocatable"
 ANNOTATION_COLOCATION_STRATEGY: Final = "node.koordinator.sh/colocation-strategy"
+ANNOTATION_ORIGIN_ALLOCATABLE: Final = "node.koordinator.sh/originExtendedAllocatable"
 ANNOTATION_THIRD_PARTY: Final = "node.koordinator.sh/thirdPartyAllocations"
 ANNOTATION_CPU_NORMALIZATION_RATIO: Final = "node.koordinator.sh/cpu-normalization-ratio"
 LABEL_CPU_RECLAIM_RATIO: Final = "node.koordinator.sh/cpu-reclaim-ratio"
@@ -74,6 +75,7 @@ ANNOTATION_SKIP_UPDATE_RESOURCES: Final = "config.koordinator.sh/skip-update-res
 OWN_EXTENSION: Final = "colocation-webhook.io"  # among the extensions of a colocation strategy
 OWN_PREFIX: Final = f"{OWN_EXTENSION}/"
 LABEL_IGNORE: Final = OWN_PREFIX + "ignore"
+ANNOTATION_CAPACITY: Final = OWN_PREFIX + "batch-capacity"  # of a Node: by what its figures were found
 ANNOTATION_PROFILES: Final = OWN_PREFIX + "profiles"
 ANNOTATION_PROFILES_SIGNATURE: Final = OWN_PREFIX + "profiles-signature"
 ANNOTATION_PROBABILITY_SCOPE: Final = OWN_PREFIX + "probability-scope"
@@ -195,6 +197,12 @@ USER_AGENT: Final = "colocation-webhook"
 # --- Leases by which replicas agree on who acts ---------------------------------
 STATUS_LEASE: Final = "colocation-webhook"
 CPUSET_LEASE: Final = "colocation-webhook-cpusets"
+CAPACITY_LEASE: Final = "colocation-webhook-capacity"
+KOORD_MANAGER_LEASE: Final = "koordinator-manager"
+"""Koordinator's own controller renews it while it publishes figures."""
+
+CAPACITY_MANAGER: Final = "colocation-webhook-capacity"
+"""The field manager of what we publish in the status of nodes."""
 
 
 # --- QoS class x priority class ----------------------------------------------

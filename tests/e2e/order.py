@@ -13,6 +13,7 @@ ORDER: Final = (
     "chart/test_lifecycle.py",  # installs again: what comes next shows that nothing is left over
     "reliability",
     "binding",
+    "capacity",
     "certificates",
     "chart",
 )

@@ -41,6 +41,7 @@ class PodDemand(NamedTuple):
 
     Attributes:
         key: namespace and name.
+        node: to which it is bound; "" while it is not.
         priority_class: by label, priority or QoS class; never empty.
         qos: by label, status or resources.
         request: of cpu and memory.
@@ -51,6 +52,7 @@ class PodDemand(NamedTuple):
     """
 
     key: tuple[str, str]
+    node: str
     priority_class: str
     qos: str
     request: Amounts
@@ -107,6 +109,7 @@ def read_pod(obj: Mapping[str, Any]) -> PodDemand:
     stated = raw_class(labels(obj), spec(obj).get("priority"))
     return PodDemand(
         key=key,
+        node=spec(obj).get("nodeName") or "",
         priority_class=stated or (BATCH if qos == QoSClass.BE else PROD),
         qos=qos,
         request=Amounts(requests[CPU] * _MILLI, requests[MEMORY] * _MILLI),

@@ -42,7 +42,7 @@ class State(StrEnum):
     APPLIED = "applied"
     HELD = "held"  # the metric is late: nothing new fits
     WITHDRAWN = "withdrawn"  # there is no metric, or an old one: what bound pods request, if anything
-    OFF = "off"
+    OFF = "off"  # colocation is not enabled for the node: as withdrawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ def _state(strategy: Strategy, metric: NodeMetric | None, age: dt.timedelta | No
         missing = "there is no NodeMetric" if metric is None else "the NodeMetric has no measurement yet"
         return State.WITHDRAWN, missing
     seconds = f"{abs(age.total_seconds()):.0f} s"
-    late = dt.timedelta(seconds=_late_after(strategy))
+    late = dt.timedelta(seconds=late_after(strategy))
     if age > strategy.degrade_after:
         return State.WITHDRAWN, f"the metric is {seconds} old"
     if age > late:
@@ -174,7 +174,7 @@ def _state(strategy: Strategy, metric: NodeMetric | None, age: dt.timedelta | No
     return State.APPLIED, ""
 
 
-def _late_after(strategy: Strategy) -> int:
+def late_after(strategy: Strategy) -> int:
     """Return the seconds after which a metric is late; never more than after which it is too old."""
     stated = strategy.extension.stale_seconds
     return stated or _REPORTS_MISSED * int(strategy.values["metricReportIntervalSeconds"])
@@ -182,7 +182,7 @@ def _late_after(strategy: Strategy) -> int:
 
 def _kept(state: State, floor: int, resource: str, why: str) -> Figure:
     """Return the figure without fresh metrics: what bound pods request already."""
-    if state is State.OFF or (state is State.WITHDRAWN and not floor):
+    if state is not State.HELD and not floor:
         return Figure(None)
     amount = floor * UNIT[resource]
     return Figure(floor, (Term(Step.START, FLOOR, amount, f"{state}, {why}: what bound pods request"),))

@@ -56,8 +56,8 @@ def inventory_of(objects: Iterable[Mapping[str, Any]]) -> Inventory:
             case "Node":
                 found.nodes[name] = read_node(each)
             case "Pod":
-                bound_to = (each.get("spec") or {}).get("nodeName") or ""
-                found.pods.setdefault(bound_to, []).append(read_pod(each))
+                pod = read_pod(each)
+                found.pods.setdefault(pod.node, []).append(pod)
             case "ConfigMap" if name == SLO_CONFIGMAP:
                 found.configuration = read_configuration(each.get("data") or {})
             case kind if kind == NODEMETRIC_KIND:

@@ -105,6 +105,25 @@ class Lease:
         self._renewed_at = self.clock()
         return True
 
+    def seize(self, seconds: int) -> None:
+        """Take the Lease from whoever holds it, for so long; raises ApiError.
+
+        The holder acts on until it notices, or for DURATION seconds at most.
+        """
+        while True:
+            found = self._api.find(self._path)
+            if found is None:
+                return
+            lease = self._lease(found.get("metadata") or {}, found.get("spec") or {})
+            lease["spec"]["leaseDurationSeconds"] = seconds
+            try:
+                self._api.call("PUT", self._path, body=lease)
+            except ApiError as error:
+                if error.status != HTTPStatus.CONFLICT:  # it was renewed meanwhile
+                    raise
+            else:
+                return
+
     def release(self) -> None:
         """Release the Lease, so that another replica need not wait; raises ApiError."""
         if self._renewed_at is None:

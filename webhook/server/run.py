@@ -15,7 +15,6 @@ from typing import Any, cast
 from a2wsgi import WSGIMiddleware
 from gunicorn.app.base import BaseApplication
 
-from webhook.process.address import split_address
 from webhook.process.admin import AdminServer, is_loopback, wsgi_app
 from webhook.process.metrics import process_ended
 from webhook.process.startup import allow_open_files, memory_folder
@@ -67,29 +66,6 @@ class Serving:
     explains: bool = False
     grace_seconds: int = 15
     debug: bool = False
-
-
-def listen(address: str, *, backlog: int = 1024) -> socket.socket:
-    """A listening socket for ``HOST:PORT`` (``[::1]:8443`` for IPv6; port 0 picks a free one).
-
-    Raises ValueError for an address that cannot be read and OSError for one that cannot be had.
-    """
-    host, port = split_address(address)
-    family, kind, protocol, _, where = socket.getaddrinfo(
-        host or "0.0.0.0",  # noqa: S104 — ":8443" asks for all
-        port,
-        type=socket.SOCK_STREAM,
-        flags=socket.AI_PASSIVE,
-    )[0]
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(where)
-        listener.listen(backlog)
-    except OSError:
-        listener.close()
-        raise
-    return listener
 
 
 def run(service: ReviewService, serving: Serving) -> None:

@@ -151,3 +151,40 @@ annotations:
   cert-manager.io/inject-ca-from: {{ .Release.Namespace }}/{{ include "colocation-webhook.fullname" . }}
 {{- end }}
 {{- end }}
+
+{{- define "colocation-webhook.controllerName" -}}
+{{- include "colocation-webhook.fullname" . }}-controller
+{{- end }}
+
+{{/* The ConfigMap with the colocation strategy: NAMESPACE/NAME. */}}
+{{- define "colocation-webhook.controllerConfig" -}}
+{{- default (printf "%s/slo-controller-config" .Release.Namespace) .Values.capacity.configMap }}
+{{- end }}
+
+{{- define "colocation-webhook.controllerArgs" -}}
+- controller
+- --in-cluster
+- --config={{ include "colocation-webhook.controllerConfig" . }}
+- --lease={{ .Release.Namespace }}/{{ include "colocation-webhook.controllerName" . }}
+{{- end }}
+
+{{- define "colocation-webhook.controllerPod" -}}
+serviceAccountName: {{ include "colocation-webhook.controllerName" . }}
+automountServiceAccountToken: true
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+securityContext: {{- include "colocation-webhook.podSecurityContext" . | nindent 2 }}
+{{- with .Values.affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}

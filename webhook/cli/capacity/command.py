@@ -13,7 +13,7 @@ from webhook.capacity.strategy import StrategyError
 from webhook.cli.capacity.text import explanation_text, table_text
 from webhook.cli.options.access import ClusterFlags, cluster_options
 from webhook.cli.options.clock import Clock, pass_clock
-from webhook.cli.options.declarations import NAMESPACED, Decorator, NamespacedName, choice_option
+from webhook.cli.options.declarations import Decorator, choice_option, config_option
 from webhook.cli.options.settings import optional_objects_option
 from webhook.cli.preview.diff import yaml_of
 from webhook.cli.terminal import color_option, coloured
@@ -28,14 +28,6 @@ if TYPE_CHECKING:
 _SUFFIXES: Final = (".yaml", ".yml", ".json")
 _FORBIDDEN: Final = "grant get and list on nodes, pods, nodemetrics.slo.koordinator.sh and that ConfigMap"
 
-config_option: Final[Decorator] = click.option(
-    "--config",
-    type=NamespacedName(),
-    metavar=NAMESPACED,
-    default=f"koordinator-system/{SLO_CONFIGMAP}",
-    show_default=True,
-    help="The ConfigMap with the colocation strategy, in a cluster.",
-)
 output_option: Final[Decorator] = choice_option("-o", "--output", choices=("text", "json", "yaml"))
 
 

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import click
 
+from webhook.protocol import SLO_CONFIGMAP
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 NAMESPACED: Final = "NAMESPACE/NAME"
@@ -52,6 +54,17 @@ def lease_option(flag: str, name: str, purpose: str) -> Decorator:
         metavar=NAMESPACED,
         help=f"{purpose} [default: {name} in the namespace of the service account or context].",
     )
+
+
+config_option: Final[Decorator] = click.option(
+    "--config",
+    type=NamespacedName(),
+    metavar=NAMESPACED,
+    default=f"koordinator-system/{SLO_CONFIGMAP}",
+    show_default=True,
+    help="The ConfigMap with the colocation strategy, in a cluster.",
+)
+"""Add --config; pass ``config``: namespace and name."""
 
 
 def grouped(argument: str, make: Callable[..., object], *options: Decorator) -> Decorator:

@@ -14,6 +14,7 @@ import click
 from webhook.cli.options.access import ClusterFlags, cluster_options
 from webhook.cli.options.clock import Clock, pass_clock
 from webhook.cli.options.declarations import choice_option, lease_option, seconds_option
+from webhook.cli.options.listening import listen_on
 from webhook.cli.options.settings import optional_objects_option, settings_options
 from webhook.cli.serve.bindingflags import CpuSetFlags, cpusets_options
 from webhook.cli.serve.certificateflags import CertificateFlags, certificate_options
@@ -140,8 +141,8 @@ def serve(  # noqa: PLR0913 — one parameter a flag
             current.sign_with(_secret(certificate))
         source, statuses = _source(objects, client, settings, lease, write_status=write_status)
         bindings = cpusets.open(client, source, metrics.registry)
-        listener = _listen("--bind", bind)
-        admin_listener = _listen("--admin-bind", admin_bind)
+        listener = listen_on("--bind", bind)
+        admin_listener = listen_on("--admin-bind", admin_bind)
         _announce(listener, admin_listener, authority, tls=certificate is not None)
         run(
             ReviewService(
@@ -213,18 +214,6 @@ def _peer(address: str) -> tuple[str, int]:
     except ValueError as error:
         problem = str(error)
     raise click.UsageError(f"--peer: {problem}; write for example --peer webhook-peers:8081")
-
-
-def _listen(flag: str, address: str) -> socket.socket:
-    from webhook.server.run import listen
-
-    try:
-        return listen(address)
-    except ValueError as error:
-        raise click.UsageError(f"{flag}: {error}; write for example {flag} 127.0.0.1:8443") from error
-    except OSError as error:
-        reason = error.strerror or error
-        raise click.ClickException(f"{flag} {address}: {reason}; choose another address or port") from error
 
 
 def _announce(

@@ -1,0 +1,1 @@
+"""Capacity on a real control plane."""

@@ -1,0 +1,209 @@
+"""The controller on a real API server, and the stock scheduler that believes its figures."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.capacity.controller import Controller, install, measure
+from tests.e2e.cluster.fakenodes import FakeNode
+from tests.e2e.cluster.kubectl import Kubectl, Object
+from tests.e2e.cluster.processes import eventually
+from tests.e2e.release.installation import Installation
+from tests.e2e.release.rendering import Helm
+
+POOL = "capacity"
+BATCH_CPU, BATCH_MEMORY = "kubernetes.io/batch-cpu", "kubernetes.io/batch-memory"
+OURS = "colocation-webhook-capacity"
+
+
+@pytest.fixture(scope="module")
+def helm(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Helm:
+    """What renders the chart."""
+    return Helm(cache, tmp_path_factory.mktemp("capacity-render"))
+
+
+@pytest.fixture(scope="module")
+def nodes(kubectl: Kubectl) -> Iterator[list[str]]:
+    """Three nodes of 16 CPUs that advertise no batch resources."""
+    made = [f"cap-{secrets.token_hex(2)}-{letter}" for letter in "abc"]
+    for name in made:
+        node = FakeNode(name=name, shape=(1, 1, 8, 2))
+        kubectl.create(node.node(POOL))
+        figures = {"cpu": "16", "memory": "64Gi", "pods": "100"}
+        ready = {"type": "Ready", "status": "True", "reason": "ForTheTest", "message": ""}
+        status = {"capacity": figures, "allocatable": figures, "conditions": [ready]}
+        patch = json.dumps({"status": status})
+        kubectl.run("patch", "node", name, "--subresource=status", "--type=merge", "-p", patch)
+    kubectl.run("taint", "node", *made, "node.kubernetes.io/not-ready-")
+    yield made
+    kubectl.delete("node", *made)
+
+
+@pytest.fixture(scope="module")
+def controller(
+    kubectl: Kubectl, helm: Helm, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Controller]:
+    """The chart's controller; it does not run."""
+    installed = install(kubectl, helm)
+    yield Controller(kubectl, helm, tmp_path_factory.mktemp("controller"))
+    kept = [each for each in installed if each["kind"] != "CustomResourceDefinition"]
+    listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": kept})
+    kubectl.run("delete", "--ignore-not-found", "-f", "-", stdin=listed)
+    kubectl.run("delete", "crd", "nodemetrics.slo.koordinator.sh")
+
+
+def batch_pod(name: str, cpu: str, node: str = "") -> Object:
+    """A batch pod as the webhook makes it, for the nodes of this module."""
+    figures = {BATCH_CPU: cpu, BATCH_MEMORY: "1Gi"}
+    sized = {"requests": figures, "limits": figures}
+    selector = {"pool": POOL, **({"kubernetes.io/hostname": node} if node else {})}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "labels": {"koordinator.sh/qosClass": "BE", "koordinator.sh/priority-class": "koord-batch"},
+        },
+        "spec": {
+            "nodeSelector": selector,
+            "terminationGracePeriodSeconds": 0,
+            "containers": [{"name": "main", "image": "none", "resources": sized}],
+        },
+    }
+
+
+def offered(kubectl: Kubectl, node: str) -> int | None:
+    """What a node says of its batch CPU in milli-cores, None where it says nothing."""
+    found: str | None = kubectl.get("node", node)["status"]["allocatable"].get(BATCH_CPU)
+    return None if found is None else int(found.replace("k", "000"))
+
+
+def wait_until_offered(kubectl: Kubectl, node: str, amount: int | None) -> None:
+    """Wait until a node says so much."""
+
+    def look() -> bool:
+        seen = offered(kubectl, node)
+        assert seen == amount, f"{node} offers {seen}"
+        return True
+
+    eventually(look, what=f"{amount} offered")
+
+
+def publish_as_koordinator(kubectl: Kubectl, node: str) -> None:
+    """Let another controller own the figure of a node."""
+    figures = {BATCH_CPU: "5"}
+    theirs = {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": node},
+        "status": {"allocatable": figures, "capacity": figures},
+    }
+    flags = ("--server-side", "--subresource=status", "--field-manager=koord-manager")
+    kubectl.run("apply", *flags, "-f", "-", stdin=json.dumps(theirs))
+
+
+def node_of(kubectl: Kubectl, namespace: str, name: str) -> str:
+    """The node a pod is bound to, "" while it waits."""
+    found: str = kubectl.get("pod", name, namespace=namespace)["spec"].get("nodeName", "")
+    return found
+
+
+def managers(kubectl: Kubectl, name: str) -> set[str]:
+    """The field managers of a node."""
+    stored = json.loads(kubectl.run("get", "node", name, "-o", "json", "--show-managed-fields").stdout)
+    return {each["manager"] for each in stored["metadata"]["managedFields"]}
+
+
+def explained(bare: Installation, node: str) -> dict[str, Any]:
+    """What `capacity explain` says of a node of the cluster."""
+    flags = "--config somewhere/slo-controller-config -o json"
+    found: dict[str, Any] = json.loads(bare.shell(f"colocation-webhook capacity explain {node} {flags}"))
+    return found
+
+
+def by_hand(kubectl: Kubectl, name: str) -> int:
+    """Batch CPU of a node in milli-cores, by the formula of usage alone, from what the API server stores."""
+    capacity = milli(kubectl.get("node", name)["status"]["capacity"]["cpu"])
+    metric = kubectl.get("nodemetric", name)["status"]
+    needed = {}
+    for pod in json.loads(kubectl.run("get", "pods", "-A", "-o", "json").stdout)["items"]:
+        here = pod["spec"].get("nodeName") == name and pod["status"]["phase"] in {"Running", "Pending"}
+        if here and pod["metadata"].get("labels", {}).get("koordinator.sh/priority-class") != "koord-batch":
+            requests = [each["resources"].get("requests", {}) for each in pod["spec"]["containers"]]
+            key = pod["metadata"]["namespace"], pod["metadata"]["name"]
+            needed[key] = sum(milli(each.get("cpu", "0")) for each in requests)
+    for each in metric["podsMetric"]:
+        needed[each["namespace"], each["name"]] = milli(each["podUsage"]["resources"]["cpu"])
+    system = milli(metric["nodeMetric"]["systemUsage"]["resources"]["cpu"])
+    return max(0, capacity - capacity * 40 // 100 - system - sum(needed.values()))
+
+
+def milli(text: str) -> int:
+    """Milli-cores of a quantity of CPU."""
+    return int(text[:-1]) if text.endswith("m") else int(text) * 1000
+
+
+def test_publishing(
+    kubectl: Kubectl, bare: Installation, controller: Controller, nodes: list[str], namespace: str
+) -> None:
+    """Figures follow NodeMetrics; the scheduler places by them; late metrics let nothing new in."""
+    first, busy, foreign = nodes
+    publish_as_koordinator(kubectl, foreign)
+    untouched = managers(kubectl, busy)
+    with controller.running() as replica:
+        for name in nodes:
+            eventually(lambda name=name: kubectl.get("nodemetric", name), what="NodeMetric")
+        policy = kubectl.get("nodemetric", first)["spec"]["metricCollectPolicy"]
+        assert policy["aggregateDurationSeconds"] == 300
+        assert policy["nodeAggregatePolicy"] == {"durations": ["5m0s", "10m0s", "30m0s"]}
+        assert offered(kubectl, first) is None
+        # A pod of the user's own, which nobody has measured yet, counts with its request.
+        online = batch_pod("online", "0", first)
+        online["metadata"]["labels"] = {}
+        online["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "1500m"}}
+        kubectl.run("-n", namespace, "create", "-f", "-", stdin=json.dumps(online))
+        eventually(lambda: node_of(kubectl, namespace, "online"), what="online pod bound")
+        measure(kubectl, first, {"x/web": "2600m"}, system="500m")
+        measure(kubectl, busy, {"x/web": "16"})
+        measure(kubectl, foreign, {})
+        wait_until_offered(kubectl, first, 5000)
+        wait_until_offered(kubectl, busy, 0)
+        assert by_hand(kubectl, first) == 5000
+        terms = explained(bare, first)["resources"][0]
+        assert terms["offered"] == 5000
+        assert [(each["name"], each["amount"]) for each in terms["pods"]] == [("web", 2600), ("online", 1500)]
+        # Somebody else's figure stays, and the owner is named.
+        eventually(lambda: "belong to koord-manager" in replica.process.log(), seconds=30, what="owner named")
+        assert offered(kubectl, foreign) == 5
+        # The stock scheduler places what fits, where it fits.
+        names = [f"batch-{number}" for number in range(3)]
+        for name in names:
+            kubectl.run("-n", namespace, "create", "-f", "-", stdin=json.dumps(batch_pod(name, "2k")))
+        bound = lambda: [node_of(kubectl, namespace, each) for each in names]  # noqa: E731
+        eventually(lambda: sorted(bound()) == ["", first, first], seconds=30, what="two of three bound")
+        # Late metrics: what is bound stays, and nothing new fits.
+        measure(kubectl, first, {"x/web": "100m"}, age=300)
+        wait_until_offered(kubectl, first, 4000)
+        noted = kubectl.get("node", first)["metadata"]["annotations"]
+        assert json.loads(noted["colocation-webhook.io/batch-capacity"])["state"] == "held"
+        assert sorted(bound()) == ["", first, first]
+        # Fresh ones let the third in.
+        measure(kubectl, first, {"x/web": "100m"})
+        eventually(lambda: sorted(bound()) == [first] * 3, seconds=60, what="third pod bound")
+        pods = [kubectl.get("pod", each, namespace=namespace) for each in names]
+        assert [each["status"]["phase"] for each in pods] == ["Pending"] * 3  # nobody was evicted
+        said = controller.withdraw()
+        # The running controller has lost its Lease and publishes nothing again.
+        assert f"{first}: keeps what bound pods request" in said
+        assert offered(kubectl, first) == 6000
+        assert offered(kubectl, busy) is None
+        assert managers(kubectl, busy) == untouched
+        left = kubectl.get("node", busy)["metadata"].get("annotations", {})
+        assert not [key for key in left if "colocation-webhook" in key or "Extended" in key]
+        assert offered(kubectl, foreign) == 5

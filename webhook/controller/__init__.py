@@ -1,0 +1,1 @@
+"""The controller: publishes what nodes offer to batch work, and keeps NodeMetrics in being."""

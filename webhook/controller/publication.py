@@ -1,0 +1,116 @@
+"""What is written into a node's status, and when it is worth a write; pure.
+
+Figures and the annotations about them are one server-side apply, never forced: a field that
+somebody else owns stays as it is.
+"""
+
+import datetime as dt
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from webhook.capacity.estimate import Capacity, State
+from webhook.capacity.strategy import Strategy
+from webhook.controller.caches import KnownNode
+from webhook.kube.timestamps import timestamp
+from webhook.pods.quantities import NANO
+from webhook.protocol import ANNOTATION_CAPACITY, ANNOTATION_ORIGIN_ALLOCATABLE, BATCH, TRANSLATION
+
+LEAST_SECONDS: Final = 10.0
+"""Between two writes of one node."""
+
+_LONGEST: Final = 2048  # bytes of the annotation
+_MILLI: Final = NANO // 1000
+_BATCH: Final = tuple(TRANSLATION[BATCH].values())
+
+
+def offered(capacity: Capacity) -> dict[str, int]:
+    """Return the figures that belong on the node."""
+    return {name: figure.offered for name, figure in capacity.figures.items() if figure.offered is not None}
+
+
+def is_due(known: KnownNode, capacity: Capacity, strategy: Strategy, since: float | None) -> bool:
+    """Return whether a node has to be written.
+
+    That is when a resource appears or disappears, when one changes by more than
+    ``resourceDiffThreshold``, when bound pods need more than is published, and after
+    ``updateTimeThresholdSeconds`` if anything differs.
+
+    Args:
+        known: the node as it stands.
+        capacity: what it should offer.
+        strategy: its thresholds.
+        since: seconds since this process wrote it last; None: it never did.
+    """
+    wanted, there = offered(capacity), known.node.published
+    if not wanted:
+        return known.owned
+    if since is not None and since < LEAST_SECONDS:
+        return False
+    if not known.owned or wanted.keys() != there.keys():
+        return True
+    threshold = strategy.values["resourceDiffThreshold"]
+    needed = capacity.state is not State.APPLIED
+    if any(
+        abs(value - there[name]) > there[name] * threshold or (needed and value > there[name])
+        for name, value in wanted.items()
+    ):
+        return True
+    expired = since is None or since > strategy.values["updateTimeThresholdSeconds"]
+    return expired and (wanted != there or _state(known.annotation) != capacity.state)
+
+
+def apply_body(known: KnownNode, capacity: Capacity, now: dt.datetime) -> dict[str, Any]:
+    """Return the object to apply; without figures it takes all of ours away."""
+    body: dict[str, Any] = {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": known.node.name, "uid": known.uid},
+    }
+    wanted = {name: str(value) for name, value in offered(capacity).items()}
+    if wanted:
+        origin = {name: str(capacity.figures[name].origin) for name in _BATCH if name in wanted}
+        body["metadata"]["annotations"] = {
+            ANNOTATION_ORIGIN_ALLOCATABLE: _json({"resources": origin}),
+            ANNOTATION_CAPACITY: annotation(capacity, now),
+        }
+        body["status"] = {"capacity": wanted, "allocatable": wanted}
+    return body
+
+
+def annotation(capacity: Capacity, now: dt.datetime) -> str:
+    """Return our annotation: policy, state and the terms of batch-cpu and batch-memory, at most 2 KiB.
+
+    Terms are left out, the last ones first, where it would be longer.
+    """
+    found: dict[str, Any] = {
+        "state": capacity.state,
+        "policy": capacity.policy,
+        "at": timestamp(now),
+        **({"why": capacity.why} if capacity.why else {}),
+        **({} if capacity.age is None else {"metricAgeSeconds": round(capacity.age.total_seconds())}),
+        "terms": {
+            name: {
+                term.name: term.amount // 10**6 if "cpu" in name else term.amount // 10**9
+                for term in figure.terms
+            }
+            for name, figure in capacity.figures.items()
+            if name in _BATCH and figure.offered is not None
+        },
+    }
+    while len(text := _json(found)) > _LONGEST and found["terms"]:
+        found["terms"].popitem()
+    return text
+
+
+def _state(text: str) -> object:
+    """Return the state that an annotation of ours says."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    return value.get("state") if isinstance(value, Mapping) else None
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
