@@ -30,9 +30,9 @@ BATCH_CPU, BATCH_MEMORY = "kubernetes.io/batch-cpu", "kubernetes.io/batch-memory
 
 
 def test_colocation_is_off_without_configuration() -> None:
-    """Without a ConfigMap nothing is offered, whatever runs on the node."""
+    """Without a ConfigMap nothing is offered but what bound pods request."""
     found = capacity(node(), metric(), batch_pod("a/b", "500"))
-    assert (found.state, offered(found)) == (State.OFF, (None, None))
+    assert (found.state, offered(found)) == (State.OFF, (500, None))
 
 
 @pytest.mark.parametrize(

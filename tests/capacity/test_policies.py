@@ -130,6 +130,8 @@ def test_static() -> None:
         *EXAMPLE, config(**ours(policy="static", static={"cpuPercent": 25, "memoryPercent": 50}))
     )
     assert offered(found) == (8000, 64 * GI)
+    shares = {"cpuPercent": 25, "memoryPercent": 50}
+    assert offered(capacity(node(), config(**ours(policy="static", static=shares)))) == (8000, 64 * GI)
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,7 @@ class FakeApi:
         self.late = {}
         self.mute = False
         self.keeps_status = True
+        self.applied = {}
         self.date = None
         self.closes = False
         self.lock = threading.RLock()
@@ -248,9 +249,13 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(200, body)
 
     def do_PATCH(self):
+        self.path, _, query = self.path.partition("?")
         self._count("PATCH", self.path, {})
         body = self._body()
         if self._failed(self.path, "PATCH"):
+            return
+        if self.headers["Content-Type"] == "application/apply-patch+yaml":
+            self._apply(body, dict(urllib.parse.parse_qsl(query)))
             return
         if self.headers["Content-Type"] == "application/json-patch+json":
             self._json_patch(body)
@@ -262,6 +267,31 @@ class _Handler(BaseHTTPRequestHandler):
         value = json.loads(json.dumps(self.api.objects[parent]["", name]))
         if self.api.keeps_status:
             value["status"] = {**value.get("status", {}), **body["status"]}
+            self.api.store(parent, ("", name), value)
+        self._answer(200, value)
+
+    def _apply(self, body, query):
+        """A server-side apply of maps in metadata and status: what the manager left out now goes."""
+        parent, name, _ = self.path.rsplit("/", 2)
+        manager = query["fieldManager"]
+        with self.api.lock:
+            old = self.api.objects.get(parent, {}).get(("", name))
+            if old is None:
+                self._answer(404, {"kind": "Status", "reason": "NotFound"})
+                return
+            value = json.loads(json.dumps(old))
+            before = self.api.applied.pop((parent, name, manager), {})
+            for source, given in ((before, False), (body, True)):
+                for path in (("metadata", "annotations"), ("status", "capacity"), ("status", "allocatable")):
+                    new = source.get(path[0], {}).get(path[1], {})
+                    there = value.setdefault(path[0], {}).setdefault(path[1], {})
+                    for key in new:
+                        there.pop(key, None)
+                    there.update(new if given else {})
+            owned = "status" in body
+            if owned:
+                self.api.applied[parent, name, manager] = body
+            value["metadata"]["managedFields"] = [{"manager": manager}] if owned else []
             self.api.store(parent, ("", name), value)
         self._answer(200, value)
 

@@ -30,6 +30,9 @@ from webhook.protocol import BATCH, CPU, MEMORY, MID, NATIVE_RESOURCES, TRANSLAT
 
 FLOOR: Final = "floor"
 _REPORTS_MISSED: Final = 3
+_UNMEASURED: Final = frozenset({Policy.STATIC, Policy.TIME_OF_DAY})
+"""Policies that look at no metric."""
+
 _POLICIES: Final = {
     CPU: ("", USAGE, MAX_USAGE_REQUEST),
     MEMORY: ("", USAGE, MAX_USAGE_REQUEST, REQUEST),
@@ -160,18 +163,19 @@ def estimate(
 def _state(strategy: Strategy, metric: NodeMetric | None, age: dt.timedelta | None) -> tuple[State, str]:
     if not strategy.enabled:
         return State.OFF, "colocation is not enabled for this node"
+    if strategy.extension.policy in _UNMEASURED:
+        return State.APPLIED, ""
     if metric is None or age is None or not metric.measured:
         missing = "there is no NodeMetric" if metric is None else "the NodeMetric has no measurement yet"
         return State.WITHDRAWN, missing
-    seconds = f"{abs(age.total_seconds()):.0f} s"
     late = dt.timedelta(seconds=late_after(strategy))
-    if age > strategy.degrade_after:
-        return State.WITHDRAWN, f"the metric is {seconds} old"
-    if age > late:
-        return State.HELD, f"the metric is {seconds} old"
+    seconds = f"{abs(age.total_seconds()):.0f} s"
     if -age > late:
         return State.HELD, f"the metric is {seconds} in the future: a clock is wrong"
-    return State.APPLIED, ""
+    if age <= min(late, strategy.degrade_after):
+        return State.APPLIED, ""
+    state = State.WITHDRAWN if age > strategy.degrade_after else State.HELD
+    return state, f"the metric is {seconds} old"
 
 
 def late_after(strategy: Strategy) -> int:

@@ -43,7 +43,7 @@ def is_due(known: KnownNode, capacity: Capacity, strategy: Strategy, since: floa
         since: seconds since this process wrote it last; None: it never did.
     """
     wanted, there = offered(capacity), known.node.published
-    if not wanted:
+    if not wanted or (capacity.state is State.OFF and not known.owned):
         return known.owned
     if since is not None and since < LEAST_SECONDS:
         return False

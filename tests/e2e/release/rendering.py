@@ -64,6 +64,10 @@ CPUSETS: dict[str, Any] = {
     **DEFAULT,
     "cpusets": {"enabled": True, "failurePolicy": "Fail", "installTopologyCRD": True},
 }
+CAPACITY: dict[str, Any] = {
+    **DEFAULT,
+    "capacity": {"enabled": True, "configMap": "kube-system/slo-controller-config", "replicaCount": 1},
+}
 NO_OPTIONS: dict[str, Any] = {
     **DEFAULT,
     "replicaCount": 1,
@@ -80,6 +84,7 @@ SETS = {
     "no options": NO_OPTIONS,
     "own secret": OWN_SECRET,
     "cpusets": CPUSETS,
+    "capacity": CAPACITY,
 }
 
 

@@ -25,7 +25,8 @@ _DEFAULT_SCHEDULER: Final = "default-scheduler"
 _DEFAULT_LEASE: Final = "kube-scheduler"
 _PUBLISHERS: Final = (
     "Koordinator's koord-manager (slo-controller) publishes them, together with koordlet on each node: "
-    "install it with Helm, and enable colocation in the ConfigMap slo-controller-config; "
+    "install it with Helm and enable colocation in the ConfigMap slo-controller-config; without Koordinator, "
+    "upgrade this chart with --set capacity.enabled=true; "
     "for a trial: kubectl patch node NODE --subresource=status --type=merge "
     """-p '{"status":{"capacity":{"kubernetes.io/batch-cpu":"4000","kubernetes.io/batch-memory":"8Gi"}}}'"""
 )

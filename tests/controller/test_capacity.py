@@ -1,0 +1,270 @@
+"""The capacity controller at a fake API server."""
+
+import datetime as dt
+import threading
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from tests.capacity.cluster import batch_pod, config, metric, node, ours, pod
+from tests.kube.fakeapi import FakeApi
+from tests.waiting import until
+from webhook.controller.service import ControllerService
+from webhook.controller.state import State
+from webhook.controller.withdrawal import withdraw
+from webhook.kube.lease import Lease
+from webhook.kube.reflector import watching
+
+NODES, PODS, CONFIGMAPS = "/api/v1/nodes", "/api/v1/pods", "/api/v1/namespaces/k/configmaps"
+METRICS = "/apis/slo.koordinator.sh/v1alpha1/nodemetrics"
+LEASES = "/apis/coordination.k8s.io/v1/leases"
+BATCH_CPU = "kubernetes.io/batch-cpu"
+
+
+class Cluster:
+    """A fake API server with a node, and one replica of the controller that a test steps."""
+
+    def __init__(self, api: FakeApi) -> None:
+        self.api = api
+        for path in (
+            NODES,
+            PODS,
+            CONFIGMAPS,
+            METRICS,
+            LEASES,
+            "/apis/coordination.k8s.io/v1/namespaces/n/leases",
+        ):
+            api.objects.setdefault(path, {})
+        self.now = dt.datetime(2026, 1, 31, 8, 0, 42, tzinfo=dt.UTC)
+        self.seconds = 1000.0
+        self.replica("one")
+
+    def replica(self, identity: str) -> None:
+        """Begin anew, as another process."""
+        state = State(
+            self.api.api(), ("k", "slo-controller-config"), clock=lambda: self.seconds, now=lambda: self.now
+        )
+        lease = Lease(
+            state.api, "n", "l", identity=identity, clock=lambda: self.seconds, now=lambda: self.now
+        )
+        self.service = ControllerService(state, lease, CollectorRegistry())
+        self.state, self.controller = state, self.service.capacity
+
+    def put(self, *objects: dict[str, Any]) -> None:
+        """Store objects."""
+        paths = {"Node": NODES, "Pod": PODS, "NodeMetric": METRICS, "ConfigMap": CONFIGMAPS}
+        for each in objects:
+            metadata = dict(each["metadata"])
+            rest = {key: value for key, value in each.items() if key not in {"kind", "metadata"}}
+            namespace = "k" if each["kind"] == "ConfigMap" else metadata.get("namespace", "")
+            self.api.put(
+                paths[each["kind"]],
+                metadata["name"],
+                namespace,
+                metadata={"uid": metadata["name"], **metadata},
+                **rest,
+            )
+
+    def offers(self, name: str = "node-1") -> dict[str, str]:
+        """Return what a node says."""
+        allocatable = self.api.objects[NODES]["", name]["status"]["allocatable"]
+        return {key: value for key, value in allocatable.items() if "/" in key}
+
+    def pass_seconds(self, seconds: float) -> None:
+        """Let time pass on both clocks."""
+        self.seconds += seconds
+        self.now += dt.timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def cluster():
+    """The cluster, with the watches running."""
+    with FakeApi() as api:
+        made = Cluster(api)
+        made.put(node(), config(**ours(holdSeconds=0, stepPercent=100)))
+        stop = threading.Event()
+        with watching(made.state.reflectors, stop):
+            until(lambda: made.state.synced)
+            yield made
+            stop.set()
+
+
+def heard(cluster: Cluster, *objects: dict[str, Any]) -> None:
+    """Store objects and wait until they were heard of."""
+    before = [store.revision for store in stores(cluster)]
+    cluster.put(*objects)
+    until(lambda: sum(store.revision for store in stores(cluster)) >= sum(before) + len(objects))
+
+
+def stores(cluster: Cluster) -> list[Any]:
+    """Return all stores."""
+    state = cluster.state
+    return [state.nodes, state.metrics, state.pods, state.configurations, state.leases]
+
+
+def test_from_a_metric_to_the_node(cluster: Cluster) -> None:
+    """A NodeMetric is made for each node; when it is filled, the node says what it offers."""
+    cluster.controller.step()
+    made = cluster.api.objects[METRICS]["", "node-1"]
+    assert made["spec"]["metricCollectPolicy"]["reportIntervalSeconds"] == 60
+    assert made["metadata"]["ownerReferences"][0]["kind"] == "Node"
+    assert cluster.offers() == {}
+    heard(cluster, {**metric(("a/web", "2", "1Gi")), "spec": made["spec"]})
+    cluster.controller.step()
+    assert cluster.offers()[BATCH_CPU] == "17200"
+    before = cluster.api.requests["PATCH", f"{NODES}/node-1/status"]
+    cluster.pass_seconds(20)
+    cluster.controller.step()
+    assert cluster.api.requests["PATCH", f"{NODES}/node-1/status"] == before == 1
+
+
+def test_the_policy_of_a_metric_is_kept(cluster: Cluster) -> None:
+    """Another interval in the configuration reaches the NodeMetric."""
+    heard(cluster, {**metric(), "spec": {"metricCollectPolicy": {"reportIntervalSeconds": 7, "more": 1}}})
+    cluster.controller.step()
+    kept = cluster.api.objects[METRICS]["", "node-1"]["spec"]["metricCollectPolicy"]
+    assert kept["reportIntervalSeconds"] == 60
+
+
+def test_late_metrics(cluster: Cluster) -> None:
+    """Without a word for so long: what bound pods request; after that nothing, once they have ended."""
+    heard(cluster, metric(), batch_pod("a/b", "700"))
+    cluster.controller.step()
+    assert cluster.offers()[BATCH_CPU] == "19200"
+    cluster.pass_seconds(200)
+    cluster.controller.step()
+    assert cluster.offers()[BATCH_CPU] == "700"
+    cluster.api.delete(PODS, "b", "a")
+    until(lambda: not cluster.state.pods.on_node("node-1"))
+    cluster.pass_seconds(800)
+    cluster.controller.step()
+    assert cluster.offers() == {}
+    assert cluster.api.objects[NODES]["", "node-1"]["metadata"]["managedFields"] == []
+
+
+def test_switched_off(cluster: Cluster) -> None:
+    """A configuration that disables colocation takes the figures off; a broken one changes nothing."""
+    heard(cluster, metric())
+    cluster.controller.step()
+    good = cluster.offers()
+    for data in ({"colocation-config": "{"}, {"colocation-config": '{"degradeTimeMinutes": 0}'}):
+        cluster.put({**config(), "data": data})
+        cluster.pass_seconds(20)
+        cluster.controller.step()
+        assert cluster.offers() == good
+    cluster.api.delete(CONFIGMAPS, "slo-controller-config", "k")
+    until(lambda: not cluster.state.configurations.values)
+    cluster.pass_seconds(20)
+    cluster.controller.step()
+    assert cluster.offers() == good
+    heard(cluster, config(enable=False))
+    cluster.pass_seconds(20)
+    cluster.controller.step()
+    assert cluster.offers() == {}
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (409, 'Apply failed with 1 conflict: conflict with "koord-manager" using v1: .status.allocatable'),
+        (403, "no"),
+        (422, "no"),
+    ],
+)
+def test_one_nodes_refusal(cluster: Cluster, caplog: Any, status: int, message: str) -> None:
+    """A node that is refused costs that node only, and is left alone for a while; an owner is named."""
+    other = node()
+    other["metadata"]["name"] = "node-2"
+    measured = metric()
+    measured["metadata"] = {"name": "node-2"}
+    heard(cluster, other, metric(), measured)
+    path = f"{NODES}/node-1/status"
+    cluster.api.failures["PATCH", path] = [(status, {"kind": "Status", "message": message})]
+    cluster.controller.step()
+    assert cluster.offers() == {}
+    assert cluster.offers("node-2")[BATCH_CPU] == "19200"
+    assert ("belong to koord-manager" in caplog.text) is (status == 409)
+    cluster.pass_seconds(59)
+    cluster.controller.step()
+    assert cluster.api.requests["PATCH", path] == 1
+    cluster.pass_seconds(542)
+    heard(cluster, metric(at=cluster.now.isoformat()))
+    cluster.controller.step()
+    assert cluster.offers()[BATCH_CPU] == "19200"
+
+
+def test_koord_manager(cluster: Cluster) -> None:
+    """While Koordinator's controller renews its Lease in some namespace, ours stands by and says so."""
+    heard(cluster, metric())
+    spec = {"holderIdentity": "x", "renewTime": cluster.now.isoformat()}
+    cluster.api.put(LEASES, "koordinator-manager", "koordinator-system", spec=spec)
+    until(lambda: cluster.state.leases.values)
+    cluster.controller.step()
+    assert cluster.offers() == {}
+    report = cluster.service.report()
+    assert report.ready
+    assert "koord-manager renews its Lease koordinator-system/koordinator-manager" in str(
+        report.details["standby"]
+    )
+    cluster.pass_seconds(61)
+    heard(cluster, metric(at=cluster.now.isoformat()))
+    cluster.controller.step()
+    assert cluster.offers()[BATCH_CPU] == "19200"
+
+
+def test_another_leader_takes_over(cluster: Cluster) -> None:
+    """A second replica waits for the Lease, goes on from what is published, and writes nothing twice."""
+    heard(cluster, metric(("a/web", "2", "1Gi")))
+    cluster.controller.step()
+    first = cluster.controller
+    writes = cluster.api.requests["PATCH", f"{NODES}/node-1/status"]
+    state = cluster.state
+    lease = Lease(state.api, "n", "l", identity="two", clock=lambda: cluster.seconds, now=lambda: cluster.now)
+    cluster.service = ControllerService(state, lease, CollectorRegistry())
+    second = cluster.service.capacity
+    second.step()
+    assert second.standby == "not elected"
+    cluster.pass_seconds(31)
+    second.step()
+    assert second.standby == ""
+    assert cluster.api.requests["PATCH", f"{NODES}/node-1/status"] == writes
+    first.step()
+    assert first.standby == "not elected"
+
+
+def test_withdraw(cluster: Cluster) -> None:
+    """The Lease is taken from whoever publishes; nodes keep only what bound pods request."""
+    other = node()
+    other["metadata"]["name"] = "node-2"
+    heard(cluster, other, metric(), batch_pod("a/b", "700"), pod("a/web", {"cpu": "1"}))
+    measured = metric()
+    measured["metadata"] = {"name": "node-2"}
+    heard(cluster, measured)
+    cluster.controller.step()
+    until(lambda: all(known.owned for known in cluster.state.nodes.values.values()))
+    cluster.service._stop.set()  # no wait for the last publisher
+    taker = Lease(
+        cluster.state.api, "n", "l", identity="taker", clock=lambda: cluster.seconds, now=lambda: cluster.now
+    )
+    assert withdraw(cluster.state, taker, cluster.service._stop) == ["node-1"]
+    assert cluster.offers() == {BATCH_CPU: "700"}
+    assert cluster.offers("node-2") == {}
+    cluster.pass_seconds(11)
+    cluster.controller.step()
+    assert cluster.controller.standby == "not elected"
+
+
+def test_without_the_kind_nodemetric() -> None:
+    """A cluster that has no NodeMetrics is served by the policies that need none."""
+    with FakeApi() as api:
+        cluster = Cluster(api)
+        del api.objects[METRICS]
+        shares = {"cpuPercent": 25, "memoryPercent": 25}
+        cluster.put(node(), config(**ours(policy="static", static=shares)))
+        stop = threading.Event()
+        with watching(cluster.state.reflectors, stop):
+            until(lambda: cluster.state.synced)
+            cluster.controller.step()
+            assert cluster.offers()[BATCH_CPU] == "8000"
+            stop.set()
