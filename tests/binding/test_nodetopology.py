@@ -36,6 +36,17 @@ def test_reservations_of_all_kinds():
     assert read.problems == ()
 
 
+def test_a_core_in_two_numa_nodes_is_one_core():
+    """It is not cut in two, and the finding names the CPUs."""
+    detail = [{"id": cpu, "core": cpu // 2, "node": cpu % 2, "socket": 0} for cpu in range(8)]
+    cut = nrt(annotations={"node.koordinator.sh/cpu-topology": json.dumps({"detail": detail})})
+    read = read_node_topology(node(), cut)
+    assert [sorted(read.cpu_topology.ids(core)) for core in read.cpu_topology.core_masks] == [
+        [0, 1], [2, 3], [4, 5], [6, 7]
+    ]  # fmt: skip
+    assert "cpu-topology: CPUs 1,3,5,7 lie in another NUMA node" in read.problems[0]
+
+
 def test_a_bare_amount_takes_whole_cores():
     """Without koordlet an amount becomes CPUs here; with it, its copy says which."""
     amount = node(annotations={RESERVATION: '{"resources": {"cpu": "1500m"}}'})

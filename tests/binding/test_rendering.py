@@ -36,9 +36,10 @@ def test_it_fits_80_columns_and_says_what_is_wrong():
         conditions=(told,),
         problems=("spec.allocations[2]: 'gold' is no line " + "y" * 80,),
     )
-    drawn = draw_ledger(node_topology("2x2x16x2"), book)
+    drawn = draw_ledger(node_topology("2x2x16x2", problems=("annotation a: cannot be read",)), book)
     assert max(map(len, drawn.splitlines())) <= 80
     assert "the ledger is of an earlier node" in drawn
+    assert "! annotation a: cannot be read" in drawn
     assert "! HeldTwice: xxx" in drawn
     assert "! spec.allocations[2]: 'gold' is no line yyy" in drawn
     assert "both hold" in drawn or "! shop/nnn" in drawn

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.cpuset.machines import topologies
+from webhook.cpuset.allocation import BindPolicy, Pool, Request
+from webhook.cpuset.cpulist import format_cpulist
 from webhook.cpuset.discovery import (
     parse_shape,
     topology_from_annotation,
@@ -99,38 +103,92 @@ def test_unknown_cpu() -> None:
         parse_shape("1x1x2x2").mask(["a"])  # type: ignore[list-item]
 
 
-def sysfs(root: Path, online: str, nodes: dict[int, str], siblings: dict[int, str]) -> Path:
-    """Write the files of a machine as the kernel shows them; package 0 for node 0."""
+def sysfs(root: Path, cpus: dict[int, tuple[int, str, str, int]], *, old_names: bool = False) -> Path:
+    """Write a machine as the kernel shows it: package number, CPUs of package and core, NUMA node."""
     system = root / "devices" / "system"
-    for node, cpulist in nodes.items():
-        folder = system / "node" / f"node{node}"
-        folder.mkdir(parents=True)
-        (folder / "cpulist").write_text(cpulist + "\n")
-    for cpu, cpulist in siblings.items():
+    package_file, core_file = ("core_siblings_list", "thread_siblings_list")
+    if not old_names:
+        package_file, core_file = ("package_cpus_list", "core_cpus_list")
+    nodes: dict[int, list[int]] = {}
+    for cpu, (package, packages, core, node) in cpus.items():
+        nodes.setdefault(node, []).append(cpu)
         folder = system / "cpu" / f"cpu{cpu}" / "topology"
         folder.mkdir(parents=True)
-        (folder / "physical_package_id").write_text("-1\n" if not nodes else "0\n")
-        (folder / "core_id").write_text("0\n")
-        (folder / "core_cpus_list").write_text(cpulist + "\n")
+        files = {"physical_package_id": package, "core_id": 0, package_file: packages, core_file: core}
+        for name, value in files.items():
+            if value != "":
+                (folder / name).write_text(f"{value}\n")
+    for node, there in nodes.items():
+        if node >= 0:
+            (system / "node" / f"node{node}").mkdir(parents=True)
+            (system / "node" / f"node{node}" / "cpulist").write_text(format_cpulist(there) + "\n")
     (system / "cpu").mkdir(parents=True, exist_ok=True)
-    (system / "cpu" / "online").write_text(online + "\n")
+    (system / "cpu" / "online").write_text(format_cpulist(cpus) + "\n")
     return root
 
 
-def test_sysfs(tmp_path: Path) -> None:
-    """The kernel's files are read: offline CPUs left out, cores known by their siblings."""
-    root = sysfs(tmp_path, "0-2", {0: "0,2", 1: "1"}, {0: "0,2", 1: "1", 2: "0,2"})
-    topology = topology_from_sysfs(root)
-    assert [(place.cpu, place.core, place.node) for place in topology.places] == [
-        (0, 0, 0),
-        (2, 0, 0),
-        (1, 1, 1),
-    ]
+def as_sysfs(topology: Topology, package: Callable[[int], int]) -> dict[int, tuple[int, str, str, int]]:
+    """Return a machine for ``sysfs``, with package numbers by a function of the socket."""
+    sockets = {at.socket: [p.cpu for p in topology.places if p.socket == at.socket] for at in topology.places}
+    return {
+        at.cpu: (
+            package(at.socket),
+            format_cpulist(sockets[at.socket]),
+            format_cpulist([other.cpu for other in topology.places if other.core == at.core]),
+            at.node,
+        )
+        for at in topology.places
+    }
+
+
+@given(topology=topologies(), old_names=st.booleans())
+def test_sysfs(topology: Topology, *, old_names: bool) -> None:
+    """The kernel's files are read, under their old names and their new ones."""
+    with TemporaryDirectory() as folder:
+        root = sysfs(Path(folder), as_sysfs(topology, lambda socket: socket), old_names=old_names)
+        found = topology_from_sysfs(root)
+    assert found == topology
+    assert found.notes == ()
+
+
+@given(topologies(), st.sampled_from([lambda _: -1, lambda _: 0, lambda socket: socket % 2]))
+def test_sockets_are_known_by_their_cpus(topology: Topology, package: Callable[[int], int]) -> None:
+    """Package numbers that are unknown, or unique within something larger only, do not merge sockets."""
+    with TemporaryDirectory() as folder:
+        found = topology_from_sysfs(sysfs(Path(folder), as_sysfs(topology, package)))
+    for mine, given_place in zip(found.places, found.places[1:], strict=False):
+        same = [p.socket for p in topology.places if p.cpu in (mine.cpu, given_place.cpu)]
+        assert (mine.socket == given_place.socket) == (len(set(same)) == 1)
+
+
+def test_sysfs_of_numa_nodes_that_cut_cores(tmp_path: Path) -> None:
+    """A required whole core is both CPUs of it, though its threads lie in two NUMA nodes."""
+    core = {cpu: f"{cpu // 2 * 2}-{cpu // 2 * 2 + 1}" for cpu in range(8)}
+    topology = topology_from_sysfs(sysfs(tmp_path, {cpu: (0, "0-7", core[cpu], cpu % 2) for cpu in range(8)}))
+    whole = Pool(topology, range(8)).allocate(Request(2, BindPolicy.FULL_PCPUS, required=True))
+    assert whole.cpulist == "0-1"
+    assert "CPUs 1,3,5,7 lie in another NUMA node" in topology.notes[0]
+
+
+def test_sysfs_of_a_cpu_that_goes_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CPUs that go while they are read are read again; those that never rest are named."""
+    root = sysfs(tmp_path, {0: (0, "0-1", "0-1", 0), 1: (0, "0-1", "0-1", 0)})
+    online = root / "devices/system/cpu/online"
+    read_text, states = Path.read_text, ["0-1\n", "0\n", "0\n", "0\n"]
+
+    def changing(path: Path, encoding: str) -> str:
+        return states.pop(0) if path == online else read_text(path, encoding=encoding)
+
+    monkeypatch.setattr(Path, "read_text", changing)
+    assert topology_from_sysfs(root).size == 1
+    states = ["0-1\n", "0\n"] * 3
+    with pytest.raises(TopologyError, match=r"online '0-1': changes while the CPUs are read"):
+        topology_from_sysfs(root)
 
 
 def test_sysfs_without_numa(tmp_path: Path) -> None:
     """No NUMA files and an unknown package are one node and one socket."""
-    topology = topology_from_sysfs(sysfs(tmp_path, "0", {}, {0: "0"}))
+    topology = topology_from_sysfs(sysfs(tmp_path, {0: (-1, "", "0", -1)}))
     assert (topology.places[0].node, topology.places[0].socket) == (0, 0)
 
 
@@ -138,7 +196,7 @@ def test_sysfs_missing(tmp_path: Path) -> None:
     """A missing or malformed file is named."""
     with pytest.raises(TopologyError, match=r"online.*cannot be read"):
         topology_from_sysfs(tmp_path)
-    root = sysfs(tmp_path, "0", {0: "0"}, {0: "0"})
+    root = sysfs(tmp_path, {0: (0, "0", "0", 0)})
     (root / "devices/system/cpu/cpu0/topology/physical_package_id").write_text("zero")
     with pytest.raises(TopologyError, match="is not a number"):
         topology_from_sysfs(root)
@@ -149,24 +207,48 @@ def test_this_machine() -> None:
     assert topology_from_sysfs().size >= 1
 
 
-def test_lscpu() -> None:
-    """Rows of lscpu in numbers or text; offline CPUs are left out."""
-    rows = [
-        {"cpu": 0, "core": 0, "node": 0, "socket": 0, "online": True},
-        {"cpu": "1", "core": "0", "node": "0", "socket": "0", "online": "yes"},
-        {"cpu": 2, "core": "-", "node": None, "socket": "-", "online": False},
-    ]
-    assert topology_from_lscpu(json.dumps({"cpus": rows})) == Topology.regular(1, 1, 1, 2)
-    with pytest.raises(TopologyError, match="lists no CPUs"):
-        topology_from_lscpu('{"lscpu": []}')
-    with pytest.raises(TopologyError, match=r"cpus\[0\].core 'x'"):
-        topology_from_lscpu('{"cpus": [{"cpu": 0, "core": "x", "node": 0, "socket": 0}]}')
-
-
 def test_annotation() -> None:
     """Koordinator's annotation lists CPUs by id."""
     text = '{"detail":[{"id":0,"core":0,"socket":0,"node":0},{"id":1,"core":0,"socket":0,"node":0}]}'
     assert topology_from_annotation(text) == Topology.regular(1, 1, 1, 2)
+
+
+def rows_of(topology: Topology, *, numbers: bool) -> list[dict[str, int]]:
+    """Return a machine as koordlet lists it; core numbers begin again in each socket if so asked."""
+    first = {}
+    for place in topology.places:
+        first.setdefault(place.socket, place.core)
+    return [
+        {
+            "id": place.cpu,
+            "core": place.core - (first[place.socket] if numbers else 0),
+            "socket": place.socket,
+            "node": place.node,
+        }
+        for place in topology.places
+    ]
+
+
+@given(topology=topologies(), data=st.data(), numbers=st.booleans())
+def test_annotation_of_a_machine_whose_numa_nodes_cut_cores(
+    topology: Topology, data: st.DataObject, *, numbers: bool
+) -> None:
+    """A core stays one core in the NUMA node of its first CPU, and a note names the CPUs elsewhere.
+
+    The twin without a cut is read as it is, with no note.
+    """
+    rows = rows_of(topology, numbers=numbers)
+    whole = topology_from_annotation(json.dumps({"detail": rows}))
+    assert whole == topology
+    assert whole.notes == ()
+    seconds = [place.cpu for place in topology.places if place.thread]
+    cut = data.draw(st.sets(st.sampled_from(seconds), min_size=1)) if seconds else set()
+    for row in rows:
+        row["node"] = 63 if row["id"] in cut else row["node"]
+    found = topology_from_annotation(json.dumps({"detail": rows}))
+    assert found == topology
+    assert bool(found.notes) == bool(cut)
+    assert all(f"CPUs {format_cpulist(cut)} lie in another NUMA node" in note for note in found.notes)
 
 
 def test_data() -> None:

@@ -142,7 +142,7 @@ class _Reader:
     """Reads annotations of the Node, or of its topology where the Node has none of that key."""
 
     def __init__(self, node: Mapping[str, Any], nrt: Mapping[str, Any], topology: Topology) -> None:
-        self.problems: list[str] = []
+        self.problems = [f"annotation {ANNOTATION_CPU_TOPOLOGY}: {note}" for note in topology.notes]
         self._labels = labels(node)
         self._sources = (annotations(nrt), annotations(node))
         self._annotations = {**annotations(nrt), **annotations(node)}

@@ -19,7 +19,7 @@ def draw_ledger(node: NodeTopology, ledger: Ledger, *, width: int = 80, paint: P
     lines = [f"{node.name}: {counts.cpus} CPUs, {held}, {free}", ""]
     if ledger.node_uid != node.uid:
         lines += ["! the ledger is of an earlier node of this name: it will be rebuilt", ""]
-    for problem in ledger.problems:
+    for problem in (*node.problems, *ledger.problems):
         lines += [f"! {problem}"[:width], ""]
     for condition in ledger.conditions:
         if condition.get("type") == READY and condition.get("status") != "True":

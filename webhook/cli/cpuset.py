@@ -5,7 +5,6 @@ import os
 import sys
 from collections.abc import Callable
 from functools import lru_cache, wraps
-from pathlib import Path
 from shutil import get_terminal_size
 from typing import IO, Any
 
@@ -13,22 +12,16 @@ import click
 
 from webhook.cli.nodeplan import as_data, cpus_of, place
 from webhook.cli.options.access import ClusterFlags, cluster_options
-from webhook.cli.options.declarations import choice_option
 from webhook.cli.options.manifests import FILE, read_pods
+from webhook.cli.options.topology import load_topology, numbering_option, shape_option
 from webhook.cpuset.cpulist import format_cpulist, parse_cpulist
-from webhook.cpuset.discovery import (
-    parse_shape,
-    topology_from_annotation,
-    topology_from_data,
-    topology_from_lscpu,
-    topology_from_sysfs,
-)
+from webhook.cpuset.discovery import topology_from_data
 from webhook.cpuset.errors import CpuSetError
 from webhook.cpuset.problem import solve
 from webhook.cpuset.rendering import draw_node, draw_topology
 from webhook.cpuset.sharing import NodeState, Reservations
 from webhook.cpuset.suppression import be_budget, be_count
-from webhook.cpuset.topology import NUMBERINGS, Topology
+from webhook.cpuset.topology import Topology
 from webhook.pods.pod import FINISHED
 from webhook.pods.podtemplates import WorkloadError
 from webhook.pods.quantities import NANO, QuantityError, non_negative
@@ -62,43 +55,6 @@ def one_line(command: Callable[..., None]) -> Callable[..., None]:
             sys.exit(0)
 
     return guarded
-
-
-def machine(shape: str | None, numbering: str) -> Topology:
-    """Return the machine a ``--topology`` option means; this one where it is left out."""
-    if shape is None:
-        return topology_from_sysfs()
-    path = Path(shape)
-    if not path.is_file():
-        return parse_shape(shape, numbering)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise click.ClickException(f"--topology {shape}: cannot be read ({error})") from None
-    try:
-        data = json.loads(text)
-    except ValueError as error:
-        raise click.ClickException(f"--topology {shape}: is not JSON ({error})") from None
-    if isinstance(data, dict) and "detail" in data:
-        return topology_from_annotation(text)
-    if isinstance(data, dict) and ("cpus" in data or "lscpu" in data):
-        return topology_from_lscpu(text)
-    return topology_from_data(data)
-
-
-shape_option = click.option(
-    "--topology",
-    "shape",
-    metavar="SHAPE|FILE",
-    help="SOCKETSxNUMAxCORESxTHREADS such as 2x1x16x2, or a file: output of lscpu -J -e, "
-    "Koordinator's cpu-topology annotation, or a list of {cpu, core, node, socket}. "
-    "Left out: this machine.",
-)
-numbering_option = choice_option(
-    "--numbering",
-    choices=NUMBERINGS,
-    text="How CPU ids run in a machine given by numbers: linux puts siblings half the machine apart.",
-)
 
 
 def paint(text: str, mark: str) -> str:
@@ -196,7 +152,7 @@ def plan(
       colocation-webhook cpuset plan --topology 1x1x8x2 --numbering linux --used 900m pods.yaml
       kubectl get pods -o yaml | colocation-webhook cpuset plan --topology 2x1x32x2 -
     """  # noqa: D301 — see main
-    topology = machine(shape, numbering)
+    topology = load_topology(shape, numbering)
     try:
         used_nano = non_negative(used)
     except QuantityError as error:
@@ -247,6 +203,8 @@ def show(
       colocation-webhook cpuset show
       colocation-webhook cpuset show --topology 2x2x8x2 --numbering linux
       lscpu -J -e > machine.json && colocation-webhook cpuset show --topology machine.json
+      kubectl get noderesourcetopology node-1 -o yaml > node-1.yaml &&
+        colocation-webhook cpuset show --topology node-1.yaml
       colocation-webhook cpuset show --node node-1 --kubeconfig ~/.kube/config
     """  # noqa: D301 — see main
     if node is not None:
@@ -256,7 +214,7 @@ def show(
         return
     if cluster.kubeconfig is not None or cluster.in_cluster:
         raise click.UsageError("--kubeconfig and --in-cluster need --node NAME: which node's CPUs?")
-    topology = machine(shape, numbering)
+    topology = load_topology(shape, numbering)
     sockets = len({place.socket for place in topology.places})
     click.echo(
         f"{topology.size} CPUs, {len(topology.core_masks)} cores, {len(topology.nodes)} NUMA "

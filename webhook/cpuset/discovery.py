@@ -4,71 +4,64 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from webhook.cpuset.cpulist import parse_cpulist
+from webhook.cpuset.cpulist import format_cpulist, parse_cpulist
 from webhook.cpuset.errors import TopologyError
+from webhook.cpuset.lscpu import read_lscpu
+from webhook.cpuset.siblings import socket_numbers, topology_of_whole_cores
 from webhook.cpuset.topology import Cpu, Topology
+
+_READS: Final = 3
+"""How often the kernel's files are read before CPUs that come and go are an error."""
 
 
 def topology_from_sysfs(root: Path | str = "/sys") -> Topology:
     """Read this machine's online CPUs from the kernel (``/sys/devices/system``).
 
-    A machine without NUMA files is a single node 0, as the kernel counts it.
-    TopologyError names the missing or malformed file.
+    Sockets and cores are known by the CPUs that the kernel lists as theirs. A machine
+    without NUMA files is a single node 0, as the kernel counts it. TopologyError names the
+    missing or malformed file.
     """
     system = Path(root) / "devices" / "system"
-    nodes: dict[int, int] = {}
-    for folder in sorted((system / "node").glob("node[0-9]*")):
-        for cpu in _cpulist_file(folder / "cpulist"):
-            nodes[cpu] = int(folder.name[len("node") :])
-    entries = []
-    for cpu in sorted(_cpulist_file(system / "cpu" / "online")):
-        place = system / "cpu" / f"cpu{cpu}" / "topology"
-        # The kernel writes -1 for an unknown socket; a single socket is assumed then.
-        socket = max(0, _number_file(place / "physical_package_id"))
-        core = _core_of(place, cpu)
-        entries.append(Cpu(cpu, core, nodes.get(cpu, 0), socket))
-    return Topology(entries)
+    changed = system / "cpu" / "online"
+    for _ in range(_READS):
+        online = _cpulist_file(changed)
+        try:
+            entries = _sysfs_cpus(system, online)
+        except TopologyError:
+            if _cpulist_file(changed) == online:
+                raise
+            continue
+        if _cpulist_file(changed) == online:
+            return topology_of_whole_cores(entries)
+    problem = "changes while the CPUs are read"
+    raise TopologyError(str(changed), format_cpulist(online), problem, "read it when no CPU comes or goes")
 
 
 def topology_from_lscpu(text: str) -> Topology:
-    """Read the output of ``lscpu --json --extended`` (``lscpu -J -e``).
-
-    It uses the columns CPU, CORE, NODE and SOCKET and skips offline CPUs. TopologyError
-    names what is missing; the summary of plain ``lscpu -J`` has no CPUs.
-    """
-    document = _json(text, "lscpu")
-    rows = document.get("cpus") if isinstance(document, Mapping) else None
-    if not isinstance(rows, list):
-        raise TopologyError("lscpu", text[:80], "lists no CPUs", "use the output of lscpu -J -e")
-    entries = []
-    for index, row in enumerate(rows):
-        if not isinstance(row, Mapping):
-            raise TopologyError(f"lscpu.cpus[{index}]", row, "is not an object", "use lscpu -J -e")
-        if row.get("online") in (False, "no", "0"):
-            continue
-        entries.append(Cpu(*(_column(row, name, index) for name in ("cpu", "core", "node", "socket"))))
-    return Topology(entries)
+    """Read what ``lscpu`` prints of CPUs, in any of its forms (see webhook.cpuset.lscpu)."""
+    return topology_of_whole_cores(read_lscpu(text))
 
 
 def topology_from_annotation(text: str) -> Topology:
     """Read the value of Koordinator's ``node.koordinator.sh/cpu-topology`` annotation.
 
-    It is ``{"detail": [{"id", "core", "socket", "node"}, …]}``. TopologyError names
-    the malformed entry.
+    It is ``{"detail": [{"id", "core", "socket", "node"}, …]}``, with core numbers that are
+    unique within a socket. TopologyError names the malformed entry.
     """
     document = _json(text, "cpu-topology")
     rows = document.get("detail") if isinstance(document, Mapping) else None
-    return _from_rows(rows, "cpu-topology.detail", "id")
+    return topology_of_whole_cores(_cpus(rows, "cpu-topology.detail", "id"))
 
 
 def topology_from_data(value: object) -> Topology:
     """Read a topology from a parsed problem or file.
 
-    It is either a list of ``{"cpu", "core", "node", "socket"}``, or the counts of a regular
-    machine, ``{"sockets", "numaPerSocket", "coresPerNuma", "threadsPerCore", "numbering"}``;
-    the numbering is optional (``adjacent``).
+    It is either a list of ``{"cpu", "core", "node", "socket"}``, with core numbers that are
+    unique within a NUMA node, or the counts of a regular machine, ``{"sockets",
+    "numaPerSocket", "coresPerNuma", "threadsPerCore", "numbering"}``; the numbering is
+    optional (``adjacent``).
     """
     if isinstance(value, Mapping):
         fields = ("sockets", "numaPerSocket", "coresPerNuma", "threadsPerCore")
@@ -77,7 +70,7 @@ def topology_from_data(value: object) -> Topology:
                 raise TopologyError(f"topology.{field}", None, "is missing", f"give {', '.join(fields)}")
         sockets, nodes, cores, threads = (value[field] for field in fields)
         return Topology.regular(sockets, nodes, cores, threads, value.get("numbering", "adjacent"))
-    return _from_rows(value, "topology", "cpu")
+    return Topology(_cpus(value, "topology", "cpu"))
 
 
 def parse_shape(text: str, numbering: str = "adjacent") -> Topology:
@@ -97,7 +90,7 @@ def parse_shape(text: str, numbering: str = "adjacent") -> Topology:
     return Topology.regular(sockets, nodes, cores, threads, numbering)
 
 
-def _from_rows(rows: object, field: str, id_field: str) -> Topology:
+def _cpus(rows: object, field: str, id_field: str) -> list[Cpu]:
     if not isinstance(rows, list):
         raise TopologyError(
             field, rows, "is not a list of CPUs", f'give [{{"{id_field}", "core", "node", "socket"}}, …]'
@@ -112,7 +105,7 @@ def _from_rows(rows: object, field: str, id_field: str) -> Topology:
             if name not in row:
                 raise TopologyError(f"{field}[{index}].{name}", None, "is missing", remedy)
         entries.append(Cpu(*(row[name] for name in names)))
-    return Topology(entries)
+    return entries
 
 
 def _json(text: str, field: str) -> Any:
@@ -120,18 +113,6 @@ def _json(text: str, field: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise TopologyError(field, text[:80], f"is not JSON ({error})", "give the whole text") from None
-
-
-def _column(row: Mapping[str, object], name: str, index: int) -> int:
-    """Return one of lscpu's numbers; older versions print them as text."""
-    value = row.get(name)
-    if value is None and name == "node":
-        return 0  # a kernel without NUMA has no such column
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value):
-        return int(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    raise TopologyError(f"lscpu.cpus[{index}].{name}", value, "is not a number", "use lscpu -J -e")
 
 
 def _read(path: Path) -> str:
@@ -154,12 +135,34 @@ def _number_file(path: Path) -> int:
     return int(text)
 
 
-def _core_of(place: Path, cpu: int) -> int:
-    """Return a core number that is unique in the machine: the lowest CPU of the core.
+def _sysfs_cpus(system: Path, online: frozenset[int]) -> list[Cpu]:
+    nodes: dict[int, int] = {}
+    for folder in sorted((system / "node").glob("node[0-9]*")):
+        for cpu in _cpulist_file(folder / "cpulist"):
+            nodes[cpu] = int(folder.name[len("node") :])
+    packages: dict[frozenset[int] | int, int] = {}
+    package_of, first_of, core_of = {}, {}, {}
+    for cpu in sorted(online):
+        place = system / "cpu" / f"cpu{cpu}" / "topology"
+        number = _number_file(place / "physical_package_id")
+        # Without a list of its CPUs a package is known by its number; -1 is an unknown one.
+        package = _siblings(place, "package_cpus_list", "core_siblings_list") or number
+        packages.setdefault(package, number)
+        package_of[cpu] = package
+        siblings = _siblings(place, "core_cpus_list", "thread_siblings_list")
+        first_of[cpu] = min(siblings) if siblings else cpu
+        core_of[cpu] = first_of[cpu] if siblings else _number_file(place / "core_id")
+    sockets = socket_numbers(packages)
+    # A core lies in the socket of its first CPU.
+    return [
+        Cpu(cpu, core, nodes.get(cpu, 0), sockets[package_of.get(first_of[cpu], package_of[cpu])])
+        for cpu, core in core_of.items()
+    ]
 
-    On some machines ``core_id`` repeats between the dies of a package.
-    """
-    for name in ("core_cpus_list", "thread_siblings_list"):
+
+def _siblings(place: Path, *names: str) -> frozenset[int]:
+    """Return the CPUs that the first of these files lists; none where there is no such file."""
+    for name in names:
         if (place / name).exists():
-            return min(_cpulist_file(place / name), default=cpu)
-    return _number_file(place / "core_id")
+            return _cpulist_file(place / name)
+    return frozenset()

@@ -48,11 +48,13 @@ class Topology:
     ``places`` lists the CPUs by position, ``nodes`` the NUMA node ids ascending,
     ``position`` maps CPU ids to positions, ``everything`` is the set of all
     positions, ``node_masks`` and ``core_masks`` the positions of each NUMA node (in
-    the order of ``nodes``) and of each core.
+    the order of ``nodes``) and of each core. ``notes`` says what was taken otherwise
+    than it was described.
     """
 
-    def __init__(self, cpus: Iterable[Cpu]) -> None:
+    def __init__(self, cpus: Iterable[Cpu], *, notes: tuple[str, ...] = ()) -> None:
         """Build a topology from CPUs in any order; TopologyError names the value at fault."""
+        self.notes = notes
         entries = [_checked(index, entry) for index, entry in enumerate(cpus)]
         if not 1 <= len(entries) <= MAX_CPUS:
             raise TopologyError(
