@@ -2,9 +2,10 @@
  * cpuset_alloc.h - which CPUs a pod gets: one exact, deterministic answer.
  *
  * Everything works on *positions*: the CPUs of a machine sorted by (socket,
- * NUMA node, core, CPU id) and numbered from 0. A core's CPUs are neighbours in
- * that order, and so are a NUMA node's and a socket's, so a set of CPUs is a
- * bitmap in which cores and nodes are runs of bits. The answer therefore does
+ * NUMA node, core, CPU id) and numbered from 0; sockets that are wholly one NUMA
+ * node's are sorted as neighbours, where its first one is. A core's CPUs are
+ * neighbours in that order, and so are a NUMA node's and a socket's, so a set of
+ * CPUs is a bitmap in which cores and nodes are runs of bits. The answer therefore does
  * not hang on how a machine numbers its CPUs.
  *
  * Rules that hold for every function:
@@ -28,7 +29,7 @@ enum {
     CPUSET_MAX_CPUS = 8192,        /* logical CPUs of one machine */
     CPUSET_MAX_ID = 65535,         /* greatest CPU id; ids may have holes */
     CPUSET_MAX_NODES = 64,         /* NUMA nodes: one bit each in a mask */
-    CPUSET_MAX_WIDE_NODES = 8,     /* NUMA nodes that lie in several sockets */
+    CPUSET_MAX_WIDE_NODES = 8,     /* NUMA nodes in several sockets, not all of them wholly theirs */
     CPUSET_MAX_REFERENCES = 4095,  /* holders of one CPU */
     CPUSET_LINES = 10              /* entries of a measure, see cpuset_measure */
 };
@@ -43,7 +44,7 @@ enum {
     CPUSET_E_REVERSED = -6,   /* a range runs backwards at fault.offset */
     CPUSET_E_NOT_ENOUGH = -7, /* fault.value = how many CPUs could be had */
     CPUSET_E_POLICY = -8,     /* the required policy forbids; fault.value = how many could be had */
-    CPUSET_E_WIDE = -9        /* too many NUMA nodes lie in several sockets; fault.value = how many */
+    CPUSET_E_WIDE = -9        /* above CPUSET_MAX_WIDE_NODES; fault.value = how many */
 };
 
 /* What was wrong with an input. `index` is the position of the bad entry in the

@@ -8,12 +8,13 @@
 #include <string.h>
 
 /* A *cell* is the part of a NUMA node that lies in one socket: nearly always the
- * whole node. A node in several cells is *wide* (a machine that interleaves its
- * memory shows one node over all sockets). */
+ * whole node. A *group* is a run of cells that are paid for together: those of one
+ * socket, or those of one node whose sockets are wholly its own (machines of one
+ * socket a CPU, and machines that interleave their memory). A node in several cells
+ * that shares one of its sockets is *wide*: it nests in nothing. */
 struct cpuset_topology {
     int32_t cpus, words, cores, cells, nodes, sockets;
     int32_t max_threads;       /* of the core that has most */
-    int32_t wide_nodes;
     const int32_t *id;         /* [cpus] CPU id by position */
     const int32_t *core_of;    /* [cpus] */
     const int32_t *by_id;      /* [cpus] positions in the order of their ids */
@@ -22,7 +23,9 @@ struct cpuset_topology {
     const int32_t *cell_core;  /* [cells + 1] first core */
     const int32_t *cell_node;  /* [cells] rank of the node */
     const int32_t *cell_socket;
+    const int32_t *cell_group; /* [cells] */
     const int32_t *node_cells; /* [nodes] how many cells */
+    uint64_t wide;             /* the wide nodes, by rank */
     const uint64_t *pairs;     /* first thread of every core of two threads */
 };
 

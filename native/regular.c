@@ -95,7 +95,7 @@ static int32_t best_of(const struct cpuset_request *r, const struct stock *s, in
 struct offer {
     const struct problem *problem;
     uint64_t usable[CPUSET_MAX_CPUS / 64];
-    struct stock stock[CPUSET_MAX_NODES];   /* by cell: every node is one */
+    struct stock stock[CPUSET_MAX_NODES];   /* by cell: each node is one */
     int32_t left[CPUSET_MAX_NODES];         /* available CPUs, for line 9 */
     int32_t cells[CPUSET_MAX_NODES];        /* those with a usable CPU */
     int32_t count;
@@ -292,7 +292,7 @@ bool cpuset_select_regular(const struct problem *problem, uint64_t *chosen)
     struct stock stock, best_stock = {{0, 0, 0}};
     uint64_t best_cell = 0;
 
-    if (problem->topology->max_threads > 2 || problem->topology->wide_nodes
+    if (problem->topology->max_threads > 2 || problem->topology->cells != problem->topology->nodes
         || problem->any_preferred || problem->greatest_references
         || (problem->request->flags & CPUSET_GENERAL_ONLY) || !make_offer(problem, &offer))
         return false;

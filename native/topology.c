@@ -1,8 +1,50 @@
 /* topology.c - a machine's CPUs put in the order of positions. */
 #include "internal.h"
 
-static bool place_less(const struct cpuset_cpu *a, const struct cpuset_cpu *b)
+/* The NUMA nodes of a machine, ascending, and what its order of positions needs. */
+struct nodes {
+    int32_t count;
+    int32_t id[CPUSET_MAX_NODES + 1];
+    int32_t first_socket[CPUSET_MAX_NODES];
+    uint64_t several;   /* nodes with CPUs in several sockets */
+    uint64_t shares;    /* nodes with a socket in which another node has CPUs */
+};
+
+static int32_t node_rank(const struct nodes *nodes, int32_t id)
 {
+    int32_t low = 0;
+    for (int32_t high = nodes->count; high - low > 1;) {
+        int32_t middle = low + (high - low) / 2;
+        if (nodes->id[middle] <= id)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Nodes of several sockets that are wholly theirs. */
+static uint64_t nodes_of_sockets(const struct nodes *nodes)
+{
+    return nodes->several & ~nodes->shares;
+}
+
+/* The socket by which a CPU is sorted: the first one of such a node, so that all its
+ * sockets are neighbours. */
+static int32_t group_socket(const struct nodes *nodes, const struct cpuset_cpu *cpu)
+{
+    if (!nodes_of_sockets(nodes))
+        return cpu->socket;
+    int32_t rank = node_rank(nodes, cpu->node);
+    return nodes_of_sockets(nodes) >> rank & 1U ? nodes->first_socket[rank] : cpu->socket;
+}
+
+static bool place_less(const struct nodes *nodes, const struct cpuset_cpu *a,
+                       const struct cpuset_cpu *b)
+{
+    int32_t group_a = group_socket(nodes, a), group_b = group_socket(nodes, b);
+    if (group_a != group_b)
+        return group_a < group_b;
     if (a->socket != b->socket)
         return a->socket < b->socket;
     if (a->node != b->node)
@@ -12,20 +54,23 @@ static bool place_less(const struct cpuset_cpu *a, const struct cpuset_cpu *b)
     return a->cpu < b->cpu;
 }
 
-static bool id_less(const struct cpuset_cpu *a, const struct cpuset_cpu *b)
+static bool id_less(const struct nodes *nodes, const struct cpuset_cpu *a,
+                    const struct cpuset_cpu *b)
 {
+    (void)nodes;
     return a->cpu < b->cpu;
 }
 
-typedef bool less_fn(const struct cpuset_cpu *, const struct cpuset_cpu *);
+typedef bool less_fn(const struct nodes *, const struct cpuset_cpu *, const struct cpuset_cpu *);
 
-static void sift(struct cpuset_cpu *heap, size_t root, size_t count, less_fn *less)
+static void sift(struct cpuset_cpu *heap, size_t root, size_t count, less_fn *less,
+                 const struct nodes *nodes)
 {
     struct cpuset_cpu moved = heap[root];
     for (size_t child; (child = 2 * root + 1) < count; root = child) {
-        if (child + 1 < count && less(&heap[child], &heap[child + 1]))
+        if (child + 1 < count && less(nodes, &heap[child], &heap[child + 1]))
             child++;
-        if (!less(&moved, &heap[child]))
+        if (!less(nodes, &moved, &heap[child]))
             break;
         heap[root] = heap[child];
     }
@@ -33,15 +78,15 @@ static void sift(struct cpuset_cpu *heap, size_t root, size_t count, less_fn *le
 }
 
 /* Heapsort: no memory of its own, which qsort does not promise. */
-static void sort(struct cpuset_cpu *cpus, size_t count, less_fn *less)
+static void sort(struct cpuset_cpu *cpus, size_t count, less_fn *less, const struct nodes *nodes)
 {
     for (size_t i = count / 2; i-- > 0;)
-        sift(cpus, i, count, less);
+        sift(cpus, i, count, less, nodes);
     for (size_t last = count - 1; last > 0; last--) {
         struct cpuset_cpu top = cpus[0];
         cpus[0] = cpus[last];
         cpus[last] = top;
-        sift(cpus, 0, last, less);
+        sift(cpus, 0, last, less, nodes);
     }
 }
 
@@ -55,7 +100,7 @@ static size_t take(size_t *used, size_t bytes)
 /* Where each array lies behind the struct; all are sized for the worst case. */
 struct layout {
     size_t sorted, id, core_of, by_id, core_start, core_cell, cell_core, cell_node, cell_socket,
-        node_cells, pairs, total;
+        cell_group, node_cells, pairs, total;
 };
 
 static struct layout layout_of(size_t count)
@@ -71,6 +116,7 @@ static struct layout layout_of(size_t count)
     at.cell_core = take(&used, (count + 1) * sizeof(int32_t));
     at.cell_node = take(&used, count * sizeof(int32_t));
     at.cell_socket = take(&used, count * sizeof(int32_t));
+    at.cell_group = take(&used, count * sizeof(int32_t));
     at.node_cells = take(&used, CPUSET_MAX_NODES * sizeof(int32_t));
     at.pairs = take(&used, (count + 63) / 64 * sizeof(uint64_t));
     at.total = used;
@@ -95,43 +141,52 @@ static int check(const struct cpuset_cpu *cpus, size_t count, struct cpuset_faul
     return CPUSET_OK;
 }
 
-/* Writes the distinct node ids, ascending, to `ids` (CPUSET_MAX_NODES + 1 of
- * room) and returns how many there are, stopping one above the most. */
-static int32_t distinct_nodes(const struct cpuset_cpu *cpus, size_t count, int32_t *ids)
+/* Lists the distinct nodes, stopping one above the most. */
+static void find_nodes(const struct cpuset_cpu *cpus, size_t count, struct nodes *nodes)
 {
-    int32_t found = 0;
-    for (size_t i = 0; i < count; i++) {
-        int32_t at = found;
-        while (at > 0 && ids[at - 1] >= cpus[i].node)
+    *nodes = (struct nodes){0};
+    for (size_t i = 0; i < count && nodes->count <= CPUSET_MAX_NODES; i++) {
+        int32_t at = nodes->count, *id = nodes->id;
+        while (at > 0 && id[at - 1] >= cpus[i].node)
             at--;
-        if (at < found && ids[at] == cpus[i].node)
+        if (at < nodes->count && id[at] == cpus[i].node)
             continue;
-        if (found == CPUSET_MAX_NODES)
-            return found + 1;
-        memmove(ids + at + 1, ids + at, (size_t)(found - at) * sizeof *ids);
-        ids[at] = cpus[i].node;
-        found++;
+        if (nodes->count < CPUSET_MAX_NODES) {
+            memmove(id + at + 1, id + at, (size_t)(nodes->count - at) * sizeof *id);
+            id[at] = cpus[i].node;
+        }
+        nodes->count++;
     }
-    return found;
 }
 
-static int32_t rank_of(const int32_t *ids, int32_t count, int32_t id)
+/* Sorts CPUs in the order of positions: by socket first, which shows how the nodes lie
+ * in them, and once more if there are nodes of several sockets. */
+static void sort_places(struct cpuset_cpu *cpus, size_t count, struct nodes *nodes)
 {
-    int32_t low = 0;
-    for (int32_t high = count; high - low > 1;) {
-        int32_t middle = low + (high - low) / 2;
-        if (ids[middle] <= id)
-            low = middle;
-        else
-            high = middle;
+    uint64_t met = 0, here = 0;
+    sort(cpus, count, place_less, nodes);
+    for (size_t i = 0; i < count; i++) {
+        int32_t rank = node_rank(nodes, cpus[i].node);
+        uint64_t node = UINT64_C(1) << rank;
+        if (i && cpus[i].socket != cpus[i - 1].socket)
+            here = 0;
+        if (!(met & node))
+            nodes->first_socket[rank] = cpus[i].socket;
+        else if (!(here & node))
+            nodes->several |= node;
+        met |= node;
+        here |= node;
+        if (here & (here - 1))
+            nodes->shares |= here;
     }
-    return low;
+    if (nodes_of_sockets(nodes))
+        sort(cpus, count, place_less, nodes);
 }
 
 int cpuset_topology_init(void *memory, size_t size, const struct cpuset_cpu *cpus, size_t count,
                          const struct cpuset_topology **out, struct cpuset_fault *fault)
 {
-    int32_t node_ids[CPUSET_MAX_NODES + 1];
+    struct nodes nodes;
 
     if (!memory || !cpus || !out || (uintptr_t)memory % sizeof(uint64_t))
         return cpuset_fail(fault, CPUSET_E_ARGUMENT, 0, -1, -1);
@@ -143,9 +198,9 @@ int cpuset_topology_init(void *memory, size_t size, const struct cpuset_cpu *cpu
     int status = check(cpus, count, fault);
     if (status)
         return status;
-    int32_t nodes = distinct_nodes(cpus, count, node_ids);
-    if (nodes > CPUSET_MAX_NODES)
-        return cpuset_fail(fault, CPUSET_E_RANGE, nodes, -1, -1);
+    find_nodes(cpus, count, &nodes);
+    if (nodes.count > CPUSET_MAX_NODES)
+        return cpuset_fail(fault, CPUSET_E_RANGE, nodes.count, -1, -1);
 
     unsigned char *base = memory;
     memset(base, 0, at.total);
@@ -156,11 +211,15 @@ int cpuset_topology_init(void *memory, size_t size, const struct cpuset_cpu *cpu
     int32_t *core_cell = (void *)(base + at.core_cell), *cell_core = (void *)(base + at.cell_core);
     int32_t *cell_node = (void *)(base + at.cell_node);
     int32_t *cell_socket = (void *)(base + at.cell_socket);
+    int32_t *cell_group = (void *)(base + at.cell_group);
     int32_t *node_cells = (void *)(base + at.node_cells);
     uint64_t *pairs = (void *)(base + at.pairs);
 
     memcpy(sorted, cpus, count * sizeof *sorted);
-    sort(sorted, count, place_less);
+    sort_places(sorted, count, &nodes);
+    const uint64_t whole = nodes_of_sockets(&nodes), wide = nodes.several & nodes.shares;
+    if (bit_count(wide) > CPUSET_MAX_WIDE_NODES)
+        return cpuset_fail(fault, CPUSET_E_WIDE, bit_count(wide), -1, -1);
     int32_t cores = 0, cells = 0, sockets = 0;
     for (size_t i = 0; i < count; i++) {
         const struct cpuset_cpu *cpu = &sorted[i], *before = i ? &sorted[i - 1] : NULL;
@@ -168,7 +227,10 @@ int cpuset_topology_init(void *memory, size_t size, const struct cpuset_cpu *cpu
         bool new_cell = new_socket || before->node != cpu->node;
         if (new_cell || before->core != cpu->core) {
             if (new_cell) {
-                cell_node[cells] = rank_of(node_ids, nodes, cpu->node);
+                bool new_node = !before || before->node != cpu->node;
+                cell_node[cells] = node_rank(&nodes, cpu->node);
+                bool new_group = new_socket && (new_node || !(whole >> cell_node[cells] & 1U));
+                cell_group[cells] = (cells ? cell_group[cells - 1] : 0) + (cells && new_group);
                 sockets += new_socket;
                 cell_socket[cells] = sockets - 1;
                 node_cells[cell_node[cells]]++;
@@ -183,23 +245,19 @@ int cpuset_topology_init(void *memory, size_t size, const struct cpuset_cpu *cpu
     core_start[cores] = (int32_t)count;
     cell_core[cells] = cores;
 
-    int32_t max_threads = 0, wide_nodes = 0;
+    int32_t max_threads = 0;
     for (int32_t core = 0; core < cores; core++) {
         int32_t threads = core_start[core + 1] - core_start[core];
         max_threads = most(max_threads, threads);
         if (threads == 2)
             bit_set(pairs, core_start[core]);
     }
-    for (int32_t node = 0; node < nodes; node++)
-        wide_nodes += node_cells[node] > 1;
-    if (wide_nodes > CPUSET_MAX_WIDE_NODES)
-        return cpuset_fail(fault, CPUSET_E_WIDE, wide_nodes, -1, -1);
 
     /* The copy has done its work in the order of positions; sorted again by id,
      * with the position in a field no longer needed, it gives by_id. */
     for (size_t i = 0; i < count; i++)
         sorted[i].core = (int32_t)i;
-    sort(sorted, count, id_less);
+    sort(sorted, count, id_less, &nodes);
     for (size_t i = 0; i < count; i++) {
         if (i && sorted[i].cpu == sorted[i - 1].cpu)
             return cpuset_fail(fault, CPUSET_E_DUPLICATE, sorted[i].cpu, -1, -1);
@@ -207,10 +265,10 @@ int cpuset_topology_init(void *memory, size_t size, const struct cpuset_cpu *cpu
     }
     *t = (struct cpuset_topology){
         .cpus = (int32_t)count, .words = (int32_t)((count + 63) / 64), .cores = cores,
-        .cells = cells, .nodes = nodes, .sockets = sockets, .max_threads = max_threads,
-        .wide_nodes = wide_nodes, .id = id, .core_of = core_of, .by_id = by_id,
+        .cells = cells, .nodes = nodes.count, .sockets = sockets, .max_threads = max_threads,
+        .wide = wide, .id = id, .core_of = core_of, .by_id = by_id,
         .core_start = core_start, .core_cell = core_cell, .cell_core = cell_core,
-        .cell_node = cell_node, .cell_socket = cell_socket, .node_cells = node_cells,
+        .cell_node = cell_node, .cell_socket = cell_socket, .cell_group = cell_group, .node_cells = node_cells,
         .pairs = pairs,
     };
     *out = t;

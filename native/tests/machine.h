@@ -13,15 +13,23 @@ struct machine {
 };
 
 /* Hybrid cores, offline threads, uneven nodes, holes in the numbering, numbers in
- * any order, and now and then NUMA nodes that lie in several sockets. */
+ * any order, and now and then NUMA nodes that lie in several sockets: with other nodes
+ * in these, or as on virtual machines of one socket a CPU. */
 static inline void random_machine(uint64_t *seed, struct machine *m)
 {
     int32_t sockets = 1 + draw(seed, 3), per_socket = 1 + draw(seed, 3), threads = 1 + draw(seed, 4);
     bool regular = chance(seed, 30), wide = chance(seed, 12), narrow = chance(seed, 50);
+    bool small_sockets = chance(seed, 15);
     int32_t ids[SMALL], id = 0, core_number = 0;
     m->count = 0;
     if (narrow)
         threads = 1 + draw(seed, 2);
+    if (small_sockets) {
+        sockets = 2 + draw(seed, 7);
+        per_socket = 1;
+    }
+    int32_t many = 1 + draw(seed, 3);
+    bool apart = chance(seed, 50);
     for (int32_t i = 0; i < SMALL; i++, id++) {
         id += chance(seed, 15) ? draw(seed, 5) : 0;
         ids[i] = id;
@@ -35,8 +43,9 @@ static inline void random_machine(uint64_t *seed, struct machine *m)
     int32_t size = SMALL - draw(seed, chance(seed, 50) ? 3 : SMALL - 3), cores = 1 + draw(seed, 4);
     for (int32_t s = 0; s < sockets; s++)
         for (int32_t n = 0; n < per_socket; n++) {
-            int32_t node = wide ? draw(seed, 3) : s * per_socket + n;
-            int32_t here = regular ? cores : 1 + draw(seed, 7);
+            int32_t node = small_sockets ? apart ? s % many : s / many
+                : wide ? draw(seed, 3) : s * per_socket + n;
+            int32_t here = regular ? cores : 1 + draw(seed, small_sockets ? 3 : 7);
             for (int32_t c = 0; c < here; c++, core_number++)
                 for (int32_t t = 0; t < threads && m->count < size; t++)
                     if (t == 0 || regular || chance(seed, 80)) {

@@ -15,8 +15,26 @@ struct plain {
     int32_t count;
 };
 
-static inline bool plain_less(struct cpuset_cpu a, struct cpuset_cpu b)
+/* The socket under which a CPU stands: the first one of its NUMA node, where all of
+ * the node's sockets are wholly its own. */
+static inline int32_t plain_lead(const struct machine *m, struct cpuset_cpu cpu)
 {
+    int32_t first = cpu.socket;
+    for (int32_t i = 0; i < m->count; i++) {
+        if (m->cpus[i].node != cpu.node)
+            continue;
+        for (int32_t j = 0; j < m->count; j++)
+            if (m->cpus[j].socket == m->cpus[i].socket && m->cpus[j].node != cpu.node)
+                return cpu.socket;
+        first = m->cpus[i].socket < first ? m->cpus[i].socket : first;
+    }
+    return first;
+}
+
+static inline bool plain_less(const struct machine *m, struct cpuset_cpu a, struct cpuset_cpu b)
+{
+    if (plain_lead(m, a) != plain_lead(m, b))
+        return plain_lead(m, a) < plain_lead(m, b);
     if (a.socket != b.socket)
         return a.socket < b.socket;
     if (a.node != b.node)
@@ -29,7 +47,7 @@ static inline struct plain plain_of(const struct machine *m, const struct questi
     struct plain p = {.question = q, .count = m->count};
     for (int32_t i = 0; i < m->count; i++) {
         int32_t at = i;
-        for (; at > 0 && plain_less(m->cpus[i], p.at[at - 1]); at--)
+        for (; at > 0 && plain_less(m, m->cpus[i], p.at[at - 1]); at--)
             p.at[at] = p.at[at - 1];
         p.at[at] = m->cpus[i];
     }

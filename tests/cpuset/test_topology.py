@@ -72,7 +72,7 @@ def test_equal_core_numbers_in_two_nodes_are_two_cores() -> None:
         ([Cpu(0, 0, 0, 0), Cpu(1, True, 0, 0)], r"topology\[1\].core True"),
         ([Cpu(65536, 0, 0, 0)], r"topology\[0\].cpu 65536: is out of range"),
         ([Cpu(cpu, cpu, cpu, 0) for cpu in range(65)], "topology.node 65: is too many NUMA nodes"),
-        ([Cpu(cpu, cpu, cpu % 9, cpu // 9) for cpu in range(18)], "lie in several sockets"),
+        ([Cpu(cpu, cpu, cpu % 9, cpu // 9) for cpu in range(18)], "several sockets and share them"),
         ([Cpu(cpu, cpu, 0, 0) for cpu in range(8193)], "topology 8193"),
     ],
 )
@@ -87,6 +87,20 @@ def test_refused_shapes(shape: str) -> None:
     """A shape is four counts of a machine that can be."""
     with pytest.raises(TopologyError):
         parse_shape(shape)
+
+
+@given(st.integers(1, 64), st.integers(1, 5), st.data())
+def test_numa_nodes_of_many_sockets(nodes: int, sockets: int, data: st.DataObject) -> None:
+    """Any number of NUMA nodes may have several sockets of their own, of one CPU each, in any order."""
+    numbers = data.draw(st.permutations(range(nodes * sockets)))
+    topology = Topology([Cpu(cpu, cpu, cpu % nodes, number) for cpu, number in enumerate(numbers)])
+    assert [place.node for place in topology.places] == sorted(
+        (place.node for place in topology.places),
+        key=[place.node for place in topology.places].index,
+    )
+    count = data.draw(st.integers(1, topology.size))
+    found = Pool(topology, range(topology.size)).allocate(Request(count))
+    assert len(found.numa_nodes) == -(-count // sockets)
 
 
 def test_unknown_numbering() -> None:

@@ -1,7 +1,8 @@
 """The topology of a machine: its logical CPUs by position.
 
-A position is the index of a CPU in the order (socket, NUMA node, core, CPU id); thread is
-a CPU's rank among the ids of its core. A set inside this package is an integer whose bit i
+A position is the index of a CPU in the order (socket, NUMA node, core, CPU id), with the
+sockets that are wholly one NUMA node's next to each other; thread is a CPU's rank among
+the ids of its core. A set inside this package is an integer whose bit i
 stands for position i, the format of the native allocator.
 """
 
@@ -206,7 +207,8 @@ def _native_topology(entries: list[Cpu]) -> tuple[Any, Any]:
     if status == lib.CPUSET_E_DUPLICATE:
         field, problem, remedy = "topology.cpu", "is listed twice", "list every CPU once"
     elif status == lib.CPUSET_E_WIDE:
-        problem, remedy = "NUMA nodes lie in several sockets", f"at most {lib.CPUSET_MAX_WIDE_NODES} may"
+        problem = "NUMA nodes lie in several sockets and share them with other nodes"
+        remedy = f"at most {lib.CPUSET_MAX_WIDE_NODES} may"
     elif status == lib.CPUSET_E_RANGE and fault.index >= 0:
         field, problem, remedy = f"topology[{fault.index}].cpu", "is out of range", f"give 0 to {MAX_CPU_ID}"
     else:
