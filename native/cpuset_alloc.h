@@ -231,24 +231,32 @@ int cpuset_merge_hints(const struct cpuset_merge *merge, void *work, size_t size
                        struct cpuset_affinity *out, struct cpuset_fault *fault);
 
 /* One resource that a pod wants from NUMA nodes: `want` in all, free[i] of
- * capacity[i] on node i. */
+ * capacity[i] on node i. Where `kinds` is not 0 the resource comes in whole pieces
+ * only, as CPUs on whole cores: piece[k] is the size of a piece of kind k, and
+ * pieces[i * kinds + k] how many of that kind are free on node i. */
 struct cpuset_amount {
     int64_t want;
     const int64_t *free;
     const int64_t *capacity;
+    int32_t kinds;
+    const int32_t *piece;
+    const int32_t *pieces;
 };
 
-/* cpuset_best_nodes: the set of NUMA nodes a pod's resources are best taken from:
- * the fewest nodes that together hold every amount, each of them having some of
- * every resource; among those that `exclusive` and `status` (as in cpuset_merge)
- * do not forbid, the highest score, then the lowest mask. Score: 0 to 100 for
- * each resource, the share of capacity in use after the pod (MostAllocated) or
- * left free (LeastAllocated), summed over the resources. 0 in *mask: none.
- * `limit` bounds the sets looked at, E_RANGE when it was reached undecided; E_RANGE
- * also for amounts below 0 or above 2^50. */
+/* cpuset_best_nodes: the set of at most `most` NUMA nodes that a pod's resources are
+ * best taken from: the fewest nodes that together hold every amount (of one in pieces,
+ * those of which some make just that amount), each of them having some of every
+ * resource; among those that `exclusive` and `status` (as in cpuset_merge) do not
+ * forbid, the highest score, then the lowest mask. Score: 0 to 100 for each resource,
+ * the share of capacity in use after the pod (MostAllocated) or left free
+ * (LeastAllocated), summed over the resources. 0 in *mask: none.
+ * `limit` bounds the steps of the search for each number of nodes. If it is reached, the
+ * answer is the best of the sets looked at, those with much of the first resource first.
+ * More than CPUSET_MAX_CPUS in pieces are held nowhere. E_RANGE: amounts below 0 or above
+ * 2^50, a piece below 1, a number of pieces outside of 0 to CPUSET_MAX_CPUS. */
 int cpuset_best_nodes(const struct cpuset_amount *amounts, size_t resources, int32_t nodes,
-                      int32_t strategy, int32_t exclusive, const uint8_t *status, int64_t limit,
-                      uint64_t *mask, int64_t *score, struct cpuset_fault *fault);
+                      int32_t most, int32_t strategy, int32_t exclusive, const uint8_t *status,
+                      int64_t limit, uint64_t *mask, int64_t *score, struct cpuset_fault *fault);
 
 /* ------------------------------------------------------- BE suppression --- */
 

@@ -133,10 +133,45 @@ static void compare(const struct merge_case *c, int64_t number)
           (long long)best.score, best.preferred, best.admit, best.unsatisfied);
 }
 
-/* cpuset_best_nodes against all masks. */
+/* Whether some of the pieces on the nodes of `s` make `want`, kind after kind. */
+static bool pieces_make(const struct cpuset_amount *a, uint64_t s, int32_t kind, int64_t want)
+{
+    if (kind == a->kinds || want == 0)
+        return want == 0;
+    int64_t count = 0;
+    for (int i = 0; i < 8; i++)
+        count += s >> i & 1U ? a->pieces[i * a->kinds + kind] : 0;
+    for (int64_t some = 0; some <= count && some * a->piece[kind] <= want; some++)
+        if (pieces_make(a, s, kind + 1, want - some * a->piece[kind]))
+            return true;
+    return false;
+}
+
+/* Makes an amount come in pieces of one to three kinds. */
+static void into_pieces(uint64_t *seed, struct cpuset_amount *a, int64_t *free_amounts,
+                        int64_t *capacity, int32_t *piece, int32_t *pieces)
+{
+    a->kinds = 1 + draw(seed, 3);
+    a->piece = piece;
+    a->pieces = pieces;
+    for (int k = 0; k < a->kinds; k++)
+        piece[k] = 1 + draw(seed, 4);
+    for (int i = 0; i < 8; i++) {
+        free_amounts[i] = 0;
+        for (int k = 0; k < a->kinds; k++) {
+            pieces[i * a->kinds + k] = draw(seed, 5) * chance(seed, 70);
+            free_amounts[i] += (int64_t)pieces[i * a->kinds + k] * piece[k];
+        }
+        capacity[i] = free_amounts[i] + draw(seed, 8);
+    }
+    a->want = draw(seed, 30);
+}
+
+/* cpuset_best_nodes against all masks; some machines have nodes that are alike. */
 static void best_nodes(uint64_t *seed)
 {
     int64_t free_amounts[3][8], capacity[3][8], score = 0, best_score = 0;
+    int32_t piece[3][3], pieces[3][24];
     struct cpuset_amount amounts[3];
     uint8_t status[8];
     uint64_t mask = 0, best = 0;
@@ -147,8 +182,20 @@ static void best_nodes(uint64_t *seed)
             capacity[r][i] = draw(seed, 60) * (int64_t)chance(seed, 95);
             free_amounts[r][i] = draw(seed, (int32_t)capacity[r][i] + 1);
         }
-        amounts[r] = (struct cpuset_amount){draw(seed, 80), free_amounts[r], capacity[r]};
+        amounts[r] = (struct cpuset_amount){draw(seed, 80), free_amounts[r], capacity[r],
+                                            0, NULL, NULL};
+        if (chance(seed, 40))
+            into_pieces(seed, &amounts[r], free_amounts[r], capacity[r], piece[r], pieces[r]);
     }
+    int32_t most = chance(seed, 70) ? nodes : draw(seed, nodes + 1);
+    bool repeat = chance(seed, 40);
+    for (size_t r = 0; repeat && r < resources; r++)
+        for (int i = 2; i < 8; i++) {
+            free_amounts[r][i] = free_amounts[r][i % 2];
+            capacity[r][i] = capacity[r][i % 2];
+            for (int k = 0; k < amounts[r].kinds; k++)
+                pieces[r][i * amounts[r].kinds + k] = pieces[r][i % 2 * amounts[r].kinds + k];
+        }
     for (int i = 0; i < 8; i++)
         status[i] = (uint8_t)draw(seed, 3);
     struct cpuset_merge as_merge = {.exclusive = exclusive, .status = status};
@@ -164,19 +211,21 @@ static void best_nodes(uint64_t *seed)
                     holds &= capacity[r][i] > 0 || amounts[r].want == 0;
                 }
             holds &= had >= amounts[r].want;
+            holds &= !amounts[r].kinds || pieces_make(&amounts[r], s, 0, amounts[r].want);
             int64_t left = had - amounts[r].want;
             if (holds && all)
                 sum += 100 * (strategy == CPUSET_LEAST_ALLOCATED ? left : all - left) / all;
         }
         int now = __builtin_popcountll(s), before = __builtin_popcountll(best);
+        holds &= now <= most;
         if (holds && (!best || now < before || (now == before && sum > best_score))) {
             best = s;
             best_score = sum;
         }
     }
     struct cpuset_fault fault;
-    int result = cpuset_best_nodes(amounts, resources, nodes, strategy, exclusive, status, 1 << 20,
-                                   &mask, &score, &fault);
+    int result = cpuset_best_nodes(amounts, resources, nodes, most, strategy, exclusive, status,
+                                   1 << 20, &mask, &score, &fault);
     CHECK(result == CPUSET_OK && mask == best && (!best || score == best_score),
           "status %d: %llx score %lld, best %llx score %lld", result, (unsigned long long)mask,
           (long long)score, (unsigned long long)best, (long long)best_score);

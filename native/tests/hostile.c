@@ -128,8 +128,8 @@ static void nothing_given(void)
     CHECK(cpuset_select_be(t, &be, work, 64, &bits, NULL) == bad, "candidates");
     CHECK(cpuset_select_be(NULL, &be, work, 64, &bits, NULL) == bad, "topology");
     CHECK(cpuset_merge_hints(NULL, work, 64, &affinity, NULL) == bad, "merge");
-    CHECK(cpuset_best_nodes(NULL, 1, 1, 0, 0, NULL, 9, &bits, &score, NULL) == bad, "amounts");
-    CHECK(cpuset_best_nodes(NULL, 0, 65, 0, 0, NULL, 9, &bits, &score, NULL) == bad, "nodes");
+    CHECK(cpuset_best_nodes(NULL, 1, 1, 1, 0, 0, NULL, 9, &bits, &score, NULL) == bad, "amounts");
+    CHECK(cpuset_best_nodes(NULL, 0, 65, 1, 0, 0, NULL, 9, &bits, &score, NULL) == bad, "nodes");
     CHECK(cpuset_list_parse(NULL, 0, &bits, 1, NULL) == bad, "text");
     CHECK(cpuset_topology_size(0) == 0 && cpuset_topology_size(SIZE_MAX) == 0, "sizes");
     free((void *)(uintptr_t)t);

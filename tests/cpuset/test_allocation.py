@@ -160,7 +160,7 @@ def test_refusals_name_policy_and_numbers() -> None:
     assert caught.value.possible == 8
 
 
-@pytest.mark.parametrize("count", [-1, 1.0, "2", True, None, 2**31])
+@pytest.mark.parametrize("count", [-1, 1.0, "2", True, None])
 def test_counts_are_checked(count: object) -> None:
     """What is no number of CPUs is refused with its value."""
     with pytest.raises(RequestError) as caught:

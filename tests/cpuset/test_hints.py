@@ -106,6 +106,21 @@ def test_sixty_four_nodes() -> None:
     assert len(found.nodes) == 3
 
 
+def test_amounts_in_pieces() -> None:
+    """A set of nodes holds an amount whose pieces make it; the largest amount need not."""
+    pairs, mixed = {2: 4}, {2: 3, 1: 1}
+    amount = Amount(3, [8, 8, 7], [8, 8, 8], [pairs, pairs, mixed])
+    for strategy in Strategy:
+        found = best_nodes({"cpu": amount}, nodes=3, policy=NumaPolicy.RESTRICTED, strategy=strategy)
+        assert found.nodes == (2,)
+    far = amount._replace(want=15)
+    assert best_nodes({"cpu": far}, nodes=3, policy=NumaPolicy.RESTRICTED).nodes == (0, 2)
+    for want in (24, 2**40):
+        none = amount._replace(want=want)
+        assert not best_nodes({"cpu": none}, nodes=3, policy=NumaPolicy.RESTRICTED).admit
+        assert best_nodes({"cpu": none}, nodes=3, policy=NumaPolicy.BEST_EFFORT).nodes == (0, 1, 2)
+
+
 @pytest.mark.parametrize(
     ("name", "policy"),
     [

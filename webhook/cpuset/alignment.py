@@ -1,5 +1,6 @@
 """NUMA alignment: choose a pod's NUMA nodes first, then its CPUs on them."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
@@ -37,21 +38,24 @@ def node_uses(state: NodeState) -> tuple[NodeUse, ...]:
 def cpu_amount(state: NodeState, request: Request) -> Amount:
     """Return the number of requested CPUs, and how many each NUMA node can provide.
 
-    Under a required policy a node provides what the policy can use: the CPUs of whole
-    cores (FullPCPUs), one CPU of each core (SpreadByPCPUs).
+    Under a required policy a node provides what the policy can use: whole cores, which are
+    its pieces (FullPCPUs), one CPU of each core (SpreadByPCPUs).
     """
     topology = state.topology
     available = topology.mask(state.available())
-    free = []
+    free: list[int] = []
+    pieces: list[Mapping[int, int]] = []
     for node in topology.node_masks:
         here = [core for core in topology.core_masks if core & node & available]
         if request.required and request.bind_policy is BindPolicy.FULL_PCPUS:
-            free.append(sum(core.bit_count() for core in here if core & available == core))
+            pieces.append(Counter(core.bit_count() for core in here if core & available == core))
+            free.append(sum(size * count for size, count in pieces[-1].items()))
         elif request.required and request.bind_policy is BindPolicy.SPREAD_BY_PCPUS:
             free.append(len(here))
         else:
             free.append((node & available).bit_count())
-    return Amount(request.count, free, [node.bit_count() for node in topology.node_masks])
+    want = min(request.count, topology.size + 1)  # any larger count gives the same result
+    return Amount(want, free, [node.bit_count() for node in topology.node_masks], pieces)
 
 
 def align(

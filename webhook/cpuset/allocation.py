@@ -80,7 +80,7 @@ class Request:
 
     def __post_init__(self) -> None:
         """Check the fields and translate them once."""
-        check_integer("numCPUs", self.count, "a number of whole CPUs", most=2**31 - 1)
+        check_integer("numCPUs", self.count, "a number of whole CPUs")
         flags = (lib.CPUSET_REQUIRED if self.required else 0) | (
             lib.CPUSET_KEEP_WHOLE if self.spare_whole_cores else 0
         )

@@ -13,11 +13,11 @@ from webhook import protocol
 from webhook.cpuset._native import ffi, lib
 from webhook.cpuset.allocation import Strategy, with_scratch
 from webhook.cpuset.cpulist import members
-from webhook.cpuset.errors import CpuSetError, DefectError, RequestError, check_integer
+from webhook.cpuset.errors import DefectError, RequestError, check_integer
 from webhook.cpuset.topology import MAX_NUMA_NODES
 
-SEARCH_LIMIT = 2_000_000
-"""How many sets of nodes best_nodes examines before it gives up."""
+SEARCH_LIMIT = 100_000
+"""How many steps best_nodes takes for each number of nodes before it returns the best set met."""
 
 
 class NumaPolicy(StrEnum):
@@ -75,11 +75,16 @@ class Affinity(NamedTuple):
 
 
 class Amount(NamedTuple):
-    """A pod's request for one resource, and the free and total amount of each node."""
+    """A pod's request for one resource, and the free and total amount of each node.
+
+    ``pieces``, where it is not empty, counts each node's free pieces by their size, as the
+    resource comes in whole ones only: some of them have to make just ``want``.
+    """
 
     want: int
     free: Sequence[int]
     capacity: Sequence[int]
+    pieces: Sequence[Mapping[int, int]] = ()
 
 
 _POLICY = {
@@ -155,7 +160,8 @@ def best_nodes(
     score (0 to 100 for each resource: the share in use after the pod for MostAllocated, the
     free share for LeastAllocated), then the lowest mask. If no set suffices, BestEffort
     admits the pod anywhere and the other policies refuse it; SingleNUMANode also refuses
-    several nodes.
+    several nodes. On machines of many nodes that all differ, the best of as many sets as
+    SEARCH_LIMIT allows is taken.
     """
     if policy is NumaPolicy.NONE:
         return Affinity(0, preferred=True)
@@ -165,16 +171,24 @@ def best_nodes(
         for value in (amount.want, *amount.free, *amount.capacity):
             if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 2**50:
                 raise RequestError(f"amounts.{name}", value, "is not an amount", "give 0 to 2**50")
-        if len(amount.free) != nodes or len(amount.capacity) != nodes:
+        if any(len(row) != nodes for row in (amount.free, amount.capacity, amount.pieces or amount.free)):
             raise RequestError(
                 f"amounts.{name}",
                 len(amount.free),
                 f"is not one for each of {nodes}",
                 "give free and capacity of every NUMA node",
             )
-        pair = (ffi.new("int64_t[]", list(amount.free)), ffi.new("int64_t[]", list(amount.capacity)))
-        keep.append(pair)
-        rows.append((amount.want, *pair))
+        sizes = sorted({size for pieces in amount.pieces for size in pieces})
+        counts = [pieces.get(size, 0) for pieces in amount.pieces for size in sizes]
+        arrays = (
+            ffi.new("int64_t[]", list(amount.free)),
+            ffi.new("int64_t[]", list(amount.capacity)),
+            len(sizes),
+            ffi.new("int32_t[]", sizes),
+            ffi.new("int32_t[]", counts),
+        )
+        keep.append(arrays)
+        rows.append((amount.want, *arrays))
     mask, score = ffi.new("uint64_t *"), ffi.new("int64_t *")
     fault = ffi.new("struct cpuset_fault *")
     kind = lib.CPUSET_LEAST_ALLOCATED if strategy is Strategy.LEAST_ALLOCATED else lib.CPUSET_MOST_ALLOCATED
@@ -182,6 +196,7 @@ def best_nodes(
         ffi.new("struct cpuset_amount[]", rows),
         len(rows),
         nodes,
+        1 if policy is NumaPolicy.SINGLE_NUMA_NODE else nodes,
         kind,
         int(exclusive),
         _uses(uses, nodes),
@@ -191,15 +206,8 @@ def best_nodes(
         fault,
     )
     if status:
-        raise CpuSetError(
-            "amounts",
-            sorted(amounts),
-            f"need more than {SEARCH_LIMIT} sets of nodes to be examined",
-            "restrict the NUMA nodes first",
-        )
+        raise DefectError("amounts", sorted(amounts), status)
     found = int(mask[0])
-    if policy is NumaPolicy.SINGLE_NUMA_NODE and found.bit_count() > 1:
-        found = 0
     if not found:
         best_effort = policy is NumaPolicy.BEST_EFFORT
         return Affinity(everything if best_effort else 0, admit=best_effort)
