@@ -15,7 +15,7 @@ from webhook.cpuset.allocation import BindPolicy, Exclusive
 from webhook.cpuset.cpulist import format_cpulist, parse_cpulist
 from webhook.cpuset.hints import NumaPolicy
 from webhook.cpuset.qos import QoS
-from webhook.cpuset.sharing import Reservations
+from webhook.cpuset.sharing import PoolLimit, Reservations
 
 FULL, SPREAD = BindPolicy.FULL_PCPUS, BindPolicy.SPREAD_BY_PCPUS
 
@@ -113,6 +113,26 @@ def test_one_cpu_stays_for_the_others():
     assert "one has to stay" in given_to(claim(cpus=16))
     reserved = node_topology(reservations=Reservations(kubelet_reserved=frozenset({0, 8})))
     assert given_to(claim(cpus=14), reserved) == "1-7,9-15"
+
+
+@pytest.mark.parametrize(
+    ("limit", "reserved", "most"),
+    [
+        ("1", Reservations(), 15),
+        ("4", Reservations(), 12),
+        ("25%", Reservations(), 12),
+        ("30%", Reservations(), 11),
+        ("2", Reservations(kubelet_reserved=frozenset({0, 8})), 14),
+        ("2", Reservations(reserved=frozenset({0, 8}), kubelet_reserved=frozenset({0, 8})), 12),
+    ],
+)
+def test_the_share_pool_keeps_what_is_set(limit, reserved, most):
+    """So many CPUs stay for the others, none of them a strictly reserved one; one CPU less is given."""
+    on = node_topology(pool_limit=PoolLimit.parse(limit), reservations=reserved)
+    if most < 14:
+        stays = PoolLimit.parse(limit).cpus(16)
+        assert f"{stays} have to stay for pods without" in given_to(claim(cpus=most + 1), on)
+    assert len(parse_cpulist(given_to(claim(cpus=most), on))) == most
 
 
 def test_the_nodes_policy_binds_the_pods():

@@ -36,6 +36,26 @@ def test_reservations_of_all_kinds():
     assert read.problems == ()
 
 
+@pytest.mark.parametrize(
+    ("kubelet", "strict"),
+    [
+        ({"policy": "static", "options": {"strict-cpu-reservation": "true"}}, True),
+        ({"policy": "static", "options": {"strict-cpu-reservation": True, "full-pcpus-only": "true"}}, True),
+        ({"policy": "static", "options": {"strict-cpu-reservation": "false"}}, False),
+        ({"policy": "none", "options": {"strict-cpu-reservation": "true"}}, False),
+        ({"policy": "static", "options": "strict-cpu-reservation"}, False),
+        ({"policy": "static"}, False),
+    ],
+)
+def test_strict_reservation_of_the_kubelet(kubelet, strict):
+    """With that option of the static policy the kubelet's reserved CPUs are in no pool."""
+    text = json.dumps(kubelet | {"reservedCPUs": "0,8"})
+    read = read_node_topology(node(), nrt(annotations={KUBELET: text}))
+    assert read.reservations.kubelet_reserved == {0, 8}
+    assert read.reservations.reserved == ({0, 8} if strict else frozenset())
+    assert read.problems == ()
+
+
 def test_a_core_in_two_numa_nodes_is_one_core():
     """It is not cut in two, and the finding names the CPUs."""
     detail = [{"id": cpu, "core": cpu // 2, "node": cpu % 2, "socket": 0} for cpu in range(8)]

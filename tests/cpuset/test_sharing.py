@@ -40,7 +40,11 @@ class Sharing(RuleBasedStateMachine):
         self.topology = data.draw(topologies(24))
         few = st.frozensets(st.sampled_from(sorted(self.topology.position)), max_size=3)
         self.given = data.draw(st.builds(Reservations, few, few, few, st.booleans(), few))
-        self.limit = PoolLimit(data.draw(st.integers(0, 2)), data.draw(st.sampled_from([0, 50, 100])))
+        self.limit = data.draw(
+            st.builds(
+                PoolLimit, st.integers(0, 2), st.sampled_from([0, 1, 30, 100]), st.sampled_from([0, 50, 100])
+            )
+        )
         self.state = NodeState(self.topology, self.given, self.limit)
         self.number = 0
 
@@ -142,7 +146,10 @@ class Sharing(RuleBasedStateMachine):
         if not any(pod.qos in (QoS.LSE, QoS.LSR) for pod in self.state.pods().values()) and not pods:
             return
         asked = sum(pod.milli for pod in pods)
-        assert len(self.state.shared_pool()) * 100_000 >= asked * self.limit.request_percent
+        shared = len(self.state.shared_pool())
+        assert shared * 100_000 >= asked * self.limit.request_percent
+        assert shared >= self.limit.minimum_cpus
+        assert shared * 100 >= self.topology.size * self.limit.machine_percent
 
 
 TestSharing = Sharing.TestCase
@@ -179,6 +186,30 @@ def test_share_pool_is_not_emptied() -> None:
     state = NodeState(SIXTEEN, limit=PoolLimit(minimum_cpus=0))
     assert len(state.assign(Pod("e", QoS.LSE, 16000))) == 16
     assert state.shared_pool() == state.be_pool() == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"), [("1", 1), ("02", 2), ("16", 16), ("1%", 1), ("10%", 2), ("50%", 8), ("100%", 16)]
+)
+def test_limits_by_number_or_percent(text: str, kept: int) -> None:
+    """So many CPUs stay in the pool, a part of a CPU as a whole one; one more LSR pod is refused."""
+    limit = PoolLimit.parse(text)
+    assert limit.cpus(16) == kept
+    state = NodeState(SIXTEEN, limit=limit)
+    if kept < 16:
+        state.assign(Pod("r", QoS.LSR, (16 - kept) * 1000))
+    with pytest.raises(SharingError, match="share pool"):
+        state.assign(Pod("s", QoS.LSR, 1000))
+    assert len(state.shared_pool()) == kept
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0", "0%", "-1", "101%", "8193", "1.5", "10 %", "%", "ten", "٣", "9" * 99]
+)
+def test_limits_that_are_none(text: str) -> None:
+    """A pool of no CPU, or of more than there can be, is refused with what to give."""
+    with pytest.raises(RequestError, match=r"--share-pool .*: is no number of CPUs; give 1 to 8192, or 1%"):
+        PoolLimit.parse(text, field="--share-pool")
 
 
 def test_adopting_what_is_not_to_be_had() -> None:

@@ -18,6 +18,7 @@ from webhook.binding.nodetopology import (
 )
 from webhook.binding.recovery import node_of
 from webhook.cpuset.allocation import Strategy
+from webhook.cpuset.sharing import PoolLimit
 from webhook.kube.paths import collection
 from webhook.kube.store import Store
 from webhook.pods.resourcespec import BOUND_CLASSES
@@ -112,11 +113,14 @@ class PodStore(Store[Object]):
 class Nodes:
     """Nodes and NodeResourceTopologies, and what is read from both of each node."""
 
-    def __init__(self, strategy: Strategy = Strategy.MOST_ALLOCATED) -> None:
-        """Begin empty; ``strategy`` is that of nodes that state none."""
+    def __init__(
+        self, strategy: Strategy = Strategy.MOST_ALLOCATED, pool_limit: PoolLimit | None = None
+    ) -> None:
+        """Begin empty; ``strategy`` is that of nodes that state none, ``pool_limit`` that of all nodes."""
         self.nodes: Store[Object] = Store(_trim_node)
         self.topologies: Store[Object] = Store(_trim_topology)
         self._strategy = strategy
+        self._pool_limit = pool_limit or PoolLimit()
         self._made: dict[str, tuple[Object, Object | None, NodeTopology | NodeTopologyError]] = {}
 
     def topology_of(self, name: str) -> NodeTopology:
@@ -128,7 +132,7 @@ class Nodes:
         if made is None or made[0] is not node or made[1] is not nrt:
             found: NodeTopology | NodeTopologyError
             try:
-                found = read_node_topology(node, nrt, strategy=self._strategy)
+                found = read_node_topology(node, nrt, strategy=self._strategy, pool_limit=self._pool_limit)
             except NodeTopologyError as error:
                 found = error
             made = self._made[name] = (node, nrt, found)

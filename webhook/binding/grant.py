@@ -118,10 +118,11 @@ def _chosen(
     try:
         return state.assign(replace(pod, request=replace(agreed, numa_nodes=nodes)))
     except SharingError:
+        stay = node.pool_limit.cpus(node.cpu_topology.size)
         return Refusal(
             "SharePool",
-            f"needs {_cpus(request.cpus)}; {node.name} has {len(state.available())}, of which one has to "
-            "stay for pods without CPUs of their own",
+            f"needs {_cpus(request.cpus)}; {node.name} has {len(state.available())}, and "
+            f"{'one has' if stay == 1 else f'{stay} have'} to stay for pods without CPUs of their own",
         )
 
 
@@ -143,7 +144,7 @@ def state_of(node: NodeTopology, entries: Iterable[Entry]) -> NodeState:
     A set of a pod that is neither LSE nor LSR (only koord-scheduler gives such) is kept out of the
     share pool like one of an LSR pod.
     """
-    state = NodeState(node.cpu_topology, node.reservations)
+    state = NodeState(node.cpu_topology, node.reservations, node.pool_limit)
     state.hold(
         (_holder(entry.uid, entry.qos, len(entry.cpus), entry.policy, entry.exclusive), entry.cpus)
         for entry in entries

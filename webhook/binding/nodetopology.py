@@ -15,7 +15,7 @@ from webhook.cpuset.cpulist import parse_cpulist
 from webhook.cpuset.discovery import topology_from_annotation
 from webhook.cpuset.errors import CpuSetError
 from webhook.cpuset.hints import NumaPolicy
-from webhook.cpuset.sharing import Reservations
+from webhook.cpuset.sharing import PoolLimit, Reservations
 from webhook.cpuset.topology import Topology
 from webhook.pods.pod import annotations, labels
 from webhook.pods.quantities import QuantityError, milli, text_of
@@ -59,6 +59,11 @@ _NODE_POLICIES: Final = {
 }
 
 
+_FULL_PCPUS_ONLY_OPTION: Final = "full-pcpus-only"
+_STRICT_CPU_RESERVATION_OPTION: Final = "strict-cpu-reservation"
+_ONE_CPU: Final = PoolLimit()
+
+
 class NodeTopologyError(ValueError):
     """A node to which nothing can be bound; the message says why."""
 
@@ -75,6 +80,7 @@ class NodeTopology:
         bind_policy: what the node demands of every CPU set; NONE leaves it to the pod.
         strategy: which NUMA nodes are filled first.
         numa_policy: on how many NUMA nodes a CPU set may lie.
+        pool_limit: how many CPUs stay in the share pool.
         max_bindable: CPUs that may be bound at all, where CPU is amplified: the node advertises more
             than it has, and bound CPUs are real. None: all.
         problems: what was left out because it could not be read.
@@ -87,6 +93,7 @@ class NodeTopology:
     bind_policy: BindPolicy = BindPolicy.NONE
     strategy: Strategy = Strategy.MOST_ALLOCATED
     numa_policy: NumaPolicy = NumaPolicy.NONE
+    pool_limit: PoolLimit = _ONE_CPU
     max_bindable: int | None = None
     problems: tuple[str, ...] = ()
 
@@ -96,6 +103,7 @@ def read_node_topology(
     nrt: Mapping[str, Any] | None,
     *,
     strategy: Strategy = Strategy.MOST_ALLOCATED,
+    pool_limit: PoolLimit = _ONE_CPU,
 ) -> NodeTopology:
     """Read a Node and the NodeResourceTopology of its name.
 
@@ -103,6 +111,7 @@ def read_node_topology(
         node: a v1 Node; its metadata is enough.
         nrt: None where there is none.
         strategy: where the node states none.
+        pool_limit: of the share pool.
 
     Raises:
         NodeTopologyError: there is no topology, or none that can be read; the text begins as Koordinator's.
@@ -133,8 +142,19 @@ def read_node_topology(
         bind_policy=reader.bind_policy(kubelet),
         strategy=reader.strategy(strategy),
         numa_policy=reader.numa_policy(nrt or {}),
+        pool_limit=pool_limit,
         max_bindable=reader.max_bindable(),
         problems=tuple(reader.problems),
+    )
+
+
+def _has_option(kubelet: Mapping[str, Any], option: str) -> bool:
+    """Whether the kubelet's static CPU manager policy has an option switched on."""
+    options = kubelet.get("options")
+    return (
+        kubelet.get("policy") == "static"
+        and isinstance(options, dict)
+        and options.get(option) in ("true", True)
     )
 
 
@@ -150,9 +170,12 @@ class _Reader:
 
     def reservations(self, kubelet: Mapping[str, Any]) -> Reservations:
         system = self.value(ANNOTATION_SYSTEM_QOS, dict)
+        of_kubelet = self._cpus(kubelet.get("reservedCPUs"), ANNOTATION_CPU_MANAGER_POLICY)
+        # With this option no pod at all runs on the kubelet's reserved CPUs.
+        strict = _has_option(kubelet, _STRICT_CPU_RESERVATION_OPTION)
         return Reservations(
-            reserved=self._reserved(),
-            kubelet_reserved=self._cpus(kubelet.get("reservedCPUs"), ANNOTATION_CPU_MANAGER_POLICY),
+            reserved=self._reserved() | (of_kubelet if strict else frozenset()),
+            kubelet_reserved=of_kubelet,
             system=self._cpus(system.get("cpuset"), ANNOTATION_SYSTEM_QOS),
             system_exclusive=system.get("cpusetExclusive") is not False,
             kubelet_pinned=self._pinned(),
@@ -164,9 +187,7 @@ class _Reader:
             self.problems.append(f"label {LABEL_NODE_BIND_POLICY}: {shown(label)} is unknown")
         elif _NODE_POLICIES[label] is not BindPolicy.NONE:
             return _NODE_POLICIES[label]
-        options = kubelet.get("options")
-        whole = isinstance(options, dict) and options.get("full-pcpus-only") in ("true", True)
-        return BindPolicy.FULL_PCPUS if kubelet.get("policy") == "static" and whole else BindPolicy.NONE
+        return BindPolicy.FULL_PCPUS if _has_option(kubelet, _FULL_PCPUS_ONLY_OPTION) else BindPolicy.NONE
 
     def strategy(self, default: Strategy) -> Strategy:
         label = self._labels.get(LABEL_NUMA_STRATEGY, "")

@@ -3,7 +3,7 @@
 import datetime as dt
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Event
 from typing import Final
 
@@ -25,6 +25,7 @@ from webhook.binding.reconciler import Reconciler
 from webhook.binding.repair import Repair
 from webhook.binding.state import State
 from webhook.cpuset.allocation import BindPolicy, Strategy
+from webhook.cpuset.sharing import PoolLimit
 from webhook.kube.client import Client
 from webhook.kube.events import EventRecorder
 from webhook.kube.lease import Lease
@@ -48,11 +49,13 @@ class BindingSettings:
             request timeout, which is 60 by default.
         default: what a pod's bind policy ``Default``, or none, means.
         strategy: which NUMA nodes are filled first on nodes that do not say.
+        pool_limit: how many CPUs of each node stay in the share pool.
     """
 
     grace: float = GRACE_SECONDS
     default: BindPolicy = BindPolicy.FULL_PCPUS
     strategy: Strategy = Strategy.MOST_ALLOCATED
+    pool_limit: PoolLimit = field(default_factory=PoolLimit)
 
 
 class Bindings:
@@ -94,7 +97,7 @@ class Bindings:
             api,
             PodStore(),
             waiting_store(),
-            Nodes(settings.strategy),
+            Nodes(settings.strategy, settings.pool_limit),
             Ledgers(api, metrics.conflicts.inc),
             clock=clock,
             now=now,

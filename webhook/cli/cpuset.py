@@ -6,20 +6,25 @@ import sys
 from collections.abc import Callable
 from functools import lru_cache, wraps
 from shutil import get_terminal_size
-from typing import IO, Any
+from typing import IO
 
 import click
 
 from webhook.cli.nodeplan import as_data, cpus_of, place
 from webhook.cli.options.access import ClusterFlags, cluster_options
 from webhook.cli.options.manifests import FILE, read_pods
-from webhook.cli.options.topology import load_topology, numbering_option, shape_option
-from webhook.cpuset.cpulist import format_cpulist, parse_cpulist
+from webhook.cli.options.topology import (
+    NodeFlags,
+    load_topology,
+    node_options,
+    numbering_option,
+    shape_option,
+)
+from webhook.cpuset.cpulist import format_cpulist
 from webhook.cpuset.discovery import topology_from_data
 from webhook.cpuset.errors import CpuSetError
 from webhook.cpuset.problem import solve
 from webhook.cpuset.rendering import draw_node, draw_topology
-from webhook.cpuset.sharing import NodeState, Reservations
 from webhook.cpuset.suppression import be_budget, be_count
 from webhook.cpuset.topology import Topology
 from webhook.pods.pod import FINISHED
@@ -109,8 +114,7 @@ def _known_topology(text: str) -> Topology:
 
 @cpuset.command()
 @click.argument("pods", type=FILE)
-@shape_option
-@numbering_option
+@node_options
 @click.option(
     "--used", default="0", metavar="CPU", show_default=True, help="What all but BE uses now, such as 900m."
 )
@@ -121,26 +125,15 @@ def _known_topology(text: str) -> Topology:
     metavar="PERCENT",
     help="Share of the machine that all may use before BE work is narrowed.",
 )
-@click.option("--reserved", default="", metavar="CPUS", help="CPUs in no pool (a cpulist).")
-@click.option(
-    "--kubelet-reserved",
-    default="",
-    metavar="CPUS",
-    help="The kubelet's reserved CPUs: never bound, but in the pools.",
-)
-@click.option("--system", default="", metavar="CPUS", help="CPUs for SYSTEM pods alone.")
-@click.option("--kubelet-pinned", default="", metavar="CPUS", help="CPUs the kubelet has given away.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table and a cache.")
 @one_line
 def plan(
     pods: str,
-    shape: str | None,
-    numbering: str,
     *,
+    node: NodeFlags,
     used: str,
-    threshold: int,  # options
+    threshold: int,
     as_json: bool,
-    **spoken_for: str,
 ) -> None:
     """Place the pods of PODS on a node, in the order in which they stand there.
 
@@ -152,15 +145,11 @@ def plan(
       colocation-webhook cpuset plan --topology 1x1x8x2 --numbering linux --used 900m pods.yaml
       kubectl get pods -o yaml | colocation-webhook cpuset plan --topology 2x1x32x2 -
     """  # noqa: D301 — see main
-    topology = load_topology(shape, numbering)
     try:
         used_nano = non_negative(used)
     except QuantityError as error:
         raise click.ClickException(f"--used: {error}") from None
-    sets: dict[str, Any] = {
-        name: parse_cpulist(text, field=f"--{name.replace('_', '-')}") for name, text in spoken_for.items()
-    }
-    state = NodeState(topology, Reservations(**sets))
+    state = node.state()
     running = []
     for subject in read_pods(pods):
         if subject.phase in FINISHED:
@@ -168,8 +157,8 @@ def plan(
         else:
             running.append(subject)
     placed = place(state, running)
-    budget = be_budget(topology.size * 1000, -(-used_nano * 1000 // NANO), threshold_percent=threshold)
-    best_effort = state.be_cpus(be_count(budget, cpus=topology.size))
+    budget = be_budget(state.topology.size * 1000, -(-used_nano * 1000 // NANO), threshold_percent=threshold)
+    best_effort = state.be_cpus(be_count(budget, cpus=state.topology.size))
     if as_json:
         click.echo(json.dumps(as_data(state, placed, best_effort), indent=2))
         return

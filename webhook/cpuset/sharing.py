@@ -7,6 +7,7 @@ exclusive system CPUs and CPUs that the kubelet has pinned are in no pool; the k
 own reserved CPUs stay in the pools but are never bound.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from threading import Lock
@@ -18,7 +19,7 @@ from webhook.cpuset.cpulist import format_cpulist
 from webhook.cpuset.errors import RequestError, SharingError, check_integer
 from webhook.cpuset.qos import BOUND, POOLED, QoS
 from webhook.cpuset.suppression import select_be
-from webhook.cpuset.topology import Topology
+from webhook.cpuset.topology import MAX_CPUS, Topology
 
 _NO_REQUEST: Final = Request(0)
 
@@ -72,17 +73,37 @@ class Reservations:
 class PoolLimit:
     """The minimum size of the LS share pool.
 
-    It is the greater of ``minimum_cpus`` and ``request_percent`` percent of the sum that
-    the LS pods on it request.
+    It is the greatest of ``minimum_cpus``, ``machine_percent`` percent of the machine's CPUs,
+    and ``request_percent`` percent of the sum that the LS pods on it request.
     """
 
     minimum_cpus: int = 1
+    machine_percent: int = 0
     request_percent: int = 100
 
     def __post_init__(self) -> None:
         """Check the numbers."""
         check_integer("minimum_cpus", self.minimum_cpus, "a valid limit")
+        check_integer("machine_percent", self.machine_percent, "a valid limit", most=100)
         check_integer("request_percent", self.request_percent, "a valid limit")
+
+    @classmethod
+    def parse(cls, text: str, *, field: str = "share pool") -> "PoolLimit":
+        """Return a minimum of one CPU at least, from a number of CPUs or a percentage: ``2``, ``10%``.
+
+        RequestError for any other text.
+        """
+        match = re.fullmatch(r"0*([1-9][0-9]{0,3})(%?)", text, flags=re.ASCII)
+        number, percent = (int(match[1]), bool(match[2])) if match else (0, False)
+        if not 1 <= number <= (100 if percent else MAX_CPUS):
+            raise RequestError(
+                field, text, "is no number of CPUs", f"give 1 to {MAX_CPUS}, or 1% to 100% of a node's CPUs"
+            )
+        return cls(machine_percent=number) if percent else cls(minimum_cpus=number)
+
+    def cpus(self, machine: int) -> int:
+        """Return how many CPUs of a machine with so many stay in the pool, whatever its pods request."""
+        return max(self.minimum_cpus, -(-machine * self.machine_percent // 100))
 
 
 class _Held(NamedTuple):
@@ -279,11 +300,14 @@ class NodeState:
 
     def _check_shared(self, after: _Snapshot, pod: Pod) -> None:
         cpus = after.shared.bit_count()
-        needed = max(self.limit.minimum_cpus * 1000, -(-after.requested * self.limit.request_percent // 100))
+        least = self.limit.cpus(self.topology.size) * 1000
+        needed = max(least, -(-after.requested * self.limit.request_percent // 100))
         if cpus * 1000 >= needed:
             return
-        if cpus == 0 and needed == self.limit.minimum_cpus * 1000:
+        if cpus == 0 and needed == least:
             problem = "would leave the LS share pool empty"
+        elif needed == least:
+            problem = f"would leave {cpus} CPUs in the LS share pool, which keeps {least // 1000} at least"
         else:
             problem = (
                 f"would leave {cpus} CPUs in the LS share pool, which needs "

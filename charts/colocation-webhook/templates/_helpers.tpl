@@ -103,6 +103,7 @@ capabilities:
 - --cpusets-grace={{ .graceSeconds }}
 - --cpusets-policy={{ .defaultPolicy }}
 - --cpusets-strategy={{ .numaStrategy }}
+- --cpusets-share-pool={{ .sharePool }}
 {{- end }}
 {{- end }}
 {{- end }}

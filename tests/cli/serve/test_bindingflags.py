@@ -50,6 +50,23 @@ def test_a_lease_has_a_namespace(tmp_path):
     assert "is not NAMESPACE/NAME" in result.output
 
 
+@pytest.mark.parametrize("size", ["0", "101%", "much"])
+def test_the_share_pool_has_a_size(tmp_path, replica_of, size):
+    """A number of CPUs or a percentage; anything else is a usage error that says what to give."""
+    fake, _ = replica_of
+    flags = (
+        "--kubeconfig",
+        kubeconfig(tmp_path, fake),
+        "--no-tls",
+        "--cpusets",
+        "--cpusets-share-pool",
+        size,
+    )
+    result = run("serve", *flags)
+    assert result.exit_code == 2
+    assert "give 1 to 8192, or 1% to 100% of a node's CPUs" in " ".join(result.output.split())
+
+
 def test_show_a_node(tmp_path, replica_of):
     """Drawn from its ledger; without a ledger it is all free."""
     fake, replica = replica_of

@@ -46,6 +46,17 @@ def seconds_option(*flags: str, kind: click.ParamType, default: int, text: str) 
     return click.option(*flags, type=kind, default=default, show_default=True, metavar="SECONDS", help=text)
 
 
+def share_pool_option(flag: str) -> Decorator:
+    """Declare an option for how many CPUs of a node stay in the share pool."""
+    return click.option(
+        flag,
+        default="1",
+        show_default=True,
+        metavar="CPUS|PERCENT%",
+        help="How many CPUs of a node stay for pods without CPUs of their own: 2, or 10% of its CPUs.",
+    )
+
+
 def lease_option(flag: str, name: str, purpose: str) -> Decorator:
     """Declare an option that names a Lease; without it, the Lease ``name`` in the default namespace."""
     return click.option(

@@ -1,12 +1,14 @@
-"""The machine of a ``--topology`` option: this one, one given by counts, or one that a file describes."""
+"""The machine of a ``--topology`` option, and what of its CPUs is not for pods with CPU sets."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import click
 
-from webhook.cli.options.declarations import choice_option
+from webhook.cli.options.declarations import choice_option, grouped, share_pool_option
+from webhook.cpuset.cpulist import parse_cpulist
 from webhook.cpuset.discovery import (
     parse_shape,
     topology_from_annotation,
@@ -15,6 +17,7 @@ from webhook.cpuset.discovery import (
     topology_from_sysfs,
 )
 from webhook.cpuset.errors import TopologyError
+from webhook.cpuset.sharing import NodeState, PoolLimit, Reservations
 from webhook.cpuset.topology import NUMBERINGS, Topology
 from webhook.pods.documents import DocumentError, objects_of, read_documents
 from webhook.pods.pod import annotations
@@ -59,6 +62,49 @@ def load_topology(shape: str | None, numbering: str) -> Topology:
     for note in found.notes:
         click.echo(f"--topology {shape or '(this machine)'}: {note}", err=True)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFlags:
+    """The values of the flags."""
+
+    shape: str | None
+    numbering: str
+    reserved: str
+    kubelet_reserved: str
+    system: str
+    kubelet_pinned: str
+    share_pool: str
+
+    def state(self) -> NodeState:
+        """Return the node without pods; raises as ``load_topology``, CpuSetError for another flag."""
+        reservations = Reservations(
+            reserved=parse_cpulist(self.reserved, field="--reserved"),
+            kubelet_reserved=parse_cpulist(self.kubelet_reserved, field="--kubelet-reserved"),
+            system=parse_cpulist(self.system, field="--system"),
+            kubelet_pinned=parse_cpulist(self.kubelet_pinned, field="--kubelet-pinned"),
+        )
+        limit = PoolLimit.parse(self.share_pool, field="--share-pool")
+        return NodeState(load_topology(self.shape, self.numbering), reservations, limit)
+
+
+node_options = grouped(
+    "node",
+    NodeFlags,
+    shape_option,
+    numbering_option,
+    click.option("--reserved", default="", metavar="CPUS", help="CPUs in no pool (a cpulist)."),
+    click.option(
+        "--kubelet-reserved",
+        default="",
+        metavar="CPUS",
+        help="The kubelet's reserved CPUs: never bound, but in the pools.",
+    ),
+    click.option("--system", default="", metavar="CPUS", help="CPUs for SYSTEM pods alone."),
+    click.option("--kubelet-pinned", default="", metavar="CPUS", help="CPUs the kubelet has given away."),
+    share_pool_option("--share-pool"),
+)
+"""Add ``--topology`` and what is reserved on the node; pass ``node``."""
 
 
 def _described(text: str, data: bytes, name: str) -> Topology:

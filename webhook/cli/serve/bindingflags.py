@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from webhook.cli.options.declarations import choice_option, grouped, lease_option, seconds_option
+from webhook.cli.options.declarations import (
+    choice_option,
+    grouped,
+    lease_option,
+    seconds_option,
+    share_pool_option,
+)
 from webhook.protocol import CPUSET_LEASE, FULL_PCPUS, LEAST_ALLOCATED, MOST_ALLOCATED, SPREAD_BY_PCPUS
 
 if TYPE_CHECKING:
@@ -27,6 +33,7 @@ class CpuSetFlags:
     cpusets_grace: int
     cpusets_policy: str
     cpusets_strategy: str
+    cpusets_share_pool: str
 
     def open(self, api: Client | None, source: Source, registry: CollectorRegistry) -> Bindings | None:
         """Return the binding service, None without --cpusets; UsageError without an API server."""
@@ -36,10 +43,19 @@ class CpuSetFlags:
             raise click.UsageError("--cpusets needs a cluster: give --kubeconfig FILE or --in-cluster")
         from webhook.binding.service import BindingSettings
         from webhook.cpuset.allocation import BindPolicy, Strategy
+        from webhook.cpuset.errors import CpuSetError
+        from webhook.cpuset.sharing import PoolLimit
         from webhook.server.service import open_bindings
 
+        try:
+            pool_limit = PoolLimit.parse(self.cpusets_share_pool, field="--cpusets-share-pool")
+        except CpuSetError as error:
+            raise click.UsageError(str(error)) from None
         settings = BindingSettings(
-            float(self.cpusets_grace), BindPolicy(self.cpusets_policy), Strategy(self.cpusets_strategy)
+            float(self.cpusets_grace),
+            BindPolicy(self.cpusets_policy),
+            Strategy(self.cpusets_strategy),
+            pool_limit,
         )
         return open_bindings(api, source, registry, settings, self.cpusets_lease)
 
@@ -69,5 +85,6 @@ cpusets_options = grouped(
         choices=(MOST_ALLOCATED, LEAST_ALLOCATED),
         text="NUMA allocation strategy of nodes without a label for it.",
     ),
+    share_pool_option("--cpusets-share-pool"),
 )
 """Add --cpusets and the flags that belong to it; pass ``cpusets``."""
