@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from tests.binding.builders import NOW, ledger, node_topology
+from webhook.binding.grant import Claim, Grant, grant
 from webhook.cli.cpuset import cpuset
+from webhook.cpuset.cpulist import format_cpulist
+from webhook.pods.resourcespec import read_resource_spec
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data" / "cpuset"
@@ -125,6 +132,85 @@ def test_plan_passes_over_what_runs_on_no_cpu() -> None:
     assert pods == {}
     assert "Pod p has finished, ignored" in said
     assert "Service s creates no pods, ignored" in said
+
+
+def existing(name: str, qos: str, cpus: int, *, node: str = "", cpuset: object = None) -> dict[str, Any]:
+    """Return a pod as kubectl prints it; ``cpuset`` is what its annotation names."""
+    annotations = {}
+    if cpuset is not None:
+        annotations["scheduling.koordinator.sh/resource-status"] = json.dumps({"cpuset": cpuset})
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "namespace": "d",
+            "uid": name,
+            "labels": {"koordinator.sh/qosClass": qos},
+            "annotations": annotations,
+        },
+        "spec": {"containers": [{"resources": {"requests": {"cpu": str(cpus)}}}]}
+        | ({"nodeName": node} if node else {}),
+        "status": {"phase": "Running" if node else "Pending"},
+    }
+
+
+def listed(*pods: dict[str, Any]) -> str:
+    """Return pods as ``kubectl get pods -o json`` prints them."""
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": pods})
+
+
+def test_plan_leaves_pods_where_they_are() -> None:
+    """A pod that holds CPUs keeps them, whatever it requests and wherever it stands in the list."""
+    new = existing("new", "LSE", 2)
+    resized = existing("resized", "LSR", 4, node="node-1", cpuset="0,8")
+    held = existing("held", "LSE", 2, node="node-1", cpuset="1,9")
+    pods, _ = planned(listed(new, resized, held))
+    assert pods == {"new": ("LSE", "2,10"), "resized": ("LSR", "0,8"), "held": ("LSE", "1,9")}
+
+
+@given(st.lists(st.tuples(st.sampled_from(["LSE", "LSR", "LS"]), st.integers(1, 3)), max_size=5))
+@settings(max_examples=30, deadline=None)
+def test_plan_agrees_with_binding(drawn: list[tuple[str, int]]) -> None:
+    """Pods get in a plan what /bind gives them one after another, on the node that is named."""
+    pods = [existing(f"p{i}", qos, cpus, node="node-1") for i, (qos, cpus) in enumerate(drawn)]
+    on = node_topology("1x1x8x2")
+    book, bound = ledger(), {}
+    for pod in pods:
+        request = read_resource_spec(pod)
+        if request is not None:
+            name = pod["metadata"]["name"]
+            got = grant(Claim(name, "d", name, request), on, book, now=NOW)
+            assert isinstance(got, Grant)
+            book, bound[name] = got.ledger, format_cpulist(got.entry.cpus)
+    elsewhere = existing("elsewhere", "LSE", 99, node="node-2")
+    result = run("plan", *NODE, "--node", "node-1", "--json", "-", stdin=listed(elsewhere, *pods))
+    if result.exit_code:
+        assert "share pool" in result.stderr  # a plan knows what LS pods request, too
+        return
+    found = {pod["name"]: pod["cpuset"] for pod in json.loads(result.stdout)["pods"]}
+    assert {name: found[name] for name in bound} == bound
+    assert set(found) == {pod["metadata"]["name"] for pod in pods}
+    assert "1 pods of other nodes, ignored" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("pods", "message"),
+    [
+        ([("a", "0"), ("b", "1")], "the pods are bound to 2 nodes (a, b): name one with --node"),
+        ([("a", "0"), ("b", "1"), ("c", "2"), ("d", "3")], "bound to 4 nodes (a, b, c, …)"),
+        ([("a", "0,99")], "its annotation names CPUs 99, which the machine does not have: give the topology"),
+        ([("a", "x")], "Pod p0: annotation scheduling.koordinator.sh/resource-status"),
+        ([("a", 3)], "Pod p0: annotation scheduling.koordinator.sh/resource-status"),
+    ],
+)
+def test_plan_of_pods_that_are_somewhere(pods: list[tuple[str, object]], message: str) -> None:
+    """Pods of several nodes, and sets that cannot be, are named in one line."""
+    text = listed(*(existing(f"p{i}", "LSR", 1, node=n, cpuset=c) for i, (n, c) in enumerate(pods)))
+    result = run("plan", *NODE, "-", stdin=text)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
 
 
 def test_plan_puts_pods_without_a_set_on_a_pool() -> None:

@@ -10,7 +10,7 @@ from typing import IO
 
 import click
 
-from webhook.cli.nodeplan import as_data, cpus_of, place
+from webhook.cli.nodeplan import as_data, choose, cpus_of, place
 from webhook.cli.options.access import ClusterFlags, cluster_options
 from webhook.cli.options.manifests import FILE, read_pods
 from webhook.cli.options.topology import (
@@ -27,7 +27,6 @@ from webhook.cpuset.problem import solve
 from webhook.cpuset.rendering import draw_node, draw_topology
 from webhook.cpuset.suppression import be_budget, be_count
 from webhook.cpuset.topology import Topology
-from webhook.pods.pod import FINISHED
 from webhook.pods.podtemplates import WorkloadError
 from webhook.pods.quantities import NANO, QuantityError, non_negative
 
@@ -115,6 +114,7 @@ def _known_topology(text: str) -> Topology:
 @cpuset.command()
 @click.argument("pods", type=FILE)
 @node_options
+@click.option("--node", "on_node", metavar="NAME", help="Only pods that are bound to this node, or to none.")
 @click.option(
     "--used", default="0", metavar="CPU", show_default=True, help="What all but BE uses now, such as 900m."
 )
@@ -131,6 +131,7 @@ def plan(
     pods: str,
     *,
     node: NodeFlags,
+    on_node: str | None,
     used: str,
     threshold: int,
     as_json: bool,
@@ -138,25 +139,24 @@ def plan(
     """Place the pods of PODS on a node, in the order in which they stand there.
 
     PODS holds Pods, or anything that makes pods, as for preview; - is standard input. Workloads
-    are placed with all their replicas. Pods that have finished and other objects are passed over.
+    are placed with all their replicas; pods that hold CPUs already keep them. Pods that have
+    finished, pods of other nodes and other objects are passed over.
 
     \b
     Examples:
       colocation-webhook cpuset plan --topology 1x1x8x2 --numbering linux --used 900m pods.yaml
-      kubectl get pods -o yaml | colocation-webhook cpuset plan --topology 2x1x32x2 -
+      kubectl get pods -A -o yaml |
+        colocation-webhook cpuset plan --node node-1 --topology 2x1x32x2 -
     """  # noqa: D301 — see main
     try:
         used_nano = non_negative(used)
     except QuantityError as error:
         raise click.ClickException(f"--used: {error}") from None
     state = node.state()
-    running = []
-    for subject in read_pods(pods):
-        if subject.phase in FINISHED:
-            click.echo(f"{subject.origin} has finished, ignored", err=True)
-        else:
-            running.append(subject)
-    placed = place(state, running)
+    chosen = choose(read_pods(pods), on_node)
+    for note in chosen.notes:
+        click.echo(note, err=True)
+    placed = place(state, chosen.pods)
     budget = be_budget(state.topology.size * 1000, -(-used_nano * 1000 // NANO), threshold_percent=threshold)
     best_effort = state.be_cpus(be_count(budget, cpus=state.topology.size))
     if as_json:

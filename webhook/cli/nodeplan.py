@@ -6,12 +6,14 @@ from typing import Any, Final, NamedTuple
 from webhook.admission.podedit import Denied, check_shape
 from webhook.cpuset.cpulist import format_cpulist
 from webhook.cpuset.qos import QoS
-from webhook.cpuset.sharing import NodeState
+from webhook.cpuset.sharing import NodeState, Pod
+from webhook.cpuset.topology import Topology
 from webhook.pods.defaulting import default_requests
-from webhook.pods.pod import labels
-from webhook.pods.podtemplates import PodOf, WorkloadError
+from webhook.pods.pod import FINISHED, labels, spec
+from webhook.pods.podtemplates import Object, PodOf, WorkloadError
 from webhook.pods.priority import BUILTIN
 from webhook.pods.resourcespec import ResourceSpecError, node_pod
+from webhook.pods.resourcestatus import StatusError, given_cpus
 from webhook.protocol import LABEL_QOS_CLASS, QOS_CLASSES
 
 MAX_PODS: Final = 8192
@@ -31,8 +33,42 @@ class Placed(NamedTuple):
     uid: str
 
 
+class Chosen(NamedTuple):
+    """The pods of a manifest that run on one node, or could, and what is said of the others."""
+
+    pods: list[PodOf]
+    notes: list[str]
+
+
+def choose(subjects: Iterable[PodOf], node: str | None) -> Chosen:
+    """Return the pods that are bound to a node or to none; finished ones run on no CPU.
+
+    Raises:
+        WorkloadError: no node is named, and the pods are bound to several.
+    """
+    pods, notes = [], []
+    elsewhere = 0
+    for subject in subjects:
+        bound = _node_of(subject)
+        if subject.phase in FINISHED:
+            notes.append(f"{subject.origin} has finished, ignored")
+        elif node is not None and bound not in ("", node):
+            elsewhere += 1
+        else:
+            pods.append(subject)
+    if elsewhere:
+        notes.append(f"{elsewhere} pods of other nodes, ignored")
+    nodes = sorted({_node_of(subject) for subject in pods} - {""})
+    if len(nodes) > 1:
+        first = ", ".join(nodes[:3]) + (", …" if len(nodes) > 3 else "")  # noqa: PLR2004 — on a line
+        raise WorkloadError(f"the pods are bound to {len(nodes)} nodes ({first}): name one with --node")
+    return Chosen(pods, notes)
+
+
 def place(state: NodeState, subjects: Sequence[PodOf]) -> list[Placed]:
     """Assign pods to a node, in their order, each as often as it has replicas.
+
+    Pods that hold CPUs already keep them.
 
     Raises:
         WorkloadError: a pod cannot be read, or there are more than MAX_PODS.
@@ -40,20 +76,23 @@ def place(state: NodeState, subjects: Sequence[PodOf]) -> list[Placed]:
     """
     placed: list[Placed] = []
     several = len({subject.namespace for subject in subjects}) > 1
-    for subject in subjects:
+    stored = [(subject, _as_stored(subject)) for subject in subjects]
+    state.hold(_holders(state.topology, stored, several=several))
+    held = state.pods()
+    for subject, pod in stored:
         if len(placed) + subject.replicas > MAX_PODS:
             raise WorkloadError(
                 f"{subject.origin}: with its {subject.replicas} pods there are more than {MAX_PODS}: "
                 "plan fewer pods"
             )
-        pod = _as_stored(subject)
         qos = labels(pod).get(LABEL_QOS_CLASS, "")
-        at = f"{subject.namespace}/" if several and subject.namespace else ""
+        at = _name(subject, several=several)
         for number in range(subject.replicas):
-            name = f"{at}{subject.name}" + (f"-{number}" if subject.replicas > 1 else "")
+            name = at + (f"-{number}" if subject.replicas > 1 else "")
             uid = f"{subject.kind} {name}"
             try:
-                state.assign(node_pod(pod, uid))
+                if uid not in held:
+                    state.assign(node_pod(pod, uid))
             except ResourceSpecError as error:
                 raise WorkloadError(f"{subject.origin}: {error}") from None
             placed.append(Placed(name, qos if qos in QOS_CLASSES else "", uid))
@@ -62,7 +101,8 @@ def place(state: NodeState, subjects: Sequence[PodOf]) -> list[Placed]:
 
 def cpus_of(state: NodeState, placed: Placed, best_effort: frozenset[int]) -> str:
     """Return the CPUs that a pod runs on, as a cpulist."""
-    return format_cpulist(best_effort if placed.qos == QoS.BE else state.cpus_of(placed.uid))
+    pooled = state.pods()[placed.uid].qos is QoS.BE
+    return format_cpulist(best_effort if pooled else state.cpus_of(placed.uid))
 
 
 def as_data(state: NodeState, placed: Iterable[Placed], best_effort: frozenset[int]) -> dict[str, Any]:
@@ -77,7 +117,42 @@ def as_data(state: NodeState, placed: Iterable[Placed], best_effort: frozenset[i
     }
 
 
-def _as_stored(subject: PodOf) -> dict[str, Any]:
+def _node_of(subject: PodOf) -> str:
+    """Return the node that a pod is bound to, "" where it is not."""
+    return str(spec(subject.pod).get("nodeName") or "")
+
+
+def _name(subject: PodOf, *, several: bool) -> str:
+    """Return a pod's name in the plan; ``several``: its pods are of several namespaces."""
+    return f"{subject.namespace}/{subject.name}" if several and subject.namespace else subject.name
+
+
+def _holders(
+    topology: Topology, stored: Iterable[tuple[PodOf, Object]], *, several: bool
+) -> list[tuple[Pod, frozenset[int]]]:
+    """Return the pods whose annotation names CPUs that they run on, and these CPUs."""
+    found: dict[str, tuple[Pod, frozenset[int]]] = {}
+    for subject, pod in stored:
+        uid = f"{subject.kind} {_name(subject, several=several)}"
+        try:
+            cpus = given_cpus(pod) if subject.kind == "Pod" else None
+        except StatusError as error:
+            raise WorkloadError(f"{subject.origin}: {error}") from None
+        if cpus is None:
+            continue
+        if missing := cpus - topology.position.keys():
+            raise WorkloadError(
+                f"{subject.origin}: its annotation names CPUs {format_cpulist(missing)}, which the machine "
+                "does not have: give the topology of the pod's node"
+            )
+        if uid in found:
+            raise WorkloadError(f"{subject.origin}: is in the manifests twice")
+        qos = QoS.LSE if labels(pod).get(LABEL_QOS_CLASS) == QoS.LSE else QoS.LSR
+        found[uid] = Pod(uid, qos, len(cpus) * 1000), cpus
+    return list(found.values())
+
+
+def _as_stored(subject: PodOf) -> Object:
     """Return the pod as the API server stores it: with default requests and the priority of its class."""
     pod = subject.pod
     default_requests(pod)
