@@ -11,15 +11,15 @@ static int32_t greatest_low(const struct be_problem *p)
     return low;
 }
 
-static bool window_of(const struct be_problem *p, int32_t low, int32_t high, struct window *w)
+static bool window_of(const struct be_problem *p, int32_t low, int32_t high, struct be_window *w)
 {
-    *w = (struct window){low, high, -p->take[0] - p->take[1]};
+    *w = (struct be_window){low, high, -p->take[0] - p->take[1]};
     for (int32_t node = 0; node < p->nodes; node++)
         w->slack += node_most(p, node, high);
     return w->slack >= 0 && low <= high && low <= greatest_low(p);
 }
 
-int32_t cpuset_be_fill_plan(const struct be_problem *p, const struct window *w, int32_t *plan)
+int32_t cpuset_be_fill_plan(const struct be_problem *p, const struct be_window *w, int32_t *plan)
 {
     int32_t a, b;
     for (size_t i = 0; i < plan_size(p, w); i++)
@@ -34,7 +34,8 @@ int32_t cpuset_be_fill_plan(const struct be_problem *p, const struct window *w, 
                 int32_t last = node == 0 ? i : p->take[0];
                 if (m - i > node_total(p, node, 1) || first > last)
                     continue;
-                int32_t cost = cpuset_be_cost(&p->tables[node], i, m - i, &a, &b), skipped = high - m;
+                int32_t cost = cpuset_be_least_cost(&p->tables[node], i, m - i, &a, &b);
+                int32_t skipped = high - m;
                 for (int32_t u = first; u <= last; u++) {
                     const int32_t *from = &plan[plan_at(p, w, node, u - i, 0)];
                     int32_t *to = &plan[plan_at(p, w, node + 1, u, skipped)];
@@ -47,7 +48,7 @@ int32_t cpuset_be_fill_plan(const struct be_problem *p, const struct window *w, 
 }
 
 /* About how many steps fill_plan takes. */
-static double plan_steps(const struct be_problem *p, const struct window *w)
+static double plan_steps(const struct be_problem *p, const struct be_window *w)
 {
     double steps = 0;
     for (int32_t node = 0; node < p->nodes; node++) {
@@ -64,9 +65,9 @@ static double plan_steps(const struct be_problem *p, const struct window *w)
 /* The least cost within a window, IMPOSSIBLE where there is none with as few cores
  * in part as can be. Sets *stop and returns IMPOSSIBLE where it cannot be told. */
 static int32_t window_cost(const struct be_problem *p, int32_t low, int32_t high,
-                           struct arena *arena, enum stop *stop)
+                           struct arena *arena, enum be_stop *stop)
 {
-    struct window w;
+    struct be_window w;
     struct arena mine = *arena;
     if (*stop || !window_of(p, low, high, &w))
         return IMPOSSIBLE;
@@ -86,9 +87,9 @@ static int32_t window_cost(const struct be_problem *p, int32_t low, int32_t high
 
 /* The least high end that leaves any answer: found by doubling steps upwards, then
  * halving between. */
-static int32_t least_high(const struct be_problem *p, struct arena *arena, enum stop *stop)
+static int32_t least_high(const struct be_problem *p, struct arena *arena, enum be_stop *stop)
 {
-    struct window w;
+    struct be_window w;
     int32_t no = -1, yes = 0, step = 1;
     while (!window_of(p, 0, yes, &w))
         yes++;
@@ -110,7 +111,7 @@ static int32_t least_high(const struct be_problem *p, struct arena *arena, enum 
 /* The least width of any window that leaves an answer. From the least high end up,
  * the low end only rises: it has to beat the best width so far. */
 static int32_t least_width(const struct be_problem *p, int32_t first_high, struct arena *arena,
-                           enum stop *stop)
+                           enum be_stop *stop)
 {
     int32_t top = greatest_low(p), low = top;
     while (low > 0 && window_cost(p, low, first_high, arena, stop) == IMPOSSIBLE && !*stop)
@@ -123,9 +124,10 @@ static int32_t least_width(const struct be_problem *p, int32_t first_high, struc
     return width;
 }
 
-struct window cpuset_be_best_window(const struct be_problem *p, struct arena *arena, enum stop *stop)
+struct be_window cpuset_be_best_window(const struct be_problem *p, struct arena *arena,
+                                       enum be_stop *stop)
 {
-    struct window best = {0, 0, 0}, w;
+    struct be_window best = {0, 0, 0}, w;
     int32_t first_high = least_high(p, arena, stop), least_cost = IMPOSSIBLE;
     int32_t width = *stop ? 0 : least_width(p, first_high, arena, stop);
     for (int32_t low = most(0, first_high - width); low <= greatest_low(p) && !*stop; low++) {

@@ -14,7 +14,7 @@ bool cpuset_core_held(const struct problem *problem, int32_t core)
     return false;
 }
 
-static bool intersects(const struct cpuset_topology *t, const uint64_t *a, const uint64_t *b)
+static bool bits_intersect(const struct cpuset_topology *t, const uint64_t *a, const uint64_t *b)
 {
     for (int32_t w = 0; w < t->words; w++)
         if (a[w] & b[w] & bits_between(w, 0, t->cpus))
@@ -50,7 +50,7 @@ static int check_request(const struct cpuset_topology *t, const struct cpuset_re
 }
 
 /* Answers the questions that do not hang on which CPUs are taken. */
-static int pose(const struct cpuset_topology *t, const struct cpuset_pool *pool,
+static int problem_init(const struct cpuset_topology *t, const struct cpuset_pool *pool,
                 const struct cpuset_request *request, struct problem *p,
                 struct cpuset_fault *fault)
 {
@@ -60,7 +60,7 @@ static int pose(const struct cpuset_topology *t, const struct cpuset_pool *pool,
     if (status)
         return status;
     *p = (struct problem){.topology = t, .request = request, .pool = pool};
-    p->any_preferred = pool->preferred && intersects(t, pool->preferred, pool->available);
+    p->any_preferred = pool->preferred && bits_intersect(t, pool->preferred, pool->available);
     if (pool->held_nodes)
         for (int32_t cell = 0; cell < t->cells; cell++)
             if (any_between(pool->held_nodes, cell_low(t, cell), cell_high(t, cell)))
@@ -76,7 +76,7 @@ static int pose(const struct cpuset_topology *t, const struct cpuset_pool *pool,
     return CPUSET_OK;
 }
 
-static int32_t available_between(const struct problem *p, int32_t low, int32_t high)
+static int32_t count_between(const struct problem *p, int32_t low, int32_t high)
 {
     int32_t count = 0;
     for (int32_t w = low >> 6; w <= (high - 1) >> 6; w++)
@@ -84,21 +84,21 @@ static int32_t available_between(const struct problem *p, int32_t low, int32_t h
     return count;
 }
 
-static int32_t available(const struct problem *p)
+static int32_t count_available(const struct problem *p)
 {
     const struct cpuset_topology *t = p->topology;
     if (!p->request->nodes)
-        return available_between(p, 0, t->cpus);
+        return count_between(p, 0, t->cpus);
     int32_t count = 0;
     for (int32_t cell = 0; cell < t->cells; cell++)
         if (cell_allowed(p, cell))
-            count += available_between(p, cell_low(t, cell), cell_high(t, cell));
+            count += count_between(p, cell_low(t, cell), cell_high(t, cell));
     return count;
 }
 
 /* The greatest number of CPUs, up to the one asked for, that the required policy
  * lets anybody have: for FullPCPUs the sums of threads that whole cores reach. */
-static int32_t attainable(const struct problem *p)
+static int32_t attainable_count(const struct problem *p)
 {
     enum { WORDS = CPUSET_MAX_CPUS / 64 + 1 };
     const struct cpuset_topology *t = p->topology;
@@ -107,7 +107,7 @@ static int32_t attainable(const struct problem *p)
 
     for (int32_t core = 0; core < t->cores; core++) {
         int32_t low = t->core_start[core], high = t->core_start[core + 1];
-        int32_t had = cell_allowed(p, t->core_cell[core]) ? available_between(p, low, high) : 0;
+        int32_t had = cell_allowed(p, t->core_cell[core]) ? count_between(p, low, high) : 0;
         distinct += had > 0;
         if (had < high - low)
             continue;
@@ -127,11 +127,11 @@ static int32_t attainable(const struct problem *p)
     return count;
 }
 
-static int refuse(const struct problem *p, struct cpuset_fault *fault)
+static int refuse_problem(const struct problem *p, struct cpuset_fault *fault)
 {
     if (p->request->bind != CPUSET_BIND_NONE && (p->request->flags & CPUSET_REQUIRED))
-        return cpuset_fail(fault, CPUSET_E_POLICY, attainable(p), -1, -1);
-    return cpuset_fail(fault, CPUSET_E_NOT_ENOUGH, available(p), -1, -1);
+        return cpuset_fail(fault, CPUSET_E_POLICY, attainable_count(p), -1, -1);
+    return cpuset_fail(fault, CPUSET_E_NOT_ENOUGH, count_available(p), -1, -1);
 }
 
 /* cpuset_select into a bitmap of the greatest size, left undefined on failure. */
@@ -140,19 +140,19 @@ static int select_into(const struct cpuset_topology *t, const struct cpuset_pool
                        uint64_t *result, struct cpuset_fault *fault)
 {
     struct problem p;
-    int status = pose(t, pool, request, &p, fault);
+    int status = problem_init(t, pool, request, &p, fault);
     if (status)
         return status;
     memset(result, 0, (size_t)t->words * sizeof *result);
     if (request->count == 0)
         return CPUSET_OK;
-    if (request->count > available(&p))
-        return refuse(&p, fault);
+    if (request->count > count_available(&p))
+        return refuse_problem(&p, fault);
     if (cpuset_select_regular(&p, result))
         return CPUSET_OK;
     struct arena arena = arena_of(work, size);
     status = cpuset_select_general(&p, &arena, result, fault);
-    return status == CPUSET_E_POLICY ? refuse(&p, fault) : status;
+    return status == CPUSET_E_POLICY ? refuse_problem(&p, fault) : status;
 }
 
 int cpuset_select(const struct cpuset_topology *topology, const struct cpuset_pool *pool,
@@ -231,7 +231,7 @@ int cpuset_measure(const struct cpuset_topology *topology, const struct cpuset_p
                    int64_t out[CPUSET_LINES])
 {
     struct problem p;
-    int status = pose(topology, pool, request, &p, NULL);
+    int status = problem_init(topology, pool, request, &p, NULL);
     if (status || !set || !out)
         return status ? status : CPUSET_E_ARGUMENT;
     memset(out, 0, CPUSET_LINES * sizeof *out);
@@ -244,7 +244,7 @@ int cpuset_measure(const struct cpuset_topology *topology, const struct cpuset_p
     for (int32_t cell = 0; cell < topology->cells; cell++) {
         int32_t low = cell_low(topology, cell), high = cell_high(topology, cell);
         int32_t node = topology->cell_node[cell];
-        left[node] += available_between(&p, low, high);
+        left[node] += count_between(&p, low, high);
         if (!any_between(set, low, high))
             continue;
         touched |= UINT64_C(1) << node;

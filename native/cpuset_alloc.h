@@ -29,8 +29,10 @@ enum {
     CPUSET_MAX_CPUS = 8192,        /* logical CPUs of one machine */
     CPUSET_MAX_ID = 65535,         /* greatest CPU id; ids may have holes */
     CPUSET_MAX_NODES = 64,         /* NUMA nodes: one bit each in a mask */
-    CPUSET_MAX_WIDE_NODES = 8,     /* NUMA nodes in several sockets, not all of them wholly theirs */
+    CPUSET_MAX_WIDE_NODES = 8,     /* NUMA nodes in several sockets that others share */
     CPUSET_MAX_REFERENCES = 4095,  /* holders of one CPU */
+    CPUSET_MAX_SCORE = 1 << 30,    /* of a hint; with so many lists no sum of scores */
+    CPUSET_MAX_LISTS = 1 << 20,    /* of hints in a merge overflows */
     CPUSET_LINES = 10              /* entries of a measure, see cpuset_measure */
 };
 
@@ -161,7 +163,8 @@ struct cpuset_request {
  *   9  available CPUs left in the NUMA nodes touched (LeastAllocated: most first);
  *  10  the sorted list of positions, lexicographically.
  * `work` (aligned for uint64_t) is scratch memory of `size` bytes; common
- * requests need none. E_MEMORY tells how much this one needs. E_NOT_ENOUGH and
+ * requests need none. E_MEMORY tells how much this one needs; it can come twice, for
+ * what the second half needs is known after the first. E_NOT_ENOUGH and
  * E_POLICY tell the greatest number up to the one asked for that could be had.
  * A count of 0 gives the empty set, a negative one E_RANGE. */
 int cpuset_select(const struct cpuset_topology *topology, const struct cpuset_pool *pool,
@@ -189,7 +192,8 @@ int cpuset_measure(const struct cpuset_topology *topology, const struct cpuset_p
 enum { CPUSET_NUMA_BEST_EFFORT, CPUSET_NUMA_RESTRICTED, CPUSET_NUMA_SINGLE };
 enum { CPUSET_NODE_IDLE, CPUSET_NODE_SINGLE, CPUSET_NODE_SHARED };
 
-/* One resource's word on a set of NUMA nodes. A mask of 0 means "any". */
+/* One resource's word on a set of NUMA nodes. A mask of 0 means "any"; a score is at
+ * most CPUSET_MAX_SCORE, and at least that below 0. */
 struct cpuset_hint {
     uint64_t mask;
     int64_t score;
@@ -225,8 +229,9 @@ struct cpuset_affinity {
  * admits it. A combination's mask is the intersection of its hints, its score the
  * sum of the scores of hints equal to that mask; it is preferred when all its
  * hints are and are equal. The combinations are not enumerated: `work` holds the
- * distinct masks met, E_MEMORY tells how much that takes. E_RANGE: a mask outside
- * `all`. */
+ * distinct masks met, E_MEMORY tells how much that takes, and can come several times.
+ * E_RANGE: a mask outside `all`, a score out of its bounds (fault.index is the hint's),
+ * or more than CPUSET_MAX_LISTS lists. */
 int cpuset_merge_hints(const struct cpuset_merge *merge, void *work, size_t size,
                        struct cpuset_affinity *out, struct cpuset_fault *fault);
 

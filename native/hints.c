@@ -9,7 +9,7 @@
 #include "internal.h"
 
 /* The rank of a result: preferred, fewest nodes, highest score, lowest mask. */
-static bool better(const struct cpuset_affinity *a, const struct cpuset_affinity *b)
+static bool affinity_is_better(const struct cpuset_affinity *a, const struct cpuset_affinity *b)
 {
     if (a->preferred != b->preferred)
         return a->preferred;
@@ -19,7 +19,7 @@ static bool better(const struct cpuset_affinity *a, const struct cpuset_affinity
     return a->score != b->score ? a->score > b->score : a->mask < b->mask;
 }
 
-static bool forbidden(uint64_t mask, int32_t exclusive, const uint8_t *status)
+static bool mask_is_forbidden(uint64_t mask, int32_t exclusive, const uint8_t *status)
 {
     if (!exclusive || !status)
         return false;
@@ -32,7 +32,7 @@ static bool forbidden(uint64_t mask, int32_t exclusive, const uint8_t *status)
 
 /* Whether a hint takes part at all: under SingleNUMANode only preferred hints of
  * one node, or of any, do. */
-static bool enters(const struct cpuset_merge *merge, const struct cpuset_hint *hint)
+static bool hint_applies(const struct cpuset_merge *merge, const struct cpuset_hint *hint)
 {
     return merge->policy != CPUSET_NUMA_SINGLE
         || (hint->preferred && !(hint->mask & (hint->mask - 1)));
@@ -40,64 +40,64 @@ static bool enters(const struct cpuset_merge *merge, const struct cpuset_hint *h
 
 /* Whether a list speaks of a resource that can be had nowhere, under a policy to
  * which any mask is as bad then; SingleNUMANode has nothing to merge at all. */
-static bool is_empty(const struct cpuset_merge *merge, size_t list)
+static bool list_is_empty(const struct cpuset_merge *merge, size_t list)
 {
     return merge->start[list] == merge->start[list + 1] && merge->policy != CPUSET_NUMA_SINGLE;
 }
 
 /* What a list has for one mask. */
-struct word {
+struct mask_hints {
     bool exact, exact_preferred, any, any_preferred, over;
     int64_t score, score_preferred;
 };
 
-static struct word ask(const struct cpuset_merge *merge, size_t list, uint64_t mask)
+static struct mask_hints lookup_mask(const struct cpuset_merge *merge, size_t list, uint64_t mask)
 {
-    struct word word = {0};
-    if (is_empty(merge, list))
-        word.any = word.over = true;
+    struct mask_hints found = {0};
+    if (list_is_empty(merge, list))
+        found.any = found.over = true;
     for (size_t i = merge->start[list]; i < merge->start[list + 1]; i++) {
         const struct cpuset_hint *hint = &merge->hints[i];
-        if (!enters(merge, hint))
+        if (!hint_applies(merge, hint))
             continue;
         if (!hint->mask) {
-            word.any = word.over = true;
-            word.any_preferred |= hint->preferred != 0;
+            found.any = found.over = true;
+            found.any_preferred |= hint->preferred != 0;
         } else if (hint->mask == mask) {
-            word.score = word.exact && word.score > hint->score ? word.score : hint->score;
-            word.exact = word.over = true;
+            found.score = found.exact && found.score > hint->score ? found.score : hint->score;
+            found.exact = found.over = true;
             if (!hint->preferred)
                 continue;
-            word.score_preferred = word.exact_preferred && word.score_preferred > hint->score
-                ? word.score_preferred : hint->score;
-            word.exact_preferred = true;
+            found.score_preferred = found.exact_preferred && found.score_preferred > hint->score
+                ? found.score_preferred : hint->score;
+            found.exact_preferred = true;
         } else {
-            word.over |= (hint->mask & mask) == mask;
+            found.over |= (hint->mask & mask) == mask;
         }
     }
-    return word;
+    return found;
 }
 
 /* The best combination whose mask is `mask` because some list has just that, or
  * all say "any"; `candidate->mask` is 0 if there is none. */
-static struct cpuset_affinity exact_result(const struct cpuset_merge *merge, uint64_t mask)
+static struct cpuset_affinity exact_affinity(const struct cpuset_merge *merge, uint64_t mask)
 {
     struct cpuset_affinity loose = {.mask = mask}, close = {.mask = mask, .preferred = 1};
     bool is_all = mask == merge->all, named = is_all, preferred_by_name = is_all;
     for (size_t list = 0; list < merge->lists; list++) {
-        struct word word = ask(merge, list, mask);
-        if (!word.over)
+        struct mask_hints found = lookup_mask(merge, list, mask);
+        if (!found.over)
             return (struct cpuset_affinity){0};
-        named |= word.exact;
-        preferred_by_name |= word.exact_preferred;
-        loose.score += word.exact ? word.score : 0;
-        loose.unsatisfied |= !word.exact && !word.any;
-        close.score += word.exact_preferred ? word.score_preferred : 0;
-        close.preferred &= word.exact_preferred || word.any_preferred;
+        named |= found.exact;
+        preferred_by_name |= found.exact_preferred;
+        loose.score += found.exact ? found.score : 0;
+        loose.unsatisfied |= !found.exact && !found.any;
+        close.score += found.exact_preferred ? found.score_preferred : 0;
+        close.preferred &= found.exact_preferred || found.any_preferred;
     }
     if (!named)
         return (struct cpuset_affinity){0};
-    if (!preferred_by_name || forbidden(mask, merge->exclusive, merge->status))
+    if (!preferred_by_name || mask_is_forbidden(mask, merge->exclusive, merge->status))
         close.preferred = 0;
     return close.preferred ? close : loose;
 }
@@ -130,10 +130,10 @@ static void masks_clear(struct masks *set)
 }
 
 /* Adds to `to` what list `list` makes of the masks in `from`. */
-static bool intersect(const struct cpuset_merge *merge, size_t list, const struct masks *from,
+static bool intersect_masks(const struct cpuset_merge *merge, size_t list, const struct masks *from,
                       struct masks *to)
 {
-    bool empty = is_empty(merge, list);
+    bool empty = list_is_empty(merge, list);
     for (size_t at = 0; at < from->capacity; at++) {
         if (!from->slots[at])
             continue;
@@ -142,7 +142,7 @@ static bool intersect(const struct cpuset_merge *merge, size_t list, const struc
         for (size_t i = merge->start[list]; i < merge->start[list + 1]; i++) {
             const struct cpuset_hint *hint = &merge->hints[i];
             uint64_t both = from->slots[at] & (hint->mask ? hint->mask : merge->all);
-            if (enters(merge, hint) && both && !masks_add(to, both))
+            if (hint_applies(merge, hint) && both && !masks_add(to, both))
                 return false;
         }
     }
@@ -150,7 +150,7 @@ static bool intersect(const struct cpuset_merge *merge, size_t list, const struc
 }
 
 /* The best result that no list names itself: an intersection, of score 0. */
-static int intersected_result(const struct cpuset_merge *merge, void *work, size_t size,
+static int intersected_affinity(const struct cpuset_merge *merge, void *work, size_t size,
                               struct cpuset_affinity *best, struct cpuset_fault *fault)
 {
     struct masks sets[2] = {{0}, {0}};
@@ -167,7 +167,7 @@ static int intersected_result(const struct cpuset_merge *merge, void *work, size
     (void)masks_add(&sets[0], merge->all);
     for (size_t list = 0; list < merge->lists; list++) {
         masks_clear(&sets[(list + 1) % 2]);
-        if (!intersect(merge, list, &sets[list % 2], &sets[(list + 1) % 2]))
+        if (!intersect_masks(merge, list, &sets[list % 2], &sets[(list + 1) % 2]))
             return cpuset_fail(fault, CPUSET_E_MEMORY, (int64_t)(capacity * 4 * sizeof(uint64_t)) + 64,
                                -1, -1);
     }
@@ -176,10 +176,10 @@ static int intersected_result(const struct cpuset_merge *merge, void *work, size
         struct cpuset_affinity found = {.mask = last->slots[at], .unsatisfied = 1};
         if (!found.mask)
             continue;
-        struct cpuset_affinity exact = exact_result(merge, found.mask);
+        struct cpuset_affinity exact = exact_affinity(merge, found.mask);
         if (exact.mask)
             found = exact;
-        if (better(&found, best))
+        if (affinity_is_better(&found, best))
             *best = found;
     }
     return CPUSET_OK;
@@ -190,6 +190,8 @@ static int check_merge(const struct cpuset_merge *merge, struct cpuset_fault *fa
     if (!merge || !merge->start || !merge->all || merge->policy < CPUSET_NUMA_BEST_EFFORT
         || merge->policy > CPUSET_NUMA_SINGLE)
         return cpuset_fail(fault, CPUSET_E_ARGUMENT, 0, -1, -1);
+    if (merge->lists > CPUSET_MAX_LISTS)
+        return cpuset_fail(fault, CPUSET_E_RANGE, (int64_t)CPUSET_MAX_LISTS + 1, -1, -1);
     for (size_t list = 0; list < merge->lists; list++)
         if (merge->start[list] > merge->start[list + 1])
             return cpuset_fail(fault, CPUSET_E_ARGUMENT, 0, (int64_t)list, -1);
@@ -197,13 +199,16 @@ static int check_merge(const struct cpuset_merge *merge, struct cpuset_fault *fa
         return CPUSET_OK;
     if (!merge->hints && merge->start[0] != merge->start[merge->lists])
         return cpuset_fail(fault, CPUSET_E_ARGUMENT, 0, -1, -1);
-    for (size_t i = merge->start[0]; i < merge->start[merge->lists]; i++)
+    for (size_t i = merge->start[0]; i < merge->start[merge->lists]; i++) {
         if (merge->hints[i].mask & ~merge->all)
             return cpuset_fail(fault, CPUSET_E_RANGE, 0, (int64_t)i, -1);
+        if (merge->hints[i].score < -CPUSET_MAX_SCORE || merge->hints[i].score > CPUSET_MAX_SCORE)
+            return cpuset_fail(fault, CPUSET_E_RANGE, merge->hints[i].score, (int64_t)i, -1);
+    }
     return CPUSET_OK;
 }
 
-static void judge(const struct cpuset_merge *merge, struct cpuset_affinity *best)
+static void apply_policy(const struct cpuset_merge *merge, struct cpuset_affinity *best)
 {
     bool nowhere = false;
     for (size_t list = 0; list < merge->lists; list++)
@@ -232,22 +237,22 @@ int cpuset_merge_hints(const struct cpuset_merge *merge, void *work, size_t size
         return status ? status : cpuset_fail(fault, CPUSET_E_ARGUMENT, 0, -1, -1);
 
     struct cpuset_affinity best = {.mask = merge->all}, found;
-    found = exact_result(merge, merge->all);
-    if (found.mask && better(&found, &best))
+    found = exact_affinity(merge, merge->all);
+    if (found.mask && affinity_is_better(&found, &best))
         best = found;
     size_t end = merge->lists ? merge->start[merge->lists] : 0;
     for (size_t i = merge->lists ? merge->start[0] : 0; i < end; i++) {
-        if (!merge->hints[i].mask || !enters(merge, &merge->hints[i]))
+        if (!merge->hints[i].mask || !hint_applies(merge, &merge->hints[i]))
             continue;
-        found = exact_result(merge, merge->hints[i].mask);
-        if (found.mask && better(&found, &best))
+        found = exact_affinity(merge, merge->hints[i].mask);
+        if (found.mask && affinity_is_better(&found, &best))
             best = found;
     }
     if (!best.preferred)
-        status = intersected_result(merge, work, size, &best, fault);
+        status = intersected_affinity(merge, work, size, &best, fault);
     if (status)
         return status;
-    judge(merge, &best);
+    apply_policy(merge, &best);
     *out = best;
     return CPUSET_OK;
 }
@@ -300,7 +305,7 @@ static void add_piece(uint64_t *reached, int64_t most, int64_t size)
 }
 
 /* Whether some of the pieces on the nodes of `mask` make the amount. */
-static bool makes(const struct cpuset_amount *amount, uint64_t mask)
+static bool pieces_make(const struct cpuset_amount *amount, uint64_t mask)
 {
     uint64_t reached[CPUSET_MAX_CPUS / 64 + 1];
     const int64_t want = amount->want;
@@ -323,11 +328,11 @@ static bool makes(const struct cpuset_amount *amount, uint64_t mask)
 }
 
 /* Whether the nodes of `mask` hold every amount. */
-static bool holds(const struct search *s, uint64_t mask)
+static bool mask_holds(const struct search *s, uint64_t mask)
 {
     for (size_t r = 0; r < s->resources; r++)
         if (free_on(&s->amounts[r], mask) < s->amounts[r].want
-            || (s->amounts[r].kinds && !makes(&s->amounts[r], mask)))
+            || (s->amounts[r].kinds && !pieces_make(&s->amounts[r], mask)))
             return false;
     return true;
 }
@@ -341,7 +346,7 @@ static bool node_has_all(const struct search *s, int32_t node)
 }
 
 /* Whether one of two nodes is as good as the other in every set. */
-static bool alike(const struct search *s, int32_t a, int32_t b)
+static bool nodes_alike(const struct search *s, int32_t a, int32_t b)
 {
     if (s->exclusive && s->status && s->status[a] != s->status[b])
         return false;
@@ -372,13 +377,13 @@ static void order_nodes(struct search *s, int32_t nodes)
     for (int32_t at = 0; at < s->nodes; at++) {
         s->before[at] = 0;
         for (int32_t i = 0; i < at; i++)
-            if (alike(s, s->order[i], s->order[at]))
+            if (nodes_alike(s, s->order[i], s->order[at]))
                 s->before[at] = UINT64_C(1) << s->order[i];
     }
 }
 
 /* Whether `more` nodes from `at` on could bring `mask` up to every amount. */
-static bool in_reach(const struct search *s, uint64_t mask, int32_t at, int32_t more)
+static bool amounts_in_reach(const struct search *s, uint64_t mask, int32_t at, int32_t more)
 {
     for (size_t r = 0; r < s->resources; r++) {
         int64_t greatest = 0;
@@ -391,9 +396,9 @@ static bool in_reach(const struct search *s, uint64_t mask, int32_t at, int32_t 
     return true;
 }
 
-static void consider(struct search *s, uint64_t mask)
+static void consider_mask(struct search *s, uint64_t mask)
 {
-    if (forbidden(mask, s->exclusive, s->status) || !holds(s, mask))
+    if (mask_is_forbidden(mask, s->exclusive, s->status) || !mask_holds(s, mask))
         return;
     int64_t score = score_of(s, mask);
     if (!s->best || score > s->best_score || (score == s->best_score && mask < s->best)) {
@@ -405,10 +410,10 @@ static void consider(struct search *s, uint64_t mask)
 /* Looks at the sets that add `more` nodes from place `at` on to `mask`, leaving out
  * those that cannot reach the amounts, and of nodes just alike all but the first ones:
  * a set with others has the same score and a higher mask. As deep as there are nodes. */
-static void extend(struct search *s, uint64_t mask, int32_t at, int32_t more)
+static void extend_mask(struct search *s, uint64_t mask, int32_t at, int32_t more)
 {
     if (more == 0) {
-        consider(s, mask);
+        consider_mask(s, mask);
         return;
     }
     for (; at <= s->nodes - more && s->left > 0; at++) {
@@ -416,8 +421,8 @@ static void extend(struct search *s, uint64_t mask, int32_t at, int32_t more)
         if ((s->before[at] & mask) != s->before[at])
             continue;
         s->left--;
-        if (in_reach(s, with, at + 1, more - 1))
-            extend(s, with, at + 1, more - 1);
+        if (amounts_in_reach(s, with, at + 1, more - 1))
+            extend_mask(s, with, at + 1, more - 1);
     }
 }
 
@@ -478,10 +483,10 @@ int cpuset_best_nodes(const struct cpuset_amount *amounts, size_t resources, int
     for (int32_t i = 0; i < search.nodes; i++)
         everything |= UINT64_C(1) << search.order[i];
     /* What all nodes together do not hold, no set of them does. */
-    if (holds(&search, everything))
+    if (mask_holds(&search, everything))
         for (int32_t size = 1; size <= least(most, search.nodes) && !search.best; size++) {
             search.left = limit;
-            extend(&search, 0, 0, size);
+            extend_mask(&search, 0, 0, size);
         }
     *mask = search.best;
     *score = search.best_score;

@@ -63,7 +63,7 @@ static bool id_less(const struct nodes *nodes, const struct cpuset_cpu *a,
 
 typedef bool less_fn(const struct nodes *, const struct cpuset_cpu *, const struct cpuset_cpu *);
 
-static void sift(struct cpuset_cpu *heap, size_t root, size_t count, less_fn *less,
+static void sift_heap(struct cpuset_cpu *heap, size_t root, size_t count, less_fn *less,
                  const struct nodes *nodes)
 {
     struct cpuset_cpu moved = heap[root];
@@ -78,19 +78,20 @@ static void sift(struct cpuset_cpu *heap, size_t root, size_t count, less_fn *le
 }
 
 /* Heapsort: no memory of its own, which qsort does not promise. */
-static void sort(struct cpuset_cpu *cpus, size_t count, less_fn *less, const struct nodes *nodes)
+static void sort_cpus(struct cpuset_cpu *cpus, size_t count, less_fn *less,
+                      const struct nodes *nodes)
 {
     for (size_t i = count / 2; i-- > 0;)
-        sift(cpus, i, count, less, nodes);
+        sift_heap(cpus, i, count, less, nodes);
     for (size_t last = count - 1; last > 0; last--) {
         struct cpuset_cpu top = cpus[0];
         cpus[0] = cpus[last];
         cpus[last] = top;
-        sift(cpus, 0, last, less, nodes);
+        sift_heap(cpus, 0, last, less, nodes);
     }
 }
 
-static size_t take(size_t *used, size_t bytes)
+static size_t take_bytes(size_t *used, size_t bytes)
 {
     size_t at = *used;
     *used += (bytes + 7U) & ~(size_t)7U;
@@ -107,18 +108,18 @@ static struct layout layout_of(size_t count)
 {
     size_t used = (sizeof(struct cpuset_topology) + 7U) & ~(size_t)7U;
     struct layout at;
-    at.sorted = take(&used, count * sizeof(struct cpuset_cpu));
-    at.id = take(&used, count * sizeof(int32_t));
-    at.core_of = take(&used, count * sizeof(int32_t));
-    at.by_id = take(&used, count * sizeof(int32_t));
-    at.core_start = take(&used, (count + 1) * sizeof(int32_t));
-    at.core_cell = take(&used, count * sizeof(int32_t));
-    at.cell_core = take(&used, (count + 1) * sizeof(int32_t));
-    at.cell_node = take(&used, count * sizeof(int32_t));
-    at.cell_socket = take(&used, count * sizeof(int32_t));
-    at.cell_group = take(&used, count * sizeof(int32_t));
-    at.node_cells = take(&used, CPUSET_MAX_NODES * sizeof(int32_t));
-    at.pairs = take(&used, (count + 63) / 64 * sizeof(uint64_t));
+    at.sorted = take_bytes(&used, count * sizeof(struct cpuset_cpu));
+    at.id = take_bytes(&used, count * sizeof(int32_t));
+    at.core_of = take_bytes(&used, count * sizeof(int32_t));
+    at.by_id = take_bytes(&used, count * sizeof(int32_t));
+    at.core_start = take_bytes(&used, (count + 1) * sizeof(int32_t));
+    at.core_cell = take_bytes(&used, count * sizeof(int32_t));
+    at.cell_core = take_bytes(&used, (count + 1) * sizeof(int32_t));
+    at.cell_node = take_bytes(&used, count * sizeof(int32_t));
+    at.cell_socket = take_bytes(&used, count * sizeof(int32_t));
+    at.cell_group = take_bytes(&used, count * sizeof(int32_t));
+    at.node_cells = take_bytes(&used, CPUSET_MAX_NODES * sizeof(int32_t));
+    at.pairs = take_bytes(&used, (count + 63) / 64 * sizeof(uint64_t));
     at.total = used;
     return at;
 }
@@ -128,7 +129,7 @@ size_t cpuset_topology_size(size_t count)
     return count == 0 || count > CPUSET_MAX_CPUS ? 0 : layout_of(count).total;
 }
 
-static int check(const struct cpuset_cpu *cpus, size_t count, struct cpuset_fault *fault)
+static int check_cpus(const struct cpuset_cpu *cpus, size_t count, struct cpuset_fault *fault)
 {
     for (size_t i = 0; i < count; i++) {
         const int32_t fields[] = {cpus[i].cpu, cpus[i].core, cpus[i].node, cpus[i].socket};
@@ -164,7 +165,7 @@ static void find_nodes(const struct cpuset_cpu *cpus, size_t count, struct nodes
 static void sort_places(struct cpuset_cpu *cpus, size_t count, struct nodes *nodes)
 {
     uint64_t met = 0, here = 0;
-    sort(cpus, count, place_less, nodes);
+    sort_cpus(cpus, count, place_less, nodes);
     for (size_t i = 0; i < count; i++) {
         int32_t rank = node_rank(nodes, cpus[i].node);
         uint64_t node = UINT64_C(1) << rank;
@@ -180,7 +181,7 @@ static void sort_places(struct cpuset_cpu *cpus, size_t count, struct nodes *nod
             nodes->shares |= here;
     }
     if (nodes_of_sockets(nodes))
-        sort(cpus, count, place_less, nodes);
+        sort_cpus(cpus, count, place_less, nodes);
 }
 
 int cpuset_topology_init(void *memory, size_t size, const struct cpuset_cpu *cpus, size_t count,
@@ -195,7 +196,7 @@ int cpuset_topology_init(void *memory, size_t size, const struct cpuset_cpu *cpu
     const struct layout at = layout_of(count);
     if (size < at.total)
         return cpuset_fail(fault, CPUSET_E_MEMORY, (int64_t)at.total, -1, -1);
-    int status = check(cpus, count, fault);
+    int status = check_cpus(cpus, count, fault);
     if (status)
         return status;
     find_nodes(cpus, count, &nodes);
@@ -257,7 +258,7 @@ int cpuset_topology_init(void *memory, size_t size, const struct cpuset_cpu *cpu
      * with the position in a field no longer needed, it gives by_id. */
     for (size_t i = 0; i < count; i++)
         sorted[i].core = (int32_t)i;
-    sort(sorted, count, id_less, &nodes);
+    sort_cpus(sorted, count, id_less, &nodes);
     for (size_t i = 0; i < count; i++) {
         if (i && sorted[i].cpu == sorted[i - 1].cpu)
             return cpuset_fail(fault, CPUSET_E_DUPLICATE, sorted[i].cpu, -1, -1);
@@ -268,8 +269,8 @@ int cpuset_topology_init(void *memory, size_t size, const struct cpuset_cpu *cpu
         .cells = cells, .nodes = nodes.count, .sockets = sockets, .max_threads = max_threads,
         .wide = wide, .id = id, .core_of = core_of, .by_id = by_id,
         .core_start = core_start, .core_cell = core_cell, .cell_core = cell_core,
-        .cell_node = cell_node, .cell_socket = cell_socket, .cell_group = cell_group, .node_cells = node_cells,
-        .pairs = pairs,
+        .cell_node = cell_node, .cell_socket = cell_socket, .cell_group = cell_group,
+        .node_cells = node_cells, .pairs = pairs,
     };
     *out = t;
     return CPUSET_OK;

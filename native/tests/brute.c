@@ -1,7 +1,7 @@
 /* brute.c - cpuset_select against every subset, on random small machines. */
 #include "plain.h"
 
-static void show(const struct machine *m, const struct question *q)
+static void show(const struct machine *m, const struct problem *q)
 {
     const struct cpuset_request *r = &q->request;
     for (int32_t i = 0; i < m->count; i++)
@@ -18,7 +18,7 @@ static void show(const struct machine *m, const struct question *q)
 
 static void check_failure(const struct plain *p, int status, const struct cpuset_fault *fault)
 {
-    const struct cpuset_request *r = &p->question->request;
+    const struct cpuset_request *r = &p->problem->request;
     bool required = r->bind != CPUSET_BIND_NONE && (r->flags & CPUSET_REQUIRED);
     CHECK(status == (required ? CPUSET_E_POLICY : CPUSET_E_NOT_ENOUGH), "status %d", status);
     CHECK(fault->value == plain_attainable(p, r->count), "could give %lld, not %d",
@@ -28,7 +28,7 @@ static void check_failure(const struct plain *p, int status, const struct cpuset
 static void one_case(uint64_t *seed, int64_t number, int64_t *refused)
 {
     struct machine m;
-    struct question q;
+    struct problem q;
     struct cpuset_fault fault = {0, 0, 0};
     uint64_t best = 0, chosen = 0;
     int32_t lines[CPUSET_LINES];
@@ -36,7 +36,7 @@ static void one_case(uint64_t *seed, int64_t number, int64_t *refused)
 
     random_machine(seed, &m);
     const struct cpuset_topology *t = make_topology(m.cpus, m.count);
-    random_question(seed, t, &q);
+    random_problem(seed, t, &q);
     struct plain p = plain_of(&m, &q);
     int status = select_with_memory(t, &q.pool, &q.request, &chosen, &fault);
     if (!plain_best(&p, q.request.count, &best, lines)) {

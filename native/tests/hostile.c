@@ -75,13 +75,13 @@ static void random_topology(uint64_t *seed)
 static void random_request(uint64_t *seed)
 {
     struct machine m;
-    struct question q;
+    struct problem q;
     struct cpuset_fault fault;
     uint64_t chosen = 0, work[4096];
     int32_t ids[SMALL];
     random_machine(seed, &m);
     const struct cpuset_topology *t = make_topology(m.cpus, m.count);
-    random_question(seed, t, &q);
+    random_problem(seed, t, &q);
     int32_t *fields[] = {&q.request.count, &q.request.bind, &q.request.exclusive,
                          &q.request.strategy, &q.request.flags};
     *fields[draw(seed, 5)] = (int32_t)next_random(seed);
@@ -107,6 +107,35 @@ static void random_request(uint64_t *seed)
     status = cpuset_select_be(t, &be, work, sizeof work, &chosen, &fault);
     CHECK(status == CPUSET_OK || status == CPUSET_E_MEMORY || status == CPUSET_E_RANGE, "%d", status);
     free((void *)(uintptr_t)t);
+}
+
+/* Hints with any scores: those out of bounds are refused, those at the bound are not. */
+static void random_merge(uint64_t *seed)
+{
+    const int64_t most = CPUSET_MAX_SCORE;
+    const int64_t scores[] = {INT64_MAX, INT64_MIN, most + 1, -most - 1, most, -most, 100, 0};
+    size_t start[6], at = 0, lists = (size_t)draw(seed, 6);
+    struct cpuset_hint hints[32];
+    struct cpuset_affinity affinity;
+    struct cpuset_fault fault;
+    uint64_t work[512], status[8] = {0};
+    bool wild = chance(seed, 50), out = false;
+    for (size_t list = 0; list < lists; list++) {
+        start[list] = at;
+        for (int32_t i = draw(seed, 6); i > 0; i--, at++) {
+            int64_t score = scores[wild ? draw(seed, 8) : 4 + draw(seed, 4)];
+            hints[at] = (struct cpuset_hint){next_random(seed) & 15, score, draw(seed, 2)};
+            out |= score > most || score < -most;
+        }
+    }
+    start[lists] = at;
+    struct cpuset_merge merge = {.hints = hints, .start = start, .lists = lists, .all = 15,
+                                 .policy = draw(seed, 3), .exclusive = draw(seed, 2),
+                                 .status = (const uint8_t *)status};
+    int result = cpuset_merge_hints(&merge, work, sizeof work, &affinity, &fault);
+    CHECK(result == (out ? CPUSET_E_RANGE : CPUSET_OK), "status %d", result);
+    merge.lists = (size_t)CPUSET_MAX_LISTS + 1;
+    CHECK(cpuset_merge_hints(&merge, work, sizeof work, &affinity, &fault) == CPUSET_E_RANGE, "lists");
 }
 
 static void nothing_given(void)
@@ -144,6 +173,7 @@ int main(int argc, char **argv)
         random_list(&seed);
         random_topology(&seed);
         random_request(&seed);
+        random_merge(&seed);
     }
     printf("hostile: %lld rounds of random bytes and arguments survived\n", (long long)rounds);
     return 0;

@@ -56,7 +56,7 @@ static inline void random_machine(uint64_t *seed, struct machine *m)
         }
 }
 
-struct question {
+struct problem {
     uint64_t available, preferred, held_cores, held_nodes;
     uint16_t references[SMALL];
     struct cpuset_pool pool;
@@ -71,8 +71,8 @@ static inline uint64_t random_bits(uint64_t *seed, int32_t percent)
     return bits;
 }
 
-static inline void random_question(uint64_t *seed, const struct cpuset_topology *t,
-                                   struct question *q)
+static inline void random_problem(uint64_t *seed, const struct cpuset_topology *t,
+                                   struct problem *q)
 {
     uint64_t all = (UINT64_C(1) << cpuset_cpus(t)) - 1;
     bool shared = chance(seed, 25);

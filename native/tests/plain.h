@@ -10,7 +10,7 @@
 
 /* A machine in the order of positions. */
 struct plain {
-    const struct question *question;
+    const struct problem *problem;
     struct cpuset_cpu at[SMALL];
     int32_t count;
 };
@@ -42,9 +42,9 @@ static inline bool plain_less(const struct machine *m, struct cpuset_cpu a, stru
     return a.core != b.core ? a.core < b.core : a.cpu < b.cpu;
 }
 
-static inline struct plain plain_of(const struct machine *m, const struct question *q)
+static inline struct plain plain_of(const struct machine *m, const struct problem *q)
 {
-    struct plain p = {.question = q, .count = m->count};
+    struct plain p = {.problem = q, .count = m->count};
     for (int32_t i = 0; i < m->count; i++) {
         int32_t at = i;
         for (; at > 0 && plain_less(m, m->cpus[i], p.at[at - 1]); at--)
@@ -74,7 +74,7 @@ static inline int32_t plain_rank(const struct plain *p, int32_t node)
 
 static inline uint64_t plain_free(const struct plain *p)
 {
-    const struct question *q = p->question;
+    const struct problem *q = p->problem;
     uint64_t free = 0;
     for (int32_t i = 0; i < p->count; i++)
         if ((q->available >> i & 1U)
@@ -87,7 +87,7 @@ static inline uint64_t plain_free(const struct plain *p)
 static inline void plain_measure(const struct plain *p, uint64_t free, uint64_t s,
                                  int32_t lines[CPUSET_LINES])
 {
-    const struct question *q = p->question;
+    const struct problem *q = p->problem;
     const struct cpuset_request *r = &q->request;
     uint64_t sockets = 0, nodes = 0;
     int32_t cores = 0;

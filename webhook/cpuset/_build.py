@@ -16,7 +16,7 @@ SOURCES = (
     "cpuset_alloc",
     "regular",
     "general",
-    "besuppress",
+    "be",
     "be_tables",
     "be_window",
     "hints",

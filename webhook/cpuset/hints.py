@@ -129,7 +129,7 @@ def merge_hints(
                     f"is not a set of {nodes} NUMA nodes",
                     "set bits of nodes the machine has",
                 )
-            if not -(2**40) < hint.score < 2**40:
+            if abs(hint.score) > lib.CPUSET_MAX_SCORE:
                 raise RequestError(f"hints[{index}]", hint.score, "is not a score", "give 0 to 100")
         start.append(start[-1] + len(hints))
     flat = [(hint.mask, hint.score, int(hint.preferred)) for hints in lists for hint in hints]
