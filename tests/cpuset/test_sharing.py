@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -210,6 +210,36 @@ def test_limits_that_are_none(text: str) -> None:
     """A pool of no CPU, or of more than there can be, is refused with what to give."""
     with pytest.raises(RequestError, match=r"--share-pool .*: is no number of CPUs; give 1 to 8192, or 1%"):
         PoolLimit.parse(text, field="--share-pool")
+
+
+@given(topologies(24), st.data())
+def test_pools_follow_sets_that_overlap(topology: Topology, data: st.DataObject) -> None:
+    """Sets may be held by several pods; a CPU is free again when the last of them is released."""
+    state = NodeState(topology, limit=PoolLimit(minimum_cpus=0))
+    some = st.frozensets(st.sampled_from(sorted(topology.position)), min_size=1, max_size=4)
+    for number in range(data.draw(st.integers(1, 8))):
+        qos = data.draw(st.sampled_from([QoS.LSE, QoS.LSR]))
+        what = data.draw(st.sampled_from(["hold", "assign", "release"]))
+        pod = Pod(f"p{number}", qos, 1000, Request(1, exclusive=data.draw(st.sampled_from(Exclusive))))
+        if what == "hold":
+            state.hold([(pod, data.draw(some))])
+        elif what == "release" and state.pods():
+            state.release(data.draw(st.sampled_from(sorted(state.pods()))))
+        elif state.available():
+            state.assign(pod)
+        held = {uid: state.cpus_of(uid) for uid in state.pods()}
+        alone = [cpus for uid, cpus in held.items() if state.pods()[uid].qos is QoS.LSE]
+        everything = frozenset(topology.position)
+        assert state.available() == state.shared_pool() == everything.difference(*held.values())
+        assert state.be_pool() == everything.difference(*alone)
+        by_level = [
+            topology.mask(
+                cpu for uid, cpus in held.items() for cpu in cpus
+                if state.pods()[uid].request.exclusive is level
+            )
+            for level in (Exclusive.PCPU_LEVEL, Exclusive.NUMA_NODE_LEVEL)
+        ]  # fmt: skip
+        assert list(state._snapshot.levels) == by_level
 
 
 def test_adopting_what_is_not_to_be_had() -> None:

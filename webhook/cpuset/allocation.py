@@ -65,7 +65,7 @@ class Request:
     ``required`` makes the bind policy mandatory instead of preferred;
     ``spare_whole_cores`` makes SpreadByPCPUs use shared cores before idle ones;
     ``numa_nodes`` restricts the choice to NUMA node ids (None: no restriction).
-    ``codes`` are the fields in the encoding of the native code. Raises RequestError for a
+    ``codes`` are the fields after the count, as the native code has them. Raises RequestError for a
     count that is negative or not an integer.
     """
 
@@ -76,7 +76,7 @@ class Request:
     strategy: Strategy = Strategy.MOST_ALLOCATED
     spare_whole_cores: bool = False
     numa_nodes: frozenset[int] | None = None
-    codes: tuple[int, int, int, int, int] = field(init=False, repr=False, compare=False)
+    codes: tuple[int, int, int, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check the fields and translate them once."""
@@ -85,10 +85,9 @@ class Request:
             lib.CPUSET_KEEP_WHOLE if self.spare_whole_cores else 0
         )
         codes = (
-            self.count,
-            _BIND[BindPolicy(self.bind_policy)],
-            _EXCLUSIVE[Exclusive(self.exclusive)],
-            _STRATEGY[Strategy(self.strategy)],
+            _BIND[self.bind_policy],
+            _EXCLUSIVE[self.exclusive],
+            _STRATEGY[self.strategy],
             flags,
         )
         object.__setattr__(self, "codes", codes)
@@ -123,7 +122,7 @@ class Pool:
     RequestError names a CPU that the machine does not have.
     """
 
-    __slots__ = ("_keep", "_pointer", "topology")
+    __slots__ = ("_made", "_masks", "_references", "topology")
 
     def __init__(
         self,
@@ -134,7 +133,7 @@ class Pool:
         holders: Iterable[Holder] = (),
         references: Mapping[int, int] | None = None,
     ) -> None:
-        """Check the arguments and convert them into bitmaps for the native code."""
+        """Check the arguments."""
         levels = {Exclusive.PCPU_LEVEL: 0, Exclusive.NUMA_NODE_LEVEL: 0}
         for holder in holders:
             if holder.exclusive is not Exclusive.NONE:
@@ -145,7 +144,7 @@ class Pool:
             for cpu, count in references.items():
                 check_integer("refcount", count, "a number of holders", most=MAX_REFERENCES)
                 counts[topology.mask((cpu,), field="references").bit_length() - 1] = count
-        self._fill(
+        self._hold(
             topology,
             topology.mask(available, field="available"),
             topology.mask(preferred or (), field="preferred"),
@@ -159,10 +158,10 @@ class Pool:
     ) -> "Pool":
         """Return a pool from sets of positions; ``held`` at PCPULevel and NUMANodeLevel."""
         pool = cls.__new__(cls)
-        pool._fill(topology, available, preferred, held, None)  # noqa: SLF001  # of its own class
+        pool._hold(topology, available, preferred, held, None)  # noqa: SLF001  # of its own class
         return pool
 
-    def _fill(
+    def _hold(
         self,
         topology: Topology,
         available: int,
@@ -171,14 +170,26 @@ class Pool:
         references: list[int] | None,
     ) -> None:
         self.topology = topology
-        masks = [available, preferred, *held]
-        buffers = [
-            ffi.from_buffer("uint64_t[]", topology.bits(mask)) if mask or not i else ffi.NULL
-            for i, mask in enumerate(masks)
-        ]
-        buffers.append(ffi.NULL if references is None else ffi.new("uint16_t[]", references))
-        self._pointer = ffi.new("struct cpuset_pool *", buffers)
-        self._keep = buffers  # the struct points into them
+        self._masks = (available, preferred, *held)
+        self._references = references
+        self._made: tuple[Any, list[Any]] | None = None
+
+    def _native(self) -> tuple[Any, list[Any]]:
+        """Return the pool for the native code, and what it points into: to be kept while it is in use.
+
+        It is made when it is first needed: of many states nobody asks anything.
+        """
+        made = self._made
+        if made is None:
+            bits = self.topology.bits
+            buffers = [
+                ffi.from_buffer("uint64_t[]", bits(mask)) if mask or not i else ffi.NULL
+                for i, mask in enumerate(self._masks)
+            ]
+            references = self._references
+            buffers.append(ffi.NULL if references is None else ffi.new("uint16_t[]", references))
+            made = self._made = ffi.new("struct cpuset_pool *", buffers), buffers
+        return made
 
     def allocate(self, request: Request) -> Allocation:
         """Return the best CPUs for a request.
@@ -196,12 +207,11 @@ class Pool:
                 raise NotEnoughCpusError(count, 0)
         if count > topology.size:
             count = topology.size + 1  # any larger count gives the same result
-        asked = ffi.new("struct cpuset_request *", (count, *request.codes[1:], ranks))
+        asked = ffi.new("struct cpuset_request *", (count, *request.codes, ranks))
         ids = ffi.new("int32_t[]", count or 1)
         out = ffi.new("uint64_t *")
-        status = lib.cpuset_select_ids(
-            topology.pointer, self._pointer, asked, ffi.NULL, 0, ids, out, ffi.NULL
-        )
+        native = self._native()
+        status = lib.cpuset_select_ids(topology.pointer, native[0], asked, ffi.NULL, 0, ids, out, ffi.NULL)
         if status:
             self._retry(asked, ids, out, request)
         nodes = topology.nodes
@@ -212,7 +222,8 @@ class Pool:
 
     def _retry(self, asked: Any, ids: Any, out: Any, request: Request) -> None:
         """Repeat a failed call with scratch memory if that was missing; raise for any other failure."""
-        given = (self.topology.pointer, self._pointer, asked)
+        native = self._native()
+        given = (self.topology.pointer, native[0], asked)
         status, value = with_scratch(lib.cpuset_select_ids, given, (ids, out))
         if status == lib.CPUSET_E_NOT_ENOUGH:
             raise NotEnoughCpusError(request.count, value)
@@ -231,10 +242,11 @@ class Pool:
         topology = self.topology
         ranks = topology.node_ranks(request.numa_nodes or ())
         mask = topology.mask(cpus)
-        asked = ffi.new("struct cpuset_request *", (0, *request.codes[1:], ranks))
+        asked = ffi.new("struct cpuset_request *", (0, *request.codes, ranks))
         lines = ffi.new("int64_t[]", lib.CPUSET_LINES)
+        native = self._native()
         status = lib.cpuset_measure(
-            topology.pointer, self._pointer, asked, ffi.from_buffer("uint64_t[]", topology.bits(mask)), lines
+            topology.pointer, native[0], asked, ffi.from_buffer("uint64_t[]", topology.bits(mask)), lines
         )
         if status:
             raise DefectError("request", request, status)

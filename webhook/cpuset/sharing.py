@@ -49,7 +49,8 @@ class Pod:
                 f"is not a whole number of CPUs for {self.qos}",
                 "request a positive multiple of 1000m",
             )
-        object.__setattr__(self, "request", replace(self.request, count=self.milli // 1000))
+        if self.request.count != self.milli // 1000:
+            object.__setattr__(self, "request", replace(self.request, count=self.milli // 1000))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +115,17 @@ class _Held(NamedTuple):
 
 
 class _Snapshot(NamedTuple):
-    """An immutable state of a node; all sets are sets of positions."""
+    """An immutable state of a node; all sets are sets of positions.
+
+    ``disjoint``: no CPU has two holders, for none was entered without checking the rules.
+    """
 
     pods: Mapping[str, Pod]
     held: Mapping[str, _Held]
     lse: int
     lsr: int
     levels: tuple[int, int]
+    disjoint: bool
     requested: int
     available: int
     shared: int
@@ -153,7 +158,7 @@ class NodeState:
         self._pooled = topology.everything & ~(masks["reserved"] | masks["kubelet_pinned"] | closed)
         self._bindable = self._pooled & ~masks["kubelet_reserved"]
         self._lock = Lock()
-        self._snapshot = self._derive({}, {})
+        self._snapshot = self._derive({}, {}, 0)
 
     def assign(self, pod: Pod) -> frozenset[int]:
         """Add a pod and return the CPU ids that it runs on.
@@ -216,7 +221,8 @@ class NodeState:
                 here = frozenset([cpu for cpu in cpus if cpu in position])
                 pods[pod.uid] = pod
                 held[pod.uid] = _Held(pod, self.topology.mask(here), here, unchecked=True)
-            self._snapshot = self._derive(pods, held)
+            requested = sum(pod.milli for pod in pods.values() if pod.qos in POOLED)
+            self._snapshot = self._derive(pods, held, requested)
 
     def release(self, uid: str) -> frozenset[int]:
         """Remove a pod and return the CPU ids that it held alone; SharingError if it is unknown."""
@@ -224,12 +230,14 @@ class NodeState:
             now = self._snapshot
             if uid not in now.pods:
                 raise SharingError("uid", uid, "is not on this node", "release a pod that is")
-            held = now.held.get(uid)
-            self._snapshot = self._derive(
-                {key: pod for key, pod in now.pods.items() if key != uid},
-                {key: item for key, item in now.held.items() if key != uid},
-            )
-            return held.cpus if held else frozenset()
+            pods, held = {**now.pods}, {**now.held}
+            pod, item = pods.pop(uid), held.pop(uid, None)
+            if item is None:
+                requested = now.requested - (pod.milli if pod.qos in POOLED else 0)
+                self._snapshot = now._replace(pods=MappingProxyType(pods), requested=requested)
+                return frozenset()
+            self._snapshot = self._changed(now, item, pods, held)
+            return item.cpus
 
     def allocate(self, request: Request) -> Allocation:
         """Return what a request would get now, without assigning it."""
@@ -289,10 +297,13 @@ class NodeState:
         return self.topology.ids(now.shared)
 
     def _with(self, now: _Snapshot, pod: Pod, cpus: frozenset[int] | None) -> _Snapshot:
-        held = now.held
-        if cpus is not None:
-            held = {**held, pod.uid: _Held(pod, self.topology.mask(cpus), cpus)}
-        after = self._derive({**now.pods, pod.uid: pod}, held)
+        pods = {**now.pods, pod.uid: pod}
+        if cpus is None:
+            requested = now.requested + (pod.milli if pod.qos in POOLED else 0)
+            after = now._replace(pods=MappingProxyType(pods), requested=requested)
+        else:
+            item = _Held(pod, self.topology.mask(cpus), cpus)
+            after = self._changed(now, item, pods, {**now.held, pod.uid: item})
         # An unchanged pool with no higher demand was checked before.
         if after.shared != now.shared or after.requested > now.requested:
             self._check_shared(after, pod)
@@ -317,11 +328,30 @@ class NodeState:
             "pod", pod.uid, problem, "place it on another node or lower the minimum of the share pool"
         )
 
-    def _derive(self, pods: Mapping[str, Pod], held: Mapping[str, _Held]) -> _Snapshot:
+    def _changed(
+        self, now: _Snapshot, item: _Held, pods: Mapping[str, Pod], held: Mapping[str, _Held]
+    ) -> _Snapshot:
+        """Return the snapshot with a holder more, or one less."""
+        if not now.disjoint:
+            return self._derive(pods, held, now.requested)
+        # Nobody else has its CPUs, so that they only change sides.
+        mask, exclusive = item.mask, item.pod.request.exclusive
+        lse, lsr = now.lse, now.lsr
+        classes = (lse ^ mask, lsr) if item.pod.qos is QoS.LSE else (lse, lsr ^ mask)
+        levels = now.levels
+        if exclusive is Exclusive.PCPU_LEVEL:
+            levels = levels[0] ^ mask, levels[1]
+        elif exclusive is Exclusive.NUMA_NODE_LEVEL:
+            levels = levels[0], levels[1] ^ mask
+        return self._make(pods, held, classes, levels, now.requested)
+
+    def _derive(self, pods: Mapping[str, Pod], held: Mapping[str, _Held], requested: int) -> _Snapshot:
         """Derive a snapshot from the pods; refuse a CPU with two holders unless one is unchecked."""
         by_class = {QoS.LSE: 0, QoS.LSR: 0}
         by_level = {Exclusive.NONE: 0, Exclusive.PCPU_LEVEL: 0, Exclusive.NUMA_NODE_LEVEL: 0}
+        disjoint = True
         for item in held.values():
+            disjoint = disjoint and not item.unchecked
             if not item.unchecked and item.mask & (by_class[QoS.LSE] | by_class[QoS.LSR] | ~self._bindable):
                 raise SharingError(
                     "cpuset",
@@ -331,18 +361,34 @@ class NodeState:
                 )
             by_class[item.pod.qos] |= item.mask
             by_level[item.pod.request.exclusive] |= item.mask
-        lse, lsr = by_class[QoS.LSE], by_class[QoS.LSR]
         levels = by_level[Exclusive.PCPU_LEVEL], by_level[Exclusive.NUMA_NODE_LEVEL]
+        classes = by_class[QoS.LSE], by_class[QoS.LSR]
+        return self._make(pods, held, classes, levels, requested, disjoint=disjoint)
+
+    def _make(
+        self,
+        pods: Mapping[str, Pod],
+        held: Mapping[str, _Held],
+        classes: tuple[int, int],
+        levels: tuple[int, int],
+        requested: int,
+        *,
+        disjoint: bool = True,
+    ) -> _Snapshot:
+        """Return the snapshot in which LSE and LSR pods hold these CPUs."""
+        lse, lsr = classes
         available = self._bindable & ~(lse | lsr)
+        # By position: with keywords it takes twice as long, and it is made at each change.
         return _Snapshot(
-            pods=MappingProxyType(dict(pods)),
-            held=held,
-            lse=lse,
-            lsr=lsr,
-            levels=levels,
-            requested=sum(pod.milli for pod in pods.values() if pod.qos in POOLED),
-            available=available,
-            shared=self._pooled & ~(lse | lsr),
-            be=self._pooled & ~lse,
-            pool=Pool.of_masks(self.topology, available, 0, levels),
+            MappingProxyType(pods),
+            held,
+            lse,
+            lsr,
+            levels,
+            disjoint,
+            requested,
+            available,
+            self._pooled & ~(lse | lsr),
+            self._pooled & ~lse,
+            Pool.of_masks(self.topology, available, 0, levels),
         )
