@@ -5,6 +5,7 @@ others only those that wait for a node are kept, and of these only the uid: one 
 says that there is nothing to do.
 """
 
+import logging
 from collections.abc import Iterable, Mapping
 from threading import Lock
 from typing import Any, Final
@@ -32,6 +33,8 @@ from webhook.protocol import (
     TOPOLOGY_API_VERSION,
     TOPOLOGY_RESOURCE,
 )
+
+_log = logging.getLogger(__name__)
 
 TOPOLOGIES: Final = collection(TOPOLOGY_API_VERSION, TOPOLOGY_RESOURCE)
 
@@ -135,6 +138,10 @@ class Nodes:
                 found = read_node_topology(node, nrt, strategy=self._strategy, pool_limit=self._pool_limit)
             except NodeTopologyError as error:
                 found = error
+            else:
+                said = made[2].problems if made and isinstance(made[2], NodeTopology) else ()
+                for problem in [problem for problem in found.problems if problem not in said]:
+                    _log.warning("node %s: %s", name, problem)
             made = self._made[name] = (node, nrt, found)
         if isinstance(made[2], NodeTopologyError):
             raise NodeTopologyError(*made[2].args)
