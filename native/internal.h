@@ -92,6 +92,18 @@ static inline int32_t most(int32_t a, int32_t b)
     return a > b ? a : b;
 }
 
+/* Whether exclusive use of NUMA nodes speaks against `mask`, see struct cpuset_merge. */
+static inline bool mask_is_forbidden(uint64_t mask, int32_t exclusive, const uint8_t *status)
+{
+    if (!exclusive || !status)
+        return false;
+    uint8_t against = mask & (mask - 1) ? CPUSET_NODE_SINGLE : CPUSET_NODE_SHARED;
+    for (; mask; mask &= mask - 1)
+        if (status[bit_first(mask)] == against)
+            return true;
+    return false;
+}
+
 static inline int cpuset_fail(struct cpuset_fault *fault, int code, int64_t value, int64_t index,
                               int64_t offset)
 {

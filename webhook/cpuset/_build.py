@@ -20,6 +20,7 @@ SOURCES = (
     "be_tables",
     "be_window",
     "hints",
+    "best_nodes",
     "cpulist",
 )
 
