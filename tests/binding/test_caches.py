@@ -1,7 +1,9 @@
 """The caches of pods and nodes follow what the watches bring."""
 
-from tests.binding.builders import pod
-from webhook.binding.caches import PodStore
+import pytest
+
+from tests.binding.builders import node, pod
+from webhook.binding.caches import PodStore, awaits_binding, trim_node, trim_pod
 
 
 def names(store, node):
@@ -20,3 +22,47 @@ def test_the_pods_of_a_node_follow_every_change():
     assert (names(store, "node-1"), names(store, "node-2")) == ({"b"}, {"a"})
     store.deleted(pod("b", node="node-1"))
     assert names(store, "node-1") == set()
+
+
+def test_where_a_pod_may_go_is_kept_until_it_is_bound():
+    """Of pods that are bound it is not asked any more."""
+    placement = {"nodeSelector": {"a": "b"}, "affinity": {"nodeAffinity": {}}, "tolerations": [{}]}
+    assert trim_pod(pod(placement=placement))["spec"].items() >= placement.items()
+    assert not trim_pod(pod(placement=placement, node="node-1"))["spec"].keys() & placement.keys()
+
+
+def test_a_node_keeps_labels_and_taints():
+    """And that it is cordoned, also before a controller has made a taint of it."""
+    cordoned = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
+    other = {"key": "t", "effect": "NoExecute"}
+    for spec, taints in (
+        ({}, []),
+        ({"taints": [other], "podCIDR": "10.0.0.0/24"}, [other]),
+        ({"unschedulable": True}, [cordoned]),
+        (
+            {"unschedulable": True, "taints": [cordoned | {"timeAdded": "now"}]},
+            [cordoned | {"timeAdded": "now"}],
+        ),
+    ):
+        kept = trim_node(node(labels={"any": "label"}, annotations={"other": "a"}, **spec))
+        assert kept["spec"] == {"taints": taints}
+        assert kept["metadata"] == {
+            "name": "node-1", "uid": "node-uid", "labels": {"any": "label"}, "annotations": {},
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("made", "awaits"),
+    [
+        (pod(), True),
+        (pod(phase="Pending"), True),
+        (pod(node="node-1"), False),
+        (pod(phase="Succeeded"), False),
+        (pod(deletionTimestamp="2026-11-23T07:00:00Z"), False),
+        (pod(placement={"schedulingGates": [{"name": "g"}]}), False),
+        (pod(placement={"schedulingGates": []}), True),
+    ],
+)
+def test_a_pod_awaits_its_binding(made, awaits):
+    """Trimmed as it is."""
+    assert awaits_binding(trim_pod(made)) is awaits

@@ -101,8 +101,10 @@ def open_bindings(
     ``lease`` is namespace and name of the Lease that elects who repairs; None: the usual one.
     """
 
-    def opted_in(namespace: str) -> bool:
-        labels = source.view.namespaces.get(namespace, {})
+    def opted_in(namespace: str) -> bool | None:
+        labels = source.view.namespaces.get(namespace)
+        if labels is None:
+            return None
         return labels.get(LABEL_CPUSET) == CPUSET_ENABLED and labels.get(LABEL_IGNORE) != "true"
 
     return Bindings(client, _lease(client, lease, CPUSET_LEASE), opted_in, registry, settings)
