@@ -158,6 +158,11 @@ class ReviewService:
         }
         if self.bindings is not None:
             self.endpoints["/bind"] = self.bindings.endpoint
+            if self.certificate is None or not self.certificate.requires_client_cert:
+                _LOG.warning(
+                    "/bind answers clients without a certificate: whoever reaches the port can have CPUs "
+                    "promised to waiting pods; give --client-ca, or let only API servers reach it"
+                )
 
     def load(self) -> None:
         """Read files and certificate again: a worker that replaces another begins with the newest."""
