@@ -274,8 +274,7 @@ def test_whatever_comes_the_rules_hold(on, steps):
         assert isinstance(decided, Grant)
         if decided.existing:
             assert decided.entry.cpus == book.entries[step.uid].cpus
-        else:
-            assert len(decided.entry.cpus) == step.request.cpus
+        assert len(decided.entry.cpus) == step.request.cpus
         again = grant(step, on, decided.ledger, now=now)
         assert again.entry == decided.entry
         assert decided.counts == counts_of(on, decided.ledger)
@@ -291,3 +290,31 @@ def test_what_is_there_is_respected_whatever_it_is(on, found, wanted):
     decided = grant(wanted, on, book, now=NOW)
     if isinstance(decided, Grant):
         assert not any(decided.entry.cpus & cpus for cpus in found)
+
+
+SETS = st.frozensets(st.integers(0, 17), max_size=8)
+
+
+@given(MACHINES, SETS, SETS, SETS, CLAIMS)
+def test_a_set_at_hand_is_given_by_the_rules_or_not_at_all(on, others, promised, carried, wanted):
+    """Promised, brought along, or new: size, reserved CPUs and policies are as pod and node demand."""
+    book = ledger(*([entry("other", format_cpulist(others))] if others else []))
+    wanted = wanted._replace(uid="p", carried=carried or None)
+    held = book.with_entries(entry("p", format_cpulist(promised))) if promised else book
+    decided, fresh = grant(wanted, on, held, now=NOW), grant(wanted._replace(carried=None), on, book, now=NOW)
+    assert isinstance(decided, Refusal) <= isinstance(fresh, Refusal)
+    if isinstance(decided, Refusal):
+        return
+    cpus = decided.entry.cpus
+    assert len(cpus) == wanted.request.cpus
+    assert not cpus & others
+    check(replace(on, max_bindable=None), ledger(decided.entry))
+    nodes = {place.cpu: place.node for place in on.cpu_topology.places}
+    touched = {nodes[cpu] for cpu in cpus}
+    if wanted.request.numa_policy is NumaPolicy.SINGLE_NUMA_NODE:
+        assert len(touched) == 1
+    if wanted.request.numa_policy is NumaPolicy.RESTRICTED and isinstance(fresh, Grant):
+        assert len(touched) <= len({nodes[cpu] for cpu in fresh.entry.cpus})
+    assert decided.existing == (cpus == promised)
+    # A set that is kept stays: asked again it is the same.
+    assert grant(wanted, on, decided.ledger, now=NOW).entry == decided.entry
