@@ -170,6 +170,23 @@ def test_a_namespace_that_is_not_known_yet_is_a_503(fake):
     assert held(fake) is None
 
 
+def test_a_pod_that_changes_while_it_waits_is_answered_as_it_is_then(fake, replica):
+    """Resized, deleted, or bound by another scheduler, while a write for the node is not answered."""
+    assert replica.cpuset(known(replica, pod("first")))
+    waiting = [store(fake, PODS, pod(name)) for name in ("busy", "resized", "deleted", "bound")]
+    replica.hear()
+    answered = threading.Event()
+    fake.late["PUT", LEDGER] = lambda: answered.wait(10)
+    begun = [replica.endpoint.begin(review(made), 30.0) for made in waiting]
+    store(fake, PODS, pod("resized", cpu="4"))
+    store(fake, PODS, pod("bound", node="node-2"))
+    fake.delete(PODS, "deleted", "d")
+    replica.hear(PODS)
+    answered.set()
+    assert {each.result(10).status for each in begun} == {200}
+    assert held(fake) == {"first": "0,8", "busy": "1,9", "resized": "2-3,10-11"}
+
+
 def test_bindings_that_wait_for_one_node_hold_up_no_other(fake, replica):
     """Sixty of them, while a write for their node is not answered: as many other nodes are served."""
     others = [f"node-{number}" for number in range(2, 32)]

@@ -114,7 +114,7 @@ class BindEndpoint:
                 # Not at the node: those whose pods are known wait there.
                 key, work = f"pods of {asked.namespace}", partial(self._look_up, asked, started, deadline)
             else:
-                key, work = asked.node, partial(self._answer, asked, known, started, deadline)
+                key, work = asked.node, partial(self._answer, asked, None, started, deadline)
             return self._queue.submit(key, partial(self._guarded, asked.uid, started, work))
         except ReviewError as error:
             return self.refuse(error)
@@ -173,9 +173,9 @@ class BindEndpoint:
         work = partial(self._answer, asked, known, started, deadline)
         return Continued(asked.node, partial(self._guarded, asked.uid, started, work))
 
-    def _answer(self, asked: _Asked, known: _Known, started: float, deadline: Deadline) -> Answer:
-        """Answer for a pod as it is now, or was when it was asked for; ``known`` may have waited."""
-        pod, request = self._known(asked) or known
+    def _answer(self, asked: _Asked, read: _Known | None, started: float, deadline: Deadline) -> Answer:
+        """Answer for a pod as it is watched now, or was ``read``: it may have changed while it waited."""
+        pod, request = self._known(asked) or read or _Known(None, None)
         if pod is None or request is None or not awaits_binding(pod):
             return self._done("none", started, respond(allowed(asked.uid)))
         decided = self._decided(asked, pod, request, deadline)
