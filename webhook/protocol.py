@@ -62,6 +62,7 @@ NUMA_NODE_LEVEL: Final = "NUMANodeLevel"
 # Which NUMA nodes are filled first.
 MOST_ALLOCATED: Final = "MostAllocated"
 LEAST_ALLOCATED: Final = "LeastAllocated"
+DISTRIBUTE_EVENLY: Final = "DistributeEvenly"  # declared by Koordinator; not built here yet
 # On which NUMA nodes a pod may lie, by the names of the kubelet's topology manager.
 BEST_EFFORT: Final = "BestEffort"
 RESTRICTED: Final = "Restricted"

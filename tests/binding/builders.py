@@ -46,8 +46,9 @@ def claim(name="p", cpus=2, policy=BindPolicy.FULL_PCPUS, **request):
 
 
 def pod(name="p", cpu="2", qos="LSR", *, node="", cpuset=None, **metadata):
-    """A prod pod in namespace d; ``phase`` is its status, the rest its metadata."""
+    """A prod pod in namespace d; ``phase`` is status, ``placement`` spec, the rest metadata."""
     uid, phase = metadata.pop("uid", None), metadata.pop("phase", "Running")
+    placement = metadata.pop("placement", {})
     labels = {"koordinator.sh/priority-class": "koord-prod"}
     if qos:
         labels["koordinator.sh/qosClass"] = qos
@@ -60,15 +61,15 @@ def pod(name="p", cpu="2", qos="LSR", *, node="", cpuset=None, **metadata):
             "namespace": "d", "name": name, "uid": uid or name, "resourceVersion": "1",
             "labels": labels, "annotations": annotations, **metadata,
         },
-        "spec": {**spec, **({"nodeName": node} if node else {})},
+        "spec": {**spec, **({"nodeName": node} if node else {}), **placement},
         "status": {"phase": phase},
     }  # fmt: skip
 
 
-def node(name="node-1", uid="node-uid", labels=None, annotations=None):
+def node(name="node-1", uid="node-uid", labels=None, annotations=None, **spec):
     """A Node."""
     metadata = {"name": name, "uid": uid, "labels": labels or {}, "annotations": annotations or {}}
-    return {"metadata": metadata}
+    return {"metadata": metadata, "spec": spec}
 
 
 def nrt(shape="1x2x4x2", name="node-1", annotations=None, policies=()):
@@ -87,15 +88,16 @@ def nrt(shape="1x2x4x2", name="node-1", annotations=None, policies=()):
     }
 
 
-def review(of, to="node-1", *, uid="same", dry_run=False, annotations=None):
-    """The review of a Binding, as bytes."""
+def review(of, to="node-1", *, uid="same", dry_run=False, annotations=None, path="pods/binding"):
+    """The review of a Binding, as bytes; ``path`` is that by which it was posted."""
+    resource, _, subresource = path.partition("/")
     metadata = {"name": of["metadata"]["name"], "namespace": "d"}
     metadata |= {"uid": of["metadata"]["uid"] if uid == "same" else uid} if uid else {}
     metadata |= {"annotations": annotations} if annotations is not None else {}
     request = {
         "uid": "r",
-        "resource": {"group": "", "version": "v1", "resource": "pods"},
-        "subResource": "binding",
+        "resource": {"group": "", "version": "v1", "resource": resource},
+        "subResource": subresource,
         "operation": "CREATE",
         "namespace": "d",
         "name": of["metadata"]["name"],
@@ -142,6 +144,7 @@ class Replica:
         self.state = bindings.state
         self.events = bindings.events
         self.binder = bindings.binder
+        self.promises = bindings.promises
         self.endpoint = bindings.endpoint
         self.repair = bindings.repair
         self.reconciler = bindings.reconciler

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from tests.binding.builders import node, nrt, pod
-from webhook.binding.caches import Nodes, PodStore
+from webhook.binding.caches import Nodes, PodStore, awaits_binding, trim_node, trim_pod
 from webhook.binding.nodetopology import NodeTopologyError
 
 
@@ -51,3 +51,47 @@ def test_what_of_a_node_cannot_be_read_is_logged_once(caplog):
     with pytest.raises(NodeTopologyError, match="node-1: cpu-topology"):
         nodes.topology_of("node-1")
     assert nodes.topology_of("node-2").cpu_topology.size == 16
+
+
+def test_where_a_pod_may_go_is_kept_until_it_is_bound():
+    """Of pods that are bound it is not asked any more."""
+    placement = {"nodeSelector": {"a": "b"}, "affinity": {"nodeAffinity": {}}, "tolerations": [{}]}
+    assert trim_pod(pod(placement=placement))["spec"].items() >= placement.items()
+    assert not trim_pod(pod(placement=placement, node="node-1"))["spec"].keys() & placement.keys()
+
+
+def test_a_node_keeps_labels_and_taints():
+    """And that it is cordoned, also before a controller has made a taint of it."""
+    cordoned = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
+    other = {"key": "t", "effect": "NoExecute"}
+    for spec, taints in (
+        ({}, []),
+        ({"taints": [other], "podCIDR": "10.0.0.0/24"}, [other]),
+        ({"unschedulable": True}, [cordoned]),
+        (
+            {"unschedulable": True, "taints": [cordoned | {"timeAdded": "now"}]},
+            [cordoned | {"timeAdded": "now"}],
+        ),
+    ):
+        kept = trim_node(node(labels={"any": "label"}, annotations={"other": "a"}, **spec))
+        assert kept["spec"] == {"taints": taints}
+        assert kept["metadata"] == {
+            "name": "node-1", "uid": "node-uid", "labels": {"any": "label"}, "annotations": {},
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("made", "awaits"),
+    [
+        (pod(), True),
+        (pod(phase="Pending"), True),
+        (pod(node="node-1"), False),
+        (pod(phase="Succeeded"), False),
+        (pod(deletionTimestamp="2026-11-23T07:00:00Z"), False),
+        (pod(placement={"schedulingGates": [{"name": "g"}]}), False),
+        (pod(placement={"schedulingGates": []}), True),
+    ],
+)
+def test_a_pod_awaits_its_binding(made, awaits):
+    """Trimmed as it is."""
+    assert awaits_binding(trim_pod(made)) is awaits

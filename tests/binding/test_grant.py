@@ -13,9 +13,20 @@ from webhook.binding.grant import Grant, Refusal, counts_of, grant
 from webhook.binding.ledger import Entry, read_ledger, write_ledger
 from webhook.cpuset.allocation import BindPolicy, Exclusive
 from webhook.cpuset.cpulist import format_cpulist, parse_cpulist
+from webhook.cpuset.discovery import parse_shape
 from webhook.cpuset.hints import NumaPolicy
 from webhook.cpuset.qos import QoS
 from webhook.cpuset.sharing import PoolLimit, Reservations
+from webhook.cpuset.topology import Cpu, Topology
+
+
+def topology_of(shape, but):
+    """A machine some of whose CPUs are offline."""
+    places = parse_shape(shape, "linux").places
+    return Topology(
+        [Cpu(each.cpu, each.core, each.socket, each.node) for each in places if each.cpu not in but]
+    )
+
 
 FULL, SPREAD = BindPolicy.FULL_PCPUS, BindPolicy.SPREAD_BY_PCPUS
 
@@ -146,10 +157,62 @@ def test_a_pod_keeps_its_set():
     """Asked again, the same answer: only the time is new."""
     first = grant(claim(), node_topology(), ledger(), now=NOW)
     later = NOW + dt.timedelta(seconds=30)
-    second = grant(claim(cpus=4), node_topology(), first.ledger, now=later)
+    second = grant(claim(), node_topology(), first.ledger, now=later)
     assert second.existing
     assert second.entry == first.entry._replace(allocated_at=later)
     assert second.ledger.entries == {"p": second.entry}
+
+
+WITHOUT_SIBLINGS = topology_of("1x2x4x2", but=(8, 12))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "on", "cpus"),
+    [
+        (claim(cpus=4), node_topology(), "0-1,8-9"),  # resized while it waits
+        (claim(cpus=1), node_topology(), "0"),
+        (claim(policy=SPREAD, required=True), node_topology(), "0-1"),
+        (claim(), node_topology(bind_policy=SPREAD), "0-1"),
+        (claim(), node_topology(reservations=Reservations(reserved=frozenset({0}))), "1,9"),
+        (claim(), node_topology(reservations=Reservations(kubelet_reserved=frozenset({8}))), "1,9"),
+        (claim(), node_topology(reservations=Reservations(kubelet_pinned=frozenset({0, 8}))), "1,9"),
+        (claim(), node_topology(reservations=Reservations(system=frozenset({8}))), "1,9"),
+        (claim(), replace(node_topology(), cpu_topology=WITHOUT_SIBLINGS), "1,9"),  # 8 went offline
+    ],
+)
+def test_a_promise_that_the_rules_would_not_give_now_is_decided_again(wanted, on, cpus):
+    """In the same write: another set takes the place of the entry, which is never renewed as it was."""
+    promised = ledger(entry("p", "0,8"))
+    decided = grant(wanted, on, promised, now=NOW)
+    assert (format_cpulist(decided.entry.cpus), decided.existing) == (cpus, False)
+    assert decided.ledger.entries == {"p": decided.entry}
+
+
+def test_a_promise_on_cpus_of_another_pod_is_decided_again():
+    """Somebody has edited an annotation or the ledger."""
+    decided = grant(claim(), node_topology(), ledger(entry("p", "0,8"), entry("q", "8-9")), now=NOW)
+    assert format_cpulist(decided.entry.cpus) == "2,10"
+
+
+NUMA_SPLIT = frozenset({0, 8, 4, 12})
+
+
+@pytest.mark.parametrize("policy", NumaPolicy)
+@pytest.mark.parametrize("has", ["carried", "promised"])
+def test_a_set_across_numa_nodes_is_kept_only_where_that_is_allowed(policy, has):
+    """A set that the pod brings, or was promised, is held to the NUMA policy as a new one is."""
+    on = node_topology(numa_policy=policy)
+    book = ledger(entry("p", format_cpulist(NUMA_SPLIT))) if has == "promised" else ledger()
+    wanted = claim(cpus=4, carried=NUMA_SPLIT if has == "carried" else None)
+    kept = policy in {NumaPolicy.NONE, NumaPolicy.BEST_EFFORT}
+    assert given_to(wanted, on, book) == ("0,4,8,12" if kept else "0-1,8-9")
+
+
+def test_a_set_on_two_numa_nodes_is_kept_where_one_is_not_enough():
+    """Restricted asks for the fewest that suffice."""
+    on = node_topology(numa_policy=NumaPolicy.RESTRICTED)
+    brought = frozenset({0, 1, 2, 3, 8, 4, 5, 6, 12, 13})
+    assert given_to(claim(cpus=10, carried=brought), on) == format_cpulist(brought)
 
 
 def test_a_set_that_the_pod_brings_is_kept_if_it_may_have_it():
@@ -231,8 +294,7 @@ def test_whatever_comes_the_rules_hold(on, steps):
         assert isinstance(decided, Grant)
         if decided.existing:
             assert decided.entry.cpus == book.entries[step.uid].cpus
-        else:
-            assert len(decided.entry.cpus) == step.request.cpus
+        assert len(decided.entry.cpus) == step.request.cpus
         again = grant(step, on, decided.ledger, now=now)
         assert again.entry == decided.entry
         assert decided.counts == counts_of(on, decided.ledger)
@@ -248,3 +310,31 @@ def test_what_is_there_is_respected_whatever_it_is(on, found, wanted):
     decided = grant(wanted, on, book, now=NOW)
     if isinstance(decided, Grant):
         assert not any(decided.entry.cpus & cpus for cpus in found)
+
+
+SETS = st.frozensets(st.integers(0, 17), max_size=8)
+
+
+@given(MACHINES, SETS, SETS, SETS, CLAIMS)
+def test_a_set_at_hand_is_given_by_the_rules_or_not_at_all(on, others, promised, carried, wanted):
+    """Promised, brought along, or new: size, reserved CPUs and policies are as pod and node demand."""
+    book = ledger(*([entry("other", format_cpulist(others))] if others else []))
+    wanted = wanted._replace(uid="p", carried=carried or None)
+    held = book.with_entries(entry("p", format_cpulist(promised))) if promised else book
+    decided, fresh = grant(wanted, on, held, now=NOW), grant(wanted._replace(carried=None), on, book, now=NOW)
+    assert isinstance(decided, Refusal) <= isinstance(fresh, Refusal)
+    if isinstance(decided, Refusal):
+        return
+    cpus = decided.entry.cpus
+    assert len(cpus) == wanted.request.cpus
+    assert not cpus & others
+    check(replace(on, max_bindable=None), ledger(decided.entry))
+    nodes = {place.cpu: place.node for place in on.cpu_topology.places}
+    touched = {nodes[cpu] for cpu in cpus}
+    if wanted.request.numa_policy is NumaPolicy.SINGLE_NUMA_NODE:
+        assert len(touched) == 1
+    if wanted.request.numa_policy is NumaPolicy.RESTRICTED and isinstance(fresh, Grant):
+        assert len(touched) <= len({nodes[cpu] for cpu in fresh.entry.cpus})
+    assert decided.existing == (cpus == promised)
+    # A set that is kept stays: asked again it is the same.
+    assert grant(wanted, on, decided.ledger, now=NOW).entry == decided.entry

@@ -89,6 +89,17 @@ def test_labels_say_how_to_bind():
     assert (other.bind_policy, other.numa_policy) == (BindPolicy.NONE, NumaPolicy.SINGLE_NUMA_NODE)
 
 
+@pytest.mark.parametrize("default", Strategy)
+def test_a_strategy_that_is_not_built_is_named_as_not_supported(default):
+    """With what is done instead, and the remedy: nobody takes it for what it is not."""
+    label = "node.koordinator.sh/numa-allocate-strategy"
+    read = read_node_topology(node(labels={label: "DistributeEvenly"}), nrt(), strategy=default)
+    assert read.strategy is default
+    said = "DistributeEvenly is not supported: sets are chosen by"
+    remedy = "use MostAllocated or LeastAllocated, or remove the label"
+    assert read.problems == (f"label {label}: {said} {default}; {remedy}",)
+
+
 def test_amplified_cpu_is_counted_for_real():
     """With a ratio above 1 the raw amount bounds what can be bound."""
     ratio = {"node.koordinator.sh/resource-amplification-ratio": '{"cpu": 1.5}'}

@@ -1,9 +1,13 @@
 """What the pods of a node hold, by their annotations."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.binding.builders import NOW, STATUS, pod
+from webhook.binding.caches import trim_pod
 from webhook.binding.recovery import recover
+from webhook.cpuset.cpulist import format_cpulist, parse_cpulist
 
 
 def test_sets_of_bound_pods_are_found_whatever_their_class():
@@ -28,11 +32,58 @@ def test_sets_of_bound_pods_are_found_whatever_their_class():
     assert found.problems == ()
 
 
-def test_a_pod_cannot_claim_more_than_it_requests():
-    """Anybody may write an annotation; it is no way to take a machine."""
-    found = recover([pod("greedy", node="node-1", cpuset="0-15")], "node-1", now=NOW)
-    assert found.entries == ()
-    assert found.problems == ("d/greedy: its annotation names 16 CPUs, and it requests 2000m",)
+def resources(made, sidecar="", **sections):
+    """The pod with other resources, and with a native sidecar that requests ``sidecar``."""
+    (container,) = made["spec"]["containers"]
+    container["resources"] = {name: {"cpu": cpu} for name, cpu in sections.items()}
+    if sidecar:
+        helper = {"name": "s", "restartPolicy": "Always", "resources": {"requests": {"cpu": sidecar}}}
+        made["spec"]["initContainers"] = [helper]
+    return made
+
+
+@pytest.mark.parametrize(
+    ("made", "cpuset"),
+    [
+        (resources(pod(), requests="4"), "0,8"),  # resized, and not moved yet
+        (resources(pod(), requests="1", limits="4"), "0-1,8-9"),
+        (resources(pod(), "500m", requests="2"), "0,8"),  # Koordinator does not count sidecars
+        (resources(pod(), "1500m", requests="2"), "0-1,8-9"),
+        (resources(pod(qos="LS"), requests="1500m"), "3,11"),
+        (resources(pod(qos="LS"), requests="300m", limits="3"), "5-7"),
+        (resources(pod(), requests="6"), "0-4"),  # smaller by design
+        (resources(pod(cpu="2"), requests="2"), "500-501"),  # not of this machine: no matter of its size
+    ],
+)
+def test_what_a_pod_runs_on_is_held_whatever_its_size(made, cpuset):
+    """Listed or watched, a doubt about the size never makes CPUs free."""
+    annotations = pod(cpuset=cpuset)["metadata"]["annotations"]
+    made = {**made, "metadata": {**made["metadata"], "annotations": annotations}}
+    made["spec"] = {**made["spec"], "nodeName": "node-1"}
+    for known in (made, trim_pod(made)):
+        found = recover([known], "node-1", now=NOW)
+        assert [entry.cpus for entry in found.entries] == [parse_cpulist(cpuset)]
+        assert found.problems == ()
+
+
+@given(st.integers(0, 12), st.integers(0, 12), st.sets(st.integers(0, 40), min_size=1))
+def test_a_pod_cannot_claim_more_than_its_request_and_limit(request, limit, claimed):
+    """Anybody may write an annotation: the first CPUs of it are held, as many as may be, and it is told."""
+    made = pod("greedy", node="node-1", cpuset=format_cpulist(claimed))
+    resources(made, requests=str(request), limits=str(limit))
+    found = recover([made], "node-1", now=NOW)
+    most = max(request, limit)
+    assert [entry.cpus for entry in found.entries] == ([set(sorted(claimed)[:most])] if most else [])
+    said = (f"d/greedy: its annotation names {len(claimed)} CPUs, its request and limit come to {most}: "
+            "no more are held")  # fmt: skip
+    assert found.problems == ((said,) if len(claimed) > most else ())
+
+
+def test_a_mirror_pod_holds_nothing():
+    """Its static pod never hears of the annotation."""
+    mirrored = {"kubernetes.io/config.mirror": "abc"}
+    found = recover([pod(node="node-1", cpuset="0,8", annotations=mirrored)], "node-1", now=NOW)
+    assert found == ((), ())
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '"0"', '{"cpuset": 3}', '{"cpuset": "3-1"}', '{"cpuset": "a"}'])

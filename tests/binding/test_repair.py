@@ -1,11 +1,14 @@
 """Bound pods whose annotation and ledger entry differ are repaired."""
 
+import pytest
+
 from tests.binding.builders import (
     STATUS,
     Replica,
     annotation,
     bind,
     held,
+    known,
     pod,
     ready,
     recorded,
@@ -35,6 +38,39 @@ def test_an_answer_that_came_too_late_is_carried_out(fake, replica):
     replica.hear()
     settle(replica)
     assert (held(fake), annotation(fake)) == ({"p": "0,8"}, "0,8")
+
+
+@pytest.mark.parametrize("cpuset", [None, "0,8", "7"])
+def test_a_static_pod_gets_and_holds_nothing(fake, replica, cpuset):
+    """What is written to its mirror does not reach it; an entry of before goes, and the CPUs are free."""
+    bind(replica, pod("static"))
+    assert held(fake) == {"static": "0,8"}
+    mirror = {"kubernetes.io/config.mirror": "abc"}
+    store(fake, PODS, pod("static", node="node-1", cpuset=cpuset, annotations=mirror))
+    replica.hear()
+    settle(replica)
+    assert (held(fake), annotation(fake, "static")) == ({}, cpuset)
+    assert recorded(replica) == []
+    assert replica.cpuset(known(replica, pod())) == "0,8"
+
+
+def test_a_set_of_more_cpus_than_the_pod_may_hold_is_put_right(fake, replica):
+    """In a namespace that opted in; the first CPUs of it are the pod's."""
+    bind(replica, pod(), cpuset="1-9")
+    settle(replica)
+    assert (held(fake), annotation(fake)) == ({"p": "1-2"}, "1-2")
+
+
+def test_elsewhere_it_is_said_what_such_a_pod_holds(fake):
+    """By the condition: the annotation is its author's."""
+    replica = Replica(fake, opted_in=lambda _: False)
+    store(fake, PODS, pod(node="node-1", cpuset="1-9"))
+    replica.hear()
+    settle(replica)
+    assert (held(fake), annotation(fake)) == ({"p": "1-2"}, "1-9")
+    said = "d/p: its annotation names 9 CPUs, its request and limit come to 2: no more are held"
+    assert ready(fake) == ("False", "Unrepaired", said)
+    replica.endpoint.close()
 
 
 def test_other_namespaces_are_left_alone(fake):

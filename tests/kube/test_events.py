@@ -1,15 +1,24 @@
 """Events: told once, counted when they come again, never in the way."""
 
+import re
 import types
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from webhook.kube.client import ApiError
-from webhook.kube.events import AGAIN_SECONDS, WARNING, Event, EventRecorder
+from webhook.kube.events import AGAIN_SECONDS, PER_SECOND, WARNING, Event, EventRecorder
 
 TOLD = Event("d", "p", "u", WARNING, "CPUSetDenied", "no room")
 
 EVENTS = "/api/v1/events"
+
+
+@pytest.fixture(scope="module")
+def recorder_of_nothing():
+    """A recorder that makes no call."""
+    return EventRecorder(None, "colocation-webhook")
 
 
 @pytest.fixture
@@ -45,6 +54,35 @@ def test_the_same_again_is_counted_and_told_now_and_then(recorder):
     recorder.clock.seconds += AGAIN_SECONDS + 1
     recorder.events._write(TOLD)
     assert len(recorder.fake.objects[EVENTS]) == 1
+
+
+DNS_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+
+
+@given(st.from_regex(DNS_SUBDOMAIN, fullmatch=True).filter(lambda name: len(name) <= 253) | st.builds(
+    lambda first, middle, last: first * "a" + middle + last * "b",
+    st.integers(150, 205), st.sampled_from([".", "-", "---", "-a-", ".a."]),
+    st.integers(1, 45),
+))  # fmt: skip
+@example("a" * 199 + "-" + "b" * 20)
+@example("a" * 190 + "-" * 20 + "b" * 20)
+@example("a.b" * 70)
+def test_the_name_of_an_event_is_valid_for_every_pod(recorder_of_nothing, name):
+    """Pods have names of up to 253 characters; where the cut is, no '-' or '.' is left."""
+    made = recorder_of_nothing._body(TOLD._replace(name=name), "2026")
+    assert DNS_SUBDOMAIN.fullmatch(made["metadata"]["name"])
+    assert len(made["metadata"]["name"]) <= 253
+    assert made["involvedObject"]["name"] == name
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 409, 413, 422])
+def test_an_event_that_is_refused_costs_no_other_event_anything(recorder, status):
+    """The next one is written in its turn."""
+    recorder.fake.failures["POST", "/api/v1/namespaces/d/events"] = [(status, {"message": "no"})]
+    for name in ("p", "q"):
+        recorder.events.record(TOLD._replace(name=name))
+        assert recorder.events._step(0.0) == 1 / PER_SECOND
+    assert [each["involvedObject"]["name"] for each in recorder.fake.objects[EVENTS].values()] == ["q"]
 
 
 def test_a_flood_is_dropped(recorder):

@@ -7,6 +7,7 @@ import pytest
 
 from tests.binding import builders
 from tests.binding.builders import EVENTS, held, node, nrt, pod, review, store
+from tests.kube.fakeapi import NAMESPACES
 from tests.server.service import wait_for
 from tests.server.test_cluster import ClusterService
 from tests.server.test_cluster import fake as fake  # noqa: PLC0414 — a fixture
@@ -28,6 +29,8 @@ def cluster(fake):
     store(fake, TOPOLOGIES, nrt())
     store(fake, PODS, pod())
     store(fake, PODS, pod("ls", qos="LS"))
+    fake.put(NAMESPACES, "d", metadata={"labels": {"colocation-webhook.io/cpuset": "enabled"}})
+    fake.put(NAMESPACES, "other")
     return fake
 
 
@@ -46,6 +49,21 @@ def test_a_binding_from_review_to_ledger_and_back(tmp_path, cluster):
         watched = json.loads(service.admin("/readyz")[1])["view"]["watched"]
         assert watched["nodecpuallocations"]["synced"]
         wait_for(lambda: held(cluster) == {})
+
+
+def test_a_pod_of_another_namespace_gets_nothing(tmp_path, cluster):
+    """The API server does not ask about it; who does is no API server."""
+    made = pod("forged")
+    made["metadata"]["namespace"] = "other"
+    store(cluster, PODS, made)
+    body = json.loads(review(pod("forged")))
+    body["request"]["namespace"] = "other"
+    with ClusterService(tmp_path, cluster, *FLAGS) as service:
+        answer = service.post("/bind", json.dumps(body).encode())[1]
+        assert answer["response"] == {"uid": "r", "allowed": True}
+        assert held(cluster) is None
+        body["request"]["namespace"] = "unknown"
+        assert service.post("/bind", json.dumps(body).encode())[0] == 503
 
 
 def test_one_that_waits_keeps_nobody_waiting(tmp_path, cluster):

@@ -9,6 +9,7 @@ from webhook.binding.recovery import is_finished, node_of
 from webhook.cpuset.cpulist import format_cpulist
 from webhook.cpuset.qos import QoS
 from webhook.kube.conditions import Condition
+from webhook.pods.pod import is_mirror
 
 _SHOWN: Final = 5
 _BOUND: Final = (QoS.LSE, QoS.LSR)
@@ -33,6 +34,8 @@ def reason_to_drop(
         reason = "its pod is gone, and another one has its name"
     elif is_finished(pod):
         reason = "its pod has finished"
+    elif is_mirror(pod):
+        reason = "its pod shows a static one, which it does not reach"
     elif bound and bound != node:
         reason = f"its pod is bound to {bound}"
     elif not bound and age > grace:

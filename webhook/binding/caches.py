@@ -12,18 +12,19 @@ from typing import Any, Final
 
 from webhook.binding.nodetopology import (
     NODE_ANNOTATIONS,
-    NODE_LABELS,
     NodeTopology,
     NodeTopologyError,
     read_node_topology,
 )
-from webhook.binding.recovery import node_of
+from webhook.binding.recovery import is_finished, node_of
 from webhook.cpuset.allocation import Strategy
 from webhook.cpuset.sharing import PoolLimit
 from webhook.kube.paths import collection
 from webhook.kube.store import Store
+from webhook.pods.pod import SECTIONS, spec
 from webhook.pods.resourcespec import BOUND_CLASSES
 from webhook.protocol import (
+    ANNOTATION_MIRROR_POD,
     ANNOTATION_NUMA_TOPOLOGY_SPEC,
     ANNOTATION_RESOURCE_SPEC,
     ANNOTATION_RESOURCE_STATUS,
@@ -50,7 +51,15 @@ _POD_ANNOTATIONS: Final = (
     ANNOTATION_RESOURCE_SPEC,
     ANNOTATION_RESOURCE_STATUS,
     ANNOTATION_NUMA_TOPOLOGY_SPEC,
+    ANNOTATION_MIRROR_POD,
 )
+_POD_FIELDS: Final = ("nodeName", "priority", "overhead", "resources")
+_PLACEMENT_FIELDS: Final = ("nodeSelector", "affinity", "tolerations", "schedulingGates")
+"""What says where a pod may go; of a pod that is bound it is not asked any more."""
+
+_DELETED: Final = "deletionTimestamp"
+_UNSCHEDULABLE: Final = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
+
 Object = Mapping[str, Any]
 _Key = tuple[str, str]
 
@@ -58,20 +67,38 @@ _Key = tuple[str, str]
 def trim_pod(raw: Object) -> Object:
     """Return a pod with what decisions and checks read of it, and no more."""
     metadata = raw["metadata"]
-    spec = raw.get("spec") or {}
-    kept: dict[str, Any] = {
-        name: spec[name] for name in ("nodeName", "priority", "overhead", "resources") if spec.get(name)
-    }
+    of = spec(raw)
+    fields = _POD_FIELDS if of.get("nodeName") else _POD_FIELDS + _PLACEMENT_FIELDS
+    kept: dict[str, Any] = {name: of[name] for name in fields if of.get(name)}
     for kind in ("initContainers", "containers"):
-        kept[kind] = [_trim_container(container) for container in spec.get(kind) or ()]
+        kept[kind] = [_trim_container(container) for container in of.get(kind) or ()]
     return {
         "metadata": {
             **{name: metadata.get(name, "") for name in ("namespace", "name", "uid", "resourceVersion")},
+            **({_DELETED: metadata[_DELETED]} if metadata.get(_DELETED) else {}),
             "labels": _some(metadata.get("labels"), _POD_LABELS),
             "annotations": _some(metadata.get("annotations"), _POD_ANNOTATIONS),
         },
         "spec": kept,
         "status": {"phase": (raw.get("status") or {}).get("phase", "")},
+    }
+
+
+def trim_node(raw: Object) -> Object:
+    """Return a Node with what decisions read of it, and no more."""
+    metadata = raw["metadata"]
+    taints = list(spec(raw).get("taints") or ())
+    # A controller makes a taint of it, a moment later.
+    if spec(raw).get("unschedulable") and all(taint.get("key") != _UNSCHEDULABLE["key"] for taint in taints):
+        taints.append(_UNSCHEDULABLE)
+    return {
+        "metadata": {
+            "name": metadata["name"],
+            "uid": metadata.get("uid", ""),
+            "labels": dict(metadata.get("labels") or {}),
+            "annotations": _some(metadata.get("annotations"), NODE_ANNOTATIONS),
+        },
+        "spec": {"taints": taints},
     }
 
 
@@ -120,7 +147,7 @@ class Nodes:
         self, strategy: Strategy = Strategy.MOST_ALLOCATED, pool_limit: PoolLimit | None = None
     ) -> None:
         """Begin empty; ``strategy`` is that of nodes that state none, ``pool_limit`` that of all nodes."""
-        self.nodes: Store[Object] = Store(_trim_node)
+        self.nodes: Store[Object] = Store(lambda _name, raw, _old: trim_node(raw))
         self.topologies: Store[Object] = Store(_trim_topology)
         self._strategy = strategy
         self._pool_limit = pool_limit or PoolLimit()
@@ -153,29 +180,26 @@ class Nodes:
             del self._made[name]
 
 
+def awaits_binding(pod: Object) -> bool:
+    """Whether a pod may be bound: it is not, it is live, and nothing holds it back."""
+    held_back = pod["metadata"].get(_DELETED) or spec(pod).get("schedulingGates")
+    return not (node_of(pod) or is_finished(pod) or held_back)
+
+
 def waiting_store() -> Store[str]:
     """Return a store of the uids of pods of other classes that wait for a node."""
     return Store(lambda _name, raw, _old: raw["metadata"].get("uid") or None)
 
 
 def _trim_container(raw: Object) -> Object:
-    requests = ((raw.get("resources") or {}).get("requests") or {}).get(CPU)
-    kept: dict[str, Any] = {"resources": {"requests": {CPU: requests}}} if requests is not None else {}
+    resources = raw.get("resources") or {}
+    amounts = {name: resources[name][CPU] for name in SECTIONS if CPU in (resources.get(name) or {})}
+    kept: dict[str, Any] = {}
+    if amounts:
+        kept["resources"] = {name: {CPU: amount} for name, amount in amounts.items()}
     if raw.get("restartPolicy"):
         kept["restartPolicy"] = raw["restartPolicy"]
     return kept
-
-
-def _trim_node(name: str, raw: Object, _old: object) -> Object:
-    metadata = raw["metadata"]
-    return {
-        "metadata": {
-            "name": name,
-            "uid": metadata.get("uid", ""),
-            "labels": _some(metadata.get("labels"), NODE_LABELS),
-            "annotations": _some(metadata.get("annotations"), NODE_ANNOTATIONS),
-        }
-    }
 
 
 def _trim_topology(name: str, raw: Object, _old: object) -> Object:

@@ -1,13 +1,19 @@
 """``POST /bind``: answers reviews of Bindings.
 
 A pod that needs no CPU set is answered at once, by one look-up. The rest is done by a few threads,
-for it waits for the API server. What cannot be known is a 503 and what is our fault a 500:
-failurePolicy decides then, and the reconciler finds the pod later.
+for it waits for the API server; a node keeps one of them busy at most. What cannot be known is a 503
+and what is our fault a 500: failurePolicy decides then, and the reconciler finds the pod later.
+
+A review need not come from an API server, and CPUs are given by it. So it is acted on only where the
+API server would ask and bind: for a live pod that waits for a node, in a namespace that has opted in,
+on a node that the pod fits.
 """
 
 import logging
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import KW_ONLY, dataclass, field
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
@@ -15,11 +21,10 @@ from webhook.admission.editor import Cause
 from webhook.admission.podedit import PodEdit
 from webhook.admission.response import Answer, allowed, denied, errored, failed, respond, unavailable
 from webhook.admission.review import Review, ReviewError, check_namespace, parse_review
-from webhook.binding.binder import Binder
-from webhook.binding.caches import Object, trim_pod
+from webhook.binding.caches import Object, awaits_binding, trim_pod
 from webhook.binding.grant import Claim, Grant, Refusal
 from webhook.binding.metrics import BindingMetrics
-from webhook.binding.recovery import node_of
+from webhook.binding.promises import Promises
 from webhook.binding.state import Deadline, OutOfTimeError, State
 from webhook.cpuset.allocation import BindPolicy
 from webhook.kube.client import ApiError
@@ -27,7 +32,14 @@ from webhook.kube.events import WARNING, Event, EventRecorder
 from webhook.pods.resourcespec import CPUSetRequest, ResourceSpecError, read_resource_spec
 from webhook.pods.resourcestatus import StatusError, given_cpus, resource_status
 from webhook.pods.text import shown
+from webhook.process.workqueue import Continued, Work, WorkQueue
 from webhook.protocol import ANNOTATION_RESOURCE_STATUS
+
+_BINDINGS: Final = (
+    (("", "v1", "pods"), "binding", "CREATE"),
+    (("", "v1", "bindings"), "", "CREATE"),
+)
+"""A Binding comes by either path; the second one is older, and clients use it still."""
 
 DENIED: Final = "CPUSetDenied"
 THREADS: Final = 16
@@ -61,16 +73,18 @@ class BindEndpoint:
     """Answers reviews of Bindings.
 
     Attributes:
+        opted_in: whether the pods of a namespace are to get CPU sets; None: the namespace is not known.
         default: what a pod's bind policy ``Default`` means.
     """
 
     _state: State
-    _binder: Binder
+    _promises: Promises
     _events: EventRecorder
     _metrics: BindingMetrics
     _: KW_ONLY
+    opted_in: Callable[[str], bool | None]
     default: BindPolicy = BindPolicy.FULL_PCPUS
-    _pool: ThreadPoolExecutor | None = field(default=None, init=False)
+    _queue: WorkQueue[Answer] = field(default_factory=lambda: WorkQueue(THREADS, "bind"), init=False)
 
     def begin(self, body: bytes, seconds: float) -> Answer | Future[Answer]:
         """Answer the review in ``body`` within ``seconds``, at once where nothing has to be waited for.
@@ -86,14 +100,22 @@ class BindEndpoint:
             known = self._known(asked) if asked is not None else None
             if asked is None or (known is not None and known.request is None):
                 return self._done("none", started, respond(allowed(uid)))
-            if not self._state.synced:
-                return self._unanswered(uid, "pods, nodes and ledgers have not been listed yet", started)
             if known is None:
                 check_namespace(review)
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(THREADS, "bind")
+            opted_in = self.opted_in(asked.namespace)
+            if opted_in is None or not self._state.synced:
+                what = "pods, nodes and ledgers have" if opted_in is not None else "the namespace has"
+                return self._unanswered(uid, f"{what} not been listed yet", started)
+            if not opted_in:
+                return self._done("none", started, respond(allowed(uid)))
             deadline = self._state.deadline(max(0.0, seconds - RESERVE_SECONDS))
-            return self._pool.submit(self._answer, asked, known, started, deadline)
+            work: Work[Answer]
+            if known is None:
+                # Not at the node: those whose pods are known wait there.
+                key, work = f"pods of {asked.namespace}", partial(self._look_up, asked, started, deadline)
+            else:
+                key, work = asked.node, partial(self._answer, asked, None, started, deadline)
+            return self._queue.submit(key, partial(self._guarded, asked.uid, started, work))
         except ReviewError as error:
             return self.refuse(error)
         except Exception:  # noqa: BLE001 — the last line of defence: no traceback reaches a client
@@ -111,8 +133,7 @@ class BindEndpoint:
 
     def close(self) -> None:
         """End the threads."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
+        self._queue.close()
 
     def _known(self, asked: _Asked) -> _Known | None:
         """The pod as it is watched; None: it is not known.
@@ -135,21 +156,34 @@ class BindEndpoint:
         except ResourceSpecError as error:
             return Refusal("BadRequest", str(error))
 
-    def _answer(self, asked: _Asked, known: _Known | None, started: float, deadline: Deadline) -> Answer:
+    def _guarded(self, uid: str, started: float, work: Work[Answer]) -> Answer | Continued[Answer]:
+        """Do a part of the work for an answer; what it raises is an answer, too."""
         try:
-            pod, request = known or self._read(asked, deadline)
-            if pod is None or request is None or node_of(pod):
-                return self._done("none", started, respond(allowed(asked.uid)))
-            decided = self._decided(asked, pod, request, deadline)
-            if isinstance(decided, Refusal):
-                return self._done("denied", started, self._denied(asked, pod["metadata"]["uid"], decided))
-            if not asked.dry_run:
-                self._metrics.allocated(decided.entry.qos, existing=decided.existing)
-            return self._done("set", started, _granted(asked, decided))
+            return work()
         except (OutOfTimeError, ApiError) as error:
-            return self._unanswered(asked.uid, str(error), started)
+            return self._unanswered(uid, str(error), started)
         except Exception:  # noqa: BLE001 — as in ``begin``
-            return self._fault(asked.uid, started)
+            return self._fault(uid, started)
+
+    def _look_up(self, asked: _Asked, started: float, deadline: Deadline) -> Answer | Continued[Answer]:
+        """Read a pod that is not known, and go on at its node."""
+        known = self._known(asked) or self._read(asked, deadline)
+        if known.request is None:
+            return self._done("none", started, respond(allowed(asked.uid)))
+        work = partial(self._answer, asked, known, started, deadline)
+        return Continued(asked.node, partial(self._guarded, asked.uid, started, work))
+
+    def _answer(self, asked: _Asked, read: _Known | None, started: float, deadline: Deadline) -> Answer:
+        """Answer for a pod as it is watched now, or was ``read``: it may have changed while it waited."""
+        pod, request = self._known(asked) or read or _Known(None, None)
+        if pod is None or request is None or not awaits_binding(pod):
+            return self._done("none", started, respond(allowed(asked.uid)))
+        decided = self._decided(asked, pod, request, deadline)
+        if isinstance(decided, Refusal):
+            return self._done("denied", started, self._denied(asked, pod["metadata"]["uid"], decided))
+        if not asked.dry_run:
+            self._metrics.allocated(decided.entry.qos, existing=decided.existing)
+        return self._done("set", started, _granted(asked, decided))
 
     def _read(self, asked: _Asked, deadline: Deadline) -> _Known:
         """Read the pod; where none has that uid, the API server says so itself."""
@@ -164,13 +198,15 @@ class BindEndpoint:
     ) -> Grant | Refusal:
         if isinstance(request, Refusal):
             return request
+        if why := self._state.misfit(pod, asked.node, deadline):
+            return Refusal("DoesNotFit", why)
         try:
             carried = given_cpus(pod)
         except StatusError as error:
             _log.warning("%s/%s: %s: it is replaced", asked.namespace, asked.name, error)
             carried = None
         claim = Claim(pod["metadata"]["uid"], asked.namespace, asked.name, request, carried)
-        return self._binder.bind(claim, asked.node, deadline=deadline, dry_run=asked.dry_run)
+        return self._promises.make(claim, asked.node, deadline=deadline, dry_run=asked.dry_run)
 
     def _denied(self, asked: _Asked, pod_uid: str, refusal: Refusal) -> Answer:
         message = refusal.message
@@ -196,7 +232,7 @@ class BindEndpoint:
 def _binding(review: Review) -> _Asked | None:
     """Return the binding to be made; None: the review is of something else. Raises ReviewError."""
     asked_for = (review.resource, review.subresource, review.operation)
-    if asked_for != (("", "v1", "pods"), "binding", "CREATE"):
+    if asked_for not in _BINDINGS:
         return None
     target = review.object.get("target")
     metadata = review.object.get("metadata")

@@ -1,7 +1,8 @@
 """The decision: from a pod, a node and its ledger to CPUs and the next ledger, or to a refusal. Pure.
 
-Every set that some pod holds is entered first, whatever the rules say of it; a new one is given
-exactly by the rules (``webhook.cpuset``). A pod that has an entry keeps its set.
+Every set that some other pod holds is entered first, whatever the rules say of it; a new one is given
+exactly by the rules (``webhook.cpuset``). A set that the pod has an entry for, or brings along, is given
+again if the rules would give it now, to the pod and on the machine as they are.
 """
 
 import datetime as dt
@@ -12,12 +13,12 @@ from typing import NamedTuple
 
 from webhook.binding.ledger import Counts, Entry, Ledger
 from webhook.binding.nodetopology import NodeTopology
-from webhook.cpuset.alignment import align, cpu_amount
+from webhook.cpuset.alignment import Aligned, align, cpu_amount
 from webhook.cpuset.allocation import BindPolicy, Exclusive, Request
 from webhook.cpuset.errors import SharingError
 from webhook.cpuset.hints import NumaPolicy
 from webhook.cpuset.qos import QoS
-from webhook.cpuset.sharing import NodeState, Pod
+from webhook.cpuset.sharing import NodeState, Pod, Reservations
 from webhook.pods.resourcespec import CPUSetRequest
 
 
@@ -40,7 +41,7 @@ class Grant(NamedTuple):
 
     Attributes:
         node: whose CPUs they are.
-        existing: the pod had them already.
+        existing: the ledger had them for the pod already.
         counts: what the ledger leaves of the node.
     """
 
@@ -75,18 +76,17 @@ def grant(claim: Claim, node: NodeTopology, ledger: Ledger, *, now: dt.datetime)
     moment = now.replace(microsecond=0)
     request = claim.request
     held = ledger.entries.get(claim.uid)
-    if held is not None:
-        entry = held._replace(allocated_at=moment)
-        after = ledger.with_entries(entry)
-        return Grant(entry, after, node, counts_of(node, after), existing=True)
+    others = ledger.without([claim.uid])
     terms = _agreed(request, node)
     if isinstance(terms, Refusal):
         return terms
-    agreed, numa = terms
-    state = state_of(node, ledger.entries.values())
-    cpus = _amplified(request, node, ledger) or _chosen(claim, node, state, agreed, numa)
+    if refused := _amplified(request, node, others):
+        return refused
+    room = _Room(claim, node, others, *terms)
+    cpus = room.kept(held.cpus if held is not None else None) or room.kept(claim.carried) or room.best()
     if isinstance(cpus, Refusal):
         return cpus
+    agreed = room.agreed
     entry = Entry(
         uid=claim.uid,
         namespace=claim.namespace,
@@ -99,31 +99,72 @@ def grant(claim: Claim, node: NodeTopology, ledger: Ledger, *, now: dt.datetime)
         allocated_at=moment,
     )
     after = ledger.with_entries(entry)
-    return Grant(entry, after, node, _counts(node, state, after), existing=False)
+    existing = held is not None and held.cpus == cpus
+    return Grant(entry, after, node, _counts(node, room.state, after), existing=existing)
 
 
-def _chosen(
-    claim: Claim, node: NodeTopology, state: NodeState, agreed: Request, numa: NumaPolicy
-) -> frozenset[int] | Refusal:
-    """The best CPUs that the rules allow, assigned in the state."""
-    request = claim.request
-    pod = Pod(claim.uid, request.qos, request.cpus * 1000, agreed)
-    kept = _kept(state, pod, claim.carried)
-    if kept is not None:
-        return kept
-    aligned = align(state, agreed, numa, exclusive=request.numa_exclusive)
-    if aligned.allocation is None:
-        return _short(request, node, state, agreed, numa)
-    nodes = frozenset(aligned.allocation.numa_nodes)
-    try:
-        return state.assign(replace(pod, request=replace(agreed, numa_nodes=nodes)))
-    except SharingError:
-        stay = node.pool_limit.cpus(node.cpu_topology.size)
-        return Refusal(
-            "SharePool",
-            f"needs {_cpus(request.cpus)}; {node.name} has {len(state.available())}, and "
-            f"{'one has' if stay == 1 else f'{stay} have'} to stay for pods without CPUs of their own",
-        )
+class _Room:
+    """What a node has for a pod: its CPUs under the pod's and the node's terms, next to all other pods.
+
+    Attributes:
+        agreed: the terms of both.
+        state: the node's; what is returned is assigned in it.
+    """
+
+    def __init__(
+        self, claim: Claim, node: NodeTopology, others: Ledger, agreed: Request, numa: NumaPolicy
+    ) -> None:
+        self.agreed = agreed
+        self.state = state_of(node, others.entries.values())
+        self._node = node
+        self._others = others
+        self._numa = numa
+        self._request = claim.request
+        self._pod = Pod(claim.uid, claim.request.qos, claim.request.cpus * 1000, agreed)
+
+    def kept(self, cpus: frozenset[int] | None) -> frozenset[int] | None:
+        """Return a set that the pod has already, if the rules would give it now; else None.
+
+        They would if they give it where nothing else is free; under the NUMA policy Restricted, on as few
+        NUMA nodes as they would choose.
+        """
+        topology = self._node.cpu_topology
+        if not cpus or not cpus <= topology.position.keys():
+            return None
+        closed = Reservations(reserved=topology.ids(topology.everything) - cpus)
+        narrow = replace(self._node, reservations=closed)
+        alone = self._aligned(state_of(narrow, self._others.entries.values()))
+        if alone.allocation is None or alone.allocation.cpus != cpus:
+            return None
+        if self._numa is NumaPolicy.RESTRICTED:
+            best = self._aligned(self.state)
+            if len(best.affinity.nodes) < len(alone.affinity.nodes):
+                return None
+        try:
+            self.state.adopt(self._pod, cpus)
+        except SharingError:
+            return None
+        return cpus
+
+    def best(self) -> frozenset[int] | Refusal:
+        """Return the best CPUs that the rules allow."""
+        aligned = self._aligned(self.state)
+        if aligned.allocation is None:
+            return _short(self._request, self._node, self.state, self.agreed, self._numa)
+        nodes = frozenset(aligned.allocation.numa_nodes)
+        try:
+            return self.state.assign(replace(self._pod, request=replace(self.agreed, numa_nodes=nodes)))
+        except SharingError:
+            stay = self._node.pool_limit.cpus(self._node.cpu_topology.size)
+            has = f"{self._node.name} has {len(self.state.available())}"
+            return Refusal(
+                "SharePool",
+                f"needs {_cpus(self._request.cpus)}; {has}, and {'one has' if stay == 1 else f'{stay} have'} "
+                "to stay for pods without CPUs of their own",
+            )
+
+    def _aligned(self, state: NodeState) -> Aligned:
+        return align(state, self.agreed, self._numa, exclusive=self._request.numa_exclusive)
 
 
 def _amplified(request: CPUSetRequest, node: NodeTopology, ledger: Ledger) -> Refusal | None:
@@ -196,31 +237,6 @@ def _agreed(request: CPUSetRequest, node: NodeTopology) -> tuple[Request, NumaPo
             f"{node.name} has {numa}",
         )
     return Request(request.cpus, policy, required, request.exclusive, node.strategy), numa
-
-
-def _kept(state: NodeState, pod: Pod, carried: frozenset[int] | None) -> frozenset[int] | None:
-    """The set that the pod's annotation names, if the rules allow it; else None."""
-    if carried is None or not _fits(state, pod.request, carried):
-        return None
-    try:
-        state.adopt(pod, carried)
-    except (SharingError, ValueError):
-        return None
-    return carried
-
-
-def _fits(state: NodeState, request: Request, cpus: frozenset[int]) -> bool:
-    """Whether a set has the right size, and keeps to a required policy."""
-    topology = state.topology
-    if len(cpus) != request.count or not all(cpu in topology.position for cpu in cpus):
-        return False
-    mask = topology.mask(cpus)
-    cores = [core for core in topology.core_masks if core & mask]
-    if request.required and request.bind_policy is BindPolicy.FULL_PCPUS:
-        return all(core & mask == core for core in cores)
-    if request.required and request.bind_policy is BindPolicy.SPREAD_BY_PCPUS:
-        return len(cores) == len(cpus)
-    return True
 
 
 def _short(

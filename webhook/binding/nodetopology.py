@@ -29,6 +29,7 @@ from webhook.protocol import (
     ANNOTATION_RAW_ALLOCATABLE,
     ANNOTATION_SYSTEM_QOS,
     CPU,
+    DISTRIBUTE_EVENLY,
     FULL_PCPUS_ONLY,
     LABEL_NODE_BIND_POLICY,
     LABEL_NUMA_POLICY,
@@ -39,7 +40,6 @@ from webhook.protocol import (
 
 _Kind = TypeVar("_Kind", dict[str, Any], list[Any])
 
-NODE_LABELS: Final = (LABEL_NODE_BIND_POLICY, LABEL_NUMA_POLICY, LABEL_NUMA_STRATEGY)
 NODE_ANNOTATIONS: Final = (
     ANNOTATION_CPU_TOPOLOGY,
     ANNOTATION_POD_CPU_ALLOCS,
@@ -49,7 +49,7 @@ NODE_ANNOTATIONS: Final = (
     ANNOTATION_AMPLIFICATION,
     ANNOTATION_RAW_ALLOCATABLE,
 )
-"""What is read of a Node and of its NodeResourceTopology: caches keep nothing else."""
+"""What is read of a Node and of its NodeResourceTopology: caches keep no other annotation."""
 
 _NODE_POLICIES: Final = {
     "": BindPolicy.NONE,
@@ -193,7 +193,12 @@ class _Reader:
         label = self._labels.get(LABEL_NUMA_STRATEGY, "")
         if label in list(Strategy):
             return Strategy(label)
-        if label:
+        if label == DISTRIBUTE_EVENLY:
+            self.problems.append(
+                f"label {LABEL_NUMA_STRATEGY}: {label} is not supported: sets are chosen by {default}; "
+                f"use {' or '.join(Strategy)}, or remove the label"
+            )
+        elif label:
             self.problems.append(f"label {LABEL_NUMA_STRATEGY}: {shown(label)} is unknown")
         return default
 

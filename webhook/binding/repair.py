@@ -16,7 +16,7 @@ from webhook.binding.grant import Claim, Refusal
 from webhook.binding.ledger import Entry, Ledger
 from webhook.binding.metrics import BindingMetrics
 from webhook.binding.nodetopology import NodeTopology, NodeTopologyError
-from webhook.binding.recovery import believed_cpus, entry_of, is_finished, node_of
+from webhook.binding.recovery import believed_cpus, entry_of, excess, is_finished, node_of
 from webhook.binding.state import Deadline, State
 from webhook.cpuset.allocation import BindPolicy
 from webhook.cpuset.cpulist import format_cpulist
@@ -152,13 +152,12 @@ class Repair:
         """Repair a pod; return what cannot be repaired, or ""."""
         node, uid = node_of(pod), pod["metadata"]["uid"]
         opted_in = self.opted_in(pod["metadata"]["namespace"])
-        unreadable = ""
         try:
-            given = believed_cpus(pod)
+            given, wrong = believed_cpus(pod), excess(pod)
         except StatusError as error:
-            given, unreadable = None, str(error)
+            given, wrong = None, str(error)
             if not opted_in:
-                return unreadable
+                return wrong
         other: Entry | None = None
 
         def agreed(_topology: NodeTopology, stored: Ledger, rebuilt: bool) -> Ledger | None:  # noqa: FBT001 — Change
@@ -178,12 +177,12 @@ class Repair:
         if self._binder.change(node, agreed, deadline=deadline) is not None and other is None:
             self._metrics.repairs.labels("entered").inc()
         entry = self._entry(node, uid)
-        if opted_in and (given is None or other is not None or entry is None or entry.cpus != given):
+        if opted_in and (wrong or given is None or other is not None or entry is None or entry.cpus != given):
             reassign = other is not None and entry is not None and entry.cpus == given
             return self._annotated(pod, deadline, reassign=reassign)
         if other is not None and given is not None:
             return f"its CPUs {format_cpulist(given & other.cpus)} are held by {other.pod}, too"
-        return ""
+        return wrong
 
     def _annotated(self, pod: Mapping[str, Any], deadline: Deadline, *, reassign: bool) -> str:
         """Give a pod the set that the ledger has for it, or a new one; return why it gets none, or ""."""

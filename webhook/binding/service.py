@@ -21,6 +21,7 @@ from webhook.binding.caches import (
 from webhook.binding.endpoint import BindEndpoint
 from webhook.binding.ledgers import LEDGERS, Ledgers
 from webhook.binding.metrics import BindingMetrics
+from webhook.binding.promises import Promises
 from webhook.binding.reconciler import Reconciler
 from webhook.binding.repair import Repair
 from webhook.binding.state import State
@@ -65,6 +66,7 @@ class Bindings:
         state: what is watched.
         events: records Events.
         binder: gives CPUs.
+        promises: withdraws what younger promises replace.
         endpoint: answers reviews.
         repair: repairs pods.
         reconciler: repairs ledgers.
@@ -74,7 +76,7 @@ class Bindings:
         self,
         api: Client,
         lease: Lease,
-        opted_in: Callable[[str], bool],
+        opted_in: Callable[[str], bool | None],
         registry: CollectorRegistry,
         settings: BindingSettings,
         *,
@@ -86,7 +88,7 @@ class Bindings:
         Args:
             api: the API server.
             lease: held by the replica that reconciles.
-            opted_in: whether the pods of a namespace are to get CPU sets.
+            opted_in: whether the pods of a namespace are to get CPU sets; None: the namespace is not known.
             registry: of the metrics.
             settings: chosen by an administrator.
             clock: seconds, for deadlines and ages.
@@ -104,13 +106,17 @@ class Bindings:
         )
         self.events = events = EventRecorder(api, _COMPONENT, clock=clock, now=now)
         self.binder = binder = Binder(state, grace=settings.grace)
-        self.endpoint = BindEndpoint(state, binder, events, metrics, default=settings.default)
-        self.repair = Repair(state, binder, events, metrics, opted_in=opted_in, default=settings.default)
+        self.promises = promises = Promises(state, binder)
+        policy = settings.default
+        self.endpoint = BindEndpoint(state, promises, events, metrics, opted_in=opted_in, default=policy)
+        self.repair = Repair(
+            state, binder, events, metrics, opted_in=lambda name: bool(opted_in(name)), default=policy
+        )
         self.reconciler = Reconciler(state, binder, self.repair, lease, metrics)
         self._reflectors = {
             "lse-lsr-pods": Reflector(api, PODS, state.pods, selector=BOUND_CLASS_PODS),
             "waiting-pods": Reflector(api, PODS, state.waiting, selector=WAITING_PODS, metadata_only=True),
-            "nodes": Reflector(api, NODES, state.nodes.nodes, metadata_only=True),
+            "nodes": Reflector(api, NODES, state.nodes.nodes),
             "noderesourcetopologies": Reflector(api, TOPOLOGIES, state.nodes.topologies),
             "nodecpuallocations": Reflector(api, LEDGERS, state.ledgers.store),
         }
@@ -122,8 +128,12 @@ class Bindings:
 
     def watch(self, stop: Event, interval: float = 1.0) -> None:
         """Watch, record Events, reconcile and count until ``stop`` is set; meant to run in a thread."""
-        reconciling = Task("cpuset-reconciler", self.reconciler, waited_for=True)
-        tasks = Tasks([Task("events", self.events, waited_for=True), reconciling], interval=1.0)
+        background = [
+            Task("events", self.events, waited_for=True),
+            Task("cpuset-reconciler", self.reconciler, waited_for=True),
+            Task("promises", self.promises),
+        ]
+        tasks = Tasks(background, interval=1.0)
         with watching(self._reflectors, stop):
             tasks.start()
             run_loop(self._observe, stop, name="counting CPUs", interval=interval)

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from webhook.binding.caches import TOPOLOGIES, Nodes, Object, PodStore
+from webhook.binding.caches import TOPOLOGIES, Nodes, Object, PodStore, trim_node
 from webhook.binding.ledgers import Ledgers
 from webhook.binding.nodetopology import NodeTopology, NodeTopologyError
 from webhook.kube.client import Client
 from webhook.kube.paths import NODES, PODS, member, pod
 from webhook.kube.store import Store
 from webhook.kube.timestamps import utc_now
+from webhook.pods.nodefit import misfit
 
 _LEAST_SECONDS: Final = 0.05
 
@@ -75,6 +76,21 @@ class State:
     def live_pod(self, namespace: str, name: str, deadline: Deadline) -> Object | None:
         """Return a pod as it is stored, None where it does not exist; raises ApiError, OutOfTimeError."""
         return self.api.find(pod(namespace, name), timeout=deadline.left())
+
+    def misfit(self, pod: Object, node: str, deadline: Deadline) -> str:
+        """Say why a pod may not be bound to a node, "" where it may; raises ApiError, OutOfTimeError.
+
+        What is watched may be old: the stored Node is asked before a pod is said not to fit.
+        """
+        store = self.nodes.nodes
+        known = store.values.get(("", node))
+        if known is not None and not misfit(pod, known):
+            return ""
+        raw = self.api.find(member(NODES, node), timeout=deadline.left())
+        if raw is None:
+            return f"node {node} does not exist"
+        store.learn(raw, known)
+        return misfit(pod, trim_node(raw))
 
     def pods_on(self, node: str, deadline: Deadline) -> list[Object]:
         """Return all pods bound to a node, of whatever class; raises ApiError, OutOfTimeError."""

@@ -25,7 +25,11 @@ AGAIN_SECONDS: Final = 60.0
 PER_SECOND: Final = 10.0
 _WAITING: Final = 1000
 _REMEMBERED: Final = 5000
+_LONGEST_NAME: Final = 200
 _LONGEST: Final = 1024  # bytes of a message that the API server takes
+
+_OF_ONE_EVENT: Final = frozenset({400, 403, 404, 409, 413, 422})
+"""Answers that say nothing about other Events."""
 
 _log = logging.getLogger(__name__)
 
@@ -93,8 +97,9 @@ class EventRecorder:
             return 1 / PER_SECOND if self._write(event) else 0.0
         except ApiError as error:
             # No Event can be made in a namespace that is being deleted; nothing depends on one.
-            if error.status in {HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN}:
-                return 0.0
+            if error.status in _OF_ONE_EVENT:
+                _log.debug("%s is lost: %s", event, error)
+                return 1 / PER_SECOND
             raise
 
     def _write(self, event: Event) -> bool:
@@ -132,7 +137,7 @@ class EventRecorder:
         return {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"name": f"{event.name[:200]}.{secrets.token_hex(8)}", "namespace": event.namespace},
+            "metadata": {"name": _name(event), "namespace": event.namespace},
             "involvedObject": {
                 "apiVersion": "v1",
                 "kind": "Pod",
@@ -149,6 +154,11 @@ class EventRecorder:
             "lastTimestamp": moment,
             "count": 1,
         }
+
+
+def _name(event: Event) -> str:
+    """A name that no other Event has: a DNS subdomain, also where the pod's name is cut in the middle."""
+    return f"{event.name[:_LONGEST_NAME].rstrip('-.')}.{secrets.token_hex(8)}"
 
 
 def _cut(message: str) -> str:

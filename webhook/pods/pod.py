@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
+from webhook.protocol import ANNOTATION_MIRROR_POD
+
 CONTAINER_LISTS: Final = ("initContainers", "containers")
 SECTIONS: Final = ("requests", "limits")
 FINISHED: Final = frozenset({"Succeeded", "Failed"})  # phases of a pod that runs on no CPU any more
@@ -39,6 +41,11 @@ def labels(pod: Mapping[str, Any]) -> Mapping[str, str]:
 def annotations(pod: Mapping[str, Any]) -> Mapping[str, str]:
     """Return the pod's annotations."""
     return (pod.get("metadata") or {}).get("annotations") or {}
+
+
+def is_mirror(pod: Mapping[str, Any]) -> bool:
+    """Whether a pod only shows a static one, which the kubelet reads from a file and nobody can change."""
+    return ANNOTATION_MIRROR_POD in annotations(pod)
 
 
 def spec(pod: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,8 +1,8 @@
 """What a pod asks of its node's CPUs: whether it gets a CPU set, of how many CPUs, and how they lie.
 
 An LSE or LSR pod of class prod that requests CPU and is to be bound by FullPCPUs or
-SpreadByPCPUs gets CPUs of its own; every other pod runs on a pool. The request is that of
-the pod as kube-scheduler counts it.
+SpreadByPCPUs gets CPUs of its own; every other pod runs on a pool, and so does a static pod: what
+is written to its mirror does not reach it. The request is that of the pod as kube-scheduler counts it.
 """
 
 import json
@@ -14,7 +14,7 @@ from webhook.cpuset.errors import CpuSetError
 from webhook.cpuset.hints import NumaPolicy
 from webhook.cpuset.qos import QoS
 from webhook.cpuset.sharing import Pod
-from webhook.pods.pod import annotations, labels, spec
+from webhook.pods.pod import annotations, is_mirror, labels, spec
 from webhook.pods.priority import effective_class
 from webhook.pods.quantities import QuantityError
 from webhook.pods.requests import pod_request
@@ -78,7 +78,7 @@ def read_resource_spec(
         ResourceSpecError: an annotation or a quantity cannot be read, or the CPUs are no whole number.
     """
     mine = labels(pod)
-    if mine.get(LABEL_QOS_CLASS) not in BOUND_CLASSES:
+    if mine.get(LABEL_QOS_CLASS) not in BOUND_CLASSES or is_mirror(pod):
         return None
     if effective_class(mine, spec(pod).get("priority")) != PROD:
         return None

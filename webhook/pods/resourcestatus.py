@@ -11,7 +11,7 @@ from typing import Any
 
 from webhook.cpuset.cpulist import format_cpulist, parse_cpulist
 from webhook.cpuset.topology import Topology
-from webhook.pods.pod import annotations
+from webhook.pods.pod import annotations, is_mirror
 from webhook.pods.text import shown
 from webhook.protocol import ANNOTATION_RESOURCE_STATUS, CPU
 
@@ -38,11 +38,13 @@ def resource_status(topology: Topology, cpus: frozenset[int]) -> str:
 def given_cpus(pod: Mapping[str, Any]) -> frozenset[int] | None:
     """Return the CPU ids that a pod's annotation names; None where it names none.
 
+    The annotation of a mirror pod names none: its static pod never hears of it.
+
     Raises:
         StatusError: it cannot be read.
     """
     text = annotations(pod).get(ANNOTATION_RESOURCE_STATUS)
-    if not text:
+    if not text or is_mirror(pod):
         return None
     try:
         value = json.loads(text)

@@ -101,8 +101,10 @@ def open_bindings(
     ``lease`` is namespace and name of the Lease that elects who repairs; None: the usual one.
     """
 
-    def opted_in(namespace: str) -> bool:
-        labels = source.view.namespaces.get(namespace, {})
+    def opted_in(namespace: str) -> bool | None:
+        labels = source.view.namespaces.get(namespace)
+        if labels is None:
+            return None
         return labels.get(LABEL_CPUSET) == CPUSET_ENABLED and labels.get(LABEL_IGNORE) != "true"
 
     return Bindings(client, _lease(client, lease, CPUSET_LEASE), opted_in, registry, settings)
@@ -156,6 +158,11 @@ class ReviewService:
         }
         if self.bindings is not None:
             self.endpoints["/bind"] = self.bindings.endpoint
+            if self.certificate is None or not self.certificate.requires_client_cert:
+                _LOG.warning(
+                    "/bind answers clients without a certificate: whoever reaches the port can have CPUs "
+                    "promised to waiting pods; give --client-ca, or let only API servers reach it"
+                )
 
     def load(self) -> None:
         """Read files and certificate again: a worker that replaces another begins with the newest."""

@@ -111,7 +111,7 @@ def test_a_cluster_in_which_everything_works(doctor, run, tmp_path):
     assert (code, found["warning"], found["error"]) == (0, "", "")
     for subject in (
         *("webhook configurations", "serving certificate", "view of the cluster", "profiles"),
-        *("schedulers", "nodes", "Koordinator's webhook", "fail-open"),
+        *("schedulers", "nodes", "bindings", "Koordinator's webhook", "fail-open"),
     ):
         assert f"{subject}: " in found["ok"]
     text = run("doctor", "--kubeconfig", tmp_path / "kubeconfig").output
@@ -277,6 +277,29 @@ def test_nodes_without_batch_resources(doctor, cluster):
     assert "koordlet" in found["error"]
     cluster.delete(NODES, "n-2")
     assert "nodes: none exists" in doctor()[1]["warning"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "verdict", "message"),
+    [
+        (["serve", "--client-ca=/etc/ca.crt"], "ok", "clients show a certificate"),
+        (["serve", "--cpusets"], "warning", "hook-1: /bind answers clients without a certificate"),
+        (["serve"], "warning", "set webhook.clientCA in the chart's values"),
+    ],
+)
+def test_who_may_ask_for_cpu_sets(doctor, cluster, arguments, verdict, message):
+    """A review of a binding has an effect, so a client without a certificate is worth a warning."""
+    (configuration,) = cluster.objects[MUTATING].values()
+    client = configuration["webhooks"][0]["clientConfig"]
+    service = {**client["service"], "path": "/bind"}
+    configuration["webhooks"].append(
+        {"name": "bindings.cpuset.colocation-webhook.io", "clientConfig": {**client, "service": service}}
+    )
+    (made,) = cluster.objects[HOME_PODS].values()
+    made["spec"]["containers"] = [{"args": arguments}]
+    assert message in doctor()[1][verdict]
+    cluster.objects[HOME_PODS].clear()
+    assert "no pod of the webhook is found" in doctor()[1]["warning"]
 
 
 def test_koordinators_webhook_changes_pods_too(doctor, cluster):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import http.client
 import json
+import ssl
 from collections.abc import Iterator
 from typing import Any
 
@@ -85,6 +87,32 @@ class Place:
         """Post a Binding; its status, and what was said."""
         code, said = self.call("POST", f"/{name}/binding{query}", binding(name, node.name, **metadata))
         return code, message(json.dumps(said))
+
+    def bind_by_older_path(self, name: str, node: FakeNode) -> tuple[int, str]:
+        """Post a Binding to the namespace's ``bindings``."""
+        path = f"/api/v1/namespaces/{self.namespace}/bindings"
+        code, text = self._calls.call("POST", path, binding(name, node.name))
+        return code, message(text)
+
+    def forge(self, port: int, name: str, node: FakeNode) -> Object:
+        """Send the webhook at a port a review of a Binding that nobody has posted; the response."""
+        request = {
+            "uid": "forged",
+            "resource": {"group": "", "version": "v1", "resource": "pods"},
+            "subResource": "binding",
+            "operation": "CREATE",
+            "namespace": self.namespace,
+            "name": name,
+            "object": binding(name, node.name),
+        }
+        review = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}
+        anybody = ssl.create_default_context()
+        anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
+        client = http.client.HTTPSConnection("localhost", port, timeout=10, context=anybody)
+        with contextlib.closing(client):
+            client.request("POST", "/bind", json.dumps(review), {"Content-Type": "application/json"})
+            response: Object = json.load(client.getresponse())["response"]
+        return response
 
     def cpus(self, name: str) -> str:
         """The CPU list on a pod, "" where it has none."""

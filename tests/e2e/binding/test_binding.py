@@ -162,3 +162,45 @@ def test_the_map_is_drawn(place: Place, webhook: Installation) -> None:
     assert f"{place.namespace}/nginx-lse" in drawn
     assert ["thread", "0", "0E", "1E", "2R", "3R"] in [line.split() for line in drawn.splitlines()]
     assert max(map(len, drawn.splitlines())) <= 80
+
+
+def test_the_older_path_of_a_binding_is_asked_about_too(place: Place) -> None:
+    """``POST …/bindings``, which clients use still: a denial, and a set."""
+    place.pod("large", "64", qos="LSE")
+    code, said = place.bind_by_older_path("large", place.wide)
+    assert (code, f"needs 64 CPUs; {place.wide.name} has 16 free" in said) == (403, True)
+    place.pod("small", "2")
+    assert place.bind_by_older_path("small", place.wide)[0] == 201
+    assert place.cpus("small") == "0,8"
+    assert place.holders(place.wide) == {"small": "0,8"}
+
+
+def test_a_review_that_no_api_server_sent_takes_no_more_than_the_pod_could_get(
+    place: Place, webhook: Installation, new_namespace: Callable[..., str]
+) -> None:
+    """By a client without a certificate: for a pod that fits no node, one outside, one on every node."""
+    outside = place.elsewhere(new_namespace())
+    outside.pod("outside", "15")
+    place.pod("nowhere", "15", nodeSelector={"no": "where"})
+    place.pod("greedy", "15")
+    for node in place.nodes:
+        assert outside.forge(webhook.port, "outside", node)["allowed"]
+        denied = place.forge(webhook.port, "nowhere", node)
+        assert "nodeSelector asks for no=where" in denied["status"]["message"]
+        assert not ledger(place.kubectl, node.name)
+    for _ in range(3):
+        for node in place.nodes:
+            place.forge(webhook.port, "greedy", node)
+
+    def promises() -> list[str]:
+        return [node.name for node in place.nodes if "greedy" in place.holders(node)]
+
+    assert len(promises()) <= 2
+    eventually(lambda: len(promises()) == 1, seconds=10, what="one promise")
+    free = next(node for node in (place.wide, place.seed) if node.name not in promises())
+    place.pod("honest", "4")
+    assert place.bind("honest", free)[0] == 201
+    assert place.cpus("honest")
+    for name in ("nowhere", "greedy"):
+        place.gone(name)
+    place.assert_rest()

@@ -121,7 +121,7 @@ def test_bindings_are_asked_about_where_that_is_wanted(helm: Helm) -> None:
     (configuration,) = of_kind(objects, "MutatingWebhookConfiguration")
     entry = configuration["webhooks"][1]
     assert entry["name"] == "bindings.cpuset.colocation-webhook.io"
-    assert entry["rules"][0]["resources"] == ["pods/binding"]
+    assert entry["rules"][0]["resources"] == ["pods/binding", "bindings"]
     assert entry["clientConfig"]["service"]["path"] == "/bind"
     opted_in = {"key": "colocation-webhook.io/cpuset", "operator": "In", "values": ["enabled"]}
     assert entry["namespaceSelector"]["matchExpressions"][-1] == opted_in

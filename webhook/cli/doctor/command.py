@@ -35,8 +35,9 @@ def doctor(
     """Diagnose an installation in a cluster, with a remedy for every finding.
 
     Examines the webhook configurations, the serving certificate, the view of each replica,
-    the profiles and the schedulers they name, the nodes' batch resources, Koordinator's own
-    webhook, and how often the API server proceeded without an answer. Changes nothing.
+    the profiles and the schedulers they name, the nodes' batch resources, who may ask for CPU
+    sets, Koordinator's own webhook, and how often the API server proceeded without an answer.
+    Changes nothing.
     Without --kubeconfig and --in-cluster, it reads KUBECONFIG or ~/.kube/config. A missing
     permission is reported and costs that finding only.
 
@@ -58,6 +59,7 @@ def doctor(
         "profiles": colocation.profiles,
         "schedulers": colocation.schedulers,
         "nodes": colocation.nodes,
+        "bindings": webhooks.bindings,
         "Koordinator's webhook": webhooks.koordinator,
         "fail-open": webhooks.fail_open,
     }

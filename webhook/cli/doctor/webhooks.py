@@ -129,15 +129,21 @@ def _served(cluster: Cluster, client: Object, host: str, port: int) -> _Served |
 
 def _secrets(pod: Object) -> Iterator[tuple[str, str]]:
     """Yield namespace and name of Secrets that may hold a pod's certificate: from a flag, or mounted."""
-    for container in pod["spec"].get("containers") or ():
-        for argument in container.get("args") or ():
-            flag, _, value = argument.partition("=")
-            if flag == "--manage-certificates":
-                namespace, _, name = value.partition("/")
-                yield namespace, name
+    for value in _arguments(pod, "--manage-certificates"):
+        namespace, _, managed = value.partition("/")
+        yield namespace, managed
     for volume in pod["spec"].get("volumes") or ():
         if name := (volume.get("secret") or {}).get("secretName"):
             yield pod["metadata"]["namespace"], name
+
+
+def _arguments(pod: Object, flag: str) -> Iterator[str]:
+    """Yield the values of a flag in the arguments of a pod's containers, as the chart writes them."""
+    for container in pod["spec"].get("containers") or ():
+        for argument in container.get("args") or ():
+            name, _, value = argument.partition("=")
+            if name == flag:
+                yield value
 
 
 def _handshake_error(host: str, port: int, bundle: str) -> str | None:
@@ -181,6 +187,35 @@ def _examined(cluster: Cluster, served: _Served, bundle: str, hook: str) -> Iter
     remedy = "renew it: see 'colocation-webhook certs --help' or cert-manager"
     message = f"{served.origin}: expires on {chain.expires_at:%Y-%m-%d}, {days} days from now"
     yield Finding(verdict, message, "" if verdict is Verdict.OK else remedy)
+
+
+def bindings(cluster: Cluster) -> Iterator[Finding]:
+    """Yield whether only an API server can ask for CPU sets: a review of a binding has an effect."""
+    if not any(_asks_for_bindings(hook["clientConfig"]) for hook in cluster.hooks()):
+        yield ok("none is asked about: CPU sets are off")
+        return
+    pods = cluster.pods()
+    if not pods:
+        yield warn(
+            "whether --client-ca is given cannot be seen: no pod of the webhook is found",
+            "see the flags of serve there",
+        )
+        return
+    anybody = [pod["metadata"]["name"] for pod in pods if not any(_arguments(pod, "--client-ca"))]
+    if not anybody:
+        yield ok("clients show a certificate (--client-ca)")
+        return
+    yield warn(
+        f"{', '.join(anybody)}: /bind answers clients without a certificate: who reaches the port can have "
+        "CPUs promised to a waiting pod on any node that it fits, in namespaces that opted in",
+        "set webhook.clientCA in the chart's values, once the API server has a certificate of that CA; "
+        "or let only the addresses of API servers reach the port",
+    )
+
+
+def _asks_for_bindings(client: Object) -> bool:
+    path = (client.get("service") or {}).get("path") or urllib.parse.urlsplit(client.get("url") or "").path
+    return str(path).endswith("/bind")
 
 
 def koordinator(cluster: Cluster) -> Iterator[Finding]:
