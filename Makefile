@@ -16,9 +16,12 @@ test: $(VENV)/test
 	$(MAKE) --silent --jobs=2 -C native test
 	$(BIN)/pytest -n auto
 
-# The same with many more cases: 300,000 selections against brute force.
-test-long: $(VENV)/test
+# The same with many more cases: 300,000 selections against brute force, and 5,000 new pods before a real API server.
+test-long: export RESULTS_PODS = 5000
+test-long: export RESULTS_SEED ?= $(shell date +%s)
+test-long: $(VENV)/test control-plane
 	$(MAKE) --silent --jobs=2 -C native long
+	$(BIN)/pytest -s tests/e2e/admission/test_results.py
 
 lint: $(VENV)/test $(VENV)/lint
 	$(BIN)/ruff check .

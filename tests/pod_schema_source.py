@@ -17,6 +17,117 @@ SPECIAL = {
     "io.k8s.apimachinery.pkg.util.intstr.IntOrString": "intstr",
 }
 
+# What the API server demands, and the schema does not say.
+REQUIRED = {
+    "ConfigMapEnvSource.name",
+    "ConfigMapKeySelector.name",
+    "ConfigMapProjection.name",
+    "ConfigMapVolumeSource.name",
+    "Container.image",
+    "EphemeralVolumeSource.volumeClaimTemplate",
+    "ExecAction.command",
+    "ImageVolumeSource.reference",
+    "PodDNSConfigOption.name",
+    "SecretEnvSource.name",
+    "SecretKeySelector.name",
+    "SecretProjection.name",
+    "SecretVolumeSource.secretName",
+}
+# What the schema demands, and the API server does not.
+OPTIONAL = {
+    "EvictionResponder.name",
+    "EvictionResponder.priority",
+    "HTTPHeader.value",
+    "ISCSIVolumeSource.lun",
+    "PreferredSchedulingTerm.preference",
+    "ScaleIOVolumeSource.secretRef",
+    "SleepAction.seconds",
+    "Sysctl.value",
+}
+# The values that the API server takes; where the empty text means the default, that too.
+_SIZE, _ID, _PORT, _WEIGHT, _MODE = "0..2147483647", "0..2147483647", "1..65535", "1..100", "0..511"
+_PROFILE = "Localhost|RuntimeDefault|Unconfined"
+VALUES = {
+    "AppArmorProfile.type": _PROFILE,
+    "ConfigMapVolumeSource.defaultMode": _MODE,
+    "Container.image": "image",
+    "Container.imagePullPolicy": "Always|IfNotPresent|Never",
+    "Container.name": "DNS label",
+    "Container.restartPolicy": "Always|Never|OnFailure",
+    "Container.terminationMessagePolicy": "FallbackToLogsOnError|File",
+    "ContainerPort.containerPort": _PORT,
+    "ContainerPort.hostPort": "0..65535",
+    "ContainerPort.name": "port name",
+    "ContainerPort.protocol": "SCTP|TCP|UDP",
+    "ContainerResizePolicy.resourceName": "cpu|memory",
+    "ContainerResizePolicy.restartPolicy": "NotRequired|RestartContainer",
+    "DownwardAPIVolumeFile.mode": _MODE,
+    "DownwardAPIVolumeFile.path": "path below",
+    "DownwardAPIVolumeSource.defaultMode": _MODE,
+    "EnvVar.name": "environment variable name",
+    "GRPCAction.port": _PORT,
+    "HTTPGetAction.port": "port",
+    "HTTPGetAction.scheme": "HTTP|HTTPS",
+    "HostAlias.ip": "IP address",
+    "HostPathVolumeSource.type": (
+        "BlockDevice|CharDevice|Directory|DirectoryOrCreate|File|FileOrCreate|Socket"
+    ),
+    "ImageVolumeSource.pullPolicy": "Always|IfNotPresent|Never",
+    "KeyToPath.mode": _MODE,
+    "KeyToPath.path": "path below",
+    "LabelSelector.matchLabels": "{}label",
+    "LabelSelectorRequirement.key": "qualified name",
+    "LabelSelectorRequirement.operator": "DoesNotExist|Exists|In|NotIn",
+    "NodeSelectorRequirement.operator": "DoesNotExist|Exists|Gt|In|Lt|NotIn",
+    "ObjectMeta.annotations": "{}annotation",
+    "ObjectMeta.labels": "{}label",
+    "PodReadinessGate.conditionType": "qualified name",
+    "PodSchedulingGate.name": "qualified name",
+    "PodSecurityContext.fsGroup": _ID,
+    "PodSecurityContext.fsGroupChangePolicy": "Always|OnRootMismatch",
+    "PodSecurityContext.runAsGroup": _ID,
+    "PodSecurityContext.runAsUser": _ID,
+    "PodSecurityContext.supplementalGroups": "[]" + _ID,
+    "PodSecurityContext.supplementalGroupsPolicy": "Merge|Strict",
+    "PodSpec.activeDeadlineSeconds": "1..2147483647",
+    "PodSpec.dnsPolicy": "ClusterFirst|ClusterFirstWithHostNet|Default|None",
+    "PodSpec.hostname": "DNS label",
+    "PodSpec.nodeName": "DNS subdomain",
+    "PodSpec.nodeSelector": "{}label",
+    "PodSpec.restartPolicy": "Always|Never|OnFailure",
+    "PodSpec.runtimeClassName": "DNS subdomain",
+    "PodSpec.serviceAccountName": "DNS subdomain",
+    "PodSpec.subdomain": "DNS label",
+    "PreferredSchedulingTerm.weight": _WEIGHT,
+    "Probe.failureThreshold": _SIZE,
+    "Probe.initialDelaySeconds": _SIZE,
+    "Probe.periodSeconds": _SIZE,
+    "Probe.successThreshold": _SIZE,
+    "Probe.terminationGracePeriodSeconds": "1..2147483647",
+    "Probe.timeoutSeconds": _SIZE,
+    "ProjectedVolumeSource.defaultMode": _MODE,
+    "SeccompProfile.type": _PROFILE,
+    "SecretVolumeSource.defaultMode": _MODE,
+    "SecurityContext.procMount": "Default|Unmasked",
+    "SecurityContext.runAsGroup": _ID,
+    "SecurityContext.runAsUser": _ID,
+    "TCPSocketAction.port": "port",
+    "Toleration.effect": "NoExecute|NoSchedule|PreferNoSchedule",
+    "Toleration.key": "qualified name",
+    "Toleration.operator": "Equal|Exists|Gt|Lt",
+    "TopologySpreadConstraint.maxSkew": "1..2147483647",
+    "TopologySpreadConstraint.minDomains": "1..2147483647",
+    "TopologySpreadConstraint.nodeAffinityPolicy": "Honor|Ignore",
+    "TopologySpreadConstraint.nodeTaintsPolicy": "Honor|Ignore",
+    "TopologySpreadConstraint.topologyKey": "qualified name",
+    "TopologySpreadConstraint.whenUnsatisfiable": "DoNotSchedule|ScheduleAnyway",
+    "Volume.name": "DNS label",
+    "VolumeMount.mountPropagation": "Bidirectional|HostToContainer|None",
+    "VolumeMount.recursiveReadOnly": "Disabled|Enabled|IfPossible",
+    "VolumeMount.subPath": "path below",
+    "WeightedPodAffinityTerm.weight": _WEIGHT,
+}
+
 
 def _definitions() -> dict[str, Any]:
     schemas = files("kubernetes_validate") / "kubernetes-json-schema"
@@ -46,12 +157,15 @@ class _Schema:
             fields = self.types[_short(name)] = {}
             for field, schema in sorted(self.definitions[name].get("properties", {}).items()):
                 if (name, field) != (ROOT, "status"):
-                    fields[field] = self.field(schema)
+                    demanded = field in self.definitions[name].get("required", ())
+                    fields[field] = self.field(schema, f"{_short(name)}.{field}", demanded=demanded)
         return _short(name)
 
-    def field(self, schema: dict[str, Any]) -> Any:
+    def field(self, schema: dict[str, Any], place: str, *, demanded: bool) -> Any:
         """Return a field's type, with the merge key where a patch merges the list."""
-        kind = self.expression(schema)
+        kind = VALUES.get(place) or self.expression(schema)
+        if (demanded or place in REQUIRED) and place not in OPTIONAL:
+            kind += "!"
         if "merge" in schema.get("x-kubernetes-patch-strategy", "").split(",") and kind.startswith("[]"):
             return [kind, schema.get("x-kubernetes-patch-merge-key", "")]
         return kind
@@ -66,6 +180,8 @@ class _Schema:
         schema = self.definitions[name] if name else schema
         kind = schema.get("type", "any")
         kind = kind[0] if isinstance(kind, list) else kind
+        if schema.get("format") == "int32":
+            return "-2147483648..2147483647"
         if kind == "array":
             return "[]" + self.expression(schema["items"])
         inner = schema.get("additionalProperties")
@@ -80,7 +196,10 @@ def pod_schema() -> dict[str, dict[str, Any]]:
     A type is the name of an object type, or string, integer, number, boolean, quantity,
     intstr or any, with ``[]`` (list of) or ``{}`` (map of) before it. A list that a
     strategic merge patch merges is a pair: the type and the merge key, which is ""
-    for a list of scalars. The status is left out: a patch cannot set it.
+    for a list of scalars. What the API server takes stands in the place of integer or string:
+    ``low..high`` is an integer of that range, ``a|b`` one of these texts, others are forms
+    that ``podschema.FORMS`` names. A field that must be there ends with ``!``. The status is
+    left out: a patch cannot set it.
     """
     schema = _Schema()
     schema.visit(ROOT)

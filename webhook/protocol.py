@@ -17,8 +17,14 @@ ANNOTATION_EXTENDED_RESOURCE_SPEC: Final = "node.koordinator.sh/extended-resourc
 ANNOTATION_RESOURCE_SPEC: Final = "scheduling.koordinator.sh/resource-spec"
 ANNOTATION_RESOURCE_STATUS: Final = "scheduling.koordinator.sh/resource-status"
 ANNOTATION_NUMA_TOPOLOGY_SPEC: Final = "scheduling.koordinator.sh/numa-topology-spec"
+ANNOTATION_DEVICE_ALLOCATED: Final = "scheduling.koordinator.sh/device-allocated"
+ANNOTATION_RESERVATION_ALLOCATED: Final = "scheduling.koordinator.sh/reservation-allocated"
 ANNOTATION_RESERVE_POD: Final = "scheduling.koordinator.sh/reserve-pod"
 ANNOTATION_MIRROR_POD: Final = "kubernetes.io/config.mirror"
+# What they name is given to a pod: CPUs, devices, a reservation. A scheduler adds them: a new pod has none.
+SCHEDULER_ANNOTATIONS: Final = frozenset(
+    {ANNOTATION_RESOURCE_STATUS, ANNOTATION_DEVICE_ALLOCATED, ANNOTATION_RESERVATION_ALLOCATED}
+)
 
 # --- Nodes and their NodeResourceTopology -------------------------------------
 ANNOTATION_CPU_TOPOLOGY: Final = "node.koordinator.sh/cpu-topology"
@@ -168,6 +174,7 @@ BUILTIN_PRIORITY_CLASSES: Final = MappingProxyType(
 CPU: Final = "cpu"
 MEMORY: Final = "memory"
 NATIVE_RESOURCES: Final = (CPU, MEMORY)
+HUGEPAGES_PREFIX: Final = "hugepages-"
 BATCH_CPU: Final = "kubernetes.io/batch-cpu"
 BATCH_MEMORY: Final = "kubernetes.io/batch-memory"
 MID_CPU: Final = "kubernetes.io/mid-cpu"

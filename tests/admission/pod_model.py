@@ -20,7 +20,7 @@ from tests.pods.quantity_model import in_milli, in_units, value_of
 Json = dict[str, Any]
 Points = frozenset[str]
 
-POINTS: Points = frozenset({"1", "2", "3", "5", "6", "7", "11", "gpu"})
+POINTS: Points = frozenset({"1", "2", "3", "5", "6", "7", "10", "11", "gpu"})
 
 SPEC = "node.koordinator.sh/extended-resource-spec"
 QOS, PRIORITY, CLASS = "koordinator.sh/qosClass", "koordinator.sh/priority", "koordinator.sh/priority-class"
@@ -28,6 +28,7 @@ BANDS = {"koord-prod": 9, "koord-mid": 7, "koord-batch": 5, "koord-free": 3}
 OPERATORS = {"In", "NotIn", "Exists", "DoesNotExist"}
 NATIVE = ("cpu", "memory")
 SECTIONS = ("requests", "limits")
+MERGED = {"containers", "initContainers", "volumes"}
 LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?", re.ASCII)
 
 
@@ -96,7 +97,71 @@ def intended(
         _translate(pod, points)
     _gpu(pod, points)
     _annotate(pod, points)
+    doubtful = any(
+        ((p["spec"].get("patch") or {}).get("spec") or {}).keys() & MERGED
+        or (p["spec"].get("koordinatorPriority") or 0) < 0
+        for p in applied
+    )
+    if doubtful and "10" in points and (refused := _invalid(pod) - _invalid(request["object"])):
+        raise Refused(str(refused))
     return pod
+
+
+def _invalid(pod: Json) -> set[tuple[str, str]]:
+    """Return what the API server refuses, as far as tests go: where, and what."""
+    spec, labels = pod.get("spec") or {}, (pod.get("metadata") or {}).get("labels") or {}
+    found = {("label", f"{k}={v}") for k, v in labels.items() if not LABEL_VALUE.fullmatch(v)}
+    found |= {("pod", name) for name in _over(spec)} | {("sum", name) for name in _too_little(spec)}
+    if not spec.get("containers"):
+        found.add(("pod", "containers"))
+    for container in _containers(pod):
+        found |= {(container["name"], name) for name in _over(container)}
+        if not container.get("image"):
+            found.add((container["name"], "image"))
+    return found
+
+
+def _over(holder: Json) -> set[str]:
+    """Return the resources with more requests than limits, or with other ones where they must be equal."""
+    requests, limits = (_amounts(holder, section) for section in SECTIONS)
+    return {
+        name.replace("kubernetes.io/batch-", "").replace("kubernetes.io/mid-", "")
+        for name, request in requests.items()
+        if (name in limits and in_milli(request) > in_milli(limits[name]))
+        or (
+            ("/" in name and "kubernetes.io/" not in name)
+            and (name not in limits or in_milli(request) != in_milli(limits[name]))
+        )
+    }
+
+
+def _too_little(spec: Json) -> set[str]:
+    """Return the resources of which the pod's level holds less than the containers."""
+    limits = _amounts(spec, "limits")
+    found = set()
+    for name, quantity in (limits | _amounts(spec, "requests")).items():
+        running = sidecars = starting = 0
+        for container in spec.get("initContainers") or ():
+            own = in_milli(_wanted(container).get(name, "0"))
+            starting = max(starting, sidecars + own)
+            sidecars += own if container.get("restartPolicy") == "Always" else 0
+        for container in spec.get("containers") or ():
+            running += in_milli(_wanted(container).get(name, "0"))
+            limit = _amounts(container, "limits").get(name)
+            if limit is not None and name in limits and in_milli(limit) > in_milli(limits[name]):
+                found.add(f"limit of {name}")
+        if max(running + sidecars, starting) > in_milli(quantity):
+            found.add(name)
+    return found
+
+
+def _wanted(container: Json) -> Json:
+    """Return the requests, with a limit where there is none."""
+    return _amounts(container, "limits") | _amounts(container, "requests")
+
+
+def _amounts(holder: Json, section: str) -> Json:
+    return (holder.get("resources") or {}).get(section) or {}
 
 
 def check(pod: Json) -> None:

@@ -7,6 +7,7 @@ them) with ``mutated.validate.expected.jsonl``.
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,11 +18,15 @@ from tests.admission.validating import validation_model
 from tests.builders import DEFAULTS, after, view_of
 from webhook.admission.decision import decide
 from webhook.admission.review import Webhook, parse_review
+from webhook.admission.settings import Settings
 from webhook.admission.validating.rules import RULES
 from webhook.admission.view import View
+from webhook.protocol import Action
 
 Json = dict[str, Any]
 
+# With these rules no pod is denied for what Koordinator makes of it.
+WARNED = replace(DEFAULTS, rules={"scheduler-annotations": Action.WARN, "valid-result": Action.WARN})
 MEANINGS = {
     "1": "an invalid selector, or a namespace that no object describes, is no match",
     "2": "a profile left out by its probability has no effect at all",
@@ -30,6 +35,7 @@ MEANINGS = {
     "6": "spec.priority is what the PriorityClass says",
     "7": "overhead stays native, pod-level resources are dissolved, sidecars are annotated",
     "8": "the table of validation rules, by the rule",
+    "10": "a pod that the API server would refuse for what a profile did is denied",
     "11": "a malformed extended-resource-spec annotation is replaced",
     "gpu": "GPU containers without limits do not end in a panic (Admission §2)",
 }
@@ -76,25 +82,32 @@ def compare_mutation(folder: Path) -> tuple[int, list[Difference]]:
 
     Raises:
         Unexplained: a pod of ours is not what the model says with all points on, or
-            one of Koordinator's not what it says with all points off.
+            one of Koordinator's not what it says with all points off. With the rules about
+            what profiles leave set to warn, ours is what the model says without that point.
     """
     found, count = [], 0
     given = objects(folder)
     view = view_of(given)
     for line, review, answer in cases(folder, "reviews", "mutate"):
         count += 1
-        decision = decide(Webhook.MUTATE, parse_review(line), view, DEFAULTS)
         pod = review["request"]["object"]
-        ours = None if decision.denial else plain(after(decision, pod))
+        ours, warned = (_decided(line, pod, view, settings) for settings in (DEFAULTS, WARNED))
         theirs = plain(answer["pod"]) if answer["allowed"] else None
         where = f"{folder.name} {answer['uid']}"
         if ours != _modelled(review, given, POINTS):
             raise Unexplained(f"{where}: ours is not what the specification says")
+        if warned != _modelled(review, given, POINTS - {"10"}):
+            raise Unexplained(f"{where}: a rule that is set to warn changes what becomes of the pod")
         if theirs != _modelled(review, given, frozenset()):
             raise Unexplained(f"{where}: no point of Admission §3 explains Koordinator's answer")
         if ours != theirs:
             found.append(Difference(folder.name, "reviews", answer["uid"], _points(review, given)))
     return count, found
+
+
+def _decided(line: bytes, pod: Json, view: View, settings: Settings) -> Json | None:
+    decision = decide(Webhook.MUTATE, parse_review(line), view, settings)
+    return None if decision.denial else plain(after(decision, pod))
 
 
 def _modelled(review: Json, given: list[Json], points: Points) -> Json | None:

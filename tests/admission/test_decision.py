@@ -8,6 +8,7 @@ import pytest
 
 from tests.builders import (
     DEFAULTS,
+    after,
     batch_profile,
     container,
     mutate,
@@ -236,3 +237,33 @@ def test_a_decision_cannot_be_changed() -> None:
         mutate(NEW).uid = "other"
     with pytest.raises(FrozenInstanceError):
         DEFAULTS.mode = Mode.AUDIT
+
+
+@pytest.mark.parametrize("key", ["resource-status", "device-allocated"])
+@pytest.mark.parametrize(
+    ("labels", "taken"),
+    [
+        ({}, True),
+        ({"koordinator.sh/qosClass": "BE"}, True),
+        ({"koordinator.sh/qosClass": "LS"}, True),
+        ({"koordinator.sh/qosClass": "SYSTEM"}, True),
+        ({"koordinator.sh/qosClass": "LSR"}, False),
+        ({"koordinator.sh/qosClass": "LSE"}, False),
+    ],
+)
+def test_annotations_of_the_scheduler_on_a_new_pod(key, labels, taken) -> None:
+    """Admission §3.8: what koordlet would obey is taken off a pod that gets no CPU set, with a warning."""
+    name = f"scheduling.koordinator.sh/{key}"
+    new = pod(labels=labels, annotations={name: "{}", "note": "kept"})
+    decision = mutate(new)
+    changed = after(decision, new)
+    assert changed["metadata"]["annotations"] == {"note": "kept"} | ({} if taken else {name: "{}"})
+    assert bool(decision.warnings) is taken
+    assert ("rule scheduler-annotations" in (validate(changed).denial or "")) is not taken
+
+
+def test_what_a_pod_asks_of_the_scheduler_stays() -> None:
+    """CPU sets §6: users write the resource-spec."""
+    asking = {"scheduling.koordinator.sh/resource-spec": "{}"}
+    assert mutate(pod(annotations=asking)).patch() == []
+    assert validate(pod(annotations=asking)).denial is None

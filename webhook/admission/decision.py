@@ -5,14 +5,15 @@ command line, audit, benchmarks and tests all call it.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import orjson
 
 from webhook.admission.editor import Cause, Operation, json_patch
-from webhook.admission.mutating import extendedspec, gpu, podlevel, reinvocation
+from webhook.admission.mutating import extendedspec, gpu, podlevel, reinvocation, result
+from webhook.admission.mutating.downwardapi import misled
 from webhook.admission.mutating.mutation import apply_profile
 from webhook.admission.mutating.selection import matching, selected
 from webhook.admission.mutating.translation import translate
@@ -22,16 +23,20 @@ from webhook.admission.profiles.profile import ProfileError, read_profile
 from webhook.admission.response import INVALID, allowed, denied
 from webhook.admission.review import Review, Webhook
 from webhook.admission.settings import Mode, PodLevelResources, Settings
-from webhook.admission.validating.validation import action_of, violations
+from webhook.admission.validating.rules import SCHEDULER_RULE, VALID_RESULT
+from webhook.admission.validating.validation import Violation, action_of, violations
 from webhook.admission.view import View
-from webhook.pods.pod import labels, spec
+from webhook.pods.pod import annotations, labels, spec
 from webhook.pods.priority import effective_class
+from webhook.pods.resourcespec import BOUND_CLASSES
 from webhook.protocol import (
     ANNOTATION_MIRROR_POD,
     LABEL_IGNORE,
+    LABEL_QOS_CLASS,
     PROFILE_GROUP,
     PROFILE_KIND,
     PROFILE_RESOURCE,
+    SCHEDULER_ANNOTATIONS,
     TRANSLATION,
     Action,
 )
@@ -154,11 +159,14 @@ def _mutate(review: Review, view: View, settings: Settings) -> Decision:
         obstacles = view.obstacles.get(review.namespace, ())
         policy = settings.pod_level_resources
         translated = _translate(pod, names, policy, obstacles, warnings, reinvoked=recalled is not None)
+    warnings += _disbelieve(pod, settings)
     gpu.expand(pod)
     if warning := extendedspec.update(pod):
         warnings.append(warning)
     operations = tuple(pod.operations())
     _check_depth(operations)
+    if result.doubtful(pod.value, applied):
+        warnings += _check_result(review.object, pod, names, settings)
     return Decision(
         review.uid,
         operations=operations,
@@ -182,6 +190,31 @@ def _check_depth(operations: tuple[Operation, ...]) -> None:
                 raise Denied(_TOO_DEEP) from None
 
 
+def _check_result(
+    before: Mapping[str, Any], pod: PodEdit, names: tuple[str, ...], settings: Settings
+) -> list[str]:
+    """Deny a pod that the API server would refuse for what profiles did; return warnings."""
+    if action_of(VALID_RESULT, settings.rules) == Action.OFF:
+        return []
+    problems = result.refusals(before, pod, names)
+    denial, warnings = _held_to((Violation(VALID_RESULT, problem) for problem in problems), settings)
+    if denial is not None:
+        raise Denied(denial)
+    return warnings
+
+
+def _disbelieve(pod: PodEdit, settings: Settings) -> Iterator[str]:
+    """Take the scheduler's annotations off a pod that gets no CPU set; yield warnings."""
+    if SCHEDULER_ANNOTATIONS.isdisjoint(annotations(pod.value)):
+        return
+    bound = labels(pod.value).get(LABEL_QOS_CLASS) in BOUND_CLASSES
+    if bound or action_of(SCHEDULER_RULE, settings.rules) == Action.OFF:
+        return
+    for key in sorted(SCHEDULER_ANNOTATIONS & annotations(pod.value).keys()):
+        pod.remove_annotation(key, Cause(f"rule {SCHEDULER_RULE}", ""))
+        yield f"metadata.annotations[{key}]: only the scheduler sets it: removed"
+
+
 def _translate(
     pod: PodEdit,
     names: tuple[str, ...],
@@ -201,6 +234,7 @@ def _translate(
     cause = Cause(",".join(names), f"resources, as {priority_class}")
     translated: Counter[str] = translate(pod, table, cause, reinvoked=reinvoked)
     if translated:
+        warnings += misled(pod, table)
         warnings += (
             f"{obstacle} requires native cpu/memory, which colocated pods do not have: it may refuse this pod"
             for obstacle in obstacles
@@ -218,15 +252,21 @@ def _validate(review: Review, view: View, settings: Settings) -> Decision:
     if review.operation == "UPDATE":
         check_shape(review.old_object)
         old = review.old_object
+    found = violations(review.object, old, resize=review.subresource == "resize")
+    denial, warnings = _held_to(found, settings)
+    return Decision(review.uid, warnings=tuple(dict.fromkeys(warnings)), denial=denial)
+
+
+def _held_to(found: Iterable[Violation], settings: Settings) -> tuple[str | None, list[str]]:
+    """Return the denial by the rules that are broken, None if they deny nothing, and the warnings."""
     refused, warnings = [], []
-    for violation in violations(review.object, old, resize=review.subresource == "resize"):
+    for violation in found:
         action = action_of(violation.rule, settings.rules)
         if action == Action.DENY:
             refused.append(f"{violation.message} (rule {violation.rule})")
         elif action == Action.WARN:
             warnings.append(violation.message)
-    denial = "; ".join(refused) or None
-    return Decision(review.uid, warnings=tuple(dict.fromkeys(warnings)), denial=denial)
+    return "; ".join(refused) or None, warnings
 
 
 def _validate_profile(review: Review, view: View, settings: Settings) -> Decision:

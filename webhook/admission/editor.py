@@ -8,7 +8,7 @@ patched tree gives none at all.
 Source: RFC 6902 (JSON Patch), its operations add, replace and remove.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
@@ -145,6 +145,15 @@ class ObjectEdit:
                 op = "replace" if key in source else "add"
                 into.append(Operation(op, at, new, _distinct(causes)))
 
+    def causes_at(self, parts: Sequence[str]) -> Iterator[Cause]:
+        """Yield the causes of the changes at a place below this object, and around it."""
+        if not parts:
+            yield from self.causes()
+            return
+        yield from self._causes.get(parts[0], ())
+        if child := self._children.get(parts[0]):
+            yield from child.causes_at(parts[1:])
+
     def causes(self) -> Iterator[Cause]:
         """Yield the causes of all changes here and below."""
         for key, causes in self._causes.items():
@@ -225,6 +234,17 @@ class ListEdit:
                     Operation("add", f"{path}/{i}", self.value[i], _distinct([*self._causes, *others]))
                 )
         return staying
+
+    def causes_at(self, parts: Sequence[str]) -> Iterator[Cause]:
+        """Yield the causes of the changes at a place below this list, which begins with an index."""
+        if not parts:
+            yield from self.causes()
+            return
+        index = int(parts[0])
+        if self._origins[index] is None:
+            yield from self._causes
+        if edit := self._edits[index]:
+            yield from edit.causes_at(parts[1:])
 
     def causes(self) -> Iterator[Cause]:
         """Yield the causes of all changes here and below."""

@@ -33,6 +33,11 @@ class Container(NamedTuple):
         return (self.value.get("resources") or {}).get(section) or {}
 
 
+def mappings(value: object) -> list[Mapping[str, Any]]:
+    """Return the objects in what should be a list of objects, for fields of which no type was checked."""
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+
+
 def labels(pod: Mapping[str, Any]) -> Mapping[str, str]:
     """Return the pod's labels."""
     return (pod.get("metadata") or {}).get("labels") or {}

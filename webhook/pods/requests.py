@@ -9,9 +9,8 @@ from typing import Any, Final
 
 from webhook.pods.pod import ALWAYS, spec
 from webhook.pods.quantities import NANO, QuantityError, non_negative, text_of
-from webhook.protocol import NATIVE_RESOURCES
+from webhook.protocol import HUGEPAGES_PREFIX, NATIVE_RESOURCES
 
-_HUGEPAGES: Final = "hugepages-"
 _NANO_IN_MILLI: Final = NANO // 1000
 
 
@@ -32,7 +31,7 @@ def pod_request(pod: Mapping[str, Any], resource: str) -> int:
     """
     of = spec(pod)
     total = None
-    if resource in NATIVE_RESOURCES or resource.startswith(_HUGEPAGES):
+    if resource in NATIVE_RESOURCES or resource.startswith(HUGEPAGES_PREFIX):
         total = _milli(of.get("resources"), resource, "spec.resources.requests")
     if total is None:
         running = sidecars = starting = 0

@@ -20,7 +20,6 @@ QOS, PRIORITY = "koordinator.sh/qosClass", "koordinator.sh/priority"
         ({"qosClass": "BE"}, {"app": "etl", "team": "data", QOS: "BE"}),
         ({"koordinatorPriority": 1000}, {"app": "etl", "team": "data", PRIORITY: "1000"}),
         ({"koordinatorPriority": 0}, {"app": "etl", "team": "data", PRIORITY: "0"}),
-        ({"koordinatorPriority": -1}, {"app": "etl", "team": "data", PRIORITY: "-1"}),
         ({"patch": {"metadata": {"labels": {"app": None, "b": "c"}}}}, {"team": "data", "b": "c"}),
         ({}, {"app": "etl", "team": "data"}),
     ],

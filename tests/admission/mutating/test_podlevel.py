@@ -47,12 +47,15 @@ def test_native_sidecars_count_in_the_sum() -> None:
     assert resources_of(mutated(new, BATCH))["requests"] == {CPU: "1500"}
 
 
-def test_hugepages_stay_at_the_pod() -> None:
-    """Admission §3.7: only cpu and memory leave the pod level."""
+def test_hugepages_at_the_pod() -> None:
+    """Admission §3.7: the API server refuses them without native cpu or memory, so the pod is denied."""
     level = {"cpu": "1", "memory": "1Gi", "hugepages-2Mi": "4Mi"}
-    changed = mutated(pod(container(), resources={"requests": level, "limits": dict(level)}), BATCH)
-    huge = {"hugepages-2Mi": "4Mi"}
-    assert changed["spec"]["resources"] == {"requests": huge, "limits": huge}
+    new = pod(container(), resources={"requests": level, "limits": dict(level)})
+    denial = mutate(new, BATCH).denial or ""
+    assert denial.startswith('spec.resources: profile "batch" (pod-level resources')
+    assert "leaves huge pages without native cpu or memory" in denial
+    kept = replace(DEFAULTS, pod_level_resources=PodLevelResources.KEEP)
+    assert mutated(new, BATCH, settings=kept)["spec"]["resources"] == new["spec"]["resources"]
 
 
 def test_a_warning_says_so() -> None:

@@ -289,6 +289,7 @@ def main(**fields) -> dict:
     return {"spec": {"containers": [{"name": "main", **fields}]}}
 
 
+OWNER = {"apiVersion": "v1", "kind": "Node", "name": "a", "uid": "1"}
 EFFECTS = {
     "labels": {"labels": {"team": "y", "new": "z"}},
     "annotations": {"annotations": {"note": "m", "new": "z"}},
@@ -330,7 +331,7 @@ EFFECTS = {
     "labels of the patch": {"patch": {"metadata": {"labels": {"team": None, "new": "z"}}}},
     "annotations of the patch": {"patch": {"metadata": {"annotations": {"note": None, "new": "z"}}}},
     "annotations emptied": {"annotations": {"a": "b"}, "patch": {"metadata": {"annotations": None}}},
-    "owners": {"patch": {"metadata": {"ownerReferences": [{"uid": "1"}]}}, "labelSuffixes": {"app": "-x"}},
+    "owners": {"patch": {"metadata": {"ownerReferences": [OWNER]}}, "labelSuffixes": {"app": "-x"}},
 }
 # What takes lists and resources away is done on the first call only.
 ONCE = {

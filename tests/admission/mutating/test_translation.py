@@ -1,10 +1,13 @@
 """Resources: batch and mid figures, LimitRange defaults, GPU shorthand, the annotation."""
 
 import json
+from copy import deepcopy
+from dataclasses import replace
 
 import pytest
 
 from tests.builders import (
+    DEFAULTS,
     after,
     batch_profile,
     container,
@@ -14,6 +17,7 @@ from tests.builders import (
     profile,
     resources_of,
 )
+from webhook.protocol import Action
 
 BATCH = batch_profile()
 MID = profile("mid", priorityClassName="koord-mid")
@@ -127,9 +131,39 @@ def test_limits_are_copied_to_missing_requests() -> None:
 
 def test_other_resources_stay() -> None:
     """Admission §2: only cpu and memory are translated."""
-    other = {"ephemeral-storage": "1Gi", "example.com/fpga": "1", "hugepages-2Mi": "4Mi"}
+    other = {"ephemeral-storage": "1Gi", "example.com/fpga": "1"}
     new = pod(container(requests=other | {"cpu": "1"}))
     assert resources_of(mutated(new, MID))["requests"] == other | {MID_CPU: "1000"}
+
+
+HUGE = {"hugepages-2Mi": "4Mi"}
+
+
+@pytest.mark.parametrize("word", ["batch", "mid"])
+@pytest.mark.parametrize(
+    "resources", [{"limits": HUGE | {"cpu": "1"}}, {"requests": {"memory": "1Gi"}, "limits": HUGE}]
+)
+@pytest.mark.parametrize("kind", ["containers", "initContainers", "sidecar"])
+def test_huge_pages_need_native_cpu_or_memory(word, resources, kind) -> None:
+    """Admission §3.7: the API server would refuse such a block, so it is denied, with profile and remedy."""
+    one = container(**deepcopy(resources)) | ({"restartPolicy": "Always"} if kind == "sidecar" else {})
+    new = pod(one) if kind == "containers" else pod(initContainers=[one])
+    making = profile("colocated", priorityClassName=f"koord-{word}")
+    denial = mutate(new, making).denial or ""
+    listed = "containers" if kind == "containers" else "initContainers"
+    assert denial.startswith(
+        f'spec.{listed}[main].resources: profile "colocated" (resources, as koord-{word})'
+    )
+    assert "skip-update-resources" in denial
+    skipping = profile("skip", marks={"config.koordinator.sh/skip-update-resources": ""})
+    assert mutate(new, making, skipping).denial is None
+    assert mutate(new, profile("prod", priorityClassName="koord-prod")).denial is None
+    warned = replace(DEFAULTS, rules={"valid-result": Action.WARN})
+    assert [w.partition(":")[0] for w in mutate(new, making, settings=warned).warnings] == [
+        f"spec.{listed}[main].resources"
+    ]
+    apart = pod(container("huge", limits=HUGE | {BATCH_CPU: "1"}), container("main", limits={"cpu": "1"}))
+    assert mutate(apart, making).denial is None  # nothing is taken from the block with huge pages
 
 
 def test_overhead_stays_native() -> None:

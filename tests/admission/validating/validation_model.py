@@ -11,6 +11,7 @@ from tests.pods.quantity_model import value_of
 Json = dict[str, Any]
 
 QOS, CLASS = "koordinator.sh/qosClass", "koordinator.sh/priority-class"
+SCHEDULED = {"scheduling.koordinator.sh/resource-status", "scheduling.koordinator.sh/device-allocated"}
 RESERVE = "scheduling.koordinator.sh/reserve-pod"
 BATCH = ("kubernetes.io/batch-cpu", "kubernetes.io/batch-memory")
 SECTIONS = ("requests", "limits")
@@ -31,6 +32,7 @@ KOORDINATOR = {
 # How the two differ, and why, by the name of our rule.
 DIFFERENCES = {
     "qos-class-known": "ours refuses an unknown QoS class",
+    "scheduler-annotations": "ours refuses a new pod with annotations that only a scheduler writes",
     "qos-priority/BE-none": "Koordinator refuses BE without a priority class, ours warns",
     **{
         f"qos-priority/LSE-{column}": "ours holds LSE to the same classes as LSR"
@@ -84,6 +86,8 @@ def ours(pod: Json) -> tuple[set[str], set[str]]:
     deny, warn = set(), set()
     if RESERVE in (metadata.get("annotations") or {}):
         deny.add("reserve-pod")
+    if SCHEDULED & (metadata.get("annotations") or {}).keys():
+        deny.add("scheduler-annotations")
     if qos not in ("", "LSE", "LSR", "LS", "BE", "SYSTEM"):
         deny.add("qos-class-known")
     refused, warned = OURS.get(qos, ((), ()))

@@ -21,7 +21,8 @@ from typing import Any, Final
 
 from webhook.admission.editor import Cause
 from webhook.admission.podedit import PodEdit
-from webhook.admission.profiles.podpatch import DIRECTIVE, RETAIN_KEYS
+from webhook.admission.profiles.podpatch import RETAIN_KEYS
+from webhook.admission.profiles.podschema import DIRECTIVE
 from webhook.admission.profiles.profile import Profile
 from webhook.admission.review import Review
 from webhook.admission.view import View

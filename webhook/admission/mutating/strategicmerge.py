@@ -13,11 +13,10 @@ from webhook.admission.editor import Cause, ListEdit, ObjectEdit
 from webhook.admission.podedit import Denied
 from webhook.admission.profiles.podpatch import (
     DELETE_FROM_PRIMITIVE_LIST,
-    DIRECTIVE,
     RETAIN_KEYS,
     SET_ELEMENT_ORDER,
 )
-from webhook.admission.profiles.podschema import POD, Field, object_types
+from webhook.admission.profiles.podschema import DIRECTIVE, POD, Field, object_types
 from webhook.pods.text import shown
 from webhook.protocol import COLOCATION_RESOURCES
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from webhook.admission.profiles.overlap import Overlap, overlaps, writes
 from webhook.admission.profiles.profile import Profile, label_writes
-from webhook.admission.validating.rules import QOS_CLASS_KNOWN, matrix_rule
+from webhook.admission.validating.rules import QOS_CLASS_KNOWN, VALID_RESULT, matrix_rule
 from webhook.admission.validating.validation import action_of
 from webhook.admission.view import View
 from webhook.pods.priority import raw_class
@@ -90,10 +90,23 @@ def own_findings(
         yield Finding(severity, profile.name, note.message)
     if not profile.ready:
         return
+    yield from _about_results(profile, rules)
     written = writes(profile)
     for message in (*_about_selectors(profile), *_about_writes(profile, written)):
         yield Finding(Severity.WARNING, profile.name, message)
     yield from _matrix(profile, written, view, rules)
+
+
+def _about_results(profile: Profile, rules: Mapping[str, Action]) -> Iterator[Finding]:
+    """Yield what the API server refuses of the pods that the profile makes: of all, or of some."""
+    action = action_of(VALID_RESULT, rules)
+    if action == Action.OFF:
+        return
+    severity = Severity.ERROR if action == Action.DENY else Severity.WARNING
+    for message in profile.refused:
+        yield Finding(severity, profile.name, message)
+    for message in profile.incomplete:
+        yield Finding(Severity.WARNING, profile.name, message)
 
 
 def _about_selectors(profile: Profile) -> Iterator[str]:

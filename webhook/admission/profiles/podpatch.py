@@ -7,13 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from webhook.admission.profiles.podschema import POD, Field, object_types
+from webhook.admission.profiles.podschema import DIRECTIVE, POD, Field, object_types
 from webhook.admission.profiles.unknownfield import UnknownField, note_unknown_field
 from webhook.pods.labels import key_problem, value_problem
 from webhook.pods.quantities import QuantityError, non_negative, text_of
 from webhook.pods.text import shown
 
-DIRECTIVE: Final = "$patch"
 RETAIN_KEYS: Final = "$retainKeys"
 SET_ELEMENT_ORDER: Final = "$setElementOrder/"
 DELETE_FROM_PRIMITIVE_LIST: Final = "$deleteFromPrimitiveList/"

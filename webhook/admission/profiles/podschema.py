@@ -12,6 +12,21 @@ from typing import Final, NamedTuple
 import orjson
 
 POD: Final = "Pod"
+DIRECTIVE: Final = "$patch"
+# Texts and numbers of a certain form, each with its JSON type.
+FORMS: Final = {
+    "DNS label": "string",
+    "DNS subdomain": "string",
+    "IP address": "string",
+    "annotation": "string",
+    "environment variable name": "string",
+    "image": "string",
+    "label": "string",
+    "path below": "string",
+    "port": "intstr",
+    "port name": "string",
+    "qualified name": "string",
+}
 
 
 class Field(NamedTuple):
@@ -20,6 +35,9 @@ class Field(NamedTuple):
     Attributes:
         type: name of the type of the value; of the elements for lists and maps.
         container: "" for a single value, "[]" for a list, "{}" for a map.
+        form: what the API server demands of the value: a range of integers such as ``1..65535``,
+            texts such as ``Always|Never``, or a name of FORMS; "" for anything of the type.
+        required: the API server refuses an object without it.
         merge_key: the field that identifies list elements; "" for a merged list of
             scalars; None for a list that is replaced as a whole.
     """
@@ -27,12 +45,18 @@ class Field(NamedTuple):
     type: str
     container: str = ""
     merge_key: str | None = None
+    form: str = ""
+    required: bool = False
 
 
 def _field(raw: str | list[str]) -> Field:
     expression, merge_key = raw if isinstance(raw, list) else (raw, None)
     container = expression[:2] if expression[:2] in {"[]", "{}"} else ""
-    return Field(expression.removeprefix(container), container, merge_key)
+    type_name = expression.removeprefix(container).removesuffix("!")
+    general = "integer" if ".." in type_name else "string" if "|" in type_name else FORMS.get(type_name)
+    return Field(
+        general or type_name, container, merge_key, type_name if general else "", expression.endswith("!")
+    )
 
 
 @cache
@@ -40,3 +64,9 @@ def object_types() -> Mapping[str, Mapping[str, Field]]:
     """Return the fields of every object type below Pod, by the type's name."""
     table = orjson.loads(files(__package__).joinpath("pod_schema.json").read_bytes())
     return {name: {field: _field(raw) for field, raw in fields.items()} for name, fields in table.items()}
+
+
+@cache
+def required_fields(type_name: str) -> tuple[str, ...]:
+    """Return the fields without which the API server refuses an object of a type."""
+    return tuple(name for name, field in object_types()[type_name].items() if field.required)

@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from webhook.admission.profiles.podpatch import DIRECTIVE, RETAIN_KEYS, check_patch
+from webhook.admission.profiles.podpatch import RETAIN_KEYS, check_patch
+from webhook.admission.profiles.podschema import DIRECTIVE
 from webhook.admission.profiles.unknownfield import UnknownField, note_unknown_field
+from webhook.admission.profiles.validity import merges_objects, patch_faults
 from webhook.pods.labels import key_problem, value_problem
 from webhook.pods.selectors import (
     EVERYTHING,
@@ -69,6 +71,10 @@ class Profile:
         skip_resources: the pod's resources are not translated.
         written_annotations: keys of the annotations that it may write.
         problems: why the profile is not ready; empty when it is.
+        refused: what it writes that the API server refuses in every pod. It is applied all the same:
+            another profile may write something else there.
+        incomplete: what the API server refuses unless the pod has the rest.
+        checked: pods that it changes are looked at, for what the API server would refuse.
         notes: unknown fields, which are ignored.
     """
 
@@ -90,6 +96,9 @@ class Profile:
     patch: Mapping[str, Any] | None = None
     written_annotations: frozenset[str] = frozenset()
     problems: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    incomplete: tuple[str, ...] = ()
+    checked: bool = False
     notes: tuple[UnknownField, ...] = ()
 
     @property
@@ -198,7 +207,9 @@ class _Reader:
             if set_by_controllers(key)
         )
         written = frozenset(_written_annotations(profile))
-        return replace(profile, written_annotations=written, problems=(*self.problems, *owned))
+        problems = (*self.problems, *owned)
+        profile = replace(profile, written_annotations=written, problems=problems)
+        return profile if problems else _judged(profile)
 
     def _selector(self, field: str) -> Selector:
         try:
@@ -276,6 +287,21 @@ class _Reader:
                 "its pods by one of them would create others without end: set the labels to remove to null"
             )
         return patch
+
+
+def _judged(profile: Profile) -> Profile:
+    """Return a profile that can be applied with what is known of the pods that it makes."""
+    patch, priority = profile.patch or {}, profile.koordinator_priority or 0
+    found = list(patch_faults(patch, "spec.patch"))
+    refused = [f"{fault.at}: the patch {fault.problem}" for fault in found if fault.certain]
+    if priority < 0:
+        refused.append(f"spec.koordinatorPriority: {priority} is no label value: write 0 or more")
+    return replace(
+        profile,
+        refused=tuple(refused),
+        incomplete=tuple(f"{f.at}: the patch {f.problem}" for f in found if not f.certain),
+        checked=bool(refused) or merges_objects(patch),
+    )
 
 
 def _suffix_problem(suffix: str) -> str | None:

@@ -24,6 +24,8 @@ def matrix_rule(qos: str, priority_class: str) -> str:
 
 
 RESERVE_POD: Final = "reserve-pod"
+SCHEDULER_RULE: Final = "scheduler-annotations"
+VALID_RESULT: Final = "valid-result"
 QOS_CLASS_KNOWN: Final = "qos-class-known"
 BATCH_NEEDS_BE: Final = "batch-resources-need-be"
 WHOLE_CPUS: Final = "whole-cpus"
@@ -37,6 +39,12 @@ RESIZE_COLOCATED: Final = "resize-colocated"
 RULES: Final[Mapping[str, Rule]] = MappingProxyType(
     {
         RESERVE_POD: Rule(Action.DENY, "users do not set scheduling.koordinator.sh/reserve-pod"),
+        SCHEDULER_RULE: Rule(
+            Action.DENY,
+            "a new pod has none of scheduling.koordinator.sh/resource-status, device-allocated and "
+            "reservation-allocated",
+        ),
+        VALID_RESULT: Rule(Action.DENY, "a profile leaves no pod that the API server refuses"),
         QOS_CLASS_KNOWN: Rule(Action.DENY, "koordinator.sh/qosClass is LSE, LSR, LS, BE or SYSTEM"),
         **{
             matrix_rule(qos, column): Rule(

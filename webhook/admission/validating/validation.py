@@ -26,6 +26,7 @@ from webhook.protocol import (
     NONE,
     QOS_CLASSES,
     QOS_PRIORITY_MATRIX,
+    SCHEDULER_ANNOTATIONS,
     Action,
     QoSClass,
 )
@@ -49,7 +50,10 @@ def violations(pod: Pod, old: Pod | None, *, resize: bool = False) -> list[Viola
         resize: the update uses the subresource ``pods/resize``.
     """
     found = list(_state(pod))
-    if old is not None:
+    if old is None:
+        if not SCHEDULER_ANNOTATIONS.isdisjoint(annotations(pod)):
+            found += _scheduled(pod)
+    else:
         known = set(_state(old))
         found = [violation for violation in found if violation not in known]
         found += _transition(pod, old)
@@ -61,6 +65,13 @@ def violations(pod: Pod, old: Pod | None, *, resize: bool = False) -> list[Viola
 def action_of(rule: str, overrides: Mapping[str, Action]) -> Action:
     """Return the action of a rule: from the settings, or else its default."""
     return overrides.get(rule, RULES[rule].action)
+
+
+def _scheduled(pod: Pod) -> Iterator[Violation]:
+    """Yield annotations that a scheduler adds, and that are believed whoever wrote them."""
+    for key in sorted(SCHEDULER_ANNOTATIONS & annotations(pod).keys()):
+        message = f"metadata.annotations[{key}]: only the scheduler sets it: remove it"
+        yield Violation(rules.SCHEDULER_RULE, message)
 
 
 def _state(pod: Pod) -> Iterator[Violation]:
