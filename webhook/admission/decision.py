@@ -5,7 +5,7 @@ command line, audit, benchmarks and tests all call it.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -154,18 +154,21 @@ def _mutate(review: Review, view: View, settings: Settings) -> Decision:
         applied = [view.profiles[name] for name in names if name in view.profiles]
         for profile in applied:
             apply_profile(pod, profile, view, again=True)  # it has warned before
+    plain = result.plain(review, applied)
     translated: Mapping[str, int] = {}
     if names and not any(profile.skip_resources for profile in applied):
         obstacles = view.obstacles.get(review.namespace, ())
         policy = settings.pod_level_resources
         translated = _translate(pod, names, policy, obstacles, warnings, reinvoked=recalled is not None)
+        if translated and not plain:
+            warnings += misled(pod)
     warnings += _disbelieve(pod, settings)
     gpu.expand(pod)
     if warning := extendedspec.update(pod):
         warnings.append(warning)
     operations = tuple(pod.operations())
     _check_depth(operations)
-    if result.doubtful(pod.value, applied):
+    if not plain or result.crowded(pod.value):
         warnings += _check_result(review.object, pod, names, settings)
     return Decision(
         review.uid,
@@ -203,16 +206,16 @@ def _check_result(
     return warnings
 
 
-def _disbelieve(pod: PodEdit, settings: Settings) -> Iterator[str]:
-    """Take the scheduler's annotations off a pod that gets no CPU set; yield warnings."""
-    if SCHEDULER_ANNOTATIONS.isdisjoint(annotations(pod.value)):
-        return
-    bound = labels(pod.value).get(LABEL_QOS_CLASS) in BOUND_CLASSES
-    if bound or action_of(SCHEDULER_RULE, settings.rules) == Action.OFF:
-        return
-    for key in sorted(SCHEDULER_ANNOTATIONS & annotations(pod.value).keys()):
+def _disbelieve(pod: PodEdit, settings: Settings) -> list[str]:
+    """Take the scheduler's annotations off a pod that gets no CPU set; return warnings."""
+    found = SCHEDULER_ANNOTATIONS.intersection(annotations(pod.value))
+    if not found or labels(pod.value).get(LABEL_QOS_CLASS) in BOUND_CLASSES:
+        return []
+    if action_of(SCHEDULER_RULE, settings.rules) == Action.OFF:
+        return []
+    for key in sorted(found):
         pod.remove_annotation(key, Cause(f"rule {SCHEDULER_RULE}", ""))
-        yield f"metadata.annotations[{key}]: only the scheduler sets it: removed"
+    return [f"metadata.annotations[{key}]: only the scheduler sets it: removed" for key in sorted(found)]
 
 
 def _translate(
@@ -234,7 +237,6 @@ def _translate(
     cause = Cause(",".join(names), f"resources, as {priority_class}")
     translated: Counter[str] = translate(pod, table, cause, reinvoked=reinvoked)
     if translated:
-        warnings += misled(pod, table)
         warnings += (
             f"{obstacle} requires native cpu/memory, which colocated pods do not have: it may refuse this pod"
             for obstacle in obstacles

@@ -52,6 +52,8 @@ class Review(NamedTuple):
         object: the new object; {} on DELETE.
         old_object: the existing object; {} on CREATE.
         username: of the user who made the request.
+        plain: nothing in it has huge pages or reads its own resources (``resourceFieldRef``), so
+            nobody needs to look for these.
     """
 
     uid: str
@@ -64,6 +66,7 @@ class Review(NamedTuple):
     old_object: dict[str, Any]
     dry_run: bool
     username: str
+    plain: bool = False
 
 
 def parse_review(body: bytes) -> Review:
@@ -106,6 +109,7 @@ def parse_review(body: bytes) -> Review:
         old_object=_field(request, "oldObject", dict, uid),
         dry_run=_field(request, "dryRun", bool, uid),
         username=_field(_field(request, "userInfo", dict, uid), "username", str, uid, "request.userInfo."),
+        plain=b"hugepages-" not in body and b"resourceFieldRef" not in body,
     )
 
 

@@ -9,53 +9,55 @@ from typing import Any, Final
 
 from webhook.admission.podedit import PodEdit
 from webhook.pods.pod import SECTIONS, Container, containers, mappings, spec
+from webhook.protocol import TRANSLATION
 
+_REFERENCE: Final = "resourceFieldRef"
 _MOST: Final = 10  # warnings: a pod may have any number of references
 
 _Object = Mapping[str, Any]
 
 
-def misled(pod: PodEdit, table: Mapping[str, str]) -> list[str]:
-    """Return warnings of references that read something else after the translation.
-
-    Args:
-        pod: the translated pod.
-        table: the new resource for each native one, a row of ``protocol.TRANSLATION``.
-    """
-    by_name: dict[str, Container] = {}
-    found: list[str] = []
-    for container in containers(pod.value):
-        by_name[container.name] = container
-        for entry in mappings(container.value.get("env")):
-            if "valueFrom" in entry:
-                at = f"spec.{container.kind}[{container.position}].env[{entry.get('name')}]"
-                found += _effects(at, entry["valueFrom"], container.name, by_name, table)
-    for at, item in _files(spec(pod.value).get("volumes")):
-        found += _effects(at, item, "", by_name, table)
+def misled(pod: PodEdit) -> list[str]:
+    """Return warnings of references in a translated pod that read something else now."""
+    references = [*_variables(pod.value), *_files(spec(pod.value).get("volumes"))]
+    if not references:
+        return []
+    by_name = {container.name: container for container in containers(pod.value)}
+    found = [text for reference in references if (text := _effect(*reference, by_name))]
     if len(found) > _MOST:
         found[_MOST:] = [f"{len(found) - _MOST} more references to translated limits or requests"]
     return found
 
 
-def _files(volumes: object) -> Iterator[tuple[str, _Object]]:
-    """Yield the files that volumes make of the downward API, with their places."""
+def _variables(pod: _Object) -> Iterator[tuple[str, _Object, str]]:
+    """Yield the references of environment variables: where each stands, it, its container."""
+    for container in containers(pod):
+        for entry in mappings(container.value.get("env")):
+            source = entry.get("valueFrom")
+            if isinstance(source, dict) and isinstance(found := source.get(_REFERENCE), dict):
+                at = f"spec.{container.kind}[{container.position}].env[{entry.get('name')}]"
+                yield at, found, container.name
+
+
+def _files(volumes: object) -> Iterator[tuple[str, _Object, str]]:
+    """Yield the references of files that volumes make of the downward API."""
     for volume in mappings(volumes):
         projected = volume.get("projected")
-        sources = mappings(projected.get("sources")) if isinstance(projected, Mapping) else []
+        sources = mappings(projected.get("sources")) if isinstance(projected, dict) else []
         for source in (volume, *sources):
             downward = source.get("downwardAPI")
-            for item in mappings(downward.get("items")) if isinstance(downward, Mapping) else ():
-                yield f"spec.volumes[{volume.get('name')}].{item.get('path')}", item
+            for item in mappings(downward.get("items")) if isinstance(downward, dict) else ():
+                if isinstance(found := item.get(_REFERENCE), dict):
+                    yield f"spec.volumes[{volume.get('name')}].{item.get('path')}", found, ""
 
 
-def _effects(
-    at: str, holder: object, own: str, by_name: Mapping[str, Container], table: Mapping[str, str]
-) -> Iterator[str]:
-    reference = holder.get("resourceFieldRef") if isinstance(holder, Mapping) else None
-    if not isinstance(reference, Mapping):
-        return
+def _effect(at: str, reference: _Object, own: str, by_name: Mapping[str, Container]) -> str | None:
     section, _, resource = str(reference.get("resource")).partition(".")
     container = by_name.get(str(reference.get("containerName") or own))
-    if container and section in SECTIONS and table.get(resource) in container.quantities(section):
-        value = f"the node's {resource}" if section == "limits" else "0"
-        yield f"{at}: {section}.{resource} is {value} once colocated: write the figure"
+    if not container or section not in SECTIONS:
+        return None
+    quantities = container.quantities(section)
+    if not any(table.get(resource) in quantities for table in TRANSLATION.values()):
+        return None
+    value = f"the node's {resource}" if section == "limits" else "0"
+    return f"{at}: {section}.{resource} is {value} once colocated: write the figure"

@@ -1,6 +1,6 @@
 """What the API server would refuse of a pod that profiles changed, and which of them is at fault."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any, Final
 
@@ -8,26 +8,26 @@ from webhook.admission.podedit import PodEdit
 from webhook.admission.profiles.objectrules import MAX_ANNOTATIONS
 from webhook.admission.profiles.profile import Profile
 from webhook.admission.profiles.validity import Fault, faults
-from webhook.pods.pod import SECTIONS, annotations, containers, spec
-from webhook.protocol import HUGEPAGES_PREFIX
+from webhook.admission.review import Review
+from webhook.pods.pod import annotations
 
 _MOST: Final = 10  # messages: a profile may do the same to each of many containers
+_MAX_KEY: Final = 317  # characters of a prefix, a slash and a name
 _MAX_BYTES: Final = 4  # of a character in UTF-8
 
 
-def doubtful(pod: Mapping[str, Any], applied: Collection[Profile]) -> bool:
-    """Whether a changed pod may be invalid, so that looking closely is worth its time.
+def plain(review: Review, applied: Iterable[Profile]) -> bool:
+    """Whether neither the pod nor the profiles have what has to be looked at closely.
 
-    Args:
-        pod: the pod after all changes.
-        applied: the profiles. Their patches can do anything; without one, a translation takes
-            native resources away, which huge pages need.
+    Such as huge pages, from which a translation takes the native resources that they need.
     """
-    if applied and (any(profile.checked for profile in applied) or _has_huge_pages(pod)):
-        return True
+    return review.plain and not any(profile.checked for profile in applied)
+
+
+def crowded(pod: Mapping[str, Any]) -> bool:
+    """Whether the annotations, ours among them, may be more than a pod may have."""
     texts = annotations(pod)
-    length = sum(map(len, texts)) + sum(map(len, texts.values()))
-    return length * _MAX_BYTES > MAX_ANNOTATIONS
+    return (len(texts) * _MAX_KEY + sum(map(len, texts.values()))) * _MAX_BYTES > MAX_ANNOTATIONS
 
 
 def refusals(before: Mapping[str, Any], pod: PodEdit, names: tuple[str, ...]) -> list[str]:
@@ -40,13 +40,6 @@ def refusals(before: Mapping[str, Any], pod: PodEdit, names: tuple[str, ...]) ->
     """
     found = islice(faults(before, pod.value), _MOST)
     return [f"{fault.at or 'spec'}: {_blamed(fault, pod, names)} {fault.problem}" for fault in found]
-
-
-def _has_huge_pages(pod: Mapping[str, Any]) -> bool:
-    pod_level = spec(pod).get("resources") or {}
-    blocks = [pod_level.get(section) or () for section in SECTIONS]
-    blocks += (container.quantities(section) for container in containers(pod) for section in SECTIONS)
-    return any(name.startswith(HUGEPAGES_PREFIX) for block in blocks for name in block)
 
 
 def _blamed(fault: Fault, pod: PodEdit, names: tuple[str, ...]) -> str:
