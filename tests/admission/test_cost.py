@@ -136,6 +136,13 @@ PODS: dict[str, Callable[[int], dict]] = {
     "sidecars": lambda n: pod(initContainers=[c | {"restartPolicy": "Always"} for c in requesting(n)]),
     "pod-level resources": level,
     "resources": lambda n: main(requests=quantities(n), limits=quantities(n)),
+    "huge pages of all sizes": lambda n: pod(
+        *[container(f"n{i}", limits={f"hugepages-{i}Mi": "1", "cpu": "1"}) for i in range(n)],
+        resources={"limits": {f"hugepages-{i}Mi": "1" for i in range(n)}},
+    ),
+    "env that reads resources": lambda n: main(
+        env=named(n, valueFrom={"resourceFieldRef": {"resource": "limits.cpu"}}), limits={"cpu": "1"}
+    ),
     "env": lambda n: main(env=named(n)),
     "env of one name": lambda n: main(env=named(1) * n),
     "env of two names": lambda n: main(env=named(2) * n),

@@ -53,6 +53,18 @@ def test_ready_tells_of_everybody_and_of_labels_of_controllers():
     assert "the label pod-template-hash" in found["hash", "Ready"][2]
 
 
+def test_ready_tells_of_pods_that_the_api_server_refuses():
+    """Admission §3.10: all pods of a profile, and with a warning some of them."""
+    found = judged(
+        profile("all", koordinatorPriority=-1, selector=CHOSEN),
+        profile("some", patch={"spec": {"containers": [{"name": "main", "tty": True}]}}, selector=CHOSEN),
+    )
+    assert found["all", "Ready"][:2] == ("False", "PodsDenied")
+    assert "spec.koordinatorPriority: -1 is no label value" in found["all", "Ready"][2]
+    assert found["some", "Ready"][:2] == ("True", "Warnings")
+    assert "containers[main].image" in found["some", "Ready"][2]
+
+
 def test_rules_that_were_set_count():
     """What validation does not deny is ready."""
     denied = profile("denied", qosClass="BE", priorityClassName="koord-prod")

@@ -211,3 +211,14 @@ def test_what_is_said_when_a_profile_is_written() -> None:
     stored = profile("p", labels={"pod-template-hash": "x"})
     changed = {**stored, "spec": {**stored["spec"], "qosClass": "LS"}}
     assert validate(changed, old=stored, **REQUEST).denial is None
+
+
+def test_a_value_that_could_never_work_when_a_profile_is_written() -> None:
+    """Admission §3.10: refused; an update may leave it, so that a stored profile stays changeable."""
+    stored = profile("p", koordinatorPriority=-1)
+    assert "write 0 or more" in (validate(stored, **REQUEST).denial or "")
+    changed = {**stored, "spec": {**stored["spec"], "qosClass": "LS"}}
+    assert validate(changed, old=stored, **REQUEST).denial is None
+    worse = {**stored, "spec": {**stored["spec"], "patch": {"spec": {"nodeSelector": {"a b": "x"}}}}}
+    assert "nodeSelector" in (validate(worse, old=stored, **REQUEST).denial or "")
+    assert validate(profile("p", koordinatorPriority=0), **REQUEST).denial is None

@@ -8,6 +8,7 @@ Source: Kubernetes, ``pkg/apis/core/validation`` (its behaviour); the end-to-end
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from webhook.admission.profiles.podschema import DIRECTIVE
@@ -21,6 +22,9 @@ from webhook.protocol import ANNOTATION_SKIP_UPDATE_RESOURCES, HUGEPAGES_PREFIX,
 _Object = Mapping[str, Any]
 MAX_ANNOTATIONS: Final = 256 * 1024
 """Bytes of all keys and values."""
+_MOST_LEVEL: Final = (
+    16  # resources at the pod's level: cpu, memory and sizes of huge pages; others are refused
+)
 
 
 class Flaw(NamedTuple):
@@ -140,7 +144,7 @@ def _pod_level(spec: _Object) -> _Found:
     }
     containers = {"spec": holders}
     default_requests(containers)
-    for name, quantity in {**limits, **requests}.items():
+    for name, quantity in islice({**limits, **requests}.items(), _MOST_LEVEL):
         total = pod_request(containers, name)
         if milli(text_of(quantity)) < total:
             problem = (
@@ -148,7 +152,7 @@ def _pod_level(spec: _Object) -> _Found:
                 "it, or select only pods of which it holds the sum"
             )
             yield Flaw(f"sum of {name}", problem, ("resources", *CONTAINER_LISTS))
-    for name, quantity in limits.items():
+    for name, quantity in islice(limits.items(), _MOST_LEVEL):
         for container in holders["containers"]:
             limit = container["resources"]["limits"].get(name)
             if limit is not None and parse(text_of(limit)) > parse(text_of(quantity)):
