@@ -162,14 +162,12 @@ def _mutate(review: Review, view: View, settings: Settings) -> Decision:
         translated = _translate(pod, names, policy, obstacles, warnings, reinvoked=recalled is not None)
         if translated and not plain:
             warnings += misled(pod)
-    warnings += _disbelieve(pod, settings)
     gpu.expand(pod)
     if warning := extendedspec.update(pod):
         warnings.append(warning)
+    warnings += _check_result(review.object, pod, names, settings, plain=plain)
     operations = tuple(pod.operations())
     _check_depth(operations)
-    if not plain or result.crowded(pod.value):
-        warnings += _check_result(review.object, pod, names, settings)
     return Decision(
         review.uid,
         operations=operations,
@@ -194,28 +192,31 @@ def _check_depth(operations: tuple[Operation, ...]) -> None:
 
 
 def _check_result(
-    before: Mapping[str, Any], pod: PodEdit, names: tuple[str, ...], settings: Settings
+    before: Mapping[str, Any], pod: PodEdit, names: tuple[str, ...], settings: Settings, *, plain: bool
 ) -> list[str]:
     """Deny a pod that the API server would refuse for what profiles did; return warnings."""
+    texts = annotations(pod.value)
+    warnings = [] if SCHEDULER_ANNOTATIONS.isdisjoint(texts) else _disbelieve(pod, settings)
+    if plain and not result.crowded(texts):
+        return warnings
     if action_of(VALID_RESULT, settings.rules) == Action.OFF:
-        return []
+        return warnings
     problems = result.refusals(before, pod, names)
-    denial, warnings = _held_to((Violation(VALID_RESULT, problem) for problem in problems), settings)
+    denial, more = _held_to((Violation(VALID_RESULT, problem) for problem in problems), settings)
     if denial is not None:
         raise Denied(denial)
-    return warnings
+    return warnings + more
 
 
 def _disbelieve(pod: PodEdit, settings: Settings) -> list[str]:
     """Take the scheduler's annotations off a pod that gets no CPU set; return warnings."""
-    found = SCHEDULER_ANNOTATIONS.intersection(annotations(pod.value))
-    if not found or labels(pod.value).get(LABEL_QOS_CLASS) in BOUND_CLASSES:
+    bound = labels(pod.value).get(LABEL_QOS_CLASS) in BOUND_CLASSES
+    if bound or action_of(SCHEDULER_RULE, settings.rules) == Action.OFF:
         return []
-    if action_of(SCHEDULER_RULE, settings.rules) == Action.OFF:
-        return []
-    for key in sorted(found):
+    found = sorted(SCHEDULER_ANNOTATIONS & annotations(pod.value).keys())
+    for key in found:
         pod.remove_annotation(key, Cause(f"rule {SCHEDULER_RULE}", ""))
-    return [f"metadata.annotations[{key}]: only the scheduler sets it: removed" for key in sorted(found)]
+    return [f"metadata.annotations[{key}]: only the scheduler sets it: removed" for key in found]
 
 
 def _translate(

@@ -9,7 +9,6 @@ from webhook.admission.profiles.objectrules import MAX_ANNOTATIONS
 from webhook.admission.profiles.profile import Profile
 from webhook.admission.profiles.validity import Fault, faults
 from webhook.admission.review import Review
-from webhook.pods.pod import annotations
 
 _MOST: Final = 10  # messages: a profile may do the same to each of many containers
 _MAX_KEY: Final = 317  # characters of a prefix, a slash and a name
@@ -21,13 +20,16 @@ def plain(review: Review, applied: Iterable[Profile]) -> bool:
 
     Such as huge pages, from which a translation takes the native resources that they need.
     """
-    return review.plain and not any(profile.checked for profile in applied)
+    for profile in applied:
+        if profile.checked:
+            return False
+    return review.plain
 
 
-def crowded(pod: Mapping[str, Any]) -> bool:
-    """Whether the annotations, ours among them, may be more than a pod may have."""
-    texts = annotations(pod)
-    return (len(texts) * _MAX_KEY + sum(map(len, texts.values()))) * _MAX_BYTES > MAX_ANNOTATIONS
+def crowded(annotations: Mapping[str, str]) -> bool:
+    """Whether annotations, ours among them, may be more than a pod may have."""
+    length = len(annotations) * _MAX_KEY + sum(map(len, annotations.values()))
+    return length * _MAX_BYTES > MAX_ANNOTATIONS
 
 
 def refusals(before: Mapping[str, Any], pod: PodEdit, names: tuple[str, ...]) -> list[str]:
