@@ -21,10 +21,11 @@ VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "WATCH": "watch"}
 
 
 def granted():
-    """The rights of the chart's section for CPU sets: (resource, verb)."""
+    """The rights of the chart's section for CPU sets, and the one for all Events: (resource, verb)."""
     section = TEMPLATE.read_text().split("# CPU sets at binding.")[1].split("{{- end }}")[0]
     rules = yaml.safe_load(section[section.index("  - apiGroups") :])
-    return {(resource, verb) for rule in rules for resource in rule["resources"] for verb in rule["verbs"]}
+    found = {(resource, verb) for rule in rules for resource in rule["resources"] for verb in rule["verbs"]}
+    return {*found, ("events", "create")}
 
 
 def used(fake):

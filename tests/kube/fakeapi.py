@@ -265,6 +265,10 @@ class _Handler(BaseHTTPRequestHandler):
             return
         parent, name, _ = self.path.rsplit("/", 2)
         value = json.loads(json.dumps(self.api.objects[parent]["", name]))
+        known = value["metadata"]["resourceVersion"]
+        if body.get("metadata", {}).get("resourceVersion", known) != known:
+            self._answer(409, {"kind": "Status", "reason": "Conflict"})
+            return
         if self.api.keeps_status:
             value["status"] = {**value.get("status", {}), **body["status"]}
             self.api.store(parent, ("", name), value)

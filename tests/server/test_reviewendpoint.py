@@ -142,10 +142,10 @@ def test_a_fault_in_one_profile_is_the_matter_of_its_pods_alone(monkeypatch):
     """Pods that it matches are answered 500; all others as if nothing were."""
     apply = decision.apply_profile
 
-    def applying(pod, profile, view):
+    def applying(pod, profile, view, **more):
         if profile.name == "faulty":
             raise RuntimeError("injected")
-        return apply(pod, profile, view)
+        return apply(pod, profile, view, **more)
 
     monkeypatch.setattr(decision, "apply_profile", applying)
     faulty = PROFILE.replace("name: spark", "name: faulty").replace("executor", "driver")

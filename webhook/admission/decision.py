@@ -12,9 +12,10 @@ from typing import Any, Final
 import orjson
 
 from webhook.admission.editor import Cause, Operation, json_patch
-from webhook.admission.mutating import extendedspec, gpu, podlevel, reinvocation, result
+from webhook.admission.mutating import extendedspec, gpu, podlevel, reinvocation, relabelling, result
 from webhook.admission.mutating.downwardapi import misled
 from webhook.admission.mutating.mutation import apply_profile
+from webhook.admission.mutating.relabelling import Relabelled
 from webhook.admission.mutating.selection import matching, selected
 from webhook.admission.mutating.translation import translate
 from webhook.admission.podedit import Denied, PodEdit, check_shape
@@ -61,6 +62,7 @@ class Decision:
         denial: why the request is denied, None if it is allowed.
         audited: audit mode: operations and denial have no effect; they say what would have happened.
         reinvoked: the webhook is called again for this pod; its profiles were applied before.
+        relabelled: what profiles changed of the labels that a controller's pod brought.
     """
 
     uid: str
@@ -71,6 +73,7 @@ class Decision:
     denial: str | None = None
     audited: bool = False
     reinvoked: bool = False
+    relabelled: Relabelled | None = None
 
     @property
     def outcome(self) -> str:
@@ -142,8 +145,9 @@ def _mutate(review: Review, view: View, settings: Settings) -> Decision:
     if recalled is None:
         found = matching(review, view)
         applied = [profile for profile in found if selected(profile, review, settings.signing_key)]
+        keeping = relabelling.keeping(review, settings.kept_labels) if settings.kept_labels else ()
         for profile in applied:
-            warnings += apply_profile(pod, profile, view)
+            warnings += apply_profile(pod, profile, view, keeps_labels=profile.name in keeping)
         names = tuple(profile.name for profile in applied)
         if found:
             reinvocation.remember(pod, review, applied, settings.signing_key)
@@ -168,6 +172,9 @@ def _mutate(review: Review, view: View, settings: Settings) -> Decision:
     warnings += _check_result(review.object, pod, names, settings, plain=plain)
     operations = tuple(pod.operations())
     _check_depth(operations)
+    relabelled = relabelling.find(review, pod, operations) if recalled is None else None
+    if relabelled is not None:
+        warnings += relabelling.warnings(relabelled)
     return Decision(
         review.uid,
         operations=operations,
@@ -175,6 +182,7 @@ def _mutate(review: Review, view: View, settings: Settings) -> Decision:
         translated=translated,
         warnings=tuple(dict.fromkeys(warnings)),
         reinvoked=recalled is not None,
+        relabelled=relabelled,
     )
 
 

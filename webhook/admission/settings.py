@@ -1,6 +1,7 @@
 """Settings of admission that an administrator may choose, with their defaults."""
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -35,9 +36,14 @@ class Settings:
         signing_key: from ``reinvocation.derive_key``, the same in all replicas; signs
             the annotations that one call leaves for the next. Empty: anybody can sign,
             which is acceptable only without an adversary (a command line).
+        kept_labels: not chosen but observed by the service: by namespace and uid of a controller,
+            the profiles that change no label which its pods have, since it makes pods without end.
     """
 
     mode: Mode = Mode.ENFORCE
     pod_level_resources: PodLevelResources = PodLevelResources.DISSOLVE
     rules: Mapping[str, Action] = field(default_factory=lambda: MappingProxyType({}))
     signing_key: bytes = b""
+    kept_labels: Mapping[tuple[str, str], AbstractSet[str]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )

@@ -1,4 +1,4 @@
-"""Events about pods, written in the background: aggregated and rate limited; nobody waits for them."""
+"""Events about objects, written in the background: aggregated and rate limited; nobody waits for them."""
 
 import datetime as dt
 import logging
@@ -20,7 +20,7 @@ from webhook.kube.timestamps import timestamp, utc_now
 WARNING: Final = "Warning"
 NORMAL: Final = "Normal"
 AGAIN_SECONDS: Final = 60.0
-"""The same Event about the same pod is written again after this long, with a higher count."""
+"""The same Event about the same object is written again after this long, with a higher count."""
 
 PER_SECOND: Final = 10.0
 _WAITING: Final = 1000
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 
 class Event(NamedTuple):
-    """An Event."""
+    """An Event about an object of a namespace, a pod unless kind and version say otherwise."""
 
     namespace: str
     name: str
@@ -43,6 +43,8 @@ class Event(NamedTuple):
     type: str
     reason: str
     message: str
+    kind: str = "Pod"
+    api_version: str = "v1"
 
 
 class _Series(NamedTuple):
@@ -139,8 +141,8 @@ class EventRecorder:
             "kind": "Event",
             "metadata": {"name": _name(event), "namespace": event.namespace},
             "involvedObject": {
-                "apiVersion": "v1",
-                "kind": "Pod",
+                "apiVersion": event.api_version,
+                "kind": event.kind,
                 "namespace": event.namespace,
                 "name": event.name,
                 "uid": event.uid,

@@ -82,6 +82,7 @@ def create_app(
         DecisionLog("info", "json"),
         statuses=statuses,
         bindings=bindings,
+        client=client,
     )
     tasks = Tasks(service.tasks(), RELOAD_SECONDS)
     tasks.start()

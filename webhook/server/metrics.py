@@ -75,6 +75,21 @@ class ReviewMetrics:
             "clients_refused_total",
             "Connections closed because the client showed no valid certificate (--client-ca).",
         )
+        self.relabelled = counter(
+            "labels_changed_total",
+            "Pods of controllers on which a profile changed a label that the request brought.",
+            ["profile"],
+        )
+        self.breakers = counter(
+            "breakers_total",
+            "Controllers whose pods' labels a profile leaves from then on: pods were created without end.",
+            ["profile"],
+        )
+        self.kept_labels = gauge(
+            "labels_kept",
+            "Controllers whose pods' labels a profile leaves as they are at the moment.",
+            multiprocess_mode="livemax",
+        )
         requests = counter(
             "requests_total",
             "Reviews and refused requests, by outcome and HTTP status.",

@@ -7,10 +7,14 @@ uid. All are ``Status`` objects and none shows a traceback.
 
 import dataclasses
 import logging
+import threading
 import time
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from concurrent.futures import Future
+from typing import Any
 
-from webhook.admission.decision import decide
+from webhook.admission.decision import Decision, decide
 from webhook.admission.mutating.reinvocation import derive_key
 from webhook.admission.response import Answer, errored, failed, respond, unavailable
 from webhook.admission.review import Review, ReviewError, Webhook, check_namespace, parse_review
@@ -28,11 +32,13 @@ class CurrentSettings:
     """The settings in force.
 
     Attributes:
-        value: replaced whole when the signing key becomes known after the start.
+        value: replaced whole when the signing key becomes known after the start, and when it changes
+            for whom labels are kept.
     """
 
     value: Settings
     _has_own_key: bool = dataclasses.field(init=False)
+    _lock: threading.Lock = dataclasses.field(default_factory=threading.Lock, init=False)
 
     def __post_init__(self) -> None:
         """Note whether a key was given: then nothing replaces it."""
@@ -41,7 +47,15 @@ class CurrentSettings:
     def sign_with(self, secret: bytes) -> None:
         """Sign with the secret that all replicas share now, unless a key was given."""
         if not self._has_own_key:
-            self.value = dataclasses.replace(self.value, signing_key=derive_key(secret))
+            self._replace(signing_key=derive_key(secret))
+
+    def keep_labels(self, kept: Mapping[tuple[str, str], AbstractSet[str]]) -> None:
+        """Keep the labels of the pods of these owners; see ``Settings.kept_labels``."""
+        self._replace(kept_labels=kept)
+
+    def _replace(self, **changes: Any) -> None:  # noqa: ANN401 — fields of Settings
+        with self._lock:
+            self.value = dataclasses.replace(self.value, **changes)
 
 
 class _Pending(Future[Answer]):
@@ -59,6 +73,9 @@ class ReviewEndpoint:
 
     It answers at once, except for a pod in a namespace that a watched cluster made a moment ago: the
     answer comes when the namespace has been looked up.
+
+    Attributes:
+        note: gets each decision that changed labels of a controller's pod.
     """
 
     _webhook: Webhook
@@ -66,6 +83,7 @@ class ReviewEndpoint:
     _settings: CurrentSettings
     _metrics: ReviewMetrics
     _log: DecisionLog
+    note: Callable[[Review, Decision], None] = lambda *_: None
 
     def begin(self, body: bytes, seconds: float) -> Answer | Future[Answer]:
         """Answer the review in ``body``, which has passed the checks of `webhook.server.envelope`."""
@@ -143,6 +161,8 @@ class ReviewEndpoint:
         seconds = time.perf_counter() - started
         self._metrics.decided(self._webhook.value, review.operation, decision, seconds)
         self._log.decided(self._webhook.value, review, decision, seconds)
+        if decision.relabelled is not None:
+            self.note(review, decision)
         return answer
 
     def _unavailable(self, uid: str, reason: str) -> Answer:

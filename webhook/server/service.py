@@ -21,6 +21,7 @@ from webhook.binding.service import Bindings, BindingSettings
 from webhook.certificates.rotator import Rotator
 from webhook.cluster.combined import CombinedSource
 from webhook.cluster.files import FilesSource
+from webhook.cluster.replicareports import ReplicaReports
 from webhook.cluster.source import Source, unready
 from webhook.cluster.statuswriter import StatusWriter
 from webhook.cluster.watch import ClusterSource
@@ -39,6 +40,7 @@ from webhook.process.admin import (
 )
 from webhook.process.tasks import Task
 from webhook.protocol import CPUSET_ENABLED, CPUSET_LEASE, LABEL_CPUSET, LABEL_IGNORE, STATUS_LEASE
+from webhook.server.breaker import Breaker
 from webhook.server.decisionlog import DecisionLog
 from webhook.server.endpoint import Endpoint
 from webhook.server.envelope import check_content_type
@@ -128,6 +130,7 @@ class ReviewService:
         rotator: renews a managed certificate.
         statuses: writes the statuses of profiles.
         bindings: what answers /bind; None: nothing does.
+        client: of the cluster, for the breaker.
         max_view_age: seconds after which a view is too old.
         peers: host and admin port of other replicas.
         endpoints: by path.
@@ -142,6 +145,7 @@ class ReviewService:
     rotator: Rotator | None = None
     statuses: StatusWriter | None = None
     bindings: Bindings | None = None
+    client: Client | None = None
     max_view_age: float = MAX_VIEW_AGE
     peers: Sequence[tuple[str, int]] = ()
     endpoints: dict[str, Endpoint] = dataclasses.field(init=False)
@@ -152,8 +156,14 @@ class ReviewService:
         self._instance = secrets.token_hex(8)
         find_peer = Peers(self.peers, self._instance).fresh
         self._freshness = Freshness(self.source, self.max_view_age, find_peer=find_peer)
+        reports = None
+        if self.statuses is not None and self.client is not None and isinstance(self.source, ClusterSource):
+            reports = ReplicaReports(self.client, self.source)
+        self._breaker = Breaker(self.source, self.settings, self.metrics, api=self.client, reports=reports)
         self.endpoints = {
-            f"/{webhook.value}": ReviewEndpoint(webhook, self.source, self.settings, self.metrics, self.log)
+            f"/{webhook.value}": ReviewEndpoint(
+                webhook, self.source, self.settings, self.metrics, self.log, self._breaker.note
+            )
             for webhook in Webhook
         }
         if self.bindings is not None:
@@ -173,7 +183,11 @@ class ReviewService:
 
     def tasks(self) -> list[Task]:
         """Return what runs in the background."""
-        tasks = [Task("view", self.source), Task("freshness", self._freshness)]
+        tasks = [
+            Task("view", self.source),
+            Task("freshness", self._freshness),
+            Task("breaker", self._breaker),
+        ]
         if self.certificate is not None:
             tasks.append(Task("certificate", self.certificate))
         for name, watcher in (

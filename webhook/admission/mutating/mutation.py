@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from webhook.admission.editor import Cause
+from webhook.admission.mutating.relabelling import brought, restore
 from webhook.admission.mutating.strategicmerge import merge
 from webhook.admission.podedit import Denied, PodEdit
 from webhook.admission.profiles.profile import Profile
@@ -17,7 +18,9 @@ from webhook.protocol import LABEL_PRIORITY, LABEL_QOS_CLASS
 _PRIORITY_FIELDS: Final = ("priorityClassName", "priority", "preemptionPolicy")
 
 
-def apply_profile(pod: PodEdit, profile: Profile, view: View, *, again: bool = False) -> list[str]:
+def apply_profile(
+    pod: PodEdit, profile: Profile, view: View, *, again: bool = False, keeps_labels: bool = False
+) -> list[str]:
     """Apply one profile.
 
     Args:
@@ -26,6 +29,7 @@ def apply_profile(pod: PodEdit, profile: Profile, view: View, *, again: bool = F
         view: the cluster, for its PriorityClasses.
         again: an earlier call applied the profile. Labels and annotations, which suffixes and
             mappings change with each call, are left out.
+        keeps_labels: labels that the pod came with stay as they are.
 
     Returns:
         Warnings for the user.
@@ -33,6 +37,7 @@ def apply_profile(pod: PodEdit, profile: Profile, view: View, *, again: bool = F
     Raises:
         Denied: the profile makes a change that the API server would refuse.
     """
+    present = brought(pod) if keeps_labels else {}
     if not again:
         _set_labels_and_annotations(pod, profile)
     if profile.scheduler_name:
@@ -45,7 +50,8 @@ def apply_profile(pod: PodEdit, profile: Profile, view: View, *, again: bool = F
     if profile.koordinator_priority is not None and not again:
         text = str(profile.koordinator_priority)
         pod.set_label(LABEL_PRIORITY, text, Cause(profile.name, "koordinatorPriority"))
-    return list(_patch(pod, profile, profile.patch, view, again=again)) if profile.patch is not None else []
+    warnings = [] if profile.patch is None else list(_patch(pod, profile, profile.patch, view, again=again))
+    return [*warnings, *restore(pod, present, profile.name)]
 
 
 def _set_labels_and_annotations(pod: PodEdit, profile: Profile) -> None:

@@ -53,7 +53,7 @@ def recall(review: Review, view: View, key: bytes) -> tuple[str, ...] | None:
     """Return the names of the profiles applied on an earlier call, None on the first one."""
     present = annotations(review.object)
     signature = present.get(ANNOTATION_PROFILES_SIGNATURE)
-    if signature is None or ANNOTATION_PROFILES_SIGNATURE in _own(review.object, "annotations"):
+    if signature is None or ANNOTATION_PROFILES_SIGNATURE in own_keys(review.object, "annotations"):
         return None
     text = present.get(ANNOTATION_PROFILES, "")
     names = tuple(dict.fromkeys(filter(None, text.split(","))))
@@ -84,7 +84,7 @@ def _has_effects(pod: Mapping[str, Any], applied: Iterable[Profile]) -> bool:
 
     Other webhooks may have changed the values. Those of the user's own are signed.
     """
-    left, noted = _own(pod, "labels"), _own(pod, "annotations")
+    left, noted = own_keys(pod, "labels"), own_keys(pod, "annotations")
     for profile in applied:
         patched = (profile.patch or {}).get("metadata") or {}
         left |= {key for key, _ in profile.labels}
@@ -98,9 +98,9 @@ def _has_effects(pod: Mapping[str, Any], applied: Iterable[Profile]) -> bool:
             noted |= {new} if old in noted else set()
         noted = _merged(noted, patched.get("annotations", {}))
     # What the user wrote and another webhook removed is not missing; what a profile removes is not there.
-    own, present = _own(pod, "annotations"), annotations(pod).keys()
+    own, present = own_keys(pod, "annotations"), annotations(pod).keys()
     return (
-        left - _own(pod, "labels") <= labels(pod).keys()
+        left - own_keys(pod, "labels") <= labels(pod).keys()
         and noted - own <= present
         and present.isdisjoint(own - noted)
     )
@@ -127,7 +127,7 @@ def _signature(
     written: set[str] = set()
     for profile in applied:
         written |= profile.written_annotations
-    own, present = _own(pod, "labels"), labels(pod)
+    own, present = own_keys(pod, "labels"), labels(pod)
     bound = (
         text,
         review.namespace,
@@ -138,13 +138,13 @@ def _signature(
         [owner.get("uid") for owner in metadata.get("ownerReferences") or ()],
         [(entry.get("manager"), entry.get("operation"), entry.get("time")) for entry in managed],
         [(k, present.get(k)) for k in sorted(own)],
-        written and [(k, annotations(pod).get(k)) for k in sorted(written & _own(pod, "annotations"))],
+        written and [(k, annotations(pod).get(k)) for k in sorted(written & own_keys(pod, "annotations"))],
     )
     # repr is unambiguous for any strings; ("a", "bc") is not ("ab", "c").
     return blake2b(repr(bound).encode(), key=key, digest_size=_SIGNATURE_BYTES).hexdigest()
 
 
-def _own(pod: Mapping[str, Any], field: str) -> set[str]:
+def own_keys(pod: Mapping[str, Any], field: str) -> set[str]:
     """Return the keys of the labels or annotations that were in the user's request.
 
     Before it calls webhooks, the API server lists in managedFields every field of the

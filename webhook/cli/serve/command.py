@@ -154,6 +154,7 @@ def serve(  # noqa: PLR0913 — one parameter a flag
                 rotator=rotator,
                 statuses=statuses,
                 bindings=bindings,
+                client=client,
                 max_view_age=max_view_age,
                 peers=[_peer(each) for each in peers],
             ),
