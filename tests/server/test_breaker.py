@@ -304,6 +304,22 @@ def test_without_reports_each_replica_decides_alone(lab):
     assert status(lab.fake) == {}
 
 
+def test_a_status_that_cannot_be_written_stops_no_decision(lab, caplog):
+    """Reports are tried again later; what is counted here is decided."""
+    one = lab.replica()
+    lab.fake.failures["PATCH", f"{PROFILES}/p/status"] = [(403, {"kind": "Status"})]
+    one.create(TOGETHER)
+    one.round()
+    assert "cannot be informed" in caplog.text
+    one.create(ALONE - TOGETHER)
+    one.round()
+    assert one.create() == "web"
+    assert status(lab.fake) == {}
+    lab.clock.seconds += 30
+    one.round()
+    assert [each["uid"] for each in status(lab.fake)["relabelledOwners"]] == ["u-1"]
+
+
 def test_two_that_write_at_once_lose_nothing(lab):
     """A status that another changed meanwhile is read first, and then written."""
     one = lab.replica()

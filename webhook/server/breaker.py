@@ -36,6 +36,7 @@ from webhook.server.reviewendpoint import CurrentSettings
 KEPT_SECONDS: Final = 600.0
 MAX_KEPT: Final = 1024
 _WRITE_SECONDS: Final = 1.0
+_FAILED_SECONDS: Final = 30.0
 _READS_AT_ONCE: Final = 16
 _READ_SECONDS: Final = 2.0
 
@@ -103,7 +104,7 @@ class Breaker:
         events.stop()
 
     def step(self) -> None:
-        """Look once at what was counted here and reported by others; raises ApiError when it cannot report."""
+        """Look once at what was counted here and reported by others."""
         self._wake.clear()
         self._forget_changed_profiles()
         moment, now = self.clock(), self.now()
@@ -129,7 +130,11 @@ class Breaker:
         self._keep(kept)
         if self.reports is not None and moment >= self._write_at:
             self._write_at = moment + _WRITE_SECONDS
-            self.reports.write(now)
+            try:
+                self.reports.write(now)
+            except ApiError as error:
+                _log.warning("other replicas cannot be informed of labels that are kept: %s", error)
+                self._write_at = moment + _FAILED_SECONDS
 
     def _forget_changed_profiles(self) -> None:
         before, present = self._profiles, self._source.view.profiles
@@ -182,8 +187,8 @@ class Breaker:
         names = ", ".join(sorted(suspect.changes))
         message = (
             f'profile "{profile}" changes labels ({names}) of the pods of this {owner.kind}, which selects '
-            f"by them, so it creates pods without end. Until {timestamp(until)} the profile leaves labels that "
-            "these pods have. Take them out of the profile, or exclude the pods by its selector"
+            "by them, so it creates pods without end. The profile leaves labels that these pods have until "
+            f"{timestamp(until)}. Take them out of the profile, or exclude the pods by its selector"
         )
         _log.error("%s %s/%s: %s", owner.kind, owner.namespace, owner.name, message)
         self._metrics.breakers.labels(profile).inc()

@@ -27,6 +27,15 @@ from tests.e2e.release.replicas import Replica
 
 NEW_NAMESPACES = 10
 CONFIGURATIONS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
+CONTROLLERS: dict[str, tuple[str, Object]] = {
+    "ReplicaSet": ("apps/v1", {"replicas": 0}),
+    "StatefulSet": ("apps/v1", {"replicas": 0, "serviceName": "none"}),
+    "DaemonSet": ("apps/v1", {}),
+    "Job": ("batch/v1", {"suspend": True}),
+    "ReplicationController": ("v1", {"replicas": 0}),
+}
+"""API version, and a spec that makes no pods; of a DaemonSet a ResourceQuota keeps them away."""
+MANY_PODS = 12
 SECONDS = 6.0
 """In which everything has to work; with all rights it takes less than two."""
 REST_SECONDS = 2.0
@@ -88,14 +97,16 @@ class Trial:
         )
         return release.replica(self.name, self.port, self.admin_port, command=command)
 
-    def review(self, namespace: str, labels: dict[str, str]) -> dict[str, Any]:
+    def review(self, namespace: str, labels: dict[str, str], owner: Object | None = None) -> dict[str, Any]:
         """The answer to the creation of a pod; an answer that is not 200 is an AssertionError."""
+        made = pod("reviewed", labels)
+        made["metadata"]["ownerReferences"] = [owner] if owner else []
         request = {
             "uid": str(uuid.uuid4()),
             "resource": {"group": "", "version": "v1", "resource": "pods"},
             "operation": "CREATE",
             "namespace": namespace,
-            "object": pod("reviewed", labels),
+            "object": made,
         }
         body = {"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": request}
         if self.reviews is None:
@@ -161,6 +172,47 @@ class Trial:
                 what=f"caBundle of the {kind} put back",
             )
 
+    def controllers(self, labels: dict[str, str]) -> None:
+        """Controllers that do not select by the label that the profile changes, and one that may."""
+        owners = {kind: self.controller(kind, labels) for kind in CONTROLLERS}
+        unknown = {"apiVersion": "example.com/v1", "kind": "Widget", "name": self.name, "uid": self.name}
+        for owner in (*owners.values(), {**unknown, "controller": True}):
+            for _ in range(MANY_PODS):
+                self.relabelled(labels, owner)
+        eventually(
+            lambda: not self.relabelled(labels, {**unknown, "controller": True}),
+            seconds=SECONDS,
+            what="labels kept",
+        )
+        # Their selectors are read, so they are not meant.
+        for kind, owner in owners.items():
+            assert self.relabelled(labels, owner), f"labels kept for a {kind}"
+        # An Event is made.
+        eventually(
+            lambda: "LabelsKept" in str(self.kubectl.items("events", namespace=self.name)),
+            seconds=SECONDS,
+            what="Event about labels",
+        )
+
+    def controller(self, kind: str, labels: dict[str, str]) -> Object:
+        """A controller without pods, and what its pods would name as their owner."""
+        api, spec = CONTROLLERS[kind]
+        template = {"metadata": {"labels": labels}, "spec": pod("unused")["spec"]}
+        if kind == "Job":
+            template["spec"]["restartPolicy"] = "Never"
+        else:
+            spec = {**spec, "selector": labels if api == "v1" else {"matchLabels": labels}}
+        place = {"name": self.name, "namespace": self.name}
+        spec = {**spec, "template": template}
+        self.kubectl.create({"apiVersion": api, "kind": kind, "metadata": place, "spec": spec})
+        uid = self.kubectl.get(kind, self.name, namespace=self.name)["metadata"]["uid"]
+        return {"apiVersion": api, "kind": kind, "name": self.name, "uid": uid, "controller": True}
+
+    def relabelled(self, labels: dict[str, str], owner: Object) -> bool:
+        """Whether the profile changes a label of a pod of this owner."""
+        patch = self.review(self.name, {**labels, "changed": "no"}, owner).get("patch", "")
+        return "/metadata/labels/changed" in base64.b64decode(patch).decode()
+
     def everything(self, replica: Replica, calls: ApiClient) -> None:
         """All that the webhook does with its rights; raises if any of it does not come about in time."""
         kubectl, name = self.kubectl, self.name
@@ -168,7 +220,7 @@ class Trial:
         self.certificates()
         labels = {"trial": name}
         spec = {"namespaceSelector": {"matchLabels": labels}, "selector": {"matchLabels": labels}}
-        kubectl.create(profile(name, **spec, priorityClassName=name))
+        kubectl.create(profile(name, **spec, priorityClassName=name, labels={"changed": "yes"}))
         # The profile is watched: it applies, and is refused for the want of its PriorityClass.
         make_namespace(calls, name, labels)
         eventually(lambda: not self.review(name, labels)["allowed"], seconds=SECONDS, what="profile seen")
@@ -204,6 +256,7 @@ class Trial:
                 seconds=SECONDS,
                 what=f"{kind} seen",
             )
+        self.controllers(labels)
         # The status is written, by the holder of the lease.
         eventually(
             lambda: kubectl.get("ccp", name).get("status", {}).get("conditions"),
@@ -310,7 +363,7 @@ def test_every_right_is_needed(
     """With all rights everything works; with any one of them taken away, something does not."""
     assert try_with(release, control_plane, _folder(tmp_path, "all"), roles, []) == ""
     listed = rights(roles)
-    assert len(listed) == 28
+    assert len(listed) == 34
 
     get_namespaces, watch_namespaces = (
         right
