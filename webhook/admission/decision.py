@@ -172,7 +172,7 @@ def _mutate(review: Review, view: View, settings: Settings) -> Decision:
     warnings += _check_result(review.object, pod, names, settings, plain=plain)
     operations = tuple(pod.operations())
     _check_depth(operations)
-    relabelled = relabelling.find(review, pod, operations) if recalled is None else None
+    relabelled = relabelling.find(review, pod, operations) if names and recalled is None else None
     if relabelled is not None:
         warnings += relabelling.warnings(relabelled)
     return Decision(

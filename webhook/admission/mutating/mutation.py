@@ -37,7 +37,7 @@ def apply_profile(
     Raises:
         Denied: the profile makes a change that the API server would refuse.
     """
-    present = brought(pod) if keeps_labels else {}
+    before = brought(pod) if keeps_labels else None
     if not again:
         _set_labels_and_annotations(pod, profile)
     if profile.scheduler_name:
@@ -51,7 +51,7 @@ def apply_profile(
         text = str(profile.koordinator_priority)
         pod.set_label(LABEL_PRIORITY, text, Cause(profile.name, "koordinatorPriority"))
     warnings = [] if profile.patch is None else list(_patch(pod, profile, profile.patch, view, again=again))
-    return [*warnings, *restore(pod, present, profile.name)]
+    return warnings if before is None else [*warnings, *restore(pod, before, profile.name)]
 
 
 def _set_labels_and_annotations(pod: PodEdit, profile: Profile) -> None:
