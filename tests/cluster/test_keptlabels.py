@@ -85,6 +85,9 @@ def test_it_is_over_after_its_time_and_when_the_profile_changes() -> None:
         assert not has_entries(over)
     assert status_with_entries(old, (), 1, NOW + dt.timedelta(seconds=599)) is None
     assert read_entries(old, 2) == []
+    pruned = {key: value for key, value in old.items() if key != "relabelledOwners"}
+    assert has_entries(pruned), "by a CustomResourceDefinition without the field"
+    assert written(pruned)["conditions"] == [READY]
     reported = written({}, entry())
     assert written(reported, later=REPORT_SECONDS + 1)["relabelledOwners"] == []
 

@@ -48,7 +48,9 @@ class Entry(NamedTuple):
 
 def has_entries(status: Mapping[str, Any]) -> bool:
     """Whether a status says anything about owners, be it over by now."""
-    return bool(status.get(_FIELD))
+    return bool(status.get(_FIELD)) or any(
+        condition.get("type") == LABELS_KEPT for condition in read_conditions(status)
+    )
 
 
 def read_entries(status: Mapping[str, Any], generation: int) -> list[Entry]:

@@ -32,11 +32,17 @@ class Usage(NamedTuple):
         held = [link for process in processes for link in _links(process / "fd")]
         connections = sum(link in sockets for link in held)
         return cls(
-            resident_mib=round(sum(map(_resident, processes)) / 1024, 1),
+            resident_mib=round(sum(_memory(process, "VmRSS:") for process in processes) / 1024, 1),
             threads=sum(len(list((process / "task").iterdir())) for process in processes),
             files=len(held) - connections,
             connections=connections,
         )
+
+
+def peak_mib(replica: Replica) -> float:
+    """The most that each process of a replica ever held, summed up: what a container's limit has to cover."""
+    processes = [Path("/proc") / str(pid) for pid in _tree(replica.process.pid)]
+    return round(sum(_memory(process, "VmHWM:") for process in processes) / 1024, 1)
 
 
 def _tree(pid: int) -> list[int]:
@@ -44,9 +50,9 @@ def _tree(pid: int) -> list[int]:
     return [pid, *(each for child in children for each in _tree(int(child)))]
 
 
-def _resident(process: Path) -> int:
+def _memory(process: Path, name: str) -> int:
     lines = (process / "status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("VmRSS:")).split()[1])
+    return int(next(line for line in lines if line.startswith(name)).split()[1])
 
 
 def _links(folder: Path) -> list[str]:
