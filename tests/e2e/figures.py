@@ -36,8 +36,6 @@ TITLES: Final = {
     "costly reviews": "tenants: costly reviews",
     "look-ups": "tenants: reviews of namespaces that are not there",
     "trickles at the admin port": "tenants: trickles at the admin port",
-    "large bodies": "tenants: large bodies",
-    "small chunks": "tenants: bodies in chunks of a byte",
     "soak": "soak",
 }
 """Every test that records, in the order of the document."""
