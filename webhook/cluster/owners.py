@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from webhook.admission.mutating.relabelling import Owner
-from webhook.admission.profiles.selectors import SelectorError, compile_selector
 from webhook.kube.client import Client
 from webhook.kube.paths import collection, member
+from webhook.pods.selectors import SelectorError, compile_selector
 
 RESOURCES: Final[Mapping[tuple[str, str], str]] = {
     ("apps/v1", "ReplicaSet"): "replicasets",
