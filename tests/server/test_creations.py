@@ -68,9 +68,11 @@ def test_who_is_acquitted_is_no_suspect_until_the_profile_changes() -> None:
     creations, key = Creations(), Key("p", "d", "u")
     for _ in range(ALONE):
         creations.add(relabelled(), 0.0)
-    creations.acquit(key)
+    creations.acquit(creations.suspects(0.0)[0])
     assert not any(creations.add(relabelled(), 1.0) for _ in range(100))
     assert suspects(creations, 1.0) == {}
+    assert creations.add(relabelled(value="another"), 1.0), "another value is another matter"
+    creations.acquit(creations.suspects(1.0)[0])
     assert [creations.add(relabelled("u", "q"), 1.0) for _ in range(TOGETHER)][-1]
     creations.forget(["p"])
     assert [creations.add(relabelled(), 2.0) for _ in range(TOGETHER)][-1]

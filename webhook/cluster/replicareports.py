@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 from webhook.admission.kinds import PROFILES
 from webhook.admission.mutating.relabelling import Owner
+from webhook.cluster.cache import WatchedProfile
 from webhook.cluster.keptlabels import MAX_ENTRIES, Entry, has_entries, read_entries, status_with_entries
 from webhook.cluster.watch import ClusterSource
 from webhook.kube.client import MERGE_PATCH, ApiError, Client
@@ -20,15 +21,12 @@ class ReplicaReports:
         self._api = api
         self._source = source
         self._unwritten: dict[tuple[str, tuple[str, str], bool], Entry] = {}
+        self._revision = -1
+        self._with_entries: dict[str, WatchedProfile] = {}
 
     def read(self) -> Mapping[str, list[Entry]]:
         """Return all entries about the profiles as they are now, by profile."""
-        watched = self._source.cache.watched()
-        return {
-            name: read_entries(each.status, each.generation)
-            for name, each in watched.items()
-            if has_entries(each.status)
-        }
+        return {name: read_entries(each.status, each.generation) for name, each in self._reporting().items()}
 
     def add(
         self, profile: str, owner: Owner, replica: str, now: dt.datetime, until: dt.datetime | None
@@ -46,10 +44,13 @@ class ReplicaReports:
 
     def write(self, now: dt.datetime) -> None:
         """Write what is new, and take out what is over; raises ApiError."""
-        for name, watched in self._source.cache.watched().items():
+        affected = dict(self._reporting())
+        if self._unwritten:
+            watched_now = self._source.cache.watched()
+            for name in {key[0] for key in self._unwritten} & watched_now.keys():
+                affected[name] = watched_now[name]
+        for name, watched in affected.items():
             mine = {key: entry for key, entry in self._unwritten.items() if key[0] == name}
-            if not mine and not has_entries(watched.status):
-                continue
             status = status_with_entries(watched.status, mine.values(), watched.generation, now)
             if status is not None:
                 body = {"metadata": {"resourceVersion": watched.version}, "status": status}
@@ -63,3 +64,12 @@ class ReplicaReports:
                 self._source.cache.profiles.learn(answer, watched)
             for key in mine:
                 del self._unwritten[key]
+
+    def _reporting(self) -> Mapping[str, WatchedProfile]:
+        """Return the profiles whose statuses have entries; looked for when some profile changed."""
+        revision = self._source.cache.profiles.revision
+        if revision != self._revision:
+            watched = self._source.cache.watched()
+            self._with_entries = {name: each for name, each in watched.items() if has_entries(each.status)}
+            self._revision = revision
+        return self._with_entries

@@ -171,7 +171,7 @@ class Breaker:
         except ApiError as error:
             _log.info("%s %s: its selector is not known: %s", suspect.owner.kind, suspect.owner.name, error)
             return suspect.recent >= ALONE  # the count has to do
-        self._creations.acquit(suspect.key)
+        self._creations.acquit(suspect)
         return False
 
     def _seen_by_another(self, key: Key, reported: Iterable[Entry], now: dt.datetime) -> bool:

@@ -46,7 +46,7 @@ class _Count:
     def __init__(self, owner: Owner) -> None:
         self.owner = owner
         self.changes: dict[str, str | None] = {}
-        self.innocent = False
+        self.innocent: dict[str, str | None] | None = None
         self.times: deque[float] = deque(maxlen=ALONE)
 
     def recent(self, moment: float) -> int:
@@ -74,12 +74,14 @@ class Creations:
                         self._forget(next(iter(self._counts)))
                 self._counts.move_to_end(key)
                 count.times.append(moment)
-                if count.innocent or count.recent(moment) < TOGETHER:
+                if count.recent(moment) < TOGETHER:
                     continue
                 count.changes = {
                     name: value if value is None else value[:_LONGEST_VALUE]
                     for name, value in changes.items()
                 }
+                if count.changes == count.innocent:
+                    continue
                 self._suspects[key] = None
                 if len(self._suspects) > MAX_SUSPECTS:
                     self._suspects.popitem(last=False)
@@ -99,12 +101,12 @@ class Creations:
                     found.append(Suspect(key, count.owner, count.changes, recent))
         return sorted(found, key=lambda each: -each.recent)
 
-    def acquit(self, key: Key) -> None:
-        """Note that the profile's changes cost this controller no pods: it is no suspect any more."""
+    def acquit(self, suspect: Suspect) -> None:
+        """Note that these changes cost this controller no pods: by them it is no suspect any more."""
         with self._lock:
-            self._suspects.pop(key, None)
-            if key in self._counts:
-                self._counts[key].innocent = True
+            self._suspects.pop(suspect.key, None)
+            if suspect.key in self._counts:
+                self._counts[suspect.key].innocent = suspect.changes
 
     def forget(self, profiles: Iterable[str]) -> None:
         """Begin again for profiles that changed."""
