@@ -143,8 +143,11 @@ def test_a_probability_falls_otherwise_with_another_seed(run, objects):
     [
         ("[", "standard input:2:1: not YAML"),
         ("just text", "standard input:1: not a Kubernetes object"),
-        ("kind: Deployment\nmetadata: {name: d}", "Deployment d: spec.template.spec.containers is missing"),
-        ("kind: Pod\nspec: {containers: [!!binary YQ==]}", "cannot be written as JSON"),
+        (
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}",
+            "Deployment d: spec.template.spec.containers is missing",
+        ),
+        ("apiVersion: v1\nkind: Pod\nspec: {containers: [!!binary YQ==]}", "cannot be written as JSON"),
     ],
 )
 def test_what_cannot_be_read(run, objects, text, message):
@@ -157,10 +160,16 @@ def test_what_cannot_be_read(run, objects, text, message):
 @pytest.mark.parametrize(
     "text",
     [
-        "kind: Pod\nmetadata: {labels: [a]}\nspec: {containers: [{name: c}]}",
-        "kind: Pod\nspec: {containers: [1]}",
-        "kind: Deployment\nspec: {template: {metadata: {labels: x}, spec: {containers: [{resources: 3}]}}}",
-        "kind: Pod\nspec: {resources: {limits: {cpu: 1}, requests: x}, containers: [{resources: 1}]}",
+        "apiVersion: v1\nkind: Pod\nmetadata: {labels: [a]}\nspec: {containers: [{name: c}]}",
+        "apiVersion: v1\nkind: Pod\nspec: {containers: [1]}",
+        (
+            "apiVersion: apps/v1\nkind: Deployment\n"
+            "spec: {template: {metadata: {labels: x}, spec: {containers: [{resources: 3}]}}}"
+        ),
+        (
+            "apiVersion: v1\nkind: Pod\n"
+            "spec: {resources: {limits: {cpu: 1}, requests: x}, containers: [{resources: 1}]}"
+        ),
     ],
 )
 def test_a_broken_pod_is_denied_like_in_the_service(run, objects, text):
@@ -176,6 +185,9 @@ def test_files_are_required(run, objects):
     assert run("preview", "--objects", objects(), "/nowhere.yaml").exit_code in {1, 2}
 
 
+VERSIONS = {"Job": "batch/v1", "ReplicationController": "v1", "Rollout": "argoproj.io/v1alpha1"}
+
+
 def web(kind, selector, **fields):
     """Return a workload whose pods have the labels app=web and other=x."""
     template = {
@@ -183,7 +195,8 @@ def web(kind, selector, **fields):
         "spec": {"containers": [{"name": "c", "image": "i"}]},
     }
     spec = {"selector": selector, "template": template, **fields}
-    return json.dumps({"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "web"}, "spec": spec})
+    version = VERSIONS.get(kind, "apps/v1")
+    return json.dumps({"apiVersion": version, "kind": kind, "metadata": {"name": "web"}, "spec": spec})
 
 
 APP = {"matchLabels": {"app": "web"}}

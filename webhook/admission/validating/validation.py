@@ -31,6 +31,8 @@ from webhook.protocol import (
 )
 
 Pod = Mapping[str, Any]
+_POD_LEVEL: Final = ""
+"""In the place of a container's kind: what holds the resources is the pod itself."""
 
 
 class Violation(NamedTuple):
@@ -77,14 +79,15 @@ def _state(pod: Pod) -> Iterator[Violation]:
             f"{', '.join(sorted(QOS_CLASSES))}",
         )
     yield from _matrix(pod, qos)
-    all_containers = list(containers(pod))
+    # Resources stand at the pod's own level, too.
+    stated = [Container(_POD_LEVEL, 0, spec(pod)), *containers(pod)]
     if qos == QoSClass.BE:
-        yield from _native_resources(all_containers)
+        yield from _native_resources(stated)
     else:
-        yield from _batch_resources(all_containers, qos)
+        yield from _batch_resources(stated, qos)
     if qos in BOUND_CLASSES:
         yield from _whole_cpus(pod, qos)
-        yield from _request_equals_limit(all_containers, qos)
+        yield from _request_equals_limit(stated, qos)
 
 
 def _matrix(pod: Pod, qos: str) -> Iterator[Violation]:
@@ -99,30 +102,30 @@ def _matrix(pod: Pod, qos: str) -> Iterator[Violation]:
     )
 
 
-def _native_resources(all_containers: list[Container]) -> Iterator[Violation]:
-    for container in all_containers:
+def _native_resources(stated: list[Container]) -> Iterator[Violation]:
+    for holder in stated:
         found = {
             resource
             for section in SECTIONS
             for resource in NATIVE_RESOURCES
-            if resource in container.quantities(section)
+            if resource in holder.quantities(section)
         }
         if found:
             yield Violation(
                 rules.BE_NATIVE_RESOURCES,
-                f"{_at(container)}.resources: native {' and '.join(sorted(found))} in a BE pod: "
+                f"{_at(holder)}.resources: native {' and '.join(sorted(found))} in a BE pod: "
                 "did a batch profile match it?",
             )
 
 
-def _batch_resources(all_containers: list[Container], qos: str) -> Iterator[Violation]:
-    for container in all_containers:
+def _batch_resources(stated: list[Container], qos: str) -> Iterator[Violation]:
+    for holder in stated:
         for section in SECTIONS:
             for resource in BATCH_RESOURCES:
-                if resource in container.quantities(section):
+                if resource in holder.quantities(section):
                     yield Violation(
                         rules.BATCH_NEEDS_BE,
-                        f"{_at(container)}.resources.{section}[{resource}]: batch resources need the "
+                        f"{_at(holder)}.resources.{section}[{resource}]: batch resources need the "
                         f"label {LABEL_QOS_CLASS}=BE, the pod has {qos or 'none'}",
                     )
                     return
@@ -139,13 +142,20 @@ def _whole_cpus(pod: Pod, qos: str) -> Iterator[Violation]:
         )
 
 
-def _request_equals_limit(all_containers: list[Container], qos: str) -> Iterator[Violation]:
-    for container in all_containers:
-        request, limit = _cpu(container, "requests"), _cpu(container, "limits")
+def _request_equals_limit(stated: list[Container], qos: str) -> Iterator[Violation]:
+    """Compare CPU request and limit where they say what the pod owns.
+
+    That is the pod's level where it states CPU; its containers then share these CPUs, each within
+    bounds of its own.
+    """
+    pod_level, *others = stated
+    owned = [pod_level] if any(CPU in pod_level.quantities(section) for section in SECTIONS) else others
+    for holder in owned:
+        request, limit = (_cpu(holder, section) for section in SECTIONS)
         if request != limit:
             yield Violation(
                 rules.REQUEST_EQUALS_LIMIT,
-                f"{_at(container)}.resources: CPU request {_shown(request)} and limit {_shown(limit)} "
+                f"{_at(holder)}.resources: CPU request {_shown(request)} and limit {_shown(limit)} "
                 f"differ; a pod of QoS {qos} owns its CPUs: make them equal",
             )
 
@@ -205,8 +215,8 @@ _IMMUTABLE: Final[tuple[tuple[str, str, Callable[[Pod], str | None]], ...]] = (
 )
 
 
-def _cpu(container: Container, section: str) -> int | None:
-    raw = container.quantities(section).get(CPU)
+def _cpu(holder: Container, section: str) -> int | None:
+    raw = holder.quantities(section).get(CPU)
     return None if raw is None else parse(text_of(raw))
 
 
@@ -214,5 +224,5 @@ def _shown(nano: int | None) -> str:
     return "none" if nano is None else f"{nano / NANO:g}"
 
 
-def _at(container: Container) -> str:
-    return f"spec.{container.kind}[{container.position}]"
+def _at(holder: Container) -> str:
+    return f"spec.{holder.kind}[{holder.position}]" if holder.kind else "spec"
