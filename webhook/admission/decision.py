@@ -4,7 +4,6 @@ Pure: no I/O, no clock, and no randomness other than the request's uid. The serv
 command line, audit, benchmarks and tests all call it.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -155,7 +154,7 @@ def _mutate(review: Review, view: View, settings: Settings) -> Decision:
     if names and not any(profile.skip_resources for profile in applied):
         policy = settings.pod_level_resources
         translated = _translate(pod, names, policy, warnings, reinvoked=recalled is not None)
-        if translated:
+        if translated or podlevel.WARNING in warnings:  # what was dissolved became batch resources
             warnings += _may_refuse(pod.value, review.namespace, view)
     gpu.expand(pod)
     if warning := extendedspec.update(pod):
@@ -201,8 +200,7 @@ def _translate(
     if warning := podlevel.dissolve(pod, table, policy):
         warnings.append(warning)
     cause = Cause(",".join(names), f"resources, as {priority_class}")
-    translated: Counter[str] = translate(pod, table, cause, reinvoked=reinvoked)
-    return translated
+    return translate(pod, table, cause, reinvoked=reinvoked)
 
 
 def _may_refuse(pod: Mapping[str, Any], namespace: str, view: View) -> Iterator[str]:

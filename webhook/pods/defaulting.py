@@ -5,16 +5,17 @@ Source: Kubernetes' defaulting of ``v1 Pod`` (``pkg/apis/core/v1``), as seen on 
 """
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from webhook.pods.pod import CONTAINER_LISTS, SECTIONS
-from webhook.pods.quantities import QuantityError, canonical, text_of
+from webhook.pods.quantities import NANO, QuantityError, canonical, milli, parse, text_of
 from webhook.pods.requests import containers_request
 from webhook.protocol import NATIVE_RESOURCES
 
 Object = dict[str, Any]
 
+_MILLI: Final = NANO // 1000
 _SPEC: Final = {
     "dnsPolicy": "ClusterFirst",
     "restartPolicy": "Always",
@@ -81,7 +82,7 @@ def default_pod_requests(pod: Object) -> None:
     resources = pod["spec"].get("resources") or {}
     if limits := resources.get("limits"):
         requested = {name: containers_request(pod, name) for name in NATIVE_RESOURCES}
-        summed = {name: canonical(f"{milli}m") for name, milli in requested.items() if milli}
+        summed = {name: canonical(f"{amount}m") for name, amount in requested.items() if amount}
         _default_requests(resources, {**limits, **summed})
 
 
@@ -97,9 +98,8 @@ def _default_volume(volume: Object) -> None:
     for source, defaults in _VOLUMES.items():
         if isinstance(volume.get(source), dict):
             _fill(volume[source], defaults)
-    claim = _map(_map(volume.get("ephemeral")).get("volumeClaimTemplate"))
-    if isinstance(claim.get("spec"), dict):
-        _fill(claim["spec"], {"volumeMode": "Filesystem"})
+    _default_claim(_map(volume.get("ephemeral")).get("volumeClaimTemplate"))
+    _normalize(volume.get("emptyDir"), ("sizeLimit",))
     image = volume.get("image")
     if isinstance(image, dict):
         _fill(image, {"pullPolicy": _pull_policy(image.get("reference"))})
@@ -111,6 +111,14 @@ def _default_volume(volume: Object) -> None:
     for files in written:
         for item in _maps(files.get("items")):
             _default_field(item)
+
+
+def _default_claim(claim: object) -> None:
+    if isinstance(claim, dict) and isinstance(claim.get("spec"), dict):
+        claim.setdefault("metadata", {})
+        _fill(claim["spec"], {"volumeMode": "Filesystem"})
+        for section in SECTIONS:
+            _normalize(_map(claim["spec"].get("resources")).get(section))
 
 
 def _default_container(container: Object, *, host_network: bool) -> None:
@@ -140,6 +148,9 @@ def _default_container(container: Object, *, host_network: bool) -> None:
 def _default_field(holder: Object) -> None:
     if isinstance(holder.get("fieldRef"), dict):
         _fill(holder["fieldRef"], {"apiVersion": "v1"})
+    if isinstance(holder.get("resourceFieldRef"), dict):
+        _fill(holder["resourceFieldRef"], {"divisor": "0"})
+        _normalize(holder["resourceFieldRef"], ("divisor",))
 
 
 def _pull_policy(image: object) -> str:
@@ -151,19 +162,20 @@ def _pull_policy(image: object) -> str:
     return "Always" if latest else "IfNotPresent"
 
 
-def _normalize(quantities: object) -> None:
-    """Write quantities as the API server writes them; what is none stays."""
-    if not isinstance(quantities, dict):
+def _normalize(holder: object, fields: Iterable[str] | None = None) -> None:
+    """Write quantities as the API server writes them, in thousandths at most; what is none stays."""
+    if not isinstance(holder, dict):
         return
-    for resource, raw in quantities.items():
+    for field in list(holder) if fields is None else [field for field in fields if field in holder]:
         try:
-            quantities[resource] = canonical(text_of(raw))
+            text = text_of(holder[field])
+            holder[field] = canonical(text if parse(text) % _MILLI == 0 else f"{milli(text)}m")
         except QuantityError:
             continue
 
 
 def _fill(holder: Object, defaults: Mapping[str, Any], *, absent: tuple[object, ...] = (None, "")) -> None:
-    """Set the fields that have a value that the API server cannot tell from none."""
+    """Set the fields whose value is absent to the API server."""
     for field, value in defaults.items():
         if holder.get(field) in absent:
             holder[field] = copy.copy(value)

@@ -1,18 +1,18 @@
 """Pods of pod templates, as a controller would create them.
 
 A pod is given the name, labels and owner that its controller would give it, as far as
-they can be known without one: made-up parts are the word ``preview``.
+they can be known without one.
 """
 
 import copy
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from webhook.pods.controllers import MADE_UP, complete
 from webhook.pods.text import shown
 from webhook.protocol import LABEL_CONTROLLER_UID
 
 Object = dict[str, Any]
-MADE_UP: Final = "preview"
 
 
 class WorkloadError(ValueError):
@@ -131,58 +131,19 @@ def owner(kind: str, api_version: str, name: str) -> Object:
 
 
 def _pod(document: Object, template: Object, kind: str) -> Object:
+    made: Object = {"apiVersion": "v1", "kind": "Pod", "spec": copy.deepcopy(template["spec"])}
     metadata = copy.deepcopy(metadata_of(template))
-    if kind != "Pod":
-        name = name_of(document)
-        metadata = {key: metadata[key] for key in ("labels", "annotations") if metadata.get(key)}
-        created = _from_controller(kind, name)
-        labels = created.pop("labels")
-        if isinstance(metadata.get("labels", {}), dict):  # else the decision says what is wrong
-            metadata["labels"] = {**metadata.get("labels", {}), **labels}
-        by = created.pop("owner", (kind, str(document.get("apiVersion", "")), name))
-        metadata = {**created, **metadata, "ownerReferences": [owner(*by)]}
-    else:
+    if kind == "Pod":
         metadata.pop("managedFields", None)
         metadata.pop("creationTimestamp", None)
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": metadata,
-        "spec": copy.deepcopy(template["spec"]),
-    }
-
-
-def _from_controller(kind: str, name: str) -> Object:
-    """Return what a controller adds to a pod's metadata; ``owner`` where that is not the object itself."""
-    child = f"{name}-{MADE_UP}"
-    match kind:
-        case "Deployment":
-            return {
-                "generateName": f"{child}-",
-                "labels": {"pod-template-hash": MADE_UP},
-                "owner": ("ReplicaSet", "apps/v1", child),
-            }
-        case "StatefulSet":
-            labels = {
-                "apps.kubernetes.io/pod-index": "0",
-                "controller-revision-hash": child,
-                "statefulset.kubernetes.io/pod-name": f"{name}-0",
-            }
-            return {"name": f"{name}-0", "labels": labels}
-        case "DaemonSet":
-            labels = {"controller-revision-hash": MADE_UP, "pod-template-generation": "1"}
-        case "Job":
-            labels = {
-                LABEL_CONTROLLER_UID: MADE_UP,
-                "batch.kubernetes.io/job-name": name,
-                "controller-uid": MADE_UP,
-                "job-name": name,
-            }
-        case "CronJob":
-            return {**_from_controller("Job", child), "owner": ("Job", "batch/v1", child)}
-        case _:
-            labels = {}
-    return {"generateName": f"{name}-", "labels": labels}
+        return {**made, "metadata": metadata}
+    name = name_of(document)
+    by = owner(kind, str(document.get("apiVersion", "")), name)
+    copied = {key: metadata[key] for key in ("labels", "annotations", "finalizers") if metadata.get(key)}
+    made["metadata"] = {"generateName": f"{name}-", **copied, "ownerReferences": [by]}
+    holder = _at(document, _PATHS[kind][:-1])
+    complete(made, kind, name, holder if isinstance(holder, dict) else {})
+    return made
 
 
 def metadata_of(document: Mapping[str, Any]) -> Object:

@@ -9,11 +9,10 @@ from typing import Any, Final, NamedTuple
 
 from webhook.pods.pod import SECTIONS, containers, spec
 from webhook.pods.quantities import non_negative, text_of
-from webhook.protocol import NATIVE_RESOURCES
+from webhook.protocol import BEST_EFFORT, NATIVE_RESOURCES
 
 WITHOUT_NATIVE: Final = "requires native cpu/memory, which colocated pods do not have"
 """Why a LimitRange or ResourceQuota may refuse a pod."""
-_BEST_EFFORT: Final = "BestEffort"
 _AFFINITIES: Final = ("podAffinity", "podAntiAffinity")
 _HUGEPAGES: Final = "hugepages-"
 
@@ -50,7 +49,7 @@ class ResourceQuota(NamedTuple):
             return None
         if self.counts_native and not has_pod_level(pod):
             return WITHOUT_NATIVE
-        if any(scope.name == _BEST_EFFORT for scope in self.scopes):
+        if any(scope.name == BEST_EFFORT for scope in self.scopes):
             return "counts BestEffort pods, which colocated pods are without native cpu/memory"
         return None
 
@@ -82,11 +81,13 @@ def _has_native(holder: Mapping[str, Any]) -> bool:
 
 
 def _holds(scope: Scope, pod: Pod) -> bool:
+    if scope.name == BEST_EFFORT:
+        return is_best_effort(pod)
     match scope.name:
         case "Terminating" | "NotTerminating":
             return _terminating(pod) is (scope.name == "Terminating")
-        case "BestEffort" | "NotBestEffort":
-            return is_best_effort(pod) is (scope.name == _BEST_EFFORT)
+        case "NotBestEffort":
+            return not is_best_effort(pod)
         case "PriorityClass":
             return _of_class(scope, spec(pod).get("priorityClassName") or "")
         case "CrossNamespacePodAffinity":
