@@ -45,7 +45,7 @@ class ResourceQuota(NamedTuple):
 
     def refusal(self, pod: Pod) -> str | None:
         """Say why the quota may refuse a translated pod, None if it does not concern the pod."""
-        if not self.selects(pod):
+        if self.scopes and not self.selects(pod):
             return None
         if self.counts_native and not has_pod_level(pod):
             return WITHOUT_NATIVE
@@ -62,7 +62,9 @@ def is_best_effort(pod: Pod) -> bool:
 
 def has_pod_level(pod: Pod) -> bool:
     """Return whether a pod has resources at its own level; a quota then asks nothing of its containers."""
-    resources = spec(pod).get("resources") or {}
+    resources = spec(pod).get("resources")
+    if not resources:
+        return False
     return any(
         name in NATIVE_RESOURCES or name.startswith(_HUGEPAGES)
         for section in SECTIONS

@@ -79,8 +79,9 @@ def _state(pod: Pod) -> Iterator[Violation]:
             f"{', '.join(sorted(QOS_CLASSES))}",
         )
     yield from _matrix(pod, qos)
-    # Resources stand at the pod's own level, too.
-    stated = [Container(_POD_LEVEL, 0, spec(pod)), *containers(pod)]
+    stated = list(containers(pod))
+    if spec(pod).get("resources"):
+        stated.append(Container(_POD_LEVEL, 0, spec(pod)))
     if qos == QoSClass.BE:
         yield from _native_resources(stated)
     else:
@@ -148,9 +149,9 @@ def _request_equals_limit(stated: list[Container], qos: str) -> Iterator[Violati
     That is the pod's level where it states CPU; its containers then share these CPUs, each within
     bounds of its own.
     """
-    pod_level, *others = stated
-    owned = [pod_level] if any(CPU in pod_level.quantities(section) for section in SECTIONS) else others
-    for holder in owned:
+    levels = [holder for holder in stated if holder.kind == _POD_LEVEL]
+    owned = [level for level in levels if any(CPU in level.quantities(section) for section in SECTIONS)]
+    for holder in owned or (holder for holder in stated if holder.kind != _POD_LEVEL):
         request, limit = (_cpu(holder, section) for section in SECTIONS)
         if request != limit:
             yield Violation(
