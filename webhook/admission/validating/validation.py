@@ -136,9 +136,11 @@ def _whole_cpus(pod: Pod, qos: str) -> Iterator[Violation]:
     milli = pod_request(pod, CPU)
     if not milli or milli % 1000:
         shown = f"{milli / 1000:g}"
+        level = CPU in Container(_POD_LEVEL, 0, spec(pod)).quantities("requests")
+        at = "spec.resources" if level else "spec.containers[*].resources"
         yield Violation(
             rules.WHOLE_CPUS,
-            f"spec.containers[*].resources.requests[cpu]: {shown} in all; a pod of QoS {qos} "
+            f"{at}.requests[cpu]: {shown} in all; a pod of QoS {qos} "
             "gets whole CPUs: request a whole number, not zero",
         )
 
