@@ -16,6 +16,7 @@ from webhook.admission.validating.validation import violations
 from webhook.cli.cpuset import cpuset
 from webhook.cli.preview.simulation import simulate
 from webhook.cpuset.cpulist import parse_cpulist
+from webhook.pods.defaulting import default_pod_requests
 from webhook.pods.documents import read_documents
 from webhook.pods.resourcespec import ResourceSpecError, read_resource_spec
 from webhook.pods.workloads import pods_of
@@ -86,6 +87,7 @@ def check(text):
     ((made,),) = [pods_of(document) for document in read_documents(text.encode(), "f.yaml")]
     previewed = simulate(made, "default", view_of([]), DEFAULTS)
     stored = previewed.review.object
+    default_pod_requests(stored)  # the API server does so before it validates and stores
     assert planned(text) == bound(stored)
     whole = counted(stored) > 0 and counted(stored) % 1 == 0
     if stored["metadata"]["labels"].get(QOS) in ("LSE", "LSR"):

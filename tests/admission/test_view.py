@@ -14,7 +14,7 @@ def test_other_kinds_are_passed_over() -> None:
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": 7},
     ]
     view = view_of(others)
-    assert (view.profiles, view.namespaces, view.obstacles) == ({}, {}, {})
+    assert (view.profiles, view.namespaces, view.limit_ranges, view.quotas) == ({}, {}, {}, {})
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,10 @@ def test_the_same_name_in_two_kinds_or_namespaces() -> None:
         for n in ("a", "b")
     ]
     view = view_of([profile("x"), priority_class("x", 1), *limits])
-    assert view.obstacles == {"a": ('LimitRange "x"',), "b": ('LimitRange "x"',)}
+    assert {key: [one.name for one in found] for key, found in view.limit_ranges.items()} == {
+        "a": ["x"],
+        "b": ["x"],
+    }
 
 
 def test_a_faulty_profile_does_not_harm_the_others() -> None:
@@ -123,7 +126,8 @@ def test_a_view_cannot_be_changed() -> None:
         view.profiles,
         view.namespaces,
         view.priority_classes,
-        view.obstacles,
+        view.limit_ranges,
+        view.quotas,
         view.namespaces["n"],
     ):
         with pytest.raises(TypeError):

@@ -21,11 +21,11 @@ ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data" / "cpuset"
 PODS = ROOT / "examples" / "manifests" / "four-classes.yaml"
 HUGE = (
-    "kind: Pod\nmetadata: {name: p, labels: {koordinator.sh/qosClass: LSE}}\n"
+    "apiVersion: v1\nkind: Pod\nmetadata: {name: p, labels: {koordinator.sh/qosClass: LSE}}\n"
     "spec: {containers: [{resources: {requests: {cpu: 99}}}]}\n"
 )
 DEPLOYMENT = (
-    "kind: Deployment\nmetadata: {name: d}\nspec: {replicas: 2, template: {metadata: "
+    "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\nspec: {replicas: 2, template: {metadata: "
     "{labels: {koordinator.sh/qosClass: LSR}}, spec: {containers: [{resources: {requests: {cpu: 2}}}]}}}\n"
 )
 NODE = ["--topology", "1x1x8x2", "--numbering", "linux"]
@@ -92,7 +92,7 @@ def test_plan_picture() -> None:
 
 def test_plan_reads_stdin() -> None:
     """- is stdin; a file without pods is an empty node."""
-    result = run("plan", *NODE, "-", stdin="kind: Service\n---\n")
+    result = run("plan", *NODE, "-", stdin="apiVersion: v1\nkind: Service\n---\n")
     assert "share pool: 0-15" in result.stdout
 
 
@@ -106,7 +106,9 @@ def planned(*manifests: str) -> tuple[dict[str, tuple[str, str]], str]:
 def test_plan_replicas() -> None:
     """A workload is placed with all its replicas, and a DaemonSet and a CronJob with one pod."""
     daemon = DEPLOYMENT.replace("Deployment", "DaemonSet").replace("name: d", "name: agent")
-    cron = DEPLOYMENT.replace("Deployment", "CronJob").replace("name: d", "name: cron")
+    cron = DEPLOYMENT.replace("apps/v1\nkind: Deployment", "batch/v1\nkind: CronJob").replace(
+        "name: d", "name: cron"
+    )
     cron = cron.replace("spec: {replicas: 2,", "spec: {jobTemplate: {spec: {").replace("}}}\n", "}}}}}\n")
     pods, _ = planned(DEPLOYMENT, daemon, cron)
     sets = {"d-0": ("LSR", "0,8"), "d-1": ("LSR", "1,9"), "agent": ("LSR", "2,10"), "cron": ("LSR", "3,11")}
@@ -127,7 +129,7 @@ def test_plan_tells_pods_apart_by_namespace() -> None:
 def test_plan_passes_over_what_runs_on_no_cpu() -> None:
     """Finished pods and objects that make no pods are named."""
     finished = HUGE + "status: {phase: Succeeded}\n"
-    service = "kind: List\nitems: [{kind: Service, metadata: {name: s}}]\n"
+    service = "kind: List\nitems: [{apiVersion: v1, kind: Service, metadata: {name: s}}]\n"
     pods, said = planned(finished, service)
     assert pods == {}
     assert "Pod p has finished, ignored" in said

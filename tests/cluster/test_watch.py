@@ -38,12 +38,13 @@ def test_the_view_holds_what_was_listed_and_follows_what_changes(fake):
         fake.put(PROFILES, "p", spec={"qosClass": "LS"})
         fake.put(LIMIT_RANGES, "l", "a", spec={"limits": [{"type": "Pod", "min": {"cpu": "1"}}]})
         fake.put(QUOTAS, "q", "a", spec={"hard": {"cpu": "1"}})
-        until(lambda: len(source.view.obstacles.get("a", ())) == 2)
+        until(lambda: len(source.view.limit_ranges) == len(source.view.quotas) == 1)
         until(lambda: names(source) == {"a", "b"} and source.view.profiles["p"].qos_class == "LS")
         assert source.view.namespaces["a"]["x"] == "2"
         fake.delete(NAMESPACES, "b")
         fake.delete(QUOTAS, "q", "a")
-        until(lambda: names(source) == {"a"} and source.view.obstacles == {"a": ('LimitRange "l"',)})
+        until(lambda: names(source) == {"a"} and not source.view.quotas)
+        assert [one.name for one in source.view.limit_ranges["a"]] == ["l"]
         assert view.namespaces["a"]["x"] == "1", "a view that was handed out does not change"
 
 

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from webhook.pods.defaulting import default_requests
+from webhook.pods.defaulting import default_pod_requests, default_requests
 
 
 def pod(*containers, **spec):
@@ -23,10 +23,12 @@ def test_a_limit_without_a_request_becomes_one(kind):
 
 
 def test_at_the_pods_level_only_what_no_container_requests():
-    """The sum of the containers' requests stands where there is one."""
+    """The containers' requests together, and of what none requests the limit; in the review nothing yet."""
     made = pod({"limits": {"cpu": "1"}}, resources={"limits": {"cpu": "4", "memory": "1Gi"}})
     default_requests(made)
-    assert made["spec"]["resources"]["requests"] == {"memory": "1Gi"}
+    assert "requests" not in made["spec"]["resources"]
+    default_pod_requests(made)
+    assert made["spec"]["resources"]["requests"] == {"cpu": "1", "memory": "1Gi"}
 
 
 @pytest.mark.parametrize(

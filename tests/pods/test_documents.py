@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webhook.pods import documents
-from webhook.pods.documents import MAX_DEPTH, Document, DocumentError, objects_of, read_documents
+from webhook.pods.documents import (
+    MAX_DEPTH,
+    Document,
+    DocumentError,
+    objects_of,
+    read_documents,
+    read_each,
+)
 
 
 def values(text, name="f.yaml"):
@@ -195,3 +202,53 @@ def test_lists_in_lists_have_an_end():
         value = {"kind": "List", "items": [value]}
     with pytest.raises(DocumentError, match=r"^f:1: Lists are nested deeper than"):
         list(objects_of(Document(value, "f:1")))
+
+
+def each(text, name="f.yaml"):
+    """Read a text; values, and the messages of what cannot be read."""
+    found = read_each(text.encode(), name)
+    return [str(one) if isinstance(one, DocumentError) else one.value for one in found]
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ("a: [", "not YAML"),
+        ("a: b: c", "not YAML: mapping values are not allowed"),
+        ("\t- x", "not YAML"),
+        ("{{ .Values.x }}", "not YAML"),
+        ("a: !!int x", "in this document a value is not of its type"),
+    ],
+)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_one_bad_document_costs_only_itself(bad, message, place):
+    """The others are read; lines are those of the file."""
+    parts = ["a: 1\n", "# comment\nb: 2\n"]
+    parts.insert(place, f"{bad}\n")
+    found = each("---\n".join(parts))
+    assert [one for one in found if not isinstance(one, str)] == [{"a": 1}, {"b": 2}]
+    (error,) = (one for one in found if isinstance(one, str))
+    assert message in error
+    before = "---\n".join(parts)[: "---\n".join(parts).index(bad)].count("\n")
+    assert int(error.split(":")[1]) in (before + 1, before + 2)
+
+
+def test_the_lines_of_other_documents_are_those_of_the_file():
+    """Also when each document is read by itself."""
+    found = read_each(b"a: [\n---\n# x\nb: 2\n---\nc: 3\n", "f.yaml")
+    assert [one.source for one in found if isinstance(one, Document)] == ["f.yaml:4", "f.yaml:6"]
+
+
+@pytest.mark.parametrize("name", ["f.json", "f.yaml", "standard input"])
+@pytest.mark.parametrize("between", ["", "\n", "\n\n  "])
+def test_json_documents_may_follow_each_other(name, between):
+    """As kubectl writes and reads them, whatever the file is called."""
+    text = between.join(['{"a": 1}', '{"b": [{}, "---"]}', '{"c": {"d": 2}}'])
+    assert each(text, name) == [{"a": 1}, {"b": [{}, "---"]}, {"c": {"d": 2}}]
+
+
+def test_a_json_document_that_ends_early_is_named():
+    """With line and column of what is wrong."""
+    (error,) = each('{"a": 1}\n{"b": ', "f.json")
+    assert error.startswith("f.json:2:")
+    assert "not JSON" in error

@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.pods.quantity_model import in_milli, in_units, value_of
-from webhook.pods.quantities import MAX, NANO, QuantityError, milli, non_negative, parse, text_of, units
+from webhook.pods.quantities import (
+    MAX,
+    NANO,
+    QuantityError,
+    canonical,
+    milli,
+    non_negative,
+    parse,
+    text_of,
+    units,
+)
 
 SUFFIXES = ["", *"numkMGTPE", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei", "e3", "E3", "e-3", "E+2", "e0", "e18"]
 
@@ -160,3 +170,52 @@ def test_an_amount_of_a_resource_is_not_negative(text):
     else:
         with pytest.raises(QuantityError):
             non_negative(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("0", "0"),
+        ("0Ki", "0"),
+        ("1", "1"),
+        ("1000m", "1"),
+        ("0.5", "500m"),
+        ("1500m", "1500m"),
+        ("2000", "2k"),
+        ("1.5k", "1500"),
+        ("1024", "1024"),
+        ("1Ki", "1Ki"),
+        ("1024Ki", "1Mi"),
+        ("1024Mi", "1Gi"),
+        ("1.5Gi", "1536Mi"),
+        ("0.5Ki", "512"),
+        ("0.0005Ki", "512m"),
+        ("1023Mi", "1023Mi"),
+        ("1e3", "1e3"),
+        ("1500e3", "1500e3"),
+        ("1e-3", "1e-3"),
+        ("10E", None),
+        ("-1024Ki", "-1Mi"),
+        ("100n", "100n"),
+        ("1000000u", "1"),
+    ],
+)
+def test_quantities_as_the_api_server_writes_them(text, written):
+    """Kubernetes' canonical form: no fraction, the largest suffix that keeps the number whole."""
+    if written is None:
+        with pytest.raises(QuantityError):
+            canonical(text)
+    else:
+        assert canonical(text) == written
+
+
+@given(WELL_FORMED)
+def test_the_canonical_form_is_another_text_of_the_same_value(text):
+    """And its own canonical form."""
+    try:
+        nano = parse(text)
+    except QuantityError:
+        return
+    written = canonical(text)
+    assert parse(written) == nano
+    assert canonical(written) == written

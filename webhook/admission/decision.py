@@ -4,8 +4,7 @@ Pure: no I/O, no clock, and no randomness other than the request's uid. The serv
 command line, audit, benchmarks and tests all call it.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -29,6 +28,7 @@ from webhook.admission.validating.validation import Violation, action_of, violat
 from webhook.admission.view import View
 from webhook.pods.pod import annotations, labels, spec
 from webhook.pods.priority import effective_class
+from webhook.pods.resourcequota import WITHOUT_NATIVE
 from webhook.pods.resourcespec import BOUND_CLASSES
 from webhook.protocol import (
     ANNOTATION_MIRROR_POD,
@@ -46,6 +46,7 @@ MAX_WARNING: Final = 120  # characters: kubectl cuts longer warnings
 MAX_LOGGED: Final = 1000  # characters of a message in the log, which may quote a user's input
 AUDIT_ANNOTATION: Final = "profiles"  # the API server prefixes it with the webhook's name
 AUDIT_ANNOTATION_WOULD: Final = "profiles-would-apply"  # the same in audit mode
+_MAY_REFUSE: Final = "{} {}: it may refuse this pod"
 _TOO_DEEP: Final = "the object is nested too deeply to be changed: flatten it"
 
 
@@ -161,11 +162,11 @@ def _mutate(review: Review, view: View, settings: Settings) -> Decision:
     plain = result.plain(review, applied)
     translated: Mapping[str, int] = {}
     if names and not any(profile.skip_resources for profile in applied):
-        obstacles = view.obstacles.get(review.namespace, ())
         policy = settings.pod_level_resources
-        translated = _translate(pod, names, policy, obstacles, warnings, reinvoked=recalled is not None)
-        if translated and not plain:
-            warnings += misled(pod)
+        translated = _translate(pod, names, policy, warnings, reinvoked=recalled is not None)
+        if translated or podlevel.WARNING in warnings:  # what was dissolved became batch resources
+            warnings += _may_refuse(pod.value, review.namespace, view)
+            warnings += [] if plain else misled(pod)
     gpu.expand(pod)
     if warning := extendedspec.update(pod):
         warnings.append(warning)
@@ -231,7 +232,6 @@ def _translate(
     pod: PodEdit,
     names: tuple[str, ...],
     policy: PodLevelResources,
-    obstacles: tuple[str, ...],
     warnings: list[str],
     *,
     reinvoked: bool,
@@ -244,13 +244,17 @@ def _translate(
     if warning := podlevel.dissolve(pod, table, policy):
         warnings.append(warning)
     cause = Cause(",".join(names), f"resources, as {priority_class}")
-    translated: Counter[str] = translate(pod, table, cause, reinvoked=reinvoked)
-    if translated:
-        warnings += (
-            f"{obstacle} requires native cpu/memory, which colocated pods do not have: it may refuse this pod"
-            for obstacle in obstacles
-        )
-    return translated
+    return translate(pod, table, cause, reinvoked=reinvoked)
+
+
+def _may_refuse(pod: Mapping[str, Any], namespace: str, view: View) -> Iterator[str]:
+    """Yield a warning for each LimitRange and ResourceQuota that may refuse a translated pod."""
+    for limit_range in view.limit_ranges.get(namespace, ()):
+        if limit_range.bounds_native:
+            yield _MAY_REFUSE.format(f'LimitRange "{limit_range.name}"', WITHOUT_NATIVE)
+    for quota in view.quotas.get(namespace, ()):
+        if why := quota.refusal(pod):
+            yield _MAY_REFUSE.format(f'ResourceQuota "{quota.name}"', why)
 
 
 def _validate(review: Review, view: View, settings: Settings) -> Decision:

@@ -31,7 +31,7 @@ class Kind(NamedTuple):
     kind: str
     resource: str
     read: Callable[[str, Mapping[str, Any]], Any]
-    field: Literal["profiles", "priority_classes", "namespaces", "obstacles"]
+    field: Literal["profiles", "priority_classes", "namespaces", "limit_ranges", "quotas"]
 
     @property
     def path(self) -> str:
@@ -50,6 +50,6 @@ KINDS: Final = (
     PROFILES,
     NAMESPACES,
     PRIORITY_CLASSES,
-    Kind("v1", "LimitRange", "limitranges", read_limit_range, "obstacles"),
-    Kind("v1", "ResourceQuota", "resourcequotas", read_resource_quota, "obstacles"),
+    Kind("v1", "LimitRange", "limitranges", read_limit_range, "limit_ranges"),
+    Kind("v1", "ResourceQuota", "resourcequotas", read_resource_quota, "quotas"),
 )

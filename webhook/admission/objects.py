@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from webhook.pods.limitrange import QUANTITIES, LimitRange, limit_range_of
 from webhook.pods.priority import DEFAULT_PREEMPTION_POLICY, PriorityClass
+from webhook.pods.quantities import QuantityError, parse, text_of
+from webhook.pods.resourcequota import ResourceQuota, Scope
 from webhook.pods.text import shown
 from webhook.protocol import LABEL_NAMESPACE_NAME, NATIVE_RESOURCES
 
@@ -21,9 +24,14 @@ def read_priority_class(name: str, raw: Mapping[str, Any]) -> PriorityClass:
     """Read a ``scheduling.k8s.io/v1 PriorityClass``; raises ObjectError."""
     value = raw.get("value", 0)
     policy = raw.get("preemptionPolicy") or DEFAULT_PREEMPTION_POLICY
+    default = raw.get("globalDefault") or False
     if not isinstance(value, int) or isinstance(value, bool) or not isinstance(policy, str):
         raise ObjectError(f"PriorityClass {shown(name)}: value must be an integer, not {shown(value)}")
-    return PriorityClass(name, value, policy)
+    if not isinstance(default, bool):
+        raise ObjectError(
+            f"PriorityClass {shown(name)}: globalDefault must be true or false, not {shown(default)}"
+        )
+    return PriorityClass(name, value, policy, default)
 
 
 def read_namespace(name: str, raw: Mapping[str, Any]) -> Mapping[str, str]:
@@ -36,51 +44,70 @@ def read_namespace(name: str, raw: Mapping[str, Any]) -> Mapping[str, str]:
     return MappingProxyType({**labels, LABEL_NAMESPACE_NAME: name})
 
 
-def read_limit_range(name: str, raw: Mapping[str, Any]) -> str | None:
-    """Return ``LimitRange "name"`` if it refuses pods without native cpu or memory, else None.
-
-    Raises:
-        ObjectError: it cannot be read.
-    """
-    for limit in _items(raw, "limits", f"LimitRange {shown(name)}"):
-        bounds = (limit.get(b) for b in ("min", "max", "maxLimitRequestRatio"))
-        # A PersistentVolumeClaim's limits do not concern pods.
-        if limit.get("type") in {"Container", "Pod"} and any(
-            isinstance(b, Mapping) and not b.keys().isdisjoint(NATIVE_RESOURCES) for b in bounds
-        ):
-            return f'LimitRange "{name}"'
-    return None
+def read_limit_range(name: str, raw: Mapping[str, Any]) -> LimitRange:
+    """Read a ``v1 LimitRange``; raises ObjectError."""
+    what = f"LimitRange {shown(name)}"
+    items = []
+    for i, item in enumerate(_maps(raw, "limits", what)):
+        at = f"{what}: spec.limits[{i}]."
+        items.append({"type": item.get("type"), **{f: _quantities(item, f, at) for f in QUANTITIES}})
+    return limit_range_of(name, items)
 
 
-def read_resource_quota(name: str, raw: Mapping[str, Any]) -> str | None:
-    """Return ``ResourceQuota "name"`` if it refuses pods without native cpu or memory, else None.
-
-    Raises:
-        ObjectError: it cannot be read.
-    """
-    spec = raw.get("spec") or {}
-    hard = spec.get("hard") or {} if isinstance(spec, Mapping) else None
-    if not isinstance(hard, Mapping):
-        raise ObjectError(f"ResourceQuota {shown(name)}: spec.hard must be a map")
-    scopes = spec.get("scopes") or []
-    if not isinstance(scopes, list):
-        raise ObjectError(f"ResourceQuota {shown(name)}: spec.scopes must be a list")
-    selector = spec.get("scopeSelector")
-    expressions = selector.get("matchExpressions") if isinstance(selector, Mapping) else None
-    if isinstance(expressions, list):
-        scopes = scopes + [e.get("scopeName") for e in expressions if isinstance(e, Mapping)]
-    # Quotas of the NotBestEffort scope do not count pods without native resources.
-    if "NotBestEffort" not in scopes and any(
+def read_resource_quota(name: str, raw: Mapping[str, Any]) -> ResourceQuota:
+    """Read a ``v1 ResourceQuota``; raises ObjectError."""
+    what = f"ResourceQuota {shown(name)}"
+    spec = _map(raw, "spec", f"{what}: ")
+    hard = _map(spec, "hard", f"{what}: spec.")
+    scopes = [Scope(scope) for scope in _texts(spec, "scopes", f"{what}: spec.")]
+    selector = _map(spec, "scopeSelector", f"{what}: spec.")
+    for i, expression in enumerate(_list(selector, "matchExpressions", f"{what}: spec.scopeSelector.")):
+        at = f"{what}: spec.scopeSelector.matchExpressions[{i}]"
+        if not isinstance(expression, Mapping):
+            raise ObjectError(f"{at} must be a map, not {shown(expression)}")
+        values = frozenset(_texts(expression, "values", f"{at}."))
+        scopes.append(Scope(str(expression.get("scopeName")), str(expression.get("operator")), values))
+    counts_native = any(
         str(resource).removeprefix("requests.").removeprefix("limits.") in NATIVE_RESOURCES
         for resource in hard
-    ):
-        return f'ResourceQuota "{name}"'
-    return None
+    )
+    return ResourceQuota(name, tuple(scopes), counts_native)
 
 
-def _items(raw: Mapping[str, Any], field: str, what: str) -> list[Mapping[str, Any]]:
-    spec = raw.get("spec") or {}
-    items = spec.get(field) or [] if isinstance(spec, Mapping) else None
-    if not isinstance(items, list) or not all(isinstance(item, Mapping) for item in items):
+def _quantities(item: Mapping[str, Any], field: str, at: str) -> Mapping[str, str]:
+    found = {}
+    for resource, raw in _map(item, field, at).items():
+        try:
+            found[str(resource)] = text_of(raw)
+            parse(found[str(resource)])
+        except QuantityError as error:
+            raise ObjectError(f"{at}{field}[{resource}]: {error}") from None
+    return found
+
+
+def _maps(raw: Mapping[str, Any], field: str, what: str) -> list[Mapping[str, Any]]:
+    items = _list(_map(raw, "spec", f"{what}: "), field, f"{what}: spec.")
+    if not all(isinstance(item, Mapping) for item in items):
         raise ObjectError(f"{what}: spec.{field} must be a list of maps")
     return items
+
+
+def _texts(parent: Mapping[str, Any], field: str, at: str) -> list[str]:
+    items = _list(parent, field, at)
+    if not all(isinstance(item, str) for item in items):
+        raise ObjectError(f"{at}{field} must be a list of texts")
+    return items
+
+
+def _list(parent: Mapping[str, Any], field: str, at: str) -> list[Any]:
+    value = parent.get(field) or []
+    if not isinstance(value, list):
+        raise ObjectError(f"{at}{field} must be a list, not {shown(value)}")
+    return value
+
+
+def _map(parent: Mapping[str, Any], field: str, at: str) -> Mapping[str, Any]:
+    value = parent.get(field) or {}
+    if not isinstance(value, Mapping):
+        raise ObjectError(f"{at}{field} must be a map, not {shown(value)}")
+    return value

@@ -13,7 +13,9 @@ from webhook.admission.kinds import KINDS, PRIORITY_CLASSES, Kind
 from webhook.admission.objects import ObjectError
 from webhook.admission.profiles.index import ProfileIndex
 from webhook.admission.profiles.profile import Profile, ProfileError
+from webhook.pods.limitrange import LimitRange
 from webhook.pods.priority import BUILTIN, PriorityClass
+from webhook.pods.resourcequota import ResourceQuota
 from webhook.pods.text import shown
 from webhook.protocol import LABEL_NAMESPACE_NAME, PROFILE_API_VERSION, PROFILE_KIND
 
@@ -21,6 +23,7 @@ Objects = Mapping[tuple[str, str], Any]
 """What is kept of the objects of one kind, by namespace ("" for cluster-scoped kinds) and name."""
 
 _BY_API: Final = {(kind.api_version, kind.kind): kind for kind in KINDS}
+_BY_NAMESPACE: Final = frozenset({"limit_ranges", "quotas"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +35,8 @@ class View:
         profiles: every profile by name, including those with problems.
         priority_classes: PriorityClasses by name, including the built-in ones.
         namespaces: labels of the known namespaces, by name.
-        obstacles: by namespace, the LimitRanges and ResourceQuotas that refuse pods
-            without native cpu or memory, each as ``kind "name"``.
+        limit_ranges: the LimitRanges of each namespace.
+        quotas: the ResourceQuotas of each namespace.
         exhaustive: whether ``namespaces`` should hold all namespaces of a cluster, so that
             an unknown one has to be looked up before a decision.
         missing: plural names of kinds that have not been read yet; until this is empty,
@@ -44,7 +47,8 @@ class View:
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     priority_classes: Mapping[str, PriorityClass] = field(default_factory=lambda: dict(BUILTIN))
     namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    obstacles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    limit_ranges: Mapping[str, tuple[LimitRange, ...]] = field(default_factory=dict)
+    quotas: Mapping[str, tuple[ResourceQuota, ...]] = field(default_factory=dict)
     exhaustive: bool = False
     missing: tuple[str, ...] = ()
 
@@ -65,11 +69,11 @@ def updated(view: View, objects: Mapping[Kind, Objects], fields: Iterable[str]) 
     changes: dict[str, Any] = {}
     for name in fields:
         kept = [objects[kind] for kind in KINDS if kind.field == name]
-        if name == "obstacles":
-            obstacles: dict[str, list[str]] = {}
-            for (namespace, _), obstacle in (each for found in kept for each in sorted(found.items())):
-                obstacles.setdefault(namespace, []).append(obstacle)
-            changes[name] = MappingProxyType({key: tuple(found) for key, found in obstacles.items()})
+        if name in _BY_NAMESPACE:
+            grouped: dict[str, list[Any]] = {}
+            for (namespace, _), value in (each for found in kept for each in sorted(found.items())):
+                grouped.setdefault(namespace, []).append(value)
+            changes[name] = MappingProxyType({key: tuple(values) for key, values in grouped.items()})
             continue
         by_name = {key[1]: value for found in kept for key, value in found.items()}
         if name == "profiles":

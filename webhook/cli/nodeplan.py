@@ -8,7 +8,7 @@ from webhook.cpuset.cpulist import format_cpulist
 from webhook.cpuset.qos import QoS
 from webhook.cpuset.sharing import NodeState, Pod
 from webhook.cpuset.topology import Topology
-from webhook.pods.defaulting import default_requests
+from webhook.pods.defaulting import default_pod_requests, default_requests
 from webhook.pods.pod import FINISHED, labels, spec
 from webhook.pods.podtemplates import Object, PodOf, WorkloadError
 from webhook.pods.priority import BUILTIN
@@ -160,6 +160,7 @@ def _as_stored(subject: PodOf) -> Object:
         check_shape(pod)
     except Denied as error:
         raise WorkloadError(f"{subject.origin}: {error}") from None
+    default_pod_requests(pod)
     spec = pod["spec"]
     known = BUILTIN.get(spec.get("priorityClassName") or "")
     if spec.get("priority") is None and known is not None:

@@ -5,9 +5,11 @@ types that YAML 1.1 makes of them. JSON is read by orjson. What a text would mak
 little is bounded before it is made: levels, copies by aliases, digits of a number.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -29,13 +31,23 @@ MAX_DIGITS: Final = 128  # of a number: more than 64 bits have in any notation
 # Values and characters that aliases may add to a text, or as many as it has; objects in etcd have fewer.
 MAX_COPIED: Final = 4 * 2**20
 
+_SEPARATOR: Final = re.compile(r"^---(?=\s|$)", re.MULTILINE)
+_NOT_SPACE: Final = re.compile(r"\S")
 _OPENING: Final = (yaml.SequenceStartEvent, yaml.MappingStartEvent)
 _CLOSING: Final = (yaml.SequenceEndEvent, yaml.MappingEndEvent)
 _LONG_INDENTATION: Final = re.compile(rf"^[-?: ]{{{MAX_DEPTH}}}", re.MULTILINE)
 
 
 class DocumentError(ValueError):
-    """A text that cannot be read; the message names file, line and what is wrong."""
+    """A text that cannot be read; the message names file, line and what is wrong.
+
+    Attributes:
+        text: of the document.
+    """
+
+    def __init__(self, message: str, text: str = "") -> None:
+        super().__init__(message)
+        self.text = text
 
 
 class Document(NamedTuple):
@@ -77,33 +89,40 @@ def read_documents(data: bytes, name: str) -> list[Document]:
 
     Args:
         data: the text; JSON when ``name`` ends in ``.json``, else YAML (of which JSON
-            is a part).
+            is a part). Both may hold several documents.
         name: of the file, for messages.
 
     Raises:
         DocumentError: not UTF-8, a NUL byte, not YAML or JSON, or too much.
     """
-    if len(data) > MAX_BYTES:
-        raise DocumentError(f"{name}: has {len(data)} bytes; at most {MAX_BYTES} are read: split it")
     text = _decoded(data, name)
-    if name.endswith(".json"):
-        return _json(text, name)
+    return _json(text, name) if name.endswith(".json") else _yaml(text, name)
+
+
+def read_each(data: bytes, name: str) -> list[Document | DocumentError]:
+    """Read the documents of a text, and in the place of one that cannot be read return the error."""
     try:
-        found = [(value, line) for value, line in _yaml(text) if value is not None]
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        at = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        what = " ".join(filter(None, (error.context, error.problem)))
-        raise DocumentError(f"{name}{at}: not YAML: {what}") from None
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        raise DocumentError(f"{name}:{line}: not YAML: {error.reason}") from None
-    if len(found) == 1:
-        return [Document(value, f"{name}:{line}") for value, line in found]
-    return [
-        Document(value, f"{name}:{line} (document {i} of {len(found)})")
-        for i, (value, line) in enumerate(found, 1)
-    ]
+        return [*read_documents(data, name)]
+    except DocumentError as error:
+        if not error.text or name.endswith(".json"):
+            return [error]
+    text = _decoded(data, name)
+    if text.lstrip().startswith("{"):
+        try:
+            return [*_json(text, name)]
+        except DocumentError:
+            pass  # it may be YAML that begins with a brace
+    found: list[Document | DocumentError] = []
+    starts = [0, *(mark.start() for mark in _SEPARATOR.finditer(text) if mark.start()), len(text)]
+    before = 0
+    for start, end in pairwise(starts):
+        part = text[start:end]
+        try:
+            found += _yaml(part, name, before)
+        except DocumentError as error:
+            found.append(error)
+        before += part.count("\n")
+    return found
 
 
 def objects_of(document: Document, depth: int = 0) -> Iterator[Document]:
@@ -129,6 +148,8 @@ def objects_of(document: Document, depth: int = 0) -> Iterator[Document]:
 
 
 def _decoded(data: bytes, name: str) -> str:
+    if len(data) > MAX_BYTES:
+        raise DocumentError(f"{name}: has {len(data)} bytes; at most {MAX_BYTES} are read: split it")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -143,16 +164,46 @@ def _decoded(data: bytes, name: str) -> str:
 
 
 def _json(text: str, name: str) -> list[Document]:
-    if not text.strip():
-        return []
+    """Read JSON: one document or, as kubectl does, several that follow each other."""
+    found: list[Document] = []
     try:
-        value = orjson.loads(text)
+        value = orjson.loads(text) if text.strip() else None
+        return [] if value is None else [Document(value, name)]
     except orjson.JSONDecodeError as error:
-        raise DocumentError(f"{name}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from None
-    return [] if value is None else [Document(value, name)]
+        first = DocumentError(f"{name}:{error.lineno}:{error.colno}: not JSON: {error.msg}", text)
+    decoder, at, line = json.JSONDecoder(), 0, 1
+    while begins := _NOT_SPACE.search(text, at):
+        line += text.count("\n", at, begins.start())
+        try:
+            _, at = decoder.raw_decode(text, begins.start())
+            found.append(Document(orjson.loads(text[begins.start() : at]), f"{name}:{line}"))
+        except (ValueError, RecursionError):
+            raise first from None
+        line += text.count("\n", begins.start(), at)
+    return found
 
 
-def _yaml(text: str) -> Iterator[tuple[Any, int]]:
+def _yaml(text: str, name: str, before: int = 0) -> list[Document]:
+    """Read YAML; ``before`` is the number of lines that stand before it in the file."""
+    try:
+        found = [(value, line + before) for value, line in _constructed(text) if value is not None]
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        at = f":{mark.line + before + 1}:{mark.column + 1}" if mark else ""
+        what = " ".join(filter(None, (error.context, error.problem)))
+        raise DocumentError(f"{name}{at}: not YAML: {what}", text) from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + before + 1
+        raise DocumentError(f"{name}:{line}: not YAML: {error.reason}", text) from None
+    if len(found) == 1:
+        return [Document(value, f"{name}:{line}") for value, line in found]
+    return [
+        Document(value, f"{name}:{line} (document {i} of {len(found)})")
+        for i, (value, line) in enumerate(found, 1)
+    ]
+
+
+def _constructed(text: str) -> Iterator[tuple[Any, int]]:
     """Yield each document and the line on which it begins."""
     if _may_be_large(text):
         _check_size(text)

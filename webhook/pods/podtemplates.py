@@ -1,18 +1,18 @@
 """Pods of pod templates, as a controller would create them.
 
 A pod is given the name, labels and owner that its controller would give it, as far as
-they can be known without one: made-up parts are the word ``preview``.
+they can be known without one.
 """
 
 import copy
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from webhook.pods.controllers import MADE_UP, complete
 from webhook.pods.text import shown
 from webhook.protocol import LABEL_CONTROLLER_UID
 
 Object = dict[str, Any]
-MADE_UP: Final = "preview"
 
 
 class WorkloadError(ValueError):
@@ -30,6 +30,7 @@ class PodOf(NamedTuple):
         replicas: how many such pods the object asks for.
         phase: of a Pod that exists already, else "".
         selector: the LabelSelector by which its controller knows it, None where that is not known.
+        guessed_from: where the template stands, if the object's controller is not known, else "".
     """
 
     kind: str
@@ -39,6 +40,7 @@ class PodOf(NamedTuple):
     replicas: int = 1
     phase: str = ""
     selector: object = None
+    guessed_from: str = ""
 
     @property
     def origin(self) -> str:
@@ -46,28 +48,23 @@ class PodOf(NamedTuple):
         return f"{self.kind} {self.name}"
 
 
-def template_pods(document: Object, source: str) -> list[PodOf] | None:
-    """Return the pod of a Pod, or of an object with a pod template.
+def template_pods(document: Object, source: str) -> list[PodOf]:
+    """Return the pod of a Pod, or of an object with a pod template, of a kind of TEMPLATES.
 
     Args:
         document: an object as read from YAML or JSON.
         source: where it stands, for messages.
 
-    Returns:
-        One pod, None where the kind has no pod template (a Service, say).
-
     Raises:
         WorkloadError: the template is missing or broken, or the number of replicas is.
     """
     kind = document["kind"]
-    path = TEMPLATES.get(kind, _USUAL)
+    path = _PATHS[kind]
     template = _at(document, path)
     if not isinstance(template, dict) or not isinstance(_at(template, ("spec", "containers")), list):
-        if kind in TEMPLATES:
-            field = ".".join((*path, "spec", "containers"))
-            raise WorkloadError(f"{source}: {kind} {name_of(document)}: {field} is missing or no list")
-        return None
-    namespace = str(_metadata(document).get("namespace") or "")
+        field = ".".join((*path, "spec", "containers"))
+        raise WorkloadError(f"{source}: {kind} {name_of(document)}: {field} is missing or no list")
+    namespace = str(metadata_of(document).get("namespace") or "")
     selector = _selector(kind, _at(document, path[:-1]), template)
     made = PodOf(kind, name_of(document), namespace, _pod(document, template, kind), selector=selector)
     if kind == "Pod":
@@ -82,7 +79,7 @@ def _selector(kind: str, spec: object, template: Object) -> object:
     """Return the LabelSelector by which the controller of a kind knows its pods, None without one."""
     selector = _at(spec, ("selector",))
     if kind == "ReplicationController":
-        return {"matchLabels": selector or _metadata(template).get("labels")}
+        return {"matchLabels": selector or metadata_of(template).get("labels")}
     if kind in _JOBS and _at(spec, ("manualSelector",)) is not True:
         return {"matchLabels": {LABEL_CONTROLLER_UID: MADE_UP}}
     return selector
@@ -91,7 +88,7 @@ def _selector(kind: str, spec: object, template: Object) -> object:
 def _count(document: Object, field: tuple[str, ...], at: str) -> int:
     """Return the number of pods that a field asks for, 1 where it does not say so; raises WorkloadError."""
     value = _at(document, field)
-    if value is None or (document["kind"] not in TEMPLATES and not isinstance(value, int)):
+    if value is None:
         return 1
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise WorkloadError(
@@ -101,22 +98,23 @@ def _count(document: Object, field: tuple[str, ...], at: str) -> int:
 
 
 _USUAL: Final = ("spec", "template")
-# Where each kind keeps its pod template; other kinds are tried at the usual place.
-TEMPLATES: Final[Mapping[str, tuple[str, ...]]] = {
-    "Pod": (),
-    **dict.fromkeys(
-        ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job"), _USUAL
-    ),
-    "CronJob": ("spec", "jobTemplate", "spec", "template"),
-    "PodTemplate": ("template",),
+# Where each kind, by group and name, keeps its pod template.
+TEMPLATES: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
+    ("", "Pod"): (),
+    ("", "PodTemplate"): ("template",),
+    ("", "ReplicationController"): _USUAL,
+    **{("apps", kind): _USUAL for kind in ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")},
+    ("batch", "Job"): _USUAL,
+    ("batch", "CronJob"): ("spec", "jobTemplate", "spec", "template"),
 }
+_PATHS: Final = {kind: path for (_, kind), path in TEMPLATES.items()}
 _ONE_POD: Final = frozenset({"DaemonSet", "PodTemplate"})  # one on each node; one for each use
 _JOBS: Final = frozenset({"Job", "CronJob"})
 
 
 def name_of(document: Object) -> str:
     """Return the name of an object, its generateName, or ``(no name)``."""
-    metadata = _metadata(document)
+    metadata = metadata_of(document)
     return str(metadata.get("name") or metadata.get("generateName") or "(no name)")
 
 
@@ -133,61 +131,23 @@ def owner(kind: str, api_version: str, name: str) -> Object:
 
 
 def _pod(document: Object, template: Object, kind: str) -> Object:
-    metadata = copy.deepcopy(_metadata(template))
-    if kind != "Pod":
-        name = name_of(document)
-        metadata = {key: metadata[key] for key in ("labels", "annotations") if metadata.get(key)}
-        created = _from_controller(kind, name)
-        labels = created.pop("labels")
-        if isinstance(metadata.get("labels", {}), dict):  # else the decision says what is wrong
-            metadata["labels"] = {**metadata.get("labels", {}), **labels}
-        by = created.pop("owner", (kind, str(document.get("apiVersion", "")), name))
-        metadata = {**created, **metadata, "ownerReferences": [owner(*by)]}
-    else:
+    made: Object = {"apiVersion": "v1", "kind": "Pod", "spec": copy.deepcopy(template["spec"])}
+    metadata = copy.deepcopy(metadata_of(template))
+    if kind == "Pod":
         metadata.pop("managedFields", None)
         metadata.pop("creationTimestamp", None)
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": metadata,
-        "spec": copy.deepcopy(template["spec"]),
-    }
+        return {**made, "metadata": metadata}
+    name = name_of(document)
+    by = owner(kind, str(document.get("apiVersion", "")), name)
+    copied = {key: metadata[key] for key in ("labels", "annotations", "finalizers") if metadata.get(key)}
+    made["metadata"] = {"generateName": f"{name}-", **copied, "ownerReferences": [by]}
+    holder = _at(document, _PATHS[kind][:-1])
+    complete(made, kind, name, holder if isinstance(holder, dict) else {})
+    return made
 
 
-def _from_controller(kind: str, name: str) -> Object:
-    """Return what a controller adds to a pod's metadata; ``owner`` where that is not the object itself."""
-    child = f"{name}-{MADE_UP}"
-    match kind:
-        case "Deployment":
-            return {
-                "generateName": f"{child}-",
-                "labels": {"pod-template-hash": MADE_UP},
-                "owner": ("ReplicaSet", "apps/v1", child),
-            }
-        case "StatefulSet":
-            labels = {
-                "apps.kubernetes.io/pod-index": "0",
-                "controller-revision-hash": child,
-                "statefulset.kubernetes.io/pod-name": f"{name}-0",
-            }
-            return {"name": f"{name}-0", "labels": labels}
-        case "DaemonSet":
-            labels = {"controller-revision-hash": MADE_UP, "pod-template-generation": "1"}
-        case "Job":
-            labels = {
-                LABEL_CONTROLLER_UID: MADE_UP,
-                "batch.kubernetes.io/job-name": name,
-                "controller-uid": MADE_UP,
-                "job-name": name,
-            }
-        case "CronJob":
-            return {**_from_controller("Job", child), "owner": ("Job", "batch/v1", child)}
-        case _:
-            labels = {}
-    return {"generateName": f"{name}-", "labels": labels}
-
-
-def _metadata(document: Mapping[str, Any]) -> Object:
+def metadata_of(document: Mapping[str, Any]) -> Object:
+    """Return the metadata of an object or a template, empty where there is none."""
     metadata = document.get("metadata")
     return metadata if isinstance(metadata, dict) else {}
 

@@ -1,6 +1,6 @@
 """PriorityClasses, and which of Koordinator's classes a pod belongs to."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from webhook.protocol import (
@@ -23,11 +23,17 @@ class PriorityClass(NamedTuple):
     name: str
     value: int
     preemption_policy: str = DEFAULT_PREEMPTION_POLICY
+    global_default: bool = False
 
 
 BUILTIN: Final[Mapping[str, PriorityClass]] = {
     name: PriorityClass(name, value) for name, value in BUILTIN_PRIORITY_CLASSES.items()
 }
+
+
+def default_class(classes: Iterable[PriorityClass]) -> PriorityClass | None:
+    """Return the class of pods that name none: of several global defaults the one of the lowest value."""
+    return min((c for c in classes if c.global_default), key=lambda c: c.value, default=None)
 
 
 def band_of_value(priority: int | None) -> str | None:

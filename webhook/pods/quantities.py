@@ -18,6 +18,7 @@ MAX: Final = 2**63 - 1  # the greatest value that Kubernetes keeps
 _FORM = re.compile(r"([+-]?)(?=[0-9.])([0-9]*)(?:\.([0-9]*))?([eEinumkKMGTP]*[-+]?[0-9]*)", re.ASCII)
 _BINARY: Final = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "Ei": 2**60}
 _DECIMAL: Final = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
+_SUFFIXES: Final = {exponent: suffix for suffix, exponent in _DECIMAL.items()}
 _EXPONENT = re.compile(r"[eE]([-+]?[0-9]{1,18})", re.ASCII)
 # Beyond these an exponent cannot matter: 10^20 is over MAX, 10^-60 of any
 # number short enough to be read is under a nano.
@@ -62,6 +63,32 @@ def parse(text: str) -> int:
     if nano > MAX * NANO:
         raise QuantityError(f"{shown(text)} is greater than 2^63 - 1")
     return -nano if sign == "-" else nano
+
+
+@lru_cache(maxsize=8192)
+def canonical(text: str) -> str:
+    """Return a quantity as the API server writes it: ``0.5`` as ``500m``, ``1024Mi`` as ``1Gi``.
+
+    Raises:
+        QuantityError: as ``parse`` does.
+    """
+    nano = parse(text)
+    form = _FORM.fullmatch(text)
+    suffix = form[4] if form else ""
+    # As Kubernetes does: below 1024, and with a fraction, a binary quantity is written as a decimal one.
+    if suffix in _BINARY and not nano % NANO and abs(nano) >= 1024 * NANO:
+        whole, power = nano // NANO, 0
+        while whole and not whole % 1024 and power < len(_BINARY):
+            whole, power = whole // 1024, power + 1
+        return f"{whole}{('', *_BINARY)[power]}"
+    exponent = -9
+    while nano and not nano % 1000 and exponent < _DECIMAL["E"]:
+        nano, exponent = nano // 1000, exponent + 3
+    if not nano:
+        return "0"
+    if _EXPONENT.fullmatch(suffix):
+        return f"{nano}e{exponent}" if exponent else str(nano)
+    return f"{nano}{_SUFFIXES[exponent]}"
 
 
 def text_of(raw: object) -> str:

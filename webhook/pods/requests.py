@@ -34,18 +34,24 @@ def pod_request(pod: Mapping[str, Any], resource: str) -> int:
     if resource in NATIVE_RESOURCES or resource.startswith(HUGEPAGES_PREFIX):
         total = _milli(of.get("resources"), resource, "spec.resources.requests")
     if total is None:
-        running = sidecars = starting = 0
-        for i, container in enumerate(of.get("initContainers") or ()):
-            field = "spec.initContainers[{}].resources.requests"
-            amount = _milli(container.get("resources"), resource, field, i) or 0
-            starting = max(starting, sidecars + amount)
-            if container.get("restartPolicy") == ALWAYS:
-                sidecars += amount
-        for i, container in enumerate(of.get("containers") or ()):
-            field = "spec.containers[{}].resources.requests"
-            running += _milli(container.get("resources"), resource, field, i) or 0
-        total = max(running + sidecars, starting)
+        total = containers_request(pod, resource)
     return total + (_milli({"requests": of.get("overhead")}, resource, "spec.overhead") or 0)
+
+
+def containers_request(pod: Mapping[str, Any], resource: str) -> int:
+    """Return what the containers of a pod request, as in ``pod_request``, without pod level and overhead."""
+    of = spec(pod)
+    running = sidecars = starting = 0
+    for i, container in enumerate(of.get("initContainers") or ()):
+        field = "spec.initContainers[{}].resources.requests"
+        amount = _milli(container.get("resources"), resource, field, i) or 0
+        starting = max(starting, sidecars + amount)
+        if container.get("restartPolicy") == ALWAYS:
+            sidecars += amount
+    for i, container in enumerate(of.get("containers") or ()):
+        field = "spec.containers[{}].resources.requests"
+        running += _milli(container.get("resources"), resource, field, i) or 0
+    return max(running + sidecars, starting)
 
 
 def _milli(resources: Mapping[str, Any] | None, resource: str, field: str, *at: int) -> int | None:

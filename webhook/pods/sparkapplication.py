@@ -10,7 +10,8 @@ import copy
 from collections.abc import Mapping
 from typing import Any, Final
 
-from webhook.pods.podtemplates import MADE_UP, Object, PodOf, WorkloadError, name_of, owner
+from webhook.pods.controllers import MADE_UP
+from webhook.pods.podtemplates import Object, PodOf, WorkloadError, name_of, owner
 from webhook.pods.sparkmemory import DEFAULT_MEMORY, default_factor, mebibytes, with_overhead
 from webhook.pods.text import shown
 

@@ -17,6 +17,7 @@ from tests.builders import (
     profile,
     resources_of,
 )
+from webhook.admission.settings import PodLevelResources
 from webhook.protocol import Action
 
 BATCH = batch_profile()
@@ -241,6 +242,13 @@ def _quota(hard, **spec):
     }
 
 
+def _of_class(operator, *values):
+    expression = {"scopeName": "PriorityClass", "operator": operator} | (
+        {"values": [*values]} if values else {}
+    )
+    return {"matchExpressions": [expression]}
+
+
 @pytest.mark.parametrize(
     ("obstacle", "named"),
     [
@@ -253,10 +261,19 @@ def _quota(hard, **spec):
         (_limit_range("volumes", type="PersistentVolumeClaim", min={"storage": "1Gi"}), None),
         (_quota({"pods": "10"}), None),
         (_quota({"cpu": "10"}, scopes=["NotBestEffort"]), None),
+        (_quota({"cpu": "10"}, scopes=["Terminating"]), None),
+        (_quota({"cpu": "10"}, scopes=["NotTerminating"]), 'ResourceQuota "team-quota"'),
+        (_quota({"pods": "10"}, scopes=["BestEffort"]), 'ResourceQuota "team-quota" counts BestEffort pods'),
+        (_quota({"cpu": "10"}, scopes=["PriorityClass"]), 'ResourceQuota "team-quota"'),
+        (_quota({"cpu": "1"}, scopeSelector=_of_class("In", "koord-prod")), None),
+        (_quota({"cpu": "1"}, scopeSelector=_of_class("In", "koord-batch")), 'ResourceQuota "team-quota"'),
+        (_quota({"cpu": "1"}, scopeSelector=_of_class("NotIn", "koord-prod")), 'ResourceQuota "team-quota"'),
+        (_quota({"cpu": "1"}, scopeSelector=_of_class("NotIn", "koord-batch")), None),
+        (_quota({"cpu": "1"}, scopeSelector=_of_class("DoesNotExist")), None),
     ],
 )
 def test_what_refuses_such_pods_is_named(obstacle, named) -> None:
-    """Admission §3.5: a LimitRange with min or max, or a quota on cpu/memory, is named in a warning."""
+    """Admission §3.5: a LimitRange with min or max, or a quota that selects the pod as it is afterwards."""
     warnings = mutate(pod(container(requests={"cpu": "1"})), BATCH, obstacle).warnings
     assert [named in warning for warning in warnings] == ([True] if named else [])
 
@@ -267,3 +284,12 @@ def test_obstacles_of_other_namespaces_or_other_pods_are_not_told() -> None:
     new = pod(container(requests={"cpu": "1"}))
     assert mutate(new, profile(labels={"a": "b"}), obstacle).warnings == ()
     assert mutate(new, BATCH, obstacle, namespace="web").warnings == ()
+
+
+def test_a_quota_asks_nothing_of_containers_under_pod_level_resources() -> None:
+    """Admission §3.5: what is kept at the pod's level is counted, so no container is asked for its own."""
+    new = pod(container(requests={"cpu": "1"}), resources={"requests": {"cpu": "2", "memory": "1Gi"}})
+    keep = replace(DEFAULTS, pod_level_resources=PodLevelResources.KEEP)
+    quota = _quota({"cpu": "10"})
+    assert mutate(new, BATCH, quota, settings=keep).warnings == ()
+    assert any("team-quota" in warning for warning in mutate(new, BATCH, quota).warnings)

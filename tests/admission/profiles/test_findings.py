@@ -3,9 +3,10 @@
 import pytest
 
 from tests import builders
-from tests.builders import priority_class, validate, view_of
-from webhook.admission.decision import MAX_WARNING
+from tests.builders import DEFAULTS, priority_class, read, validate, view_of
+from webhook.admission.decision import MAX_WARNING, decide
 from webhook.admission.profiles.findings import Severity, examine
+from webhook.admission.review import Webhook
 from webhook.protocol import PRIORITY_BANDS, QOS_PRIORITY_MATRIX, Action
 
 
@@ -222,3 +223,46 @@ def test_a_value_that_could_never_work_when_a_profile_is_written() -> None:
     worse = {**stored, "spec": {**stored["spec"], "patch": {"spec": {"nodeSelector": {"a b": "x"}}}}}
     assert "nodeSelector" in (validate(worse, old=stored, **REQUEST).denial or "")
     assert validate(profile("p", koordinatorPriority=0), **REQUEST).denial is None
+
+
+@pytest.mark.parametrize(
+    ("qos", "value", "severity"),
+    [
+        ("BE", 9500, ["error"]),
+        ("BE", 5500, []),
+        ("BE", 7500, []),
+        ("BE", 12, ["warning"]),
+        ("LSR", 9500, []),
+        ("LSR", 5500, ["error"]),
+        ("LSE", 12, ["error"]),
+        ("LS", 3500, ["warning"]),
+        ("LS", 9500, []),
+    ],
+)
+def test_a_global_default_is_the_class_of_a_profile_that_sets_none(qos, value, severity) -> None:
+    """Admission §3.10: the pods that name no class have it; a profile that sets one is judged by that one."""
+    default = priority_class("site", value) | {"globalDefault": True}
+    lesser = priority_class("other", value + 10_000) | {"globalDefault": True}
+    findings = found(default, lesser, profile("p", qosClass=qos))
+    assert [severity for severity, *_ in findings] == severity
+    assert all("the global default is site" in message for *_, message in findings)
+    fitting = "koord-batch" if qos == "BE" else "koord-prod"
+    assert found(default, profile("p", qosClass=qos, priorityClassName=fitting)) == []
+    label = profile("p", qosClass=qos, labels={"koordinator.sh/priority-class": fitting})
+    assert found(default, label) == []
+    assert found(default, profile("p", labels={"a": "b"})) == []
+
+
+def test_a_profile_that_a_global_default_refutes_is_refused_when_it_is_written() -> None:
+    """Admission §3.10: as one that names such a class; where it was stored before, it stays changeable."""
+    default = priority_class("site", 9500) | {"globalDefault": True}
+    made = profile("p", qosClass="BE")
+    view, created = view_of([default]), decide_about(made, view_of([]))
+    assert created.denial is None
+    assert "site" in (decide_about(made, view).denial or "")
+    assert decide_about(made, view, old=made).denial is None
+
+
+def decide_about(new, view, **request):
+    """Ask the validating webhook about a profile."""
+    return decide(Webhook.VALIDATE, read(builders.review(new, **REQUEST, **request)), view, DEFAULTS)

@@ -70,6 +70,11 @@ def resized():
     return new
 
 
+def pod_level(cpu, **limits):
+    """Return resources at the pod's level with as much CPU in limits."""
+    return {"requests": {"cpu": cpu}, "limits": {"cpu": cpu, **limits}}
+
+
 OFF_FOR_RESIZE = {"be-native-resources": Action.OFF}
 BREAKERS = [
     ("reserve-pod", pod(annotations={"scheduling.koordinator.sh/reserve-pod": "true"}), {}, {}),
@@ -84,6 +89,15 @@ BREAKERS = [
     ("whole-cpus", of("LSE", 9000, container(requests={"cpu": "0"}, limits={"cpu": "0"})), {}, {}),
     ("request-equals-limit", of("LSE", 9000, container(requests={"cpu": "1"}, limits={"cpu": "2"})), {}, {}),
     ("request-equals-limit", of("LSR", 9000, container(requests={"cpu": "1"})), {}, {}),
+    ("request-equals-limit", of("LSR", 9000, container(), resources={"requests": {"cpu": "2"}}), {}, {}),
+    (
+        "request-equals-limit",
+        of("LSE", 9000, resources={"requests": {"cpu": "2"}, "limits": {"cpu": "4"}}),
+        {},
+        {},
+    ),
+    ("whole-cpus", of("LSR", 9000, container(), resources=pod_level("1500m")), {}, {}),
+    ("be-native-resources", of("BE", 5000, container(), resources={"limits": {"memory": "1Gi"}}), {}, {}),
     ("be-native-resources", of("BE", 5000, container(requests={"cpu": "1"})), {}, {}),
     ("be-native-resources", of("BE", 5000, container(limits={"memory": "1Gi"})), {}, {}),
     (
@@ -263,3 +277,62 @@ def test_a_pod_that_was_mutated_and_is_be_without_a_class_is_not_refused() -> No
     decision = validate(of("BE", 0, container(requests={BATCH_CPU: "1000"})))
     assert decision.denial is None
     assert decision.warnings
+
+
+UNEQUAL = {"requests": {"cpu": "500m"}, "limits": {"cpu": "2"}}
+
+
+@pytest.mark.parametrize("qos", ["LSE", "LSR"])
+@pytest.mark.parametrize(
+    ("containers", "resources"),
+    [
+        ((container(),), pod_level("2")),
+        ((container(**UNEQUAL), container("b")), pod_level("2")),
+        ((container(**WHOLE),), pod_level("4", memory="1Gi")),
+        ((container(**WHOLE),), {"requests": {"memory": "1Gi"}, "limits": {"memory": "2Gi"}}),
+        ((container(**WHOLE),), {}),
+    ],
+)
+def test_what_a_pod_owns_at_its_own_level(qos, containers, resources) -> None:
+    """Admission §3.8: containers share it, each in its own bounds; without CPU there they are asked."""
+    assert validate(of(qos, 9000, *containers, resources=resources)).denial is None
+
+
+@pytest.mark.parametrize(
+    ("level", "containers"),
+    [
+        ({"requests": {"cpu": "2"}, "limits": {"cpu": "4"}}, (container(),)),
+        ({"requests": {"cpu": "2"}}, (container(**WHOLE),)),
+        ({"limits": {"cpu": "2"}}, (container(**WHOLE),)),
+        ({"requests": {"cpu": "2", "memory": "1Gi"}, "limits": {"memory": "1Gi"}}, (container(),)),
+        ({"requests": {"memory": "1Gi"}}, (container(**UNEQUAL), container("b", requests={"cpu": "1500m"}))),
+    ],
+)
+def test_resources_at_the_pods_level_escape_no_rule(level, containers) -> None:
+    """Admission §3.8: on creation, on an update that brings them, and on a resize."""
+    new = of("LSR", 9000, *containers, resources=level)
+    assert "request-equals-limit" in broken(validate(new))
+    old = of("LSR", 9000, *containers, resources=pod_level("2"))
+    old["spec"]["containers"] = [{**c, "resources": {}} for c in old["spec"]["containers"]]
+    assert "request-equals-limit" in broken(validate(new, old=old))
+    assert "request-equals-limit" in broken(validate(new, old=old, subResource="resize"))
+    assert validate(new, old=new).denial is None, "what it broke before does not keep it from changing"
+
+
+@pytest.mark.parametrize(("cpu", "rule"), [("3", None), ("2500m", "whole-cpus")])
+def test_a_resize_at_the_pods_level(cpu, rule) -> None:
+    """Admission §3.7: to another whole number, both sides alike."""
+    old, new = (of("LSR", 9000, container(), resources=pod_level(amount)) for amount in ("2", cpu))
+    decision = validate(new, old=old, subResource="resize")
+    assert broken(decision) == ({rule} if rule else set())
+    assert rule is None or decision.denial.startswith("spec.resources.requests[cpu]: 2.5 in all")
+
+
+def test_a_resize_of_a_colocated_pod_at_its_own_level() -> None:
+    """Admission §3.7: it brings no native cpu; hugepages and what is there already are no obstacle."""
+    new = deepcopy(OLD)
+    new["spec"]["resources"] = pod_level("1")
+    decision = validate(new, old=OLD, subResource="resize")
+    assert broken(decision) == {"resize-colocated"}
+    assert any(warning.startswith("spec.resources: native cpu in a BE pod") for warning in decision.warnings)
+    assert validate(new, old=new, subResource="resize").denial is None

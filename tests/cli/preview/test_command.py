@@ -143,8 +143,11 @@ def test_a_probability_falls_otherwise_with_another_seed(run, objects):
     [
         ("[", "standard input:2:1: not YAML"),
         ("just text", "standard input:1: not a Kubernetes object"),
-        ("kind: Deployment\nmetadata: {name: d}", "Deployment d: spec.template.spec.containers is missing"),
-        ("kind: Pod\nspec: {containers: [!!binary YQ==]}", "cannot be written as JSON"),
+        (
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}",
+            "Deployment d: spec.template.spec.containers is missing",
+        ),
+        ("apiVersion: v1\nkind: Pod\nspec: {containers: [!!binary YQ==]}", "cannot be written as JSON"),
     ],
 )
 def test_what_cannot_be_read(run, objects, text, message):
@@ -157,10 +160,16 @@ def test_what_cannot_be_read(run, objects, text, message):
 @pytest.mark.parametrize(
     "text",
     [
-        "kind: Pod\nmetadata: {labels: [a]}\nspec: {containers: [{name: c}]}",
-        "kind: Pod\nspec: {containers: [1]}",
-        "kind: Deployment\nspec: {template: {metadata: {labels: x}, spec: {containers: [{resources: 3}]}}}",
-        "kind: Pod\nspec: {resources: {limits: {cpu: 1}, requests: x}, containers: [{resources: 1}]}",
+        "apiVersion: v1\nkind: Pod\nmetadata: {labels: [a]}\nspec: {containers: [{name: c}]}",
+        "apiVersion: v1\nkind: Pod\nspec: {containers: [1]}",
+        (
+            "apiVersion: apps/v1\nkind: Deployment\n"
+            "spec: {template: {metadata: {labels: x}, spec: {containers: [{resources: 3}]}}}"
+        ),
+        (
+            "apiVersion: v1\nkind: Pod\n"
+            "spec: {resources: {limits: {cpu: 1}, requests: x}, containers: [{resources: 1}]}"
+        ),
     ],
 )
 def test_a_broken_pod_is_denied_like_in_the_service(run, objects, text):
@@ -176,6 +185,9 @@ def test_files_are_required(run, objects):
     assert run("preview", "--objects", objects(), "/nowhere.yaml").exit_code in {1, 2}
 
 
+VERSIONS = {"Job": "batch/v1", "ReplicationController": "v1", "Rollout": "argoproj.io/v1alpha1"}
+
+
 def web(kind, selector, **fields):
     """Return a workload whose pods have the labels app=web and other=x."""
     template = {
@@ -183,7 +195,8 @@ def web(kind, selector, **fields):
         "spec": {"containers": [{"name": "c", "image": "i"}]},
     }
     spec = {"selector": selector, "template": template, **fields}
-    return json.dumps({"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "web"}, "spec": spec})
+    version = VERSIONS.get(kind, "apps/v1")
+    return json.dumps({"apiVersion": version, "kind": kind, "metadata": {"name": "web"}, "spec": spec})
 
 
 APP = {"matchLabels": {"app": "web"}}
@@ -268,3 +281,228 @@ def test_pods_that_their_controller_knows(run, objects, manifest, spec):
     result = run("preview", "--objects", objects(profile("p", **spec)), "-", stdin=manifest)
     assert result.exit_code == 0
     assert "1 pod: 1 changed, 0 unchanged, 0 denied\n" in result.stdout
+
+
+DEPLOYMENTS = [
+    json.dumps(
+        {
+            "apiVersion": version,
+            "kind": kind,
+            "metadata": {"name": f"w{i}", "namespace": f"ns{i % 3}"},
+            "spec": {
+                "selector": {"matchLabels": {"app": "x"}},
+                "template": {
+                    "metadata": {"labels": {"app": "x"}},
+                    "spec": {"containers": [{"name": "c", "image": "i"}]},
+                },
+            },
+        }
+    )
+    for i in range(10)
+    for kind, version in (
+        ("Deployment", "apps/v1"),
+        ("StatefulSet", "apps/v1"),
+        ("Job", "batch/v1"),
+        ("Thing", "x.org/v1"),
+    )
+]
+
+
+def test_a_probability_for_each_workload(run, objects):
+    """Some are changed and some are not, others with another seed, and the same ones with the same seed."""
+    marks = {"colocation-webhook.io/probability-scope": "workload"}
+    half = json.loads(profile("half", probability="50%", labels={"hit": "yes"}))
+    half["metadata"]["annotations"] = marks
+    directory = objects(json.dumps(half))
+    manifest = "\n---\n".join(DEPLOYMENTS)
+    outcomes = {}
+    for seed in ("", "a", "b", "c"):
+        command = ("preview", "--objects", directory, "--seed", seed, "-o", "json", "-")
+        pods, again = (json.loads(run(*command, stdin=manifest).stdout)["pods"] for _ in range(2))
+        outcomes[seed] = [pod["outcome"] for pod in pods]
+        assert outcomes[seed] == [pod["outcome"] for pod in again]
+        assert 5 <= outcomes[seed].count("changed") <= 35
+        assert len({pod["before"]["metadata"]["ownerReferences"][0]["uid"] for pod in pods}) == len(pods)
+    assert len({tuple(found) for found in outcomes.values()}) == 4
+
+
+def test_pods_of_one_workload_are_alike(run, objects):
+    """All roles of one object have one owner, so they fall the same way."""
+    half = json.loads(profile("half", probability="50%", labels={"hit": "yes"}))
+    half["metadata"]["annotations"] = {"colocation-webhook.io/probability-scope": "workload"}
+    directory = objects(json.dumps(half))
+    template = {"template": {"spec": {"containers": [{"name": "c"}]}}}
+    jobs = [
+        {
+            "apiVersion": "kubeflow.org/v1",
+            "kind": "PyTorchJob",
+            "metadata": {"name": f"j{i}"},
+            "spec": {"pytorchReplicaSpecs": {"Master": template, "Worker": template}},
+        }
+        for i in range(20)
+    ]
+    shown = run("preview", "--objects", directory, "-o", "json", "-", stdin="\n".join(map(json.dumps, jobs)))
+    outcomes = [pod["outcome"] for pod in json.loads(shown.stdout)["pods"]]
+    assert outcomes[::2] == outcomes[1::2]
+    assert set(outcomes) == {"changed", "unchanged"}
+
+
+def test_a_document_that_cannot_be_read_does_not_hide_the_others(run, objects):
+    """It is named, counted in the last line and in JSON, and costs exit status 1."""
+    broken = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\nspec: {}\n"
+    binary = "apiVersion: v1\nkind: Pod\nspec: {containers: [!!binary YQ==]}\n"
+    manifest = f"a: [\n---\n{POD}---\n{broken}---\n{binary}"
+    result = run("preview", "--objects", objects(profile("p", qosClass="LS")), "-", stdin=manifest)
+    assert result.exit_code == 1
+    assert "Pod p  changed" in result.stdout
+    assert "1 pod: 1 changed, 0 unchanged, 0 denied; not shown: 3 that cannot be read\n" in result.stdout
+    assert "Deployment d: spec.template.spec.containers is missing" in result.stderr
+    shown = run("preview", "--objects", objects(), "-o", "json", "-", stdin=manifest)
+    assert shown.exit_code == 1
+    assert len(json.loads(shown.stdout)["errors"]) == 3
+
+
+def test_kinds_that_are_not_known(run, examples):
+    """Templates in them are shown as guesses; the rest is counted, in JSON too; neither is a failure."""
+    command = ("preview", "--objects", examples / "objects", examples / "other-kinds")
+    result = run(*command)
+    assert result.exit_code == 0
+    assert "how a Job of batch.volcano.sh/v1alpha1 makes pods is not known here" in result.stdout
+    assert "9 pods: 7 changed, 2 unchanged, 0 denied; not shown: 1 of unknown kinds\n" in result.stdout
+    assert (
+        "FlinkDeployment clicks: kind not known: its pods, if it creates any, are not shown" in result.stderr
+    )
+    found = json.loads(run(*command, "-o", "json").stdout)
+    assert {pod["guessedFrom"] is not None for pod in found["pods"]} == {True}
+    (ignored,) = found["passedOver"]
+    assert ignored["object"] == "FlinkDeployment clicks"
+
+
+@pytest.mark.parametrize("manifest", ["", "---\n", "apiVersion: v1\nkind: Service\nmetadata: {name: s}\n"])
+def test_nothing_to_show_is_a_failure(run, objects, manifest):
+    """A pipeline that lost its input is not taken for one without changes."""
+    result = run("preview", "--objects", objects(), "-", stdin=manifest)
+    assert result.exit_code == 1
+    assert "nothing to show: no pod, and no object that creates pods" in result.stderr
+
+
+def priority_class(name, value, **fields):
+    """Write a PriorityClass."""
+    meta = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}}
+    return json.dumps({**meta, "value": value, **fields})
+
+
+@pytest.mark.parametrize(
+    ("classes", "spec", "wanted"),
+    [
+        ([], {}, (None, 0, "PreemptLowerPriority")),
+        ([("a", 7, {"globalDefault": True})], {}, ("a", 7, "PreemptLowerPriority")),
+        ([("a", 7, {"globalDefault": True, "preemptionPolicy": "Never"})], {}, ("a", 7, "Never")),
+        (
+            [("b", 9, {"globalDefault": True}), ("a", -7, {"globalDefault": True})],
+            {},
+            ("a", -7, "PreemptLowerPriority"),
+        ),
+        (
+            [("a", 7, {"globalDefault": True}), ("b", 9, {})],
+            {"priorityClassName": "b"},
+            ("b", 9, "PreemptLowerPriority"),
+        ),
+        ([("a", 7, {})], {"priorityClassName": "a", "priority": 7}, ("a", 7, "PreemptLowerPriority")),
+        ([], {"priority": 0, "preemptionPolicy": "PreemptLowerPriority"}, (None, 0, "PreemptLowerPriority")),
+    ],
+)
+def test_priority_as_the_api_server_sets_it(run, objects, classes, spec, wanted):
+    """By the class that the pod names, else the global default of the lowest value, else 0."""
+    directory = objects(*(priority_class(name, value, **fields) for name, value, fields in classes))
+    pod = yaml.safe_load(POD)
+    pod["spec"] |= spec
+    result = run("preview", "--objects", directory, "-o", "json", "-", stdin=json.dumps(pod))
+    assert result.exit_code == 0
+    before = json.loads(result.stdout)["pods"][0]["before"]["spec"]
+    assert tuple(before.get(f) for f in ("priorityClassName", "priority", "preemptionPolicy")) == wanted
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        ({"priority": 5}, "spec.priority"),
+        ({"priorityClassName": "a", "priority": 8}, "spec.priority"),
+        ({"preemptionPolicy": "Never"}, "spec.preemptionPolicy"),
+        ({"priorityClassName": "a", "preemptionPolicy": "Never"}, "spec.preemptionPolicy"),
+        ({"priorityClassName": "other"}, "spec.priorityClassName"),
+        ({"priorityClassName": 3}, "spec.priorityClassName"),
+    ],
+)
+def test_priorities_that_the_api_server_refuses(run, objects, spec, field):
+    """What the pod says of its priority is not what its class says."""
+    pod = yaml.safe_load(POD)
+    pod["spec"] |= spec
+    result = run("preview", "--objects", objects(priority_class("a", 7)), "-", stdin=json.dumps(pod))
+    assert result.exit_code == 1
+    assert f"✗ {field}: " in result.stdout
+
+
+def test_a_global_default_decides_about_a_profile_that_sets_a_qos_class_only(run, objects):
+    """The pod is of the default's class, so it is not translated, and validation denies it."""
+    be = profile("be-only", selector={"matchLabels": {"app": "x"}}, qosClass="BE")
+    directory = objects(be, priority_class("site-default", 9500, globalDefault=True))
+    result = run("preview", "--objects", directory, "-", stdin=POD)
+    assert result.exit_code == 1
+    assert "(rule qos-priority/BE-prod)" in result.stdout
+    assert "batch-cpu" not in result.stdout
+    assert "every pod that matches and names no PriorityClass" in run("check", "--objects", directory).stdout
+
+
+def limit_range(**item):
+    """Write a LimitRange of containers in the namespace default."""
+    meta = {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "l", "namespace": "default"}}
+    return json.dumps({**meta, "spec": {"limits": [{"type": "Container", **item}]}})
+
+
+@pytest.mark.parametrize(
+    ("labels", "rule"),
+    [("BE", None), ("LSR", "request-equals-limit"), ("LSE", "whole-cpus")],
+)
+def test_limit_range_defaults_are_the_pods_own(run, objects, labels, rule):
+    """They are translated, and the rules judge them."""
+    figures = {"default": {"cpu": "500m", "memory": "512Mi"}, "defaultRequest": {"cpu": "250m"}}
+    classes = {"BE": "koord-batch"}
+    made = profile("p", selector={"matchLabels": {"app": "x"}}, qosClass=labels,
+                   priorityClassName=classes.get(labels, "koord-prod"))  # fmt: skip
+    pod = yaml.safe_load(POD)
+    del pod["spec"]["containers"][0]["resources"]
+    result = run(
+        "preview",
+        "--objects",
+        objects(made, limit_range(**figures)),
+        "-o",
+        "json",
+        "-",
+        stdin=json.dumps(pod),
+    )
+    (found,) = json.loads(result.stdout)["pods"]
+    own = found["before"]["spec"]["containers"][0]["resources"]
+    assert own == {
+        "requests": {"cpu": "250m", "memory": "512Mi"},
+        "limits": {"cpu": "500m", "memory": "512Mi"},
+    }
+    if rule is None:
+        translated = found["after"]["spec"]["containers"][0]["resources"]
+        assert translated["requests"] == {
+            "kubernetes.io/batch-cpu": "250",
+            "kubernetes.io/batch-memory": "512Mi",
+        }
+    else:
+        assert f"(rule {rule})" in found["denials"][0]
+
+
+def test_what_the_containers_request_counts_at_the_pods_level(run, objects):
+    """A limit there without a request gets it before validation, as in the API server."""
+    pod = yaml.safe_load(POD)
+    pod["metadata"]["labels"]["koordinator.sh/qosClass"] = "LSR"
+    pod["spec"] |= {"priorityClassName": "koord-prod", "resources": {"limits": {"cpu": "2"}}}
+    for cpu, exit_code in (("2", 0), ("1", 1)):
+        pod["spec"]["containers"][0]["resources"] = {"requests": {"cpu": cpu}}
+        result = run("preview", "--objects", objects(), "-", stdin=json.dumps(pod))
+        assert result.exit_code == exit_code, result.stdout

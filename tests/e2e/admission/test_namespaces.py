@@ -90,6 +90,31 @@ def test_resource_quota(kubectl: Kubectl, namespace: str) -> None:
     eventually(refused, what="warning beside the refusal")
 
 
+def test_a_quota_of_another_priority_class(kubectl: Kubectl, namespace: str) -> None:
+    """It does not select the pod as the profile leaves it: accepted, without a warning."""
+    expression = {"scopeName": "PriorityClass", "operator": "In", "values": ["koord-prod"]}
+    made = quota(namespace, **{"requests.cpu": "10"})
+    made["spec"]["scopeSelector"] = {"matchExpressions": [expression]}
+    kubectl.create(made)
+    eventually(lambda: kubectl.get("resourcequota", "quota", namespace=namespace)["status"].get("used"))
+    assert "Warning" not in kubectl.warnings(in_namespace(pod("accepted"), namespace))
+
+
+def test_a_quota_of_best_effort_pods(kubectl: Kubectl, namespace: str) -> None:
+    """It selects the pod only because it was translated: the warning stands beside the refusal."""
+    made = quota(namespace, pods="0")
+    made["spec"]["scopes"] = ["BestEffort"]
+    kubectl.create(made)
+
+    def refused() -> bool:
+        with pytest.raises(RefusedError) as caught:
+            kubectl.create(in_namespace(pod("refused"), namespace))
+        shown = str(caught.value)
+        return "Warning" in shown and "counts BestEffort pods" in shown and "exceeded quota" in shown
+
+    eventually(refused, what="warning beside the refusal")
+
+
 @pytest.fixture
 def for_every_pod(kubectl: Kubectl) -> Iterator[None]:
     """A profile that matches every pod of every namespace."""

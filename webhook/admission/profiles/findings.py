@@ -10,7 +10,7 @@ from webhook.admission.profiles.profile import Profile, label_writes
 from webhook.admission.validating.rules import QOS_CLASS_KNOWN, VALID_RESULT, matrix_rule
 from webhook.admission.validating.validation import action_of
 from webhook.admission.view import View
-from webhook.pods.priority import raw_class
+from webhook.pods.priority import default_class, raw_class
 from webhook.pods.selectors import satisfiable
 from webhook.protocol import (
     LABEL_NAMESPACE_NAME,
@@ -156,9 +156,13 @@ def reference_findings(profile: Profile, view: View) -> Iterator[Finding]:
 def _matrix(
     profile: Profile, written: Mapping[str, Any], view: View, rules: Mapping[str, Action]
 ) -> Iterator[Finding]:
-    """Check the combination of QoS class and priority class, if the profile sets both."""
+    """Check the combination of QoS class and priority class, if the profile sets both.
+
+    A pod that names no class has the global default, where there is one.
+    """
     qos = written.get(f"metadata.labels[{LABEL_QOS_CLASS}]")
-    found = view.priority_classes.get(written.get("spec.priorityClassName") or "")
+    named = written.get("spec.priorityClassName")
+    found = view.priority_classes.get(named) if named else default_class(view.priority_classes.values())
     stated = written.get(f"metadata.labels[{LABEL_PRIORITY_CLASS}]")
     if qos and qos not in QOS_CLASSES and action_of(QOS_CLASS_KNOWN, rules) == Action.DENY:
         known = ", ".join(sorted(QOS_CLASSES))
@@ -172,6 +176,9 @@ def _matrix(
     action = action_of(rule, rules)
     if action == Action.OFF:
         return
+    pods = "every pod that matches"
+    if stated is None and not named and found:
+        pods += f" and names no PriorityClass (the global default is {found.name})"
     cells = QOS_PRIORITY_MATRIX[qos].items()
     fitting = ", ".join(name for name, cell in cells if cell == Action.OFF)
     described = "no known priority class" if column == NONE else f"priority class {column}"
@@ -179,5 +186,5 @@ def _matrix(
         Severity.ERROR if action == Action.DENY else Severity.WARNING,
         profile.name,
         f"spec.qosClass: {qos} does not go with {described}: rule {rule} "
-        f"{'denies' if action == Action.DENY else 'warns about'} every pod that matches: use {fitting}",
+        f"{'denies' if action == Action.DENY else 'warns about'} {pods}: use {fitting}",
     )

@@ -32,6 +32,8 @@ from webhook.protocol import (
 )
 
 Pod = Mapping[str, Any]
+_POD_LEVEL: Final = ""
+"""In the place of a container's kind: what holds the resources is the pod itself."""
 
 
 class Violation(NamedTuple):
@@ -88,14 +90,16 @@ def _state(pod: Pod) -> Iterator[Violation]:
             f"{', '.join(sorted(QOS_CLASSES))}",
         )
     yield from _matrix(pod, qos)
-    all_containers = list(containers(pod))
+    stated = list(containers(pod))
+    if spec(pod).get("resources"):
+        stated.append(Container(_POD_LEVEL, 0, spec(pod)))
     if qos == QoSClass.BE:
-        yield from _native_resources(all_containers)
+        yield from _native_resources(stated)
     else:
-        yield from _batch_resources(all_containers, qos)
+        yield from _batch_resources(stated, qos)
     if qos in BOUND_CLASSES:
         yield from _whole_cpus(pod, qos)
-        yield from _request_equals_limit(all_containers, qos)
+        yield from _request_equals_limit(stated, qos)
 
 
 def _matrix(pod: Pod, qos: str) -> Iterator[Violation]:
@@ -110,30 +114,30 @@ def _matrix(pod: Pod, qos: str) -> Iterator[Violation]:
     )
 
 
-def _native_resources(all_containers: list[Container]) -> Iterator[Violation]:
-    for container in all_containers:
+def _native_resources(stated: list[Container]) -> Iterator[Violation]:
+    for holder in stated:
         found = {
             resource
             for section in SECTIONS
             for resource in NATIVE_RESOURCES
-            if resource in container.quantities(section)
+            if resource in holder.quantities(section)
         }
         if found:
             yield Violation(
                 rules.BE_NATIVE_RESOURCES,
-                f"{_at(container)}.resources: native {' and '.join(sorted(found))} in a BE pod: "
+                f"{_at(holder)}.resources: native {' and '.join(sorted(found))} in a BE pod: "
                 "did a batch profile match it?",
             )
 
 
-def _batch_resources(all_containers: list[Container], qos: str) -> Iterator[Violation]:
-    for container in all_containers:
+def _batch_resources(stated: list[Container], qos: str) -> Iterator[Violation]:
+    for holder in stated:
         for section in SECTIONS:
             for resource in BATCH_RESOURCES:
-                if resource in container.quantities(section):
+                if resource in holder.quantities(section):
                     yield Violation(
                         rules.BATCH_NEEDS_BE,
-                        f"{_at(container)}.resources.{section}[{resource}]: batch resources need the "
+                        f"{_at(holder)}.resources.{section}[{resource}]: batch resources need the "
                         f"label {LABEL_QOS_CLASS}=BE, the pod has {qos or 'none'}",
                     )
                     return
@@ -143,20 +147,29 @@ def _whole_cpus(pod: Pod, qos: str) -> Iterator[Violation]:
     milli = pod_request(pod, CPU)
     if not milli or milli % 1000:
         shown = f"{milli / 1000:g}"
+        level = CPU in Container(_POD_LEVEL, 0, spec(pod)).quantities("requests")
+        at = "spec.resources" if level else "spec.containers[*].resources"
         yield Violation(
             rules.WHOLE_CPUS,
-            f"spec.containers[*].resources.requests[cpu]: {shown} in all; a pod of QoS {qos} "
+            f"{at}.requests[cpu]: {shown} in all; a pod of QoS {qos} "
             "gets whole CPUs: request a whole number, not zero",
         )
 
 
-def _request_equals_limit(all_containers: list[Container], qos: str) -> Iterator[Violation]:
-    for container in all_containers:
-        request, limit = _cpu(container, "requests"), _cpu(container, "limits")
+def _request_equals_limit(stated: list[Container], qos: str) -> Iterator[Violation]:
+    """Compare CPU request and limit where they say what the pod owns.
+
+    That is the pod's level where it states CPU; its containers then share these CPUs, each within
+    bounds of its own.
+    """
+    levels = [holder for holder in stated if holder.kind == _POD_LEVEL]
+    owned = [level for level in levels if any(CPU in level.quantities(section) for section in SECTIONS)]
+    for holder in owned or (holder for holder in stated if holder.kind != _POD_LEVEL):
+        request, limit = (_cpu(holder, section) for section in SECTIONS)
         if request != limit:
             yield Violation(
                 rules.REQUEST_EQUALS_LIMIT,
-                f"{_at(container)}.resources: CPU request {_shown(request)} and limit {_shown(limit)} "
+                f"{_at(holder)}.resources: CPU request {_shown(request)} and limit {_shown(limit)} "
                 f"differ; a pod of QoS {qos} owns its CPUs: make them equal",
             )
 
@@ -216,8 +229,8 @@ _IMMUTABLE: Final[tuple[tuple[str, str, Callable[[Pod], str | None]], ...]] = (
 )
 
 
-def _cpu(container: Container, section: str) -> int | None:
-    raw = container.quantities(section).get(CPU)
+def _cpu(holder: Container, section: str) -> int | None:
+    raw = holder.quantities(section).get(CPU)
     return None if raw is None else parse(text_of(raw))
 
 
@@ -225,5 +238,5 @@ def _shown(nano: int | None) -> str:
     return "none" if nano is None else f"{nano / NANO:g}"
 
 
-def _at(container: Container) -> str:
-    return f"spec.{container.kind}[{container.position}]"
+def _at(holder: Container) -> str:
+    return f"spec.{holder.kind}[{holder.position}]" if holder.kind else "spec"

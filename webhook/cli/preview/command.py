@@ -9,7 +9,7 @@ import orjson
 
 from webhook.admission.settings import Settings
 from webhook.cli.options.declarations import choice_option
-from webhook.cli.options.manifests import FILE, read_pods
+from webhook.cli.options.manifests import FILE, Manifests, read_manifests
 from webhook.cli.options.objects import load_view
 from webhook.cli.options.settings import decision_options, objects_option
 from webhook.cli.preview.diff import yaml_of
@@ -17,6 +17,7 @@ from webhook.cli.preview.simulation import Simulation, simulate
 from webhook.cli.preview.text import text_of
 from webhook.cli.terminal import color_option, coloured
 from webhook.pods.podtemplates import WorkloadError
+from webhook.pods.workloads import NotShown
 
 
 @click.command()
@@ -55,12 +56,14 @@ def preview(  # noqa: PLR0913 — one parameter an option
 ) -> None:
     """Show how the pods of manifests would be changed, and why; nothing is sent to a cluster.
 
-    FILE contains Pods, objects with a pod template (Deployment, StatefulSet, DaemonSet,
-    Job, CronJob, List, …) or SparkApplications, whose driver and executor pods are built as
-    the operator and Spark build them; - is standard input. Other kinds are ignored.
+    FILE is a file or directory, read as kubectl reads it; - is standard input. Shown are
+    Pods, Kubernetes' kinds with a pod template (Deployment, StatefulSet, DaemonSet, Job,
+    CronJob, …), and SparkApplications, whose driver and executor pods are built as the
+    operator and Spark build them. Of other kinds, whose controllers are not known, pod
+    templates are shown as a guess. A document that cannot be read does not hide the others.
 
-    Exit status: 1 if a pod would be denied, would no longer meet the selector of its
-    workload (orphaned), or a file cannot be read, else 0.
+    Exit status: 1 if there is nothing to show, a pod would be denied or would no longer meet
+    the selector of its workload (orphaned), or something cannot be read, else 0.
 
     \b
     Examples:
@@ -69,25 +72,46 @@ def preview(  # noqa: PLR0913 — one parameter an option
       colocation-webhook preview --objects DIR -o json pod.yaml | jq '.pods[].patch'
     """  # noqa: D301 — see main
     view = load_view(objects, report_problems=False)
-    subjects = [subject for file in files for subject in read_pods(file)]
-    try:
-        simulations = [simulate(subject, namespace, view, settings, seed) for subject in subjects]
-    except WorkloadError as error:
-        raise click.ClickException(str(error)) from None
+    manifests = read_manifests(files)
+    simulations = []
+    for subject in manifests.pods:
+        try:
+            simulations.append(simulate(subject, namespace, view, settings, seed))
+        except WorkloadError as error:
+            manifests.errors.append(str(error))
+    for line in (*map(str, manifests.ignored), *(f"Error: {error}" for error in manifests.errors)):
+        click.echo(line, err=True)
     if output == "text":
         for simulation in simulations:
             click.echo(text_of(simulation, view, profiles_shown), color=coloured(color))
-        click.echo(_summary(simulations))
+        click.echo(_summary(simulations, manifests))
     else:
-        value = {"pods": [simulation.to_json(view) for simulation in simulations]}
+        value = {
+            "pods": [simulation.to_json(view) for simulation in simulations],
+            "passedOver": [ignored._asdict() for ignored in manifests.ignored],
+            "errors": manifests.errors,
+        }
         body = orjson.dumps(value, option=orjson.OPT_INDENT_2)
         click.echo(body.decode() if output == "json" else yaml_of(orjson.loads(body)), nl=output == "json")
-    if any(simulation.denials or simulation.orphaned for simulation in simulations):
+    if not simulations:
+        click.echo("Error: nothing to show: no pod, and no object that creates pods", err=True)
+    if (
+        not simulations
+        or manifests.errors
+        or any(simulation.denials or simulation.orphaned for simulation in simulations)
+    ):
         sys.exit(1)
 
 
-def _summary(simulations: list[Simulation]) -> str:
+def _summary(simulations: list[Simulation], manifests: Manifests) -> str:
     count = Counter(simulation.outcome for simulation in simulations)
     shown = ("changed", "unchanged", "denied", *(["orphaned"] if count["orphaned"] else []))
     outcomes = ", ".join(f"{count[outcome]} {outcome}" for outcome in shown)
-    return f"{len(simulations)} pod{'s' * (len(simulations) != 1)}: {outcomes}"
+    unknown = sum(ignored.reason is NotShown.UNKNOWN for ignored in manifests.ignored)
+    missing = [
+        f"{number} {what}"
+        for number, what in ((unknown, "of unknown kinds"), (len(manifests.errors), "that cannot be read"))
+        if number
+    ]
+    not_shown = f"; not shown: {', '.join(missing)}" if missing else ""
+    return f"{len(simulations)} pod{'s' * (len(simulations) != 1)}: {outcomes}{not_shown}"

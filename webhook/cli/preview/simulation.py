@@ -1,6 +1,8 @@
 """A simulated admission of one pod that is created now."""
 
+import copy
 import uuid
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 import jsonpatch
@@ -9,10 +11,13 @@ from jsonpatch import JsonPointer
 
 from webhook.admission.decision import Decision, decide
 from webhook.admission.explanation import render
+from webhook.admission.mutating.reinvocation import derive_key
 from webhook.admission.review import Review, Webhook
 from webhook.admission.settings import Settings
 from webhook.admission.view import View
-from webhook.cli.preview.defaulting import apply_defaults, creation_review
+from webhook.cli.preview.admissionplugins import arrive, creation_review
+from webhook.pods.controllers import MADE_UP
+from webhook.pods.defaulting import default_pod_requests
 from webhook.pods.pod import labels
 from webhook.pods.podtemplates import Object, PodOf, WorkloadError
 from webhook.pods.selectors import SelectorError, compile_selector
@@ -69,6 +74,7 @@ class Simulation(NamedTuple):
         """Return all of it as JSON."""
         return {
             "origin": self.subject.origin,
+            "guessedFrom": self.subject.guessed_from or None,
             "namespace": self.review.namespace,
             "outcome": self.outcome,
             "denials": self.denials,
@@ -89,7 +95,7 @@ def simulate(subject: PodOf, namespace: str, view: View, settings: Settings, see
         namespace: where it is created if it names no namespace itself.
         view: the cluster.
         settings: of the webhooks.
-        seed: determines the request's uid, and with it the outcome of profile probabilities.
+        seed: determines the outcome of profile probabilities, like the signing key in a cluster.
 
     Raises:
         WorkloadError: the pod contains a value that JSON cannot represent.
@@ -99,17 +105,31 @@ def simulate(subject: PodOf, namespace: str, view: View, settings: Settings, see
         pod = orjson.loads(orjson.dumps(subject.pod, option=orjson.OPT_NON_STR_KEYS))
     except TypeError as error:
         raise WorkloadError(f"{subject.origin}: cannot be written as JSON: {error}") from None
-    refusal = apply_defaults(pod, view)
     namespace = subject.namespace or namespace
-    uid = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{seed}/{namespace}/{subject.origin}"))
-    review = creation_review(pod, namespace, uid)
+    refusal = arrive(pod, namespace, view)
+    _identify(pod)
+    review = creation_review(pod, str(uuid.uuid5(uuid.NAMESPACE_OID, f"{namespace}/{subject.origin}")))
+    if seed:
+        settings = replace(settings, signing_key=derive_key(seed.encode()))  # the key is part of the dice
     mutation = decide(Webhook.MUTATE, review, view, settings)
     if mutation.denial is not None:
         return Simulation(subject, review, mutation, pod, None, refusal)
     after = jsonpatch.apply_patch(pod, mutation.patch())
-    validation = decide(Webhook.VALIDATE, review._replace(object=after), view, settings)
+    stored = copy.deepcopy(after)
+    default_pod_requests(stored)
+    validation = decide(Webhook.VALIDATE, review._replace(object=stored), view, settings)
     orphaned = _orphaned(subject, pod, after, mutation)
     return Simulation(subject, review, mutation, after, validation, refusal, orphaned)
+
+
+def _identify(pod: Object) -> None:
+    """Give made-up owners a uid each, so that they differ where real ones do."""
+    metadata = pod["metadata"]
+    owners = metadata.get("ownerReferences")
+    for owner in owners if isinstance(owners, list) else ():
+        if isinstance(owner, dict) and owner.get("uid") == MADE_UP:
+            parts = (metadata["namespace"], owner.get("apiVersion"), owner.get("kind"), owner.get("name"))
+            owner["uid"] = str(uuid.uuid5(uuid.NAMESPACE_OID, "/".join(map(str, parts))))
 
 
 def _orphaned(subject: PodOf, before: Object, after: Object, mutation: Decision) -> str | None:

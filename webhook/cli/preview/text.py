@@ -44,6 +44,10 @@ def _header(simulation: Simulation, view: View) -> str:
         heading(f"Pod {name_of(simulation.after)}") + "  " + styles[simulation.outcome](simulation.outcome),
         muted(f"of {simulation.subject.origin}, in namespace {namespace}"),
     ]
+    if path := simulation.subject.guessed_from:
+        (owner,) = simulation.subject.pod["metadata"]["ownerReferences"]
+        guess = f"a guess from {path}: how a {owner['kind']} of {owner['apiVersion']} makes pods is not known"
+        lines.append(warning(f"({guess} here: its controller may add labels, containers and resources)"))
     if namespace not in view.namespaces:
         lines.append(muted(f"(no file describes namespace {namespace}: it has only the label of its name)"))
     return "\n".join(lines)
