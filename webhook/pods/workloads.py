@@ -10,7 +10,8 @@ from typing import Final
 from webhook.pods.documents import Document
 from webhook.pods.guesses import guessed_pods
 from webhook.pods.podtemplates import TEMPLATES, Object, PodOf, WorkloadError, template_pods
-from webhook.pods.sparkapplication import spark_pods
+from webhook.pods.spark.application import spark_pods
+from webhook.pods.spark.connect import connect_pods
 from webhook.protocol import LEDGER_API_VERSION, PROFILE_GROUP
 
 _SPARK_OPERATOR: Final = "sparkoperator.k8s.io"
@@ -18,6 +19,7 @@ READERS: Final[Mapping[tuple[str, str], Callable[[Object, str], list[PodOf]]]] =
     **dict.fromkeys(TEMPLATES, template_pods),
     (_SPARK_OPERATOR, "SparkApplication"): spark_pods,
     (_SPARK_OPERATOR, "ScheduledSparkApplication"): spark_pods,
+    (_SPARK_OPERATOR, "SparkConnect"): connect_pods,
 }
 
 # Groups whose other kinds create no pods: Kubernetes' own, ours, and those of policies and queues

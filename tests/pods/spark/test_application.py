@@ -5,28 +5,8 @@ import json
 import pytest
 import yaml
 
+from tests.pods.spark.builders import application, pods, resources
 from webhook.pods.podtemplates import WorkloadError
-from webhook.pods.sparkapplication import spark_pods
-
-
-def application(**spec):
-    """Return a small SparkApplication."""
-    return {
-        "apiVersion": "sparkoperator.k8s.io/v1beta2",
-        "kind": "SparkApplication",
-        "metadata": {"name": "app", "namespace": "ns"},
-        "spec": {"type": "Scala", "sparkVersion": "4.0.0", "driver": {}, "executor": {}, **spec},
-    }
-
-
-def pods(document):
-    """Return the pods by role."""
-    return {p.pod["metadata"]["labels"]["spark-role"]: p.pod for p in spark_pods(document, "f.yaml:1")}
-
-
-def resources(pod):
-    """Return the resources of the first container."""
-    return pod["spec"]["containers"][0]["resources"]
 
 
 def test_the_driver_is_the_one_that_the_operator_makes(examples):
@@ -67,7 +47,6 @@ def test_the_executor_is_the_one_that_spark_makes(examples):
         ({"driver": {"memory": "2g", "memoryOverhead": "1g"}}, "3072Mi", "1408Mi"),
         ({"sparkConf": {"spark.executor.memory": "2g"}}, "1408Mi", "2432Mi"),
         ({"sparkConf": {"spark.executor.memory": "2g"}, "executor": {"memory": "1g"}}, "1408Mi", "1408Mi"),
-        ({"sparkConf": {"spark.executor.pyspark.memory": "1g"}}, "1408Mi", "2432Mi"),
         (
             {
                 "sparkConf": {
@@ -86,17 +65,6 @@ def test_memory(spec, driver, executor):
     for role, expected in (("driver", driver), ("executor", executor)):
         for section in ("requests", "limits"):
             assert resources(made[role])[section]["memory"] == expected
-
-
-def test_cpu():
-    """Of coreRequest, cores and 1 the first that is there; a limit only where one is set."""
-    made = pods(
-        application(driver={"cores": 2, "coreLimit": "2500m"}, executor={"cores": 4, "coreRequest": "3"})
-    )
-    assert resources(made["driver"])["requests"]["cpu"] == "2"
-    assert resources(made["driver"])["limits"]["cpu"] == "2500m"
-    assert resources(made["executor"])["requests"]["cpu"] == "3"
-    assert "cpu" not in resources(made["executor"])["limits"]
 
 
 def test_fields_of_the_pod():
@@ -127,8 +95,9 @@ def test_fields_of_the_pod():
     assert "sparkoperator.k8s.io/mutated-by-spark-operator" not in labels
     assert pod["metadata"]["annotations"] == {"a": "b", "c": "d"}
     spec = pod["spec"]
-    assert [c["name"] for c in spec["containers"]] == ["main", "other", "log"]
-    assert spec["containers"][0]["workingDir"] == "/w"
+    assert [c["name"] for c in spec["containers"]] == ["other", "main", "log"]  # Spark puts its own last
+    assert spec["containers"][1]["workingDir"] == "/w"
+    # The operator looks for the name "spark-kubernetes-driver", and takes the first container without it.
     assert spec["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
     assert spec["initContainers"] == [{"name": "fetch"}]
     assert (spec["serviceAccountName"], spec["priorityClassName"]) == ("spark", "koord-batch")
@@ -165,21 +134,11 @@ def test_what_spark_would_refuse_names_the_field(spec, message):
     assert "f.yaml:1: SparkApplication app" in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("spec", "executors"),
-    [
-        ({}, 2),
-        ({"executor": {"instances": 3}}, 3),
-        ({"sparkConf": {"spark.executor.instances": "4"}}, 4),
-        ({"executor": {"instances": 3}, "sparkConf": {"spark.executor.instances": "4"}}, 3),
-    ],
-)
-def test_how_many_executors_there_are(spec, executors):
-    """The spec's number, else that of sparkConf, else Spark's own; there is one driver."""
-    assert [p.replicas for p in spark_pods(application(**spec), "f")] == [1, executors]
-
-
-def test_a_number_of_executors_that_is_none_is_named():
-    """The message has field, value and remedy."""
-    with pytest.raises(WorkloadError, match=r"spec\.executor\.instances: 'many' is not a number of pods"):
-        spark_pods(application(executor={"instances": "many"}), "f")
+def test_a_run_of_a_schedule_carries_its_name():
+    """The operator names each application after schedule and time, and labels it."""
+    document = application()
+    document |= {"kind": "ScheduledSparkApplication", "spec": {"template": document["spec"]}}
+    driver = pods(document)["driver"]
+    assert driver["metadata"]["name"] == "app-preview-driver"
+    assert driver["metadata"]["labels"]["sparkoperator.k8s.io/scheduled-app-name"] == "app"
+    assert driver["metadata"]["labels"]["sparkoperator.k8s.io/app-name"] == "app-preview"
