@@ -11,6 +11,7 @@ import yaml
 from prometheus_client import CollectorRegistry, generate_latest
 
 from webhook.admission.profiles.profile import FIELDS
+from webhook.admission.validating.rules import RULES
 from webhook.protocol import (
     PRIORITY_BANDS,
     PROFILE_GROUP,
@@ -43,6 +44,29 @@ def test_every_value_is_documented() -> None:
     assert [(name, json.loads(default)) for name, default in table] == list(leaves(VALUES))
 
 
+def test_every_value_has_a_comment() -> None:
+    """``helm show values`` says what the table of the README says."""
+    table = re.findall(
+        r"^\| `([^`]+)` \| `[^`]+` \| ([^|]+) \|$", (CHART / "README.md").read_text(), re.MULTILINE
+    )
+    wanted = {name: re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", meaning) for name, meaning in table}
+    said, comment, path = {}, [], []
+    for line in (CHART / "values.yaml").read_text().splitlines()[1:]:
+        if "# " in line:
+            comment.append(line.partition("# ")[2])
+        elif key := re.match(r"( *)(\w+):", line):
+            path[len(key[1]) // 2 :] = [key[2]]
+            said[".".join(path)] = " ".join(comment)
+            comment = []
+    assert {name: text for name, text in said.items() if text} == wanted
+
+
+def test_the_schema_has_the_rules() -> None:
+    """A misspelled rule is refused by Helm; else new replicas would not start."""
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    assert list(schema["properties"]["rules"]["properties"]) == list(RULES)
+
+
 def test_every_value_has_a_schema() -> None:
     """values.schema.json knows each value, and refuses those that nobody knows."""
     schema = json.loads((CHART / "values.schema.json").read_text())
@@ -56,12 +80,18 @@ def test_every_value_has_a_schema() -> None:
                 yield path + name
 
     assert schema["additionalProperties"] is False
-    # These are free in their form; `global` is what parent charts hand to every chart.
-    free = ("resources", "capacity.resources", "capacity.colocationConfig")
-    written = {
-        next((each for each in free if name.startswith(f"{each}.")), name) for name, _ in leaves(VALUES)
-    }
-    assert set(known(schema)) - {"global"} == written
+    # These are free in their form, rules has no defaults, and global is what parent charts hand to every chart.
+    whole = (
+        "resources", "podSecurityContext", "securityContext", "rules", "capacity.resources",
+        "capacity.colocationConfig",
+    )  # fmt: skip
+
+    def outer(name: str) -> str:
+        return next((each for each in whole if name.startswith(f"{each}.")), name)
+
+    assert set(map(outer, known(schema))) - {"global"} == set(
+        map(outer, (name for name, _ in leaves(VALUES)))
+    )
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{ include "colocation-webhook.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{- define "colocation-webhook.serviceAccountName" -}}
@@ -65,23 +68,6 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- else -}}
 {{ $image.repository }}:{{ default .Chart.AppVersion $image.tag }}
 {{- end -}}
-{{- end }}
-
-{{/* Stricter than the "restricted" Pod Security Standard: the root file system is read-only. */}}
-{{- define "colocation-webhook.podSecurityContext" -}}
-runAsNonRoot: true
-runAsUser: 65532
-runAsGroup: 65532
-fsGroup: 65532
-seccompProfile:
-  type: RuntimeDefault
-{{- end }}
-
-{{- define "colocation-webhook.containerSecurityContext" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-capabilities:
-  drop: [ALL]
 {{- end }}
 
 {{/* The flags of "serve" that control decisions, statuses and CPU sets. */}}
@@ -147,9 +133,13 @@ matchExpressions:
 {{- end }}
 
 {{- define "colocation-webhook.webhookAnnotations" -}}
+{{- $annotations := deepCopy .Values.webhook.annotations }}
 {{- if eq .Values.certificates.source "certManager" }}
-annotations:
-  cert-manager.io/inject-ca-from: {{ .Release.Namespace }}/{{ include "colocation-webhook.fullname" . }}
+{{- $name := include "colocation-webhook.fullname" . }}
+{{- $_ := set $annotations "cert-manager.io/inject-ca-from" (printf "%s/%s" .Release.Namespace $name) }}
+{{- end }}
+{{- with $annotations }}
+annotations: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
@@ -178,7 +168,7 @@ imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- with .Values.priorityClassName }}
 priorityClassName: {{ . }}
 {{- end }}
-securityContext: {{- include "colocation-webhook.podSecurityContext" . | nindent 2 }}
+securityContext: {{- toYaml .Values.podSecurityContext | nindent 2 }}
 {{- with .Values.affinity }}
 affinity: {{- toYaml . | nindent 2 }}
 {{- end }}

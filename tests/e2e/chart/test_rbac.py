@@ -52,12 +52,22 @@ class Right(NamedTuple):
     verb: str
 
 
-def rights(objects: list[Object]) -> list[Right]:
-    """All rights that the webhook's roles give, hooks' roles left out."""
+def own_roles(objects: list[Object]) -> list[Object]:
+    """The roles of the webhook's account: not those of hooks, nor the one for the cluster's users."""
+    bound = {each["roleRef"]["name"] for each in objects if each["kind"] == "ClusterRoleBinding"}
     return [
-        Right(role["kind"], resource, tuple(rule.get("resourceNames", ())), verb)
+        role
         for role in objects
         if role["kind"] in {"ClusterRole", "Role"} and "annotations" not in role["metadata"]
+        if role["metadata"]["name"] in bound
+    ]
+
+
+def rights(objects: list[Object]) -> list[Right]:
+    """All rights that the webhook's roles give."""
+    return [
+        Right(role["kind"], resource, tuple(rule.get("resourceNames", ())), verb)
+        for role in own_roles(objects)
         for rule in role["rules"]
         for resource in rule["resources"]
         for verb in rule["verbs"]
@@ -318,11 +328,7 @@ def try_with(
     """Ask everything of a webhook that lacks these rights; return what failed, or nothing."""
     account = f"trial-{secrets.token_hex(3)}"
     kubectl = release.kubectl
-    rules = {
-        role["kind"]: role["rules"]
-        for role in objects
-        if role["kind"] in {"ClusterRole", "Role"} and "annotations" not in role["metadata"]
-    }
+    rules = {role["kind"]: role["rules"] for role in own_roles(objects)}
     for right in taken:
         rules[right.kind] = without(rules[right.kind], right)
     give(kubectl, account, rules["ClusterRole"], rules["Role"])

@@ -10,14 +10,12 @@ from pathlib import Path
 
 import kubernetes_validate
 import pytest
-import yaml
 
 from tests.e2e.cluster.binaries import ROOT, find
 from tests.e2e.cluster.kubectl import Kubectl, Object
 from tests.e2e.release.rendering import (
     ALL_OPTIONS,
     AUTHORITY,
-    CHART,
     CPUSETS,
     DEFAULT,
     NO_OPTIONS,
@@ -26,6 +24,7 @@ from tests.e2e.release.rendering import (
     SETS,
     Helm,
 )
+from webhook.admission.validating.rules import RULES
 
 OLDEST, NEWEST = "1.30.0", "1.37.2"
 # Kinds of others, for which there is no schema here.
@@ -61,14 +60,102 @@ def test_schemas(helm: Helm, name: str, version: str) -> None:
 
 
 def test_the_versions_are_those_of_the_chart(helm: Helm) -> None:
-    """One minor version less or more than ``kubeVersion`` allows is refused."""
-    for version in (OLDEST, NEWEST):
+    """One minor version less is refused; versions that are still to come are not, nor those of vendors."""
+    for version in (OLDEST, NEWEST, "1.38.0", "1.45.1", "1.33.5-gke.1080000", "1.31.2-eks-7f9249a"):
         assert helm.render(DEFAULT, version)
-    for version in ("1.29.9", "1.38.0"):
-        with pytest.raises(AssertionError, match="incompatible with Kubernetes"):
-            helm.render(DEFAULT, version)
-    stated = yaml.safe_load((CHART / "Chart.yaml").read_text())["kubeVersion"]
-    assert re.findall(r"\d+\.\d+", stated) == ["1.30", "1.38"]
+    with pytest.raises(AssertionError, match="incompatible with Kubernetes"):
+        helm.render(DEFAULT, "1.29.9")
+
+
+def pod_of(objects: list[Object]) -> Object:
+    """The pod template of the Deployment."""
+    (deployment,) = of_kind(objects, "Deployment")
+    template: Object = deployment["spec"]["template"]
+    return template
+
+
+def test_settings_of_the_pod(helm: Helm) -> None:
+    """What the values say about pods, network and volumes is in the Deployment; null takes a default away."""
+    pod = pod_of(helm.render(ALL_OPTIONS, NEWEST))
+    spec = pod["spec"]
+    assert spec["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    assert (spec["hostNetwork"], spec["dnsPolicy"]) == (True, "ClusterFirstWithHostNet")
+    assert [each["topologyKey"] for each in spec["topologySpreadConstraints"]] == ["rack"]
+    (container,) = spec["containers"]
+    assert container["env"] == ALL_OPTIONS["env"]
+    assert ALL_OPTIONS["volumeMounts"][0] in container["volumeMounts"]
+    assert ALL_OPTIONS["volumes"][0] in spec["volumes"]
+    default = pod_of(helm.render(DEFAULT, NEWEST))["spec"]
+    assert default["securityContext"]["runAsUser"] == 65532
+    assert {"hostNetwork", "dnsPolicy"}.isdisjoint(default)
+    assert len(default["topologySpreadConstraints"]) == 2
+
+
+@pytest.mark.parametrize("policy", ["ClusterFirst", "Default", "None"])
+def test_the_dns_policy_is_the_stated_one(helm: Helm, policy: str) -> None:
+    """With and without hostNetwork."""
+    for host in (True, False):
+        values = {"hostNetwork": host, "dnsPolicy": policy}
+        assert pod_of(helm.render(values, NEWEST))["spec"]["dnsPolicy"] == policy
+
+
+def test_common_labels_are_on_every_object(helm: Helm) -> None:
+    """On the pods, too, where podLabels win; never in a selector, which cannot change."""
+    objects = helm.render(ALL_OPTIONS, NEWEST)
+    for each in objects:
+        assert each["metadata"]["labels"]["example.com/team"] == "platform", each["kind"]
+    labels = pod_of(objects)["metadata"]["labels"]
+    assert (labels["example.com/team"], labels["example.com/shared"]) == ("platform", "pod")
+    (deployment,) = of_kind(objects, "Deployment")
+    assert deployment["spec"]["selector"]["matchLabels"].items() <= labels.items()
+    assert "example.com/team" not in deployment["spec"]["selector"]["matchLabels"]
+
+
+@pytest.mark.parametrize("field", ["commonLabels", "podLabels"])
+def test_labels_of_the_selector_are_refused(helm: Helm, field: str) -> None:
+    """The Deployment would no longer find its pods."""
+    for label in ("app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/component"):
+        with pytest.raises(AssertionError, match=f"at '/{field}/"):
+            helm.render({field: {label: "x"}}, NEWEST)
+    assert helm.render({field: {"app.kubernetes.io/part-of": "x"}}, NEWEST)
+
+
+def test_annotations_of_the_configurations(helm: Helm) -> None:
+    """They are on both, beside cert-manager's."""
+    for kind in ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"):
+        (configuration,) = of_kind(helm.render(ALL_OPTIONS, NEWEST), kind)
+        annotations = configuration["metadata"]["annotations"]
+        assert set(annotations) == {"admissions.enforcer/disabled", "cert-manager.io/inject-ca-from"}
+        (configuration,) = of_kind(helm.render(DEFAULT, NEWEST), kind)
+        assert "annotations" not in configuration["metadata"]
+
+
+@pytest.mark.parametrize("rule", ["whole-cpu", "qos-priority/BE-product", "Whole-cpus", "", "rules"])
+def test_a_rule_that_nobody_knows_is_refused(helm: Helm, rule: str) -> None:
+    """Otherwise its replicas would not start. Every rule that there is may be set."""
+    with pytest.raises(AssertionError, match="at '/rules'"):
+        helm.render({"rules": {rule: "warn"}}, NEWEST)
+    assert helm.render({"rules": dict.fromkeys(RULES, "warn")}, NEWEST)
+
+
+def test_who_may_view_may_read_profiles(helm: Helm) -> None:
+    """One role for "view" and "edit", which only reads; ledgers where there are any."""
+    for values, resources in (
+        (DEFAULT, {"clustercolocationprofiles"}),
+        (CPUSETS, {"clustercolocationprofiles", "nodecpuallocations"}),
+    ):
+        (role,) = [each for each in of_kind(helm.render(values, NEWEST), "ClusterRole") if aggregated(each)]
+        assert aggregated(role) == {"view", "edit"}
+        assert {resource for rule in role["rules"] for resource in rule["resources"]} == resources
+        assert {verb for rule in role["rules"] for verb in rule["verbs"]} == {"get", "list", "watch"}
+    for off in (NO_OPTIONS, {"rbac": {"aggregateToView": False}}):
+        assert not [each for each in of_kind(helm.render(off, NEWEST), "ClusterRole") if aggregated(each)]
+
+
+def aggregated(role: Object) -> set[str]:
+    """The default roles that a role is added to."""
+    prefix = "rbac.authorization.k8s.io/aggregate-to-"
+    return {label.removeprefix(prefix) for label in role["metadata"]["labels"] if label.startswith(prefix)}
 
 
 def test_resize_is_named_where_it_exists(helm: Helm) -> None:
