@@ -1,9 +1,17 @@
-"""The log of decisions: one line for each decision and each refused request."""
+"""The log of decisions: one line for each decision and each refused request.
+
+A pod of a controller has no name yet when it is reviewed: the line has ``generateName`` and the
+owner, by which its workload can be found.
+"""
+
+from typing import Final
 
 from webhook.admission.decision import Decision
 from webhook.admission.review import Review, ReviewError
 from webhook.kube.timestamps import utc_now
 from webhook.process.log import LEVELS, Format, renderer, write
+
+_MAX_NAME: Final = 253  # of an object in Kubernetes; a user's review may hold anything
 
 
 class DecisionLog:
@@ -28,6 +36,7 @@ class DecisionLog:
             "operation": review.operation,
             "namespace": review.namespace,
             "name": review.name,
+            **_origin(review.object.get("metadata")),
             **decision.log_fields(),
             "microseconds": int(seconds * 1e6),
         }
@@ -46,3 +55,22 @@ class DecisionLog:
                 "message": error.message,
             }
             write(self._render(fields))
+
+
+def _origin(metadata: object) -> dict[str, str]:
+    """Return ``generateName`` and ``owner`` (``ReplicaSet/web-6f``) of an object, as far as it has them."""
+    found: dict[str, str] = {}
+    if not isinstance(metadata, dict):
+        return found
+    prefix = metadata.get("generateName")
+    if prefix and isinstance(prefix, str):
+        found["generateName"] = prefix[:_MAX_NAME]
+    owners = metadata.get("ownerReferences")
+    if owners and isinstance(owners, list):
+        maps = [each for each in owners if isinstance(each, dict)]
+        owner = next((each for each in maps if each.get("controller")), maps[0] if maps else None)
+        if owner is not None:
+            kind, name = owner.get("kind"), owner.get("name")
+            if isinstance(kind, str) and isinstance(name, str):
+                found["owner"] = f"{kind[:_MAX_NAME]}/{name[:_MAX_NAME]}"
+    return found
