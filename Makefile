@@ -5,11 +5,13 @@ PYTHON_GIVEN := $(PYTHON)
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+PORT ?= 8443
+ADMIN_PORT ?= 8081
 
 .PHONY: run test test-long lint bench bench-bind control-plane e2e soak storm wheel image image-test clean
 
 run: $(VENV)/installed
-	$(BIN)/colocation-webhook serve --objects examples/objects
+	$(BIN)/colocation-webhook serve --objects examples/objects --bind 127.0.0.1:$(PORT) --admin-bind 127.0.0.1:$(ADMIN_PORT)
 
 # The allocator's own tests first: brute force, sanitizers, no memory, hostile input.
 test: $(VENV)/test

@@ -62,7 +62,7 @@ def cron_job(one):
 
 def planned(text):
     """How many CPUs ``cpuset plan`` gives to the one pod of a manifest."""
-    done = CliRunner().invoke(cpuset, ["plan", "--topology", "1x1x128x1", "--json", "-"], input=text)
+    done = CliRunner().invoke(cpuset, ["plan", "--topology", "1x1x128x1", "-o", "json", "-"], input=text)
     if done.exit_code == 1 and "whole number" in done.stderr:
         return REFUSED
     assert done.exit_code == 0, (done.stderr, done.exception)

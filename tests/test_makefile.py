@@ -118,3 +118,16 @@ def test_an_environment_whose_python_is_gone_is_made_again(clone):
     clone.python(3, 13, 0, name="python3")
     assert clone.make()[0] == 0
     assert clone.version() == "3.13.0"
+
+
+@pytest.mark.parametrize(
+    ("given", "ports"),
+    [([], ("8443", "8081")), (["PORT=9443"], ("9443", "8081")), (["PORT=1", "ADMIN_PORT=2"], ("1", "2"))],
+)
+def test_run_takes_ports(given, ports):
+    """Where the usual ones are busy."""
+    made = subprocess.run(  # noqa: S603 — our own Makefile, which is only read
+        ["/usr/bin/make", "--dry-run", "--no-print-directory", "run", *given],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert f"--bind 127.0.0.1:{ports[0]} --admin-bind 127.0.0.1:{ports[1]}" in made.stdout

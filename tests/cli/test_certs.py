@@ -55,6 +55,12 @@ def test_show_lists_the_certificates(certs, cluster):
         "  certificate for hook.home.svc: until 2027-11-20, 365 days from now",
         "  its CA: until 2036-11-17, 3650 days from now",
     ]
+    for form in ("json", "yaml"):
+        shown = yaml.safe_load(certs("show", "home/kept", "-o", form)[1])
+        assert (shown["secret"], shown["names"], shown["requested"]) == ("home/kept", ["hook.home.svc"], None)
+        assert {role: str(end)[:10] for role, end in shown["expire"].items()} == {
+            "certificate": "2027-11-20", "ca": "2036-11-17",
+        }  # fmt: skip
     rotator = cluster.rotator()
     assert certs("rotate", "home/kept", "--ca")[0] == 0
     assert "requested, not begun yet: a new ca" in certs("show", "home/kept")[1]

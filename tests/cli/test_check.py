@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import yaml
 
 from tests.cli import conftest
 from tests.pods.test_documents import LAUGH
@@ -171,3 +172,11 @@ def test_a_file_of_aliases_is_refused_at_once(run, tmp_path):
     assert result.exit_code == 1
     assert f"Error: {tmp_path}/laugh.yaml:7:" in result.output
     assert len(result.output.splitlines()) == 1
+
+
+@pytest.mark.parametrize("form", ["json", "yaml"])
+def test_the_report_for_machines(run, objects, form):
+    """The same in both forms, with the exit status of the text."""
+    result = run("check", "--objects", objects(profile("a", qosClass="be")), "-o", form)
+    report = yaml.safe_load(result.output)
+    assert (result.exit_code, report["errors"], report["findings"][0]["profile"]) == (1, 1, "a")

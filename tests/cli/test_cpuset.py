@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -43,7 +44,7 @@ def test_allocate_recorded_problems() -> None:
     text = (DATA / "koordinator_take.jsonl").read_text(encoding="utf-8")
     result = run("allocate", stdin=text)
     answers = [json.loads(line) for line in result.stdout.splitlines()]
-    assert result.exit_code == 0
+    assert result.exit_code == any("error" in answer for answer in answers)
     assert len(answers) == len(text.splitlines())
     assert all(set(answer) in ({"cpuset", "numaNodes"}, {"error"}) for answer in answers)
     assert any("cpuset" in answer for answer in answers)
@@ -71,7 +72,7 @@ def test_allocate_malformed_lines(line: str) -> None:
 
 def test_plan_walk_through() -> None:
     """LSE on 0-1, LSR on 2-3, LS on 4-15, BE on 10 CPUs of 2-15, as recorded."""
-    result = run("plan", *NODE, "--used", "900m", "--json", str(PODS))
+    result = run("plan", *NODE, "--used", "900m", "-o", "json", str(PODS))
     found = json.loads(result.stdout)
     sets = {pod["name"]: pod["cpuset"] for pod in found["pods"]}
     assert sets["nginx-lse"] == "0-1"
@@ -98,7 +99,7 @@ def test_plan_reads_stdin() -> None:
 
 def planned(*manifests: str) -> tuple[dict[str, tuple[str, str]], str]:
     """Return QoS class and CPUs of each pod of a plan by its name, and what was said on standard error."""
-    result = run("plan", *NODE, "--json", "-", stdin="---\n".join(manifests))
+    result = run("plan", *NODE, "-o", "json", "-", stdin="---\n".join(manifests))
     assert result.exit_code == 0, result.stderr
     return {p["name"]: (p["qos"], p["cpuset"]) for p in json.loads(result.stdout)["pods"]}, result.stderr
 
@@ -293,3 +294,27 @@ def test_help_has_examples(command: str) -> None:
     result = run(command, "--help")
     assert result.exit_code == 0
     assert "Examples:" in result.stdout
+
+
+@pytest.mark.parametrize("form", ["json", "yaml"])
+def test_what_is_shown_can_be_read_again(tmp_path: Path, form: str) -> None:
+    """The CPUs of a machine for machines are what --topology takes; a plan is the same in both forms."""
+    path = tmp_path / "machine.json"
+    shown = yaml.safe_load(run("show", "--topology", "2x1x2x2", "-o", form).stdout)
+    assert shown[0] == {"cpu": 0, "core": 0, "node": 0, "socket": 0}
+    path.write_text(json.dumps(shown))
+    again = yaml.safe_load(run("show", "--topology", str(path), "-o", form).stdout)
+    assert again == shown
+    plan = run("plan", *NODE, "-o", form, str(PODS)).stdout
+    assert yaml.safe_load(plan)["pods"][0]["cpuset"]
+
+
+@pytest.mark.parametrize("bad", ["{", "[]", "{}", '{"topology": null}', '{"topology": {"sockets": 0}}'])
+def test_allocate_fails_for_a_bad_line(bad: str) -> None:
+    """It has its answer, and so have the others; the exit status says that there was one."""
+    good = (DATA / "koordinator_take.jsonl").read_text(encoding="utf-8").splitlines()
+    good = [line for line in good if run("allocate", stdin=line).exit_code == 0][:2]
+    result = run("allocate", stdin="\n".join([good[0], bad, good[1]]))
+    assert ["error" in json.loads(line) for line in result.stdout.splitlines()] == [False, True, False]
+    assert result.exit_code == 1
+    assert run("allocate", stdin="\n".join(good)).exit_code == 0

@@ -1,5 +1,8 @@
 """The group: help, version, names of commands, and how it behaves as a process."""
 
+import itertools
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -103,3 +106,63 @@ def test_an_interrupt_gives_no_traceback():
     finally:
         signal.signal(signal.SIGINT, inherited)
     assert process.returncode == 1
+
+
+def every_command(group=main, path=()):
+    """Yield the words of each command that is no group, and the words of each group."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield (*path, name), command
+            yield from every_command(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+COMMAND_LINES = dict(every_command())
+LEAVES = [path for path, command in COMMAND_LINES.items() if not isinstance(command, click.Group)]
+GROUPS = [(), *(path for path in COMMAND_LINES if path not in LEAVES)]
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=" ".join)
+def test_each_example_is_one_line_that_can_be_copied(run, path):
+    """A shell reads it whole, it calls this command, and its flags are the command's."""
+    shown = run(*path, "--help").output
+    examples = re.split(r"\n\s*Examples:\n", shown)[1].split("\n\n")[0].splitlines()
+    assert examples
+    for example in examples:
+        assert len(example) <= 100
+        words = shlex.split(example, comments=True)
+        assert "colocation-webhook" in example
+        if path != ("completion",):  # whose examples stand in <(...)
+            at = words.index("colocation-webhook") + 1
+            assert tuple(words[at : at + len(path)]) == path, example
+            rest = itertools.takewhile(lambda word: word not in {"|", ">", "<"}, words[at:])
+            known = {
+                flag for each in COMMAND_LINES[path].params for flag in (*each.opts, *each.secondary_opts)
+            }
+            assert {word for word in rest if word.startswith("-") and word != "-"} <= known
+
+
+@pytest.mark.parametrize("path", GROUPS, ids=" ".join)
+def test_summaries_are_whole(run, path):
+    """No line of a group's list of commands is cut."""
+    listed = run(*path, "--help").output.partition("Commands:\n")[2]
+    lines = [line for line in listed.splitlines() if line.startswith("  ")]
+    assert len(lines) >= 2
+    assert not [line for line in lines if line.endswith(("...", "…"))]
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=" ".join)
+def test_one_flag_says_the_form_of_the_output(path):
+    """Wherever there is a choice it is -o text|json|yaml; whoever reads a cluster does not "watch" it."""
+    options = {flag: option for option in COMMAND_LINES[path].params for flag in option.opts}
+    assert "--json" not in options
+    if "--output" in options:
+        assert "-o" in options["--output"].opts
+        assert list(options["--output"].type.choices) == ["text", "json", "yaml"]
+    if "--kubeconfig" in options:
+        verb = "Watch" if path == ("serve",) else "Read"
+        assert options["--kubeconfig"].help.startswith(f"{verb} the cluster")
+        assert options["--in-cluster"].help.startswith(f"{verb} the cluster")

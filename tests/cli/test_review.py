@@ -114,3 +114,24 @@ def test_profiles_with_problems_are_told(run, objects):
     result = run("review", "--objects", objects(profile("p", qosClass="best")), stdin="")
     assert result.exit_code == 0
     assert result.stderr.startswith("profile p is not applied: spec.qosClass: 'best'")
+
+
+def test_reviews_that_are_not_one_a_line(run, examples):
+    """The first such line says how to write them; the others are counted. Each has its answer."""
+    pretty = (examples / "reviews" / "spark-driver.json").read_text()
+    result = run("review", "--objects", examples / "objects", stdin=pretty)
+    lines = [line for line in pretty.splitlines() if line.strip()]
+    assert result.exit_code == 1
+    assert len(result.stdout.splitlines()) == len(lines)
+    said = result.stderr.splitlines()
+    assert "jq -c . FILE" in said[0]
+    assert len(said) < len(lines) / 2
+    assert said[-1].endswith("more lines are not JSON")
+
+
+def test_a_line_that_is_no_review_is_named_without_that(run, examples, line):
+    """JSON that is no AdmissionReview is another mistake."""
+    text = "\n".join(["{}", line("spark-driver.json"), "[]"])
+    result = run("review", "--objects", examples / "objects", stdin=text)
+    assert [said.split(":")[0] for said in result.stderr.splitlines()] == ["line 1", "line 3"]
+    assert "jq" not in result.stderr

@@ -10,6 +10,7 @@ import click
 from webhook.cli.options.access import ClusterFlags, cluster_options
 from webhook.cli.options.clock import Clock, pass_clock
 from webhook.cli.options.declarations import NamespacedName
+from webhook.cli.options.output import echo_data, output_option
 
 
 @click.group()
@@ -17,7 +18,7 @@ def certs() -> None:
     """Create certificates for `serve` on a laptop; show and rotate managed ones in a cluster."""
 
 
-@certs.command()
+@certs.command(short_help="Create missing files on this machine, and renew what expires soon.")
 @click.option(
     "--certs-dir",
     type=click.Path(file_okay=False, path_type=Path),
@@ -60,7 +61,7 @@ def init(clock: Clock, certs_dir: Path, names: tuple[str, ...], *, force: bool) 
 _secret_argument = click.argument("secret", metavar="NAMESPACE/SECRET", type=NamespacedName())
 
 
-@certs.command()
+@certs.command(short_help="Request a new managed certificate in a cluster.")
 @_secret_argument
 @cluster_options
 @click.option(
@@ -90,11 +91,12 @@ def rotate(secret: tuple[str, str], cluster: ClusterFlags, *, ca: bool) -> None:
     click.echo(f"requested a new {'CA' if ca else 'certificate'}: see 'certs show {'/'.join(secret)}'")
 
 
-@certs.command()
+@certs.command(short_help="Show managed certificates in a cluster, and the progress of a rotation.")
 @_secret_argument
 @cluster_options
+@output_option
 @pass_clock
-def show(clock: Clock, secret: tuple[str, str], cluster: ClusterFlags) -> None:
+def show(clock: Clock, secret: tuple[str, str], cluster: ClusterFlags, output: str) -> None:
     """Show managed certificates, and the progress of a rotation.
 
     SECRET is the one that the replicas manage (serve --manage-certificates).
@@ -117,19 +119,30 @@ def show(clock: Clock, secret: tuple[str, str], cluster: ClusterFlags) -> None:
     except CertificateError as error:
         raise click.ClickException(f"{where}: {error}; the replicas restore it: see their log") from error
     leaf = read_chain(held.chain)
-    listed = {
-        f"certificate for {', '.join(leaf.names)}": held.chain,
-        "its CA": held.authority.certificate,
-        "the next CA, not in use yet": held.successor.certificate if held.successor else None,
-        "the previous CA, still trusted": held.predecessor,
+    chains = {
+        "certificate": held.chain,
+        "ca": held.authority.certificate,
+        "nextCA": held.successor.certificate if held.successor else None,
+        "previousCA": held.predecessor,
+    }
+    ends = {role: read_chain(chain).expires_at for role, chain in chains.items() if chain is not None}
+    requested = None if held.requested is None else held.requested.value
+    if output != "text":
+        expire = {role: f"{end:%Y-%m-%dT%H:%M:%SZ}" for role, end in ends.items()}
+        value = {"secret": where, "revision": held.revision, "names": list(leaf.names)}
+        echo_data({**value, "expire": expire, "requested": requested}, output)
+        return
+    labels = {
+        "certificate": f"certificate for {', '.join(leaf.names)}",
+        "ca": "its CA",
+        "nextCA": "the next CA, not in use yet",
+        "previousCA": "the previous CA, still trusted",
     }
     click.echo(f"{where}, revision {held.revision}")
-    for label, chain in listed.items():
-        if chain is not None:
-            end = read_chain(chain).expires_at
-            click.echo(f"  {label}: until {end:%Y-%m-%d}, {(end - clock.now()).days} days from now")
-    if held.requested is not None:
-        click.echo(f"  requested, not begun yet: a new {held.requested.value}")
+    for role, end in ends.items():
+        click.echo(f"  {labels[role]}: until {end:%Y-%m-%d}, {(end - clock.now()).days} days from now")
+    if requested is not None:
+        click.echo(f"  requested, not begun yet: a new {requested}")
 
 
 @contextlib.contextmanager

@@ -12,10 +12,10 @@ from webhook.admission.profiles.findings import Report, Severity, examine
 from webhook.admission.profiles.overlap import Overlap
 from webhook.admission.profiles.profile import Profile
 from webhook.admission.view import View
-from webhook.cli.options.declarations import choice_option
 from webhook.cli.options.objects import load_view
+from webhook.cli.options.output import echo_data, output_option
 from webhook.cli.options.settings import objects_option, rule_option
-from webhook.cli.terminal import bad, color_option, coloured, first_of, good, heading, muted, warning
+from webhook.cli.terminal import bad, color_option, echo_lines, first_of, good, heading, muted, warning
 from webhook.protocol import Action
 
 _NAMESPACES_SHOWN: Final = 3
@@ -23,7 +23,7 @@ _NAMESPACES_SHOWN: Final = 3
 
 @click.command()
 @objects_option
-@choice_option("-o", "--output", choices=("text", "json"))
+@output_option
 @click.option("--strict", is_flag=True, help="Fail on warnings as well.")
 @click.option("--max-overlaps", type=click.IntRange(0), default=20, show_default=True,
               help="Report at most this many pairs of conflicting profiles.")  # fmt: skip
@@ -57,10 +57,10 @@ def check(
     """  # noqa: D301 — see main
     view = load_view(objects, report_problems=False)
     report = examine(view, dict(rule), max_overlaps)
-    if output == "json":
-        click.echo(json.dumps(_document(report, view), indent=2, ensure_ascii=False))
+    if output == "text":
+        echo_lines(_text(report, view), color)
     else:
-        click.echo("\n".join(_text(report, view)), color=coloured(color))
+        echo_data(_document(report, view), output)
     if report.count(Severity.ERROR) or (strict and report.count(Severity.WARNING)):
         sys.exit(1)
 

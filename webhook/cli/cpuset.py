@@ -13,6 +13,7 @@ import click
 from webhook.cli.nodeplan import as_data, choose, cpus_of, place
 from webhook.cli.options.access import ClusterFlags, cluster_options
 from webhook.cli.options.manifests import FILE, read_pods
+from webhook.cli.options.output import echo_data, output_option
 from webhook.cli.options.topology import (
     NodeFlags,
     load_topology,
@@ -71,7 +72,7 @@ def cpuset() -> None:
     """Allocate CPU sets exactly, plan a node's pods, show a machine's CPUs."""
 
 
-@cpuset.command()
+@cpuset.command(short_help="Answer allocation problems, one JSON object a line.")
 @click.argument("problems", type=click.File("r", encoding="utf-8", errors="surrogateescape"), default="-")
 @one_line
 def allocate(problems: IO[str]) -> None:
@@ -79,16 +80,21 @@ def allocate(problems: IO[str]) -> None:
 
     Every line gets one line back: {"cpuset": "0-3", "numaNodes": [0]} or {"error": "…"}.
 
+    Exit status: 1 if a line was answered with an error, else 0.
+
     \b
     Examples:
       colocation-webhook cpuset allocate < problems.jsonl > answers.jsonl
-      echo '{"topology": {"sockets": 1, "numaPerSocket": 1, "coresPerNuma": 4,
-        "threadsPerCore": 2}, "numCPUs": 3, "available": "0-5,7"}' | tr -d '\n' |
-        colocation-webhook cpuset allocate
+      jq -c . problem.json | colocation-webhook cpuset allocate
     """  # noqa: D301 — see main
+    failed = False
     for line in problems:
         if line.strip():
-            click.echo(json.dumps(_answer(line), ensure_ascii=False))
+            answer = _answer(line)
+            failed |= "error" in answer
+            click.echo(json.dumps(answer, ensure_ascii=False))
+    if failed:
+        sys.exit(1)
 
 
 def _answer(line: str) -> dict[str, object]:
@@ -111,7 +117,7 @@ def _known_topology(text: str) -> Topology:
     return topology_from_data(json.loads(text))
 
 
-@cpuset.command()
+@cpuset.command(short_help="Place the pods of a manifest on a node.")
 @click.argument("pods", type=FILE)
 @node_options
 @click.option("--node", "on_node", metavar="NAME", help="Only pods that are bound to this node, or to none.")
@@ -125,7 +131,7 @@ def _known_topology(text: str) -> Topology:
     metavar="PERCENT",
     help="Share of the machine that all may use before BE work is narrowed.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table and a cache.")
+@output_option
 @one_line
 def plan(
     pods: str,
@@ -134,7 +140,7 @@ def plan(
     on_node: str | None,
     used: str,
     threshold: int,
-    as_json: bool,
+    output: str,
 ) -> None:
     """Place the pods of PODS on a node, in the order in which they stand there.
 
@@ -159,8 +165,8 @@ def plan(
     placed = place(state, chosen.pods)
     budget = be_budget(state.topology.size * 1000, -(-used_nano * 1000 // NANO), threshold_percent=threshold)
     best_effort = state.be_cpus(be_count(budget, cpus=state.topology.size))
-    if as_json:
-        click.echo(json.dumps(as_data(state, placed, best_effort), indent=2))
+    if output != "text":
+        echo_data(as_data(state, placed, best_effort), output)
         return
     for pod in placed:
         click.echo(f"{pod.name:<24} {pod.qos or '-':<6} {cpus_of(state, pod, best_effort)}")
@@ -172,11 +178,12 @@ def plan(
     click.echo(draw_node(state, best_effort, width=get_terminal_size().columns, paint=paint))
 
 
-@cpuset.command()
+@cpuset.command(short_help="Draw the CPUs of a machine, or of a cluster's node.")
 @shape_option
 @numbering_option
 @click.option("--node", metavar="NAME", help="A node of a cluster: its pods' CPU sets, by its ledger.")
 @cluster_options
+@output_option
 @one_line
 def show(
     shape: str | None,
@@ -184,6 +191,7 @@ def show(
     *,
     node: str | None,
     cluster: ClusterFlags,
+    output: str,
 ) -> None:
     """Draw this machine's CPUs, another's, or a cluster node's with the pods that hold them.
 
@@ -192,18 +200,22 @@ def show(
       colocation-webhook cpuset show
       colocation-webhook cpuset show --topology 2x2x8x2 --numbering linux
       lscpu -J -e > machine.json && colocation-webhook cpuset show --topology machine.json
-      kubectl get noderesourcetopology node-1 -o yaml > node-1.yaml &&
-        colocation-webhook cpuset show --topology node-1.yaml
+      colocation-webhook cpuset show --topology n.yaml  # kubectl get noderesourcetopology -o yaml
       colocation-webhook cpuset show --node node-1 --kubeconfig ~/.kube/config
+      colocation-webhook cpuset show -o json > machine.json
     """  # noqa: D301 — see main
     if node is not None:
         if shape is not None:
             raise click.UsageError("--node and --topology exclude each other: a node has its own topology")
-        click.echo(_node_map(node, cluster))
+        _show_node(node, cluster, output)
         return
     if cluster.kubeconfig is not None or cluster.in_cluster:
         raise click.UsageError("--kubeconfig and --in-cluster need --node NAME: which node's CPUs?")
     topology = load_topology(shape, numbering)
+    if output != "text":
+        fields = ("cpu", "core", "node", "socket")
+        echo_data([{field: getattr(place, field) for field in fields} for place in topology.places], output)
+        return
     sockets = len({place.socket for place in topology.places})
     click.echo(
         f"{topology.size} CPUs, {len(topology.core_masks)} cores, {len(topology.nodes)} NUMA "
@@ -212,8 +224,8 @@ def show(
     click.echo(draw_topology(topology, width=get_terminal_size().columns, paint=paint))
 
 
-def _node_map(node: str, cluster: ClusterFlags) -> str:
-    """Return the map of a cluster node; ClickException where there is none."""
+def _show_node(node: str, cluster: ClusterFlags, output: str) -> None:
+    """Print the map of a cluster node; ClickException where there is none."""
     from webhook.binding.caches import TOPOLOGIES
     from webhook.binding.ledger import Ledger, read_ledger
     from webhook.binding.ledgers import LEDGERS
@@ -237,4 +249,11 @@ def _node_map(node: str, cluster: ClusterFlags) -> str:
     except (ApiError, NodeTopologyError) as error:
         raise click.ClickException(str(error)) from None
     ledger = read_ledger(raw) if raw is not None else Ledger(node, described.uid)
-    return draw_ledger(described, ledger, width=get_terminal_size().columns, paint=paint)
+    if output == "text":
+        click.echo(draw_ledger(described, ledger, width=get_terminal_size().columns, paint=paint))
+        return
+    pods = [
+        {"pod": entry.pod, "qos": entry.qos, "cpuset": format_cpulist(entry.cpus), "policy": entry.policy}
+        for entry in ledger.entries.values()
+    ]
+    echo_data({"node": node, "cpus": described.cpu_topology.size, "pods": pods}, output)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import click
+import orjson
 
 from webhook.admission.decision import decide
 from webhook.admission.response import errored, respond
@@ -13,6 +14,8 @@ from webhook.admission.settings import Settings
 from webhook.admission.view import View
 from webhook.cli.options.objects import load_view
 from webhook.cli.options.settings import objects_option, settings_options
+
+_ONE_A_LINE = "write one review a line, with 'jq -c . FILE' for example"
 
 
 @click.command()
@@ -44,7 +47,7 @@ def review(objects: Path, *, validate: bool, settings: Settings) -> None:
 
 def _answer_all(source: BinaryIO, target: BinaryIO, webhook: Webhook, view: View, settings: Settings) -> int:
     """Answer each line of ``source`` with a line in ``target``; return how many got no review response."""
-    failed = 0
+    failed, broken = 0, 0
     for number, line in enumerate(source, 1):
         if line.isspace():
             continue
@@ -53,11 +56,26 @@ def _answer_all(source: BinaryIO, target: BinaryIO, webhook: Webhook, view: View
         except ReviewError as error:
             failed += 1
             body = errored(error.status, error.message).body
-            click.echo(f"line {number}: {error}", err=True)
+            is_json = _is_json(line)
+            broken += not is_json
+            if is_json:
+                click.echo(f"line {number}: {error}", err=True)
+            elif broken == 1:
+                click.echo(f"line {number}: {error}; {_ONE_A_LINE}", err=True)
         except Exception as error:  # noqa: BLE001 — a bug of ours costs one answer, as in the service
             failed += 1
             body = errored(500, f"internal error: {error!r}").body
             click.echo(f"line {number}: internal error: {error!r}", err=True)
         target.write(body + b"\n")
         target.flush()  # line by line, so that the command works in a pipe
+    if broken > 1:
+        click.echo(f"{broken - 1} more lines are not JSON", err=True)
     return failed
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return False
+    return True

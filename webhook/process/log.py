@@ -4,6 +4,7 @@ import contextlib
 import datetime as dt
 import logging
 import os
+import sys
 from collections.abc import Callable, Mapping
 from typing import Literal
 
@@ -13,6 +14,11 @@ Format = Literal["json", "text"]
 LEVELS = ("debug", "info", "warning", "error")
 _STDERR = 2
 _PLACED_FIRST_OR_LAST = frozenset({"time", "level", "event", "traceback"})
+
+
+def chosen(form: Literal["auto", "json", "text"]) -> Format:
+    """Return the format of the log; ``auto`` is text where somebody reads stderr on a terminal, else JSON."""
+    return form if form != "auto" else "text" if sys.stderr.isatty() else "json"
 
 
 def configure(level: str, form: Format) -> None:

@@ -240,3 +240,8 @@ class GunicornLogger(glogging.Logger):  # type: ignore[misc]  # gunicorn has no 
         super().setup(cfg)
         self.error_log.handlers.clear()
         self.error_log.propagate = True
+
+    def warning(self, msg: str, *args: object, **kwargs: object) -> None:
+        """Leave out that Ctrl-C ended a worker, which gunicorn calls a signal that was not expected."""
+        if "SIGQUIT" not in args:
+            super().warning(msg, *args, **kwargs)

@@ -3,6 +3,7 @@
 import pytest
 
 from tests import builders
+from tests.admission.profiles.test_profile import WRONG
 from tests.builders import DEFAULTS, priority_class, read, validate, view_of
 from webhook.admission.decision import MAX_WARNING, decide
 from webhook.admission.profiles.findings import Severity, examine
@@ -266,3 +267,17 @@ def test_a_profile_that_a_global_default_refutes_is_refused_when_it_is_written()
 def decide_about(new, view, **request):
     """Ask the validating webhook about a profile."""
     return decide(Webhook.VALIDATE, read(builders.review(new, **REQUEST, **request)), view, DEFAULTS)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [(field, value) for field, values in WRONG.items() if field != "priorityClassName" for value in values],
+)
+def test_what_is_wrong_is_found_at_once(field: str, value: object) -> None:
+    """A field that cannot be read hides neither a PriorityClass that lacks nor a field that is misspelled."""
+    spec = {field: value, "priorityClassName": "koord-btach", "namespaceSelecter": {}}
+    messages = [message for _, _, message in found(profile("p", **spec))]
+    assert any(message.startswith(f"spec.{field}") for message in messages)
+    assert any("no PriorityClass 'koord-btach'" in message for message in messages)
+    assert any("did you mean 'namespaceSelector'" in message for message in messages)
+    assert len(messages) == len(set(messages))

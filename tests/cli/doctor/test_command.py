@@ -324,22 +324,124 @@ def test_requests_that_proceeded_without_an_answer(doctor, cluster):
     assert "4 requests proceeded" in doctor()[1]["warning"]
 
 
-def test_what_may_not_be_read_costs_one_line(doctor, cluster):
-    """The message of the API server names the permission."""
-    for path in (NODES, "/metrics", LEASES):
-        cluster.failures["GET", path] = [(403, {"message": f"cannot list {path}"})]
+def test_profiles_that_no_replica_has_seen_are_no_alarm(doctor, cluster):
+    """The chart's own are written before a replica runs; of pods and of others it is one."""
+    metric = 'apiserver_admission_webhook_fail_open_count{name="%s.colocation-webhook.io",type="x"} 2\n'
+    cluster.failures["GET", "/metrics"] = [(200, (metric % "profiles.validate").encode())]
     code, found = doctor()
-    assert code == 0
-    assert found["warning"].count("cannot be checked") == 3
-    assert f"cannot list {NODES} -> grant the permission that the message names" in found["warning"]
+    assert (code, found["warning"]) == (0, "")
+    assert "profiles.validate.colocation-webhook.io: 2 requests proceeded" in found["ok"]
+    for name, effect in (("pods.mutate", "were not changed"), ("pods.validate", "were not validated")):
+        cluster.failures["GET", "/metrics"] = [(200, (metric % name).encode())]
+        assert effect in doctor()[1]["warning"]
+
+
+def refused(path, verb="list"):
+    """What an API server answers somebody without this right."""
+    name = path.rsplit("/", 1)[-1]
+    said = f'{name} is forbidden: User "u" cannot {verb} resource "{name}" at the cluster scope'
+    return 403, {"message": said}
+
+
+def test_what_may_not_be_read_costs_one_line(doctor, cluster):
+    """All rights that lack are one error, whatever else works; the rest is examined."""
+    for path in (NODES, LEASES, MUTATING):
+        cluster.failures["GET", path] = [refused(path)] * 9
+    code, found = doctor()
+    assert code == 1
+    assert found["error"].count("not checked") == 1
+    assert (
+        "rights: not checked: webhook configurations, serving certificate, view of the cluster, schedulers, "
+        "nodes, Koordinator's webhook: may not list mutatingwebhookconfigurations, list leases, list nodes"
+    ) in found["error"]
+    assert "profiles: 1 of 1 are ready" in found["ok"]
+
+
+PENDING = "0/3 nodes are available: 3 Insufficient kubernetes.io/batch-cpu."
+
+
+def pod(fake, name, phase="Running", said=None, profiles=""):
+    """Put a pod into the namespace of the kubeconfig's context."""
+    conditions = [{"type": "PodScheduled", "status": "False", "message": said}] if said else []
+    fake.put(
+        "/api/v1/namespaces/default/pods",
+        name,
+        metadata={"annotations": {"colocation-webhook.io/profiles": profiles} if profiles else {}},
+        spec={"schedulerName": "koord-scheduler"} | ({"nodeName": "n"} if phase == "Running" else {}),
+        status={"phase": phase, "conditions": conditions},
+    )
+
+
+def test_with_few_rights_the_pods_of_the_namespace_are_looked_at(doctor, cluster):
+    """Which were changed, and why those that wait do so."""
+    for path in (MUTATING, VALIDATING, PROFILES, NODES, PODS, LEASES, "/metrics"):
+        cluster.failures["GET", path] = [refused(path)] * 9
+    pod(cluster, "web")
+    pod(cluster, "one", profiles="spark,team")
+    pod(cluster, "two", "Pending", PENDING, "spark")
+    pod(cluster, "three", "Pending", "", "spark")
+    code, found = doctor()
+    assert (code, found["error"].count("\n")) == (1, 0)
+    assert "namespace default: 3 of 4 pods were changed by profiles, by spark, team" in found["ok"]
+    assert f"two is Pending: {PENDING} -> ask whether nodes publish batch resources" in found["warning"]
+    assert (
+        "three is Pending, and no scheduler has said why -> ask whether the scheduler koord"
+        in found["warning"]
+    )
+
+
+def test_the_rights_of_nobody_at_all(doctor, cluster):
+    """Without even the pods of the namespace there is the one error, and nothing else."""
+    for path in (
+        MUTATING,
+        VALIDATING,
+        PROFILES,
+        NODES,
+        LEASES,
+        "/metrics",
+        "/api/v1/namespaces/default/pods",
+    ):
+        cluster.failures["GET", path] = [refused(path)] * 9
+    code, found = doctor()
+    assert (code, found["ok"], found["warning"], found["error"].count("\n")) == (1, "", "", 0)
 
 
 def test_a_cluster_that_cannot_be_reached(doctor, cluster, run, tmp_path):
-    """Every finding says so; nothing is reported as an error that was not examined."""
+    """One error, and exit status 1: nothing was seen."""
     cluster.stop()
     code, found = doctor()
     cluster.start()
-    assert (code, found["error"]) == (0, "")
-    assert "make sure that the API server can be reached" in found["warning"]
+    assert (code, found["ok"], found["warning"], found["error"].count("\n")) == (1, "", "", 0)
+    assert "API server: nothing can be checked" in found["error"]
+    assert "make sure that the API server can be reached" in found["error"]
     result = run("doctor", "--kubeconfig", tmp_path / "kubeconfig", "--in-cluster")
     assert (result.exit_code, "exclude each other" in result.output) == (2, True)
+
+
+def test_credentials_that_are_not_accepted(doctor, cluster):
+    """One error, too."""
+    for path in (MUTATING, VALIDATING):
+        cluster.failures["GET", path] = [(401, {"message": "Unauthorized"})] * 9
+    code, found = doctor()
+    assert (code, found["error"].count("\n")) == (1, 0)
+    assert "log in again" in found["error"]
+
+
+@pytest.mark.parametrize("status", [404, 429, 500, 503])
+def test_other_failures_are_one_line_a_cause(doctor, cluster, status):
+    """What works is examined; the two that fail for one reason are named together."""
+    for path in (NODES, LEASES):
+        cluster.failures["GET", path] = [(status, {"message": "the reason"})] * 9
+    code, found = doctor()
+    assert code == 1
+    assert "profiles: 1 of 1 are ready" in found["ok"]
+    assert found["error"].count("\n") <= 1
+    assert {"schedulers", "nodes"} <= set(found["error"].replace(",", " ").replace(":", " ").split())
+
+
+@pytest.mark.parametrize("form", ["json", "yaml"])
+def test_findings_for_machines(run, doctor, tmp_path, form):
+    """The same in both forms."""
+    doctor()
+    text = run("doctor", "--kubeconfig", tmp_path / "kubeconfig", "-o", form).output
+    assert {each["verdict"] for each in yaml.safe_load(text)["findings"]} == {"ok"}

@@ -6,6 +6,7 @@ from click.testing import CliRunner
 
 from webhook.admission.mutating.reinvocation import derive_key
 from webhook.admission.settings import Mode, PodLevelResources, Settings
+from webhook.admission.validating.rules import RULES
 from webhook.cli.options.settings import settings_options
 from webhook.protocol import Action
 
@@ -64,3 +65,17 @@ def test_a_key_file_without_a_secret_is_refused(settings, tmp_path, content):
     refused = settings("--signing-key", str(key))
     assert refused.exit_code == 2
     assert "has fewer than 16 bytes: make one with" in refused.output
+
+
+@pytest.mark.parametrize(
+    ("written", "first"),
+    [("lsr-whole", "whole-cpus"), ("resize", "resize-colocated"), ("batch", "batch-resources-need-be")],
+)
+def test_the_list_of_rules_begins_with_what_is_like_it(settings, written, first):
+    """Each rule has one line, and the meanings stand under each other."""
+    lines = [
+        line for line in settings("--rule", f"{written}=deny").output.splitlines() if line.startswith("  ")
+    ]
+    assert lines[0].split()[0] == first
+    assert {line.split()[0] for line in lines} == set(RULES)
+    assert len({line.index(RULES[line.split()[0]].meaning) for line in lines}) == 1

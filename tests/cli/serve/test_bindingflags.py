@@ -79,6 +79,9 @@ def test_show_a_node(tmp_path, replica_of):
     drawn = run("cpuset", "show", "--node", "node-1", "--kubeconfig", path).output
     assert "node-1: 16 CPUs, 2 held by 1 pod, 14 free (7 whole cores)" in drawn
     assert "d/p" in drawn
+    printed = run("cpuset", "show", "--node", "node-1", "--kubeconfig", path, "-o", "yaml").output
+    data = yaml.safe_load(printed)
+    assert (data["node"], {each["pod"] in drawn for each in data["pods"]}) == ("node-1", {True})
     missing = run("cpuset", "show", "--node", "other", "--kubeconfig", path)
     assert missing.exit_code == 1
     assert "--node other: there is no such node" in missing.output

@@ -88,11 +88,12 @@ def own_findings(
     for note in profile.notes:
         severity = misspelled if note.misspelled else Severity.WARNING
         yield Finding(severity, profile.name, note.message)
-    if not profile.ready:
-        return
-    yield from _about_results(profile, rules)
+    if profile.ready:
+        yield from _about_results(profile, rules)
     written = writes(profile)
-    for message in (*_about_selectors(profile), *_about_writes(profile, written)):
+    # One that cannot be read selects everything.
+    about_selectors = _about_selectors(profile) if profile.ready else ()
+    for message in (*about_selectors, *_about_writes(profile, written)):
         yield Finding(Severity.WARNING, profile.name, message)
     yield from _matrix(profile, written, view, rules)
 
@@ -142,7 +143,7 @@ def _about_writes(profile: Profile, written: Mapping[str, Any]) -> Iterator[str]
 
 def reference_findings(profile: Profile, view: View) -> Iterator[Finding]:
     """Yield objects that the profile names and the view lacks; they may be created later."""
-    name = writes(profile).get("spec.priorityClassName") if profile.ready else None
+    name = writes(profile).get("spec.priorityClassName")
     if name and name not in view.priority_classes:
         field = "spec." if name == profile.priority_class_name else "spec.patch.spec."
         yield Finding(
@@ -164,7 +165,7 @@ def _matrix(
     named = written.get("spec.priorityClassName")
     found = view.priority_classes.get(named) if named else default_class(view.priority_classes.values())
     stated = written.get(f"metadata.labels[{LABEL_PRIORITY_CLASS}]")
-    if qos and qos not in QOS_CLASSES and action_of(QOS_CLASS_KNOWN, rules) == Action.DENY:
+    if profile.ready and qos and qos not in QOS_CLASSES and action_of(QOS_CLASS_KNOWN, rules) == Action.DENY:
         known = ", ".join(sorted(QOS_CLASSES))
         message = f"label {LABEL_QOS_CLASS}: {qos!r} is not one of {known}: every pod that matches is denied"
         yield Finding(Severity.ERROR, profile.name, message)

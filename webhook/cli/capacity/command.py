@@ -1,6 +1,5 @@
 """``colocation-webhook capacity``: explain one node's figures, show those of all nodes."""
 
-import json
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
@@ -13,9 +12,9 @@ from webhook.capacity.strategy import StrategyError
 from webhook.cli.capacity.text import explanation_text, table_text
 from webhook.cli.options.access import ClusterFlags, cluster_options
 from webhook.cli.options.clock import Clock, pass_clock
-from webhook.cli.options.declarations import Decorator, choice_option, config_option
+from webhook.cli.options.declarations import config_option
+from webhook.cli.options.output import echo_data, output_option
 from webhook.cli.options.settings import optional_objects_option
-from webhook.cli.preview.diff import yaml_of
 from webhook.cli.terminal import color_option, coloured
 from webhook.kube import paths
 from webhook.kube.client import ApiError
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 
 _SUFFIXES: Final = (".yaml", ".yml", ".json")
 _FORBIDDEN: Final = "grant get and list on nodes, pods, nodemetrics.slo.koordinator.sh and that ConfigMap"
-
-output_option: Final[Decorator] = choice_option("-o", "--output", choices=("text", "json", "yaml"))
 
 
 @click.group(name="capacity", context_settings={"help_option_names": ["-h", "--help"]})
@@ -77,10 +74,10 @@ def explain(  # noqa: PLR0913 — one parameter an option
         lines = explanation_text(explanation, found.configuration.findings)
         click.echo("\n".join(lines), color=coloured(color))
     else:
-        _echo(value, output)
+        echo_data(value, output)
 
 
-@capacity.command()
+@capacity.command(short_help="List what each node offers to batch work.")
 @optional_objects_option
 @cluster_options
 @config_option
@@ -111,14 +108,7 @@ def show(
     if output == "text":
         click.echo("\n".join(table_text(explanations)), color=coloured(color))
     else:
-        _echo({"nodes": [each.to_json() for each in explanations]}, output)
-
-
-def _echo(value: Mapping[str, Any], output: str) -> None:
-    if output == "json":
-        click.echo(json.dumps(value, indent=2, ensure_ascii=False))
-    else:
-        click.echo(yaml_of(json.loads(json.dumps(value))), nl=False)
+        echo_data({"nodes": [each.to_json() for each in explanations]}, output)
 
 
 def _inventory(

@@ -1,6 +1,5 @@
 """``colocation-webhook doctor``: findings about an installation, each with its remedy."""
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -9,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from webhook.cli.options.access import ClusterFlags, cluster_options
-from webhook.cli.options.declarations import choice_option
-from webhook.cli.terminal import bad, color_option, coloured, good, muted, warning
+from webhook.cli.options.output import echo_data, output_option
+from webhook.cli.terminal import bad, color_option, echo_lines, good, muted, warning
 
 if TYPE_CHECKING:
     from webhook.cli.doctor.diagnosis import Finding
@@ -22,7 +21,7 @@ _STYLES: Final = {"ok": (good, "✓"), "warning": (warning, "!"), "error": (bad,
 @cluster_options
 @click.option("--release", default="", metavar="NAME", help="Examine this Helm release only.")
 @click.option("--namespace", default="", metavar="NS", help="Examine releases in this namespace only.")
-@choice_option("-o", "--output", choices=("text", "json"))
+@output_option
 @color_option
 def doctor(
     *,
@@ -37,11 +36,11 @@ def doctor(
     Examines the webhook configurations, the serving certificate, the view of each replica,
     the profiles and the schedulers they name, the nodes' batch resources, who may ask for CPU
     sets, Koordinator's own webhook, and how often the API server proceeded without an answer.
-    Changes nothing.
-    Without --kubeconfig and --in-cluster, it reads KUBECONFIG or ~/.kube/config. A missing
-    permission is reported and costs that finding only.
+    Changes nothing. Without --kubeconfig and --in-cluster, it reads KUBECONFIG or
+    ~/.kube/config. Where rights are missing, it says which, examines the rest, and looks at
+    the pods of the namespace of the kubeconfig's context.
 
-    Exit status: 1 if there is an error (✗), else 0.
+    Exit status: 1 if there is an error (✗) or something could not be checked, else 0.
 
     \b
     Examples:
@@ -50,7 +49,8 @@ def doctor(
       kubectl exec deploy/colocation-webhook -- colocation-webhook doctor --in-cluster
     """  # noqa: D301 — see main
     from webhook.cli.doctor import colocation, webhooks
-    from webhook.cli.doctor.diagnosis import Cluster, Verdict, run_check
+    from webhook.cli.doctor.diagnosis import Cluster, Verdict, examine
+    from webhook.cli.doctor.namespace import pods_at_home
 
     checks = {
         "webhook configurations": webhooks.configurations,
@@ -64,14 +64,12 @@ def doctor(
         "fail-open": webhooks.fail_open,
     }
     examined = Cluster(cluster.open_or_home(), release, namespace, cluster.in_cluster)
-    findings = [
-        (subject, finding) for subject, check in checks.items() for finding in run_check(examined, check)
-    ]
-    if output == "json":
-        listed = [{"verdict": found.verdict, "subject": about} | found._asdict() for about, found in findings]
-        click.echo(json.dumps({"findings": listed}, indent=2, ensure_ascii=False))
+    findings = examine(examined, checks, pods_at_home)
+    if output == "text":
+        echo_lines(_text(findings), color)
     else:
-        click.echo("\n".join(_text(findings)), color=coloured(color))
+        listed = [{"verdict": found.verdict, "subject": about} | found._asdict() for about, found in findings]
+        echo_data({"findings": listed}, output)
     if any(finding.verdict is Verdict.ERROR for _, finding in findings):
         sys.exit(1)
 

@@ -1,5 +1,7 @@
 """Shared parts of the doctor's checks: results with remedies, and cached reads of the cluster."""
 
+import contextlib
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +22,12 @@ OUR_WEBHOOKS: Final = ".colocation-webhook.io"
 PROFILES: Final = collection(PROFILE_API_VERSION, PROFILE_RESOURCE)
 _ADMISSION: Final = "admissionregistration.k8s.io/v1"
 _PAGE: Final = 500
+_NOBODY_IS_HEARD: Final = (0, HTTPStatus.UNAUTHORIZED)
+_REFUSED: Final = re.compile(r'cannot (\w+) (?:resource|path) "([^"]*)"')
+_RIGHTS: Final = (
+    "use an account that may do this, or ask somebody who has one: 'helm test' runs the doctor with the "
+    "rights that it needs"
+)
 
 
 class Verdict(StrEnum):
@@ -123,12 +131,49 @@ class Cluster:
         return self.items(collection("v1", "pods", namespace), labelSelector=text) if text else []
 
 
-def run_check(cluster: Cluster, check: Callable[[Cluster], Iterator[Finding]]) -> Iterator[Finding]:
-    """Yield the findings of a check; a failed read ends that check only."""
-    try:
-        yield from check(cluster)
-    except ApiError as error:
-        remedy = "grant the permission that the message names" if error.status == HTTPStatus.FORBIDDEN else ""
-        if error.status == 0:
-            remedy = "make sure that the API server can be reached from here"
-        yield warn(f"cannot be checked: {error}", remedy)
+Check = Callable[[Cluster], Iterator[Finding]]
+
+
+def examine(cluster: Cluster, checks: Mapping[str, Check], few_rights: Check) -> list[tuple[str, Finding]]:
+    """Return subject and finding of all checks.
+
+    A read that fails ends its check only; what could not be seen is an error, one for each cause.
+    An API server that does not answer the first call is not called again.
+
+    Args:
+        cluster: the one under examination.
+        checks: by their subjects.
+        few_rights: takes the place of checks that lack rights.
+    """
+    found: list[tuple[str, Finding]] = []
+    unseen: dict[str, list[tuple[str, ApiError]]] = {}
+    for subject, check in checks.items():
+        try:
+            found += [(subject, finding) for finding in check(cluster)]
+        except ApiError as error:
+            cause = "rights" if error.status == HTTPStatus.FORBIDDEN else str(error)
+            unseen.setdefault(cause, []).append((subject, error))
+            if error.status in _NOBODY_IS_HEARD and not found:
+                return [("API server", fail(f"nothing can be checked: {error}", _remedy(error)))]
+    for cause, failed in unseen.items():
+        subjects = ", ".join(dict.fromkeys(subject for subject, _ in failed))
+        if cause == "rights":
+            lacking = ", ".join(dict.fromkeys(_right(error) for _, error in failed))
+            found.append(("rights", fail(f"not checked: {subjects}: may not {lacking}", _RIGHTS)))
+            with contextlib.suppress(ApiError):
+                found += [(f"namespace {cluster.api.access.namespace}", f) for f in few_rights(cluster)]
+        else:
+            found.append(("API server", fail(f"not checked: {subjects}: {cause}", _remedy(failed[0][1]))))
+    return found
+
+
+def _right(error: ApiError) -> str:
+    """Return what a refusal says is not allowed: ``list nodes``."""
+    said = _REFUSED.search(str(error))
+    return f"{said[1]} {said[2]}" if said else str(error)
+
+
+def _remedy(error: ApiError) -> str:
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        return "log in again: the API server does not accept the kubeconfig's credentials"
+    return "make sure that the API server can be reached from here" if error.status == 0 else ""

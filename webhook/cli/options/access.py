@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from webhook.cli.options.declarations import grouped
+from webhook.cli.options.declarations import Decorator, grouped
 from webhook.protocol import USER_AGENT
 
 if TYPE_CHECKING:
@@ -50,20 +50,29 @@ class ClusterFlags:
         return _client("KUBECONFIG" if named else "--kubeconfig", *(named or [_HOME.expanduser()]))
 
 
-cluster_options = grouped(
-    "cluster",
-    ClusterFlags,
-    click.option(
-        "--kubeconfig",
-        metavar="FILE",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="Watch the cluster of this kubeconfig's current context.",
-    ),
-    click.option(
-        "--in-cluster", is_flag=True, help="Watch the cluster whose pod this is, with its service account."
-    ),
-)
+def _cluster_options(verb: str) -> Decorator:
+    return grouped(
+        "cluster",
+        ClusterFlags,
+        click.option(
+            "--kubeconfig",
+            metavar="FILE",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            help=f"{verb} the cluster of this kubeconfig's current context.",
+        ),
+        click.option(
+            "--in-cluster",
+            is_flag=True,
+            help=f"{verb} the cluster whose pod this is, with its service account.",
+        ),
+    )
+
+
+cluster_options: Final = _cluster_options("Read")
 """Add --kubeconfig and --in-cluster; pass ``cluster``."""
+
+watched_cluster_options: Final = _cluster_options("Watch")
+"""The same, for a command that keeps what it has read up to date."""
 
 
 def _client(said_by: str, *kubeconfigs: Path) -> "Client":

@@ -5,7 +5,7 @@ Decorate a command with ``objects_option`` to get ``objects: Path``, with
 get ``settings: Settings``, with ``rule_option`` to get ``rule``: pairs of name and action.
 """
 
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from pathlib import Path
 
 import click
@@ -46,8 +46,7 @@ class RuleType(click.ParamType):  # type: ignore[type-arg] # generic only since 
         name, equals, action = value.partition("=")
         if name not in RULES:
             close = get_close_matches(name, RULES, n=1)
-            known = "".join(f"\n  {rule:24}{RULES[rule].meaning}" for rule in RULES)
-            hint = f"did you mean {close[0]!r}?" if close else f"the rules are{known}"
+            hint = f"did you mean {close[0]!r}?" if close else f"the rules are{_rules_like(name)}"
             self.fail(f"there is no rule {name!r}: {hint}", param, ctx)
         if not equals or action not in set(Action):
             self.fail(f"{value!r}: write {name}= and one of {', '.join(Action)}", param, ctx)
@@ -61,6 +60,17 @@ class RuleType(click.ParamType):  # type: ignore[type-arg] # generic only since 
         pairs = [f"{name}={action}" for name in RULES for action in Action]
         candidates = pairs if "=" in incomplete else [f"{name}=" for name in RULES]
         return [CompletionItem(item) for item in candidates if item.startswith(incomplete)]
+
+
+def _rules_like(name: str) -> str:
+    """List all rules, one a line, those first that begin with ``name``, hold it or look like it."""
+
+    def distance(rule: str) -> tuple[bool, bool, float]:
+        return not rule.startswith(name), name not in rule, -SequenceMatcher(None, name, rule).ratio()
+
+    nearest = sorted(RULES, key=distance)
+    width = max(map(len, RULES))
+    return "".join(f"\n  {rule.ljust(width)}  {RULES[rule].meaning}" for rule in nearest)
 
 
 def _settings(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from webhook.cli.options.access import ClusterFlags, cluster_options
+from webhook.cli.options.access import ClusterFlags, watched_cluster_options
 from webhook.cli.options.clock import Clock, pass_clock
 from webhook.cli.options.declarations import choice_option, lease_option, seconds_option
 from webhook.cli.options.listening import listen_on
@@ -32,7 +32,7 @@ _EXAMPLE = Path("examples/reviews/spark-driver.json")
 
 @click.command()
 @optional_objects_option
-@cluster_options
+@watched_cluster_options
 @click.option(
     "--write-status/--no-write-status",
     default=True,
@@ -78,7 +78,7 @@ _EXAMPLE = Path("examples/reviews/spark-driver.json")
     " this replica stops being ready while one of them has a fresh view.",
 )
 @choice_option("--log-level", choices=("debug", "info", "warning", "error"), default="info")
-@choice_option("--log-format", choices=("json", "text"))
+@choice_option("--log-format", choices=("auto", "json", "text"), text="auto: text on a terminal, else json.")
 @pass_clock
 def serve(  # noqa: PLR0913 — one parameter a flag
     clock: Clock,
@@ -99,7 +99,7 @@ def serve(  # noqa: PLR0913 — one parameter a flag
     max_view_age: float,
     peers: tuple[str, ...],
     log_level: str,
-    log_format: Literal["json", "text"],
+    log_format: Literal["auto", "json", "text"],
 ) -> None:
     """Serve admission reviews over TLS: POST /mutate and POST /validate, with --cpusets POST /bind.
 
@@ -117,13 +117,12 @@ def serve(  # noqa: PLR0913 — one parameter a flag
       colocation-webhook serve --objects examples/objects --mode audit --log-format text
       colocation-webhook serve --kubeconfig ~/.kube/config
       colocation-webhook serve --objects DIR --bind :8443 --tls-cert tls.crt --tls-key tls.key
-      colocation-webhook serve --in-cluster --bind :8443 --manage-certificates NAMESPACE/SECRET \\
-        --certificate-name SERVICE.NAMESPACE.svc --webhook-configuration NAME
+      colocation-webhook serve --in-cluster --bind :8443 --tls-cert tls.crt --tls-key tls.key
     """  # noqa: D301 — see main
     from webhook.process.startup import shared_metrics
 
     with shared_metrics(workers):
-        from webhook.process.log import configure
+        from webhook.process.log import chosen, configure
         from webhook.process.metrics import new_registry
         from webhook.server.decisionlog import DecisionLog
         from webhook.server.metrics import ReviewMetrics
@@ -131,7 +130,8 @@ def serve(  # noqa: PLR0913 — one parameter a flag
         from webhook.server.run import Serving, run
         from webhook.server.service import ReviewService, UnauthenticatedClients
 
-        configure(log_level, log_format)
+        form = chosen(log_format)
+        configure(log_level, form)
         current, metrics = CurrentSettings(settings), ReviewMetrics(new_registry())
         clients = UnauthenticatedClients(metrics)
         client = cluster.open()
@@ -149,7 +149,7 @@ def serve(  # noqa: PLR0913 — one parameter a flag
                 source,
                 current,
                 metrics,
-                DecisionLog(log_level, log_format),
+                DecisionLog(log_level, form),
                 certificate=certificate,
                 rotator=rotator,
                 statuses=statuses,
@@ -224,9 +224,11 @@ def _announce(
     reviews = f"{'https' if tls else 'http'}://{_address(listener)}"
     click.echo(f"Serving {reviews}/mutate and /validate")
     click.echo(f"Health, metrics and explanations: http://{_address(admin_listener)}")
+    if tls and authority is None:
+        return  # which CA a client has to trust is not known here
     click.echo("Try it from another terminal:")
     example = str(_EXAMPLE) if _EXAMPLE.exists() else "REVIEW.json"
-    trust = ["--cacert", str(authority) if authority is not None else "CA.crt"] if tls else []
+    trust = ["--cacert", str(authority)] if tls else []
     command = ["curl", "--silent", *trust, "-H", "Content-Type: application/json", "--data", f"@{example}"]
     click.echo(shlex.join([*command, f"{reviews}/mutate"]))
 
