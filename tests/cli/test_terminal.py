@@ -12,12 +12,16 @@ from webhook.cli.terminal import bad, good, muted, wrapped
     ("line", "width", "expected"),
     [
         ("short", 80, "short"),
-        ("one two three", 0, "one two three"),
+        ("  ✗ one  two three", 0, "  ✗ one  two three"),
         ("one two three", 8, "one two\nthree"),
         ("  ✗ one two three", 10, "  ✗ one\n    two\n    three"),
         ("    → one two three", 14, "    → one two\n      three"),
-        ("a-word-that-is-too-long x", 8, "a-word-that-is-too-long\nx"),
+        ("one a-word-that-is-too-long x", 8, "one a-word-that-is-too-long\nx"),
         ("✗ a-word-that-is-too-long", 8, "✗ a-word-that-is-too-long"),
+        ("  · name    one two three", 24, "  · name    one two\n            three"),
+        ("  · a-very-long-name    one two three", 29, "  · a-very-long-name    one\n    two three"),
+        ("  a column  one two three", 24, "  a column  one two\n            three"),
+        ("  + key: one two three", 16, "  + key: one two\n    three"),
         ("", 8, ""),
     ],
 )
@@ -40,4 +44,4 @@ def test_no_word_is_lost_or_cut(words, width, lead):
     """The words are the same in the same order, and no line with several is wider than the terminal."""
     lines = wrapped(lead + " ".join(words), width).split("\n")
     assert " ".join(lines).split() == (lead + " ".join(words)).split()
-    assert all(len(line) <= width for line in lines)
+    assert all(len(line) <= width for line in lines)  # as no word is as long as a line

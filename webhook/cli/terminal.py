@@ -24,7 +24,9 @@ def coloured(choice: str) -> bool:
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-_HANGING: Final = re.compile(r" *(?:[✗!✓·→…] )?")
+_MARKS: Final = " ✗!✓·→…+~@-"
+# What stands before a line's text: a mark, and the first column of a table.
+_HANGING: Final = re.compile(r"(?P<mark> *(?:[✗!✓·→…+~@-] )?)(?:\S+(?: \S+)*? {2,})?")
 
 
 def echo_lines(lines: Iterable[str], color: str) -> None:
@@ -34,18 +36,21 @@ def echo_lines(lines: Iterable[str], color: str) -> None:
 
 
 def wrapped(line: str, width: int) -> str:
-    """Break a line between words; what follows is indented as far as the text behind the line's mark.
+    """Break a line between words; what follows stands under the text: behind the mark, in its column.
 
     Args:
         line: may hold colours.
         width: columns; 0 leaves the line as it is.
     """
-    hanging = _HANGING.match(click.unstyle(line))
-    indent = " " * (hanging.end() if hanging else 0)
+    if not width:
+        return line
+    lead = _HANGING.match(click.unstyle(line))
+    indent = " " * (0 if lead is None else lead.end() if lead.end() <= width // 2 else lead.end("mark"))
     done, current = [], ""
     for number, word in enumerate(line.split(" ")):
         longer = f"{current} {word}" if number else word
-        if width and len(click.unstyle(longer)) > width and click.unstyle(current).strip(" ✗!✓·→…"):
+        fits = len(indent) + len(click.unstyle(word)) <= width  # else no line is wide enough
+        if fits and len(click.unstyle(longer)) > width and click.unstyle(current).strip(_MARKS):
             done.append(current.rstrip(" "))
             longer = indent + word
         current = longer

@@ -506,3 +506,22 @@ def test_what_the_containers_request_counts_at_the_pods_level(run, objects):
         pod["spec"]["containers"][0]["resources"] = {"requests": {"cpu": cpu}}
         result = run("preview", "--objects", objects(), "-", stdin=json.dumps(pod))
         assert result.exit_code == exit_code, result.stdout
+
+
+def test_a_pod_of_a_cluster_was_changed_already(run, tmp_path, examples):
+    """What it was changed by, and what another one like it would get: nothing new."""
+    manifest = tmp_path / "pod.json"
+    pod = json.loads((examples / "reviews" / "spark-driver.json").read_text())["request"]["object"]
+    manifest.write_text(json.dumps(pod))
+    preview = ("preview", "--objects", examples / "objects", manifest)
+    (first,) = json.loads(run(*preview, "-o", "json").output)["pods"]
+    assert first["outcome"] == "changed"
+    live = first["after"] | {"status": {"phase": "Pending"}}
+    manifest.write_text(json.dumps(live))
+    text = run(*preview).output
+    assert "already changed by spark-demo; below: what a new one would get" in text
+    assert "0 changed, 1 unchanged" in text
+    assert "Changes" not in text
+    live["metadata"]["annotations"]["colocation-webhook.io/profiles"] = 1
+    manifest.write_text(json.dumps(live))
+    assert "already changed" not in run(*preview).output

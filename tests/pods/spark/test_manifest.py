@@ -8,8 +8,8 @@ import pytest
 from tests.pods.spark.builders import INIT, OTHER, A
 from webhook.pods.podtemplates import WorkloadError
 from webhook.pods.spark.application import spark_pods
+from webhook.pods.spark.connect import connect_pods
 from webhook.pods.spark.manifest import Manifest
-from webhook.pods.workloads import READERS
 
 WHOLE = {
     "kind": "SparkApplication",
@@ -77,8 +77,15 @@ def test_the_whole_application_makes_pods():
     assert len(spark_pods(WHOLE, "f")) == 2
 
 
-@pytest.mark.parametrize("kind", sorted(READERS))
-def test_a_wrong_type_is_named(kind):
+@pytest.mark.parametrize(
+    ("kind", "reader"),
+    [
+        ("SparkApplication", spark_pods),
+        ("ScheduledSparkApplication", spark_pods),
+        ("SparkConnect", connect_pods),
+    ],
+)
+def test_a_wrong_type_is_named(kind, reader):
     """Whatever stands in the place of any field, there are pods or the field is named."""
     refused = 0
     for place, junk in itertools.product(PLACES, JUNK):
@@ -92,7 +99,7 @@ def test_a_wrong_type_is_named(kind):
         if kind == "SparkConnect" and isinstance(document["spec"], dict):
             document["spec"]["server"] = document["spec"].pop("driver", None)
         try:
-            READERS[kind](document, "f.yaml:1")
+            reader(document, "f.yaml:1")
         except WorkloadError as error:
             refused += 1
             assert str(error).startswith(f"f.yaml:1: {kind} ")

@@ -15,7 +15,7 @@ from webhook.cli.options.settings import decision_options, objects_option
 from webhook.cli.preview.diff import yaml_of
 from webhook.cli.preview.simulation import Simulation, simulate
 from webhook.cli.preview.text import text_of
-from webhook.cli.terminal import color_option, coloured
+from webhook.cli.terminal import color_option, echo_lines
 from webhook.pods.podtemplates import WorkloadError
 from webhook.pods.workloads import NotShown
 
@@ -83,7 +83,7 @@ def preview(  # noqa: PLR0913 — one parameter an option
         click.echo(line, err=True)
     if output == "text":
         for simulation in simulations:
-            click.echo(text_of(simulation, view, profiles_shown), color=coloured(color))
+            echo_lines(text_of(simulation, view, profiles_shown).split("\n"), color)
         click.echo(_summary(simulations, manifests))
     else:
         value = {

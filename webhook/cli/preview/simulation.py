@@ -68,7 +68,15 @@ class Simulation(NamedTuple):
             return "denied"
         if self.orphaned:
             return "orphaned"
-        return "unchanged" if without_bookkeeping(self.after) == self.review.object else "changed"
+        before, after = map(without_bookkeeping, (self.review.object, self.after))
+        return "unchanged" if before == after else "changed"
+
+    @property
+    def applied_before(self) -> str:
+        """The profiles that a pod from a cluster says it was changed by when it was created, else ""."""
+        annotations = self.review.object["metadata"].get("annotations")
+        applied = annotations.get(ANNOTATION_PROFILES) if isinstance(annotations, dict) else None
+        return applied if isinstance(applied, str) else ""
 
     def to_json(self, view: View) -> dict[str, Any]:
         """Return all of it as JSON."""

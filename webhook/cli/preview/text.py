@@ -48,6 +48,10 @@ def _header(simulation: Simulation, view: View) -> str:
         (owner,) = simulation.subject.pod["metadata"]["ownerReferences"]
         guess = f"a guess from {path}: how a {owner['kind']} of {owner['apiVersion']} makes pods is not known"
         lines.append(warning(f"({guess} here: its controller may add labels, containers and resources)"))
+    if simulation.applied_before:
+        lines.append(
+            muted(f"(already changed by {simulation.applied_before}; below: what a new one would get)")
+        )
     if namespace not in view.namespaces:
         lines.append(muted(f"(no file describes namespace {namespace}: it has only the label of its name)"))
     return "\n".join(lines)
