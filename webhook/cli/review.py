@@ -56,9 +56,9 @@ def _answer_all(source: BinaryIO, target: BinaryIO, webhook: Webhook, view: View
         except ReviewError as error:
             failed += 1
             body = errored(error.status, error.message).body
-            is_json = _is_json(line)
-            broken += not is_json
-            if is_json:
+            is_object = _is_object(line)
+            broken += not is_object
+            if is_object:
                 click.echo(f"line {number}: {error}", err=True)
             elif broken == 1:
                 click.echo(f"line {number}: {error}; {_ONE_A_LINE}", err=True)
@@ -69,13 +69,12 @@ def _answer_all(source: BinaryIO, target: BinaryIO, webhook: Webhook, view: View
         target.write(body + b"\n")
         target.flush()  # line by line, so that the command works in a pipe
     if broken > 1:
-        click.echo(f"{broken - 1} more lines are not JSON", err=True)
+        click.echo(f"{broken - 1} more lines are no JSON object", err=True)
     return failed
 
 
-def _is_json(line: bytes) -> bool:
+def _is_object(line: bytes) -> bool:
     try:
-        orjson.loads(line)
+        return isinstance(orjson.loads(line), dict)
     except orjson.JSONDecodeError:
         return False
-    return True

@@ -172,3 +172,54 @@ def test_the_pod_is_accepted(kubectl: Kubectl, hooks: list[Object], account: str
     del account
     (pod,) = [each for each in hooks if each["kind"] == "Pod"]
     assert kubectl.create(pod, dry_run=True)["spec"]["serviceAccountName"] == DOCTOR
+
+
+def binding(kind: str, role: str, account: str, namespace: str) -> Object:
+    """Bind a default role to an account, in its namespace or in the whole cluster."""
+    group = "rbac.authorization.k8s.io"
+    metadata = {"name": account} | ({"namespace": namespace} if kind == "RoleBinding" else {})
+    return {
+        "apiVersion": f"{group}/v1", "kind": kind, "metadata": metadata,
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": role},
+        "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": namespace}],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "role"),
+    [("RoleBinding", "edit"), ("ClusterRoleBinding", "view"), ("ClusterRoleBinding", "edit")],
+)
+def test_what_few_rights_show(
+    release: Installation,
+    kubectl: Kubectl,
+    namespace: str,
+    tmp_path: Path,
+    kind: str,
+    role: str,
+) -> None:
+    """One line names all rights that lack; the pods of the namespace are shown, and profiles to viewers."""
+    reads_profiles = kind == "ClusterRoleBinding"  # they are no objects of a namespace
+    account = f"{role}-{secrets.token_hex(3)}"
+    kubectl.create(
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": account, "namespace": namespace}},
+        binding(kind, role, account, namespace),
+    )
+    kubeconfig = tmp_path / "kubeconfig"
+    kubectl.account(account, namespace=namespace, kubeconfig=kubeconfig)
+
+    def examined() -> str:
+        command = f"colocation-webhook doctor --kubeconfig {kubeconfig}"
+        return release.shell(f'{command} && code=0 || code=$?; echo "exit status $code"')
+
+    def said() -> bool:  # the roles are aggregated by a controller
+        return ("list clustercolocationprofiles" not in examined()) is reads_profiles
+
+    eventually(said, what="the aggregated role")
+    shown = examined()
+    assert "exit status 1" in shown
+    assert len(re.findall(r"^✗ rights: not checked: ", shown, re.MULTILINE)) == 1
+    assert "list mutatingwebhookconfigurations" in shown
+    assert re.search(rf"^✓ namespace {namespace}: \d+ of \d+ pods were changed", shown, re.MULTILINE)
+    assert bool(re.search(r"^[✓!] profiles: ", shown, re.MULTILINE)) is reads_profiles
+    if reads_profiles:
+        kubectl.delete("clusterrolebinding", account)

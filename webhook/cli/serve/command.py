@@ -224,11 +224,11 @@ def _announce(
     reviews = f"{'https' if tls else 'http'}://{_address(listener)}"
     click.echo(f"Serving {reviews}/mutate and /validate")
     click.echo(f"Health, metrics and explanations: http://{_address(admin_listener)}")
-    if tls and authority is None:
-        return  # which CA a client has to trust is not known here
-    click.echo("Try it from another terminal:")
+    unknown = tls and authority is None
+    whose = ", with the CA of the certificate in CA.crt" if unknown else ""
+    click.echo(f"Try it from another terminal{whose}:")
     example = str(_EXAMPLE) if _EXAMPLE.exists() else "REVIEW.json"
-    trust = ["--cacert", str(authority)] if tls else []
+    trust = ["--cacert", "CA.crt" if unknown else str(authority)] if tls else []
     command = ["curl", "--silent", *trust, "-H", "Content-Type: application/json", "--data", f"@{example}"]
     click.echo(shlex.join([*command, f"{reviews}/mutate"]))
 
