@@ -80,7 +80,7 @@ def test_every_value_has_a_schema() -> None:
                 yield path + name
 
     assert schema["additionalProperties"] is False
-    # These are free in their form, rules has no defaults, and global is what parent charts hand to every chart.
+    # These are free in their form, rules has no defaults, and parent charts hand global to every chart.
     whole = (
         "resources", "podSecurityContext", "securityContext", "rules", "capacity.resources",
         "capacity.colocationConfig",

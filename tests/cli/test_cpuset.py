@@ -187,7 +187,7 @@ def test_plan_agrees_with_binding(drawn: list[tuple[str, int]]) -> None:
             assert isinstance(got, Grant)
             book, bound[name] = got.ledger, format_cpulist(got.entry.cpus)
     elsewhere = existing("elsewhere", "LSE", 99, node="node-2")
-    result = run("plan", *NODE, "--node", "node-1", "--json", "-", stdin=listed(elsewhere, *pods))
+    result = run("plan", *NODE, "--node", "node-1", "-o", "json", "-", stdin=listed(elsewhere, *pods))
     if result.exit_code:
         assert "share pool" in result.stderr  # a plan knows what LS pods request, too
         return

@@ -28,7 +28,7 @@ from webhook.protocol import CAPACITY_LEASE
     "request stays.",
 )
 @choice_option("--log-level", choices=("debug", "info", "warning", "error"), default="info")
-@choice_option("--log-format", choices=("json", "text"))
+@choice_option("--log-format", choices=("auto", "json", "text"), text="auto: text on a terminal, else json.")
 def controller(  # noqa: PLR0913 — one parameter an option
     *,
     cluster: ClusterFlags,
@@ -37,7 +37,7 @@ def controller(  # noqa: PLR0913 — one parameter an option
     admin_bind: str,
     withdraw: bool,
     log_level: str,
-    log_format: Literal["json", "text"],
+    log_format: Literal["auto", "json", "text"],
 ) -> None:
     """Publish batch and mid resources in the status of nodes, and create their NodeMetrics.
 
@@ -56,10 +56,10 @@ def controller(  # noqa: PLR0913 — one parameter an option
     from webhook.controller.state import State
     from webhook.kube.client import ApiError
     from webhook.kube.lease import Lease
-    from webhook.process.log import configure
+    from webhook.process.log import chosen, configure
     from webhook.process.metrics import new_registry
 
-    configure(log_level, log_format)
+    configure(log_level, chosen(log_format))
     api = cluster.open()
     if api is None:
         raise click.UsageError("nothing says which cluster: give --kubeconfig FILE or --in-cluster")

@@ -151,8 +151,7 @@ def plan(
     \b
     Examples:
       colocation-webhook cpuset plan --topology 1x1x8x2 --numbering linux --used 900m pods.yaml
-      kubectl get pods -A -o yaml |
-        colocation-webhook cpuset plan --node node-1 --topology 2x1x32x2 -
+      kubectl get pods -A -o yaml | colocation-webhook cpuset plan --node n --topology 2x1x32x2 -
     """  # noqa: D301 — see main
     try:
         used_nano = non_negative(used)
