@@ -352,7 +352,7 @@ def test_what_may_not_be_read_costs_one_line(doctor, cluster):
     assert found["error"].count("not checked") == 1
     assert (
         "rights: not checked: webhook configurations, serving certificate, view of the cluster, schedulers, "
-        "nodes, Koordinator's webhook: may not list mutatingwebhookconfigurations, list leases, list nodes"
+        "nodes, bindings, Koordinator's webhook: may not list mutatingwebhookconfigurations, list leases"
     ) in found["error"]
     assert "profiles: 1 of 1 are ready" in found["ok"]
 

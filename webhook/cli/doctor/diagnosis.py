@@ -60,7 +60,7 @@ class Cluster:
     """The cluster under examination; each collection is read once.
 
     Attributes:
-        release: run_check only webhook configurations of this Helm release; "": all.
+        release: examine only webhook configurations of this Helm release; "": all.
         namespace: of the release; "": the one that the webhook configurations name.
         in_cluster: whether addresses of services and pods can be reached from here.
         now: seconds since the epoch.
