@@ -35,7 +35,7 @@ class BindingMetrics:
         )
         self.repairs = counter(
             "cpuset_repairs_total",
-            "Repairs of the reconciler: dropped, entered, allocated, annotated, or failed.",
+            "Repairs of the reconciler: dropped, entered, allocated, annotated, resized, moved, or failed.",
             ["what"],
         )
         self._held = newest("cpuset_cpus", "CPUs held, by QoS class, over all nodes.", ["qos"])
