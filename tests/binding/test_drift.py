@@ -127,6 +127,6 @@ class _Machine(RuleBasedStateMachine):
 
 
 _Machine.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=20, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestMachine = _Machine.TestCase

@@ -182,8 +182,8 @@ def test_a_resize_that_finds_no_room_is_said_until_there_is_some(fake, replica):
     settle(replica, 2)
     assert annotation(fake) == "0-1,8-9"
     said = (
-        "needs 8 CPUs that contain its CPU set 0-1,8-9; node-1 has no such set: 4 of its other CPUs are free, "
-        "the share pool's last ones included"
+        "needs 8 CPUs that contain its CPU set 0-1,8-9; node-1 has no such set: 4 of its other CPUs are "
+        "free, the share pool's last ones included"
     )
     assert ready(fake) == ("False", "Unrepaired", f"d/p: {said}")
     assert recorded(replica) == [("CPUSetMissing", said)]

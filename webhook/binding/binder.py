@@ -148,13 +148,19 @@ class Binder:
             _log.warning("ledger of node %s: an entry cannot be read: %s", node, problem)
         before = old or self._state.ledgers.last_seen(node)
         kept: list[Entry] = []
+        entries = found.entries
         if before is not None:
+            # Of a pod that became smaller, or is being moved, more was held than its request says now.
+            known = before.entries
+            entries = tuple(
+                known[e.uid] if e.uid in known and known[e.uid].cpus > e.cpus else e for e in entries
+            )
             since = self._state.now() - dt.timedelta(seconds=self.grace)
             readable = bool(before.problems) and before.node_uid == topology.uid
             kept = [e for e in before.entries.values() if readable or e.allocated_at >= since]
         fresh = replace(old or Ledger(node, ""), node_uid=topology.uid, entries={}, problems=())
-        _log.info("ledger of node %s: rebuilt with %d CPU sets of its pods", node, len(found.entries))
-        return fresh.with_entries(*kept).with_entries(*found.entries)
+        _log.info("ledger of node %s: rebuilt with %d CPU sets of its pods", node, len(entries))
+        return fresh.with_entries(*kept).with_entries(*entries)
 
     @contextmanager
     def _locked(self, node: str, deadline: Deadline) -> Iterator[None]:
