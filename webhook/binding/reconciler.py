@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 from webhook.binding.audit import condition, reason_to_drop
 from webhook.binding.binder import Binder
+from webhook.binding.grant import counts_of
 from webhook.binding.ledger import Entry, Ledger
 from webhook.binding.metrics import BindingMetrics
 from webhook.binding.nodetopology import NodeTopology, NodeTopologyError
@@ -234,7 +235,12 @@ class Reconciler:
         def reported(topology: NodeTopology, stored: Ledger, rebuilt: bool) -> Ledger | None:  # noqa: FBT001 — Change
             wanted = condition(stored, topology, unrepaired)
             conditions = tuple(with_conditions(stored.conditions, [wanted], self._state.now()))
-            if conditions == stored.conditions and not rebuilt:
+            # The summary is of the machine as it was when the ledger was written.
+            if (
+                conditions == stored.conditions
+                and not rebuilt
+                and stored.counts == counts_of(topology, stored)
+            ):
                 return None
             return replace(stored, conditions=conditions)
 
