@@ -106,7 +106,7 @@ class Ledger:
     uid: str = ""
     conditions: tuple[Mapping[str, Any], ...] = ()
     problems: tuple[str, ...] = ()
-    counts: Counts | None = None
+    counts: Counts | None = field(default=None, compare=False)
 
     def with_entries(self, *entries: Entry) -> "Ledger":
         """Return the ledger with these entries added, or put in place of others of the same pods."""

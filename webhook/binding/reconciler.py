@@ -16,11 +16,12 @@ from typing import Final, NamedTuple
 
 from webhook.binding.audit import condition, reason_to_drop
 from webhook.binding.binder import Binder
+from webhook.binding.caches import Object
 from webhook.binding.grant import counts_of
 from webhook.binding.ledger import Entry, Ledger
 from webhook.binding.metrics import BindingMetrics
 from webhook.binding.nodetopology import NodeTopology, NodeTopologyError
-from webhook.binding.recovery import is_finished, node_of, recover
+from webhook.binding.recovery import is_finished, recover
 from webhook.binding.repair import Repair, retry_seconds
 from webhook.binding.state import Deadline, OutOfTimeError, State
 from webhook.kube.client import ApiError
@@ -56,6 +57,14 @@ class _Look(NamedTuple):
     since: Mapping[tuple[str, dt.datetime], float]
 
 
+class _Marks(NamedTuple):
+    """What a node's state is made of: others than before mean that it has changed."""
+
+    ledger: Ledger | None
+    topology: NodeTopology | None
+    pods: tuple[int, int]
+
+
 @dataclass(eq=False)
 class Reconciler:
     """Drops entries without a pod, rebuilds ledgers, has pods repaired, and writes conditions.
@@ -70,6 +79,7 @@ class Reconciler:
     _metrics: BindingMetrics
     _checked: dict[str, float] = field(default_factory=dict, init=False)
     _seen: dict[str, _Look] = field(default_factory=dict, init=False)
+    _calm: dict[str, _Marks | None] = field(default_factory=dict, init=False)
     _listed: dict[str, float] = field(default_factory=dict, init=False)
     _to_list: float = field(default=0.0, init=False)
     _began: float | None = field(default=None, init=False)
@@ -101,19 +111,52 @@ class Reconciler:
 
     def _steps(self) -> Iterator[Callable[[], None]]:
         """What a round has to do; each step is done before the next one is sought."""
-        ledgers = self._state.ledgers.store
-        for (_, node), ledger in list(ledgers.values.items()):
-            if doubtful := self._doubtful(node, ledger):
-                yield partial(self._at, node, partial(self._drop, node, doubtful))
-        for pod in list(self._state.pods.values.values()):
-            if node_of(pod) and not is_finished(pod) and not is_mirror(pod) and self._repair.due(pod):
-                yield partial(self._tried, node_of(pod), partial(self._repair.repair, pod, self._deadline()))
-        self._repair.forget(self._state.pods.values)
         for node in self._to_look_through():
             yield partial(self._at, node, partial(self._look_through, node))
-        for (_, node), ledger in list(ledgers.values.items()):
-            if self._unreported(node, ledger):
-                yield partial(self._at, node, partial(self._report, node, ledger))
+        self._repair.forget(self._state.pods.values)
+        if self._repair.namespaces_changed():
+            self._calm.clear()
+        with_ledger = [name for _, name in list(self._state.ledgers.store.values)]
+        for node in dict.fromkeys((*with_ledger, *self._state.pods.nodes())):
+            marks = self._marks(node)
+            if self._calm.get(node) != marks:
+                yield from self._steps_of(node)
+                self._calm[node] = marks if self._is_calm(node, marks) else None
+
+    def _steps_of(self, node: str) -> Iterator[Callable[[], None]]:
+        """What has to be done for the ledger and the watched pods of a node."""
+        ledger = self._state.ledgers.known(node)
+        if ledger is not None and (doubtful := self._doubtful(node, ledger)):
+            yield partial(self._at, node, partial(self._drop, node, doubtful))
+        for pod in self._running(node):
+            if self._repair.due(pod):
+                yield partial(self._tried, node, partial(self._repair.repair, pod, self._deadline()))
+        ledger = self._state.ledgers.known(node)
+        if ledger is not None and self._unreported(node, ledger):
+            yield partial(self._at, node, partial(self._report, node, ledger))
+
+    def _running(self, node: str) -> list[Object]:
+        pods = self._state.pods.on_node(node)
+        return [pod for pod in pods if not is_finished(pod) and not is_mirror(pod)]
+
+    def _marks(self, node: str) -> _Marks:
+        """What a node's state is made of."""
+        try:
+            topology = self._state.nodes.topology_of(node)
+        except NodeTopologyError:
+            topology = None
+        return _Marks(self._state.ledgers.known(node), topology, self._state.pods.version(node))
+
+    def _is_calm(self, node: str, marks: _Marks) -> bool:
+        """Whether nothing has to be done for a node until its marks are others."""
+        ledger, pods = marks.ledger, self._running(node)
+        if self._marks(node) != marks or not all(self._repair.settled(pod) for pod in pods):
+            return False
+        if ledger is None:
+            return True
+        here = {pod["metadata"]["uid"] for pod in pods}
+        promised = any(e.qos in BOUND_CLASSES and uid not in here for uid, e in ledger.entries.items())
+        return not promised and not self._unreported(node, ledger)
 
     def _observe(self) -> None:
         """Remember when each entry was first seen, by this replica's own clock: others' may differ."""
@@ -195,6 +238,7 @@ class Reconciler:
         names = [name for _, name in list(self._state.ledgers.store.values)]
         self._listed = {name: self._listed.get(name, 0.0) for name in names}
         self._reported = {name: known for name, known in self._reported.items() if name in self._listed}
+        self._calm = {name: marks for name, marks in self._calm.items() if name in self._listed}
         self._waits = {name: wait for name, wait in self._waits.items() if name in self._listed}
         self._checked = {uid: until for uid, until in self._checked.items() if until > now}
         since = now - began if began is not None else 0.0
@@ -206,7 +250,13 @@ class Reconciler:
     def _look_through(self, node: str) -> None:
         """Compare a node's ledger with all its pods: of other classes than LSE and LSR none is watched."""
         self._listed[node] = self._state.clock()
-        pods = self._state.pods_on(node, self._deadline())
+        try:
+            pods = self._state.pods_on(node, self._deadline())
+        except ApiError as error:
+            if error.of_server:
+                raise
+            _log.warning("ledger of %s: its pods are looked through another time: %s", node, error)
+            return
         there = {pod["metadata"]["uid"] for pod in pods if not is_finished(pod)}
         held = {entry.uid: entry for entry in recover(pods, node, now=self._state.now()).entries}
         known = self._state.ledgers.known(node)

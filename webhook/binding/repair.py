@@ -93,6 +93,7 @@ class Repair:
     _settled: dict[_Key, _Settled] = field(default_factory=dict, init=False)
     _problems: dict[str, dict[_Key, str]] = field(default_factory=dict, init=False)
     _nodes: dict[str, _Node] = field(default_factory=dict, init=False)
+    _opted_in: dict[str, bool] = field(default_factory=dict, init=False)
 
     def due(self, pod: Mapping[str, Any]) -> bool:
         """Whether a bound pod may need a repair: it was not checked yet, or something of it changed."""
@@ -110,6 +111,18 @@ class Repair:
             return True
         self._settle(key, node_of(pod), _Settled(now, None))
         return False
+
+    def settled(self, pod: Mapping[str, Any]) -> bool:
+        """Whether a bound pod is to be left alone until something of it changes."""
+        metadata = pod["metadata"]
+        known = self._settled.get((metadata["namespace"], metadata["name"]))
+        return known is not None and known.until is None
+
+    def namespaces_changed(self) -> bool:
+        """Whether a namespace of known pods has opted in or out since this was asked last."""
+        before = self._opted_in
+        self._opted_in = {name: self.opted_in(name) for name in before}
+        return before != self._opted_in
 
     def repair(self, known: Mapping[str, Any], deadline: Deadline) -> None:
         """Repair one pod; raises ApiError or OutOfTimeError where its state cannot be known.
@@ -170,7 +183,7 @@ class Repair:
         metadata, name = pod["metadata"], node_of(pod)
         node, uid = self._node(name), metadata["uid"]
         entry = node.ledger.entries.get(uid) if node.ledger is not None else None
-        opted_in = self.opted_in(metadata["namespace"])
+        opted_in = self._opted_in[metadata["namespace"]] = self.opted_in(metadata["namespace"])
         return _Circumstances(pod, entry, node.topology, node.wrong.get(uid, ""), opted_in)
 
     def _node(self, name: str) -> _Node:

@@ -13,6 +13,7 @@ from tests.e2e.cluster.kubectl import Object
 
 STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
 POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
+BINDINGS = POLICIES.replace("policies", "policybindings")
 SIZES = (1, 1, 2, 2, 3, 4, 6, 8)
 
 
@@ -79,13 +80,12 @@ def refuse_patches(calls: ApiClient, dice: Random, namespace: str) -> None:
     _make(calls, POLICIES, {"kind": "ValidatingAdmissionPolicy", "spec": spec}, namespace)
     bound = {"policyName": namespace, "validationActions": ["Deny"]}
     binding = {"kind": "ValidatingAdmissionPolicyBinding", "spec": bound}
-    _make(calls, POLICIES.replace("policies", "policybindings"), binding, namespace)
+    _make(calls, BINDINGS, binding, namespace)
 
 
-def allow_patches(calls: ApiClient, namespace: str) -> None:
-    """Take the policy away again."""
-    for path in (POLICIES.replace("policies", "policybindings"), POLICIES):
-        calls.call("DELETE", f"{path}/{namespace}")
+def refusals(namespace: str) -> tuple[str, ...]:
+    """Return the paths of what refuses patches: all are allowed when these have been deleted."""
+    return f"{BINDINGS}/{namespace}", f"{POLICIES}/{namespace}"
 
 
 def _make(calls: ApiClient, path: str, what: Object, name: str) -> None:

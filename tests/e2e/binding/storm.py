@@ -94,7 +94,8 @@ class Storm:
         for thread in makers:
             thread.join()
         self._calm.set()
-        disturbance.allow_patches(self._calls, self._inside)
+        for path in disturbance.refusals(self._inside):
+            self._patiently("DELETE", path, None)
         if self._errors:
             self._end()
         return self
@@ -105,7 +106,8 @@ class Storm:
 
     def _end(self) -> None:
         self._calm.set()
-        disturbance.allow_patches(self._calls, self._inside)
+        for path in disturbance.refusals(self._inside):
+            self._patiently("DELETE", path, None)
         self._over.set()
         for thread in self._threads:
             thread.join()
