@@ -26,6 +26,7 @@ from webhook.cpuset.cpulist import parse_cpulist
 from webhook.kube.client import ApiError
 from webhook.kube.paths import NODES, PODS
 
+SPEC = "scheduling.koordinator.sh/resource-spec"
 ALLOCS = "node.koordinator.sh/pod-cpu-allocs"
 MANAGER = "kubelet.koordinator.sh/cpu-manager-policy"
 
@@ -316,6 +317,34 @@ def test_who_loses_cpus_elsewhere_is_reported(fake, how):
         replica.round()
     assert not any(path.endswith("/pods/p") for _, path in fake.requests)
     replica.endpoint.close()
+
+
+@pytest.mark.parametrize("policy", ["FullPCPUs", "SpreadByPCPUs"])
+def test_cpus_that_come_back_break_no_required_policy(fake, replica, policy):
+    """Bound while half of the threads were off: the set keeps to the policy on the machine as it is now."""
+    few = "1x2x4x1" if policy == "FullPCPUs" else "1x2x8x1"
+    fake.store(TOPOLOGIES, ("", "node-1"), nrt(few))
+    replica.hear()
+    required = {SPEC: json.dumps({"requiredCPUBindPolicy": policy})}
+    made = pod(annotations=required)
+    was = "0-1" if policy == "FullPCPUs" else "0,8"
+    store(fake, PODS, {**made, "spec": {**made["spec"], "nodeName": "node-1"}})
+    replica.hear()
+    settle(replica)
+    if policy == "SpreadByPCPUs":
+        edited = copy.deepcopy(fake.objects[PODS]["d", "p"])
+        edited["metadata"]["annotations"][STATUS] = json.dumps({"cpuset": was})
+        fake.store(PODS, ("d", "p"), edited)
+        replica.hear()
+        settle(replica)
+    assert annotation(fake) == held(fake)["p"] == was
+    fake.store(TOPOLOGIES, ("", "node-1"), nrt())
+    replica.hear()
+    settle(replica)
+    assert annotation(fake) == held(fake)["p"]
+    cores = {cpu % 8 for cpu in parse_cpulist(annotation(fake))}
+    assert len(cores) == (1 if policy == "FullPCPUs" else 2)
+    assert ready(fake)[:2] == ("True", "Consistent")
 
 
 def test_an_entry_of_cpus_that_are_gone_is_not_kept_for_ever(fake, replica):

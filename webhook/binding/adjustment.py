@@ -6,11 +6,11 @@ away from under a pod, it keeps as many of the others as it can, and is moved ot
 """
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from webhook.binding.grant import Claim, Grant, Refusal, Room, agreed_terms, grant, too_amplified
+from webhook.binding.grant import Claim, Grant, Refusal, Room, agreed_terms, grant, state_of, too_amplified
 from webhook.binding.ledger import Entry, Ledger
 from webhook.binding.nodetopology import NodeTopology
 from webhook.cpuset.allocation import Exclusive, Holder, Pool, Request
@@ -18,6 +18,8 @@ from webhook.cpuset.cpulist import format_cpulist
 from webhook.cpuset.errors import NotEnoughCpusError
 from webhook.cpuset.hints import NumaPolicy
 from webhook.cpuset.topology import Topology
+from webhook.pods.requests import pod_request
+from webhook.protocol import CPU
 
 
 class Adjustment(NamedTuple):
@@ -158,3 +160,37 @@ def _why_not(held: Entry, asked: Request, numa: NumaPolicy, node: NodeTopology, 
         f"{format_cpulist(held.cpus)}; {node.name} has no such set{like}"
         + ("" if smaller else f": {free} of its other CPUs are free, the share pool's last ones included")
     )
+
+
+def both(
+    wanted: Entry | None, given: Entry | None, before: Entry | None, node: NodeTopology, ledger: Ledger
+) -> Entry | None:
+    """Return the entry with what a pod runs on and with what it is to have, but for what others hold."""
+    if wanted is None:
+        return None
+    cpus = wanted.cpus | (before.cpus if before is not None else frozenset())
+    if given is not None and not given.cpus <= cpus:
+        others = ledger.without([wanted.uid]).entries.values()
+        cpus |= given.cpus & state_of(node, others).available()
+    return wanted._replace(cpus=cpus)
+
+
+def as_it_is(pod: Mapping[str, Any], given: Entry | None, before: Entry | None, problem: str) -> Adjustment:
+    """Return what a pod holds whose CPUs are not ours to give: what its annotation names, whatever that is.
+
+    Args:
+        pod: it.
+        given: the entry that its annotation stands for; None: it names no set, or none that can be read.
+        before: its entry.
+        problem: what is wrong with its annotation or request; "": nothing.
+    """
+    entry = before
+    if given is not None:
+        entry = before._replace(cpus=given.cpus) if before is not None else given
+    if entry is not None and not problem:
+        listed, milli = format_cpulist(entry.cpus), pod_request(pod, CPU)
+        if given is None:
+            problem = f"its annotation names no CPUs; the ledger has {listed} for it"
+        elif len(entry.cpus) * 1000 != milli:
+            problem = f"it has {len(entry.cpus)} CPUs, {listed}, and requests {milli}m"
+    return Adjustment(entry, problem=problem)

@@ -6,8 +6,10 @@ from typing import Any, Final
 from webhook.binding.ledger import READY, Entry, Ledger
 from webhook.binding.nodetopology import NodeTopology
 from webhook.binding.recovery import is_finished, node_of
+from webhook.cpuset.allocation import BindPolicy
 from webhook.cpuset.cpulist import format_cpulist
 from webhook.cpuset.qos import QoS
+from webhook.cpuset.topology import Topology
 from webhook.kube.conditions import Condition
 from webhook.pods.pod import is_mirror
 
@@ -58,6 +60,8 @@ def overlaps(entries: Iterable[Entry]) -> list[tuple[Entry, Entry, frozenset[int
 def wrongs(ledger: Ledger, node: NodeTopology, movable: Callable[[Entry], bool]) -> dict[str, str]:
     """Return why pods cannot stay on their CPUs, by uid: a CPU does not exist, is reserved, or is another's.
 
+    Nor on CPUs that a policy, which it requires, does not allow any more since others came or went.
+
     Of two pods that hold one CPU it is the one that can be moved, else the later one.
 
     Args:
@@ -72,6 +76,9 @@ def wrongs(ledger: Ledger, node: NodeTopology, movable: Callable[[Entry], bool])
         if missing := entry.cpus - exists:
             text = f"its CPUs {format_cpulist(missing)} do not exist on {node.name}"
             found.setdefault(entry.uid, []).append(text)
+        elif entry.required and not _obeys(node.cpu_topology, entry.cpus, entry.policy):
+            text = f"its CPUs {format_cpulist(entry.cpus)} are not {entry.policy} on {node.name} as it is now"
+            found.setdefault(entry.uid, []).append(text)
         if entry.qos in _BOUND and (taken := entry.cpus & reserved):
             text = f"its CPUs {format_cpulist(taken)} are reserved on {node.name}"
             found.setdefault(entry.uid, []).append(text)
@@ -80,6 +87,15 @@ def wrongs(ledger: Ledger, node: NodeTopology, movable: Callable[[Entry], bool])
         text = f"its CPUs {format_cpulist(cpus)} are held by {first.pod}, too"
         found.setdefault(last.uid, []).append(text)
     return {uid: "; ".join(texts) for uid, texts in found.items()}
+
+
+def _obeys(topology: Topology, cpus: frozenset[int], policy: BindPolicy) -> bool:
+    """Whether a set is whole cores (FullPCPUs), or one CPU of each core (SpreadByPCPUs)."""
+    mask = topology.mask(cpus)
+    cores = [core for core in topology.core_masks if core & mask]
+    if policy is BindPolicy.FULL_PCPUS:
+        return all(core & mask == core for core in cores)
+    return policy is not BindPolicy.SPREAD_BY_PCPUS or len(cores) == len(cpus)
 
 
 def not_for_pods(node: NodeTopology) -> frozenset[int]:

@@ -11,10 +11,10 @@ from dataclasses import KW_ONLY, dataclass, field
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
-from webhook.binding.adjustment import Adjustment, adjust
+from webhook.binding.adjustment import Adjustment, adjust, as_it_is, both
 from webhook.binding.audit import wrongs
 from webhook.binding.binder import Binder
-from webhook.binding.grant import Claim, state_of
+from webhook.binding.grant import Claim
 from webhook.binding.ledger import Entry, Ledger
 from webhook.binding.metrics import BindingMetrics
 from webhook.binding.nodetopology import NodeTopology, NodeTopologyError
@@ -270,7 +270,7 @@ class Repair:
         metadata, now = pod["metadata"], self._state.now()
         before = stored.entries.get(metadata["uid"])
         if asked.request is None:
-            found = _as_it_is(pod, asked, before)
+            found = as_it_is(pod, asked.given, before, asked.problem)
             if found.entry is not None:
                 wrong = self._wrong(stored.with_entries(found.entry), topology, found.entry)
                 found = found._replace(problem="; ".join(filter(None, (found.problem, wrong))))
@@ -281,7 +281,7 @@ class Repair:
         if before is not None and given is not None and given.cpus != asked.stated:
             given = None  # no edit: the pod became smaller, or somebody claims too much
         found = adjust(claim, given, topology, stored, wrong=wrong, now=now)
-        return _Step(found, before, _both(found.entry, asked.given, before, topology, stored), topology)
+        return _Step(found, before, both(found.entry, asked.given, before, topology, stored), topology)
 
     def _wrong(self, ledger: Ledger, topology: NodeTopology, entry: Entry) -> str:
         return wrongs(ledger, topology, self._movable).get(entry.uid, "")
@@ -378,30 +378,3 @@ class _Step(NamedTuple):
     before: Entry | None = None
     during: Entry | None = None
     topology: NodeTopology | None = None
-
-
-def _both(
-    wanted: Entry | None, given: Entry | None, before: Entry | None, node: NodeTopology, ledger: Ledger
-) -> Entry | None:
-    """The entry with what a pod runs on and with what it is to have, but for what others hold."""
-    if wanted is None:
-        return None
-    cpus = wanted.cpus | (before.cpus if before is not None else frozenset())
-    if given is not None and not given.cpus <= cpus:
-        others = ledger.without([wanted.uid]).entries.values()
-        cpus |= given.cpus & state_of(node, others).available()
-    return wanted._replace(cpus=cpus)
-
-
-def _as_it_is(pod: Mapping[str, Any], asked: _Asked, before: Entry | None) -> Adjustment:
-    """What a pod holds whose CPUs are not ours to give: what its annotation names, whatever that is."""
-    entry, given, problem = before, asked.given, asked.problem
-    if given is not None:
-        entry = before._replace(cpus=given.cpus) if before is not None else given
-    if entry is not None and not problem:
-        listed, milli = format_cpulist(entry.cpus), pod_request(pod, CPU)
-        if given is None:
-            problem = f"its annotation names no CPUs; the ledger has {listed} for it"
-        elif len(entry.cpus) * 1000 != milli:
-            problem = f"it has {len(entry.cpus)} CPUs, {listed}, and requests {milli}m"
-    return Adjustment(entry, problem=problem)
