@@ -83,7 +83,8 @@ def violations(pod: Pod, old: Pod | None, *, resize: bool = False, follow: Follo
         known = set(_state(old))
         found = [violation for violation in found if violation not in known]
         found += _transition(pod, old)
-        found += _cpu_set(pod, old, follow)
+        if spec(pod) != spec(old):  # else nothing is resized: nearly all updates are of that kind
+            found += _cpu_set(pod, old, follow)
         if resize:
             found += _resize(pod, old)
     return found
