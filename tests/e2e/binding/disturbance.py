@@ -17,11 +17,14 @@ BINDINGS = POLICIES.replace("policies", "policybindings")
 SIZES = (1, 1, 2, 2, 3, 4, 6, 8)
 
 
+def may_have_set(pod: Object) -> bool:
+    """Whether a pod is of a class that gets CPU sets."""
+    return pod["metadata"].get("labels", {}).get("koordinator.sh/qosClass") in {"LSE", "LSR"}
+
+
 def resize(calls: ApiClient, dice: Random, pod: Object) -> str:
-    """Let an LSE or LSR pod ask for another number of CPUs, bound or not; returns what became of it."""
+    """Let a pod ask for another number of CPUs, bound or not; returns what became of it."""
     metadata = pod["metadata"]
-    if metadata.get("labels", {}).get("koordinator.sh/qosClass") not in {"LSE", "LSR"}:
-        return "not resized: another class"
     figures = {"cpu": str(dice.choice(SIZES))}
     resources = {"requests": figures, "limits": figures}
     patch = {"spec": {"containers": [{"name": "main", "resources": resources}]}}

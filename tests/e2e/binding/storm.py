@@ -218,11 +218,11 @@ class Storm:
     def _disturb(self, dice: Random) -> None:
         """Resizes, and what happens to machines and ledgers, until all pods are made."""
         ends = time.monotonic() + _SECONDS
-        while time.monotonic() < ends and not self._calm.wait(0.2):
+        while time.monotonic() < ends and not self._calm.wait(0.1):
             with contextlib.suppress(OSError):
                 (act,) = dice.choices(*zip(*DISTURBANCES, strict=True))
                 if act is disturbance.resize:
-                    pods = [each for each in self._looker.pods() if self._mine(each)]
+                    pods = [each for each in self._looker.pods() if disturbance.may_have_set(each)]
                     what = dice.choice(pods) if pods else None
                 else:
                     what = dice.choice(self._nodes)
