@@ -43,9 +43,7 @@ class Binder:
         self._locks: dict[str, Lock] = {}
         self._locks_lock = Lock()
 
-    def bind(
-        self, claim: Claim, node: str, *, deadline: Deadline, dry_run: bool = False, reassign: bool = False
-    ) -> Grant | Refusal:
+    def bind(self, claim: Claim, node: str, *, deadline: Deadline, dry_run: bool = False) -> Grant | Refusal:
         """Give a pod CPUs of a node; when this returns a Grant, the ledger says so.
 
         Args:
@@ -53,7 +51,6 @@ class Binder:
             node: its name.
             deadline: for the answer.
             dry_run: write nothing.
-            reassign: give other CPUs than those that the pod has.
 
         Raises:
             OutOfTimeError: there is no time for what is left to do.
@@ -67,8 +64,6 @@ class Binder:
             ledger, stored = self._state.ledgers.known(node), False
             for _ in range(_TRIES):
                 current = self._current(topology, ledger, deadline, but=claim.uid)
-                if reassign:
-                    current = current.without([claim.uid])
                 decided = grant(claim, topology, current, now=self._state.now())
                 if isinstance(decided, Refusal):
                     if stored:
