@@ -147,6 +147,7 @@ class Repair:
             problem = str(error)
         except ApiError as error:
             if error.of_server:
+                del self._settled[key]  # the loop has a wait of its own
                 raise
             problem, refusals = str(error), refusals + 1
         # An answer of the rules holds until something changes; elsewhere nobody waits for room.
