@@ -32,6 +32,8 @@ def resize(calls: ApiClient, dice: Random, pod: Object) -> str:
     code, body = calls.call("PATCH", path, patch, content_type=STRATEGIC_MERGE_PATCH)
     if code in {200, 404}:
         return "resized" if code == 200 else "not resized: gone"
+    if "failed calling webhook" in body:
+        return "not resized: the webhook is away"
     return "resize denied" if "resize-cpu-set" in body else f"not resized: {code}"
 
 
