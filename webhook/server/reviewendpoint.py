@@ -77,6 +77,7 @@ class ReviewEndpoint:
 
     Attributes:
         note: gets each decision that changed labels of a controller's pod.
+        follow: says whether CPU sets follow a resize.
     """
 
     _webhook: Webhook

@@ -274,8 +274,8 @@ def test_a_resize_of_any_other_pod() -> None:
             "initContainers[0]",
         ),
         (
-            with_set("2", resources={"requests": {"cpu": "4"}}),
-            with_set("2", resources={"requests": {"cpu": "2"}}),
+            with_set("2", resources=pod_level("4")),
+            with_set("2", resources=pod_level("2")),
             "",
         ),
     ],

@@ -82,6 +82,7 @@ class Storm:
         self._pool = self._inside
         self._seed = seed
         self._calm = threading.Event()
+        self._nobody = threading.Event()
         self._over = threading.Event()
         self._errors: list[BaseException] = []
         self._threads: list[threading.Thread] = []
@@ -199,7 +200,8 @@ class Storm:
         time.sleep(_SECONDS * 0.2)
         self._kill([dice.choice(self._service.replicas)])
         time.sleep(_SECONDS * 0.2)
-        # For a while no binding is reviewed.
+        # For a while no binding is reviewed, and nobody remembers a ledger that is deleted.
+        self._nobody.set()
         self._kill(self._service.replicas)
         time.sleep(_SECONDS * 0.2)
         try:
@@ -209,6 +211,7 @@ class Storm:
             self._control_plane.start_apiserver()
         self.done["API server restarts"] += 1
         self._service.kubelet.wait_until_backends()
+        self._nobody.clear()
 
     def _kill(self, replicas: Sequence[Replica]) -> None:
         for replica in replicas:
@@ -221,6 +224,8 @@ class Storm:
         while time.monotonic() < ends and not self._calm.wait(0.1):
             with contextlib.suppress(OSError):
                 (act,) = dice.choices(*zip(*DISTURBANCES, strict=True))
+                if act is disturbance.delete_ledger and self._nobody.is_set():
+                    continue
                 if act is disturbance.resize:
                     pods = [each for each in self._looker.pods() if disturbance.may_have_set(each)]
                     what = dice.choice(pods) if pods else None
