@@ -69,13 +69,14 @@ bench-bind: export BINDINGS ?= 1020
 bench-bind: $(VENV)/test control-plane
 	$(BIN)/pytest -s tests/e2e/binding/test_latency.py
 
-# All tables, six minutes or so on two quiet cores. With BEFORE=DIR instead that checkout, which has a .venv of its
+# All tables, seven minutes or so on two quiet cores. With BEFORE=DIR instead that checkout, which has a .venv of its
 # own, and this one in turns: eight minutes or so.
 bench: $(VENV)/test
 ifdef BEFORE
 	$(BIN)/python -m benchmarks.compare $(BEFORE)
 else
 	$(BIN)/python -m benchmarks.cpuset
+	$(BIN)/python -m benchmarks.reconciler
 	$(BIN)/python -m benchmarks.server
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.startup

@@ -1,6 +1,7 @@
 """Pods, nodes and ledgers, made short; and binding against a fake API server."""
 
 import base64
+import copy
 import datetime as dt
 import json
 import threading
@@ -147,6 +148,7 @@ class Replica:
         self.promises = bindings.promises
         self.endpoint = bindings.endpoint
         self.repair = bindings.repair
+        self.resizes = bindings.resizes
         self.reconciler = bindings.reconciler
         self.hear()
 
@@ -240,6 +242,14 @@ def bind(replica, made, cpuset=None, name="node-1"):
     replica.fake.store(PODS, key, bound)
     replica.hear(PODS)
     return cpuset
+
+
+def resized(fake, replica, cpu, name="p"):
+    """Change what a stored pod requests, as ``pods/resize`` does."""
+    made = copy.deepcopy(fake.objects[PODS]["d", name])
+    made["spec"]["containers"][0]["resources"]["requests"]["cpu"] = cpu
+    fake.store(PODS, ("d", name), made)
+    replica.hear(PODS)
 
 
 def ready(fake):

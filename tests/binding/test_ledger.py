@@ -39,8 +39,10 @@ conditions = st.fixed_dictionaries(
 def test_it_comes_back_as_it_was_written(listed, told):
     """Through YAML, as kubectl shows it."""
     written = ledger(*listed, version="7", uid="object-uid", conditions=tuple(told))
-    raw = yaml.safe_load(yaml.safe_dump(write_ledger(written, Counts(16, 1, 2, 3, 4))))
+    counts = Counts(16, 1, 2, 3, 4)
+    raw = yaml.safe_load(yaml.safe_dump(write_ledger(written, counts)))
     assert read_ledger(raw) == written
+    assert read_ledger(raw).counts == counts
 
 
 def test_what_is_not_said_is_not_written():

@@ -173,3 +173,117 @@ def test_only_one_replica_reconciles(fake, replica):
     replica.hear()
     replica.round()
     assert held(fake) == {}
+
+
+def foreign(fake, replica, number, nodes=1):
+    """Pods of class LS with sets of one CPU, on nodes with ledgers."""
+    for each in range(1, nodes):
+        store(fake, NODES, node(f"node-{each + 1}", uid=f"uid-{each + 1}"))
+        store(fake, TOPOLOGIES, nrt(name=f"node-{each + 1}"))
+    for each in range(number):
+        where = f"node-{each % nodes + 1}"
+        made = pod(f"ls{each}", qos="LS", cpu="1", node=where, cpuset=str(each // nodes))
+        store(fake, PODS, made)
+    replica.hear()
+    for each in range(nodes):
+        bind(replica, pod(f"p{each}", cpu="1"), cpuset="15", name=f"node-{each + 1}")
+    settle(replica, 4)
+
+
+def listed(fake):
+    """The nodes whose pods were listed."""
+    return {query["fieldSelector"] for path, query in fake.queries if path == PODS and query}
+
+
+def test_all_nodes_are_looked_through_within_the_period(fake, replica):
+    """As many a round as that takes, one LIST each, and no call for an entry of a pod that no watch shows."""
+    foreign(fake, replica, 60, nodes=12)
+    assert len(held(fake)) == 6
+    fake.requests.clear()
+    fake.queries.clear()
+    for _ in range(int(FOREIGN_SECONDS) + 1):
+        replica.clock.seconds += 1
+        replica.round()
+    lists = fake.requests["GET", PODS]
+    assert len(listed(fake)) == 12
+    assert 12 <= lists <= 14
+    others = {path: count for (method, path), count in fake.requests.items() if path != PODS}
+    assert all("/leases/" in path for path in others), others
+
+
+@pytest.mark.parametrize("end", ["gone", "finished", "another", "elsewhere", "other CPUs"])
+def test_an_entry_of_another_class_goes_when_its_node_is_looked_through(fake, replica, end):
+    """One LIST says it of all of them."""
+    foreign(fake, replica, 3)
+    assert held(fake) == {"ls0": "0", "ls1": "1", "ls2": "2", "p0": "15"}
+    if end == "gone":
+        fake.delete(PODS, "ls1", "d")
+    else:
+        change = {
+            "finished": pod("ls1", qos="LS", cpu="1", node="node-1", cpuset="1", phase="Succeeded"),
+            "another": pod("ls1", qos="LS", uid="another"),
+            "elsewhere": pod("ls1", qos="LS", cpu="1", node="node-2", cpuset="1"),
+            "other CPUs": pod("ls1", qos="LS", cpu="1", node="node-1", cpuset="9"),
+        }
+        fake.store(PODS, ("d", "ls1"), change[end])
+    replica.clock.seconds += FOREIGN_SECONDS + 1
+    settle(replica)
+    left = {"ls1": "9"} if end == "other CPUs" else {}
+    assert held(fake) == {"ls0": "0", "ls2": "2", "p0": "15", **left}
+
+
+@pytest.mark.parametrize("status", [403, 422, 500])
+@pytest.mark.parametrize("what", ["pod", "pods", "ledger"])
+def test_a_refusal_about_one_object_costs_that_object(fake, replica, status, what):
+    """A pod that cannot be read, pods of a node that cannot be listed, a ledger that is not taken."""
+    store(fake, NODES, node("node-2", uid="two"))
+    store(fake, TOPOLOGIES, nrt(name="node-2"))
+    replica.hear()
+    bind(replica, pod())
+    bind(replica, pod("q"))
+    bind(replica, pod("r"), name="node-2")
+    settle(replica)
+    for name in ("p", "q", "r"):
+        fake.delete(PODS, name, "d")
+    replica.hear()
+    paths = {
+        "pod": ("GET", "/api/v1/namespaces/d/pods/p"),
+        "pods": ("GET", PODS),
+        "ledger": ("PUT", f"{LEDGERS}/node-1"),
+    }
+    fake.failures[paths[what]] = [(status, {"message": "no"})] * 3
+    replica.clock.seconds += FOREIGN_SECONDS
+    settle(replica, 5)
+    assert held(fake, "node-2") == {}
+    assert "q" not in held(fake) or what == "ledger"
+    calls = fake.requests[paths[what]]
+    settle(replica, 5)
+    assert fake.requests[paths[what]] <= calls + 1  # it waits
+    fake.failures.clear()
+    replica.clock.seconds += 60
+    settle(replica, 5)
+    assert held(fake) == {}
+
+
+def test_the_summary_follows_the_machine(fake, replica):
+    """Also where nothing is bound meanwhile."""
+    bind(replica, pod())
+    settle(replica)
+    fake.store(TOPOLOGIES, ("", "node-1"), nrt("1x2x2x2"))
+    replica.hear()
+    settle(replica)
+    assert fake.objects[LEDGERS]["", "node-1"]["status"]["cpus"] == 8
+
+
+def test_a_namespace_that_opts_in_later(fake):
+    """Its pods get their sets then."""
+    opted_in = []
+    replica = Replica(fake, opted_in=lambda name: name in opted_in)
+    store(fake, PODS, pod(node="node-1"))
+    replica.hear()
+    settle(replica)
+    assert held(fake) is None
+    opted_in.append("d")
+    settle(replica)
+    assert held(fake) == {"p": "0,8"}
+    replica.endpoint.close()

@@ -44,7 +44,10 @@ class Seen(NamedTuple):
         later: all pods, read after the ledgers.
         reported: UIDs of the pods that Events tell about.
         young: UIDs of the pods that were made a moment ago: kube-scheduler is not through with them.
+        stuck: UIDs of the pods whose set cannot be put right, as Events say.
         fail_closed: no binding goes by the webhook (failurePolicy Fail).
+        steady: neither requests nor CPUs change. Else a set may wait to follow them, and until a pod has got
+            another one, its ledger holds both.
     """
 
     topologies: Mapping[str, NodeTopology | None]
@@ -54,7 +57,9 @@ class Seen(NamedTuple):
     later: Sequence[Object]
     reported: frozenset[str] = frozenset()
     young: frozenset[str] = frozenset()
+    stuck: frozenset[str] = frozenset()
     fail_closed: bool = False
+    steady: bool = True
 
 
 class Holding(NamedTuple):
@@ -98,6 +103,7 @@ def at_rest(seen: Seen) -> list[Violation]:
         )
     for pod in seen.pods:
         found += _unbound(pod, seen, taken)
+        found += _not_moved(pod, seen, held, taken)
     return found
 
 
@@ -127,17 +133,48 @@ def _annotated(seen: Seen) -> tuple[dict[str, Holding], list[Violation]]:
         topology = seen.topologies[holding.node]
         if pod["metadata"]["namespace"] not in seen.opted_in or not asked.wants_set:
             found.append(Violation("uninvited", holding.subject, f"has CPUs {_text(cpus)} but asks for none"))
-        elif len(cpus) * 1000 != asked.milli:
+        elif len(cpus) * 1000 != asked.milli and _judged(pod["metadata"]["uid"], holding.node, seen):
             text = f"asks for {asked.milli}m and has {len(cpus)} CPUs"
             found.append(Violation("count", holding.subject, text))
-        if topology is None or (wrong := _misplaced(holding, topology)):
-            found += [Violation("no topology", holding.subject, holding.node)] if topology is None else wrong
+        if topology is None:
+            found.append(Violation("no topology", holding.subject, holding.node))
+            continue
+        if not _judged(pod["metadata"]["uid"], holding.node, seen):
+            continue
+        if wrong := _misplaced(holding, topology):
+            found += wrong
             continue
         for policy in asked.must_obey(topology):
             if not topology.obeys(cpus, policy):
                 found.append(Violation("policy", holding.subject, f"{_text(cpus)} is not {policy}"))
         found += _amounts(holding, topology, status.get("numaNodeResources", []))
     return held, found
+
+
+def _judged(uid: str, node: str, seen: Seen) -> bool:
+    """Whether a set has to be right now: not while things change, nor where Event and condition name it."""
+    said = [
+        each
+        for ledger in seen.ledgers
+        if ledger["metadata"]["name"] == node
+        for each in ledger.get("status", {}).get("conditions", ())
+    ]
+    told = uid in seen.stuck and any(each["type"] == "Ready" and each["status"] == "False" for each in said)
+    return seen.steady and not told
+
+
+def _not_moved(
+    pod: Object, seen: Seen, held: Mapping[str, Holding], taken: Mapping[str, frozenset[int]]
+) -> Iterator[Violation]:
+    """Yield a pod that Event and condition name as one on the wrong CPUs, though it could have others."""
+    holding = held.get(pod["metadata"]["uid"])
+    topology = seen.topologies[holding.node] if holding is not None else None
+    if holding is None or topology is None or not _misplaced(holding, topology):
+        return
+    if _judged(pod["metadata"]["uid"], holding.node, seen):
+        return
+    if _room(read_request(pod), topology, taken[holding.node] - holding.cpus):
+        yield Violation("not moved", holding.subject, f"{_text(holding.cpus)}; {holding.node} has room")
 
 
 def _misplaced(holding: Holding, topology: NodeTopology) -> list[Violation]:
@@ -199,14 +236,16 @@ def _ledger(ledger: Object, seen: Seen) -> Iterator[Violation]:
             continue
         holding = Holding(node, subject, entry["qosClass"], cpus)
         holdings.append(holding)
-        wrong = _misplaced(holding, topology)
+        judged = _judged(entry["podUID"], node, seen)
+        wrong = _misplaced(holding, topology) if judged else []
         yield from wrong
         if not cpus:
             yield Violation("count", subject, "holds no CPU")
-        elif not wrong and entry.get("required") and not topology.obeys(cpus, entry["bindPolicy"]):
+        elif judged and not wrong and entry.get("required") and not topology.obeys(cpus, entry["bindPolicy"]):
             yield Violation("policy", subject, f"{entry['cpuset']} is not {entry['bindPolicy']}")
     yield from _shared("ledger held twice", holdings)
-    yield from _summary(ledger, topology, holdings)
+    if seen.steady:
+        yield from _summary(ledger, topology, holdings)
 
 
 def _summary(ledger: Object, topology: NodeTopology, holdings: Sequence[Holding]) -> Iterator[Violation]:
@@ -243,9 +282,15 @@ def _disagreeing(seen: Seen, held: Mapping[str, Holding]) -> Iterator[Violation]
     """Yield live pods, before and after the ledgers were read, whose set is not the one in the ledger."""
     after, _ = _annotated(seen._replace(pods=seen.later))
     entries = {(uid, node): cpus for node, uid, cpus in _entries(seen)}
+    written_ledgers = {ledger["metadata"]["name"] for ledger in seen.ledgers}
     for uid, holding in held.items():
+        if not seen.steady and holding.node not in written_ledgers:
+            continue  # somebody has deleted it
         written = entries.get((uid, holding.node))
-        if after.get(uid) == holding and written != holding.cpus:
+        agrees = written == holding.cpus or (
+            not seen.steady and written is not None and written > holding.cpus
+        )
+        if after.get(uid) == holding and not agrees:
             told = "nothing" if written is None else _text(written)
             text = f"has CPUs {_text(holding.cpus)}; the ledger of {holding.node} says {told}"
             yield Violation("disagree", holding.subject, text)

@@ -117,7 +117,8 @@ def good() -> Seen:
         ledger(WHOLE_ONLY, entry("by-node", "LSR", "0-5", WHOLE)),
     ]
     topologies = {"plain": facts(PLAIN), "whole": facts(WHOLE_ONLY), "bare": None}
-    return Seen(topologies, frozenset({"d"}), pods, ledgers, copy.deepcopy(pods))
+    stuck = frozenset({"uid-lsr"})  # once: its ledger does not say so
+    return Seen(topologies, frozenset({"d"}), pods, ledgers, copy.deepcopy(pods), stuck=stuck)
 
 
 def broken(found: list[rules.Violation]) -> set[str]:
@@ -241,10 +242,22 @@ def left_over(seen: Seen) -> None:
     grow(seen, "by-node", "2")
 
 
+def told(seen: Seen) -> None:
+    """The condition of a ledger says that something is wrong."""
+    seen.ledgers[0]["status"]["conditions"] = [{"type": "Ready", "status": "False"}]
+
+
+def not_moved(seen: Seen) -> None:
+    """A set has a CPU that is reserved now, as is told, and the node has others."""
+    rewrite(seen, "lsr", "0,2-3")
+    told(seen)
+
+
 AT_REST: dict[str, Callable[[Seen], None]] = {
     "no set": without_set,
     "orphan": orphan,
     "left over": left_over,
+    "not moved": not_moved,
 }
 
 
@@ -269,7 +282,7 @@ def test_what_may_only_be_for_a_while(rule: str) -> None:
     """What bindings under way look like is no violation before everything is at rest."""
     seen = good()
     AT_REST[rule](seen)
-    assert at_every_moment(seen) == []
+    assert at_every_moment(seen._replace(steady=False)) == []
     assert broken(at_rest(seen)) == {rule}
 
 
@@ -333,6 +346,41 @@ def test_a_pod_that_cannot_be_repaired() -> None:
     seen.pods.append(pod("late", "LSR", 4, "whole"))
     assert broken(at_rest(seen)) == {"no set"}
     assert at_rest(seen._replace(reported=frozenset({"uid-late"}))) == []
+
+
+@pytest.mark.parametrize("rule", ["reserved", "unknown CPU", "count", "policy", "NUMA amounts", "summary"])
+def test_what_may_be_while_requests_and_cpus_change(rule: str) -> None:
+    """A set follows a moment later; but not even then is a CPU held twice."""
+    seen = good()
+    ALWAYS[rule](seen)
+    assert at_every_moment(seen._replace(steady=False)) == []
+    only_in_pods(seen)
+    only_in_ledger(seen)
+    assert broken(at_every_moment(seen._replace(steady=False))) == {"held twice", "ledger held twice"}
+
+
+def test_a_set_that_changes() -> None:
+    """Meanwhile the ledger has the old set and the new one; a ledger that was deleted is made again."""
+    seen = good()
+    seen.ledgers[0]["spec"]["allocations"][1]["cpuset"] = "2-5"
+    assert broken(at_every_moment(seen)) == {"disagree", "summary"}
+    assert at_every_moment(seen._replace(steady=False)) == []
+    seen.ledgers[0]["spec"]["allocations"][1]["cpuset"] = "2-3"
+    assert broken(at_every_moment(seen._replace(steady=False))) == {"disagree"}
+    del seen.ledgers[0]
+    assert at_every_moment(seen._replace(steady=False)) == []
+    assert broken(at_every_moment(seen)) == {"disagree"}
+
+
+@pytest.mark.parametrize("rule", ["count", "reserved", "unknown CPU"])
+def test_a_set_that_cannot_follow(rule: str) -> None:
+    """It stays as it is only if an Event and the ledger's condition say so: one of them is not enough."""
+    seen = good()
+    ALWAYS[rule](seen)
+    assert rule in broken(at_rest(seen))
+    told(seen)
+    assert broken(at_rest(seen)) <= {"not moved"}
+    assert rule in broken(at_rest(seen._replace(stuck=frozenset())))
 
 
 def test_a_pod_between_two_looks() -> None:

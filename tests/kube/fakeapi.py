@@ -186,6 +186,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # an answer of two packets would wait for the first one's acknowledgement
     api = None
 
     def send_response(self, code, message=None):

@@ -24,7 +24,7 @@ from webhook.admission.response import INVALID, allowed, denied
 from webhook.admission.review import Review, Webhook
 from webhook.admission.settings import Mode, PodLevelResources, Settings
 from webhook.admission.validating.rules import SCHEDULER_RULE, VALID_RESULT
-from webhook.admission.validating.validation import Violation, action_of, violations
+from webhook.admission.validating.validation import Follow, Violation, action_of, keep, violations
 from webhook.admission.view import View
 from webhook.pods.pod import annotations, labels, spec
 from webhook.pods.priority import effective_class
@@ -118,8 +118,10 @@ class Decision:
         return fields
 
 
-def decide(webhook: Webhook, review: Review, view: View, settings: Settings) -> Decision:
-    """Answer a review.
+def decide(
+    webhook: Webhook, review: Review, view: View, settings: Settings, *, follow: Follow = keep
+) -> Decision:
+    """Answer a review; ``follow`` says whether CPU sets follow a resize.
 
     Never raises for a user's mistake: an invalid object gives a denial. Objects that
     this webhook does not handle are allowed unchanged.
@@ -128,7 +130,7 @@ def decide(webhook: Webhook, review: Review, view: View, settings: Settings) -> 
         if webhook is Webhook.MUTATE:
             decision = _mutate(review, view, settings)
         else:
-            decision = _validate(review, view, settings)
+            decision = _validate(review, view, settings, follow)
     except Denied as denied:
         decision = Decision(review.uid, denial=str(denied))
     except RecursionError:
@@ -257,7 +259,7 @@ def _may_refuse(pod: Mapping[str, Any], namespace: str, view: View) -> Iterator[
             yield _MAY_REFUSE.format(f'ResourceQuota "{quota.name}"', why)
 
 
-def _validate(review: Review, view: View, settings: Settings) -> Decision:
+def _validate(review: Review, view: View, settings: Settings, follow: Follow) -> Decision:
     if review.resource[0] == PROFILE_GROUP and review.resource[2] == PROFILE_RESOURCE:
         return _validate_profile(review, view, settings)
     if not _is_pod(review, {"", "resize"}, {"CREATE", "UPDATE"}) or _exempt(review, view):
@@ -267,7 +269,8 @@ def _validate(review: Review, view: View, settings: Settings) -> Decision:
     if review.operation == "UPDATE":
         check_shape(review.old_object)
         old = review.old_object
-    found = violations(review.object, old, resize=review.subresource == "resize")
+    resize = review.subresource == "resize"
+    found = violations(review.object, old, resize=resize, follow=follow)
     denial, warnings = _held_to(found, settings)
     return Decision(review.uid, warnings=tuple(dict.fromkeys(warnings)), denial=denial)
 

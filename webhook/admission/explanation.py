@@ -8,17 +8,20 @@ from webhook.admission.profiles.profile import ALWAYS, Profile
 from webhook.admission.response import INVALID
 from webhook.admission.review import Review, Webhook
 from webhook.admission.settings import Settings
+from webhook.admission.validating.validation import Follow, keep
 from webhook.admission.view import View
 from webhook.pods.pod import labels
 
 
-def explain(webhook: Webhook, review: Review, view: View, settings: Settings) -> dict[str, Any]:
-    """Return the decision with its reasons, as JSON.
+def explain(
+    webhook: Webhook, review: Review, view: View, settings: Settings, *, follow: Follow = keep
+) -> dict[str, Any]:
+    """Return the decision with its reasons, as JSON; arguments as of ``decide``.
 
     For every profile of the view it says whether the profile matched and, if not, which
     clause failed; for every operation, which profile and field caused it.
     """
-    return render(decide(webhook, review, view, settings), review, view)
+    return render(decide(webhook, review, view, settings, follow=follow), review, view)
 
 
 def render(decision: Decision, review: Review, view: View) -> dict[str, Any]:

@@ -1,13 +1,15 @@
 """What is wrong with entries and ledgers, and what has to be done about it: pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from webhook.binding.ledger import READY, Entry, Ledger
 from webhook.binding.nodetopology import NodeTopology
 from webhook.binding.recovery import is_finished, node_of
+from webhook.cpuset.allocation import BindPolicy
 from webhook.cpuset.cpulist import format_cpulist
 from webhook.cpuset.qos import QoS
+from webhook.cpuset.topology import Topology
 from webhook.kube.conditions import Condition
 from webhook.pods.pod import is_mirror
 
@@ -55,12 +57,52 @@ def overlaps(entries: Iterable[Entry]) -> list[tuple[Entry, Entry, frozenset[int
     return [(one, other, frozenset(cpus)) for one, other, cpus in pairs.values()]
 
 
-def to_be_moved(ledger: Ledger) -> frozenset[str]:
-    """Return the uids of the pods that hold CPUs which other pods held before them."""
-    return frozenset(
-        max(one, other, key=lambda entry: (entry.allocated_at, entry.uid)).uid
-        for one, other, _ in overlaps(ledger.entries.values())
-    )
+def wrongs(ledger: Ledger, node: NodeTopology, movable: Callable[[Entry], bool]) -> dict[str, str]:
+    """Return why pods cannot stay on their CPUs, by uid: a CPU does not exist, is reserved, or is another's.
+
+    Nor on CPUs that a policy, which it requires, does not allow any more since others came or went.
+
+    Of two pods that hold one CPU it is the one that can be moved, else the later one.
+
+    Args:
+        ledger: the node's.
+        node: its topology.
+        movable: whether the pod of an entry can be given other CPUs.
+    """
+    found: dict[str, list[str]] = {}
+    reserved = not_for_pods(node)
+    exists = node.cpu_topology.position.keys()
+    for entry in ledger.entries.values():
+        if missing := entry.cpus - exists:
+            text = f"its CPUs {format_cpulist(missing)} do not exist on {node.name}"
+            found.setdefault(entry.uid, []).append(text)
+        elif entry.required and not _obeys(node.cpu_topology, entry.cpus, entry.policy):
+            text = f"its CPUs {format_cpulist(entry.cpus)} are not {entry.policy} on {node.name} as it is now"
+            found.setdefault(entry.uid, []).append(text)
+        if entry.qos in _BOUND and (taken := entry.cpus & reserved):
+            text = f"its CPUs {format_cpulist(taken)} are reserved on {node.name}"
+            found.setdefault(entry.uid, []).append(text)
+    for one, other, cpus in overlaps(ledger.entries.values()):
+        first, last = sorted((one, other), key=lambda each: (movable(each), each.allocated_at, each.uid))
+        text = f"its CPUs {format_cpulist(cpus)} are held by {first.pod}, too"
+        found.setdefault(last.uid, []).append(text)
+    return {uid: "; ".join(texts) for uid, texts in found.items()}
+
+
+def _obeys(topology: Topology, cpus: frozenset[int], policy: BindPolicy) -> bool:
+    """Whether a set is whole cores (FullPCPUs), or one CPU of each core (SpreadByPCPUs)."""
+    mask = topology.mask(cpus)
+    cores = [core for core in topology.core_masks if core & mask]
+    if policy is BindPolicy.FULL_PCPUS:
+        return all(core & mask == core for core in cores)
+    return policy is not BindPolicy.SPREAD_BY_PCPUS or len(cores) == len(cpus)
+
+
+def not_for_pods(node: NodeTopology) -> frozenset[int]:
+    """Return the CPUs that no LSE or LSR pod may hold."""
+    given = node.reservations
+    cpus = given.reserved | given.kubelet_pinned | given.kubelet_reserved
+    return cpus | given.system if given.system_exclusive else cpus
 
 
 def condition(ledger: Ledger, node: NodeTopology, unrepaired: Mapping[str, str]) -> Condition:
@@ -76,15 +118,12 @@ def condition(ledger: Ledger, node: NodeTopology, unrepaired: Mapping[str, str])
         for one, other, cpus in overlaps(ledger.entries.values())
     ]
     found += [("Unrepaired", f"{pod}: {why}") for pod, why in sorted(unrepaired.items())]
-    reserved = node.reservations
-    not_for_pods = reserved.reserved | reserved.kubelet_pinned | reserved.kubelet_reserved
-    if reserved.system_exclusive:
-        not_for_pods |= reserved.system
+    reserved = not_for_pods(node)
     for entry in ledger.entries.values():
         if missing := entry.cpus - node.cpu_topology.position.keys():
             unknown = f"{entry.pod} holds {format_cpulist(missing)}, which the node does not have"
             found.append(("UnknownCPUs", unknown))
-        if entry.qos in _BOUND and (taken := entry.cpus & not_for_pods):
+        if entry.qos in _BOUND and (taken := entry.cpus & reserved):
             found.append(("Reserved", f"{entry.pod} holds {format_cpulist(taken)}, which are reserved"))
     found += [("Unreadable", problem) for problem in node.problems]
     if not found:

@@ -43,9 +43,7 @@ class Binder:
         self._locks: dict[str, Lock] = {}
         self._locks_lock = Lock()
 
-    def bind(
-        self, claim: Claim, node: str, *, deadline: Deadline, dry_run: bool = False, reassign: bool = False
-    ) -> Grant | Refusal:
+    def bind(self, claim: Claim, node: str, *, deadline: Deadline, dry_run: bool = False) -> Grant | Refusal:
         """Give a pod CPUs of a node; when this returns a Grant, the ledger says so.
 
         Args:
@@ -53,7 +51,6 @@ class Binder:
             node: its name.
             deadline: for the answer.
             dry_run: write nothing.
-            reassign: give other CPUs than those that the pod has.
 
         Raises:
             OutOfTimeError: there is no time for what is left to do.
@@ -67,8 +64,6 @@ class Binder:
             ledger, stored = self._state.ledgers.known(node), False
             for _ in range(_TRIES):
                 current = self._current(topology, ledger, deadline, but=claim.uid)
-                if reassign:
-                    current = current.without([claim.uid])
                 decided = grant(claim, topology, current, now=self._state.now())
                 if isinstance(decided, Refusal):
                     if stored:
@@ -148,13 +143,19 @@ class Binder:
             _log.warning("ledger of node %s: an entry cannot be read: %s", node, problem)
         before = old or self._state.ledgers.last_seen(node)
         kept: list[Entry] = []
+        entries = found.entries
         if before is not None:
+            # Of a pod that became smaller, or is being moved, more was held than its request says now.
+            known = before.entries
+            entries = tuple(
+                known[e.uid] if e.uid in known and known[e.uid].cpus > e.cpus else e for e in entries
+            )
             since = self._state.now() - dt.timedelta(seconds=self.grace)
             readable = bool(before.problems) and before.node_uid == topology.uid
             kept = [e for e in before.entries.values() if readable or e.allocated_at >= since]
         fresh = replace(old or Ledger(node, ""), node_uid=topology.uid, entries={}, problems=())
-        _log.info("ledger of node %s: rebuilt with %d CPU sets of its pods", node, len(found.entries))
-        return fresh.with_entries(*kept).with_entries(*found.entries)
+        _log.info("ledger of node %s: rebuilt with %d CPU sets of its pods", node, len(entries))
+        return fresh.with_entries(*kept).with_entries(*entries)
 
     @contextmanager
     def _locked(self, node: str, deadline: Deadline) -> Iterator[None]:

@@ -110,6 +110,17 @@ class PodStore(Store[Object]):
         super().__init__(lambda _name, raw, _old: trim_pod(raw))
         self._index = Lock()
         self._on_nodes: dict[str, dict[_Key, Object]] = {}
+        self._changes: dict[str, int] = {}
+        self._lists = 0
+
+    def nodes(self) -> list[str]:
+        """Return the nodes that known pods are bound to."""
+        with self._index:
+            return list(self._on_nodes)
+
+    def version(self, node: str) -> tuple[int, int]:
+        """Return what is another value once a pod of a node has come, changed or gone."""
+        return self._lists, self._changes.get(node, 0)
 
     def on_node(self, node: str) -> list[Object]:
         """Return the known pods that are bound to a node."""
@@ -121,6 +132,8 @@ class PodStore(Store[Object]):
         super().replace(listed)
         with self._index:
             self._on_nodes = {}
+            self._changes = {}
+            self._lists += 1
             for key, pod in list(self.values.items()):
                 self._place(key, None, pod)
 
@@ -131,6 +144,8 @@ class PodStore(Store[Object]):
             self._place(key, old, value)
 
     def _place(self, key: _Key, old: Object | None, new: Object | None) -> None:
+        for node in {node_of(pod) for pod in (old, new) if pod is not None}:
+            self._changes[node] = self._changes.get(node, 0) + 1
         if old is not None and (node := node_of(old)):
             there = self._on_nodes.get(node, {})
             there.pop(key, None)

@@ -77,12 +77,12 @@ def grant(claim: Claim, node: NodeTopology, ledger: Ledger, *, now: dt.datetime)
     request = claim.request
     held = ledger.entries.get(claim.uid)
     others = ledger.without([claim.uid])
-    terms = _agreed(request, node)
+    terms = agreed_terms(request, node)
     if isinstance(terms, Refusal):
         return terms
-    if refused := _amplified(request, node, others):
+    if refused := too_amplified(request, node, others):
         return refused
-    room = _Room(claim, node, others, *terms)
+    room = Room(claim, node, others, *terms)
     cpus = room.kept(held.cpus if held is not None else None) or room.kept(claim.carried) or room.best()
     if isinstance(cpus, Refusal):
         return cpus
@@ -103,7 +103,7 @@ def grant(claim: Claim, node: NodeTopology, ledger: Ledger, *, now: dt.datetime)
     return Grant(entry, after, node, _counts(node, room.state, after), existing=existing)
 
 
-class _Room:
+class Room:
     """What a node has for a pod: its CPUs under the pod's and the node's terms, next to all other pods.
 
     Attributes:
@@ -167,7 +167,7 @@ class _Room:
         return align(state, self.agreed, self._numa, exclusive=self._request.numa_exclusive)
 
 
-def _amplified(request: CPUSetRequest, node: NodeTopology, ledger: Ledger) -> Refusal | None:
+def too_amplified(request: CPUSetRequest, node: NodeTopology, ledger: Ledger) -> Refusal | None:
     """Bound CPUs are real: no more can be bound than the node has, whatever it advertises."""
     bound = sum(len(entry.cpus) for entry in ledger.entries.values())
     if node.max_bindable is None or bound + request.cpus <= node.max_bindable:
@@ -218,7 +218,7 @@ def _counts(node: NodeTopology, state: NodeState, ledger: Ledger) -> Counts:
     )
 
 
-def _agreed(request: CPUSetRequest, node: NodeTopology) -> tuple[Request, NumaPolicy] | Refusal:
+def agreed_terms(request: CPUSetRequest, node: NodeTopology) -> tuple[Request, NumaPolicy] | Refusal:
     """The terms of pod and node together: a node's policies bind, and a pod may not contradict them."""
     policy, required = request.policy, request.required
     if node.bind_policy is not BindPolicy.NONE:

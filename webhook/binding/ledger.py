@@ -26,6 +26,7 @@ from webhook.protocol import LEDGER_API_VERSION, LEDGER_KIND, QoSClass
 READY: Final = "Ready"
 _REMEMBERED: Final = 16_384
 _LONGEST_HOLDERS: Final = 2000
+_SUMMARY: Final = ("cpus", "allocated", "free", "wholeCoresFree", "pods")
 _NODE: Final = {"apiVersion": "v1", "kind": "Node"}
 _NO_QOS: Final = "-"
 _REQUIRED: Final = "required"
@@ -95,6 +96,7 @@ class Ledger:
         uid: of the object; "" before it is written.
         conditions: of type ``metav1.Condition``.
         problems: what could not be read.
+        counts: the summary that is stored; None: there is none.
     """
 
     node: str
@@ -104,6 +106,7 @@ class Ledger:
     uid: str = ""
     conditions: tuple[Mapping[str, Any], ...] = ()
     problems: tuple[str, ...] = ()
+    counts: Counts | None = field(default=None, compare=False)
 
     def with_entries(self, *entries: Entry) -> "Ledger":
         """Return the ledger with these entries added, or put in place of others of the same pods."""
@@ -144,7 +147,15 @@ def read_ledger(raw: Mapping[str, Any]) -> Ledger:
         uid=metadata.get("uid", ""),
         conditions=tuple(read_conditions(raw.get("status"))),
         problems=tuple(problems),
+        counts=_counts(raw.get("status")),
     )
+
+
+def _counts(status: object) -> Counts | None:
+    """Read the summary; None where a number is missing."""
+    stored = [status.get(name) if isinstance(status, dict) else None for name in _SUMMARY]
+    numbers = [number for number in stored if isinstance(number, int)]
+    return Counts(*numbers) if len(numbers) == len(_SUMMARY) else None
 
 
 def write_ledger(ledger: Ledger, counts: Counts | None) -> dict[str, Any]:
@@ -163,14 +174,7 @@ def write_ledger(ledger: Ledger, counts: Counts | None) -> dict[str, Any]:
     ordered = sorted(ledger.entries.values(), key=lambda entry: (entry.namespace, entry.name, entry.uid))
     status: dict[str, Any] = {"conditions": list(ledger.conditions)}
     if counts is not None:
-        status |= {
-            "cpus": counts.cpus,
-            "allocated": counts.allocated,
-            "free": counts.free,
-            "wholeCoresFree": counts.whole_cores_free,
-            "pods": counts.pods,
-            "holders": _holders(ledger),
-        }
+        status |= {**dict(zip(_SUMMARY, counts, strict=True)), "holders": _holders(ledger)}
     return {
         "apiVersion": LEDGER_API_VERSION,
         "kind": LEDGER_KIND,

@@ -110,7 +110,11 @@ class Ledgers:
             raise
         metadata = raw.get("metadata") or {}
         stored = replace(
-            ledger, version=metadata.get("resourceVersion"), uid=metadata.get("uid", ""), problems=()
+            ledger,
+            version=metadata.get("resourceVersion"),
+            uid=metadata.get("uid", ""),
+            problems=(),
+            counts=counts,
         )
         self.store.written(stored)
         return stored

@@ -3,12 +3,18 @@
 Labels have few values (classes, outcomes, reasons), but for the free CPUs of each node.
 """
 
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
+from typing import NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+import prometheus_client
+from prometheus_client import CollectorRegistry, Gauge, Histogram
 
 from webhook.binding.grant import counts_of
-from webhook.binding.nodetopology import NodeTopologyError
+from webhook.binding.ledger import Ledger
+from webhook.binding.nodetopology import NodeTopology, NodeTopologyError
 from webhook.binding.state import State
 from webhook.process.metrics import NAMESPACE
 from webhook.protocol import QoSClass
@@ -22,7 +28,7 @@ class BindingMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         """Begin at zero in a registry."""
-        counter = partial(Counter, namespace=NAMESPACE, registry=registry)
+        counter = partial(prometheus_client.Counter, namespace=NAMESPACE, registry=registry)
         newest = partial(Gauge, namespace=NAMESPACE, registry=registry, multiprocess_mode="livemostrecent")
         self.denials = counter("cpuset_denials_total", "Bindings denied, by reason.", ["reason"])
         self.conflicts = counter(
@@ -35,7 +41,7 @@ class BindingMetrics:
         )
         self.repairs = counter(
             "cpuset_repairs_total",
-            "Repairs of the reconciler: dropped, entered, allocated, annotated, or failed.",
+            "Repairs of the reconciler: dropped, entered, allocated, annotated, resized, moved, or failed.",
             ["what"],
         )
         self._held = newest("cpuset_cpus", "CPUs held, by QoS class, over all nodes.", ["qos"])
@@ -51,7 +57,7 @@ class BindingMetrics:
             registry=registry,
         )
         self._children = {name: (bindings.labels(name), duration.labels(name)) for name in OUTCOMES}
-        self._nodes: set[str] = set()
+        self._nodes: dict[str, _Node] = {}
 
     def answered(self, outcome: str, seconds: float) -> None:
         """Count an answer to a review."""
@@ -65,21 +71,46 @@ class BindingMetrics:
 
     def observe(self, state: State) -> None:
         """Set the gauges from all ledgers: CPUs held by class, and what is free on each node."""
-        held = {str(QoSClass.LSE): 0, str(QoSClass.LSR): 0}
-        seen = set()
+        held = Counter({str(QoSClass.LSE): 0, str(QoSClass.LSR): 0})
+        before, self._nodes = self._nodes, {}
         for (_, name), ledger in list(state.ledgers.store.values.items()):
-            for entry in ledger.entries.values():
-                held[entry.qos] = held.get(entry.qos, 0) + len(entry.cpus)
             try:
-                counts = counts_of(state.nodes.topology_of(name), ledger)
+                topology = state.nodes.topology_of(name)
             except NodeTopologyError:
-                continue
-            seen.add(name)
-            self._free.labels(name).set(counts.free)
-            self._whole.labels(name).set(counts.whole_cores_free)
+                topology = None
+            node = before.pop(name, None)
+            if node is None or node.ledger is not ledger or node.topology is not topology:
+                node = _Node(ledger, topology, _held(ledger))
+                if topology is not None:
+                    counts = counts_of(topology, ledger)
+                    self._free.labels(name).set(counts.free)
+                    self._whole.labels(name).set(counts.whole_cores_free)
+                else:
+                    self._forget(name)
+            self._nodes[name] = node
+            for qos, cpus in node.held.items():
+                held[qos] += cpus
         for qos, cpus in held.items():
             self._held.labels(qos or "none").set(cpus)
-        for name in self._nodes - seen:
-            self._free.remove(name)
-            self._whole.remove(name)
-        self._nodes = seen
+        for name in before:
+            self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        for gauge in (self._free, self._whole):
+            with suppress(KeyError):
+                gauge.remove(name)
+
+
+class _Node(NamedTuple):
+    """What the gauges of a node were set from, and the CPUs that are held there by class."""
+
+    ledger: Ledger
+    topology: NodeTopology | None
+    held: Mapping[str, int]
+
+
+def _held(ledger: Ledger) -> Mapping[str, int]:
+    cpus: Counter[str] = Counter()
+    for entry in ledger.entries.values():
+        cpus[entry.qos] += len(entry.cpus)
+    return cpus

@@ -1,29 +1,35 @@
 """Repairs drift between ledgers and pods; runs on the leader.
 
 Level-triggered: every round checks the present state, however it came about. What is watched only
-says where to look; no entry is dropped or added before the live pod has been read.
+says where to look; no entry is dropped or added before the live pod has been read. A refusal that is
+about one node's ledger, or about one pod, costs that one only.
 """
 
 import datetime as dt
+import heapq
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from threading import Event
-from typing import Final
+from typing import Final, NamedTuple
 
 from webhook.binding.audit import condition, reason_to_drop
-from webhook.binding.binder import Binder, Change
+from webhook.binding.binder import Binder
+from webhook.binding.caches import Object
+from webhook.binding.grant import counts_of
 from webhook.binding.ledger import Entry, Ledger
 from webhook.binding.metrics import BindingMetrics
 from webhook.binding.nodetopology import NodeTopology, NodeTopologyError
-from webhook.binding.recovery import is_finished, node_of, recover
-from webhook.binding.repair import Repair
+from webhook.binding.recovery import is_finished, recover
+from webhook.binding.repair import Repair, retry_seconds
 from webhook.binding.state import Deadline, OutOfTimeError, State
 from webhook.kube.client import ApiError
 from webhook.kube.conditions import with_conditions
 from webhook.kube.lease import Lease
 from webhook.kube.loop import run_loop
+from webhook.pods.pod import is_mirror
+from webhook.pods.resourcespec import BOUND_CLASSES
 
 STEP_SECONDS: Final = 20.0
 """What one step of a round may take."""
@@ -32,11 +38,31 @@ CHECK_AGAIN_SECONDS: Final = 10.0
 """An entry that is right by the live pod is not checked again before this long."""
 
 FOREIGN_SECONDS: Final = 300.0
-"""How often the pods of a node with a ledger are listed, for CPU sets that no watch shows."""
-
-_OF_ONE_OBJECT: Final = frozenset({400, 404, 409, 413, 422})
+"""In this time the pods of every node with a ledger are listed once, for CPU sets that no watch shows."""
 
 _log = logging.getLogger(__name__)
+
+
+class _Wait(NamedTuple):
+    """A node whose ledger was refused: until when nothing is done there, and how often in a row."""
+
+    until: float
+    refusals: int
+
+
+class _Look(NamedTuple):
+    """A ledger, and when this replica first saw each of its entries, by its own clock."""
+
+    ledger: Ledger
+    since: Mapping[tuple[str, dt.datetime], float]
+
+
+class _Marks(NamedTuple):
+    """What a node's state is made of: others than before mean that it has changed."""
+
+    ledger: Ledger | None
+    topology: NodeTopology | None
+    pods: tuple[int, int]
 
 
 @dataclass(eq=False)
@@ -52,8 +78,12 @@ class Reconciler:
     _lease: Lease
     _metrics: BindingMetrics
     _checked: dict[str, float] = field(default_factory=dict, init=False)
-    _seen: dict[tuple[str, dt.datetime], float] = field(default_factory=dict, init=False)
+    _seen: dict[str, _Look] = field(default_factory=dict, init=False)
+    _calm: dict[str, _Marks | None] = field(default_factory=dict, init=False)
     _listed: dict[str, float] = field(default_factory=dict, init=False)
+    _to_list: float = field(default=0.0, init=False)
+    _began: float | None = field(default=None, init=False)
+    _waits: dict[str, _Wait] = field(default_factory=dict, init=False)
     _reported: dict[str, tuple[Ledger, NodeTopology, dict[str, str]]] = field(
         default_factory=dict, init=False
     )
@@ -65,107 +95,202 @@ class Reconciler:
 
     def _round(self, stop: Event) -> None:
         if self._state.synced:
-            self._observe()
             if self._lease.elected():
                 self.round(stop)
+            else:
+                self._observe()
+                self._began = None
 
     def round(self, stop: Event) -> None:
         """Check everything once; raises ApiError."""
         self._observe()
-        for node, step in self._steps():
+        for step in self._steps():
             if stop.is_set() or not self._lease.elected():
                 return
-            self._step(node, step)
+            step()
 
-    def _steps(self) -> Iterator[tuple[str, Callable[[], None]]]:
-        """What a round may have to do, node by node; each step is done before the next one is sought."""
-        ledgers = self._state.ledgers.store
-        for (_, node), ledger in list(ledgers.values.items()):
-            yield node, partial(self._drop, node, ledger)
-        for pod in list(self._state.pods.values.values()):
-            node = node_of(pod)
-            if node and not is_finished(pod) and self._repair.due(pod, self._state.ledgers.known(node)):
-                yield node, partial(self._repair.repair, pod, self._deadline())
+    def _steps(self) -> Iterator[Callable[[], None]]:
+        """What a round has to do; each step is done before the next one is sought."""
+        for node in self._to_look_through():
+            yield partial(self._at, node, partial(self._look_through, node))
         self._repair.forget(self._state.pods.values)
-        yield from self._foreign()
-        for (_, node), ledger in list(ledgers.values.items()):
-            yield node, partial(self._report, node, ledger)
+        if self._repair.namespaces_changed():
+            self._calm.clear()
+        with_ledger = [name for _, name in list(self._state.ledgers.store.values)]
+        for node in dict.fromkeys((*with_ledger, *self._state.pods.nodes())):
+            marks = self._marks(node)
+            if self._calm.get(node) != marks:
+                yield from self._steps_of(node)
+                self._calm[node] = marks if self._is_calm(node, marks) else None
+
+    def _steps_of(self, node: str) -> Iterator[Callable[[], None]]:
+        """What has to be done for the ledger and the watched pods of a node."""
+        ledger = self._state.ledgers.known(node)
+        if ledger is not None and (doubtful := self._doubtful(node, ledger)):
+            yield partial(self._at, node, partial(self._drop, node, doubtful))
+        for pod in self._running(node):
+            if self._repair.due(pod):
+                yield partial(self._tried, node, partial(self._repair.repair, pod, self._deadline()))
+        ledger = self._state.ledgers.known(node)
+        if ledger is not None and self._unreported(node, ledger):
+            yield partial(self._at, node, partial(self._report, node, ledger))
+
+    def _running(self, node: str) -> list[Object]:
+        pods = self._state.pods.on_node(node)
+        return [pod for pod in pods if not is_finished(pod) and not is_mirror(pod)]
+
+    def _marks(self, node: str) -> _Marks:
+        """What a node's state is made of."""
+        try:
+            topology = self._state.nodes.topology_of(node)
+        except NodeTopologyError:
+            topology = None
+        return _Marks(self._state.ledgers.known(node), topology, self._state.pods.version(node))
+
+    def _is_calm(self, node: str, marks: _Marks) -> bool:
+        """Whether nothing has to be done for a node until its marks are others."""
+        ledger, pods = marks.ledger, self._running(node)
+        if self._marks(node) != marks or not all(self._repair.settled(pod) for pod in pods):
+            return False
+        if ledger is None:
+            return True
+        here = {pod["metadata"]["uid"] for pod in pods}
+        promised = any(e.qos in BOUND_CLASSES and uid not in here for uid, e in ledger.entries.items())
+        return not promised and not self._unreported(node, ledger)
 
     def _observe(self) -> None:
         """Remember when each entry was first seen, by this replica's own clock: others' may differ."""
-        now = self._state.clock()
-        self._seen = {
-            key: self._seen.get(key, now)
-            for ledger in list(self._state.ledgers.store.values.values())
-            for key in ((entry.uid, entry.allocated_at) for entry in ledger.entries.values())
-        }
+        now, before, self._seen = self._state.clock(), self._seen, {}
+        for (_, node), ledger in list(self._state.ledgers.store.values.items()):
+            look = before.get(node)
+            if look is None or look.ledger is not ledger:
+                known = look.since if look is not None else {}
+                keys = [(entry.uid, entry.allocated_at) for entry in ledger.entries.values()]
+                look = _Look(ledger, {key: known.get(key, now) for key in keys})
+            self._seen[node] = look
 
-    def _drop(self, node: str, ledger: Ledger) -> None:
-        """Drop the entries whose pods do not run on the node."""
+    def _doubtful(self, node: str, ledger: Ledger) -> dict[str, str]:
+        """The uids of entries that may have to go by what is watched, each with the reason.
+
+        Pods of other classes than LSE and LSR are not watched: their node is looked through.
+        """
+        found: dict[str, str] = {}
+        pods = self._state.pods.values
+        for uid, entry in ledger.entries.items():
+            if entry.qos in BOUND_CLASSES:
+                pod = pods.get((entry.namespace, entry.name))
+                reason = self._reason(node, entry, pod)
+                if reason is not None and self._state.clock() >= self._checked.get(uid, 0.0):
+                    found[uid] = reason
+        return found
+
+    def _reason(self, node: str, entry: Entry, pod: Mapping[str, object] | None) -> str | None:
+        look, now = self._seen.get(node), self._state.clock()
+        since = look.since.get((entry.uid, entry.allocated_at), now) if look is not None else now
+        return reason_to_drop(entry, node, pod, age=now - since, grace=self._binder.grace)
+
+    def _drop(self, node: str, doubtful: Mapping[str, str]) -> None:
+        """Drop the entries whose pods do not run on the node; a pod that cannot be read costs no other."""
         gone: dict[str, Entry] = {}
-        for entry in ledger.entries.values():
-            known = self._state.pods.values.get((entry.namespace, entry.name))
-            since = self._seen.get((entry.uid, entry.allocated_at), self._state.clock())
-            age, grace = self._state.clock() - since, self._binder.grace
-            reason = reason_to_drop(entry, node, known, age=age, grace=grace)
-            if reason is None or self._state.clock() < self._checked.get(entry.uid, 0.0):
+        known = self._state.ledgers.known(node)
+        for uid in doubtful:
+            entry = known.entries.get(uid) if known is not None else None
+            if entry is None:
                 continue
-            live = self._state.live_pod(entry.namespace, entry.name, self._deadline())
-            reason = reason_to_drop(entry, node, live, age=age, grace=grace)
-            if reason is None:
-                self._checked[entry.uid] = self._state.clock() + CHECK_AGAIN_SECONDS
-            else:
-                gone[entry.uid] = entry
+            self._checked[uid] = self._state.clock() + CHECK_AGAIN_SECONDS
+            try:
+                live = self._state.live_pod(entry.namespace, entry.name, self._deadline())
+            except ApiError as error:
+                if error.of_server:
+                    raise
+                _log.warning("ledger of %s: %s is not checked: %s", node, entry.pod, error)
+                continue
+            if (reason := self._reason(node, entry, live)) is not None:
+                gone[uid] = entry
                 _log.info("ledger of %s: the entry of %s is dropped: %s", node, entry.pod, reason)
-        if not gone:
+        self._change(node, gone, {})
+
+    def _change(self, node: str, gone: Mapping[str, Entry], found: Mapping[str, Entry]) -> None:
+        """Drop entries that are still as they were, and enter those that are not there."""
+        if not gone and not found:
             return
 
-        def without(_topology: NodeTopology, stored: Ledger, _rebuilt: bool) -> Ledger | None:  # noqa: FBT001 — Change
+        def changed(_topology: NodeTopology, stored: Ledger, rebuilt: bool) -> Ledger | None:  # noqa: FBT001 — Change
             # An entry that was renewed meanwhile is another one.
             uids = [uid for uid, entry in gone.items() if stored.entries.get(uid) == entry]
-            return stored.without(uids) if uids else None
+            new = [
+                entry
+                for uid, entry in found.items()
+                if uid not in stored.entries or (uid in gone and stored.entries[uid] == gone[uid])
+            ]
+            if not uids and not new:
+                return stored if rebuilt else None
+            return stored.without(uids).with_entries(*new)
 
-        if self._binder.change(node, without, deadline=self._deadline()) is not None:
-            self._metrics.repairs.labels("dropped").inc(len(gone))
+        if self._binder.change(node, changed, deadline=self._deadline()) is not None:
+            self._metrics.repairs.labels("dropped").inc(len(gone.keys() - found.keys()))
+            self._metrics.repairs.labels("entered").inc(len(found))
 
-    def _foreign(self) -> Iterator[tuple[str, Callable[[], None]]]:
-        """Enter the CPU sets that pods of other classes hold; one node at a time."""
+    def _to_look_through(self) -> list[str]:
+        """The nodes whose turn it is: so many that all are done in FOREIGN_SECONDS, the longest ago first."""
         now = self._state.clock()
+        began, self._began = self._began, now
         names = [name for _, name in list(self._state.ledgers.store.values)]
-        self._listed = {name: self._listed.get(name, now) for name in names}
+        self._listed = {name: self._listed.get(name, 0.0) for name in names}
         self._reported = {name: known for name, known in self._reported.items() if name in self._listed}
+        self._calm = {name: marks for name, marks in self._calm.items() if name in self._listed}
+        self._waits = {name: wait for name, wait in self._waits.items() if name in self._listed}
         self._checked = {uid: until for uid, until in self._checked.items() if until > now}
-        due = [name for name in names if now - self._listed[name] > FOREIGN_SECONDS]
-        if not due:
+        since = now - began if began is not None else 0.0
+        self._to_list = min(self._to_list + len(names) * since / FOREIGN_SECONDS, float(len(names)))
+        turn = heapq.nsmallest(int(self._to_list), names, key=self._listed.__getitem__)
+        self._to_list -= len(turn)
+        return turn
+
+    def _look_through(self, node: str) -> None:
+        """Compare a node's ledger with all its pods: of other classes than LSE and LSR none is watched."""
+        self._listed[node] = self._state.clock()
+        try:
+            pods = self._state.pods_on(node, self._deadline())
+        except ApiError as error:
+            if error.of_server:
+                raise
+            _log.warning("ledger of %s: its pods are looked through another time: %s", node, error)
             return
-        node = min(due, key=self._listed.__getitem__)
-        self._listed[node] = now
-        found = recover(self._state.pods_on(node, self._deadline()), node, now=self._state.now()).entries
-
-        def entered(_topology: NodeTopology, stored: Ledger, _rebuilt: bool) -> Ledger | None:  # noqa: FBT001 — Change
-            new = [entry for entry in found if entry.uid not in stored.entries]
-            return stored.with_entries(*new) if new else None
-
+        there = {pod["metadata"]["uid"] for pod in pods if not is_finished(pod)}
+        held = {entry.uid: entry for entry in recover(pods, node, now=self._state.now()).entries}
         known = self._state.ledgers.known(node)
-        if known is None or any(entry.uid not in known.entries for entry in found):
-            yield node, partial(self._enter, node, entered)
+        entries = known.entries if known is not None else {}
+        foreign = {uid: entry for uid, entry in entries.items() if entry.qos not in BOUND_CLASSES}
+        moved = {uid for uid in foreign.keys() & held.keys() if foreign[uid].cpus != held[uid].cpus}
+        gone = {uid: entry for uid, entry in foreign.items() if uid not in there or uid in moved}
+        found = {uid: entry for uid, entry in held.items() if uid not in entries or uid in moved}
+        self._change(node, gone, found)
 
-    def _enter(self, node: str, entered: Change) -> None:
-        if self._binder.change(node, entered, deadline=self._deadline()) is not None:
-            self._metrics.repairs.labels("entered").inc()
+    def _unreported(self, node: str, ledger: Ledger) -> bool:
+        """Whether ledger, topology or failed repairs are others than when the condition was written."""
+        known = self._reported.get(node)
+        if known is None or known[0] is not ledger or known[2] != self._repair.unrepaired(node):
+            return True
+        try:
+            return known[1] is not self._state.nodes.topology_of(node)
+        except NodeTopologyError:
+            return False
 
     def _report(self, node: str, ledger: Ledger) -> None:
         """Write the condition where it differs from the stored one; rebuild a ledger that is void."""
         topology = self._state.nodes.topology_of(node)
         unrepaired = self._repair.unrepaired(node)
-        known = self._reported.get(node)
-        if known is not None and known[0] is ledger and known[1] is topology and known[2] == unrepaired:
-            return
 
         def reported(topology: NodeTopology, stored: Ledger, rebuilt: bool) -> Ledger | None:  # noqa: FBT001 — Change
             wanted = condition(stored, topology, unrepaired)
             conditions = tuple(with_conditions(stored.conditions, [wanted], self._state.now()))
-            if conditions == stored.conditions and not rebuilt:
+            # The summary is of the machine as it was when the ledger was written.
+            if (
+                conditions == stored.conditions
+                and not rebuilt
+                and stored.counts == counts_of(topology, stored)
+            ):
                 return None
             return replace(stored, conditions=conditions)
 
@@ -175,19 +300,30 @@ class Reconciler:
             return
         self._binder.change(node, reported, deadline=self._deadline())
 
-    def _step(self, node: str, step: Callable[[], None]) -> None:
-        """Do one step; a node that was deleted, or that others change, waits for another round."""
+    def _at(self, node: str, step: Callable[[], None]) -> None:
+        """Do a step, unless the node's ledger was refused a short while ago."""
+        wait, now = self._waits.get(node), self._state.clock()
+        if wait is not None and now < wait.until:
+            return
+        try:
+            self._tried(node, step)
+        except ApiError as error:
+            if error.of_server:
+                raise
+            refusals = wait.refusals + 1 if wait is not None else 1
+            self._waits[node] = _Wait(now + retry_seconds(refusals), refusals)
+            _log.warning("ledger of %s: %s", node, error)
+        else:
+            self._waits.pop(node, None)
+
+    def _tried(self, node: str, step: Callable[[], None]) -> None:
+        """Do a step; a node that was deleted, or that others change, waits for another round."""
         try:
             step()
         except NodeTopologyError as error:
             _log.debug("ledger of %s: %s", node, error)
         except OutOfTimeError as error:
             _log.info("ledger of %s: another round: %s", node, error)
-        except ApiError as error:
-            # A refusal of the content concerns this node alone.
-            if error.status not in _OF_ONE_OBJECT:
-                raise
-            _log.warning("ledger of %s: %s", node, error)
 
     def _deadline(self) -> Deadline:
         return self._state.deadline(STEP_SECONDS)

@@ -24,6 +24,7 @@ from webhook.binding.metrics import BindingMetrics
 from webhook.binding.promises import Promises
 from webhook.binding.reconciler import Reconciler
 from webhook.binding.repair import Repair
+from webhook.binding.resizes import Resizes
 from webhook.binding.state import State
 from webhook.cpuset.allocation import BindPolicy, Strategy
 from webhook.cpuset.sharing import PoolLimit
@@ -69,6 +70,7 @@ class Bindings:
         promises: withdraws what younger promises replace.
         endpoint: answers reviews.
         repair: repairs pods.
+        resizes: says whether CPU sets can follow a resize.
         reconciler: repairs ledgers.
     """
 
@@ -109,9 +111,12 @@ class Bindings:
         self.promises = promises = Promises(state, binder)
         policy = settings.default
         self.endpoint = BindEndpoint(state, promises, events, metrics, opted_in=opted_in, default=policy)
-        self.repair = Repair(
-            state, binder, events, metrics, opted_in=lambda name: bool(opted_in(name)), default=policy
-        )
+
+        def gives(namespace: str) -> bool:
+            return bool(opted_in(namespace))
+
+        self.repair = Repair(state, binder, events, metrics, opted_in=gives, default=policy)
+        self.resizes = Resizes(state, opted_in=gives, default=policy)
         self.reconciler = Reconciler(state, binder, self.repair, lease, metrics)
         self._reflectors = {
             "lse-lsr-pods": Reflector(api, PODS, state.pods, selector=BOUND_CLASS_PODS),

@@ -30,6 +30,7 @@ _MAX_BODY: Final = 256 * 2**20
 _MAX_LINE: Final = 16 * 2**20  # bytes; etcd holds objects of at most a tenth of it
 _CHUNK: Final = 64 * 2**10
 _SHOWN: Final = 200
+_OF_SERVER: Final = frozenset({0, 401, 429, 502, 503, 504})
 _KEPT: Final = frozenset({"GET", "PUT"})
 """What may use a kept connection: a second PUT would be refused, for it names the version it replaces."""
 
@@ -59,6 +60,15 @@ class ApiError(Exception):
         super().__init__(message)
         self.status = status
         self.retry_after = retry_after
+
+    @property
+    def of_server(self) -> bool:
+        """Whether another call would fail alike; else the answer is about the object that was named.
+
+        A 500 is an answer about one object: the API server gives it where a webhook that it asks about
+        that object cannot be called.
+        """
+        return self.status in _OF_SERVER
 
 
 class Client:

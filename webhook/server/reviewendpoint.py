@@ -19,6 +19,7 @@ from webhook.admission.mutating.reinvocation import derive_key
 from webhook.admission.response import Answer, errored, failed, respond, unavailable
 from webhook.admission.review import Review, ReviewError, Webhook, check_namespace, parse_review
 from webhook.admission.settings import Settings
+from webhook.admission.validating.validation import Follow, keep
 from webhook.admission.view import View
 from webhook.cluster.source import NamespaceLookup, Source
 from webhook.server.decisionlog import DecisionLog
@@ -76,6 +77,7 @@ class ReviewEndpoint:
 
     Attributes:
         note: gets each decision that changed labels of a controller's pod.
+        follow: says whether CPU sets follow a resize.
     """
 
     _webhook: Webhook
@@ -84,6 +86,7 @@ class ReviewEndpoint:
     _metrics: ReviewMetrics
     _log: DecisionLog
     note: Callable[[Review, Decision], None] = lambda *_: None
+    follow: Follow = keep
 
     def begin(self, body: bytes, seconds: float) -> Answer | Future[Answer]:
         """Answer the review in ``body``, which has passed the checks of `webhook.server.envelope`."""
@@ -156,7 +159,7 @@ class ReviewEndpoint:
             return self._fault(review)
 
     def _decided(self, review: Review, view: View, started: float) -> Answer:
-        decision = decide(self._webhook, review, view, self._settings.value)
+        decision = decide(self._webhook, review, view, self._settings.value, follow=self.follow)
         answer = respond(decision.response())
         seconds = time.perf_counter() - started
         self._metrics.decided(self._webhook.value, review.operation, decision, seconds)

@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from webhook.admission.explanation import explain
 from webhook.admission.review import ReviewError, Webhook, parse_review
 from webhook.admission.settings import Settings
+from webhook.admission.validating.validation import keep
 from webhook.binding.service import Bindings, BindingSettings
 from webhook.certificates.rotator import Rotator
 from webhook.cluster.combined import CombinedSource
@@ -160,9 +161,10 @@ class ReviewService:
         if self.statuses is not None and self.client is not None and isinstance(self.source, ClusterSource):
             reports = ReplicaReports(self.client, self.source)
         self._breaker = Breaker(self.source, self.settings, self.metrics, api=self.client, reports=reports)
+        self._follow = self.bindings.resizes.why_not if self.bindings is not None else keep
         self.endpoints = {
             f"/{webhook.value}": ReviewEndpoint(
-                webhook, self.source, self.settings, self.metrics, self.log, self._breaker.note
+                webhook, self.source, self.settings, self.metrics, self.log, self._breaker.note, self._follow
             )
             for webhook in Webhook
         }
@@ -250,7 +252,8 @@ class ReviewService:
         view = self.source.view
         if view.missing:
             return failure(503, f"not synced yet: {', '.join(view.missing)}")
-        return json_response(200, explain(webhook, review, view, self.settings.value))
+        explained = explain(webhook, review, view, self.settings.value, follow=self._follow)
+        return json_response(200, explained)
 
 
 class UnauthenticatedClients:

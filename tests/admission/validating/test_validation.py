@@ -1,12 +1,16 @@
 """Is a pod one that the sharing rules allow? Every rule, in each of its settings."""
 
+import json
 from copy import deepcopy
 from dataclasses import replace
 
 import pytest
 
-from tests.builders import DEFAULTS, container, pod, validate
+from tests.builders import DEFAULTS, container, pod, read, review, validate
+from webhook.admission.decision import decide
+from webhook.admission.review import Webhook
 from webhook.admission.validating.rules import RULES, VALID_RESULT
+from webhook.admission.view import View
 from webhook.protocol import PRIORITY_BANDS, QOS_PRIORITY_MATRIX, Action
 
 QOS, CLASS, PRIORITY = "koordinator.sh/qosClass", "koordinator.sh/priority-class", "koordinator.sh/priority"
@@ -76,7 +80,18 @@ def pod_level(cpu, **limits):
 
 
 OFF_FOR_RESIZE = {"be-native-resources": Action.OFF}
+
+
+def with_set(cpu, cpuset="0-1", **fields):
+    """Return an LSR pod that holds a CPU set."""
+    made = of("LSR", 9000, container(requests={"cpu": cpu}, limits={"cpu": cpu}), **fields)
+    made["metadata"]["annotations"] = {STATUS: json.dumps({"cpuset": cpuset})}
+    return made
+
+
 BREAKERS = [
+    ("resize-cpu-set", with_set("3"), {"old": with_set("2")}, {}),
+    ("resize-cpu-set", with_set("1"), {"old": with_set("2"), "subResource": "resize"}, {}),
     ("reserve-pod", pod(annotations={"scheduling.koordinator.sh/reserve-pod": "true"}), {}, {}),
     ("scheduler-annotations", pod(annotations={STATUS: '{"cpuset":"0-3"}'}), {}, {}),
     ("scheduler-annotations", of("LSR", 9000, annotations={ALLOCATED: '{"gpu":[{"minor":0}]}'}), {}, {}),
@@ -246,6 +261,55 @@ def test_a_resize_of_any_other_pod() -> None:
     """Admission §3.7: native resources of a native pod are resized freely."""
     old, new = of("LS", 9000), of("LS", 9000, container(requests={"cpu": "3"}, limits={"cpu": "4"}))
     assert validate(new, old=old, subResource="resize").denial is None
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "at"),
+    [
+        (with_set("3"), with_set("2"), "containers[0]"),
+        (with_set("1"), with_set("2"), "containers[0]"),
+        (
+            with_set("2", initContainers=[container("s", restartPolicy="Always", **WHOLE)]),
+            with_set("2"),
+            "initContainers[0]",
+        ),
+        (
+            with_set("2", resources=pod_level("4")),
+            with_set("2", resources=pod_level("2")),
+            "",
+        ),
+    ],
+)
+@pytest.mark.parametrize("fields", [{}, {"subResource": "resize"}], ids=["update", "resize"])
+def test_a_resize_of_a_pod_with_a_cpu_set(new, old, at, fields) -> None:
+    """Admission §3.7: where nothing here gives CPU sets, none of them follows; the message names the set."""
+    decision = validate(new, old=old, **fields)
+    assert broken(decision) == {"resize-cpu-set"}
+    at = f"spec.{at}." if at else "spec."
+    assert f"{at}resources.requests[cpu]: the pod holds the CPU set 0-1 of 2 CPUs" in decision.denial
+
+
+@pytest.mark.parametrize(
+    ("new", "old"),
+    [
+        (with_set("2"), with_set("2000m")),  # the same amount
+        (with_set("2", cpuset="2-3"), with_set("2")),
+        (with_set("3", cpuset=""), with_set("2", cpuset="")),  # no set
+        (of("LSR", 9000, container(requests={"cpu": "3"}, limits={"cpu": "3"})), of("LSR", 9000)),
+        (with_set("2", schedulerName="other"), with_set("2")),
+    ],
+)
+def test_what_leaves_a_cpu_set_alone_is_allowed(new, old) -> None:
+    """Admission §3.7: memory, another spelling, and pods that hold no set."""
+    assert validate(new, old=old, subResource="resize").denial is None
+
+
+def test_a_cpu_set_that_can_follow_is_no_obstacle() -> None:
+    """Admission §3.7: who gives CPU sets decides, and says why not."""
+    given = read(review(with_set("3"), old=with_set("2"), subResource="resize"))
+    for reason in ("", "needs 3 CPUs"):
+        decision = decide(Webhook.VALIDATE, given, View(), DEFAULTS, follow=lambda *_, why=reason: why)
+        assert (decision.denial or "").count("requests[cpu]: needs 3 CPUs") == bool(reason)
 
 
 def test_a_resize_to_a_part_of_a_cpu() -> None:

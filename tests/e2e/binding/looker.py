@@ -6,13 +6,14 @@ import datetime as dt
 import json
 from collections.abc import Sequence
 
-from tests.cpusetchecker.facts import entries, read_topology
+from tests.cpusetchecker.facts import NodeTopology, entries, read_topology
 from tests.cpusetchecker.rules import Seen
 from tests.e2e.cluster.apiclient import ApiClient, message
 from tests.e2e.cluster.fakenodes import FakeNode
 from tests.e2e.cluster.kubectl import Kubectl, Object
 
 LEDGERS = "/apis/colocation-webhook.io/v1alpha1/nodecpuallocations"
+TOPOLOGIES = "/apis/topology.node.k8s.io/v1alpha1/noderesourcetopologies"
 OPTED_IN = "colocation-webhook.io/cpuset"
 
 YOUNG_SECONDS = 15
@@ -27,17 +28,10 @@ class Looker:
     def __init__(
         self, calls: ApiClient, kubectl: Kubectl, nodes: Sequence[FakeNode], *, fail_closed: bool
     ) -> None:
-        """Read the nodes and namespaces, which are to stay as they are; ``calls`` is for the lists."""
+        """Read the namespaces, which are to stay as they are; ``calls`` is for the lists."""
         self.calls = calls
         self._fail_closed = fail_closed
-        names = {node.name for node in nodes}
-        stored = {each["metadata"]["name"]: each for each in kubectl.items("nodes")}
-        topologies = kubectl.items("noderesourcetopologies.topology.node.k8s.io")
-        described = {each["metadata"]["name"]: each for each in topologies}
-        self._topologies = {
-            name: read_topology(stored[name], described[name]) if name in described else None
-            for name in names
-        }
+        self._names = [node.name for node in nodes]
         self._opted_in = frozenset(
             each["metadata"]["name"]
             for each in kubectl.items("namespaces")
@@ -51,7 +45,7 @@ class Looker:
     def look(self) -> Seen:
         """Look; raises OSError where the API server does not answer."""
         return Seen(
-            self._topologies,
+            self._topologies(),
             self._opted_in,
             pods=self.pods(),
             ledgers=[{**each, "spec": {"allocations": entries(each)}} for each in self._list(LEDGERS)],
@@ -69,7 +63,20 @@ class Looker:
         young = frozenset(
             each["metadata"]["uid"] for each in seen.pods if each["metadata"]["creationTimestamp"] > since
         )
-        return seen._replace(reported=reported, young=young)
+        stuck = frozenset(
+            each["involvedObject"].get("uid", "")
+            for each in events
+            if _ours(each) and each["reason"] == "CPUSetMissing"
+        )
+        return seen._replace(reported=reported, young=young, stuck=stuck)
+
+    def _topologies(self) -> dict[str, NodeTopology | None]:
+        stored = {each["metadata"]["name"]: each for each in self._list("/api/v1/nodes")}
+        described = {each["metadata"]["name"]: each for each in self._list(TOPOLOGIES)}
+        return {
+            name: read_topology(stored[name], described[name]) if name in described else None
+            for name in self._names
+        }
 
     def _list(self, path: str) -> list[Object]:
         # Without a limit and a resourceVersion the answer is what was stored at one moment, all of it.

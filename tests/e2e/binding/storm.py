@@ -1,11 +1,13 @@
 """Five hundred pods of all classes onto eight nodes, while what binds them is killed and restarted.
 
 Controllers and kube-scheduler do most of it; some pods are bound by the storm itself, several at once. Pods
-are deleted and come to their end meanwhile. The checker looks on at random moments.
+are deleted, resized and come to their end meanwhile, CPUs go offline and come back, a kubelet pins some,
+ledgers are deleted, and a policy refuses patches of some pods. The checker looks on at random moments.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import threading
@@ -16,6 +18,7 @@ from random import Random
 from typing import Any, NamedTuple, Self
 
 from tests.cpusetchecker.rules import Violation, at_every_moment
+from tests.e2e.binding import disturbance
 from tests.e2e.binding.looker import Looker
 from tests.e2e.binding.pods import NOBODY, any_template, binding, deployment, job, pod
 from tests.e2e.cluster.apiclient import MERGE_PATCH, NOW, message
@@ -32,6 +35,14 @@ ROUNDS, AT_ONCE = 20, 5
 PODS = DEPLOYMENTS * REPLICAS + JOBS * COMPLETIONS + BARE + ROUNDS * AT_ONCE
 _SECONDS = 25.0
 """Over which pods are created."""
+DISTURBANCES = (
+    (disturbance.resize, 10),
+    (disturbance.delete_ledger, 2),
+    (disturbance.take_offline, 3),
+    (disturbance.pin, 3),
+)
+"""What is done, and how often as compared with the others."""
+
 _PATIENCE = 90.0
 _AWAY = frozenset({429, *range(500, 600)})
 
@@ -71,17 +82,21 @@ class Storm:
         self._pool = self._inside
         self._seed = seed
         self._calm = threading.Event()
+        self._nobody = threading.Event()
         self._over = threading.Event()
         self._errors: list[BaseException] = []
         self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> Self:
         """Raise it; returns when all pods are made and everything has been restarted that shall be."""
-        makers = [self._begin(each) for each in (self._create, self._bind, self._break)]
+        disturbance.refuse_patches(self._calls, Random(f"{self._seed} refusals"), self._inside)
+        makers = [self._begin(each) for each in (self._create, self._bind, self._break, self._disturb)]
         self._threads = [self._begin(each) for each in (self._live, self._watch)]
         for thread in makers:
             thread.join()
         self._calm.set()
+        for path in disturbance.refusals(self._inside):
+            self._patiently("DELETE", path, None)
         if self._errors:
             self._end()
         return self
@@ -92,6 +107,8 @@ class Storm:
 
     def _end(self) -> None:
         self._calm.set()
+        for path in disturbance.refusals(self._inside):
+            self._patiently("DELETE", path, None)
         self._over.set()
         for thread in self._threads:
             thread.join()
@@ -183,7 +200,8 @@ class Storm:
         time.sleep(_SECONDS * 0.2)
         self._kill([dice.choice(self._service.replicas)])
         time.sleep(_SECONDS * 0.2)
-        # For a while no binding is reviewed.
+        # For a while no binding is reviewed, and nobody remembers a ledger that is deleted.
+        self._nobody.set()
         self._kill(self._service.replicas)
         time.sleep(_SECONDS * 0.2)
         try:
@@ -193,11 +211,28 @@ class Storm:
             self._control_plane.start_apiserver()
         self.done["API server restarts"] += 1
         self._service.kubelet.wait_until_backends()
+        self._nobody.clear()
 
     def _kill(self, replicas: Sequence[Replica]) -> None:
         for replica in replicas:
             replica.kill()
             self.done["replicas killed"] += 1
+
+    def _disturb(self, dice: Random) -> None:
+        """Resizes, and what happens to machines and ledgers, until all pods are made."""
+        ends = time.monotonic() + _SECONDS
+        while time.monotonic() < ends and not self._calm.wait(0.1):
+            with contextlib.suppress(OSError):
+                (act,) = dice.choices(*zip(*DISTURBANCES, strict=True))
+                if act is disturbance.delete_ledger and self._nobody.is_set():
+                    continue
+                if act is disturbance.resize:
+                    pods = [each for each in self._looker.pods() if disturbance.may_have_set(each)]
+                    what = dice.choice(pods) if pods else None
+                else:
+                    what = dice.choice(self._nodes)
+                if what is not None:
+                    self.done[act(self._calls, dice, what)] += 1
 
     def _live(self, dice: Random) -> None:
         """What users and kubelets do to pods that exist: delete them, end them, confirm their end."""
@@ -232,7 +267,7 @@ class Storm:
         """Look at random moments; what must never be is kept."""
         while not self._over.wait(dice.random() * 1.2):
             try:
-                seen = self._looker.look()
+                seen = self._looker.look()._replace(steady=False)
             except OSError:
                 continue
             self.looks += 1

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cpusetchecker.facts import STATUS
+from tests.e2e.binding.disturbance import STRATEGIC_MERGE_PATCH
 from tests.e2e.binding.place import SECONDS, Place, placed
 from tests.e2e.binding.pods import deployment, pod, template
 from tests.e2e.binding.service import IN, binding_cpusets, ledger
@@ -220,3 +221,32 @@ def test_shown_to_people(place: Place) -> None:
     heading, line = place.kubectl.run("get", "nca", place.pair.name).stdout.splitlines()
     assert heading.split()[:6] == ["NAME", "CPUS", "ALLOCATED", "FREE", "WHOLE-CORES-FREE", "PODS"]
     assert line.split()[:6] == [place.pair.name, "16", "2", "12", "6", "1"]
+
+
+def test_a_resize(place: Place) -> None:
+    """A larger set contains the old one, a smaller one is part of it, and what cannot be is refused."""
+    place.pod("p", "2")
+    assert place.bind("p", place.wide)[0] == 201
+    assert place.cpus("p") == "0,8"
+    for cpus, wanted in (("6", "0-2,8-10"), ("4", "0-1,8-9")):
+        assert resized(place, "p", cpus) == (200, "")
+
+        def followed(wanted: str = wanted) -> bool:
+            return place.cpus("p") == place.holders(place.wide)["p"] == wanted
+
+        eventually(followed, seconds=SECONDS, what=f"{cpus} CPUs")
+    code, said = resized(place, "p", "16")
+    assert code == 422
+    assert "needs 16 CPUs that contain its CPU set 0-1,8-9" in said
+    assert "rule resize-cpu-set" in said
+    assert {each["reason"] for each in place.events("p")} == {"CPUSetRepaired"}
+    place.assert_rest()
+
+
+def resized(place: Place, name: str, cpus: str) -> tuple[int, str]:
+    """Resize a pod; the status, and why it is refused."""
+    figures = {"cpu": cpus, "memory": "64Mi"}
+    resources = {"requests": figures, "limits": figures}
+    change = {"spec": {"containers": [{"name": "main", "resources": resources}]}}
+    code, said = place.call("PATCH", f"/{name}/resize", change, content_type=STRATEGIC_MERGE_PATCH)
+    return code, "" if code == 200 else str(said["message"])

@@ -35,6 +35,7 @@ QOS_CLASS_IMMUTABLE: Final = "qos-class-immutable"
 PRIORITY_CLASS_IMMUTABLE: Final = "priority-class-immutable"
 PRIORITY_IMMUTABLE: Final = "priority-immutable"
 RESIZE_COLOCATED: Final = "resize-colocated"
+RESIZE_CPU_SET: Final = "resize-cpu-set"
 
 RULES: Final[Mapping[str, Rule]] = MappingProxyType(
     {
@@ -63,6 +64,9 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         PRIORITY_IMMUTABLE: Rule(Action.DENY, "koordinator.sh/priority of a pod does not change"),
         RESIZE_COLOCATED: Rule(
             Action.DENY, "a resize gives no native cpu or memory to a pod with batch or mid resources"
+        ),
+        RESIZE_CPU_SET: Rule(
+            Action.DENY, "a pod with a CPU set requests another number of CPUs only where the set can follow"
         ),
     }
 )

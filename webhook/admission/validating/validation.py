@@ -9,14 +9,17 @@ from typing import Any, Final, NamedTuple
 
 from webhook.admission.validating import rules
 from webhook.admission.validating.rules import RULES, matrix_rule
+from webhook.cpuset.cpulist import format_cpulist
 from webhook.pods.pod import SECTIONS, Container, annotations, containers, labels, spec
 from webhook.pods.priority import raw_class
 from webhook.pods.quantities import NANO, parse, text_of
 from webhook.pods.requests import pod_request
 from webhook.pods.resourcespec import BOUND_CLASSES
+from webhook.pods.resourcestatus import StatusError, given_cpus
 from webhook.pods.text import shown
 from webhook.protocol import (
     ANNOTATION_RESERVE_POD,
+    ANNOTATION_RESOURCE_STATUS,
     BATCH_RESOURCES,
     COLOCATION_RESOURCES,
     CPU,
@@ -36,6 +39,11 @@ _POD_LEVEL: Final = ""
 """In the place of a container's kind: what holds the resources is the pod itself."""
 
 
+Follow = Callable[[Pod, Pod], str]
+"""Says why the CPU set of a pod cannot become that of its new request, given the new pod and the old one; "":
+it can, or there is none."""
+
+
 class Violation(NamedTuple):
     """A rule that a pod breaks unless the rule is off; the message names field, value and remedy."""
 
@@ -43,13 +51,29 @@ class Violation(NamedTuple):
     message: str
 
 
-def violations(pod: Pod, old: Pod | None, *, resize: bool = False) -> list[Violation]:
+def keep(_pod: Pod, old: Pod) -> str:
+    """Say that a CPU set stays as it is: where nothing here gives CPU sets, nothing changes them either."""
+    try:
+        cpus = given_cpus(old)
+    except StatusError:
+        return ""
+    return fixed(cpus) if cpus else ""
+
+
+def fixed(cpus: frozenset[int]) -> str:
+    """Say that a resize cannot change a pod's CPU set."""
+    held = f"the pod holds the CPU set {format_cpulist(cpus)} of {len(cpus)} CPUs"
+    return f"{held}, which a resize cannot change: delete it and create it again"
+
+
+def violations(pod: Pod, old: Pod | None, *, resize: bool = False, follow: Follow = keep) -> list[Violation]:
     """Return the rules that ``pod`` breaks.
 
     Args:
         pod: the pod that will be stored.
         old: the stored pod, on an update; violations that it has already are left out.
         resize: the update uses the subresource ``pods/resize``.
+        follow: whether CPU sets follow a new request.
     """
     found = list(_state(pod))
     if old is None:
@@ -59,6 +83,8 @@ def violations(pod: Pod, old: Pod | None, *, resize: bool = False) -> list[Viola
         known = set(_state(old))
         found = [violation for violation in found if violation not in known]
         found += _transition(pod, old)
+        if spec(pod) != spec(old):  # else nothing is resized: nearly all updates are of that kind
+            found += _cpu_set(pod, old, follow)
         if resize:
             found += _resize(pod, old)
     return found
@@ -211,6 +237,24 @@ def _resize(pod: Pod, old: Pod) -> Iterator[Violation]:
                         f"{at}.{section}[{resource}]: the pod runs on batch or mid resources, "
                         "which a resize cannot change: delete and create it again with other quantities",
                     )
+
+
+def _cpu_set(pod: Pod, old: Pod, follow: Follow) -> Iterator[Violation]:
+    if labels(old).get(LABEL_QOS_CLASS) not in BOUND_CLASSES and (
+        ANNOTATION_RESOURCE_STATUS not in annotations(old)
+    ):
+        return
+    if pod_request(pod, CPU) != pod_request(old, CPU) and (reason := follow(pod, old)):
+        yield Violation(rules.RESIZE_CPU_SET, f"{_where(pod, old)}.resources.requests[cpu]: {reason}")
+
+
+def _where(pod: Pod, old: Pod) -> str:
+    """The first place at which the CPU request has changed."""
+    before = {(c.kind, c.name): c.quantities("requests").get(CPU) for c in containers(old)}
+    for container in containers(pod):
+        if container.quantities("requests").get(CPU) != before.get((container.kind, container.name)):
+            return _at(container)
+    return "spec"
 
 
 def _label(key: str) -> Callable[[Pod], str | None]:

@@ -1,0 +1,132 @@
+"""Pods and machines change in any order: no CPU is held twice, and what is wrong is said."""
+
+import base64
+import copy
+import json
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from tests.binding.builders import (
+    STATUS,
+    Replica,
+    annotation,
+    held,
+    nrt,
+    pod,
+    ready,
+    resized,
+    server,
+    settle,
+    store,
+)
+from tests.binding.test_repair import TAKEN
+from webhook.binding.audit import not_for_pods
+from webhook.binding.caches import TOPOLOGIES
+from webhook.binding.ledgers import LEDGERS
+from webhook.cpuset.cpulist import parse_cpulist
+from webhook.kube.paths import PODS
+
+
+class _Machine(RuleBasedStateMachine):
+    """Pods come, go and are resized, CPUs come and go, ledgers are deleted, patches refused."""
+
+    def __init__(self):
+        super().__init__()
+        self.fake = server()
+        self.fake.start()
+        self.replica = Replica(self.fake)
+        self.made = 0
+
+    def teardown(self):
+        self.replica.endpoint.close()
+        self.fake.stop()
+
+    def _pods(self):
+        return sorted(self.fake.objects[PODS])
+
+    @rule(cpu=st.integers(1, 5), asked=st.booleans())
+    def bound(self, cpu, asked):
+        """Through the webhook, or while it is away."""
+        made = pod(f"p{self.made}", cpu=str(cpu))
+        self.made += 1
+        store(self.fake, PODS, made)
+        self.replica.hear()
+        metadata = dict(made["metadata"])
+        if asked:
+            _, answer = self.replica.ask(made)
+            if not answer["allowed"]:
+                return
+            (operation,) = json.loads(base64.b64decode(answer["patch"]))
+            value = operation["value"]
+            metadata["annotations"] = {STATUS: value[STATUS] if isinstance(value, dict) else value}
+        spec = {**made["spec"], "nodeName": "node-1"}
+        self.fake.store(PODS, ("d", metadata["name"]), {**made, "metadata": metadata, "spec": spec})
+        self.replica.hear()
+
+    @rule(dice=st.randoms(use_true_random=False), cpu=st.integers(1, 6))
+    def resize(self, dice, cpu):
+        if self._pods():
+            resized(self.fake, self.replica, str(cpu), dice.choice(self._pods())[1])
+
+    @rule(dice=st.randoms(use_true_random=False))
+    def delete(self, dice):
+        if self._pods():
+            self.fake.delete(PODS, dice.choice(self._pods())[1], "d")
+            self.replica.hear()
+
+    @rule()
+    def ledger_deleted(self):
+        if ("", "node-1") in self.fake.objects[LEDGERS]:
+            self.fake.delete(LEDGERS, "node-1")
+            self.replica.hear()
+
+    @rule(how=st.sampled_from(["", *TAKEN]))
+    def machine_changes(self, how):
+        self.fake.store(TOPOLOGIES, ("", "node-1"), copy.deepcopy(TAKEN[how]) if how else nrt())
+        self.replica.hear()
+
+    @rule(dice=st.randoms(use_true_random=False), status=st.sampled_from([403, 422, 500]))
+    def refuse(self, dice, status):
+        if self._pods():
+            path = f"/api/v1/namespaces/d/pods/{dice.choice(self._pods())[1]}"
+            self.fake.failures["PATCH", path] = [(status, {"message": "no"})] * 2
+
+    @rule()
+    def round(self):
+        settle(self.replica, 1)
+
+    @invariant()
+    def never_twice(self):
+        """What annotations name: at every moment, as long as nobody edits them."""
+        owner = {}
+        for _, name in self._pods():
+            for cpu in parse_cpulist(annotation(self.fake, name) or ""):
+                assert owner.setdefault(cpu, name) == name
+
+    @rule()
+    def rest(self):
+        """Ledger and annotations agree; a pod without what it asks for, or on taken CPUs, is named."""
+        self.fake.failures.clear()
+        for _ in range(3):
+            self.replica.clock.seconds += 300
+            settle(self.replica, 3)
+        ledger = held(self.fake) or {}
+        topology = self.replica.state.nodes.topology_of("node-1")
+        fit = topology.cpu_topology.position.keys() - not_for_pods(topology)
+        for _, name in self._pods():
+            made = self.fake.objects[PODS]["d", name]
+            if "nodeName" not in made["spec"]:
+                continue
+            cpus = annotation(self.fake, name)
+            assert ledger.get(name) == cpus
+            asked = int(made["spec"]["containers"][0]["resources"]["requests"]["cpu"])
+            if len(parse_cpulist(cpus or "")) != asked or not parse_cpulist(cpus or "") <= fit:
+                assert f"d/{name}: " in ready(self.fake)[2]
+
+
+_Machine.TestCase.settings = settings(
+    max_examples=20, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+)
+TestMachine = _Machine.TestCase
