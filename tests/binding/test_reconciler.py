@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.binding.builders import Clock, Replica, bind, held, node, nrt, pod, settle, store
+from tests.binding.builders import Clock, Replica, bind, held, node, nrt, pod, resized, settle, store
 from webhook.binding.caches import TOPOLOGIES
 from webhook.binding.ledgers import LEDGERS
 from webhook.binding.reconciler import FOREIGN_SECONDS
@@ -287,3 +287,17 @@ def test_a_namespace_that_opts_in_later(fake):
     settle(replica)
     assert held(fake) == {"p": "0,8"}
     replica.endpoint.close()
+
+
+def test_a_ledger_that_goes_while_no_watch_is_open_is_remembered(fake, replica):
+    """A list in place of a watch event: of a pod that became smaller meanwhile no CPU is given to another."""
+    bind(replica, pod(cpu="4"))
+    replica.hear()
+    fresh = Replica(fake, clock=replica.clock)
+    resized(fake, fresh, "1")
+    fake.delete(LEDGERS, "node-1")
+    other = store(fake, PODS, pod("q", cpu="2"))
+    fresh.hear()
+    assert fresh.cpuset(other) == "2,10"
+    assert held(fake) == {"p": "0-1,8-9", "q": "2,10"}
+    fresh.endpoint.close()

@@ -5,7 +5,7 @@ The ledger that a decision was made from may be older than the stored one: its w
 once, and the watch does not put it back to what it was before.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Final
@@ -35,6 +35,13 @@ class LedgerStore(Store[Ledger]):
         """Begin empty."""
         super().__init__(_read)
         self.seen: dict[str, Ledger] = {}
+
+    def replace(self, listed: Iterable[tuple[tuple[str, str], Ledger | None]]) -> None:
+        """Take a whole list; a ledger that was deleted while no watch was open is remembered, too."""
+        before = list(self.values.values())
+        super().replace(listed)
+        for ledger in (*before, *list(self.values.values())):
+            self.seen[ledger.node] = ledger
 
     def deleted(self, raw: Mapping[str, Any]) -> None:
         """Take a ledger that was deleted, unless it has been created again."""
