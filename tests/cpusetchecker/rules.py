@@ -250,7 +250,8 @@ def _ledger(ledger: Object, seen: Seen) -> Iterator[Violation]:
 
 def _summary(ledger: Object, topology: NodeTopology, holdings: Sequence[Holding]) -> Iterator[Violation]:
     """Yield where the status, written with the entries, says another sum."""
-    held = frozenset[int]().union(*(holding.cpus for holding in holdings))
+    # A CPU that is offline is held, and is none of the machine's.
+    held = frozenset[int]().union(*(holding.cpus for holding in holdings)) & topology.cores.keys()
     free = topology.free(held)
     right = {
         "cpus": len(topology.cores),

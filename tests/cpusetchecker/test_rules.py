@@ -82,7 +82,12 @@ def ledger(node: FakeNode, *entries: dict[str, Any]) -> dict[str, Any]:
     read = facts(node)
     free = frozenset(read.cores) - read.closed - held
     whole = len(read.whole(free))
-    status = {"cpus": node.cpus, "allocated": len(held), "free": len(free), "wholeCoresFree": whole}
+    status = {
+        "cpus": node.cpus,
+        "allocated": len(held & read.cores.keys()),
+        "free": len(free),
+        "wholeCoresFree": whole,
+    }
     return {
         "metadata": {"name": node.name},
         "spec": {"allocations": list(entries)},
