@@ -304,6 +304,14 @@ def test_a_head_without_end_is_refused(client, endless):
     assert [status for status, _ in client.answers()] in ([431], [400])
 
 
+def test_a_head_that_begins_behind_a_large_body_is_no_large_head(client):
+    """What belongs to the body before it is not counted."""
+    text = post(b"x" * 200_000, target=b"/nowhere") + post(b"one")
+    client.send(text[:190_000], text[190_000:-20], text[-20:])
+    client.wait()
+    assert [status for status, _ in client.answers()] == [404, 200]
+
+
 def test_a_later_answer_keeps_the_order_and_stops_reading(client):
     """What was asked behind it waits, and what comes then is not read."""
     client.send(post(b"later 1") + post(b"two") + post(b"later 3"))

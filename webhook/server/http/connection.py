@@ -47,6 +47,7 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._target = b""
         self._fields: list[tuple[bytes, bytes]] = []
+        self._began = False  # a head did, in the bytes that are being parsed
         self._head_bytes = 0
         self._arriving: Exchange | None = None
         self._exchanges: deque[Exchange] = deque()  # that are not answered, the oldest first
@@ -94,6 +95,7 @@ class Connection(asyncio.Protocol):
             self._fail(403, "this webhook asks for a client certificate (--client-ca)")
             return
         self.heard_at = self._site.loop.time()
+        self._began = False
         before = None if self._arriving is None else self._arriving.length
         try:
             self._parser.feed_data(data)
@@ -103,24 +105,27 @@ class Connection(asyncio.Protocol):
                 self._fail(why.status, why.message)
             else:
                 self._fail(400, f"the request is not HTTP: {error}"[:200])
-        self._check_head(data, before)
+        if not self._began:
+            self._check_head(len(data), before)
         if self._arriving is not None:
             self._arriving.pause()
         if self._exchanges:
             self.update()
 
-    def _check_head(self, data: bytes, before: int | None) -> None:
-        """Refuse a head without end, and trailers without end, which bring no ``before`` forward."""
+    def _check_head(self, number: int, before: int | None) -> None:
+        """Refuse a head without end, and trailers without end: a body that is not longer than ``before``."""
         arriving = self._arriving
         if self.head_since is None and (arriving is None or arriving.length != before):
             self._head_bytes = 0
         else:
-            self._head_bytes += len(data)
+            self._head_bytes += number
             if self._head_bytes > MAX_HEAD and not self._deaf:
                 self._fail(431, f"the head, or what follows a body, has more than {MAX_HEAD} bytes")
 
     def on_message_begin(self) -> None:
-        """A head begins."""
+        """A head begins; what came with it is not counted, for it may be the end of a body."""
+        self._began = True
+        self._head_bytes = 0
         self.head_since = self.heard_at
         self._target = b""
         self._fields = []
@@ -140,14 +145,15 @@ class Connection(asyncio.Protocol):
         if self._ending or (self._exchanges and self._exchanges[-1].refused):
             return
         parser = self._parser
-        if parser.get_http_version() not in {"1.1", "1.0"}:
+        version = parser.get_http_version()
+        if version not in {"1.1", "1.0"}:
             raise HttpError(505, "HTTP/1.1 is served")
         if parser.should_upgrade():
             raise HttpError(400, "the protocol cannot be changed; send HTTP/1.1 without Upgrade")
         if len(self._exchanges) >= MOST_AHEAD:
             raise HttpError(400, f"more than {MOST_AHEAD} requests came before their answers")
         head = read_head(parser.get_method(), self._target, self._fields)
-        keep_alive = parser.should_keep_alive() and parser.get_http_version() == "1.1"
+        keep_alive = parser.should_keep_alive() and version == "1.1"
         exchange = self._arriving = Exchange(self, self._site, head, keep_alive=keep_alive)
         self._exchanges.append(exchange)
         exchange.begin()
@@ -226,7 +232,7 @@ class Connection(asyncio.Protocol):
     def _fail(self, status: int, message: str) -> None:
         """Answer what is no HTTP, after all that was asked before."""
         self._deaf = True
-        if self._arriving is not None and self._exchanges:
+        if self._exchanges and self._exchanges[-1] is self._arriving:
             self._exchanges.pop().end()
         self._arriving = None
         self._failure = Response(status, _JSON, status_body(status, message))
