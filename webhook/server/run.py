@@ -100,6 +100,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             # gunicorn says "Listening at" and the like at info, once a process: worth a line only to
             # somebody debugging.
             "loglevel": "debug" if serving.debug else "warning",
+            "pre_fork": lambda _arbiter, _worker: _keep_loaded(),
             "post_worker_init": self._begin,
             "worker_exit": lambda _arbiter, _worker: self._tasks.stop(),
             "child_exit": lambda _arbiter, worker: process_ended(worker.pid),
@@ -136,7 +137,13 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         explains = serving.explains or is_loopback(serving.admin_listener.getsockname()[0])
         routes = self._service.routes(explains=explains, draining=lambda: not worker.alive)
         AdminServer(serving.admin_listener, wsgi_app(routes)).start()
-        # What has been loaded until now stays for good: the collector need not look at it again and
-        # again, and its pages stay shared between processes.
-        gc.collect()
-        gc.freeze()
+        _keep_loaded()
+
+
+def _keep_loaded() -> None:
+    """Have the collector leave alone what has been loaded until now, which stays for good.
+
+    Before a fork, so that the worker's first collection does not write into each page that it shares.
+    """
+    gc.collect()
+    gc.freeze()
