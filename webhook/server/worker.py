@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 
 import uvloop
 from gunicorn import glogging
@@ -18,6 +19,9 @@ from webhook.server.http.site import Application, Site
 
 HEADER_SECONDS = 10.0
 HANDSHAKE_SECONDS = 10.0
+MOST_HANDSHAKES = 512
+"""At a time: each costs 80 KiB. An API server's takes some milliseconds."""
+
 _GOODBYE_SECONDS = 2.0
 _TICK_SECONDS = 1.0
 _STILL_ACCEPTING_SECONDS = 1.0
@@ -68,25 +72,14 @@ class ReviewWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
 
     async def _serve(self) -> None:
         self._crowded_until = 0.0
-        self._handshaking: dict[Connection, float] = {}  # and when each was accepted
+        self._handshakes: dict[asyncio.Task[None], tuple[socket.socket, float]] = {}  # the oldest first
         site = self._site = Site(self.wsgi, self._loop, self.cfg.worker_connections, self._say_crowded)
-        context = self.wsgi.context
         while self.alive and not self.wsgi.may_accept():
             self.notify()
             self.wsgi.on_tick()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), _POLL_SECONDS)
-        servers = [
-            await self._loop.create_server(
-                self._accept,
-                sock=listener.sock,
-                ssl=context,
-                backlog=self.cfg.backlog,
-                ssl_handshake_timeout=HANDSHAKE_SECONDS if context else None,
-                ssl_shutdown_timeout=_GOODBYE_SECONDS if context else None,
-            )
-            for listener in self.sockets
-        ]
+        accepting = [asyncio.ensure_future(self._accept(each.sock)) for each in self.sockets]
         while self.alive and self.ppid == os.getppid():
             self.notify()
             site.tick()
@@ -101,26 +94,48 @@ class ReviewWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
         site.stopping = True
         if not self._quick:
             await asyncio.sleep(_STILL_ACCEPTING_SECONDS)
-        for server in servers:
-            server.close()
+        for task in accepting:
+            task.cancel()
+        for listener in self.sockets:
+            listener.close()
         await self._drain()
 
-    def _accept(self) -> Connection:
-        connection = Connection(self._site)
-        self._handshaking[connection] = self._loop.time()
-        return connection
+    async def _accept(self, listener: socket.socket) -> None:
+        """Take connections; of too many that have not shaken hands the oldest goes."""
+        while True:
+            try:
+                client, _ = await self._loop.sock_accept(listener)
+            except OSError:  # too many open files, or a client that is gone already
+                await asyncio.sleep(_POLL_SECONDS)
+                continue
+            task = self._loop.create_task(self._shake_hands(client))
+            self._handshakes[task] = client, self._loop.time()
+            task.add_done_callback(lambda done: self._handshakes.pop(done, None))
+            if len(self._handshakes) > MOST_HANDSHAKES:
+                oldest, _ = self._handshakes.pop(next(iter(self._handshakes)))
+                with contextlib.suppress(OSError):
+                    oldest.shutdown(socket.SHUT_RDWR)
+
+    async def _shake_hands(self, client: socket.socket) -> None:
+        context = self.wsgi.context
+        try:
+            await self._loop.connect_accepted_socket(
+                lambda: Connection(self._site),
+                client,
+                ssl=context,
+                ssl_handshake_timeout=HANDSHAKE_SECONDS if context else None,
+                ssl_shutdown_timeout=_GOODBYE_SECONDS if context else None,
+            )
+        except OSError:  # as TLS errors are
+            client.close()
 
     def _expect(self, seconds: float) -> bool:
-        """Return whether some handshake began within the last ``seconds``; forget others."""
+        """Return whether some handshake began within the last ``seconds``."""
         latest = self._loop.time() - seconds
-        for connection, since in list(self._handshaking.items()):
-            if connection in self._site.open or since < latest:
-                del self._handshaking[connection]  # Nothing reports one that failed.
-        return bool(self._handshaking)
+        return any(since >= latest for _, since in self._handshakes.values())
 
     def _close_silent(self) -> None:
         """Close connections whose request does not come, or comes too slowly, and those long idle."""
-        self._expect(HANDSHAKE_SECONDS)
         now = self._loop.time()
         for connection in [each for each in self._site.open if each.waits]:
             since, limit = connection.heard_at, self.cfg.keepalive
