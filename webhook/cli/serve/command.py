@@ -58,7 +58,7 @@ _EXAMPLE = Path("examples/reviews/spark-driver.json")
 @choice_option(
     "--worker",
     choices=("fast", "flask"),
-    text="What answers reviews: the ASGI front, or the Flask application at several times the cost.",
+    text="What answers reviews: the connection itself, or the Flask application at half as much cost again.",
 )
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes.")
 @click.option(

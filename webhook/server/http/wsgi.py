@@ -1,12 +1,16 @@
 """Calls a WSGI application with a request that has been read (PEP 3333)."""
 
 import io
+import logging
 import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 from wsgiref.types import WSGIApplication
 
+from webhook.kube.status import status_body
 from webhook.server.http.head import Head
+
+_LOG = logging.getLogger(__name__)
 
 
 class Response(NamedTuple):
@@ -18,7 +22,17 @@ class Response(NamedTuple):
 
 
 def call(application: WSGIApplication, head: Head, body: bytes) -> Response:
-    """Return the application's whole answer; blocks as long as it takes."""
+    """Return the application's whole answer, a 500 where it raises; blocks as long as it takes."""
+    try:
+        return _called(application, head, body)
+    except Exception:  # noqa: BLE001 — the last line of defence: no traceback reaches a client
+        _LOG.exception("fault while answering %s %s", head.method, head.path)
+        return Response(
+            500, b"Content-Type: application/json\r\n", status_body(500, "internal fault; see the log")
+        )
+
+
+def _called(application: WSGIApplication, head: Head, body: bytes) -> Response:
     started: list[Response] = []
 
     def start_response(
