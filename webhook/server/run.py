@@ -17,7 +17,7 @@ from gunicorn.app.base import BaseApplication
 
 from webhook.process.admin import AdminServer, is_loopback, wsgi_app
 from webhook.process.metrics import process_ended
-from webhook.process.startup import allow_open_files, memory_folder
+from webhook.process.startup import allow_open_files, give_memory_back, memory_folder
 from webhook.process.tasks import Tasks
 from webhook.server.http.bodies import DEFAULT_BYTES
 from webhook.server.http.site import Application
@@ -31,6 +31,11 @@ that closes.
 
 MAX_CONNECTIONS = 1000
 """Of each worker. An API server needs 25 or so."""
+
+RECEIVE_BUFFER = 32 * 2**10
+"""Bytes that a connection may have waiting in the kernel, which doubles it. TLS keeps twice as many as it has
+ever read together, for as long as the connection lasts.
+"""
 
 SWITCH_SECONDS = 0.0005
 """After this long a thread that computes (counts CPUs, makes a view) lets the one go on that answers.
@@ -70,6 +75,8 @@ class Serving:
 def run(service: ReviewService, serving: Serving) -> None:
     """Serve until SIGTERM (drain) or SIGINT (stop); leaves through SystemExit."""
     sys.setswitchinterval(SWITCH_SECONDS)
+    serving.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+    give_memory_back()
     allow_open_files(2 * MAX_CONNECTIONS)
     _Gunicorn(service, serving).run()
 

@@ -85,6 +85,8 @@ class Connection(asyncio.Protocol):
         for exchange in self._exchanges:
             exchange.end()
         self._exchanges.clear()
+        self._arriving = None
+        del self._parser  # which refers to this connection: what TLS holds need not wait for the collector
 
     def data_received(self, data: bytes) -> None:
         """Parse what came."""

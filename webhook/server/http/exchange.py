@@ -167,6 +167,7 @@ class Exchange:
         self._body = b""
         if self._share is not None:
             self._site.bodies.release(self._share)
+            self._share = None
         if self._endpoint is not None:
             self._endpoint = None
             self._site.application.in_flight.dec()
