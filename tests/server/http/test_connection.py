@@ -134,7 +134,8 @@ class Client:
 
     def end(self):
         """Close, and look that nothing is held any more."""
-        self.connection.connection_lost(None)
+        if self.connection in self.site.open:
+            self.connection.connection_lost(None)
         assert self.in_flight() == 0
         bodies = self.site.bodies
         assert (bodies.small, bodies.large, bodies.waiting) == (0, 0, {})
