@@ -3,8 +3,9 @@
 A machine is slow by the minute, so figures of two runs cannot be compared. Each turn measures both
 trees, one just after the other, and every second turn in the other order.
 
-* reviews: CPU per review at 8 connections, with one profile and with 10,000; the ratio is the median
-  of the turns' ratios, at most 1.03. Both services run throughout; the handshakes of a turn are included.
+* reviews: CPU per review at 8 connections (`--connections`), with one profile and with 10,000; the
+  ratio is the median of the turns' ratios, at most 1.03. Both services run throughout; the handshakes
+  of a turn are included.
 * cpuset: ns per call of the CPU-set allocator, in C and from Python, each the least over the turns;
   every ratio at most 1.1. Three turns; while a ratio is above its limit more of them, ten at most. The
   measuring code is this tree's.
@@ -52,6 +53,7 @@ def main() -> None:
     parts = ("reviews", "cpuset", "memory", "start-up")
     parser.add_argument("folder", metavar="DIR", type=Path, help="the checkout that is `before`")
     parser.add_argument("parts", metavar="PART", nargs="*", help=f"{', '.join(parts)}; all without any")
+    parser.add_argument("--connections", type=int, default=CONNECTIONS, help="connections of `reviews`")
     parser.add_argument("--turns", type=int, default=200, help="turns of `reviews`")
     parser.add_argument("--seconds", type=float, default=0.25, help="length of one tree's turn of `reviews`")
     options = parser.parse_args()
@@ -68,7 +70,7 @@ def main() -> None:
         for part in options.parts or parts:
             print()
             if part == "reviews":
-                held += [reviews(folder, pair, n, options.turns, options.seconds) for n in PROFILES]
+                held += [reviews(folder, pair, n, options) for n in PROFILES]
             elif part == "cpuset":
                 held.append(cpuset(pair))
             elif part == "memory":
@@ -85,16 +87,17 @@ def in_turns(pair: Pair, turns: int, measure: Callable[[Tree], T]) -> Iterator[t
         yield results[pair[0]], results[pair[1]]
 
 
-def reviews(folder: Path, pair: Pair, profiles: int, turns: int, seconds: float) -> bool:
+def reviews(folder: Path, pair: Pair, profiles: int, options: argparse.Namespace) -> bool:
     """Print CPU per review of both trees; return whether the ratio is within its limit."""
+    connections, turns, seconds = options.connections, options.turns, options.seconds
     with serving(pair[0], folder, profiles) as before, serving(pair[1], folder, profiles) as after:
         services = dict(zip(pair, (before, after), strict=True))
-        found = list(in_turns(pair, turns, lambda tree: services[tree].measure(CONNECTIONS, seconds)))
+        found = list(in_turns(pair, turns, lambda tree: services[tree].measure(connections, seconds)))
     failed = sum(figure.load.failed for turn in found for figure in turn)
     medians = [statistics.median(figure.cpu for figure in figures) for figures in zip(*found, strict=True)]
     low, ratio, high = statistics.quantiles((after.cpu / before.cpu for before, after in found), n=4)
     text = (
-        f"CPU per review, profiles {profiles:,}, connections {CONNECTIONS}: before {medians[0]:.1f} µs, "
+        f"CPU per review, profiles {profiles:,}, connections {connections}: before {medians[0]:.1f} µs, "
         f"after {medians[1]:.1f} µs, ratio {ratio:.3f} ({turns} turns, half of them {low:.3f} to "
         f"{high:.3f}), {failed} failed"
     )

@@ -135,3 +135,12 @@ def test_a_line_that_is_no_review_is_named_without_that(run, examples, line):
     result = run("review", "--objects", examples / "objects", stdin=text)
     assert [said.split(":")[0] for said in result.stderr.splitlines()] == ["line 1", "line 3"]
     assert "jq" not in result.stderr
+
+
+@pytest.mark.parametrize("line", [b"x" * (20 * 2**20 + 1), b"{}\n" + b"[" * (30 * 2**20)])
+def test_a_line_without_end_ends_the_command(run, examples, line):
+    """It says so, and reads no further."""
+    result = run("review", "--objects", examples / "objects", stdin=line)
+    assert result.exit_code == 1
+    assert "standard input: line" in result.stderr
+    assert "perhaps no end" in result.stderr

@@ -15,7 +15,7 @@ from webhook.binding import endpoint
 from webhook.binding.caches import TOPOLOGIES
 from webhook.binding.ledgers import LEDGERS
 from webhook.kube.paths import NODES, PODS
-from webhook.server import fastpath
+from webhook.server.http import exchange
 
 FLAGS = ("--cpusets", "--cpusets-lease", "home/cpusets", "--cpusets-grace", "1")
 
@@ -96,4 +96,4 @@ def test_what_is_refused_before_it_is_read(tmp_path, cluster):
 
 def test_the_front_gives_up_only_after_the_endpoint():
     """The endpoint's own answer is counted, and says what there was no time for."""
-    assert fastpath.ANSWER_SECONDS < endpoint.RESERVE_SECONDS
+    assert exchange.ANSWER_SECONDS < endpoint.RESERVE_SECONDS

@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import resource
+import socket
 import threading
 import time
 
@@ -33,6 +34,28 @@ def test_a_silent_connection_makes_room_and_a_used_one_stays(tmp_path, tls):
         assert silent[0].recv(1) == b""
         crowded = [line for line in service.lines if "more than 20 connections" in str(line)]
         assert len(crowded) == 1
+
+
+def test_handshakes_that_do_not_go_on_make_room(tmp_path):
+    """The oldest goes, whatever it sent of a handshake; the others are not kept out."""
+    few = "import webhook.server.worker as w; w.MOST_HANDSHAKES = 20; "
+    with Service(tmp_path, prelude=few) as service, contextlib.ExitStack() as stack:
+        used = stack.enter_context(contextlib.closing(service.connect()))
+        assert ask(used)[0] == 200
+        address = ("127.0.0.1", service.port)
+        silent = [stack.enter_context(socket.create_connection(address, 20)) for _ in range(60)]
+        for client in silent[1::2]:
+            with contextlib.suppress(OSError):
+                client.sendall(b"\x16\x03\x01\x02")
+        for _ in range(5):
+            assert service.post()[0] == 200
+        assert ask(used)[0] == 200
+        for client in silent[:40]:
+            with contextlib.suppress(ConnectionError):
+                assert client.recv(1) == b""
+        silent[-1].settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            silent[-1].recv(1)
 
 
 def test_idle_clients_that_sent_a_request_make_room_too(tmp_path):

@@ -172,7 +172,7 @@ def test_the_flask_routes_give_the_same_answers():
         (client.post("/nowhere"), 404),
         (client.post("/mutate", data=REVIEW, content_type="text/plain"), 415),
         (client.post("/mutate?timeout=soon", data=REVIEW, content_type="application/json"), 400),
-        (client.post("/mutate", data=b"x" * (7 * 2**20 + 1), content_type="application/json"), 413),
+        (client.post("/mutate", data=b"x" * (20 * 2**20 + 1), content_type="application/json"), 413),
         (client.post("/validate", data=b"{}", content_type="application/json"), 400),
     ):
         assert response.status_code == code

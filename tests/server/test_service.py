@@ -54,13 +54,13 @@ def test_the_printed_line_can_be_copied(service):
         ("POST", "/mutate", REVIEW, {}, 415),
         ("POST", "/mutate?timeout=soon", REVIEW, JSON, 400),
         ("POST", "/mutate?timeout=soon", REVIEW, {"Content-Type": "text/plain"}, 415),
-        ("POST", "/mutate?timeout=soon", b" " * (7 * MIB + 1), JSON, 413),
+        ("POST", "/mutate?timeout=soon", b" " * (20 * MIB + 1), JSON, 413),
         ("POST", "/mutate", b"", JSON, 400),
         ("POST", "/mutate", REVIEW[:-3], JSON, 400),
         ("POST", "/mutate", b"\x00\xff", JSON, 400),
         ("POST", "/mutate", REVIEW.replace(b"k8s.io/v1", b"k8s.io/v1beta1", 1), JSON, 400),
-        ("POST", "/mutate", b" " * (7 * MIB + 1), JSON, 413),
-        ("POST", "/validate", b"[" * 7 * MIB, JSON, 400),
+        ("POST", "/mutate", b" " * (20 * MIB + 1), JSON, 413),
+        ("POST", "/validate", b"[" * 7 * MIB, JSON, 422),
     ],
 )
 def test_what_is_no_review_gets_a_status_object(service, method, path, body, headers, code):
@@ -73,18 +73,18 @@ def test_what_is_no_review_gets_a_status_object(service, method, path, body, hea
 
 
 def test_a_chunked_body_is_bounded_too(service):
-    """Without Content-Length the 413 comes as soon as 7 MiB have arrived; 6 MiB are read."""
+    """Without Content-Length the 413 comes as soon as 20 MiB have arrived; 19 MiB are read."""
     chunk = b" " * 65536
 
     def chunks(count):
         return itertools.chain([REVIEW], itertools.repeat(chunk, count))
 
     with contextlib.closing(service.connect()) as connection:
-        connection.request("POST", "/mutate", chunks(96), JSON, encode_chunked=True)
+        connection.request("POST", "/mutate", chunks(304), JSON, encode_chunked=True)
         response = connection.getresponse()
         assert response.status == 200
         assert response.read()
-        connection.request("POST", "/mutate", chunks(200), JSON, encode_chunked=True)
+        connection.request("POST", "/mutate", chunks(400), JSON, encode_chunked=True)
         response = connection.getresponse()
         assert (response.status, json.loads(response.read())["code"]) == (413, 413)
 

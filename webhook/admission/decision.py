@@ -132,9 +132,15 @@ def decide(
         else:
             decision = _validate(review, view, settings, follow)
     except Denied as denied:
-        decision = Decision(review.uid, denial=str(denied))
+        return deny(review.uid, str(denied), settings)
     except RecursionError:
-        decision = Decision(review.uid, denial=_TOO_DEEP)
+        return deny(review.uid, _TOO_DEEP, settings)
+    return _audited(decision) if settings.mode == Mode.AUDIT else decision
+
+
+def deny(uid: str, why: str, settings: Settings) -> Decision:
+    """Deny a review; in audit mode it is allowed with a warning."""
+    decision = Decision(uid, denial=why)
     return _audited(decision) if settings.mode == Mode.AUDIT else decision
 
 

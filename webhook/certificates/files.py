@@ -8,6 +8,7 @@ from pathlib import Path
 
 from webhook.certificates.issuing import Authority, canonical, issue, make_authority
 from webhook.certificates.verifying import CertificateError, Pair, check_issued_by, check_pair
+from webhook.kube.files import read_file
 
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 RENEW_BEFORE = dt.timedelta(days=30)
@@ -67,8 +68,8 @@ def ensure(folder: Path, extra_names: Sequence[str], now: dt.datetime, *, force:
 def needs_renewal(files: CertificateFiles, names: Sequence[str], now: dt.datetime) -> str | None:
     """Return why the serving certificate has to be replaced, or None."""
     try:
-        chain, authority = files.certificate.read_bytes(), files.ca_certificate.read_bytes()
-        pair = check_pair(chain, files.key.read_bytes(), now)
+        chain, authority = read_file(files.certificate), read_file(files.ca_certificate)
+        pair = check_pair(chain, read_file(files.key), now)
         check_issued_by(chain, authority)
     except FileNotFoundError as error:
         return f"{error.filename} does not exist"
@@ -84,7 +85,7 @@ def needs_renewal(files: CertificateFiles, names: Sequence[str], now: dt.datetim
 
 def _usable_authority(files: CertificateFiles, now: dt.datetime) -> Authority | None:
     try:
-        certificate, key = files.ca_certificate.read_bytes(), files.ca_key.read_bytes()
+        certificate, key = read_file(files.ca_certificate), read_file(files.ca_key)
         ca = check_pair(certificate, key, now)
     except (FileNotFoundError, CertificateError):
         return None

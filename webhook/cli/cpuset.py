@@ -28,6 +28,7 @@ from webhook.cpuset.problem import solve
 from webhook.cpuset.rendering import draw_node, draw_topology
 from webhook.cpuset.suppression import be_budget, be_count
 from webhook.cpuset.topology import Topology
+from webhook.kube.files import TooLongError, read_lines
 from webhook.pods.podtemplates import WorkloadError
 from webhook.pods.quantities import NANO, QuantityError, non_negative
 
@@ -54,6 +55,8 @@ def one_line(command: Callable[..., None]) -> Callable[..., None]:
             command(*args, **kwargs)
         except (CpuSetError, WorkloadError) as error:
             raise click.ClickException(" ".join(str(error).split())) from None
+        except TooLongError as error:
+            raise click.ClickException(f"{error.strerror}") from None
         except BrokenPipeError:
             # Whoever read the output has seen enough; nothing is left to flush.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -88,7 +91,7 @@ def allocate(problems: IO[str]) -> None:
       jq -c . problem.json | colocation-webhook cpuset allocate
     """  # noqa: D301 — see main
     failed = False
-    for line in problems:
+    for line in read_lines(problems):
         if line.strip():
             answer = _answer(line)
             failed |= "error" in answer

@@ -14,6 +14,8 @@ from webhook.admission.settings import Settings
 from webhook.admission.view import View
 from webhook.cli.options.objects import load_view
 from webhook.cli.options.settings import objects_option, settings_options
+from webhook.kube.files import TooLongError, read_lines
+from webhook.server.http.bodies import MAX_BODY
 
 _ONE_A_LINE = "write one review a line, with 'jq -c . FILE' for example"
 
@@ -41,14 +43,18 @@ def review(objects: Path, *, validate: bool, settings: Settings) -> None:
     """  # noqa: D301 — see main
     webhook = Webhook.VALIDATE if validate else Webhook.MUTATE
     view = load_view(objects)
-    if _answer_all(sys.stdin.buffer, sys.stdout.buffer, webhook, view, settings):
+    try:
+        failed = _answer_all(sys.stdin.buffer, sys.stdout.buffer, webhook, view, settings)
+    except TooLongError as error:
+        raise click.ClickException(f"standard input: {error.strerror}") from None
+    if failed:
         sys.exit(1)
 
 
 def _answer_all(source: BinaryIO, target: BinaryIO, webhook: Webhook, view: View, settings: Settings) -> int:
     """Answer each line of ``source`` with a line in ``target``; return how many got no review response."""
     failed, broken = 0, 0
-    for number, line in enumerate(source, 1):
+    for number, line in enumerate(read_lines(source, MAX_BODY), 1):
         if line.isspace():
             continue
         try:

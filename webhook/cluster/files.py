@@ -20,6 +20,7 @@ from typing import Final
 from webhook.admission.objects import ObjectError
 from webhook.admission.view import View, build_view
 from webhook.cluster.source import SourceStatus, unready
+from webhook.kube.files import read_file
 from webhook.kube.loop import run_loop
 from webhook.pods.documents import DocumentError, objects_of, read_documents
 
@@ -86,7 +87,7 @@ class FilesSource:
             return False
         self._seen = fingerprint
         try:
-            contents = ((Path(entry[0]).read_bytes(), entry[0]) for entry in fingerprint)
+            contents = ((read_file(Path(entry[0])), entry[0]) for entry in fingerprint)
             documents = chain.from_iterable(read_documents(*content) for content in contents)
             view = build_view(chain.from_iterable(map(objects_of, documents)))
         except (OSError, DocumentError, ObjectError) as error:

@@ -16,6 +16,8 @@ from typing import Final
 from urllib3.exceptions import LocationParseError
 from urllib3.util import Url, parse_url
 
+from webhook.kube.files import read_file
+
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _HEADER: Final = re.compile(rb"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 """What a token can be made of: a line break would begin a header of its own."""
@@ -124,7 +126,7 @@ def in_cluster(
     namespace = folder / "namespace"
     return Access(
         server=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}",
-        namespace=namespace.read_text().strip() if namespace.exists() else "default",
+        namespace=read_file(namespace).decode().strip() if namespace.exists() else "default",
         authority=authority,
         token=token_file(folder / "token"),
     )
@@ -135,7 +137,7 @@ def from_file(path: Path, at: str = "") -> Bytes:
 
     def read() -> bytes:
         try:
-            return path.read_bytes()
+            return read_file(path)
         except OSError as error:
             raise AccessError(f"{at or path}: {error.strerror}") from None
 

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 import yaml
 
 from webhook.kube.access import AccessError, check_token, http_url, parse_server
+from webhook.kube.files import read_file
 
 _Types = Mapping[type[Any], Sequence[str]]
 _PAIR: Final = ("client-certificate", "client-key")
@@ -148,7 +149,7 @@ def checked(raw: object, types: _Types, at: str) -> dict[str, Any]:
 def _read(path: Path) -> dict[str, Any]:
     try:
         # The first document, as kubectl; an empty file says nothing.
-        config = next(yaml.safe_load_all(path.read_bytes()), None)
+        config = next(yaml.safe_load_all(read_file(path)), None)
     except OSError as error:
         raise AccessError(f"{path}: {error.strerror}") from None
     except Exception as error:  # noqa: BLE001 — PyYAML lets its constructors' errors and recursion through

@@ -4,6 +4,7 @@ import contextlib
 import datetime as dt
 import logging
 import os
+import select
 import sys
 from collections.abc import Callable, Mapping
 from typing import Literal
@@ -23,7 +24,7 @@ def chosen(form: Literal["auto", "json", "text"]) -> Format:
 
 def configure(level: str, form: Format) -> None:
     """Send every ``logging`` record of ``level`` and above to stderr, one line each."""
-    handler = logging.StreamHandler()
+    handler = _Handler()
     handler.setFormatter(_Formatter(form))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 
@@ -34,9 +35,27 @@ def renderer(form: Format) -> Callable[[Mapping[str, object]], bytes]:
 
 
 def write(line: bytes) -> None:
-    """Write a line, past the ``logging`` package, whose records cost more than a decision's bookkeeping."""
-    with contextlib.suppress(OSError):  # Nobody reads stderr any more: no reason to stop answering.
-        os.write(_STDERR, line)
+    """Write a line, past the ``logging`` package, whose records cost more than a decision's bookkeeping.
+
+    It is dropped where it cannot be written at once: a disk is full, or nobody reads the pipe. Neither is a
+    reason to stop answering.
+    """
+    with contextlib.suppress(OSError):
+        for start in range(0, len(line), select.PIPE_BUF):
+            if not select.select((), (_STDERR,), (), 0)[1]:
+                return
+            os.write(_STDERR, line[start : start + select.PIPE_BUF])
+
+
+class _Handler(logging.Handler):
+    """Writes the records of the ``logging`` package as the other lines are written."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record)
+        except Exception:  # noqa: BLE001 — as logging's own handlers: a wrong record stops nobody
+            line = f"a record of {record.name} cannot be formatted"
+        write(line.encode(errors="replace") + b"\n")
 
 
 class _Formatter(logging.Formatter):

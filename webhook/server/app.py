@@ -25,7 +25,8 @@ from webhook.process.tasks import Tasks
 from webhook.protocol import USER_AGENT
 from webhook.server.decisionlog import DecisionLog
 from webhook.server.endpoint import Endpoint, answer
-from webhook.server.envelope import MAX_BODY, budget, check_content_type, check_length
+from webhook.server.envelope import budget, check_content_type, check_length
+from webhook.server.http.bodies import MAX_BODY
 from webhook.server.metrics import ReviewMetrics
 from webhook.server.reviewendpoint import CurrentSettings
 from webhook.server.service import RELOAD_SECONDS, ReviewService, open_bindings, open_source

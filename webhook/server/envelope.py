@@ -9,11 +9,7 @@ import re
 import urllib.parse
 
 from webhook.admission.review import ReviewError
-
-MAX_BODY = 7 * 1024 * 1024
-"""Bytes of a request body: etcd's limit for an object times the two copies an UPDATE carries, and room
-to spare.
-"""
+from webhook.server.http.bodies import MAX_BODY
 
 DEFAULT_BUDGET = 10.0
 """Seconds for a request without ``?timeout=``: what the API server takes when a webhook does not say."""
@@ -37,7 +33,7 @@ def check_content_type(value: str) -> None:
 def check_length(length: int) -> None:
     """Raise a 413 when a body of ``length`` bytes is too large."""
     if length > MAX_BODY:
-        message = f"the body has {length} bytes or more; a review may have {MAX_BODY} (7 MiB)"
+        message = f"the body has {length} bytes or more; a review may have {MAX_BODY} ({MAX_BODY >> 20} MiB)"
         raise ReviewError(message, status=413)
 
 

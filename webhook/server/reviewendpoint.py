@@ -14,7 +14,7 @@ from collections.abc import Set as AbstractSet
 from concurrent.futures import Future
 from typing import Any
 
-from webhook.admission.decision import Decision, decide
+from webhook.admission.decision import Decision, decide, deny
 from webhook.admission.mutating.reinvocation import derive_key
 from webhook.admission.response import Answer, errored, failed, respond, unavailable
 from webhook.admission.review import Review, ReviewError, Webhook, check_namespace, parse_review
@@ -23,6 +23,7 @@ from webhook.admission.validating.validation import Follow, keep
 from webhook.admission.view import View
 from webhook.cluster.source import NamespaceLookup, Source
 from webhook.server.decisionlog import DecisionLog
+from webhook.server.http.cost import TooCostlyError, check_containers
 from webhook.server.metrics import ReviewMetrics
 
 _LOG = logging.getLogger(__name__)
@@ -95,6 +96,7 @@ class ReviewEndpoint:
         review: Review | None = None
         try:
             review = parse_review(body)
+            check_containers(review)
             view = self._source.view
             if view.exhaustive:
                 if view.missing:
@@ -126,9 +128,11 @@ class ReviewEndpoint:
         return self._unavailable(uid, "the API server did not answer the look-up of its namespace in time")
 
     def refuse(self, error: ReviewError) -> Answer:
-        """Count and log a request that is no review, and say so to the client."""
+        """Count and log what is no review, and say so to the client; what costs too much is denied."""
         self._metrics.refused(self._webhook.value, error.status)
         self._log.refused(self._webhook.value, error)
+        if isinstance(error, TooCostlyError) and error.uid:
+            return respond(deny(error.uid, error.message, self._settings.value).response())
         return errored(error.status, error.message)
 
     def _after(self, look_up: Future[None], review: Review) -> Future[Answer]:

@@ -10,19 +10,19 @@ import os
 import socket
 import sys
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
+from wsgiref.types import WSGIApplication
 
-from a2wsgi import WSGIMiddleware
 from gunicorn.app.base import BaseApplication
 
 from webhook.process.admin import AdminServer, is_loopback, wsgi_app
 from webhook.process.metrics import process_ended
-from webhook.process.startup import allow_open_files, memory_folder
+from webhook.process.startup import allow_open_files, give_memory_back, memory_folder
 from webhook.process.tasks import Tasks
-from webhook.server.app import flask_app
-from webhook.server.fastpath import Application, FastPath
+from webhook.server.http.bodies import DEFAULT_BYTES
+from webhook.server.http.site import Application
 from webhook.server.service import RELOAD_SECONDS, ReviewService
-from webhook.server.worker import GunicornLogger, ReviewWorker, WorkerHooks
+from webhook.server.worker import GunicornLogger, ReviewWorker
 
 KEEP_ALIVE = 120
 """Seconds an idle connection is kept: longer than the API server keeps one (90), so that it is the one
@@ -32,15 +32,17 @@ that closes.
 MAX_CONNECTIONS = 1000
 """Of each worker. An API server needs 25 or so."""
 
+RECEIVE_BUFFER = 32 * 2**10
+"""Bytes that a connection may have waiting in the kernel, which doubles it. TLS keeps twice as many as it has
+ever read together, for as long as the connection lasts.
+"""
+
 SWITCH_SECONDS = 0.0005
 """After this long a thread that computes (counts CPUs, makes a view) lets the one go on that answers.
 
 Python's own 5 ms are paid by a binding at each of its steps: next to a thread that computed a third of the
 time, it took 15 ms instead of 9 on average, and 67 ms instead of 22 at p99.
 """
-
-_FLASK_THREADS = 16
-_REST_THREADS = 4
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Serving:
         admin_listener: takes probes and scrapes.
         on_unauthenticated: called with what is wrong with a client's certificate.
         workers: processes.
+        body_bytes: memory for bodies in flight, of one process.
         through_flask: answer reviews by the Flask application, too.
         explains: whether /explain answers on an address that is not loopback.
         grace_seconds: how long a drain may take.
@@ -62,6 +65,7 @@ class Serving:
     admin_listener: socket.socket
     on_unauthenticated: Callable[[str], None]
     workers: int = 1
+    body_bytes: int = DEFAULT_BYTES
     through_flask: bool = False
     explains: bool = False
     grace_seconds: int = 15
@@ -71,6 +75,8 @@ class Serving:
 def run(service: ReviewService, serving: Serving) -> None:
     """Serve until SIGTERM (drain) or SIGINT (stop); leaves through SystemExit."""
     sys.setswitchinterval(SWITCH_SECONDS)
+    serving.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+    give_memory_back()
     allow_open_files(2 * MAX_CONNECTIONS)
     _Gunicorn(service, serving).run()
 
@@ -82,17 +88,10 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         self._service = service
         self._serving = serving
         self._tasks = Tasks(service.tasks(), RELOAD_SECONDS)
-        certificate = service.certificate
-        self.hooks = WorkerHooks(
-            on_tick=service.observe,
-            may_accept=lambda: certificate is None or certificate.pair is not None,
-            requires_client_cert=certificate is not None and certificate.requires_client_cert,
-            on_unauthenticated=serving.on_unauthenticated,
-        )
         super().__init__()
 
     def load_config(self) -> None:
-        serving, certificate = self._serving, self._service.certificate
+        serving = self._serving
         settings: dict[str, Any] = {
             "bind": f"fd://{os.dup(serving.listener.fileno())}",
             "workers": serving.workers,
@@ -103,30 +102,39 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             "graceful_timeout": serving.grace_seconds,
             "timeout": 30,
             "preload_app": True,
-            "asgi_lifespan": "off",
             "control_socket_disable": True,
             "logger_class": GunicornLogger,
             # gunicorn says "Listening at" and the like at info, once a process: worth a line only to
             # somebody debugging.
             "loglevel": "debug" if serving.debug else "warning",
+            "pre_fork": lambda _arbiter, _worker: _keep_loaded(),
             "post_worker_init": self._begin,
             "worker_exit": lambda _arbiter, _worker: self._tasks.stop(),
             "child_exit": lambda _arbiter, worker: process_ended(worker.pid),
         }
-        if certificate is not None:
-            context = certificate.context
-            settings["ssl_context"] = lambda _config, _default: context
-            # Says "TLS" to gunicorn; the context has the rest.
-            settings["certfile"] = settings["keyfile"] = os.devnull
         for name, value in settings.items():
             self.cfg.set(name, value)
 
-    def load(self) -> FastPath:
-        service, through_flask = self._service, self._serving.through_flask
-        app, threads = flask_app(service.endpoints), _FLASK_THREADS if through_flask else _REST_THREADS
-        # Both packages describe the same protocols with types of their own.
-        rest = cast("Application", WSGIMiddleware(cast("Any", app), workers=threads))
-        return FastPath(service.endpoints, service.metrics.in_flight, rest, only_reads=through_flask)
+    def load(self) -> Application:
+        service, serving = self._service, self._serving
+        certificate = service.certificate
+        return Application(
+            service.endpoints,
+            service.metrics.in_flight,
+            self._rest,
+            through_flask=serving.through_flask,
+            body_bytes=serving.body_bytes,
+            context=certificate.context if certificate is not None else None,
+            on_tick=service.observe,
+            may_accept=lambda: certificate is None or certificate.pair is not None,
+            requires_client_cert=certificate is not None and certificate.requires_client_cert,
+            on_unauthenticated=serving.on_unauthenticated,
+        )
+
+    def _rest(self) -> WSGIApplication:
+        from webhook.server.app import flask_app  # noqa: PLC0415 — no review needs Flask, which takes memory
+
+        return flask_app(self._service.endpoints)
 
     def _begin(self, worker: ReviewWorker) -> None:
         """Start what belongs to one process: the background tasks and the admin port."""
@@ -136,7 +144,13 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         explains = serving.explains or is_loopback(serving.admin_listener.getsockname()[0])
         routes = self._service.routes(explains=explains, draining=lambda: not worker.alive)
         AdminServer(serving.admin_listener, wsgi_app(routes)).start()
-        # What has been loaded until now stays for good: the collector need not look at it again and
-        # again, and its pages stay shared between processes.
-        gc.collect()
-        gc.freeze()
+        _keep_loaded()
+
+
+def _keep_loaded() -> None:
+    """Have the collector leave alone what has been loaded until now, which stays for good.
+
+    Before a fork, so that the worker's first collection does not write into each page that it shares.
+    """
+    gc.collect()
+    gc.freeze()

@@ -3,12 +3,13 @@
 from pathlib import Path
 
 from webhook.admission.mutating.reinvocation import MIN_SECRET_BYTES, derive_key
+from webhook.kube.files import read_file
 
 
 def read_signing_key(path: Path) -> bytes:
     """Return the key that the secret in a file gives; raises ValueError with a remedy."""
     try:
-        secret = path.read_bytes()
+        secret = read_file(path)
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from None
     if len(secret.strip()) < MIN_SECRET_BYTES:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from webhook.certificates.verifying import CertificateError, Pair, check_pair, split
 from webhook.kube.access import load_pair
+from webhook.kube.files import read_file
 from webhook.kube.loop import run_loop
 from webhook.kube.timestamps import utc_now
 
@@ -63,7 +64,7 @@ class PairFiles:
         Content is compared by whoever asks, not time stamps: a Secret's symlink swap and two writes
         within one tick look the same.
         """
-        return check_pair(self._certificate.read_bytes(), self._key.read_bytes(), self._now())
+        return check_pair(read_file(self._certificate), read_file(self._key), self._now())
 
 
 class ServingCertificate:
@@ -179,7 +180,7 @@ class ServingCertificate:
         if self._client_ca is None:
             return None
         try:
-            return b"".join(split(self._client_ca.read_bytes()))
+            return b"".join(split(read_file(self._client_ca)))
         except CertificateError as error:
             raise CertificateError(f"{self._client_ca}: {error}") from None
 

@@ -2,8 +2,8 @@
 
 Until SIGTERM, against a port of the loopback address: connections that say nothing (as many as given, half of
 them without a handshake, opened again whenever they are closed), heads that trickle in, as first requests and
-after good ones, heads without end, TLS 1.0, no server name, renegotiation, garbage. At the end it prints how
-often each was done, as JSON.
+after good ones, heads without end, large bodies that are held, whole ones that are no reviews, small chunks,
+TLS 1.0, no server name, renegotiation, garbage. At the end it prints how often each was done, as JSON.
 """
 
 from __future__ import annotations
@@ -22,6 +22,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 _HEAD = b"GET /mutate HTTP/1.1\r\nHost: localhost\r\n"
 _TRICKLING = 50
 _SECONDS = 10.0
+_POST = b"POST /mutate?timeout=30s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+_LARGE = 7 * 2**20
+_HOLDING = 40
+_SENDING = 4
 
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -42,9 +46,18 @@ class Attacker:
             *(self._again(self.silent, 1.0) for _ in range(self._connections - self._connections // 2)),
             *(self._again(self.trickle, 0.2) for _ in range(_TRICKLING)),
             *(self._again(self.trickle_later, 0.2) for _ in range(_TRICKLING)),
+            *(self._again(self.hold_body, 0.2) for _ in range(_HOLDING)),
+            *(self._again(self.send_body, 0.2) for _ in range(_SENDING)),
             *(
                 self._again(each, 0.5)
-                for each in (self.huge_head, self.tls_1_0, self.no_name, self.renegotiate, self.garbage)
+                for each in (
+                    self.huge_head,
+                    self.chunks,
+                    self.tls_1_0,
+                    self.no_name,
+                    self.renegotiate,
+                    self.garbage,
+                )
             ),
         ]
         return [asyncio.ensure_future(each) for each in kinds]
@@ -103,6 +116,33 @@ class Attacker:
             answer = await asyncio.wait_for(reader.read(12), _SECONDS)
             self.done["huge heads"] += 1
             self.done["huge heads refused"] += answer[9:12] in {b"431", b"400", b""}
+
+    async def hold_body(self) -> None:
+        """Seven megabytes less a kilobyte, and then nothing until the other side closes."""
+        async with self._connected() as (reader, writer):
+            writer.write(_POST + b"Content-Length: %d\r\n\r\n" % _LARGE)
+            writer.write(b" " * (_LARGE - 1024))
+            self.done["bodies held"] += 1
+            answer = await reader.read(12)
+            self.done["bodies held refused"] += answer[9:12] in {b"408", b"429", b""}
+
+    async def send_body(self) -> None:
+        """Seven megabytes that are no review."""
+        async with self._connected() as (reader, writer):
+            writer.write(_POST + b"Content-Length: %d\r\n\r\n" % _LARGE)
+            writer.write(b"[" * _LARGE)
+            answer = await asyncio.wait_for(reader.read(12), 3 * _SECONDS)
+            self.done["bodies"] += 1
+            self.done["bodies refused"] += answer[9:12] in {b"408", b"422", b"429", b""}
+
+    async def chunks(self) -> None:
+        """Three hundred thousand bytes, each a chunk."""
+        async with self._connected() as (reader, writer):
+            writer.write(_POST + b"Transfer-Encoding: chunked\r\n\r\n")
+            writer.write(b"1\r\nx\r\n" * 300_000 + b"0\r\n\r\n")
+            answer = await asyncio.wait_for(reader.read(12), 3 * _SECONDS)
+            self.done["chunks"] += 1
+            self.done["chunks refused"] += answer[9:12] in {b"400", b"408", b"429", b""}
 
     async def tls_1_0(self) -> None:
         """A hello of TLS 1.0."""

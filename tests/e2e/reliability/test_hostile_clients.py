@@ -60,17 +60,25 @@ def test_hostile_clients(
         **attacked._asdict(),
     )
     assert done["held at once"] > SILENT * 0.9
-    for closed in ("idle closed", "silent closed", "trickled closed", "trickled later closed"):
+    for closed in (
+        "idle closed",
+        "silent closed",
+        "trickled closed",
+        "trickled later closed",
+        "bodies held refused",
+    ):
         assert done[closed] > 0, closed
     for tried, wanted in (
         ("huge heads", "huge heads refused"),
         ("TLS 1.0", "TLS 1.0 refused"),
         ("no server name", "no server name answered"),
         ("renegotiations", "renegotiations refused"),
+        ("bodies", "bodies refused"),
+        ("chunks", "chunks refused"),
     ):
         assert done[tried] == done[wanted] > 0, tried
     assert done["garbage"] > 0
     assert creators.failed() == []
     assert everything.unmutated == 0
-    # A connection costs something, and a thousand of them not much.
+    # A thousand connections cost something, and what their bodies may take is bounded.
     assert worst.resident_mib < before.resident_mib + 256

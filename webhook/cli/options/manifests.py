@@ -10,7 +10,8 @@ from typing import Any, Final, NamedTuple
 import click
 
 from webhook.cluster.files import SUFFIXES
-from webhook.pods.documents import Document, DocumentError, objects_of, read_each
+from webhook.kube.files import read_all, read_file
+from webhook.pods.documents import MAX_BYTES, Document, DocumentError, objects_of, read_each
 from webhook.pods.podtemplates import PodOf, WorkloadError, name_of
 from webhook.pods.workloads import NotShown, pods_of
 
@@ -89,7 +90,7 @@ def _files(file: str) -> Iterator[str]:
 
 def _read(file: str, found: Manifests) -> None:
     name = "standard input" if file == "-" else file
-    data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    data = read_all(sys.stdin.buffer, MAX_BYTES) if file == "-" else read_file(Path(file), MAX_BYTES)
     for document in read_each(data, name):
         if isinstance(document, DocumentError):
             unrendered = _UNRENDERED.search(document.text)

@@ -19,6 +19,7 @@ from webhook.cli.options.settings import optional_objects_option, settings_optio
 from webhook.cli.serve.bindingflags import CpuSetFlags, cpusets_options
 from webhook.cli.serve.certificateflags import CertificateFlags, certificate_options
 from webhook.protocol import STATUS_LEASE
+from webhook.server.http.bodies import DEFAULT_BYTES, LEAST_BYTES
 
 if TYPE_CHECKING:
     from webhook.admission.settings import Settings
@@ -57,9 +58,18 @@ _EXAMPLE = Path("examples/reviews/spark-driver.json")
 @choice_option(
     "--worker",
     choices=("fast", "flask"),
-    text="What answers reviews: the ASGI front, or the Flask application at several times the cost.",
+    text="What answers reviews: the connection itself, or the Flask application at half as much cost again.",
 )
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes.")
+@click.option(
+    "--max-body-memory",
+    type=click.IntRange(LEAST_BYTES >> 20, 4096),
+    default=DEFAULT_BYTES >> 20,
+    show_default=True,
+    metavar="MIB",
+    help="Memory for the bodies of requests that are being read or decided on, of each process. More wait,"
+    " or are answered 429.",
+)
 @seconds_option(
     "--grace", kind=click.IntRange(2, 300), default=15, text="How long a drain may take after SIGTERM."
 )
@@ -95,6 +105,7 @@ def serve(  # noqa: PLR0913 — one parameter a flag
     cpusets: CpuSetFlags,
     worker: str,
     workers: int,
+    max_body_memory: int,
     grace: int,
     max_view_age: float,
     peers: tuple[str, ...],
@@ -163,6 +174,7 @@ def serve(  # noqa: PLR0913 — one parameter a flag
                 admin_listener,
                 clients.refused,
                 workers=workers,
+                body_bytes=max_body_memory << 20,
                 through_flask=worker == "flask",
                 explains=explain,
                 grace_seconds=grace,

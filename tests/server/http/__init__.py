@@ -1,0 +1,1 @@
+"""Tests of HTTP connections and of what requests may cost."""

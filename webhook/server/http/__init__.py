@@ -1,0 +1,1 @@
+"""HTTP: connections, and what a request may cost before anything is decided."""
