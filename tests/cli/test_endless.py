@@ -22,6 +22,6 @@ def test_something_endless_in_the_place_of_a_file(run, examples, arguments, tmp_
     objects = (examples / "objects",) if arguments[-1] == "--objects" else ()
     result = run(*arguments, *objects)
     assert result.exit_code in {1, 2}
-    message = result.stderr.splitlines()[-1]
-    assert "has more than" in message, result.output
+    (message,) = [line for line in result.stderr.splitlines() if "has more than" in line]
+    assert message.startswith("Error: ")
     assert "perhaps no end" in message
