@@ -36,6 +36,7 @@ TITLES: Final = {
     "costly reviews": "tenants: costly reviews",
     "look-ups": "tenants: reviews of namespaces that are not there",
     "trickles at the admin port": "tenants: trickles at the admin port",
+    "large bodies": "tenants: large bodies",
     "soak": "soak",
 }
 """Every test that records, in the order of the document."""

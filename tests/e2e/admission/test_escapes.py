@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.cluster.apiclient import ApiClient
+from tests.e2e.cluster.apiclient import MERGE_PATCH, ApiClient, message
 from tests.e2e.cluster.controlplane import ControlPlane
 from tests.e2e.cluster.kubectl import Kubectl, Object
 from tests.e2e.cluster.objects import container, profile
@@ -19,6 +19,8 @@ from tests.e2e.release.installation import Installation
 OWN = "colocation-webhook.io/"
 SCHEDULER = "koord-scheduler"
 COPIES = 5
+LARGE = 1_200_000
+"""Characters that JSON writes in six bytes each: an object that etcd takes, and a review of 7 MB."""
 NAMES = 60
 """Workloads whose dice are tried: half of them are left out."""
 
@@ -29,7 +31,7 @@ class Tenant:
     def __init__(self, calls: ApiClient, kubectl: Kubectl, namespace: str) -> None:
         self.namespace = namespace
         self.profiles: list[str] = []
-        self._calls = calls
+        self.calls = calls
         self._kubectl = kubectl
 
     def create(
@@ -44,7 +46,7 @@ class Tenant:
             "spec": {"containers": [container()], "schedulingGates": gates, **spec},
         }
         query = "?dryRun=All" if dry_run else ""
-        code, body = self._calls.call("POST", f"/api/v1/namespaces/{self.namespace}/pods{query}", made)
+        code, body = self.calls.call("POST", f"/api/v1/namespaces/{self.namespace}/pods{query}", made)
         assert code == 201, body
         return dict(json.loads(body))
 
@@ -109,3 +111,21 @@ def test_a_dry_run_tells_nothing_about_the_dice(tenant: Tenant) -> None:
     assert NAMES * 0.2 < agreeing < NAMES * 0.8  # one time in 300,000 chance alone says otherwise
     assert NAMES * 0.2 < sum(real) < NAMES * 0.8
     assert [treated(tenant.create(name)) for name in names] == real
+
+
+def test_a_pod_that_is_large_as_json_is_changed_and_validated(tenant: Tenant) -> None:
+    """The API server takes it, so the webhook does, with both copies of an UPDATE."""
+    tenant.under({}, schedulerName=SCHEDULER)
+    large = container()
+    large["env"] = [{"name": "BIG", "value": "<" * LARGE}]
+    labels = {"koordinator.sh/qosClass": "LS"}
+    stored = tenant.create("large-", metadata={"labels": labels}, containers=[large])
+    assert treated(stored)
+    path = f"/api/v1/namespaces/{tenant.namespace}/pods/{stored['metadata']['name']}"
+    change = {"metadata": {"labels": {"koordinator.sh/qosClass": "BE"}}}
+    code, body = tenant.calls.call("PATCH", path, change, content_type=MERGE_PATCH)
+    assert code != 200, "the class of a pod cannot be changed"
+    assert "koordinator.sh/qosClass" in message(body)
+    change = {"metadata": {"labels": {"other": "label"}}}
+    code, body = tenant.calls.call("PATCH", path, change, content_type=MERGE_PATCH)
+    assert code == 200, body

@@ -20,6 +20,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 TENANTS = 8
+BODIES_EACH = 10
+LARGE = 7 * 2**20 - 1000
+"""Bytes of a large body: eight tenants with ten of them have more than the chart's memory limit."""
 TRICKLING = 128
 _SECONDS = 30.0
 
@@ -97,6 +100,23 @@ class Tenants:
                 pod = {"metadata": {"name": "p"}, "spec": {"containers": []}}
                 await self._post(stream, review(pod, name))
 
+    async def large_bodies(self) -> None:
+        """As fast as it goes, but for the last kilobyte, which trickles."""
+        async with self._connected() as (reader, writer):
+            writer.write(_head(b"Content-Length: %d" % LARGE))
+            answer = asyncio.ensure_future(reader.readuntil(b"\r\n\r\n"))
+            block, left = b"x" * 2**18, LARGE - 1000
+            while left > 0 and not answer.done():
+                writer.write(block[: min(left, len(block))])
+                left -= len(block)
+                with contextlib.suppress(OSError):
+                    await asyncio.wait_for(writer.drain(), _SECONDS)
+            self.done["bodies sent"] += left <= 0
+            while not answer.done():
+                writer.write(b"x")
+                await asyncio.wait([answer], timeout=0.5)
+            self._note(answer.result())
+
     async def trickle_admin(self) -> None:
         """A byte of a head at a time, at the admin port."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self._admin_port)
@@ -149,6 +169,7 @@ ATTACKS: dict[str, tuple[Callable[[Tenants], Coroutine[Any, Any, None]], int]] =
     "costly reviews": (Tenants.costly_reviews, TENANTS // 4),
     "look-ups": (Tenants.look_ups, 3 * TENANTS),
     "trickles at the admin port": (Tenants.trickle_admin, TRICKLING),
+    "large bodies": (Tenants.large_bodies, TENANTS * BODIES_EACH),
 }
 """What is done, and by how many at once."""
 
