@@ -69,7 +69,7 @@ def test_a_key_file_without_a_secret_is_refused(settings, tmp_path, content):
 
 @pytest.mark.parametrize(
     ("written", "first"),
-    [("lsr-whole", "whole-cpus"), ("resize", "resize-colocated"), ("batch", "batch-resources-need-be")],
+    [("lsr-whole", "whole-cpus"), ("coloc", "resize-colocated"), ("batch", "batch-resources-need-be")],
 )
 def test_the_list_of_rules_begins_with_what_is_like_it(settings, written, first):
     """Each rule has one line, and the meanings stand under each other."""
