@@ -1,6 +1,7 @@
 """What is published follows the policy with care."""
 
 import datetime as dt
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -118,6 +119,38 @@ def test_third_parties_and_the_ratio() -> None:
     )
     assert offered(wrong)[0] == 19200
     assert "'fast' is no ratio" in wrong.warnings[0]
+
+
+@pytest.mark.parametrize("usage", ["garbage", "-6", str(10**20)])
+def test_nonsense_does_not_raise_the_offer(usage: str) -> None:
+    """A pod with an unreadable metric counts with its request; the system's lets nothing new in."""
+    web = pod("a/web", {"cpu": "6"})
+    assert offered(capacity(node(), metric(("a/web", usage, "1Gi")), config(), web))[0] == 13200
+    found = capacity(node(), metric(system=(usage, "1Gi")), config(), batch_pod("a/b", "700"))
+    assert (found.state, offered(found)) == (State.HELD, (700, 0))
+
+
+def test_third_parties_that_cannot_be_read_raise_nothing() -> None:
+    """The offer is what it was, or what bound pods request."""
+    resources = {"kubernetes.io/batch-cpu": "10 k"}
+    text = json.dumps({"allocations": [{"priority": "koord-batch", "resources": resources}]})
+    noted = node(annotations={"node.koordinator.sh/thirdPartyAllocations": text})
+    found = inventory(noted, metric())
+    assert offered(capacity(noted, metric(), config()))[0] == 0
+    before = Before({BATCH_CPU: 9200})
+    later = estimate(found.nodes["node-1"], found.metrics["node-1"], [], strategy(), NOW, before)
+    assert later.figures[BATCH_CPU].offered == 9200
+
+
+def test_mid_needs_a_fresh_metric_under_each_policy() -> None:
+    """A share of batch that needs no metric says nothing of mid."""
+    reclaimable = {"prodReclaimableMetric": {"resource": {"resources": {"cpu": "6", "memory": "6Gi"}}}}
+    shares = config(**ours(policy="static", static={"cpuPercent": 25, "memoryPercent": 25}))
+    found = capacity(node(), metric(at="2025-01-31T08:00:00Z", status=reclaimable), shares)
+    assert offered(found)[0] == 8000
+    assert found.figures["kubernetes.io/mid-cpu"].offered is None
+    fresh = capacity(node(), metric(status=reclaimable), shares)
+    assert fresh.figures["kubernetes.io/mid-cpu"].offered == 6000
 
 
 def test_young_pods() -> None:

@@ -45,10 +45,10 @@ MEANINGS = {
     "strategy-out-of-range": "the node's annotation is held to the ranges, else ignored as a whole",
     "round-up": "a negative usage counts as 0",
     "third-party-unparsable": "third parties that cannot be read do not raise the offer",
-    "future": "a metric from far in the future is held: nothing new is offered",
+    "held": "a metric from far in the future, or with a system usage that is negative, lets nothing new in",
     "ratio": "a normalization ratio above 5 is ignored, as Koordinator's own configuration refuses it",
 }
-"""Why ours differs, by quirk of the reference; ``future`` and ``ratio`` are our own words."""
+"""Why ours differs, by quirk of the reference; ``held`` and ``ratio`` are our own words."""
 
 ABOUT_BATCH = {"above-capacity", "new-pod-not-in-max", "third-party-unparsable"}
 """Quirks that explain no difference of a mid amount."""
@@ -87,7 +87,7 @@ def amount_differences(folder: Path) -> Iterator[str]:
         slack = (2, 1, 2, 1) if ROUNDING & set(case["quirks"]) else (0, 0, 0, 0)
         capacity = answered(case)
         found = capacity.figures
-        quirks = [*case["quirks"], *(["future"] if capacity.state is State.HELD else [])]
+        quirks = [*case["quirks"], *(["held"] if capacity.state is State.HELD else [])]
         ours = [found[f"kubernetes.io/{name}"].calculated for name in NAMES]
         theirs = [expected[name] for name in NAMES]
         differing = [

@@ -247,12 +247,130 @@ def test_withdraw(cluster: Cluster) -> None:
     taker = Lease(
         cluster.state.api, "n", "l", identity="taker", clock=lambda: cluster.seconds, now=lambda: cluster.now
     )
-    assert withdraw(cluster.state, taker, cluster.service._stop) == ["node-1"]
+    assert withdraw(cluster.state, taker, cluster.service._stop) == (["node-1"], [])
     assert cluster.offers() == {BATCH_CPU: "700"}
     assert cluster.offers("node-2") == {}
     cluster.pass_seconds(11)
     cluster.controller.step()
     assert cluster.controller.standby == "not elected"
+
+
+def second_node() -> dict[str, Any]:
+    """Return another node."""
+    other = node()
+    other["metadata"]["name"] = "node-2"
+    return other
+
+
+@pytest.mark.parametrize("status", [404, 409, 422])
+def test_withdraw_goes_on_after_a_refusal(cluster: Cluster, status: int) -> None:
+    """A node that refuses, or that was deleted, costs no other; one that refuses is named."""
+    shares = {"cpuPercent": 25, "memoryPercent": 25}
+    heard(cluster, second_node(), config(**ours(policy="static", static=shares)))
+    cluster.controller.step()
+    until(lambda: all(known.owned for known in cluster.state.nodes.values.values()))
+    cluster.service._stop.set()
+    cluster.api.failures["PATCH", f"{NODES}/node-1/status"] = [(status, {"kind": "Status", "message": "no"})]
+    taker = Lease(
+        cluster.state.api, "n", "l", identity="taker", clock=lambda: cluster.seconds, now=lambda: cluster.now
+    )
+    left = withdraw(cluster.state, taker, cluster.service._stop)
+    assert cluster.offers("node-2") == {}
+    assert left.kept == []
+    assert [each.split(":")[0] for each in left.refused] == ([] if status == 404 else ["node-1"])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        config(updateTimeThresholdSeconds=10**15),
+        config(metricReportIntervalSeconds=10**15),
+        {**metric(at="9999-12-31T23:59:59Z")},
+        {**metric(status={"podsMetric": [7], "nodeMetric": 3})},
+    ],
+)
+def test_absurd_values_cost_their_node_only(cluster: Cluster, wrong: dict[str, Any], caplog: Any) -> None:
+    """Intervals of millions of years and times at the end of the calendar end in no traceback."""
+    measured = metric()
+    measured["metadata"] = {"name": "node-2"}
+    first = [] if wrong["kind"] == "NodeMetric" else [metric()]
+    heard(cluster, second_node(), measured, *first, wrong)
+    cluster.controller.step()
+    cluster.controller.step()
+    assert cluster.offers("node-2").keys() == {
+        f"kubernetes.io/{of}-{what}" for of in ("batch", "mid") for what in ("cpu", "memory")
+    }
+    assert "Traceback" not in caplog.text
+
+
+def test_a_floor_that_passes_what_is_published(cluster: Cluster) -> None:
+    """Pods that were bound by an older figure are counted at once, not by thresholds."""
+    heard(cluster, metric(("a/web", "9600m", "1Gi")), batch_pod("a/b", "9000"))
+    cluster.controller.step()
+    assert cluster.offers()[BATCH_CPU] == "9600"
+    heard(cluster, batch_pod("a/c", "1500"))
+    cluster.pass_seconds(10)
+    cluster.controller.step()
+    assert cluster.offers()[BATCH_CPU] == "10500"
+
+
+def test_steps_are_of_what_is_published(cluster: Cluster) -> None:
+    """However often a node is looked at between two writes, a write brings one step."""
+    heard(cluster, config(**ours(holdSeconds=0, stepPercent=10)))
+    heard(cluster, metric(("a/web", "19", "1Gi")))
+    cluster.controller.step()
+    until(lambda: cluster.state.nodes.values["", "node-1"].owned)
+    assert cluster.offers()[BATCH_CPU] == "200"
+    heard(cluster, metric(("a/web", "1", "1Gi")))
+    for number in range(9):
+        heard(cluster, pod(f"a/p{number}", {"cpu": "1m"}))
+        cluster.controller.step()
+        assert cluster.offers()[BATCH_CPU] == "200"
+    cluster.pass_seconds(11)
+    cluster.controller.step()
+    assert cluster.offers()[BATCH_CPU] == "3400"
+
+
+def test_a_refused_nodemetric_stops_no_figures(cluster: Cluster) -> None:
+    """It is asked for again after a minute."""
+    shares = {"cpuPercent": 25, "memoryPercent": 25}
+    heard(cluster, second_node(), config(**ours(policy="static", static=shares)))
+    cluster.api.failures["POST", METRICS] = [(403, {"kind": "Status", "message": "no"})] * 2
+    cluster.controller.step()
+    assert cluster.offers()[BATCH_CPU] == cluster.offers("node-2")[BATCH_CPU] == "8000"
+    assert cluster.api.objects[METRICS] == {}
+    cluster.pass_seconds(61)
+    heard(cluster, config(**ours(policy="static", static={"cpuPercent": 26, "memoryPercent": 25})))
+    cluster.controller.step()
+    assert len(cluster.api.objects[METRICS]) == 2
+
+
+def test_a_leader_that_lost_its_lease_writes_no_more(cluster: Cluster) -> None:
+    """Also in the middle of a round that takes long."""
+    shares = {"cpuPercent": 25, "memoryPercent": 25}
+    heard(cluster, second_node(), config(**ours(policy="static", static=shares)))
+    taker = Lease(
+        cluster.state.api, "n", "l", identity="taker", clock=lambda: cluster.seconds, now=lambda: cluster.now
+    )
+
+    def slow() -> None:
+        cluster.pass_seconds(31)
+        taker.seize(60)
+
+    cluster.api.late["PATCH", f"{NODES}/node-1/status"] = slow
+    cluster.controller.step()
+    assert cluster.offers()[BATCH_CPU] == "8000"
+    assert cluster.offers("node-2") == {}
+
+
+def test_a_lease_of_the_future_is_no_other_controller(cluster: Cluster) -> None:
+    """A clock was wrong, or somebody may write Leases somewhere: figures go on being published."""
+    heard(cluster, metric())
+    spec = {"holderIdentity": "x", "renewTime": "9999-01-01T00:00:00Z"}
+    cluster.api.put(LEASES, "koordinator-manager", "tenant", spec=spec)
+    until(lambda: cluster.state.leases.values)
+    cluster.controller.step()
+    assert cluster.offers()[BATCH_CPU] == "19200"
 
 
 def test_without_the_kind_nodemetric() -> None:

@@ -29,6 +29,9 @@ from webhook.pods.quantities import NANO
 from webhook.protocol import BATCH, CPU, MEMORY, MID, NATIVE_RESOURCES, TRANSLATION
 
 FLOOR: Final = "floor"
+LONGEST_SECONDS: Final = 10**8
+"""Three years: no interval of a configuration is taken for longer."""
+
 _REPORTS_MISSED: Final = 3
 _UNMEASURED: Final = frozenset({Policy.STATIC, Policy.TIME_OF_DAY})
 """Policies that look at no metric."""
@@ -72,12 +75,14 @@ class Figure:
         terms: the sum that ``offered`` is the result of, rounded down.
         calculated: what the policy alone gives; None without fresh metrics.
         origin: the whole amount, of which third parties have a part.
+        floor: what bound pods request.
     """
 
     offered: int | None
     terms: tuple[Term, ...] = ()
     calculated: int | None = None
     origin: int = 0
+    floor: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,15 +131,18 @@ def estimate(
     demand = demand_of(listed, known)
     at = Situation(node, known, demand, strategy, now, before is not None and before.high_band)
     age = None if known.update_time is None else now - known.update_time
-    state, why = _state(strategy, metric, age)
+    fresh, late = _freshness(strategy, metric, age)
+    state, why = _state(strategy, fresh, late)
     figures: dict[str, Figure] = {}
     rising: dict[str, dt.datetime] = {}
     for of, terms_of in ((BATCH, batch_terms), (MID, mid_terms)):
         for resource in NATIVE_RESOURCES:
             name = TRANSLATION[of][resource]
             floor = demand.floor.get(name, 0)
-            if state is not State.APPLIED:
-                figures[name] = _kept(state, floor, resource, why)
+            # What mid work may have is a matter of metrics under each policy.
+            now_is, reason = (state, why) if of == BATCH or state is State.OFF else (fresh, late)
+            if now_is is not State.APPLIED:
+                figures[name] = _kept(now_is, floor, resource, reason)
                 continue
             terms = terms_of(at, resource)
             calculated = total(terms) // UNIT[resource]
@@ -144,10 +152,20 @@ def estimate(
             if of == BATCH and (held := node.third_party.of(resource)):
                 terms += [Term(Step.MINUS, "third party", held, "thirdPartyAllocations")]
                 terms += [Term(Step.AT_LEAST, "nothing", 0)]
+            if of == BATCH and not node.third_party_read:
+                known_before = before.offered.get(name, floor) if before is not None else floor
+                terms.append(
+                    Term(
+                        Step.AT_MOST,
+                        "third party",
+                        known_before * UNIT[resource],
+                        "thirdPartyAllocations cannot be read: no more than before",
+                    )
+                )
             if before is not None and name in before.offered:
                 terms += _slowly(at, name, resource, total(terms) // UNIT[resource], before, rising)
             terms += _floor(floor, resource, total(terms))
-            figures[name] = Figure(total(terms) // UNIT[resource], tuple(terms), calculated, origin)
+            figures[name] = Figure(total(terms) // UNIT[resource], tuple(terms), calculated, origin, floor)
     offered = {name: figure.offered for name, figure in figures.items() if figure.offered is not None}
     return Capacity(
         state,
@@ -160,28 +178,37 @@ def estimate(
     )
 
 
-def _state(strategy: Strategy, metric: NodeMetric | None, age: dt.timedelta | None) -> tuple[State, str]:
+def _state(strategy: Strategy, fresh: State, late: str) -> tuple[State, str]:
     if not strategy.enabled:
         return State.OFF, "colocation is not enabled for this node"
     if strategy.extension.policy in _UNMEASURED:
         return State.APPLIED, ""
+    return fresh, late
+
+
+def _freshness(strategy: Strategy, metric: NodeMetric | None, age: dt.timedelta | None) -> tuple[State, str]:
+    """Return what a metric of this age is good for, and why for no more."""
     if metric is None or age is None or not metric.measured:
         missing = "there is no NodeMetric" if metric is None else "the NodeMetric has no measurement yet"
         return State.WITHDRAWN, missing
-    late = dt.timedelta(seconds=late_after(strategy))
-    seconds = f"{abs(age.total_seconds()):.0f} s"
-    if -age > late:
-        return State.HELD, f"the metric is {seconds} in the future: a clock is wrong"
-    if age <= min(late, strategy.degrade_after):
-        return State.APPLIED, ""
-    state = State.WITHDRAWN if age > strategy.degrade_after else State.HELD
-    return state, f"the metric is {seconds} old"
+    late, seconds = late_after(strategy), age.total_seconds()
+    if -seconds > late:
+        return State.HELD, f"the metric is {-seconds:.0f} s in the future: a clock is wrong"
+    if age > strategy.degrade_after:
+        return State.WITHDRAWN, f"the metric is {seconds:.0f} s old"
+    if seconds > late:
+        return State.HELD, f"the metric is {seconds:.0f} s old"
+    if not metric.usable:
+        return State.HELD, "what the metric says of the system cannot be read"
+    return State.APPLIED, ""
 
 
 def late_after(strategy: Strategy) -> int:
     """Return the seconds after which a metric is late; never more than after which it is too old."""
     stated = strategy.extension.stale_seconds
-    return stated or _REPORTS_MISSED * int(strategy.values["metricReportIntervalSeconds"])
+    return min(
+        stated or _REPORTS_MISSED * int(strategy.values["metricReportIntervalSeconds"]), LONGEST_SECONDS
+    )
 
 
 def _kept(state: State, floor: int, resource: str, why: str) -> Figure:
@@ -189,7 +216,8 @@ def _kept(state: State, floor: int, resource: str, why: str) -> Figure:
     if state is not State.HELD and not floor:
         return Figure(None)
     amount = floor * UNIT[resource]
-    return Figure(floor, (Term(Step.START, FLOOR, amount, f"{state}, {why}: what bound pods request"),))
+    term = Term(Step.START, FLOOR, amount, f"{state}, {why}: what bound pods request")
+    return Figure(floor, (term,), floor=floor)
 
 
 def _slowly(

@@ -11,7 +11,12 @@ from webhook.capacity.explanation import Explanation, explained
 from webhook.capacity.node import Node, read_node
 from webhook.capacity.nodemetric import NodeMetric, read_nodemetric
 from webhook.capacity.sloconfig import Configuration, read_configuration, strategy_of
+from webhook.pods.text import shown
 from webhook.protocol import NODEMETRIC_KIND, SLO_CONFIGMAP
+
+
+class ObjectError(ValueError):
+    """An object has not the shape of its kind; the message names it."""
 
 
 @dataclass(slots=True)
@@ -48,18 +53,34 @@ def inventory_of(objects: Iterable[Mapping[str, Any]]) -> Inventory:
 
     Raises:
         StrategyError: the ConfigMap cannot be used.
+        ObjectError: another object has not the shape of its kind.
     """
     found = Inventory()
     for each in objects:
-        name = (each.get("metadata") or {}).get("name", "")
-        match each.get("kind"):
-            case "Node":
-                found.nodes[name] = read_node(each)
-            case "Pod":
-                pod = read_pod(each)
-                found.pods.setdefault(pod.node, []).append(pod)
-            case "ConfigMap" if name == SLO_CONFIGMAP:
-                found.configuration = read_configuration(each.get("data") or {})
-            case kind if kind == NODEMETRIC_KIND:
-                found.metrics[name] = read_nodemetric(each)
+        metadata = each.get("metadata")
+        name = metadata.get("name", "") if isinstance(metadata, Mapping) else ""
+        try:
+            _take(found, each, name)
+        except (AttributeError, TypeError, KeyError, IndexError) as error:
+            # Objects of an API server have their kind's shape; what a file has can be anything.
+            raise ObjectError(
+                f"{each.get('kind')} {shown(name)}: is not of its kind's shape: {error}"
+            ) from None
     return found
+
+
+def _take(found: Inventory, each: Mapping[str, Any], name: object) -> None:
+    kind = each.get("kind")
+    if kind not in ("Node", "Pod", NODEMETRIC_KIND) and not (kind == "ConfigMap" and name == SLO_CONFIGMAP):
+        return
+    if not isinstance(name, str):
+        raise TypeError("metadata.name must be a text: quote it")
+    if kind == "Node":
+        found.nodes[name] = read_node(each)
+    elif kind == "Pod":
+        pod = read_pod(each)
+        found.pods.setdefault(pod.node, []).append(pod)
+    elif kind == NODEMETRIC_KIND:
+        found.metrics[name] = read_nodemetric(each)
+    else:
+        found.configuration = read_configuration(each.get("data") or {})

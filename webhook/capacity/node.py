@@ -36,6 +36,7 @@ class Node:
         kubelet_reserved: capacity less allocatable, where that is more than nothing.
         annotation_reserved: of the annotation ``node.koordinator.sh/reservation``.
         third_party: what others than Kubernetes hold of the batch resources.
+        third_party_read: whether that could be read.
         ratio: CPU normalization, in billionths; NANO where there is none.
         published: the colocation resources in ``status.allocatable``, in milli-cores and bytes.
         labels: of the node.
@@ -48,6 +49,7 @@ class Node:
     kubelet_reserved: Amounts = NOTHING
     annotation_reserved: Amounts = NOTHING
     third_party: Amounts = NOTHING
+    third_party_read: bool = True
     ratio: int = NANO
     published: Mapping[str, int] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -61,7 +63,14 @@ class Node:
 
 
 def read_node(obj: Mapping[str, Any]) -> Node:
-    """Read a v1 Node; what cannot be read is left out and named in ``findings``."""
+    """Read a v1 Node; what cannot be read is left out and named in ``findings``.
+
+    Raises:
+        TypeError: labels or annotations are no map; an API server stores no such Node.
+    """
+    for name, of in (("labels", labels(obj)), ("annotations", annotations(obj))):
+        if not isinstance(of, Mapping):
+            raise TypeError(f"metadata.{name} is no map")
     reading = Reading([])
     status = obj.get("status") or {}
     capacity = reading.resources(status.get("capacity"), "status.capacity")
@@ -74,12 +83,16 @@ def read_node(obj: Mapping[str, Any]) -> Node:
         if (raw := (status.get("allocatable") or {}).get(name)) is not None
         and (amount := reading.quantity(raw, f"status.allocatable[{name}]")) is not None
     }
+    before = len(reading.findings)
+    third_party = _third_party(noted, reading)
+    third_party_read = len(reading.findings) == before
     return Node(
         name=(obj.get("metadata") or {}).get("name", ""),
         capacity=amounts(capacity),
         kubelet_reserved=amounts(reserved),
         annotation_reserved=_reservation(noted, reading),
-        third_party=_third_party(noted, reading),
+        third_party=third_party,
+        third_party_read=third_party_read,
         ratio=_ratio(noted, reading),
         published=published,
         labels=labels(obj),

@@ -26,6 +26,7 @@ class NodeMetric:
     Attributes:
         update_time: when; None: never, or it cannot be read.
         measured: whether there is a measurement of the node at all.
+        usable: whether what it says of node and system could be read.
         node_usage: of the whole node; None where cpu or memory is missing.
         system_usage: of what is no pod.
         host_prod: of applications outside of Kubernetes whose class is prod.
@@ -37,6 +38,7 @@ class NodeMetric:
 
     update_time: dt.datetime | None = None
     measured: bool = False
+    usable: bool = True
     node_usage: Amounts | None = None
     system_usage: Amounts = NOTHING
     host_prod: Amounts = NOTHING
@@ -53,12 +55,15 @@ def read_nodemetric(obj: Mapping[str, Any]) -> NodeMetric:
     measured = status.get("nodeMetric")
     node = _map(measured, "status.nodeMetric", reading)
     usage = _resources(node, "nodeUsage", "status.nodeMetric", reading)
+    system = amounts(_resources(node, "systemUsage", "status.nodeMetric", reading))
     hosts = list(_hosts(status, reading))
+    usable = not reading.findings
     return NodeMetric(
         update_time=_time(status.get("updateTime"), reading),
         measured=measured is not None,
         node_usage=amounts(usage) if len(usage) == len(Amounts._fields) else None,
-        system_usage=amounts(_resources(node, "systemUsage", "status.nodeMetric", reading)),
+        usable=usable,
+        system_usage=system,
         host_prod=added(usage for usage, of in hosts if of == PROD),
         host_mid=added(usage for usage, of in hosts if of == MID),
         pods=dict(_pods(status, reading)),
@@ -78,7 +83,10 @@ def _pods(status: Mapping[str, Any], reading: Reading) -> Iterator[tuple[tuple[s
     for i, each in enumerate(_list(status, _KEY, reading)):
         at = f"status.{_KEY}[{i}]"
         of = _map(each, at, reading)
+        before = len(reading.findings)
         usage = amounts(_resources(of, "podUsage", at, reading))
+        if len(reading.findings) > before:
+            continue  # what it uses is not known: its request counts
         yield (
             (str(of.get("namespace", "")), str(of.get("name", ""))),
             PodUsage(usage, str(of.get("priority") or "")),

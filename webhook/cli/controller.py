@@ -69,9 +69,11 @@ def controller(  # noqa: PLR0913 — one parameter an option
         service.run(listen_on("--admin-bind", admin_bind))
         return
     try:
-        kept = service.withdraw()
+        left = service.withdraw()
     except ApiError as error:
         raise click.ClickException(str(error)) from None
-    for node in kept:
+    for node in left.kept:
         click.echo(f"{node}: keeps what bound pods request; run this again when they have ended")
-    click.echo("nothing is published any more" if not kept else f"{len(kept)} nodes keep figures")
+    if left.refused:
+        raise click.ClickException("figures stay on nodes that refused: " + "; ".join(left.refused))
+    click.echo("nothing is published any more" if not left.kept else f"{len(left.kept)} nodes keep figures")

@@ -4,15 +4,16 @@ import datetime as dt
 import logging
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from threading import Event
 from typing import Any, Final, NamedTuple
 
-from webhook.capacity.estimate import Before, Capacity, State, estimate, late_after
+from webhook.capacity.estimate import LONGEST_SECONDS, Before, Capacity, State, estimate, late_after
 from webhook.capacity.extension import Policy
 from webhook.capacity.sloconfig import Configuration, strategy_of
 from webhook.capacity.strategy import Strategy
+from webhook.controller.caches import KnownNode
 from webhook.controller.metrics import CapacityMetrics
 from webhook.controller.publication import LEAST_SECONDS, apply_body, is_due
 from webhook.controller.state import State as Watched
@@ -63,6 +64,7 @@ class CapacityController:
     _looks: dict[str, _Look] = field(default_factory=dict, init=False)
     _written_at: dict[str, float] = field(default_factory=dict, init=False)
     _not_before: dict[str, float] = field(default_factory=dict, init=False)
+    _metric_not_before: dict[str, float] = field(default_factory=dict, init=False)
 
     def watch(self, stop: Event, interval: float = 1.0) -> None:
         """Work until ``stop`` is set; meant to run in a thread."""
@@ -70,21 +72,28 @@ class CapacityController:
 
     def step(self) -> float | None:
         """Look at the nodes once, if this replica is to; raises ApiError."""
-        self.standby = self._standby()
-        self._metrics.leader.set(not self.standby)
+        try:
+            self.standby = self._standby()
+        except ApiError:
+            self.standby = "the Lease cannot be renewed"
+            raise
+        finally:
+            self._metrics.leader.set(not self.standby)
         if self.standby:
             # Whoever acts meanwhile writes figures that are not ours: what was known is old afterwards.
             self._looks.clear()
             self._written_at.clear()
+            self._metrics.observe(())
             return None
         watched = self._watched
         configuration = watched.configuration
         for key in [name for name in self._looks if ("", name) not in watched.nodes.values]:
-            for of in (self._looks, self._written_at, self._not_before):
+            for of in (self._looks, self._written_at, self._not_before, self._metric_not_before):
                 of.pop(key, None)
         for name in self._changed(configuration):
-            self._look(name, configuration)
-            self._write(name)
+            if not self._lease.elected():
+                break
+            self._publish(name, configuration)
         self._metrics.observe(look.capacity for look in self._looks.values())
         return None
 
@@ -95,19 +104,22 @@ class CapacityController:
             return "not elected"
         now = self._watched.now()
         for (namespace, name), renewed in self._watched.leases.values.items():
-            if name == KOORD_MANAGER_LEASE and now - renewed < _LEASE_LASTS:
+            # One from the future is a wrong clock: whoever wrote it renews it again, if he is there.
+            if name == KOORD_MANAGER_LEASE and abs(now - renewed) < _LEASE_LASTS:
                 return f"koord-manager renews its Lease {namespace}/{name}: it publishes"
         return ""
 
     def _changed(self, configuration: Configuration) -> Iterator[str]:
         """Yield the nodes that have to be looked at again, or written."""
         now = self._watched.now()
-        for _, name in list(self._watched.nodes.values):
+        for (_, name), known in list(self._watched.nodes.values.items()):
             look = self._looks.get(name)
+            if look is None and self._watched.clock() < self._not_before.get(name, 0.0):
+                continue
             if (
                 look is None
                 or now >= look.again_at
-                or self._due(name, look)
+                or self._due(known, look)
                 or any(a is not b for a, b in zip(look.seen, self._seen(name, configuration), strict=True))
             ):
                 yield name
@@ -122,31 +134,47 @@ class CapacityController:
             configuration,
         )
 
-    def _look(self, name: str, configuration: Configuration) -> None:
-        watched, now = self._watched, self._watched.now()
-        seen = self._seen(name, configuration)
-        known, metric = watched.nodes.values[("", name)], watched.metrics.values.get(("", name))
+    def _publish(self, name: str, configuration: Configuration) -> None:
+        """Look at a node and write what is due; a fault or a refusal costs that node only."""
+        known, clock = self._watched.nodes.values.get(("", name)), self._watched.clock()
+        if known is None:  # deleted a moment ago
+            return
+        try:
+            look = self._looks[name] = self._look(known, configuration)
+            self._write(known, look)
+            if look.strategy.enabled and clock >= self._metric_not_before.get(name, 0.0):
+                self._keep_metric(known, look.strategy)
+        except ApiError as error:
+            if error.of_server:
+                raise
+            self._metric_not_before[name] = clock + _REFUSED_SECONDS
+            _log.warning("NodeMetric %s: %s", name, error)
+        except Exception:  # noqa: BLE001 — one node's objects must not cost the others anything
+            self._not_before[name] = clock + _REFUSED_SECONDS
+            _log.exception("node %s is passed over for %g s", name, _REFUSED_SECONDS)
+
+    def _look(self, known: KnownNode, configuration: Configuration) -> _Look:
+        watched, now, name = self._watched, self._watched.now(), known.node.name
+        seen, metric = self._seen(name, configuration), watched.metrics.values.get(("", name))
         strategy = strategy_of(configuration, known.node.labels, known.node.annotations)
         before = self._looks[name].capacity.next if name in self._looks else None
-        if before is None and known.owned:
-            before = Before(known.node.published)
+        if known.owned:  # steps are taken from what stands there
+            before = before or Before()
+            before = replace(before, offered={**before.offered, **known.node.published})
         capacity = estimate(
             known.node, metric and metric.metric, watched.pods.on_node(name), strategy, now, before
         )
-        self._looks[name] = _Look(seen, _again(capacity, strategy, now), strategy, capacity)
-        if strategy.enabled:
-            self._keep_metric(name, strategy)
+        return _Look(seen, now + _again(capacity, strategy, now), strategy, capacity)
 
-    def _keep_metric(self, name: str, strategy: Strategy) -> None:
+    def _keep_metric(self, node: KnownNode, strategy: Strategy) -> None:
         """Create the node's NodeMetric, or bring its policy up to date; raises ApiError."""
-        watched = self._watched
+        watched, name = self._watched, node.node.name
         policy = _collect_policy(strategy)
         known = watched.metrics.values.get(("", name))
         if known is None and not watched.nodemetrics_served:
             return
         if known is None:
-            uid = watched.nodes.values[("", name)].uid
-            owner = {"apiVersion": "v1", "kind": "Node", "name": name, "uid": uid}
+            owner = {"apiVersion": "v1", "kind": "Node", "name": name, "uid": node.uid}
             body = {
                 "apiVersion": NODEMETRIC_API_VERSION,
                 "kind": NODEMETRIC_KIND,
@@ -163,21 +191,18 @@ class CapacityController:
             change = {"spec": {"metricCollectPolicy": policy}}
             watched.api.call("PATCH", member(_NODEMETRICS, name), body=change, content_type=MERGE_PATCH)
 
-    def _due(self, name: str, look: _Look) -> bool:
-        clock = self._watched.clock()
+    def _due(self, known: KnownNode, look: _Look) -> bool:
+        clock, name = self._watched.clock(), known.node.name
         if clock < self._not_before.get(name, 0.0):
             return False
-        known = self._watched.nodes.values[("", name)]
         written = self._written_at.get(name)
         since = None if written is None else clock - written
         return is_due(known, look.capacity, look.strategy, since)
 
-    def _write(self, name: str) -> None:
-        look = self._looks[name]
-        if not self._due(name, look):
+    def _write(self, known: KnownNode, look: _Look) -> None:
+        if not self._due(known, look):
             return
-        watched = self._watched
-        known = watched.nodes.values[("", name)]
+        watched, name = self._watched, known.node.name
         body = apply_body(known, look.capacity, watched.now())
         clock = watched.clock()
         self._not_before[name] = clock + LEAST_SECONDS
@@ -198,9 +223,7 @@ class CapacityController:
 
     def _refused(self, name: str, error: ApiError, clock: float) -> None:
         """One node's refusal costs that node only; without an answer the round ends."""
-        if error.status in {0, HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS} or (
-            error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-        ):
+        if error.of_server:
             raise error
         if error.status == HTTPStatus.NOT_FOUND:
             return
@@ -219,18 +242,18 @@ class CapacityController:
             _log.warning("node %s: %s", name, error)
 
 
-def _again(capacity: Capacity, strategy: Strategy, now: dt.datetime) -> dt.datetime:
-    """Return when a node has to be looked at again although nothing changed."""
-    moments = [now + dt.timedelta(seconds=strategy.values["updateTimeThresholdSeconds"])]
+def _again(capacity: Capacity, strategy: Strategy, now: dt.datetime) -> dt.timedelta:
+    """Return after how long a node has to be looked at again although nothing changed."""
+    seconds = [float(strategy.values["updateTimeThresholdSeconds"]), LONGEST_SECONDS]
     if capacity.next.greater_since:
-        moments.append(now + dt.timedelta(seconds=LEAST_SECONDS))
+        seconds.append(LEAST_SECONDS)
     if strategy.extension.policy is Policy.TIME_OF_DAY:
-        moments.append(now.replace(second=0, microsecond=0) + dt.timedelta(minutes=1))
+        seconds.append(60.0 - now.second)
     if capacity.age is not None and capacity.state is not State.OFF:
-        measured, soon = now - capacity.age, dt.timedelta(seconds=1)
-        late = measured + dt.timedelta(seconds=late_after(strategy)) + soon
-        moments += [each for each in (late, measured + strategy.degrade_after + soon) if each > now]
-    return min(moments)
+        age = capacity.age.total_seconds()
+        ends = (late_after(strategy), strategy.degrade_after.total_seconds())
+        seconds += [end - age + 1 for end in ends if end > age]
+    return dt.timedelta(seconds=min(seconds))
 
 
 def _collect_policy(strategy: Strategy) -> Mapping[str, Any]:

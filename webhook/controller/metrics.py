@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from webhook.capacity.estimate import Capacity, State
 from webhook.process.metrics import NAMESPACE
+from webhook.protocol import COLOCATION_RESOURCES
 
 
 class CapacityMetrics:
@@ -31,11 +32,11 @@ class CapacityMetrics:
 
     def observe(self, found: Iterable[Capacity]) -> None:
         """Bring the gauges up to date."""
-        states, sums = dict.fromkeys(State, 0), dict[str, int]()
+        states, sums = dict.fromkeys(State, 0), dict.fromkeys(sorted(COLOCATION_RESOURCES), 0)
         for capacity in found:
             states[capacity.state] += 1
             for name, figure in capacity.figures.items():
-                sums[name] = sums.get(name, 0) + (figure.offered or 0)
+                sums[name] += figure.offered or 0
         for state, number in states.items():
             self._nodes.labels(state).set(number)
         for name, value in sums.items():

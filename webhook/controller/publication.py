@@ -50,9 +50,8 @@ def is_due(known: KnownNode, capacity: Capacity, strategy: Strategy, since: floa
     if not known.owned or wanted.keys() != there.keys():
         return True
     threshold = strategy.values["resourceDiffThreshold"]
-    needed = capacity.state is not State.APPLIED
     if any(
-        abs(value - there[name]) > there[name] * threshold or (needed and value > there[name])
+        abs(value - there[name]) > there[name] * threshold or there[name] < capacity.figures[name].floor
         for name, value in wanted.items()
     ):
         return True

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from webhook.controller.capacity import CapacityController
 from webhook.controller.metrics import CapacityMetrics
 from webhook.controller.state import State
-from webhook.controller.withdrawal import withdraw
+from webhook.controller.withdrawal import Withdrawal, withdraw
 from webhook.kube.client import ApiError
 from webhook.kube.lease import Lease
 from webhook.kube.reflector import watching
@@ -48,8 +48,8 @@ class ControllerService:
         with watching(self.state.reflectors, self._stop):
             self.capacity.watch(self._stop)
 
-    def withdraw(self, seconds: float = 60.0) -> list[str]:
-        """Take everything off the nodes; return those that keep some of it. Raises ApiError.
+    def withdraw(self, seconds: float = 60.0) -> Withdrawal:
+        """Take everything off the nodes; return what is left. Raises ApiError.
 
         Args:
             seconds: after which it is an error that not everything has been read.

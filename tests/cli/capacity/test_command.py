@@ -92,8 +92,8 @@ def test_show(tmp_path: Any) -> None:
     (tmp_path / "all.json").write_text(json.dumps({"kind": "List", "apiVersion": "v1", "items": objects}))
     found = run("show", "--objects", tmp_path)
     assert found.output.splitlines() == [
-        "NODE   BATCH-CPU     REQ    USED   MEMORY      REQ     USED    AGE  STATE",
-        "node-1       700     700       0    3.0Gi    3.0Gi    0.0Gi   642s  held",
+        "NODE      BATCH-CPU     REQ    USED   MEMORY      REQ     USED    AGE  STATE",
+        "node-1          700     700       0    3.0Gi    3.0Gi    0.0Gi   642s  held",
         "  the metric is 642 s old",
     ]
     listed = json.loads(run("show", "--objects", tmp_path, "-o", "json").output)
@@ -122,6 +122,41 @@ def configured(text: str) -> str:
     return (
         f"kind: ConfigMap\nmetadata: {{name: slo-controller-config}}\ndata: {{colocation-config: '{text}'}}\n"
     )
+
+
+def test_long_names_of_nodes(tmp_path: Any) -> None:
+    """They have a line of their own: a table is never wider than 80 columns, and no name is cut."""
+    long = node(cpu="192", memory="1024Gi")
+    long["metadata"]["name"] = "gke-prod-cluster-batch-pool-1a2b3c4d-x0kq"
+    (tmp_path / "all.json").write_text(
+        json.dumps({"kind": "List", "apiVersion": "v1", "items": [long, config()]})
+    )
+    lines = run("show", "--objects", tmp_path).output.splitlines()
+    assert lines[1] == "gke-prod-cluster-batch-pool-1a2b3c4d-x0kq"
+    assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"kind": "Node", "metadata": {"name": 1}},
+        {"kind": "Node", "metadata": "x"},
+        {"kind": "Node", "metadata": {"name": "n", "labels": "x"}, "status": []},
+        {"kind": "Node", "metadata": {"name": "n"}, "status": {"capacity": 3, "allocatable": "x"}},
+        {"kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [1]}},
+        {"kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [{"resources": "x"}]}},
+        {"kind": "Pod", "metadata": {"name": "p", "labels": {"koordinator.sh/qosClass": []}}, "spec": {}},
+        {"kind": "ConfigMap", "metadata": {"name": "slo-controller-config"}, "data": "x"},
+        {"kind": "NodeMetric", "metadata": {"name": []}, "status": 1},
+    ],
+)
+def test_objects_of_another_shape(tmp_path: Any, wrong: dict[str, Any]) -> None:
+    """The object is named; there is no traceback."""
+    objects = [{"apiVersion": "v1", **each} for each in (node(), wrong)]
+    (tmp_path / "all.json").write_text(json.dumps({"kind": "List", "apiVersion": "v1", "items": objects}))
+    for command in (("explain", "node-1"), ("show",)):
+        found = run(*command, "--objects", tmp_path)
+        assert found.exit_code == 0 or found.output.startswith("Error: ")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Gauge
 
 from webhook.admission.response import Answer, errored
+from webhook.server.http import connection, exchange
+from webhook.server.http.bodies import DEFAULT_BYTES, MAX_BODY, Share
 from webhook.server.http.connection import MOST_AHEAD, Connection
 from webhook.server.http.head import MAX_HEAD
 from webhook.server.http.site import Application, Site
@@ -49,7 +51,8 @@ class Transport:
 
     def __init__(self):
         self.written = b""
-        self.closed = self.paused = False
+        self.closed = self.paused = self.aborted = False
+        self.unread = 0
 
     def write(self, data):
         """Note it."""
@@ -60,7 +63,13 @@ class Transport:
         """Note it."""
         self.closed = True
 
-    abort = close
+    def abort(self):
+        """Note it."""
+        self.closed = self.aborted = True
+
+    def get_write_buffer_size(self):
+        """What the client has not read."""
+        return self.unread
 
     def is_closing(self):
         """Say whether it was closed."""
@@ -93,13 +102,13 @@ def rest(environ, start_response):
 class Client:
     """A connection, and the loop in which it lives."""
 
-    def __init__(self, **more):
-        self.loop = asyncio.new_event_loop()
+    def __init__(self, site=None, **more):
+        self.loop = asyncio.new_event_loop() if site is None else site.loop
         self.echo = Echo()
         in_flight = Gauge("in_flight", "In flight.", registry=CollectorRegistry())
         application = Application({"/mutate": self.echo}, in_flight, lambda: rest, **more)
         self.in_flight = lambda: in_flight.collect()[0].samples[0].value
-        self.site = Site(application, self.loop, 10, lambda: None)
+        self.site = site or Site(application, self.loop, 10, lambda: None)
         self.connection = Connection(self.site)
         self.transport = Transport()
         self.connection.connection_made(self.transport)
@@ -399,3 +408,94 @@ def test_100_continue_is_said_once_and_only_where_it_is_waited_for(client):
     client.send(head.replace(b"json", b"xml") + b"\r\n\r\n")
     assert client.transport.written.count(b" 100 ") == 1
     assert client.answers()[1][0] == 415
+
+
+def test_an_old_client_hears_nothing_before_its_answer(client):
+    """HTTP/1.0 knows no 100 Continue."""
+    client.send(post(b"one", b"Expect: 100-continue\r\n").replace(b"HTTP/1.1", b"HTTP/1.0")[:-3])
+    assert client.transport.written == b""
+    client.send(b"one")
+    assert client.answers() == [(200, b"one")]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n",
+        b"PUT /mutate HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc",
+        b"GET /mutate HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+        LINE + b"Content-Length: 10\r\n\r\n",
+    ],
+)
+def test_a_body_that_does_not_come_ends_whatever_it_was_for(client, head, monkeypatch):
+    """Also where nobody would read it: else a few bytes hold a connection for good."""
+    monkeypatch.setattr(exchange, "_PROGRESS_SECONDS", 0.01)
+    monkeypatch.setattr(exchange.Exchange, "_left", lambda _: -1.0)
+    client.send(head)
+    client.run(0.05)
+    assert [status for status, _ in client.answers()] == [408]
+
+
+@pytest.fixture
+def many():
+    """Make connections of one process; all that they held is given back at the end."""
+    clients = []
+
+    def make():
+        clients.append(Client(clients[0].site if clients else None))
+        return clients[-1]
+
+    yield make
+    site = clients[0].site
+    for each in clients:
+        if each.connection in site.open:
+            each.connection.connection_lost(None)
+    assert (site.bodies.small, site.bodies.large, site.bodies.waiting) == (0, 0, {})
+    site.pool.shutdown()
+    site.loop.close()
+
+
+def test_bodies_in_chunks_reserve_once(many):
+    """Two of the largest fit; the others stand still, however many pieces come."""
+    piece = b"x" * (64 * 2**10)
+    clients = [many() for _ in range(4)]
+    for each in clients:
+        each.send(LINE + TE + b"\r\n")
+    for _ in range(20):
+        for each in clients:
+            if not each.transport.paused:
+                each.send(b"%x\r\n%s\r\n" % (len(piece), piece))
+    assert [each.transport.paused for each in clients] == [False, False, True, True]
+    assert clients[0].site.bodies.large == 2 * MAX_BODY
+
+
+def test_100_continue_is_said_when_there_is_room(many):
+    """To a client that had to wait for it."""
+    length = b"Content-Length: %d\r\n" % MAX_BODY
+    holders = [many(), many()]
+    for each in holders:
+        each.send(LINE + length + b"\r\n")
+    waiting = many()
+    waiting.send(LINE + length + b"Expect: 100-continue\r\n\r\n")
+    assert waiting.transport.written == b""
+    holders[0].connection.connection_lost(None)
+    assert waiting.transport.written == b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def test_small_bodies_that_find_no_room_are_refused(client):
+    """While others that have come whole wait to be decided on."""
+    held = Share(lambda: None, lambda: None)
+    most = DEFAULT_BYTES // 4
+    assert client.site.bodies.hold(held, most, arriving=False)
+    client.send(LINE + b"Content-Length: 1000\r\n\r\n" + b"x" * 900)
+    assert [status for status, _ in client.answers()] == [429]
+    client.site.bodies.release(held)
+
+
+def test_what_a_leaving_client_does_not_read_is_given_up(client, monkeypatch):
+    """Closing waits for the answers to be read, and not for ever."""
+    monkeypatch.setattr(connection, "UNREAD_SECONDS", 0.01)
+    client.transport.unread = 5
+    client.send(post(b"one", b"Connection: close\r\n"))
+    client.run(0.05)
+    assert client.transport.aborted

@@ -19,7 +19,8 @@ def test_what_is_read_of_a_head():
         "POST", "/mutate", "timeout=1%73", "application/json", 12, waits=True
     )
     assert read_head(b"GET", b"/", [HOST]) == Head("GET", "/", "", "", 0, waits=False)
-    assert read_head(b"POST", b"/", [(b"Transfer-Encoding", b"Chunked")]).length is None
+    assert read_head(b"POST", b"/", [(b"Transfer-Encoding", b"\tChunked ")]).length is None
+    assert read_head(b"GET", b"HTTP://host:8443/mutate?a=http://b", [HOST])[1:3] == ("/mutate", "a=http://b")
 
 
 @pytest.mark.parametrize(

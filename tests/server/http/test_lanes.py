@@ -66,3 +66,20 @@ def test_waiting_is_not_counted_as_work():
         assert await begun
 
     asyncio.run(main())
+
+
+def test_a_thread_that_cannot_be_started_costs_one_turn_only(monkeypatch):
+    """The lane is free again for the next one."""
+
+    async def main():
+        lane = Lane("test")
+        with monkeypatch.context() as patched:
+            patched.setattr(lane._thread, "submit", failing)
+            with pytest.raises(BusyError):
+                await lane.run(lambda: 1, 60)
+        assert await lane.run(lambda: 2, 60) == 2
+
+    def failing(_):
+        raise RuntimeError("can't start new thread")
+
+    asyncio.run(main())

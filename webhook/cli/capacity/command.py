@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from webhook.capacity.inventory import Inventory, inventory_of
+from webhook.capacity.inventory import Inventory, ObjectError, inventory_of
 from webhook.capacity.strategy import StrategyError
 from webhook.cli.capacity.text import explanation_text, table_text
 from webhook.cli.options.access import ClusterFlags, cluster_options
@@ -118,7 +118,7 @@ def _inventory(
         if objects is not None:
             return inventory_of(_from_files(objects))
         return inventory_of(_from_cluster(cluster.open_or_home(), config, node))
-    except (DocumentError, StrategyError) as error:
+    except (DocumentError, StrategyError, ObjectError) as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
         raise click.ClickException(f"{error.filename}: {error.strerror}") from None

@@ -26,16 +26,18 @@ _SIGNS: Final = {
     Step.AT_MOST: "≤",
     Step.AT_LEAST: "≥",
 }
+_NAME: Final = 9  # characters: a longer name of a node has a line of its own
 _AMOUNT: Final = 17  # characters: a terabyte with its commas
 
 
 def explanation_text(of: Explanation, findings: Sequence[str] = ()) -> Iterator[str]:
     """Yield the lines of one node's explanation."""
-    yield (
-        heading(f"Node {of.node}: ") + _STATES[State(of.state)](of.state) + (f", {of.why}" if of.why else "")
-    )
+    yield heading(f"Node {of.node}: ") + _STATES[State(of.state)](of.state)
+    if of.why:
+        yield from textwrap.wrap(of.why, _WIDTH)
     age = "none" if of.metric_age_seconds is None else f"{of.metric_age_seconds:.0f} s old"
-    yield muted(f"policy {of.policy}; strategy of {', '.join(of.strategy)}; metric {age}")
+    head = f"policy {of.policy}; strategy of {', '.join(of.strategy)}; metric {age}"
+    yield from map(muted, textwrap.wrap(head, _WIDTH))
     for each in of.sums:
         yield from _sum(each)
     yield from _listed("What would change it", of.changes)
@@ -47,15 +49,17 @@ def table_text(nodes: Sequence[Explanation]) -> Iterator[str]:
     if not nodes:
         yield "no nodes"
         return
-    longest = min(24, max(4, *(len(each.node) for each in nodes)))
+    short = all(len(each.node) <= _NAME for each in nodes)
     rows = [("NODE", "BATCH-CPU", "REQ", "USED", "MEMORY", "REQ", "USED", "AGE", "STATE"), *map(_row, nodes)]
     for i, (name, *figures, state) in enumerate(rows):
         widths = (9, 7, 7, 8, 8, 8, 6)
         cells = " ".join(f"{cell:>{width}}" for cell, width in zip(figures, widths, strict=True))
         style = heading if i == 0 else _STATES[State(nodes[i - 1].state)]
-        yield f"{_cut(name, longest):<{longest}} {cells}  " + style(state)
+        if not short and i:
+            yield name
+        yield f"{name if short or not i else '':<{_NAME}} {cells}  " + style(state)
         if i and (why := nodes[i - 1].why):
-            yield muted(f"  {why}")
+            yield muted(_cut(f"  {why}", _WIDTH))
 
 
 def _row(of: Explanation) -> tuple[str, ...]:

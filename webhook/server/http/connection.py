@@ -155,6 +155,8 @@ class Connection(asyncio.Protocol):
         if len(self._exchanges) >= MOST_AHEAD:
             raise HttpError(400, f"more than {MOST_AHEAD} requests came before their answers")
         head = read_head(parser.get_method(), self._target, self._fields)
+        if version == "1.0":
+            head = head._replace(waits=False)  # such a client knows no answer before the answer
         keep_alive = parser.should_keep_alive() and version == "1.1"
         exchange = self._arriving = Exchange(self, self._site, head, keep_alive=keep_alive)
         self._exchanges.append(exchange)
@@ -230,6 +232,8 @@ class Connection(asyncio.Protocol):
             self._site.loop.call_later(LINGER_SECONDS, transport.close)
         else:
             transport.close()  # of TLS, the farewell takes care of what is still on its way
+        if transport.get_write_buffer_size() and self._stuck is None:  # it is closed once this has been read
+            self._stuck = self._site.loop.call_later(UNREAD_SECONDS, transport.abort)
 
     def _fail(self, status: int, message: str) -> None:
         """Answer what is no HTTP, after all that was asked before."""

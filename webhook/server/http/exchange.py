@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from webhook.admission.response import Answer, errored
 from webhook.admission.review import ReviewError
 from webhook.server.endpoint import Endpoint, answer
-from webhook.server.envelope import budget, check_content_type, check_length, too_slow
+from webhook.server.envelope import DEFAULT_BUDGET, budget, check_content_type, check_length, too_slow
 from webhook.server.http.bodies import MAX_BODY, SMALL_BODY, Share, expected
 from webhook.server.http.cost import ENVELOPE_BYTES, TooCostlyError, check_tree, tree_bytes
 from webhook.server.http.head import Head
@@ -85,7 +85,7 @@ class Exchange:
         self._share: Share | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._begun = self._since = time.monotonic()
-        self._seconds = 0.0
+        self._seconds = DEFAULT_BUDGET
         self._endpoint: Endpoint | None = None
         if head.method == "POST":
             self._endpoint = site.application.endpoints.get(head.path)
@@ -126,15 +126,17 @@ class Exchange:
             if isinstance(self._body, bytes):
                 self._body = bytearray(self._body)
             self._body += chunk
-            if self.length > SMALL_BODY and self.head.length is None and self.reading:
+            if self.head.length is None and self.length > SMALL_BODY >= self.length - len(chunk):
                 self._refuse_by(self._reserve, MAX_BODY)
 
     def pause(self) -> None:
         """Note that the body is not whole, and nothing more has come."""
-        if self._endpoint is None or self.reply is not None:
+        if self.reply is not None:
             return
-        if self.length <= SMALL_BODY and (self.head.length or 0) <= SMALL_BODY:
-            self._site.bodies.hold(self._shared(), self.length)
+        small = self.length <= SMALL_BODY and (self.head.length or 0) <= SMALL_BODY
+        held = self._endpoint is not None and small
+        if held and not self._site.bodies.hold(self._shared(), self.length):
+            self._refuse(_busy())
         if self._timer is None and self.reply is None:
             self._watch()
 
@@ -182,7 +184,7 @@ class Exchange:
 
     def _on_room(self) -> None:
         self.reading, self._since = True, time.monotonic()
-        self._connection.update()
+        self._connection.flush()  # the client may wait for leave to go on
 
     def _on_lost(self) -> None:
         self._refuse(_busy())

@@ -1,5 +1,6 @@
 """The head of a request: its limits, and what of it is read. The HTTP parser has checked its grammar."""
 
+import re
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 from urllib.parse import unquote
@@ -9,6 +10,9 @@ MAX_HEAD: Final = 64 * 2**10
 
 MAX_LINE: Final = 8190
 MAX_FIELDS: Final = 100
+_ABSOLUTE: Final = re.compile(r"^https?://[^/?#]*", re.IGNORECASE)
+"""Scheme and authority of a target, which a proxy may send (RFC 9112, section 3.2.2)."""
+
 _ONCE: Final = frozenset({b"host", b"content-type", b"content-length", b"transfer-encoding", b"expect"})
 
 
@@ -60,7 +64,7 @@ def read_head(method: bytes, target: bytes, fields: Iterable[tuple[bytes, bytes]
         name = raw.lower()
         if name in _ONCE and name in read:
             raise HttpError(400, f"the header field {name.decode()} stands twice")
-        read[name] = value
+        read[name] = value.strip(b" \t")
     if number > MAX_FIELDS:
         raise HttpError(431, f"there are {number} header fields; {MAX_FIELDS} are allowed")
     expect = read.get(b"expect", b"").lower()
@@ -69,7 +73,7 @@ def read_head(method: bytes, target: bytes, fields: Iterable[tuple[bytes, bytes]
     coding = read.get(b"transfer-encoding")
     if coding is not None and coding.lower() != b"chunked":
         raise HttpError(400, "Transfer-Encoding: only chunked is known")
-    path, _, query = target.decode("latin-1").partition("?")
+    path, _, query = _ABSOLUTE.sub("", target.decode("latin-1")).partition("?")
     return Head(
         method.decode(),
         unquote(path, "latin-1") if "%" in path else path,

@@ -35,7 +35,7 @@ class Lane(Generic[T]):
         """Return what ``work`` returns.
 
         Raises:
-            BusyError: others took all of the ``seconds``.
+            BusyError: others took all of the ``seconds``, or no thread can be started.
             TooLongError: it took more than its share of them. It goes on, and its turn lasts as long.
         """
         loop = asyncio.get_running_loop()
@@ -45,7 +45,11 @@ class Lane(Generic[T]):
                 await self._turn.acquire()
         except TimeoutError:
             raise BusyError from None
-        done: Future[T] = self._thread.submit(work)
+        try:
+            done: Future[T] = self._thread.submit(work)
+        except RuntimeError:  # no thread can be started now
+            self._turn.release()
+            raise BusyError from None
         done.add_done_callback(lambda _: self._end_turn(loop))
         own_end = loop.time() + seconds * OWN_SHARE
         try:
