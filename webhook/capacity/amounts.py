@@ -4,7 +4,7 @@ An amount is a whole number of billionths: of a core, of a byte. What is offered
 in the end: to a milli-core, to a byte.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
@@ -30,13 +30,9 @@ class Amounts(NamedTuple):
 NOTHING: Final = Amounts()
 
 
-def added(amounts: Iterable[Amounts]) -> Amounts:
+def added(amounts: Collection[Amounts]) -> Amounts:
     """Return the sum of amounts."""
-    cpu = memory = 0
-    for each_cpu, each_memory in amounts:
-        cpu += each_cpu
-        memory += each_memory
-    return Amounts(cpu, memory)
+    return Amounts(*map(sum, zip(*amounts, strict=True))) if amounts else NOTHING
 
 
 class Step(StrEnum):
@@ -66,9 +62,13 @@ class Term(NamedTuple):
     why: str = ""
 
 
-def total(terms: Iterable[Term]) -> int:
-    """Return what a sum comes to, in billionths."""
-    value = 0
+def total(terms: Iterable[Term], value: int = 0) -> int:
+    """Return what a sum comes to, in billionths.
+
+    Args:
+        terms: in order.
+        value: what earlier terms came to.
+    """
     for step, _, amount, _ in terms:
         if step is Step.START:
             value = amount

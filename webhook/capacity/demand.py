@@ -122,43 +122,54 @@ def read_pod(obj: Mapping[str, Any]) -> PodDemand:
 
 def shares(pods: Iterable[PodDemand], metric: NodeMetric) -> Iterator[tuple[Share, Share]]:
     """Yield for each pod that is kept what it uses and the greater of use and request."""
-    unseen = dict(metric.pods)
-    for pod in pods:
-        if not pod.active:
-            continue
-        measured = unseen.pop(pod.key, None)
-        if not pod.kept:
-            continue
-        used, most, why = _share(pod, measured, metric.update_time)
-        yield Share(pod.key, pod.qos, used, why), Share(pod.key, pod.qos, most, why)
-    for key, measured in unseen.items():
-        if measured.priority_class not in _NOT_KEPT:
+    for pod, key, measured in _counted(pods, metric):
+        if pod is None and measured is not None:
             gone = Share(key, "", measured.usage, "gone, until the next metric")
             yield gone, gone
+        elif pod is not None and pod.kept:
+            used, most, why = _share(pod, measured, metric.update_time)
+            yield Share(key, pod.qos, used, why), Share(key, pod.qos, most, why)
 
 
 def demand_of(pods: Iterable[PodDemand], metric: NodeMetric) -> Demand:
     """Return the sums over a node's pods."""
-    listed = list(pods)
     floor: dict[str, int] = {}
-    for pod in listed:
+    requested: list[Amounts] = []
+    of_prod: list[Amounts] = []
+    used: list[Amounts] = []
+    most: list[Amounts] = []
+    batch_used: list[Amounts] = []
+    for pod, _, measured in _counted(pods, metric):
+        if pod is None:
+            if measured is not None:
+                used.append(measured.usage)
+                most.append(measured.usage)
+            continue
+        for name, amount in pod.colocated.items():
+            floor[name] = floor.get(name, 0) + amount
+        if pod.kept:
+            its_use, its_most, _ = _share(pod, measured, metric.update_time)
+            used.append(its_use)
+            most.append(its_most)
+            requested.append(pod.request)
+            if pod.priority_class != MID:
+                of_prod.append(pod.request)
+        elif measured is not None and pod.priority_class == BATCH:
+            batch_used.append(measured.usage)
+    return Demand(added(requested), added(of_prod), added(used), added(most), added(batch_used), floor)
+
+
+def _counted(
+    pods: Iterable[PodDemand], metric: NodeMetric
+) -> Iterator[tuple[PodDemand | None, tuple[str, str], PodUsage | None]]:
+    """Yield each pod that runs or waits with what was measured of it, and what was measured of those gone."""
+    unseen = dict(metric.pods)
+    for pod in pods:
         if pod.active:
-            for name, amount in pod.colocated.items():
-                floor[name] = floor.get(name, 0) + amount
-    kept = list(shares(listed, metric))
-    requesting = [pod for pod in listed if pod.kept]
-    return Demand(
-        requested=added(pod.request for pod in requesting),
-        prod_requested=added(pod.request for pod in requesting if pod.priority_class != MID),
-        used=added(used.amounts for used, _ in kept),
-        most=added(most.amounts for _, most in kept),
-        batch_used=added(
-            metric.pods[pod.key].usage
-            for pod in listed
-            if pod.active and pod.priority_class == BATCH and pod.key in metric.pods
-        ),
-        floor=floor,
-    )
+            yield pod, pod.key, unseen.pop(pod.key, None)
+    for key, measured in unseen.items():
+        if measured.priority_class not in _NOT_KEPT:
+            yield None, key, measured
 
 
 def _share(

@@ -26,7 +26,17 @@ from webhook.capacity.policies import (
 )
 from webhook.capacity.strategy import Strategy
 from webhook.pods.quantities import NANO
-from webhook.protocol import BATCH, CPU, MEMORY, MID, NATIVE_RESOURCES, TRANSLATION
+from webhook.protocol import (
+    BATCH,
+    BATCH_CPU,
+    BATCH_RESOURCES,
+    CPU,
+    MEMORY,
+    MID,
+    MID_CPU,
+    NATIVE_RESOURCES,
+    TRANSLATION,
+)
 
 FLOOR: Final = "floor"
 LONGEST_SECONDS: Final = 10**8
@@ -144,28 +154,7 @@ def estimate(
             if now_is is not State.APPLIED:
                 figures[name] = _kept(now_is, floor, resource, reason)
                 continue
-            terms = terms_of(at, resource)
-            calculated = total(terms) // UNIT[resource]
-            if of == BATCH and resource == CPU and node.ratio > NANO:
-                terms.append(Term(Step.TIMES, "normalization", node.ratio, "of the CPU model"))
-            origin = total(terms) // UNIT[resource]
-            if of == BATCH and (held := node.third_party.of(resource)):
-                terms += [Term(Step.MINUS, "third party", held, "thirdPartyAllocations")]
-                terms += [Term(Step.AT_LEAST, "nothing", 0)]
-            if of == BATCH and not node.third_party_read:
-                known_before = before.offered.get(name, floor) if before is not None else floor
-                terms.append(
-                    Term(
-                        Step.AT_MOST,
-                        "third party",
-                        known_before * UNIT[resource],
-                        "thirdPartyAllocations cannot be read: no more than before",
-                    )
-                )
-            if before is not None and name in before.offered:
-                terms += _slowly(at, name, resource, total(terms) // UNIT[resource], before, rising)
-            terms += _floor(floor, resource, total(terms))
-            figures[name] = Figure(total(terms) // UNIT[resource], tuple(terms), calculated, origin, floor)
+            figures[name] = _figure(at, name, terms_of(at, resource), floor, before, rising)
     offered = {name: figure.offered for name, figure in figures.items() if figure.offered is not None}
     return Capacity(
         state,
@@ -176,6 +165,41 @@ def estimate(
         tuple(_warnings(at, metric, listed)),
         Before(offered, rising, at.is_high_band),
     )
+
+
+def _figure(
+    at: Situation,
+    name: str,
+    terms: list[Term],
+    floor: int,
+    before: Before | None,
+    rising: dict[str, dt.datetime],
+) -> Figure:
+    """Return a figure from its policy's terms: for others first, slowly, and never below the floor."""
+    resource = CPU if name in {BATCH_CPU, MID_CPU} else MEMORY
+    unit, node, value = UNIT[resource], at.node, total(terms)
+    calculated = origin = value // unit
+    more: list[Term] = []
+    if name in BATCH_RESOURCES:
+        if resource == CPU and node.ratio > NANO:
+            more.append(Term(Step.TIMES, "normalization", node.ratio, "of the CPU model"))
+            origin = total(more, value) // unit
+        if held := node.third_party.of(resource):
+            more.append(Term(Step.MINUS, "third party", held, "thirdPartyAllocations"))
+            more.append(Term(Step.AT_LEAST, "nothing", 0))
+        if not node.third_party_read:
+            known = before.offered.get(name, floor) if before is not None else floor
+            why = "thirdPartyAllocations cannot be read: no more than before"
+            more.append(Term(Step.AT_MOST, "third party", known * unit, why))
+        value = total(more, value)
+    if before is not None and name in before.offered:
+        slow = list(_slowly(at, name, resource, value // unit, before, rising))
+        more += slow
+        value = total(slow, value)
+    if floor * unit > value:
+        more.append(Term(Step.AT_LEAST, FLOOR, floor * unit, "bound pods request it already"))
+        value = floor * unit
+    return Figure(value // unit, (*terms, *more), calculated, origin, floor)
 
 
 def _state(strategy: Strategy, fresh: State, late: str) -> tuple[State, str]:
@@ -244,11 +268,6 @@ def _slowly(
     step = at.percent(resource, extension.step_percent) // unit
     why = f"at most {extension.step_percent} % of capacity more at once"
     yield Term(Step.AT_MOST, "step", (offered + max(1, step)) * unit, why)
-
-
-def _floor(floor: int, resource: str, value: int) -> Iterator[Term]:
-    if floor * UNIT[resource] > value:
-        yield Term(Step.AT_LEAST, FLOOR, floor * UNIT[resource], "bound pods request it already")
 
 
 def _warnings(at: Situation, metric: NodeMetric | None, pods: list[PodDemand]) -> Iterator[str]:

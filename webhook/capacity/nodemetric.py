@@ -64,8 +64,8 @@ def read_nodemetric(obj: Mapping[str, Any]) -> NodeMetric:
         node_usage=amounts(usage) if len(usage) == len(Amounts._fields) else None,
         usable=usable,
         system_usage=system,
-        host_prod=added(usage for usage, of in hosts if of == PROD),
-        host_mid=added(usage for usage, of in hosts if of == MID),
+        host_prod=added([usage for usage, of in hosts if of == PROD]),
+        host_mid=added([usage for usage, of in hosts if of == MID]),
         pods=dict(_pods(status, reading)),
         prod_reclaimable=amounts(
             _resources(
