@@ -61,10 +61,10 @@ class Place:
     ) -> Object:
         """Make a pod that no scheduler takes; ``status``: the set that somebody else has given to it."""
         made = template(qos, cpus, resource_spec, pool=self._pool, **{"schedulerName": NOBODY, **spec})
-        if status:
-            made["metadata"]["annotations"][STATUS] = status
         code, stored = self.call("POST", "", pod(name, made))
         assert code == 201, stored
+        if status:  # by an update, as schedulers write it: a new pod may not bring it
+            self.kubectl.run("-n", self.namespace, "annotate", "pod", name, f"{STATUS}={status}")
         return stored
 
     def send(
