@@ -21,8 +21,9 @@ DOCUMENT = (ROOT / "docs" / "capacity.md").read_text()
 
 
 def run(*arguments: object) -> Any:
-    """Run ``capacity`` at a fixed time."""
-    found = CliRunner().invoke(main, ["capacity", *map(str, arguments)], obj=Clock(lambda: NOW))
+    """Run ``capacity`` years after what is in the files."""
+    command = ["capacity", *map(str, arguments)]
+    found = CliRunner().invoke(main, command, obj=Clock(lambda: dt.datetime(2030, 1, 1, tzinfo=dt.UTC)))
     if found.exception is not None and not isinstance(found.exception, SystemExit):
         raise found.exception
     return found
@@ -90,13 +91,14 @@ def test_show(tmp_path: Any) -> None:
     late = metric(at="2026-01-31T07:50:00Z")
     objects = [node(), late, config(), batch_pod("a/b", "700", "3Gi"), {"kind": "Secret", "metadata": {}}]
     (tmp_path / "all.json").write_text(json.dumps({"kind": "List", "apiVersion": "v1", "items": objects}))
-    found = run("show", "--objects", tmp_path)
+    at = ("--at", NOW.isoformat())
+    found = run("show", "--objects", tmp_path, *at)
     assert found.output.splitlines() == [
         "NODE      BATCH-CPU     REQ    USED   MEMORY      REQ     USED    AGE  STATE",
         "node-1          700     700       0    3.0Gi    3.0Gi    0.0Gi   642s  held",
         "  the metric is 642 s old",
     ]
-    listed = json.loads(run("show", "--objects", tmp_path, "-o", "json").output)
+    listed = json.loads(run("show", "--objects", tmp_path, *at, "-o", "json").output)
     assert [each["state"] for each in listed["nodes"]] == ["held"]
 
 
@@ -122,6 +124,14 @@ def configured(text: str) -> str:
     return (
         f"kind: ConfigMap\nmetadata: {{name: slo-controller-config}}\ndata: {{colocation-config: '{text}'}}\n"
     )
+
+
+@pytest.mark.parametrize("at", ["yesterday", "2026-01-31T08:00:00"])
+def test_a_time_that_is_none(at: str) -> None:
+    """It is wrong usage, with an example."""
+    found = run("show", "--objects", EXAMPLE, "--at", at)
+    assert found.exit_code == 2
+    assert "write for example 2026-01-31T08:00:00Z" in found.output
 
 
 def test_long_names_of_nodes(tmp_path: Any) -> None:

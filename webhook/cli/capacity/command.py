@@ -1,5 +1,6 @@
 """``colocation-webhook capacity``: explain one node's figures, show those of all nodes."""
 
+import datetime as dt
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
@@ -28,6 +29,14 @@ _SUFFIXES: Final = (".yaml", ".yml", ".json")
 _FORBIDDEN: Final = "grant get and list on nodes, pods, nodemetrics.slo.koordinator.sh and that ConfigMap"
 
 
+at_option: Final = click.option(
+    "--at",
+    metavar="TIME",
+    help="For which time, as 2026-01-31T08:00:00Z [default: now; with --objects that of the newest "
+    "NodeMetric].",
+)
+
+
 @click.group(name="capacity", context_settings={"help_option_names": ["-h", "--help"]})
 def capacity() -> None:
     """Explain what nodes offer to batch work. Nothing is written to the cluster."""
@@ -38,6 +47,7 @@ def capacity() -> None:
 @optional_objects_option
 @cluster_options
 @config_option
+@at_option
 @output_option
 @color_option
 @pass_clock
@@ -48,6 +58,7 @@ def explain(  # noqa: PLR0913 — one parameter an option
     objects: Path | None,
     cluster: ClusterFlags,
     config: tuple[str, str],
+    at: str | None,
     output: str,
     color: str,
 ) -> None:
@@ -68,7 +79,7 @@ def explain(  # noqa: PLR0913 — one parameter an option
     if node not in found.nodes:
         known = ", ".join(sorted(found.nodes)[:5]) or "none"
         raise click.ClickException(f"there is no node {node!r}: the nodes are {known}")
-    explanation = found.explain(node, clock.now())
+    explanation = found.explain(node, _moment(at, objects, found, clock))
     value = explanation.to_json() | {"findings": list(found.configuration.findings)}
     if output == "text":
         lines = explanation_text(explanation, found.configuration.findings)
@@ -81,15 +92,17 @@ def explain(  # noqa: PLR0913 — one parameter an option
 @optional_objects_option
 @cluster_options
 @config_option
+@at_option
 @output_option
 @color_option
 @pass_clock
-def show(
+def show(  # noqa: PLR0913 — one parameter an option
     clock: Clock,
     *,
     objects: Path | None,
     cluster: ClusterFlags,
     config: tuple[str, str],
+    at: str | None,
     output: str,
     color: str,
 ) -> None:
@@ -103,12 +116,26 @@ def show(
       colocation-webhook capacity show --objects examples/capacity -o json | jq '.nodes[].state'
     """  # noqa: D301 — see main
     found = _inventory(objects, cluster, config)
-    now = clock.now()
+    now = _moment(at, objects, found, clock)
     explanations = [found.explain(name, now) for name in sorted(found.nodes)]
     if output == "text":
         click.echo("\n".join(table_text(explanations)), color=coloured(color))
     else:
         echo_data({"nodes": [each.to_json() for each in explanations]}, output)
+
+
+def _moment(at: str | None, objects: Path | None, found: Inventory, clock: Clock) -> dt.datetime:
+    """Return the time that is asked about."""
+    if at is None:
+        measured = [metric.update_time for metric in found.metrics.values() if metric.update_time]
+        return max(measured) if objects is not None and measured else clock.now()
+    try:
+        moment = dt.datetime.fromisoformat(at)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise click.UsageError(f"--at: {at!r} is no time with a zone: write for example 2026-01-31T08:00:00Z")
+    return moment
 
 
 def _inventory(
