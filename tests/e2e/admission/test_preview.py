@@ -203,7 +203,7 @@ def _comparable(review: Review) -> Review:
     if affinity:
         term = pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
         term["nodeSelectorTerms"][0]["matchFields"][0]["values"] = [MADE_UP]
-    return review._replace(uid="", username="", object=pod)
+    return review._replace(uid="", username="", object=pod, plain=False)  # plain: of the bytes as they came
 
 
 def _sent(request: Object) -> Review:

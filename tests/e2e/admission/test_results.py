@@ -18,7 +18,7 @@ from tests.e2e.cluster.controlplane import ControlPlane
 from tests.e2e.conftest import make_namespace
 from webhook.admission.decision import decide
 from webhook.admission.review import Webhook
-from webhook.protocol import Action
+from webhook.protocol import LABEL_IGNORE, Action
 
 PODS = int(os.environ.get("RESULTS_PODS", "1000"))
 SEED = int(os.environ.get("RESULTS_SEED", "20261125"))
@@ -73,7 +73,7 @@ def difference(judge: Judge, seed: int) -> str | None:
 def test_what_profiles_make_is_taken_or_refused_by_name(control_plane: ControlPlane) -> None:
     """The API server refuses a pod for what profiles did if and only if we do, before it, with the reason."""
     client = ApiClient(control_plane)
-    namespace = make_namespace(control_plane.kubectl, {})
+    namespace = make_namespace(control_plane.kubectl, {LABEL_IGNORE: "true"})
     for each in CLASSES:
         client.call("POST", "/apis/scheduling.k8s.io/v1/priorityclasses", each)
     judge = Judge(client, namespace)

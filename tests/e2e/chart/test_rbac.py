@@ -269,7 +269,7 @@ class Trial:
         self.controllers(labels)
         # The status is written, by the holder of the lease.
         eventually(
-            lambda: kubectl.get("ccp", name).get("status", {}).get("conditions"),
+            lambda: "Ready" in str(kubectl.get("ccp", name).get("status", {}).get("conditions")),
             seconds=SECONDS,
             what="status written",
         )
