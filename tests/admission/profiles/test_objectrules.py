@@ -35,8 +35,19 @@ def ports(*found):
     return container(ports=list(found))
 
 
+def projected(paths):
+    """Return a projected volume with a file of each kind of source."""
+    sources = [{kind: {"name": "n", "items": [{"key": "k", "path": path}]}} for kind, path in paths.items()]
+    return [{"name": "v", "projected": {"sources": sources}}]
+
+
 # A pod that the API server refuses, a like one that it takes, and where the first is wrong.
 PAIRS = {
+    "two files of a projection on a path": (
+        pod(volumes=projected({"secret": "a/b", "configMap": "a/b"})),
+        pod(volumes=projected({"secret": "a/b", "configMap": "a/c"})),
+        "spec.volumes[v].projected",
+    ),
     "two containers of a name": (
         pod(initContainers=[container()]),
         pod(initContainers=[container("init")]),

@@ -318,6 +318,18 @@ def _downward_file(file: _Object) -> _Found:
         yield Flaw("container", "leaves resourceFieldRef in a volume without containerName: set it")
 
 
+def _projected(volume: _Object) -> _Found:
+    paths: Counter[str] = Counter()
+    for source in mappings(volume.get("sources")):
+        for kind in ("secret", "configMap", "downwardAPI"):
+            items = mappings(_map(source.get(kind)).get("items"))
+            paths.update(str(each["path"]) for each in items if each.get("path"))
+        if path := _map(source.get("clusterTrustBundle")).get("path"):
+            paths[str(path)] += 1
+    for path in (path for path, count in paths.items() if count > 1):
+        yield Flaw(f"path {path}", f"projects two files onto the path {shown(path)}: give each its own")
+
+
 def _requirement(requirement: _Object) -> _Found:
     operator, values = requirement.get("operator"), _texts(requirement.get("values"))
     if operator in ("In", "NotIn") and not values:
@@ -347,6 +359,7 @@ CHECKS: Final[Mapping[str, Callable[[_Object], _Found]]] = {
     "PodSecurityContext": _pod_security_context,
     "PodSpec": _pod_spec,
     "Probe": _one_of("exec", "grpc", "httpGet", "tcpSocket", needed=True),
+    "ProjectedVolumeSource": _projected,
     "ResourceRequirements": _resources,
     "SeccompProfile": _local_profile,
     "SecurityContext": _security_context,
