@@ -43,6 +43,11 @@ def projected(paths):
 
 # A pod that the API server refuses, a like one that it takes, and where the first is wrong.
 PAIRS = {
+    "a path of the node that goes up": (
+        pod(volumes=[{"name": "v", "hostPath": {"path": "/x/../y"}}]),
+        pod(volumes=[{"name": "v", "hostPath": {"path": "/x/..y"}}]),
+        "spec.volumes[v].hostPath",
+    ),
     "two files of a projection on a path": (
         pod(volumes=projected({"secret": "a/b", "configMap": "a/b"})),
         pod(volumes=projected({"secret": "a/b", "configMap": "a/c"})),

@@ -318,6 +318,12 @@ def _downward_file(file: _Object) -> _Found:
         yield Flaw("container", "leaves resourceFieldRef in a volume without containerName: set it")
 
 
+def _host_path(source: _Object) -> _Found:
+    path = source.get("path")
+    if isinstance(path, str) and ".." in path.split("/"):
+        yield Flaw("path", f"sets the path {shown(path)}: write it without ..")
+
+
 def _projected(volume: _Object) -> _Found:
     paths: Counter[str] = Counter()
     for source in mappings(volume.get("sources")):
@@ -349,6 +355,7 @@ CHECKS: Final[Mapping[str, Callable[[_Object], _Found]]] = {
     "EnvVarSource": _one_of(
         "configMapKeyRef", "fieldRef", "fileKeyRef", "resourceFieldRef", "secretKeyRef", needed=True
     ),
+    "HostPathVolumeSource": _host_path,
     "LabelSelectorRequirement": _requirement,
     "LifecycleHandler": _one_of("exec", "httpGet", "sleep", "tcpSocket", needed=True),
     "NodeSelectorRequirement": _requirement,
