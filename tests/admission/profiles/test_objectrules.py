@@ -43,6 +43,32 @@ def projected(paths):
 
 # A pod that the API server refuses, a like one that it takes, and where the first is wrong.
 PAIRS = {
+    "a field that no variable can read": (
+        pod(container(env=[{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels"}}}])),
+        pod(
+            container(env=[{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['a/b']"}}}])
+        ),
+        "spec.containers[main].env[A].valueFrom",
+    ),
+    "a field that no volume can read": (
+        pod(
+            volumes=[
+                {
+                    "name": "v",
+                    "downwardAPI": {"items": [{"path": "p", "fieldRef": {"fieldPath": "status.podIP"}}]},
+                }
+            ]
+        ),
+        pod(
+            volumes=[
+                {
+                    "name": "v",
+                    "downwardAPI": {"items": [{"path": "p", "fieldRef": {"fieldPath": "metadata.labels"}}]},
+                }
+            ]
+        ),
+        "spec.volumes[v].downwardAPI.items[0]",
+    ),
     "a path of the node that goes up": (
         pod(volumes=[{"name": "v", "hostPath": {"path": "/x/../y"}}]),
         pod(volumes=[{"name": "v", "hostPath": {"path": "/x/..y"}}]),

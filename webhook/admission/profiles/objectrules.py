@@ -6,6 +6,7 @@ Source: Kubernetes, ``pkg/apis/core/validation`` (its behaviour); the end-to-end
 ``admission/test_results.py`` compares random pods with it.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
@@ -25,6 +26,19 @@ MAX_ANNOTATIONS: Final = 256 * 1024
 _MOST_LEVEL: Final = (
     16  # resources at the pod's level: cpu, memory and sizes of huge pages; others are refused
 )
+
+
+# What a pod can read of itself: everywhere; in variables, too.
+_FIELDS: Final = ("metadata.name", "metadata.namespace", "metadata.uid")
+_FIELDS_OF_VARIABLES: Final = (
+    "spec.nodeName",
+    "spec.serviceAccountName",
+    "status.hostIP",
+    "status.hostIPs",
+    "status.podIP",
+    "status.podIPs",
+)
+_SUBSCRIPT: Final = re.compile(r"metadata\.(?:labels|annotations)\['.*'\]", re.DOTALL)
 
 
 class Flaw(NamedTuple):
@@ -311,8 +325,23 @@ def _node_term(term: _Object) -> _Found:
             yield Flaw("fields", f"matches the field {shown(requirement['key'])}: only metadata.name can be")
 
 
+def _field(reference: object, *more: str) -> _Found:
+    """Yield a field of the pod that can be read neither anywhere nor here."""
+    path = _map(reference).get("fieldPath")
+    if isinstance(path, str) and path not in (*_FIELDS, *more) and not _SUBSCRIPT.fullmatch(path):
+        yield Flaw("field", f"reads the field {shown(path)}: read one of {', '.join((*_FIELDS, *more))}")
+
+
+def _variable_source(source: _Object) -> _Found:
+    yield from _one_of(
+        "configMapKeyRef", "fieldRef", "fileKeyRef", "resourceFieldRef", "secretKeyRef", needed=True
+    )(source)
+    yield from _field(source.get("fieldRef"), *_FIELDS_OF_VARIABLES)
+
+
 def _downward_file(file: _Object) -> _Found:
     yield from _one_of("fieldRef", "resourceFieldRef", needed=True)(file)
+    yield from _field(file.get("fieldRef"), "metadata.labels", "metadata.annotations")
     reference = _map(file.get("resourceFieldRef"))
     if reference and not reference.get("containerName"):
         yield Flaw("container", "leaves resourceFieldRef in a volume without containerName: set it")
@@ -352,9 +381,7 @@ CHECKS: Final[Mapping[str, Callable[[_Object], _Found]]] = {
     "DownwardAPIVolumeFile": _downward_file,
     "EnvFromSource": _one_of("configMapRef", "secretRef", needed=True),
     "EnvVar": _one_of("value", "valueFrom"),
-    "EnvVarSource": _one_of(
-        "configMapKeyRef", "fieldRef", "fileKeyRef", "resourceFieldRef", "secretKeyRef", needed=True
-    ),
+    "EnvVarSource": _variable_source,
     "HostPathVolumeSource": _host_path,
     "LabelSelectorRequirement": _requirement,
     "LifecycleHandler": _one_of("exec", "httpGet", "sleep", "tcpSocket", needed=True),
