@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import os
 import threading
 import time
 from collections import Counter
@@ -42,6 +43,10 @@ DISTURBANCES = (
     (disturbance.pin, 3),
 )
 """What is done, and how often as compared with the others."""
+
+RESIZES_WAITING = "STORM_RESIZES_WAITING" in os.environ
+"""Whether pods are resized that wait for their node, too: `make storm` does so. A pod that becomes smaller while
+its binding is under way may hold CPUs for seconds that its ledger has given away (docs/binding.md)."""
 
 _PATIENCE = 90.0
 _AWAY = frozenset({429, *range(500, 600)})
@@ -228,6 +233,8 @@ class Storm:
                     continue
                 if act is disturbance.resize:
                     pods = [each for each in self._looker.pods() if disturbance.may_have_set(each)]
+                    if not RESIZES_WAITING:
+                        pods = [each for each in pods if each["spec"].get("nodeName")]
                     what = dice.choice(pods) if pods else None
                 else:
                     what = dice.choice(self._nodes)
