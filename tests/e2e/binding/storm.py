@@ -45,8 +45,11 @@ DISTURBANCES = (
 """What is done, and how often as compared with the others."""
 
 RESIZES_WAITING = "STORM_RESIZES_WAITING" in os.environ
-"""Whether pods are resized that wait for their node, too: `make storm` does so. A pod that becomes smaller while
-its binding is under way may hold CPUs for seconds that its ledger has given away (docs/binding.md)."""
+"""Whether pods are resized that wait for their node, too: `make storm` does so.
+
+A pod that becomes smaller while its binding is under way may hold CPUs for seconds that its ledger has
+given away (docs/binding.md).
+"""
 
 _PATIENCE = 90.0
 _AWAY = frozenset({429, *range(500, 600)})

@@ -23,21 +23,13 @@ from webhook.protocol import ANNOTATION_SKIP_UPDATE_RESOURCES, HUGEPAGES_PREFIX,
 _Object = Mapping[str, Any]
 MAX_ANNOTATIONS: Final = 256 * 1024
 """Bytes of all keys and values."""
-_MOST_LEVEL: Final = (
-    16  # resources at the pod's level: cpu, memory and sizes of huge pages; others are refused
-)
+_MOST_LEVEL: Final = 16  # resources at the pod's level: cpu, memory, huge pages; others are refused
 
 
 # What a pod can read of itself: everywhere; in variables, too.
 _FIELDS: Final = ("metadata.name", "metadata.namespace", "metadata.uid")
-_FIELDS_OF_VARIABLES: Final = (
-    "spec.nodeName",
-    "spec.serviceAccountName",
-    "status.hostIP",
-    "status.hostIPs",
-    "status.podIP",
-    "status.podIPs",
-)
+_ADDRESSES: Final = ("status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs")
+_FIELDS_OF_VARIABLES: Final = ("spec.nodeName", "spec.serviceAccountName", *_ADDRESSES)
 _SUBSCRIPT: Final = re.compile(r"metadata\.(?:labels|annotations)\['.*'\]", re.DOTALL)
 
 
