@@ -66,9 +66,12 @@ def take_away(kubectl: Kubectl, namespace: str) -> None:
 
     def emptied() -> bool:
         kubectl.run("-n", namespace, "delete", "pods", "--all", "--force", "--grace-period=0", "--wait=false")
-        return not kubectl.items("pods", namespace=namespace)
+        left = [each["metadata"] for each in kubectl.items("pods", namespace=namespace)]
+        assert not left, [(each["name"], each.get("finalizers")) for each in left[:5]]
+        return True
 
-    eventually(emptied, seconds=90, what=f"{namespace} empty")
+    # A Job's pods go only when its controller has taken its finalizer off each of them.
+    eventually(emptied, seconds=180, what=f"{namespace} empty")
 
 
 def ledger(kubectl: Kubectl, node: str) -> list[Object]:
