@@ -31,7 +31,7 @@ from prometheus_client import CollectorRegistry
 
 from webhook.binding.audit import condition
 from webhook.binding.binder import Binder
-from webhook.binding.caches import Nodes, PodStore, waiting_store
+from webhook.binding.caches import Nodes, pod_store, waiting_store
 from webhook.binding.grant import counts_of
 from webhook.binding.ledger import Ledger, write_ledger
 from webhook.binding.ledgers import Ledgers
@@ -189,7 +189,7 @@ def measure(nodes: int) -> dict[str, float]:
     metrics = BindingMetrics(CollectorRegistry())
     state = State(
         api,
-        PodStore(),
+        pod_store(),
         waiting_store(),
         Nodes(),
         Ledgers(api, lambda: None),

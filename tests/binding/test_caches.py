@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from tests.binding.builders import node, nrt, pod
-from webhook.binding.caches import Nodes, PodStore, awaits_binding, trim_node, trim_pod
+from webhook.binding.caches import Nodes, awaits_binding, pod_store, trim_node, trim_pod
 from webhook.binding.nodetopology import NodeTopologyError
 
 
@@ -17,7 +17,7 @@ def names(store, node):
 
 def test_the_pods_of_a_node_follow_every_change():
     """Listed, bound, bound elsewhere under the same name, deleted."""
-    store = PodStore()
+    store = pod_store()
     store.replace(map(store.listed, (pod("a", node="node-1"), pod("b"))))
     assert names(store, "node-1") == {"a"}
     store.changed(pod("b", node="node-1"))

@@ -7,7 +7,6 @@ says that there is nothing to do.
 
 import logging
 from collections.abc import Iterable, Mapping
-from threading import Lock
 from typing import Any, Final
 
 from webhook.binding.nodetopology import (
@@ -19,6 +18,7 @@ from webhook.binding.nodetopology import (
 from webhook.binding.recovery import is_finished, node_of
 from webhook.cpuset.allocation import Strategy
 from webhook.cpuset.sharing import PoolLimit
+from webhook.kube.indexer import Indexer
 from webhook.kube.paths import collection
 from webhook.kube.store import Store
 from webhook.pods.pod import SECTIONS, spec
@@ -102,57 +102,9 @@ def trim_node(raw: Object) -> Object:
     }
 
 
-class PodStore(Store[Object]):
-    """LSE and LSR pods, and which of them are on a node."""
-
-    def __init__(self) -> None:
-        """Begin empty."""
-        super().__init__(lambda _name, raw, _old: trim_pod(raw))
-        self._index = Lock()
-        self._on_nodes: dict[str, dict[_Key, Object]] = {}
-        self._changes: dict[str, int] = {}
-        self._lists = 0
-
-    def nodes(self) -> list[str]:
-        """Return the nodes that known pods are bound to."""
-        with self._index:
-            return list(self._on_nodes)
-
-    def version(self, node: str) -> tuple[int, int]:
-        """Return what is another value once a pod of a node has come, changed or gone."""
-        return self._lists, self._changes.get(node, 0)
-
-    def on_node(self, node: str) -> list[Object]:
-        """Return the known pods that are bound to a node."""
-        with self._index:
-            return list(self._on_nodes.get(node, {}).values())
-
-    def replace(self, listed: Iterable[tuple[_Key, Object | None]]) -> None:
-        """Take a whole list: what is not in it does not exist."""
-        super().replace(listed)
-        with self._index:
-            self._on_nodes = {}
-            self._changes = {}
-            self._lists += 1
-            for key, pod in list(self.values.items()):
-                self._place(key, None, pod)
-
-    def _put(self, key: _Key, value: Object | None) -> None:
-        with self._index:
-            old = self.values.get(key)
-            super()._put(key, value)
-            self._place(key, old, value)
-
-    def _place(self, key: _Key, old: Object | None, new: Object | None) -> None:
-        for node in {node_of(pod) for pod in (old, new) if pod is not None}:
-            self._changes[node] = self._changes.get(node, 0) + 1
-        if old is not None and (node := node_of(old)):
-            there = self._on_nodes.get(node, {})
-            there.pop(key, None)
-            if not there:
-                self._on_nodes.pop(node, None)
-        if new is not None and (node := node_of(new)):
-            self._on_nodes.setdefault(node, {})[key] = new
+def pod_store() -> Indexer[Object]:
+    """Return a store of LSE and LSR pods."""
+    return Indexer(lambda _name, raw, _old: trim_pod(raw), node_of)
 
 
 class Nodes:

@@ -62,7 +62,7 @@ class _Marks(NamedTuple):
 
     ledger: Ledger | None
     topology: NodeTopology | None
-    pods: tuple[int, int]
+    pods: tuple[Object, ...]
 
 
 @dataclass(eq=False)
@@ -145,7 +145,7 @@ class Reconciler:
             topology = self._state.nodes.topology_of(node)
         except NodeTopologyError:
             topology = None
-        return _Marks(self._state.ledgers.known(node), topology, self._state.pods.version(node))
+        return _Marks(self._state.ledgers.known(node), topology, self._state.pods.on_node(node))
 
     def _is_calm(self, node: str, marks: _Marks) -> bool:
         """Whether nothing has to be done for a node until its marks are others."""

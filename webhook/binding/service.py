@@ -15,7 +15,7 @@ from webhook.binding.caches import (
     TOPOLOGIES,
     WAITING_PODS,
     Nodes,
-    PodStore,
+    pod_store,
     waiting_store,
 )
 from webhook.binding.endpoint import BindEndpoint
@@ -99,7 +99,7 @@ class Bindings:
         self._metrics = metrics = BindingMetrics(registry)
         self.state = state = State(
             api,
-            PodStore(),
+            pod_store(),
             waiting_store(),
             Nodes(settings.strategy, settings.pool_limit),
             Ledgers(api, metrics.conflicts.inc),

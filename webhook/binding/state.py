@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from webhook.binding.caches import TOPOLOGIES, Nodes, Object, PodStore, trim_node
+from webhook.binding.caches import TOPOLOGIES, Nodes, Object, trim_node
 from webhook.binding.ledgers import Ledgers
 from webhook.binding.nodetopology import NodeTopology, NodeTopologyError
 from webhook.kube.client import Client
+from webhook.kube.indexer import Indexer
 from webhook.kube.paths import NODES, PODS, member, pod
 from webhook.kube.store import Store
 from webhook.kube.timestamps import utc_now
@@ -56,7 +57,7 @@ class State:
     """
 
     api: Client
-    pods: PodStore
+    pods: Indexer[Object]
     waiting: Store[str]
     nodes: Nodes
     ledgers: Ledgers

@@ -2,8 +2,7 @@
 
 import datetime as dt
 import logging
-from collections.abc import Iterable, Mapping
-from threading import Lock
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from webhook.capacity.demand import PodDemand, read_pod
@@ -11,6 +10,7 @@ from webhook.capacity.node import Node, read_node
 from webhook.capacity.nodemetric import NodeMetric, read_nodemetric
 from webhook.capacity.sloconfig import Configuration, read_configuration
 from webhook.capacity.strategy import StrategyError
+from webhook.kube.indexer import Indexer
 from webhook.kube.store import Store
 from webhook.protocol import ANNOTATION_CAPACITY, CAPACITY_MANAGER
 
@@ -46,45 +46,9 @@ class KnownMetric(NamedTuple):
     policy: Mapping[str, Any]
 
 
-class NodePods(Store[PodDemand]):
-    """Bound pods, and which of them are on a node."""
-
-    def __init__(self) -> None:
-        """Begin empty."""
-        super().__init__(lambda _name, raw, _old: read_pod(raw))
-        self._index = Lock()
-        self._on_nodes: dict[str, dict[_Key, PodDemand]] = {}
-        self._listed: dict[str, tuple[PodDemand, ...]] = {}
-
-    def on_node(self, node: str) -> tuple[PodDemand, ...]:
-        """Return the pods on a node; the same tuple as long as none has changed."""
-        with self._index:
-            if node not in self._listed:
-                self._listed[node] = tuple(self._on_nodes.get(node, {}).values())
-            return self._listed[node]
-
-    def replace(self, listed: Iterable[tuple[_Key, PodDemand | None]]) -> None:
-        """Take a whole list: what is not in it does not exist."""
-        super().replace(listed)
-        with self._index:
-            self._on_nodes, self._listed = {}, {}
-            for key, pod in list(self.values.items()):
-                self._place(key, None, pod)
-
-    def _put(self, key: _Key, value: PodDemand | None) -> None:
-        with self._index:
-            old = self.values.get(key)
-            super()._put(key, value)
-            if old != value:
-                self._place(key, old, value)
-
-    def _place(self, key: _Key, old: PodDemand | None, new: PodDemand | None) -> None:
-        if old is not None:
-            self._on_nodes.get(old.node, {}).pop(key, None)
-            self._listed.pop(old.node, None)
-        if new is not None:
-            self._on_nodes.setdefault(new.node, {})[key] = new
-            self._listed.pop(new.node, None)
+def pod_store() -> Indexer[PodDemand]:
+    """Return a store of bound pods."""
+    return Indexer(lambda _name, raw, _old: read_pod(raw), lambda pod: pod.node)
 
 
 def node_store() -> Store[KnownNode]:

@@ -9,11 +9,12 @@ from http import HTTPStatus
 from threading import Event
 from typing import Any, Final, NamedTuple
 
+from webhook.capacity.demand import PodDemand
 from webhook.capacity.estimate import LONGEST_SECONDS, Before, Capacity, State, estimate, late_after
 from webhook.capacity.extension import Policy
 from webhook.capacity.sloconfig import Configuration, strategy_of
 from webhook.capacity.strategy import Strategy
-from webhook.controller.caches import KnownNode
+from webhook.controller.caches import KnownMetric, KnownNode
 from webhook.controller.metrics import CapacityMetrics
 from webhook.controller.publication import LEAST_SECONDS, apply_body, is_due
 from webhook.controller.state import State as Watched
@@ -40,10 +41,19 @@ _REFUSED_SECONDS: Final = 60.0
 _OWNERS: Final = re.compile(r'conflicts? with "([^"]+)"')
 
 
+class _Seen(NamedTuple):
+    """What a look at a node depends on; it is made again when one of them is another object."""
+
+    node: KnownNode | None
+    metric: KnownMetric | None
+    pods: tuple[PodDemand, ...]
+    configuration: Configuration
+
+
 class _Look(NamedTuple):
     """The last look at a node: at what, and what was found."""
 
-    seen: tuple[object, ...]
+    seen: _Seen
     again_at: dt.datetime
     strategy: Strategy
     capacity: Capacity
@@ -124,10 +134,9 @@ class CapacityController:
             ):
                 yield name
 
-    def _seen(self, name: str, configuration: Configuration) -> tuple[object, ...]:
-        """Return what a look depends on; it is made again when one of them is another object."""
+    def _seen(self, name: str, configuration: Configuration) -> _Seen:
         watched = self._watched
-        return (
+        return _Seen(
             watched.nodes.values.get(("", name)),
             watched.metrics.values.get(("", name)),
             watched.pods.on_node(name),
@@ -154,16 +163,15 @@ class CapacityController:
             _log.exception("node %s is passed over for %g s", name, _REFUSED_SECONDS)
 
     def _look(self, known: KnownNode, configuration: Configuration) -> _Look:
-        watched, now, name = self._watched, self._watched.now(), known.node.name
-        seen, metric = self._seen(name, configuration), watched.metrics.values.get(("", name))
+        now, name = self._watched.now(), known.node.name
+        seen = self._seen(name, configuration)
         strategy = strategy_of(configuration, known.node.labels, known.node.annotations)
         before = self._looks[name].capacity.next if name in self._looks else None
         if known.owned:  # steps are taken from what stands there
             before = before or Before()
             before = replace(before, offered={**before.offered, **known.node.published})
-        capacity = estimate(
-            known.node, metric and metric.metric, watched.pods.on_node(name), strategy, now, before
-        )
+        metric = seen.metric and seen.metric.metric
+        capacity = estimate(known.node, metric, seen.pods, strategy, now, before)
         return _Look(seen, now + _again(capacity, strategy, now), strategy, capacity)
 
     def _keep_metric(self, node: KnownNode, strategy: Strategy) -> None:

@@ -6,18 +6,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
+from webhook.capacity.demand import PodDemand
 from webhook.capacity.sloconfig import Configuration
 from webhook.controller.caches import (
     RUNNING_PODS,
     KnownMetric,
     KnownNode,
-    NodePods,
     configuration_store,
     lease_store,
     metric_store,
     node_store,
+    pod_store,
 )
 from webhook.kube.client import Client
+from webhook.kube.indexer import Indexer
 from webhook.kube.paths import NODES, PODS, collection
 from webhook.kube.reflector import Reflector
 from webhook.kube.store import Store
@@ -44,7 +46,7 @@ class State:
     now: Callable[[], dt.datetime] = utc_now
     nodes: Store[KnownNode] = field(default_factory=node_store, init=False)
     metrics: Store[KnownMetric] = field(default_factory=metric_store, init=False)
-    pods: NodePods = field(default_factory=NodePods, init=False)
+    pods: Indexer[PodDemand] = field(default_factory=pod_store, init=False)
     configurations: Store[Configuration] = field(default_factory=configuration_store, init=False)
     leases: Store[dt.datetime] = field(default_factory=lease_store, init=False)
     reflectors: Mapping[str, Reflector] = field(init=False)

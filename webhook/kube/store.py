@@ -43,8 +43,7 @@ class Store(Generic[Value]):
         values = {key: value for key, value in listed if value is not None}
         with self.lock:
             if values != self.values or not self.synced:
-                self.values = values
-                self.revision += 1
+                self._take(values)
             self.synced = True
         self.news()
 
@@ -72,20 +71,28 @@ class Store(Generic[Value]):
         with self.lock:
             if value is None or self.values.get(key) is not instead_of:
                 return
-            self.values[key] = value
-            self.revision += 1
+            self._set(key, value)
         self.news()
 
     def _put(self, key: _Key, value: Value | None) -> None:
         with self.lock:
             if self.values.get(key) == value:
                 return
-            if value is None:
-                del self.values[key]
-            else:
-                self.values[key] = value
-            self.revision += 1
+            self._set(key, value)
         self.news()
+
+    def _take(self, values: dict[_Key, Value]) -> None:
+        """Keep other values; the lock is held."""
+        self.values = values
+        self.revision += 1
+
+    def _set(self, key: _Key, value: Value | None) -> None:
+        """Keep another value; the lock is held."""
+        if value is None:
+            del self.values[key]
+        else:
+            self.values[key] = value
+        self.revision += 1
 
 
 def _key(raw: Mapping[str, Any]) -> _Key:
