@@ -11,7 +11,6 @@ differences anew::
     COLOCATION_REFERENCE=… python -m tests.admission.test_parity
 """
 
-import os
 from collections import Counter
 from pathlib import Path
 
@@ -25,11 +24,11 @@ from tests.admission.reference import (
     sets,
 )
 from tests.admission.validating.validation_model import DIFFERENCES
+from tests.reference import reference
 
 DATA = Path(__file__).parents[1] / "data"
 LISTED = DATA / "parity_differences.txt"
 EXCERPT = DATA / "reference" / "mutate"
-REFERENCE = os.environ.get("COLOCATION_REFERENCE")
 
 
 def compared(folder: Path) -> tuple[dict[str, int], list[Difference]]:
@@ -88,11 +87,7 @@ def test_listed_differences_have_points() -> None:
 
 def test_all_cases() -> None:
     """Every case of the reference is the same as Koordinator's or explained; the list says which."""
-    if REFERENCE is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("CI needs the reference data: set COLOCATION_REFERENCE")
-        pytest.skip("COLOCATION_REFERENCE is not set: only the excerpt of the reference was compared")
-    counts, differences = compared(Path(REFERENCE) / "mutate")
+    counts, differences = compared(reference("mutate"))
     assert counts == {"mutate": 1000, "validate": 2000}
     text = listing(counts, differences)
     print(text)
@@ -100,4 +95,4 @@ def test_all_cases() -> None:
 
 
 if __name__ == "__main__":
-    LISTED.write_text(listing(*compared(Path(os.environ["COLOCATION_REFERENCE"]) / "mutate")))
+    LISTED.write_text(listing(*compared(reference("mutate"))))

@@ -43,7 +43,8 @@ def watching(fake):
     """All of binding, as a process runs it, while the fake server is told of one of everything."""
     stop = threading.Event()
     api = fake.api()
-    bindings = Bindings(api, Lease(api, "d", "l"), lambda _: True, CollectorRegistry(), BindingSettings())
+    # Not the replica's Lease: who is first would decide which of them reconciles.
+    bindings = Bindings(api, Lease(api, "d", "watching"), lambda _: True, CollectorRegistry(), BindingSettings())
     thread = threading.Thread(target=bindings.watch, args=(stop, 0.05))
     thread.start()
     until(lambda: bindings.state.synced)

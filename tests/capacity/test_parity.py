@@ -9,7 +9,6 @@ a change on purpose, write the list again::
 
 import datetime as dt
 import json
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.reference import reference
 from webhook.capacity.amounts import UNIT, total
 from webhook.capacity.demand import read_pod
 from webhook.capacity.estimate import FLOOR, Capacity, State, estimate
@@ -29,7 +29,6 @@ from webhook.pods.quantities import NANO, parse, text_of
 DATA = Path(__file__).parents[1] / "data"
 LISTED = DATA / "capacity_differences.txt"
 EXCERPT = DATA / "reference" / "capacity"
-REFERENCE = os.environ.get("COLOCATION_REFERENCE")
 AMOUNTS, CONFIGS = "koordinator_batch_mid.jsonl", "koordinator_config.jsonl"
 NAMES = ("batch-cpu", "batch-memory", "mid-cpu", "mid-memory")
 ROUNDING = {"float", "round-up"}
@@ -191,12 +190,8 @@ def test_each_difference_is_explained() -> None:
 
 def test_all_cases() -> None:
     """Of all recorded cases, exactly the listed ones differ."""
-    if not REFERENCE:
-        if os.environ.get("CI") == "true":
-            pytest.fail("CI needs the reference data: set COLOCATION_REFERENCE")
-        pytest.skip("COLOCATION_REFERENCE is not set: only the excerpt of the reference was compared")
-    assert listing(differences(Path(REFERENCE) / "capacity")) == LISTED.read_text()
+    assert listing(differences(reference("capacity"))) == LISTED.read_text()
 
 
 if __name__ == "__main__":
-    LISTED.write_text(listing(differences(Path(os.environ["COLOCATION_REFERENCE"]) / "capacity")))
+    LISTED.write_text(listing(differences(reference("capacity"))))

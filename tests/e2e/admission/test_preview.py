@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.admission.previewed import BARE, LIMITED, REFUSED, WORKLOADS
-from tests.e2e.cluster import recorder
+from tests.e2e.cluster import secondwebhook
 from tests.e2e.cluster.controlplane import ControlPlane
 from tests.e2e.cluster.fakenodes import FakeNode, make_bare
 from tests.e2e.cluster.kubectl import Kubectl, Object, RefusedError
@@ -73,7 +73,7 @@ def reviews(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Itera
     ensure(folder, [], dt.datetime.now(dt.UTC))
     files = CertificateFiles(folder)
     (port,) = free_ports(1)
-    command = [sys.executable, recorder.__file__, str(port), str(files.certificate), str(files.key)]
+    command = [sys.executable, secondwebhook.__file__, str(port), str(files.certificate), str(files.key)]
     command.append(str(folder / "reviews.jsonl"))
     webhook = {
         "name": MARK,

@@ -1,6 +1,7 @@
 """A second mutating webhook, as clusters have them: injects a sidecar, or translates like Koordinator.
 
-Run as a script: port, certificate, key. It speaks HTTP/1.1 and keeps nothing.
+Run as a script: port, certificate, key, and perhaps a file, to which it writes each review before it
+answers, one a line. It speaks HTTP/1.1.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ import base64
 import json
 import ssl
 import sys
+import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 CONTAINER = "injected"
@@ -61,13 +64,18 @@ def _translate(pod: dict[str, Any], labels: dict[str, str]) -> list[dict[str, An
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers reviews."""
+    """Answers reviews, and records them."""
 
     protocol_version = "HTTP/1.1"
+    file: Path | None = None
+    lock = threading.Lock()
 
     def do_POST(self) -> None:
         """Answer one."""
         review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.file is not None:
+            with self.lock, self.file.open("a") as file:
+                file.write(json.dumps(review) + "\n")
         request = review["request"]
         response: dict[str, Any] = {"uid": request["uid"], "allowed": True}
         if operations := patch(request["object"]):
@@ -84,7 +92,8 @@ class Handler(BaseHTTPRequestHandler):
 
 def main() -> None:
     """Serve until ended."""
-    port, certificate, key = sys.argv[1:]
+    port, certificate, key, *files = sys.argv[1:]
+    Handler.file = Path(files[0]) if files else None
     server = ThreadingHTTPServer(("127.0.0.1", int(port)), Handler)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, key)
