@@ -13,7 +13,7 @@ def reference(kind: str) -> Path:
     folder = os.environ.get(VARIABLE)
     if folder and (Path(folder) / kind).is_dir():
         return Path(folder) / kind
-    reason = f"only the excerpt of the reference was compared: {VARIABLE} is {folder!r}, which has no folder {kind}"
+    reason = f"only the excerpt was compared: {VARIABLE} is {folder!r}, which has no folder {kind}"
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)

@@ -14,8 +14,6 @@ differences anew::
 from collections import Counter
 from pathlib import Path
 
-import pytest
-
 from tests.admission.reference import (
     MEANINGS,
     Difference,

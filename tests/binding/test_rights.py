@@ -44,7 +44,9 @@ def watching(fake):
     stop = threading.Event()
     api = fake.api()
     # Not the replica's Lease: who is first would decide which of them reconciles.
-    bindings = Bindings(api, Lease(api, "d", "watching"), lambda _: True, CollectorRegistry(), BindingSettings())
+    bindings = Bindings(
+        api, Lease(api, "d", "watching"), lambda _: True, CollectorRegistry(), BindingSettings()
+    )
     thread = threading.Thread(target=bindings.watch, args=(stop, 0.05))
     thread.start()
     until(lambda: bindings.state.synced)

@@ -14,8 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.reference import reference
 from webhook.capacity.amounts import UNIT, total
 from webhook.capacity.demand import read_pod

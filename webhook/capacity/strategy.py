@@ -77,7 +77,7 @@ class Layer(NamedTuple):
 
     Attributes:
         values: by field; fields that are absent or null are left out.
-        problems: values outside of their range, and an extension of ours that cannot be used.
+        problems: values outside of their range, and settings under ``extensions`` that cannot be used.
         notes: what is ignored, and what is accepted although it is written in another way.
     """
 

@@ -60,7 +60,7 @@ def is_due(known: KnownNode, capacity: Capacity, strategy: Strategy, since: floa
 
 
 def apply_body(known: KnownNode, capacity: Capacity, now: dt.datetime) -> dict[str, Any]:
-    """Return the object to apply; without figures it takes all of ours away."""
+    """Return the object to apply; without figures it removes every field that we own."""
     body: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "Node",
@@ -103,7 +103,7 @@ def annotation(capacity: Capacity, now: dt.datetime) -> str:
 
 
 def _state(text: str) -> object:
-    """Return the state that an annotation of ours says."""
+    """Return the state that our annotation names."""
     try:
         value = json.loads(text)
     except ValueError:

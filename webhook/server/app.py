@@ -97,7 +97,7 @@ def flask_app(endpoints: Mapping[str, Endpoint], routes: Routes | None = None) -
     Every other request is answered with a ``Status`` object.
     """
     app = flask.Flask("webhook", static_folder=None)
-    app.url_map.merge_slashes = False  # //mutate is no path of ours
+    app.url_map.merge_slashes = False  # //mutate is another path: 404
     # One byte more than allowed, so that a body without a length is distinguished from one that just fits.
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY + 1
     for path, endpoint in endpoints.items():

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
@@ -13,9 +13,8 @@ from webhook.capacity.strategy import StrategyError
 from webhook.cli.capacity.text import explanation_text, table_text
 from webhook.cli.options.access import ClusterFlags, cluster_options
 from webhook.cli.options.clock import Clock, pass_clock
-from webhook.cli.options.declarations import config_option
+from webhook.cli.options.declarations import config_option, grouped
 from webhook.cli.options.output import echo_data, output_option
-from webhook.cli.options.settings import optional_objects_option
 from webhook.cli.terminal import color_option, coloured
 from webhook.kube import paths
 from webhook.kube.client import ApiError
@@ -29,12 +28,62 @@ _SUFFIXES: Final = (".yaml", ".yml", ".json")
 _FORBIDDEN: Final = "grant get and list on nodes, pods, nodemetrics.slo.koordinator.sh and that ConfigMap"
 
 
-at_option: Final = click.option(
-    "--at",
-    metavar="TIME",
-    help="For which time, as 2026-01-31T08:00:00Z [default: now; with --objects that of the newest "
-    "NodeMetric].",
+class _Source(NamedTuple):
+    """Where objects are read from, and which time is asked about."""
+
+    objects: Path | None
+    cluster: ClusterFlags
+    config: tuple[str, str]
+    at: str | None
+
+    def inventory(self, node: str | None = None) -> Inventory:
+        """Return what was read: of one node only, if it is named and a cluster is read."""
+        try:
+            if self.objects is not None:
+                return inventory_of(_from_files(self.objects))
+            return inventory_of(_from_cluster(self.cluster.open_or_home(), self.config, node))
+        except (DocumentError, StrategyError, ObjectError) as error:
+            raise click.ClickException(str(error)) from None
+        except OSError as error:
+            raise click.ClickException(f"{error.filename}: {error.strerror}") from None
+        except ApiError as error:
+            remedy = f": {_FORBIDDEN}" if error.status == HTTPStatus.FORBIDDEN else ""
+            raise click.ClickException(f"{error}{remedy}") from None
+
+    def moment(self, found: Inventory, clock: Clock) -> dt.datetime:
+        """Return the time that is asked about."""
+        if self.at is None:
+            measured = [metric.update_time for metric in found.metrics.values() if metric.update_time]
+            return max(measured) if self.objects is not None and measured else clock.now()
+        try:
+            moment = dt.datetime.fromisoformat(self.at)
+        except ValueError:
+            moment = None
+        if moment is None or moment.tzinfo is None:
+            example = "write for example 2026-01-31T08:00:00Z"
+            raise click.UsageError(f"--at: {self.at!r} is no time with a zone: {example}")
+        return moment
+
+
+_source_options: Final = grouped(
+    "source",
+    _Source,
+    click.option(
+        "--objects",
+        metavar="DIR",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        help="Read the objects (YAML or JSON) of this directory, and no cluster.",
+    ),
+    cluster_options,
+    config_option,
+    click.option(
+        "--at",
+        metavar="TIME",
+        help="For which time, as 2026-01-31T08:00:00Z [default: now; with --objects that of the newest "
+        "NodeMetric].",
+    ),
 )
+"""Add --objects, --kubeconfig, --in-cluster, --config and --at; pass ``source``."""
 
 
 @click.group(name="capacity", context_settings={"help_option_names": ["-h", "--help"]})
@@ -44,24 +93,11 @@ def capacity() -> None:
 
 @capacity.command()
 @click.argument("node")
-@optional_objects_option
-@cluster_options
-@config_option
-@at_option
+@_source_options
 @output_option
 @color_option
 @pass_clock
-def explain(  # noqa: PLR0913 — one parameter an option
-    clock: Clock,
-    *,
-    node: str,
-    objects: Path | None,
-    cluster: ClusterFlags,
-    config: tuple[str, str],
-    at: str | None,
-    output: str,
-    color: str,
-) -> None:
+def explain(clock: Clock, *, node: str, source: _Source, output: str, color: str) -> None:
     """Print the sum behind a node's batch and mid resources, pod by pod.
 
     Reads Node, NodeMetric, Pods and the ConfigMap slo-controller-config from --objects, else
@@ -75,11 +111,11 @@ def explain(  # noqa: PLR0913 — one parameter an option
       colocation-webhook capacity explain node-1
       colocation-webhook capacity explain node-1 --objects examples/capacity -o json
     """  # noqa: D301 — see main
-    found = _inventory(objects, cluster, config, node)
+    found = source.inventory(node)
     if node not in found.nodes:
         known = ", ".join(sorted(found.nodes)[:5]) or "none"
         raise click.ClickException(f"there is no node {node!r}: the nodes are {known}")
-    explanation = found.explain(node, _moment(at, objects, found, clock))
+    explanation = found.explain(node, source.moment(found, clock))
     value = explanation.to_json() | {"findings": list(found.configuration.findings)}
     if output == "text":
         lines = explanation_text(explanation, found.configuration.findings)
@@ -89,23 +125,11 @@ def explain(  # noqa: PLR0913 — one parameter an option
 
 
 @capacity.command(short_help="List what each node offers to batch work.")
-@optional_objects_option
-@cluster_options
-@config_option
-@at_option
+@_source_options
 @output_option
 @color_option
 @pass_clock
-def show(  # noqa: PLR0913 — one parameter an option
-    clock: Clock,
-    *,
-    objects: Path | None,
-    cluster: ClusterFlags,
-    config: tuple[str, str],
-    at: str | None,
-    output: str,
-    color: str,
-) -> None:
+def show(clock: Clock, *, source: _Source, output: str, color: str) -> None:
     """List what each node offers, what is requested and used of it, and why it is held.
 
     Exit status: 1 if the input cannot be read, else 0.
@@ -115,43 +139,13 @@ def show(  # noqa: PLR0913 — one parameter an option
       colocation-webhook capacity show
       colocation-webhook capacity show --objects examples/capacity -o json | jq '.nodes[].state'
     """  # noqa: D301 — see main
-    found = _inventory(objects, cluster, config)
-    now = _moment(at, objects, found, clock)
+    found = source.inventory()
+    now = source.moment(found, clock)
     explanations = [found.explain(name, now) for name in sorted(found.nodes)]
     if output == "text":
         click.echo("\n".join(table_text(explanations)), color=coloured(color))
     else:
         echo_data({"nodes": [each.to_json() for each in explanations]}, output)
-
-
-def _moment(at: str | None, objects: Path | None, found: Inventory, clock: Clock) -> dt.datetime:
-    """Return the time that is asked about."""
-    if at is None:
-        measured = [metric.update_time for metric in found.metrics.values() if metric.update_time]
-        return max(measured) if objects is not None and measured else clock.now()
-    try:
-        moment = dt.datetime.fromisoformat(at)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise click.UsageError(f"--at: {at!r} is no time with a zone: write for example 2026-01-31T08:00:00Z")
-    return moment
-
-
-def _inventory(
-    objects: Path | None, cluster: ClusterFlags, config: tuple[str, str], node: str | None = None
-) -> Inventory:
-    try:
-        if objects is not None:
-            return inventory_of(_from_files(objects))
-        return inventory_of(_from_cluster(cluster.open_or_home(), config, node))
-    except (DocumentError, StrategyError, ObjectError) as error:
-        raise click.ClickException(str(error)) from None
-    except OSError as error:
-        raise click.ClickException(f"{error.filename}: {error.strerror}") from None
-    except ApiError as error:
-        remedy = f": {_FORBIDDEN}" if error.status == HTTPStatus.FORBIDDEN else ""
-        raise click.ClickException(f"{error}{remedy}") from None
 
 
 def _from_files(directory: Path) -> Iterator[Mapping[str, Any]]:

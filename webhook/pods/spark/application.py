@@ -8,7 +8,7 @@ them: a module for each of the three.
 from typing import Final
 
 from webhook.pods.controllers import MADE_UP
-from webhook.pods.podtemplates import Object, PodOf, WorkloadError, name_of, owner
+from webhook.pods.podtemplates import Object, PodOf, name_of, owner
 from webhook.pods.spark.manifest import Manifest
 from webhook.pods.spark.memory import Application, Setting, version_of
 from webhook.pods.spark.mutation import add_fields
@@ -50,7 +50,7 @@ def spark_pods(document: Object, source: str) -> list[PodOf]:
     application = Application("" if client else _language(spec), version)
     namespace = metadata.text("namespace")
     made = []
-    try:
+    with whole.refused():
         for role in [EXECUTOR] if client else [DRIVER, EXECUTOR]:
             template = spec.map(role).map("template")
             pod = spark_pod(role, run, owners[role], conf, template, application)
@@ -59,10 +59,6 @@ def spark_pods(document: Object, source: str) -> list[PodOf]:
             add_fields(pod, spec, role)
             replicas = executors(conf) if role == EXECUTOR else 1
             made.append(PodOf(kind, f"{name}, {role}", namespace, pod, replicas))
-    except WorkloadError:
-        raise
-    except ValueError as error:
-        raise WorkloadError(f"{whole.at}: {error}") from None
     return made
 
 

@@ -9,7 +9,7 @@ import copy
 from typing import Final
 
 from webhook.pods.controllers import MADE_UP
-from webhook.pods.podtemplates import Object, PodOf, WorkloadError, name_of, owner
+from webhook.pods.podtemplates import Object, PodOf, name_of, owner
 from webhook.pods.spark.manifest import Manifest
 from webhook.pods.spark.memory import Application, Conf, Setting, version_of
 from webhook.pods.spark.pod import DRIVER, EXECUTOR, container_name, owner_of_executors, spark_pod
@@ -54,15 +54,11 @@ def connect_pods(document: Object, source: str) -> list[PodOf]:
     conf = _configuration(name, {**labels, **metadata.map("labels").texts()}, spec)
     template = spec.map(EXECUTOR).map("template")
     application = Application(version=version_of(version) or Application().version)
-    try:
+    with whole.refused():
         executor = spark_pod(
             EXECUTOR, APPLICATION_NAME, owner_of_executors(f"{name}-server"), conf, template, application
         )
         count = executors(conf)
-    except WorkloadError:
-        raise
-    except ValueError as error:
-        raise WorkloadError(f"{whole.at}: {error}") from None
     for pod in (server, executor):
         pod["metadata"]["namespace"] = namespace
         pod["metadata"]["labels"]["spark-version"] = version or MADE_UP

@@ -1,6 +1,7 @@
 """A map of a manifest that knows where it stands, so that an error can name the field."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Self
 
 from webhook.pods.podtemplates import Object, WorkloadError
@@ -46,6 +47,16 @@ class Manifest(NamedTuple):
     def texts(self) -> dict[str, str]:
         """Return the map with each value as :meth:`text` reads it."""
         return {str(key): self.text(key) for key in self.value}
+
+    @contextmanager
+    def refused(self) -> Iterator[None]:
+        """Name the object in what Spark would refuse; raises WorkloadError."""
+        try:
+            yield
+        except WorkloadError:
+            raise
+        except ValueError as error:
+            raise WorkloadError(f"{self.at}: {error}") from None
 
     def error(self, field: str, message: str) -> WorkloadError:
         """Return an error about a field."""
