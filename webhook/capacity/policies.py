@@ -98,7 +98,7 @@ def mid_terms(at: Situation, resource: str) -> list[Term]:
             Step.START,
             "reclaimable",
             at.metric.prod_reclaimable.of(resource),
-            "requested by prod pods and predicted to stay unused",
+            "requested by prod pods, unused",
         ),
         Term(Step.AT_MOST, "unused", unused, "of the node" if usage else "the metric has no node usage"),
         Term(Step.PLUS, "unallocated", unallocated * percent // 100, f"{percent} % of what no pod requests"),

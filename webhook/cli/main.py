@@ -18,7 +18,7 @@ COMMANDS: Final = {
     "check": ("check", "Find errors in profiles, and profiles that conflict."),
     "doctor": ("doctor.command", "Diagnose an installation in a cluster; every finding has a remedy."),
     "cpuset": ("cpuset", "Allocate CPU sets, plan a node, draw a machine."),
-    "controller": ("controller", "Publish what nodes offer to batch work, as NodeMetrics say."),
+    "controller": ("controller", "Publish in a cluster what nodes offer to batch work."),
     "capacity": ("capacity.command", "Explain what nodes offer to batch work, pod by pod."),
     "completion": ("completion", "Print a shell completion script."),
 }
