@@ -18,8 +18,8 @@ from webhook.cli.preview.simulation import simulate
 from webhook.cpuset.cpulist import parse_cpulist
 from webhook.pods.defaulting import default_pod_requests
 from webhook.pods.documents import read_documents
+from webhook.pods.manifests.workloads import pods_of
 from webhook.pods.resourcespec import ResourceSpecError, read_resource_spec
-from webhook.pods.workloads import pods_of
 
 REVIEWS = sorted((Path(__file__).parent / "data" / "reviews").glob("*.json"))
 # Bindings request no CPU.

@@ -29,7 +29,7 @@ from webhook.cpuset.rendering import draw_node, draw_topology
 from webhook.cpuset.suppression import be_budget, be_count
 from webhook.cpuset.topology import Topology
 from webhook.kube.files import TooLongError, read_lines
-from webhook.pods.podtemplates import WorkloadError
+from webhook.pods.manifests.podtemplates import WorkloadError
 from webhook.pods.quantities import NANO, QuantityError, non_negative
 
 KNOWN_TOPOLOGIES = 256

@@ -9,8 +9,8 @@ from webhook.cpuset.qos import QoS
 from webhook.cpuset.sharing import NodeState, Pod
 from webhook.cpuset.topology import Topology
 from webhook.pods.defaulting import default_pod_requests, default_requests
+from webhook.pods.manifests.podtemplates import Object, PodOf, WorkloadError
 from webhook.pods.pod import FINISHED, labels, spec
-from webhook.pods.podtemplates import Object, PodOf, WorkloadError
 from webhook.pods.priority import BUILTIN
 from webhook.pods.resourcespec import ResourceSpecError, node_pod
 from webhook.pods.resourcestatus import StatusError, given_cpus

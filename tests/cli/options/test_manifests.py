@@ -6,7 +6,7 @@ import click
 import pytest
 
 from webhook.cli.options.manifests import read_manifests, read_pods
-from webhook.pods.workloads import NotShown
+from webhook.pods.manifests.workloads import NotShown
 
 
 def pod(name, **spec):

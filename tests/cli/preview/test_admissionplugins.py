@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.builders import view_of
 from webhook.cli.preview.admissionplugins import arrive
-from webhook.pods.controllers import MADE_UP
+from webhook.pods.manifests.controllers import MADE_UP
 
 NOT_READY = {"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute"}
 VIEW = view_of(

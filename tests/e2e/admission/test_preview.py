@@ -27,9 +27,9 @@ from webhook.admission.settings import Settings
 from webhook.admission.view import build_view
 from webhook.certificates.files import CertificateFiles, ensure
 from webhook.cli.preview.simulation import Simulation, simulate
-from webhook.pods.controllers import MADE_UP
 from webhook.pods.documents import Document, objects_of
-from webhook.pods.workloads import NotShown, pods_of
+from webhook.pods.manifests.controllers import MADE_UP
+from webhook.pods.manifests.workloads import NotShown, pods_of
 
 MARK = "previewed.example.org"
 """The name of the webhook, and the label of the namespaces that it is asked about."""

@@ -12,8 +12,8 @@ import click
 from webhook.cluster.files import SUFFIXES
 from webhook.kube.files import read_all, read_file
 from webhook.pods.documents import MAX_BYTES, Document, DocumentError, objects_of, read_each
-from webhook.pods.podtemplates import PodOf, WorkloadError, name_of
-from webhook.pods.workloads import NotShown, pods_of
+from webhook.pods.manifests.podtemplates import PodOf, WorkloadError, name_of
+from webhook.pods.manifests.workloads import NotShown, pods_of
 
 FILE = click.Path(exists=True, allow_dash=True)
 # What Helm's templates begin with inside of braces. Those of Argo Workflows begin with a plain name.

@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from webhook.admission.review import Review
 from webhook.admission.view import View
-from webhook.pods.controllers import MADE_UP
 from webhook.pods.defaulting import set_defaults
 from webhook.pods.limitrange import set_defaults as set_limit_range_defaults
+from webhook.pods.manifests.controllers import MADE_UP
+from webhook.pods.manifests.podtemplates import Object
 from webhook.pods.pod import CONTAINER_LISTS
-from webhook.pods.podtemplates import Object
 from webhook.pods.priority import DEFAULT_PREEMPTION_POLICY, PriorityClass, default_class
 from webhook.pods.text import shown
 from webhook.protocol import ANNOTATION_MIRROR_POD

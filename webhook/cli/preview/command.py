@@ -16,8 +16,8 @@ from webhook.cli.preview.diff import yaml_of
 from webhook.cli.preview.simulation import Simulation, simulate
 from webhook.cli.preview.text import text_of
 from webhook.cli.terminal import color_option, echo_lines
-from webhook.pods.podtemplates import WorkloadError
-from webhook.pods.workloads import NotShown
+from webhook.pods.manifests.podtemplates import WorkloadError
+from webhook.pods.manifests.workloads import NotShown
 
 
 @click.command()

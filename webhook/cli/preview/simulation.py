@@ -16,10 +16,10 @@ from webhook.admission.review import Review, Webhook
 from webhook.admission.settings import Settings
 from webhook.admission.view import View
 from webhook.cli.preview.admissionplugins import arrive, creation_review
-from webhook.pods.controllers import MADE_UP
 from webhook.pods.defaulting import default_pod_requests
+from webhook.pods.manifests.controllers import MADE_UP
+from webhook.pods.manifests.podtemplates import Object, PodOf, WorkloadError
 from webhook.pods.pod import labels
-from webhook.pods.podtemplates import Object, PodOf, WorkloadError
 from webhook.pods.selectors import SelectorError, compile_selector
 from webhook.protocol import ANNOTATION_PROFILES, ANNOTATION_PROFILES_SIGNATURE
 

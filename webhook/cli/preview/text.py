@@ -14,7 +14,7 @@ from webhook.admission.view import View
 from webhook.cli.preview.diff import difference
 from webhook.cli.preview.simulation import BOOKKEEPING, Simulation, without_bookkeeping
 from webhook.cli.terminal import bad, good, heading, muted, warning
-from webhook.pods.podtemplates import name_of
+from webhook.pods.manifests.podtemplates import name_of
 
 _ANNOTATIONS: Final = ("metadata", "annotations")
 _BOOKKEEPING_PATHS: Final = {JsonPointer.from_parts([*_ANNOTATIONS, key]).path for key in BOOKKEEPING}

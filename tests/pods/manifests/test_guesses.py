@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webhook.pods.documents import objects_of, read_documents
-from webhook.pods.guesses import guessed_pods
-from webhook.pods.workloads import group_of
+from webhook.pods.manifests.guesses import guessed_pods
+from webhook.pods.manifests.workloads import group_of
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "other-kinds"
+EXAMPLES = Path(__file__).parents[3] / "examples" / "other-kinds"
 TEMPLATE = {"metadata": {"labels": {"app": "x"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.pods.spark.builders import application, pods, resources
-from webhook.pods.podtemplates import WorkloadError
-from webhook.pods.spark.application import spark_pods
+from tests.pods.manifests.spark.builders import application, pods, resources
+from webhook.pods.manifests.podtemplates import WorkloadError
+from webhook.pods.manifests.spark.application import spark_pods
 
 FIELDS_AND_CONF = [  # the last that the operator passes wins: sparkConf over the application's fields
     ({"memoryOverheadFactor": "0.5"}, {"spark.kubernetes.memoryOverheadFactor": "1.0"}, "2048Mi"),

@@ -3,8 +3,8 @@
 import pytest
 
 from webhook.pods.documents import Document
-from webhook.pods.podtemplates import WorkloadError
-from webhook.pods.workloads import NotShown, pods_of
+from webhook.pods.manifests.podtemplates import WorkloadError
+from webhook.pods.manifests.workloads import NotShown, pods_of
 
 TEMPLATE = {"metadata": {"labels": {"app": "x"}}, "spec": {"containers": [{"name": "c"}]}}
 

@@ -1,6 +1,6 @@
 """Small SparkApplications and their pods, for the tests of this folder."""
 
-from webhook.pods.spark.application import spark_pods
+from webhook.pods.manifests.spark.application import spark_pods
 
 A, B = {"key": "a", "operator": "Exists"}, {"key": "b", "operator": "Exists"}
 INIT, OTHER = {"name": "x", "image": "a"}, {"name": "x", "image": "b"}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhook.pods.spark.memory import Application, Setting, container_memory, mebibytes, version_of
+from webhook.pods.manifests.spark.memory import Application, Setting, container_memory, mebibytes, version_of
 
 JVM, PYTHON, R = Application(), Application("Python"), Application("R")
 

@@ -8,12 +8,12 @@ in it in client mode; the operator's webhook changes neither pod.
 import copy
 from typing import Final
 
-from webhook.pods.controllers import MADE_UP
-from webhook.pods.podtemplates import Object, PodOf, name_of, owner
-from webhook.pods.spark.manifest import Manifest
-from webhook.pods.spark.memory import Application, Conf, Setting, version_of
-from webhook.pods.spark.pod import DRIVER, EXECUTOR, container_name, owner_of_executors, spark_pod
-from webhook.pods.spark.submission import (
+from webhook.pods.manifests.controllers import MADE_UP
+from webhook.pods.manifests.podtemplates import Object, PodOf, name_of, owner
+from webhook.pods.manifests.spark.manifest import Manifest
+from webhook.pods.manifests.spark.memory import Application, Conf, Setting, version_of
+from webhook.pods.manifests.spark.pod import DRIVER, EXECUTOR, container_name, owner_of_executors, spark_pod
+from webhook.pods.manifests.spark.submission import (
     OPERATOR_PREFIX,
     dynamic_allocation,
     executors,

@@ -5,8 +5,8 @@ import json
 import pytest
 import yaml
 
-from tests.pods.spark.builders import application, pods, resources
-from webhook.pods.podtemplates import WorkloadError
+from tests.pods.manifests.spark.builders import application, pods, resources
+from webhook.pods.manifests.podtemplates import WorkloadError
 
 
 def test_the_driver_is_the_one_that_the_operator_makes(examples):

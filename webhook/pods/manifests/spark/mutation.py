@@ -9,9 +9,9 @@ import copy
 import re
 from typing import Final
 
-from webhook.pods.podtemplates import Object
-from webhook.pods.spark.manifest import Manifest
-from webhook.pods.spark.pod import container_name
+from webhook.pods.manifests.podtemplates import Object
+from webhook.pods.manifests.spark.manifest import Manifest
+from webhook.pods.manifests.spark.pod import container_name
 
 _REPLACED: Final = {
     "affinity": "affinity",

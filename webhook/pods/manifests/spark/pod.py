@@ -10,10 +10,10 @@ import copy
 import re
 from typing import Final
 
-from webhook.pods.controllers import MADE_UP
-from webhook.pods.podtemplates import Object, owner
-from webhook.pods.spark.manifest import Manifest
-from webhook.pods.spark.memory import Application, Conf, Setting, container_memory
+from webhook.pods.manifests.controllers import MADE_UP
+from webhook.pods.manifests.podtemplates import Object, owner
+from webhook.pods.manifests.spark.manifest import Manifest
+from webhook.pods.manifests.spark.memory import Application, Conf, Setting, container_memory
 
 DRIVER: Final = "driver"
 EXECUTOR: Final = "executor"

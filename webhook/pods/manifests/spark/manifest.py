@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Self
 
-from webhook.pods.podtemplates import Object, WorkloadError
+from webhook.pods.manifests.podtemplates import Object, WorkloadError
 from webhook.pods.text import shown
 
 

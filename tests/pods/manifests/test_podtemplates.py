@@ -2,7 +2,7 @@
 
 import pytest
 
-from webhook.pods.podtemplates import TEMPLATES, WorkloadError, template_pods
+from webhook.pods.manifests.podtemplates import TEMPLATES, WorkloadError, template_pods
 from webhook.protocol import set_by_controllers
 
 TEMPLATE = {"metadata": {"labels": {"app": "x"}}, "spec": {"containers": [{"name": "c"}]}}

@@ -5,11 +5,11 @@ import itertools
 
 import pytest
 
-from tests.pods.spark.builders import INIT, OTHER, A
-from webhook.pods.podtemplates import WorkloadError
-from webhook.pods.spark.application import spark_pods
-from webhook.pods.spark.connect import connect_pods
-from webhook.pods.spark.manifest import Manifest
+from tests.pods.manifests.spark.builders import INIT, OTHER, A
+from webhook.pods.manifests.podtemplates import WorkloadError
+from webhook.pods.manifests.spark.application import spark_pods
+from webhook.pods.manifests.spark.connect import connect_pods
+from webhook.pods.manifests.spark.manifest import Manifest
 
 WHOLE = {
     "kind": "SparkApplication",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.pods.spark.builders import INIT, OTHER, A, B, application, pods, with_template
+from tests.pods.manifests.spark.builders import INIT, OTHER, A, B, application, pods, with_template
 
 
 @pytest.mark.parametrize("role", ["driver", "executor"])

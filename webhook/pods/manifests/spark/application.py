@@ -7,13 +7,13 @@ them: a module for each of the three.
 
 from typing import Final
 
-from webhook.pods.controllers import MADE_UP
-from webhook.pods.podtemplates import Object, PodOf, name_of, owner
-from webhook.pods.spark.manifest import Manifest
-from webhook.pods.spark.memory import Application, Setting, version_of
-from webhook.pods.spark.mutation import add_fields
-from webhook.pods.spark.pod import DRIVER, EXECUTOR, owner_of_executors, spark_pod
-from webhook.pods.spark.submission import OPERATOR_PREFIX, configuration, executors
+from webhook.pods.manifests.controllers import MADE_UP
+from webhook.pods.manifests.podtemplates import Object, PodOf, name_of, owner
+from webhook.pods.manifests.spark.manifest import Manifest
+from webhook.pods.manifests.spark.memory import Application, Setting, version_of
+from webhook.pods.manifests.spark.mutation import add_fields
+from webhook.pods.manifests.spark.pod import DRIVER, EXECUTOR, owner_of_executors, spark_pod
+from webhook.pods.manifests.spark.submission import OPERATOR_PREFIX, configuration, executors
 
 API_VERSION: Final = "sparkoperator.k8s.io/v1beta2"
 _LANGUAGES: Final = {".py": "Python", ".R": "R", ".r": "R"}

@@ -8,9 +8,9 @@ it. The batch schedulers write into the application before that.
 
 from typing import Final
 
-from webhook.pods.controllers import MADE_UP
-from webhook.pods.spark.manifest import Manifest
-from webhook.pods.spark.memory import Conf, Setting, version_of
+from webhook.pods.manifests.controllers import MADE_UP
+from webhook.pods.manifests.spark.manifest import Manifest
+from webhook.pods.manifests.spark.memory import Conf, Setting, version_of
 from webhook.pods.text import shown
 
 KUEUE_PREFIX: Final = "kueue.x-k8s.io/"  # Kueue would queue a pod that carries its labels a second time

@@ -2,8 +2,8 @@
 
 import pytest
 
-from webhook.pods.podtemplates import WorkloadError
-from webhook.pods.spark.connect import connect_pods
+from webhook.pods.manifests.podtemplates import WorkloadError
+from webhook.pods.manifests.spark.connect import connect_pods
 
 
 def made(server=None, executor=None, **spec):

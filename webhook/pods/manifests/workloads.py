@@ -8,10 +8,10 @@ from enum import StrEnum
 from typing import Final
 
 from webhook.pods.documents import Document
-from webhook.pods.guesses import guessed_pods
-from webhook.pods.podtemplates import TEMPLATES, Object, PodOf, WorkloadError, template_pods
-from webhook.pods.spark.application import spark_pods
-from webhook.pods.spark.connect import connect_pods
+from webhook.pods.manifests.guesses import guessed_pods
+from webhook.pods.manifests.podtemplates import TEMPLATES, Object, PodOf, WorkloadError, template_pods
+from webhook.pods.manifests.spark.application import spark_pods
+from webhook.pods.manifests.spark.connect import connect_pods
 from webhook.protocol import LEDGER_API_VERSION, PROFILE_GROUP
 
 _SPARK_OPERATOR: Final = "sparkoperator.k8s.io"

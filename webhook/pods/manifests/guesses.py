@@ -9,7 +9,7 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from webhook.pods.podtemplates import Object, PodOf, metadata_of, name_of, owner
+from webhook.pods.manifests.podtemplates import Object, PodOf, metadata_of, name_of, owner
 
 # Fields whose value is part of an object, or a pattern for one, and makes no pods.
 _PARTS: Final = frozenset({"patch", "patches", "patchStrategicMerge", "pattern", "anyPattern", "status"})

@@ -8,7 +8,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from webhook.pods.controllers import MADE_UP, complete
+from webhook.pods.manifests.controllers import MADE_UP, complete
 from webhook.pods.text import shown
 from webhook.protocol import LABEL_CONTROLLER_UID
 

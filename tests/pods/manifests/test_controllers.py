@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from webhook.pods.controllers import MADE_UP, complete
+from webhook.pods.manifests.controllers import MADE_UP, complete
 
 
 def completed(kind, spec=None, **fields):

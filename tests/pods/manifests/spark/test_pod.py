@@ -1,6 +1,6 @@
 """The pod that Spark makes."""
 
-from tests.pods.spark.builders import application, pods, resources, with_template
+from tests.pods.manifests.spark.builders import application, pods, resources, with_template
 
 
 def test_executors_have_the_account_of_the_driver():

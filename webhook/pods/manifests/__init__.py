@@ -1,0 +1,1 @@
+"""Manifests, and the pods that would be made of them."""
