@@ -12,9 +12,9 @@ from typing import Any
 
 from tests.cpusetchecker.facts import STATUS
 from tests.cpusetchecker.rules import at_rest
-from tests.e2e.binding.looker import Looker
+from tests.e2e.binding.looker import OPTED_IN, Looker
 from tests.e2e.binding.pods import NOBODY, binding, pod, template
-from tests.e2e.binding.service import GRACE_SECONDS, ledger, nodes, take_away
+from tests.e2e.binding.service import GRACE_SECONDS, IN, ledger, nodes, take_away
 from tests.e2e.cluster.apiclient import NOW, ApiClient, message
 from tests.e2e.cluster.controlplane import ControlPlane
 from tests.e2e.cluster.fakenodes import FakeNode
@@ -66,6 +66,26 @@ class Place:
         if status:  # by an update, as schedulers write it: a new pod may not bring it
             self.kubectl.run("-n", self.namespace, "annotate", "pod", name, f"{STATUS}={status}")
         return stored
+
+    def opt_out(self) -> None:
+        """Take the namespace's label away, and wait until bindings are no longer asked about."""
+        self.kubectl.run("label", "namespace", self.namespace, f"{OPTED_IN}-")
+        self._until_bindings_say(201)
+
+    def opt_in(self) -> None:
+        """Label the namespace, and wait until bindings are asked about."""
+        self.kubectl.run("label", "namespace", self.namespace, f"{OPTED_IN}={IN[OPTED_IN]}")
+        self._until_bindings_say(403)
+
+    def _until_bindings_say(self, code: int) -> None:
+        """Wait for an answer to a pod that fits nowhere: the API server sees labels of namespaces late."""
+        self.pod("too-large", str(self.seed.cpus + 1))
+
+        def look() -> bool:
+            return self.bind("too-large", self.seed, "?dryRun=All")[0] == code
+
+        eventually(look, seconds=SECONDS, what=f"bindings answered with {code}")
+        self.gone("too-large")
 
     def send(
         self, name: str, cpus: str = "2", resource_spec: dict[str, str] | None = None, qos: str = "LSR"

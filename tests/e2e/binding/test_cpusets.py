@@ -123,14 +123,15 @@ def test_dry_run(place: Place) -> None:
 def test_a_set_of_koord_scheduler(place: Place) -> None:
     """CPUs that another scheduler has written onto a pod are nobody else's."""
     theirs = json.dumps({"cpuset": "0-1", "numaNodeResources": [{"node": 0, "resources": {"cpu": "2"}}]})
-    place.kubectl.run("label", "namespace", place.namespace, "colocation-webhook.io/cpuset-")
+    place.opt_out()
     place.pod("foreign", "2", status=theirs)
     assert place.bind("foreign", place.seed)[0] == 201
     assert place.cpus("foreign") == "0-1"
     eventually(lambda: place.holders(place.seed) == {"foreign": "0-1"}, seconds=SECONDS, what="in the ledger")
-    place.kubectl.run("label", "namespace", place.namespace, "colocation-webhook.io/cpuset=enabled")
+    place.opt_in()
     place.pod("ours", "13")
-    eventually(lambda: place.bind("ours", place.seed)[0] == 201 and place.cpus("ours"), what="a set of ours")
+    assert place.bind("ours", place.seed)[0] == 201
+    assert place.cpus("ours")
     assert place.holders(place.seed)["foreign"] == "0-1"
     place.assert_rest()
 
@@ -199,12 +200,12 @@ def test_what_was_missed(place: Place) -> None:
     """A pod bound past the webhook gets its set later; where there is no room, an Event says so."""
     place.pod("first", "9")
     assert place.bind("first", place.seed)[0] == 201
-    place.kubectl.run("label", "namespace", place.namespace, "colocation-webhook.io/cpuset-")
+    place.opt_out()
     for name, cpus in {"late": "4", "too-late": "8"}.items():
         place.pod(name, cpus)
         assert place.bind(name, place.seed)[0] == 201
         assert place.cpus(name) == ""
-    place.kubectl.run("label", "namespace", place.namespace, "colocation-webhook.io/cpuset=enabled")
+    place.opt_in()
     eventually(lambda: place.cpus("late"), seconds=SECONDS, what="the missing set")
     eventually(lambda: place.events("too-late"), seconds=SECONDS, what="an Event")
     assert place.cpus("too-late") == ""
