@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.capacity.cluster import GI, MEASURED, NOW, capacity, config, metric, node, offered, ours, pod
-from webhook.capacity.amounts import NOTHING, Amounts, total
-from webhook.capacity.demand import Demand
+from webhook.capacity.amounts import Amounts, total
 from webhook.capacity.extension import Extension, Policy, Watermark, read_extension
 from webhook.capacity.node import Node
-from webhook.capacity.nodemetric import NodeMetric
-from webhook.capacity.policies import Situation, batch_terms
+from webhook.capacity.nodemetric import NodeMetric, PodUsage
+from webhook.capacity.policies import batch_terms
+from webhook.capacity.situation import Situation, situation_of
 from webhook.capacity.strategy import Strategy, merged
 from webhook.pods.quantities import NANO
 
@@ -101,15 +101,15 @@ def watermark(
     size = Amounts(cores * NANO, memory * GI * NANO)
     used = Amounts(size.cpu * cpu_percent // 100, size.memory * memory_tenths // 1000)
     strategy = Strategy(merged(), enabled=True, extension=Extension(Policy.WATERMARK, watermark=mark))
-    demand = Demand(NOTHING, NOTHING, used, used, NOTHING, {})
-    return Situation(Node("n", size), NodeMetric(), demand, strategy, NOW, high)
+    measured = NodeMetric(pods={("a", "web"): PodUsage(used, "koord-prod")})
+    return situation_of(Node("n", size), measured, [], strategy, NOW, was_high=high)
 
 
 def test_watermark_hysteresis() -> None:
     """Between the two percentages, the band stays what it was."""
     mark = Watermark(band_percent=20, leave_percent=18)
     bands = [
-        watermark(96, 376, percent, 0, mark, high=high).is_high_band
+        watermark(96, 376, percent, 0, mark, high=high).high_band
         for percent, high in itertools.product((17, 18, 19, 20), (False, True))
     ]
     assert bands == [False, False, False, True, False, True, True, True]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from webhook.capacity.amounts import Amounts, added
+from webhook.capacity.amounts import Amounts
 from webhook.capacity.nodemetric import NodeMetric, PodUsage
 from webhook.pods.pod import SECTIONS, containers, labels, spec
 from webhook.pods.priority import raw_class
@@ -122,44 +122,49 @@ def read_pod(obj: Mapping[str, Any]) -> PodDemand:
 
 def shares(pods: Iterable[PodDemand], metric: NodeMetric) -> Iterator[tuple[Share, Share]]:
     """Yield for each pod that is kept what it uses and the greater of use and request."""
-    for pod, key, measured in _counted(pods, metric):
+    for pod, key, measured in counted(pods, metric):
         if pod is None and measured is not None:
             gone = Share(key, "", measured.usage, "gone, until the next metric")
             yield gone, gone
         elif pod is not None and pod.kept:
-            used, most, why = _share(pod, measured, metric.update_time)
+            used, most, why = share_of(pod, measured, metric.update_time)
             yield Share(key, pod.qos, used, why), Share(key, pod.qos, most, why)
 
 
 def demand_of(pods: Iterable[PodDemand], metric: NodeMetric) -> Demand:
     """Return the sums over a node's pods."""
     floor: dict[str, int] = {}
-    requested: list[Amounts] = []
-    of_prod: list[Amounts] = []
-    used: list[Amounts] = []
-    most: list[Amounts] = []
-    batch_used: list[Amounts] = []
-    for pod, _, measured in _counted(pods, metric):
+    cpu = memory = prod_cpu = prod_memory = 0  # requested
+    used_cpu = used_memory = most_cpu = most_memory = batch_cpu = batch_memory = 0
+    # One loop over numbers: this is what an estimate costs.
+    for pod, _, measured in counted(pods, metric):
         if pod is None:
             if measured is not None:
-                used.append(measured.usage)
-                most.append(measured.usage)
+                used_cpu, used_memory = used_cpu + measured.usage[0], used_memory + measured.usage[1]
+                most_cpu, most_memory = most_cpu + measured.usage[0], most_memory + measured.usage[1]
             continue
         for name, amount in pod.colocated.items():
             floor[name] = floor.get(name, 0) + amount
         if pod.kept:
-            its_use, its_most, _ = _share(pod, measured, metric.update_time)
-            used.append(its_use)
-            most.append(its_most)
-            requested.append(pod.request)
+            used, most, _ = share_of(pod, measured, metric.update_time)
+            used_cpu, used_memory = used_cpu + used[0], used_memory + used[1]
+            most_cpu, most_memory = most_cpu + most[0], most_memory + most[1]
+            cpu, memory = cpu + pod.request[0], memory + pod.request[1]
             if pod.priority_class != MID:
-                of_prod.append(pod.request)
+                prod_cpu, prod_memory = prod_cpu + pod.request[0], prod_memory + pod.request[1]
         elif measured is not None and pod.priority_class == BATCH:
-            batch_used.append(measured.usage)
-    return Demand(added(requested), added(of_prod), added(used), added(most), added(batch_used), floor)
+            batch_cpu, batch_memory = batch_cpu + measured.usage[0], batch_memory + measured.usage[1]
+    return Demand(
+        Amounts(cpu, memory),
+        Amounts(prod_cpu, prod_memory),
+        Amounts(used_cpu, used_memory),
+        Amounts(most_cpu, most_memory),
+        Amounts(batch_cpu, batch_memory),
+        floor,
+    )
 
 
-def _counted(
+def counted(
     pods: Iterable[PodDemand], metric: NodeMetric
 ) -> Iterator[tuple[PodDemand | None, tuple[str, str], PodUsage | None]]:
     """Yield each pod that runs or waits with what was measured of it, and what was measured of those gone."""
@@ -172,7 +177,7 @@ def _counted(
             yield None, key, measured
 
 
-def _share(
+def share_of(
     pod: PodDemand, measured: PodUsage | None, update_time: dt.datetime | None
 ) -> tuple[Amounts, Amounts, str]:
     """Return what a pod uses, the greater of that and its request, and what it was taken from."""

@@ -12,18 +12,18 @@ from enum import StrEnum
 from typing import Final
 
 from webhook.capacity.amounts import UNIT, Step, Term, total
-from webhook.capacity.demand import PodDemand, demand_of
-from webhook.capacity.extension import Extension, Policy
+from webhook.capacity.demand import PodDemand
+from webhook.capacity.extension import BY_THRESHOLD, Extension, Policy
 from webhook.capacity.node import Node
 from webhook.capacity.nodemetric import NodeMetric
 from webhook.capacity.policies import (
     MAX_USAGE_REQUEST,
     REQUEST,
     USAGE,
-    Situation,
     batch_terms,
     mid_terms,
 )
+from webhook.capacity.situation import Situation, situation_of
 from webhook.capacity.strategy import Strategy
 from webhook.pods.quantities import NANO
 from webhook.protocol import (
@@ -138,8 +138,8 @@ def estimate(
     """
     listed = list(pods)
     known = metric or NodeMetric()
-    demand = demand_of(listed, known)
-    at = Situation(node, known, demand, strategy, now, before is not None and before.high_band)
+    was_high = before is not None and before.high_band
+    at = situation_of(node, known, listed, strategy, now, was_high=was_high)
     age = None if known.update_time is None else now - known.update_time
     fresh, late = _freshness(strategy, metric, age)
     state, why = _state(strategy, fresh, late)
@@ -148,7 +148,7 @@ def estimate(
     for of, terms_of in ((BATCH, batch_terms), (MID, mid_terms)):
         for resource in NATIVE_RESOURCES:
             name = TRANSLATION[of][resource]
-            floor = demand.floor.get(name, 0)
+            floor = at.demand.floor.get(name, 0)
             # What mid work may have is a matter of metrics under each policy.
             now_is, reason = (state, why) if of == BATCH or state is State.OFF else (fresh, late)
             if now_is is not State.APPLIED:
@@ -163,7 +163,7 @@ def estimate(
         age,
         figures,
         tuple(_warnings(at, metric, listed)),
-        Before(offered, rising, at.is_high_band),
+        Before(offered, rising, at.high_band),
     )
 
 
@@ -277,11 +277,12 @@ def _warnings(at: Situation, metric: NodeMetric | None, pods: list[PodDemand]) -
         yield from metric.findings
     for pod in pods:
         yield from pod.findings
-    if at.strategy.extension.policy is not Policy.KOORDINATOR:
+    policy = at.strategy.extension.policy
+    if policy not in BY_THRESHOLD:
         return
     for resource in NATIVE_RESOURCES:
         of = at.strategy.of(resource)
-        if of.calculate_policy not in _POLICIES[resource]:
+        if policy is Policy.KOORDINATOR and of.calculate_policy not in _POLICIES[resource]:
             yield (
                 f"{resource}CalculatePolicy: {of.calculate_policy!r} is unknown for {resource} and counts as "
                 f"usage: write {' or '.join(filter(None, _POLICIES[resource]))}"

@@ -1,17 +1,16 @@
 """Why a node offers what it does: the sum of each figure, pod by pod, and what would change it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 from webhook.capacity.amounts import UNIT, Step, Term, total
-from webhook.capacity.demand import PodDemand, demand_of, shares
+from webhook.capacity.demand import Share, shares
 from webhook.capacity.estimate import FLOOR, Capacity, Figure, State
-from webhook.capacity.extension import Policy
-from webhook.capacity.node import Node
-from webhook.capacity.nodemetric import NodeMetric
+from webhook.capacity.extension import BY_THRESHOLD, Policy
+from webhook.capacity.peak import Source, peak_shares, source_of
 from webhook.capacity.policies import MAX_USAGE_REQUEST, REQUEST
-from webhook.capacity.strategy import Strategy
+from webhook.capacity.situation import Situation
 from webhook.protocol import BATCH, CPU, MEMORY, MID, NATIVE_RESOURCES, TRANSLATION
 
 PODS: Final = frozenset({"pods", "online"})
@@ -23,6 +22,11 @@ _REMEDIES: Final = {
     State.HELD: "a newer NodeMetric: look at the agent or koordlet on the node",
     State.WITHDRAWN: "a NodeMetric of this node: look at the agent or koordlet on it",
 }
+
+_UNPREDICTED: Final = (
+    "a prodPeakMetric in the NodeMetric, which an agent with each pod's history writes, is more exact than "
+    "the node's percentiles"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,18 +105,15 @@ class Explanation:
         }
 
 
-def explained(
-    node: Node, metric: NodeMetric, pods: Iterable[PodDemand], strategy: Strategy, capacity: Capacity
-) -> Explanation:
+def explained(at: Situation, capacity: Capacity) -> Explanation:
     """Return the explanation of an estimate, from what the estimate was made of."""
-    listed = list(pods)
-    demand = demand_of(listed, metric)
+    demand = at.demand
     sums = []
     for of in (BATCH, MID):
         for resource in NATIVE_RESOURCES:
             name = TRANSLATION[of][resource]
             figure, unit = capacity.figures[name], UNIT[resource]
-            kept = list(_kept(listed, metric, strategy, resource)) if _sums_pods(figure) else []
+            kept = list(_kept(at, resource)) if _sums_pods(figure) else []
             sums.append(
                 Sum(
                     name,
@@ -127,14 +128,14 @@ def explained(
                 )
             )
     return Explanation(
-        node.name,
+        at.node.name,
         capacity.state,
         capacity.why,
         capacity.policy,
-        strategy.source,
+        at.strategy.source,
         None if capacity.age is None else round(capacity.age.total_seconds(), 3),
         tuple(sums),
-        tuple(_changes(node, strategy, capacity)),
+        tuple(_changes(at, capacity)),
         capacity.warnings,
     )
 
@@ -143,24 +144,26 @@ def _sums_pods(figure: Figure) -> bool:
     return any(term.name in PODS for term in figure.terms)
 
 
-def _kept(pods: list[PodDemand], metric: NodeMetric, strategy: Strategy, resource: str) -> Iterator[PodShare]:
+def _kept(at: Situation, resource: str) -> Iterator[PodShare]:
     """Yield what is kept for each pod, by the policy of the resource."""
-    policy = strategy.of(resource).calculate_policy
-    koordinator = strategy.extension.policy is Policy.KOORDINATOR
-    if koordinator and policy == REQUEST and resource == MEMORY:
-        found = [(pod.key, pod.qos, pod.request.of(resource), "requests it") for pod in pods if pod.kept]
+    of = at.strategy.of(resource).calculate_policy
+    policy = at.strategy.extension.policy
+    koordinator = policy is Policy.KOORDINATOR
+    found: list[Share]
+    if policy is Policy.PEAK:
+        found = list(peak_shares(at, resource))
+    elif koordinator and of == REQUEST and resource == MEMORY:
+        found = [Share(pod.key, pod.qos, pod.request, "requests it") for pod in at.pods if pod.kept]
     else:
-        greater = koordinator and policy == MAX_USAGE_REQUEST
-        found = [
-            (each.key, each.qos, each.amounts.of(resource), each.why)
-            for used, most in shares(pods, metric)
-            for each in [most if greater else used]
-        ]
-    for (namespace, name), qos, amount, why in sorted(found, key=lambda each: (-each[2], each[0])):
-        yield PodShare(namespace, name, qos, _number(amount, UNIT[resource]), why)
+        greater = koordinator and of == MAX_USAGE_REQUEST
+        found = [most if greater else used for used, most in shares(at.pods, at.metric)]
+    for each in sorted(found, key=lambda each: (-each.amounts.of(resource), each.key)):
+        namespace, name = each.key
+        amount = _number(each.amounts.of(resource), UNIT[resource])
+        yield PodShare(namespace, name, each.qos, amount, each.why)
 
 
-def _changes(node: Node, strategy: Strategy, capacity: Capacity) -> Iterator[str]:
+def _changes(at: Situation, capacity: Capacity) -> Iterator[str]:
     """Yield what would change the figures of batch resources, the nearest cause first."""
     if remedy := _REMEDIES.get(capacity.state):
         yield remedy
@@ -173,8 +176,11 @@ def _changes(node: Node, strategy: Strategy, capacity: Capacity) -> Iterator[str
                 yield f"{label}: is at its floor: fewer batch pods on the node would let it fall"
             elif term.step is Step.AT_MOST:
                 yield f"{label}: is limited by {term.name}: {term.why}"
-        if strategy.extension.policy is Policy.KOORDINATOR:
-            ten = node.capacity.of(resource) // 10 // UNIT[resource]
+        policy = at.strategy.extension.policy
+        if policy is Policy.PEAK and source_of(at, resource) is not Source.PREDICTION:
+            yield f"{label}: {_UNPREDICTED}"
+        if policy in BY_THRESHOLD:
+            ten = at.node.capacity.of(resource) // 10 // UNIT[resource]
             shown = f"{ten} milli-cores" if resource == CPU else f"{ten} bytes"
             yield f"{label}: ten points of {resource}ReclaimThresholdPercent are {shown}"
 

@@ -25,6 +25,11 @@ class Policy(StrEnum):
     STATIC = "static"
     TIME_OF_DAY = "timeOfDay"
     WATERMARK = "watermark"
+    PEAK = "peak"  # by what online pods are predicted to need at most
+
+
+BY_THRESHOLD: Final = frozenset({Policy.KOORDINATOR, Policy.PEAK})
+"""Policies whose margin is by cpuReclaimThresholdPercent and memoryReclaimThresholdPercent."""
 
 
 @dataclass(frozen=True, slots=True)

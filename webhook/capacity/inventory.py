@@ -10,6 +10,7 @@ from webhook.capacity.estimate import Capacity, estimate
 from webhook.capacity.explanation import Explanation, explained
 from webhook.capacity.node import Node, read_node
 from webhook.capacity.nodemetric import NodeMetric, read_nodemetric
+from webhook.capacity.situation import situation_of
 from webhook.capacity.sloconfig import Configuration, read_configuration, strategy_of
 from webhook.pods.text import shown
 from webhook.protocol import NODEMETRIC_KIND, SLO_CONFIGMAP
@@ -45,7 +46,8 @@ class Inventory:
         """Return why a node offers what it does; raises KeyError for an unknown node."""
         node, metric = self.nodes[name], self.metrics.get(name, NodeMetric())
         strategy = strategy_of(self.configuration, node.labels, node.annotations)
-        return explained(node, metric, self.pods.get(name, ()), strategy, self.capacity(name, now))
+        at = situation_of(node, metric, self.pods.get(name, ()), strategy, now)
+        return explained(at, self.capacity(name, now))
 
 
 def inventory_of(objects: Iterable[Mapping[str, Any]]) -> Inventory:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from webhook.capacity.amounts import NOTHING, Amounts, Reading, added, amounts
+from webhook.capacity.durations import parse_duration
 from webhook.pods.text import shown
 from webhook.protocol import MID, PROD
 
@@ -17,6 +18,13 @@ class PodUsage(NamedTuple):
 
     usage: Amounts
     priority_class: str
+
+
+class History(NamedTuple):
+    """What the node used over a window: by statistic (``avg``, ``p99``) and resource, in billionths."""
+
+    minutes: float
+    usage: Mapping[str, Mapping[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +41,8 @@ class NodeMetric:
         host_mid: of those whose class is mid.
         pods: by namespace and name; of two metrics for one name the last one.
         prod_reclaimable: what prod pods have requested and will not use, as predicted.
+        prod_peak: what prod pods and the system will need at most, as predicted, with a margin; 0: unknown.
+        history: of the longest window of the node's use; None: there is none.
         findings: what could not be read, with its place.
     """
 
@@ -45,6 +55,8 @@ class NodeMetric:
     host_mid: Amounts = NOTHING
     pods: Mapping[tuple[str, str], PodUsage] = field(default_factory=dict)
     prod_reclaimable: Amounts = NOTHING
+    prod_peak: Amounts = NOTHING
+    history: History | None = None
     findings: tuple[str, ...] = ()
 
 
@@ -67,16 +79,40 @@ def read_nodemetric(obj: Mapping[str, Any]) -> NodeMetric:
         host_prod=added([usage for usage, of in hosts if of == PROD]),
         host_mid=added([usage for usage, of in hosts if of == MID]),
         pods=dict(_pods(status, reading)),
-        prod_reclaimable=amounts(
-            _resources(
-                _map(status.get("prodReclaimableMetric"), "status.prodReclaimableMetric", reading),
-                "resource",
-                "status.prodReclaimableMetric",
-                reading,
-            )
-        ),
+        prod_reclaimable=_predicted(status, "prodReclaimableMetric", reading),
+        prod_peak=_predicted(status, "prodPeakMetric", reading),
+        history=_history(node, reading),
         findings=tuple(reading.findings),
     )
+
+
+def _predicted(status: Mapping[str, Any], name: str, reading: Reading) -> Amounts:
+    at = f"status.{name}"
+    return amounts(_resources(_map(status.get(name), at, reading), "resource", at, reading))
+
+
+def _history(node: Mapping[str, Any], reading: Reading) -> History | None:
+    """Return the longest window; one whose length or usage cannot be read is left out."""
+    windows = []
+    listed = node.get("aggregatedNodeUsages")
+    if not isinstance(listed, list | None):
+        reading.findings.append(f"status.nodeMetric.aggregatedNodeUsages: {shown(listed)} is no list")
+        return None
+    for i, each in enumerate(listed or ()):
+        at = f"status.nodeMetric.aggregatedNodeUsages[{i}]"
+        of = _map(each, at, reading)
+        duration = parse_duration(of.get("duration"))
+        if duration is None:
+            reading.findings.append(f"{at}.duration: {shown(of.get('duration'))} is no duration such as 5m0s")
+        elif of.get("usage"):
+            windows.append((duration, i, _map(of["usage"], f"{at}.usage", reading)))
+    for duration, i, of in sorted(windows, key=lambda each: each[:2], reverse=True):
+        before = len(reading.findings)
+        at = f"status.nodeMetric.aggregatedNodeUsages[{i}].usage"
+        usage = {str(name): _resources(of, name, at, reading) for name in of}
+        if len(reading.findings) == before and usage.get("avg"):
+            return History(duration.total_seconds() / 60, usage)
+    return None
 
 
 def _pods(status: Mapping[str, Any], reading: Reading) -> Iterator[tuple[tuple[str, str], PodUsage]]:

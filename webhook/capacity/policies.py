@@ -1,66 +1,22 @@
 """How much batch and mid work may have: one small function a policy, each giving the terms of a sum.
 
 Koordinator's: usage, maxUsageRequest, request (memory only) and mid, dynamic or static. The seeds':
-static, timeOfDay, watermark. Percentages are of the node's capacity, rounded down to a milli-core
-or a byte.
+static, timeOfDay, watermark. Ours: peak, in a module of its own. Percentages are of the node's
+capacity, rounded down to a milli-core or a byte.
 """
 
-import datetime as dt
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
-from webhook.capacity.amounts import UNIT, Amounts, Step, Term, added
-from webhook.capacity.demand import Demand
+from webhook.capacity.amounts import Step, Term
 from webhook.capacity.extension import Policy, Shares
-from webhook.capacity.node import Node
-from webhook.capacity.nodemetric import NodeMetric
-from webhook.capacity.strategy import Strategy
+from webhook.capacity.peak import peak_terms
+from webhook.capacity.situation import NONE_BELOW, Situation, before_pods, bounds
 from webhook.protocol import CPU, MEMORY
 
 USAGE: Final = "usage"
 REQUEST: Final = "request"
 MAX_USAGE_REQUEST: Final = "maxUsageRequest"
 _STATIC: Final = "static"
-_NONE_BELOW: Final = Term(Step.AT_LEAST, "nothing", 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Situation:
-    """All that a policy looks at.
-
-    Attributes:
-        node: the node.
-        metric: what was measured on it.
-        demand: sums over its pods.
-        strategy: what holds for it.
-        now: the time, with its zone.
-        high_band: whether the watermark policy was in its high band before.
-    """
-
-    node: Node
-    metric: NodeMetric
-    demand: Demand
-    strategy: Strategy
-    now: dt.datetime
-    high_band: bool = False
-
-    @property
-    def system(self) -> Amounts:
-        """Return what is no pod uses, hosts' applications of prod and mid included."""
-        return added((self.metric.system_usage, self.metric.host_prod, self.metric.host_mid))
-
-    def percent(self, resource: str, percent: int) -> int:
-        """Return a percentage of the capacity."""
-        unit = UNIT[resource]
-        return self.node.capacity.of(resource) * percent // (100 * unit) * unit
-
-    @property
-    def is_high_band(self) -> bool:
-        """Return whether online pods use much of the CPU: the watermark policy then offers less."""
-        mark = self.strategy.extension.watermark
-        percent = mark.leave_percent if self.high_band else mark.band_percent
-        return self.demand.used.cpu * 100 >= percent * self.node.capacity.cpu
 
 
 def batch_terms(at: Situation, resource: str) -> list[Term]:
@@ -70,9 +26,11 @@ def batch_terms(at: Situation, resource: str) -> list[Term]:
         return _shares(at, resource, at.strategy.extension.static, "static share")
     if policy is Policy.TIME_OF_DAY:
         return _time_of_day(at, resource)
+    if policy is Policy.PEAK:
+        return peak_terms(at, resource)
     if policy is Policy.WATERMARK:
         return _watermark_cpu(at) if resource == CPU else _watermark_memory(at)
-    return list(_koordinator(at, resource))
+    return _koordinator(at, resource)
 
 
 def mid_terms(at: Situation, resource: str) -> list[Term]:
@@ -106,38 +64,16 @@ def mid_terms(at: Situation, resource: str) -> list[Term]:
     ]
 
 
-def _koordinator(at: Situation, resource: str) -> Iterator[Term]:
-    of, node = at.strategy.of(resource), at.node
+def _koordinator(at: Situation, resource: str) -> list[Term]:
+    of, demand = at.strategy.of(resource), at.demand
     by_request = of.calculate_policy == REQUEST and resource == MEMORY
-    capacity = node.capacity.of(resource)
-    yield Term(Step.START, "capacity", capacity, "status.capacity")
-    threshold = of.reclaim_threshold_percent
-    margin = at.percent(resource, 100 - threshold)
-    yield Term(Step.MINUS, "margin", margin, f"{resource}ReclaimThresholdPercent is {threshold}")
-    yield _kept_from_pods(at, resource, by_request=by_request)
-    demand = at.demand
     if by_request:
-        yield Term(Step.MINUS, "pods", demand.requested.of(resource), "requested by prod and mid pods")
+        pods = Term(Step.MINUS, "pods", demand.requested.of(resource), "requested by prod and mid pods")
     elif of.calculate_policy == MAX_USAGE_REQUEST:
-        yield Term(Step.MINUS, "pods", demand.most.of(resource), "used or requested, the greater of each")
+        pods = Term(Step.MINUS, "pods", demand.most.of(resource), "used or requested, the greater of each")
     else:
-        yield Term(Step.MINUS, "pods", demand.used.of(resource), "used by prod and mid pods")
-    yield _NONE_BELOW
-    if threshold > 100:  # noqa: PLR2004 — percent
-        yield Term(Step.AT_MOST, "capacity", capacity, "no node can give more than it has")
-    if (cap := of.batch_threshold_percent) is not None:
-        yield Term(Step.AT_MOST, "batch threshold", at.percent(resource, cap), f"{cap} % of capacity")
-
-
-def _kept_from_pods(at: Situation, resource: str, *, by_request: bool) -> Term:
-    """Return what the system uses or what is reserved for it, whichever is more."""
-    node, system = at.node, at.system.of(resource)
-    kubelet, annotated = node.kubelet_reserved.of(resource), node.annotation_reserved.of(resource)
-    reserved = max(kubelet, annotated)
-    if not by_request and system > reserved:
-        return Term(Step.MINUS, "system", system, "used by what is no pod")
-    by = "the annotation" if annotated > kubelet else "the kubelet"
-    return Term(Step.MINUS, "reserved", reserved, f"reserved by {by}" if reserved else "")
+        pods = Term(Step.MINUS, "pods", demand.used.of(resource), "used by prod and mid pods")
+    return [*before_pods(at, resource, of, by_request=by_request), pods, *bounds(at, resource, of)]
 
 
 def _system_of_prod(at: Situation, resource: str) -> int:
@@ -161,12 +97,12 @@ def _time_of_day(at: Situation, resource: str) -> list[Term]:
 
 def _watermark_cpu(at: Situation) -> list[Term]:
     mark = at.strategy.extension.watermark
-    percent = mark.high_percent if at.is_high_band else mark.low_percent
-    band = "high" if at.is_high_band else "low"
+    percent = mark.high_percent if at.high_band else mark.low_percent
+    band = "high" if at.high_band else "low"
     return [
         Term(Step.START, "watermark", at.percent(CPU, percent), f"{percent} % of capacity, {band} band"),
         Term(Step.MINUS, "online", at.demand.used.cpu, "used by prod and mid pods"),
-        _NONE_BELOW,
+        NONE_BELOW,
     ]
 
 
@@ -177,12 +113,12 @@ def _watermark_memory(at: Situation) -> list[Term]:
             Step.START,
             "share",
             at.percent(MEMORY, mark.memory_percent),
-            f"{mark.memory_percent} % of capacity, {'high' if at.is_high_band else 'low'} band",
+            f"{mark.memory_percent} % of capacity, {'high' if at.high_band else 'low'} band",
         ),
         Term(Step.MINUS, "reserved", mark.reserved_memory, "reservedMemory"),
     ]
-    if at.is_high_band:
+    if at.high_band:
         terms.append(Term(Step.MINUS, "online", online, "used by prod and mid pods"))
     ceiling = at.percent(MEMORY, mark.ceiling_percent) - online - mark.reserved_memory
     why = f"{mark.ceiling_percent} % of capacity less online and reserved memory"
-    return [*terms, Term(Step.AT_MOST, "ceiling", ceiling, why), _NONE_BELOW]
+    return [*terms, Term(Step.AT_MOST, "ceiling", ceiling, why), NONE_BELOW]

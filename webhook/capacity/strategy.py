@@ -5,11 +5,11 @@ or of a node's annotation. What a layer leaves out keeps the value of the layer 
 """
 
 import datetime as dt
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from webhook.capacity.durations import parse_duration
 from webhook.capacity.extension import Extension, read_extension
 from webhook.pods.text import shown
 from webhook.protocol import CPU, OWN_EXTENSION
@@ -53,19 +53,6 @@ EXTENSIONS: Final = "extensions"
 _DEFAULT_DURATIONS: Final = tuple(dt.timedelta(minutes=minutes) for minutes in (5, 10, 30))
 _NAMES: Final = {name.lower(): name for name in (*FIELDS, DURATIONS, EXTENSIONS)}
 _KINDS: Final = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
-
-_DURATION: Final = re.compile(r"[-+]?(?:0|(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)", re.ASCII)
-_DURATION_PART: Final = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
-_SECONDS: Final = {
-    "ns": 1e-9,
-    "us": 1e-6,
-    "µs": 1e-6,
-    "μs": 1e-6,
-    "ms": 1e-3,
-    "s": 1.0,
-    "m": 60.0,
-    "h": 3600.0,
-}
 
 
 class StrategyError(ValueError):
@@ -193,10 +180,10 @@ def _durations(raw: object, at: str) -> tuple[dt.timedelta, ...]:
         raise StrategyError(f'{at}: {shown(raw)} is not of the form {{"durations": ["5m"]}}')
     found = []
     for i, each in enumerate(listed or ()):
-        if not isinstance(each, str) or not _DURATION.fullmatch(each):
+        duration = parse_duration(each)
+        if duration is None:
             raise StrategyError(f"{at}.durations[{i}]: {shown(each)} is no duration such as 5m or 1h30m")
-        seconds = sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(each))
-        found.append(dt.timedelta(seconds=min(seconds, 1e9)))
+        found.append(duration)
     return tuple(found)
 
 

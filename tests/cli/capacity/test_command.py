@@ -61,6 +61,30 @@ def test_the_documents_figures(settings: dict[str, str], resource: int, shown: s
     assert f"| {shown} |" in DOCUMENT
 
 
+def predicting(**status: Any) -> list[dict[str, Any]]:
+    """Return the example's objects under the policy peak, with more in its NodeMetric."""
+    objects = list(yaml.safe_load_all((EXAMPLE / "cluster.yaml").read_text()))
+    measured = next(each for each in objects if each["kind"] == "NodeMetric")
+    measured["status"]["nodeMetric"] |= status.pop("nodeMetric", {})
+    measured["status"] |= status
+    return [*(each for each in objects if each["kind"] != "ConfigMap"), config(**ours(policy="peak"))]
+
+
+def test_the_documents_peak(tmp_path: Any) -> None:
+    """The worked example of peak is what is printed; the other figures of its table are right, too."""
+    prediction = {"prodPeakMetric": {"resource": {"resources": {"cpu": "12"}}}}
+    listed = {"kind": "List", "apiVersion": "v1", "items": predicting(**prediction)}
+    (tmp_path / "all.json").write_text(json.dumps(listed))
+    found = run("explain", "node-1", "--objects", tmp_path).output
+    assert block("peak") in found
+    assert max(map(len, found.splitlines())) <= 80
+    usage = {name: {"resources": {"cpu": cpu}} for name, cpu in (("avg", "9"), ("p99", "10"))}
+    window = {"nodeMetric": {"aggregatedNodeUsages": [{"duration": "30m0s", "usage": usage}]}}
+    for more, shown in ((window, "8050"), ({}, "2200")):
+        assert str(offered(inventory_of(predicting(**more)).capacity("node-1", NOW))[0]) == shown
+        assert f"| {shown} |" in DOCUMENT
+
+
 @pytest.mark.parametrize(
     ("moment", "cpu"),
     [("2026-01-30T23:30+08:00", 19200), ("2026-01-30T12:00+08:00", 1600), ("2026-01-31T23:30+08:00", 0)],
