@@ -21,6 +21,7 @@ from webhook.protocol import (
     QOS_CLASSES,
 )
 from webhook.server.metrics import ReviewMetrics
+from webhook.slo.keys import KEYS
 
 ROOT = Path(__file__).parents[1]
 CHART = ROOT / "charts" / "colocation-webhook"
@@ -83,7 +84,7 @@ def test_every_value_has_a_schema() -> None:
     # These are free in their form, rules has no defaults, and parent charts hand global to every chart.
     whole = (
         "resources", "podSecurityContext", "securityContext", "rules", "capacity.resources",
-        "capacity.colocationConfig",
+        "capacity.colocationConfig", "capacity.agentConfig",
     )  # fmt: skip
 
     def outer(name: str) -> str:
@@ -92,6 +93,12 @@ def test_every_value_has_a_schema() -> None:
     assert set(map(outer, known(schema))) - {"global"} == set(
         map(outer, (name for name, _ in leaves(VALUES)))
     )
+
+
+def test_the_schema_has_the_keys_for_agents() -> None:
+    """A misspelled key of the ConfigMap is refused by Helm; else nobody would read it."""
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    assert list(schema["properties"]["capacity"]["properties"]["agentConfig"]["properties"]) == list(KEYS)
 
 
 @pytest.fixture(scope="module")

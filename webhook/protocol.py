@@ -52,6 +52,9 @@ TOPOLOGY_RESOURCE: Final = "noderesourcetopologies"
 NODEMETRIC_API_VERSION: Final = "slo.koordinator.sh/v1alpha1"
 NODEMETRIC_KIND: Final = "NodeMetric"
 NODEMETRIC_RESOURCE: Final = "nodemetrics"
+NODESLO_API_VERSION: Final = NODEMETRIC_API_VERSION
+NODESLO_KIND: Final = "NodeSLO"
+NODESLO_RESOURCE: Final = "nodeslos"
 SLO_CONFIGMAP: Final = "slo-controller-config"  # in Koordinator's namespace, koordinator-system
 
 # --- Policies of CPU sets ------------------------------------------------------
@@ -210,7 +213,10 @@ KOORD_MANAGER_LEASE: Final = "koordinator-manager"
 """Koordinator's own controller renews it while it publishes figures."""
 
 CAPACITY_MANAGER: Final = "colocation-webhook-capacity"
-"""The field manager of what we publish in the status of nodes."""
+"""The field manager of what we publish in the status of nodes, and of NodeSLOs."""
+
+LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+"""With that name it marks a NodeMetric that we made."""
 
 
 # --- QoS class x priority class ----------------------------------------------

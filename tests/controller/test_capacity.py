@@ -1,6 +1,5 @@
 """The capacity controller at a fake API server."""
 
-import datetime as dt
 import threading
 from typing import Any
 
@@ -8,99 +7,23 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from tests.capacity.cluster import batch_pod, config, metric, node, ours, pod
+from tests.controller.cluster import (
+    BATCH_CPU,
+    CONFIGMAPS,
+    LEASES,
+    METRICS,
+    NODES,
+    PODS,
+    Cluster,
+    heard,
+    taker_of,
+)
 from tests.kube.fakeapi import FakeApi
 from tests.waiting import until
 from webhook.controller.service import ControllerService
-from webhook.controller.state import State
 from webhook.controller.withdrawal import withdraw
 from webhook.kube.lease import Lease
 from webhook.kube.reflector import watching
-
-NODES, PODS, CONFIGMAPS = "/api/v1/nodes", "/api/v1/pods", "/api/v1/namespaces/k/configmaps"
-METRICS = "/apis/slo.koordinator.sh/v1alpha1/nodemetrics"
-LEASES = "/apis/coordination.k8s.io/v1/leases"
-BATCH_CPU = "kubernetes.io/batch-cpu"
-
-
-class Cluster:
-    """A fake API server with a node, and one replica of the controller that a test steps."""
-
-    def __init__(self, api: FakeApi) -> None:
-        self.api = api
-        for path in (
-            NODES,
-            PODS,
-            CONFIGMAPS,
-            METRICS,
-            LEASES,
-            "/apis/coordination.k8s.io/v1/namespaces/n/leases",
-        ):
-            api.objects.setdefault(path, {})
-        self.now = dt.datetime(2026, 1, 31, 8, 0, 42, tzinfo=dt.UTC)
-        self.seconds = 1000.0
-        self.replica("one")
-
-    def replica(self, identity: str) -> None:
-        """Begin anew, as another process."""
-        state = State(
-            self.api.api(), ("k", "slo-controller-config"), clock=lambda: self.seconds, now=lambda: self.now
-        )
-        lease = Lease(
-            state.api, "n", "l", identity=identity, clock=lambda: self.seconds, now=lambda: self.now
-        )
-        self.service = ControllerService(state, lease, CollectorRegistry())
-        self.state, self.controller = state, self.service.capacity
-
-    def put(self, *objects: dict[str, Any]) -> None:
-        """Store objects."""
-        paths = {"Node": NODES, "Pod": PODS, "NodeMetric": METRICS, "ConfigMap": CONFIGMAPS}
-        for each in objects:
-            metadata = dict(each["metadata"])
-            rest = {key: value for key, value in each.items() if key not in {"kind", "metadata"}}
-            namespace = "k" if each["kind"] == "ConfigMap" else metadata.get("namespace", "")
-            self.api.put(
-                paths[each["kind"]],
-                metadata["name"],
-                namespace,
-                metadata={"uid": metadata["name"], **metadata},
-                **rest,
-            )
-
-    def offers(self, name: str = "node-1") -> dict[str, str]:
-        """Return what a node says."""
-        allocatable = self.api.objects[NODES]["", name]["status"]["allocatable"]
-        return {key: value for key, value in allocatable.items() if "/" in key}
-
-    def pass_seconds(self, seconds: float) -> None:
-        """Let time pass on both clocks."""
-        self.seconds += seconds
-        self.now += dt.timedelta(seconds=seconds)
-
-
-@pytest.fixture
-def cluster():
-    """The cluster, with the watches running."""
-    with FakeApi() as api:
-        made = Cluster(api)
-        made.put(node(), config(**ours(holdSeconds=0, stepPercent=100)))
-        stop = threading.Event()
-        with watching(made.state.reflectors, stop):
-            until(lambda: made.state.synced)
-            yield made
-            stop.set()
-
-
-def heard(cluster: Cluster, *objects: dict[str, Any]) -> None:
-    """Store objects and wait until they were heard of."""
-    before = [store.revision for store in stores(cluster)]
-    cluster.put(*objects)
-    until(lambda: sum(store.revision for store in stores(cluster)) >= sum(before) + len(objects))
-
-
-def stores(cluster: Cluster) -> list[Any]:
-    """Return all stores."""
-    state = cluster.state
-    return [state.nodes, state.metrics, state.pods, state.configurations, state.leases]
 
 
 def test_from_a_metric_to_the_node(cluster: Cluster) -> None:
@@ -244,9 +167,7 @@ def test_withdraw(cluster: Cluster) -> None:
     cluster.controller.step()
     until(lambda: all(known.owned for known in cluster.state.nodes.values.values()))
     cluster.service._stop.set()  # no wait for the last publisher
-    taker = Lease(
-        cluster.state.api, "n", "l", identity="taker", clock=lambda: cluster.seconds, now=lambda: cluster.now
-    )
+    taker = taker_of(cluster)
     assert withdraw(cluster.state, taker, cluster.service._stop) == (["node-1"], [])
     assert cluster.offers() == {BATCH_CPU: "700"}
     assert cluster.offers("node-2") == {}
@@ -271,9 +192,7 @@ def test_withdraw_goes_on_after_a_refusal(cluster: Cluster, status: int) -> None
     until(lambda: all(known.owned for known in cluster.state.nodes.values.values()))
     cluster.service._stop.set()
     cluster.api.failures["PATCH", f"{NODES}/node-1/status"] = [(status, {"kind": "Status", "message": "no"})]
-    taker = Lease(
-        cluster.state.api, "n", "l", identity="taker", clock=lambda: cluster.seconds, now=lambda: cluster.now
-    )
+    taker = taker_of(cluster)
     left = withdraw(cluster.state, taker, cluster.service._stop)
     assert cluster.offers("node-2") == {}
     assert left.kept == []
@@ -349,9 +268,7 @@ def test_a_leader_that_lost_its_lease_writes_no_more(cluster: Cluster) -> None:
     """Also in the middle of a round that takes long."""
     shares = {"cpuPercent": 25, "memoryPercent": 25}
     heard(cluster, second_node(), config(**ours(policy="static", static=shares)))
-    taker = Lease(
-        cluster.state.api, "n", "l", identity="taker", clock=lambda: cluster.seconds, now=lambda: cluster.now
-    )
+    taker = taker_of(cluster)
 
     def slow() -> None:
         cluster.pass_seconds(31)

@@ -275,10 +275,51 @@ class _Handler(BaseHTTPRequestHandler):
             self.api.store(parent, ("", name), value)
         self._answer(200, value)
 
+    def do_DELETE(self):
+        self._count("DELETE", self.path, {})
+        body = self._body()
+        if self._failed(self.path, "DELETE"):
+            return
+        parent, key = _place(self.path, self.api.objects)
+        with self.api.lock:
+            old = self.api.objects.get(parent, {}).get(key)
+            if old is None:
+                self._answer(404, {"kind": "Status", "reason": "NotFound"})
+                return
+            if body.get("preconditions", {}).get("uid") not in {None, old["metadata"].get("uid")}:
+                self._answer(409, {"kind": "Status", "reason": "Conflict"})
+                return
+            self.api.delete(parent, key[1], key[0])
+        self._answer(200, {"kind": "Status", "status": "Success"})
+
+    def _apply_spec(self, body, manager):
+        """A server-side apply of a whole spec, which makes the object; others' own is a conflict."""
+        parent, key = _place(self.path, self.api.objects)
+        with self.api.lock:
+            if parent not in self.api.objects:
+                self._answer(404, {"kind": "Status", "reason": "NotFound"})
+                return
+            old = self.api.objects[parent].get(key, {"metadata": {"uid": f"object-{self.api.version}"}})
+            others = [each for each in old["metadata"].get("managedFields", ()) if each["manager"] != manager]
+            given = "spec" in body
+            if others and given and old.get("spec") != body["spec"]:
+                said = f'Apply failed with 1 conflict: conflict with "{others[0]["manager"]}": .spec'
+                self._answer(409, {"kind": "Status", "reason": "Conflict", "message": said})
+                return
+            metadata = {**old["metadata"], **body["metadata"]}
+            metadata["managedFields"] = [*others, *([{"manager": manager}] if given else [])]
+            spec = body["spec"] if given else old.get("spec", {}) if others else {}
+            value = {**body, "metadata": metadata, "spec": spec}
+            self.api.store(parent, key, value)
+        self._answer(200, value)
+
     def _apply(self, body, query):
         """A server-side apply of maps in metadata and status: what the manager left out now goes."""
-        parent, name, _ = self.path.rsplit("/", 2)
         manager = query["fieldManager"]
+        if not self.path.endswith("/status"):
+            self._apply_spec(body, manager)
+            return
+        parent, name, _ = self.path.rsplit("/", 2)
         with self.api.lock:
             old = self.api.objects.get(parent, {}).get(("", name))
             if old is None:

@@ -24,8 +24,8 @@ from webhook.protocol import CAPACITY_LEASE
 @click.option(
     "--withdraw",
     is_flag=True,
-    help="Take off the nodes what was published, and end; on nodes where batch pods are bound, what they "
-    "request stays.",
+    help="Take off the nodes what was published, delete the NodeMetrics and NodeSLOs that were made, and "
+    "end; on nodes where batch pods are bound, what they request stays.",
 )
 @choice_option("--log-level", choices=("debug", "info", "warning", "error"), default="info")
 @choice_option("--log-format", choices=("auto", "json", "text"), text="auto: text on a terminal, else json.")
@@ -39,12 +39,13 @@ def controller(  # noqa: PLR0913 — one parameter an option
     log_level: str,
     log_format: Literal["auto", "json", "text"],
 ) -> None:
-    """Publish batch and mid resources in the status of nodes, and create their NodeMetrics.
+    """Publish batch and mid resources in the status of nodes; keep their NodeMetrics and NodeSLOs.
 
     Figures come from NodeMetrics, which koordlet writes, and from the ConfigMap of --config;
-    without it, nothing is offered. One replica publishes, the others stand by; all stand by
-    while Koordinator's koord-manager publishes. A field that somebody else owns is never
-    taken: the log names the owner. "capacity explain" says how a figure was found.
+    without it, nothing is offered. NodeSLOs say to agents what stands there. One replica
+    publishes, the others stand by; all stand by while Koordinator's koord-manager publishes.
+    A field that somebody else owns is never taken: the log names the owner. "capacity
+    explain" says how a figure was found.
 
     \b
     Examples:

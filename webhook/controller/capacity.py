@@ -2,43 +2,34 @@
 
 import datetime as dt
 import logging
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from threading import Event
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from webhook.capacity.demand import PodDemand
 from webhook.capacity.estimate import LONGEST_SECONDS, Before, Capacity, State, estimate, late_after
 from webhook.capacity.extension import Policy
 from webhook.capacity.sloconfig import Configuration, strategy_of
 from webhook.capacity.strategy import Strategy
+from webhook.controller.apply import CONFLICT_SECONDS, REFUSED_SECONDS, apply, owners
 from webhook.controller.caches import KnownMetric, KnownNode
 from webhook.controller.metrics import CapacityMetrics
+from webhook.controller.nodemetrics import keep_nodemetric
+from webhook.controller.nodeslos import NodeSLOs
 from webhook.controller.publication import LEAST_SECONDS, apply_body, is_due
 from webhook.controller.state import State as Watched
-from webhook.kube.client import APPLY_PATCH, MERGE_PATCH, ApiError
+from webhook.kube.client import ApiError
 from webhook.kube.lease import Lease
 from webhook.kube.loop import run_loop
-from webhook.kube.paths import NODES, collection, member
-from webhook.protocol import (
-    CAPACITY_MANAGER,
-    KOORD_MANAGER_LEASE,
-    NODEMETRIC_API_VERSION,
-    NODEMETRIC_KIND,
-    NODEMETRIC_RESOURCE,
-)
+from webhook.kube.paths import NODES, member
+from webhook.protocol import KOORD_MANAGER_LEASE
 
 _log = logging.getLogger(__name__)
 
-_NODEMETRICS: Final = collection(NODEMETRIC_API_VERSION, NODEMETRIC_RESOURCE)
 _LEASE_LASTS: Final = dt.timedelta(seconds=60)
 """Without a renewal for so long, another controller counts as gone."""
-
-_CONFLICT_SECONDS: Final = 600.0
-_REFUSED_SECONDS: Final = 60.0
-_OWNERS: Final = re.compile(r'conflicts? with "([^"]+)"')
 
 
 class _Seen(NamedTuple):
@@ -70,11 +61,16 @@ class CapacityController:
     _watched: Watched
     _lease: Lease
     _metrics: CapacityMetrics
+    _slos: NodeSLOs = field(init=False)
     standby: str = field(default="not elected", init=False)
     _looks: dict[str, _Look] = field(default_factory=dict, init=False)
     _written_at: dict[str, float] = field(default_factory=dict, init=False)
     _not_before: dict[str, float] = field(default_factory=dict, init=False)
     _metric_not_before: dict[str, float] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        """Put it together."""
+        self._slos = NodeSLOs(self._watched, self._lease, self._metrics)
 
     def watch(self, stop: Event, interval: float = 1.0) -> None:
         """Work until ``stop`` is set; meant to run in a thread."""
@@ -93,6 +89,7 @@ class CapacityController:
             # Whoever acts meanwhile writes figures that are not ours: what was known is old afterwards.
             self._looks.clear()
             self._written_at.clear()
+            self._slos.forget()
             self._metrics.observe(())
             return None
         watched = self._watched
@@ -105,6 +102,7 @@ class CapacityController:
                 break
             self._publish(name, configuration)
         self._metrics.observe(look.capacity for look in self._looks.values())
+        self._slos.step()
         return None
 
     def _standby(self) -> str:
@@ -152,15 +150,15 @@ class CapacityController:
             look = self._looks[name] = self._look(known, configuration)
             self._write(known, look)
             if look.strategy.enabled and clock >= self._metric_not_before.get(name, 0.0):
-                self._keep_metric(known, look.strategy)
+                keep_nodemetric(self._watched, known, look.strategy)
         except ApiError as error:
             if error.of_server:
                 raise
-            self._metric_not_before[name] = clock + _REFUSED_SECONDS
+            self._metric_not_before[name] = clock + REFUSED_SECONDS
             _log.warning("NodeMetric %s: %s", name, error)
         except Exception:  # noqa: BLE001 — one node's objects must not cost the others anything
-            self._not_before[name] = clock + _REFUSED_SECONDS
-            _log.exception("node %s is passed over for %g s", name, _REFUSED_SECONDS)
+            self._not_before[name] = clock + REFUSED_SECONDS
+            _log.exception("node %s is passed over for %g s", name, REFUSED_SECONDS)
 
     def _look(self, known: KnownNode, configuration: Configuration) -> _Look:
         now, name = self._watched.now(), known.node.name
@@ -173,31 +171,6 @@ class CapacityController:
         metric = seen.metric and seen.metric.metric
         capacity = estimate(known.node, metric, seen.pods, strategy, now, before)
         return _Look(seen, now + _again(capacity, strategy, now), strategy, capacity)
-
-    def _keep_metric(self, node: KnownNode, strategy: Strategy) -> None:
-        """Create the node's NodeMetric, or bring its policy up to date; raises ApiError."""
-        watched, name = self._watched, node.node.name
-        policy = _collect_policy(strategy)
-        known = watched.metrics.values.get(("", name))
-        if known is None and not watched.nodemetrics_served:
-            return
-        if known is None:
-            owner = {"apiVersion": "v1", "kind": "Node", "name": name, "uid": node.uid}
-            body = {
-                "apiVersion": NODEMETRIC_API_VERSION,
-                "kind": NODEMETRIC_KIND,
-                # Deleted by the garbage collector together with its node.
-                "metadata": {"name": name, "ownerReferences": [owner]},
-                "spec": {"metricCollectPolicy": policy},
-            }
-            try:
-                watched.api.call("POST", _NODEMETRICS, body=body)
-            except ApiError as error:
-                if error.status != HTTPStatus.CONFLICT:  # the watch has not brought it yet
-                    raise
-        elif {key: known.policy.get(key) for key in policy} != policy:
-            change = {"spec": {"metricCollectPolicy": policy}}
-            watched.api.call("PATCH", member(_NODEMETRICS, name), body=change, content_type=MERGE_PATCH)
 
     def _due(self, known: KnownNode, look: _Look) -> bool:
         clock, name = self._watched.clock(), known.node.name
@@ -215,13 +188,7 @@ class CapacityController:
         clock = watched.clock()
         self._not_before[name] = clock + LEAST_SECONDS
         try:
-            answer = watched.api.call(
-                "PATCH",
-                f"{member(NODES, name)}/status",
-                body=body,
-                content_type=APPLY_PATCH,
-                query={"fieldManager": CAPACITY_MANAGER, "force": "false"},
-            )
+            answer = apply(watched.api, f"{member(NODES, name)}/status", body)
         except ApiError as error:
             self._refused(name, error, clock)
         else:
@@ -235,16 +202,16 @@ class CapacityController:
             raise error
         if error.status == HTTPStatus.NOT_FOUND:
             return
-        owners = _OWNERS.findall(str(error)) if error.status == HTTPStatus.CONFLICT else []
-        self._not_before[name] = clock + (_CONFLICT_SECONDS if owners else _REFUSED_SECONDS)
-        self._metrics.refused.labels("conflict" if owners else "other").inc()
-        if owners:
+        whose = owners(error)
+        self._not_before[name] = clock + (CONFLICT_SECONDS if whose else REFUSED_SECONDS)
+        self._metrics.refused.labels("conflict" if whose else "other").inc()
+        if whose:
             _log.warning(
                 "node %s: its batch resources belong to %s: nothing is written there for %g minutes; "
                 "switch one of the two off",
                 name,
-                " and ".join(sorted(set(owners))),
-                _CONFLICT_SECONDS / 60,
+                whose,
+                CONFLICT_SECONDS / 60,
             )
         else:
             _log.warning("node %s: %s", name, error)
@@ -262,21 +229,3 @@ def _again(capacity: Capacity, strategy: Strategy, now: dt.datetime) -> dt.timed
         ends = (late_after(strategy), strategy.degrade_after.total_seconds())
         seconds += [end - age + 1 for end in ends if end > age]
     return dt.timedelta(seconds=min(seconds))
-
-
-def _collect_policy(strategy: Strategy) -> Mapping[str, Any]:
-    """Return what a NodeMetric says of how to measure."""
-    values = strategy.values
-    return {
-        "aggregateDurationSeconds": values["metricAggregateDurationSeconds"],
-        "reportIntervalSeconds": values["metricReportIntervalSeconds"],
-        "nodeAggregatePolicy": {"durations": [_duration(each) for each in values["metricAggregatePolicy"]]},
-        "nodeMemoryCollectPolicy": values["metricMemoryCollectPolicy"],
-    }
-
-
-def _duration(of: dt.timedelta) -> str:
-    """Return a duration as Go writes it: ``5m0s``."""
-    seconds = int(of.total_seconds())
-    hours, minutes = seconds // 3600, seconds // 60 % 60
-    return (f"{hours}h" if hours else "") + (f"{minutes}m" if hours or minutes else "") + f"{seconds % 60}s"

@@ -23,9 +23,10 @@ class CapacityMetrics:
         self._nodes = gauge("nodes", "Nodes by the state of their figures.", "state")
         self._offered = gauge("offered", "What is offered in sum: milli-cores, bytes.", "resource")
         self.writes = Counter(f"{prefix}_writes", "Writes of the status of nodes.", registry=registry)
+        self.nodeslo_writes = Counter(f"{prefix}_nodeslo_writes", "Writes of NodeSLOs.", registry=registry)
         self.refused = Counter(
             f"{prefix}_refused_writes",
-            "Writes that were refused, by why: conflict is a field that somebody else owns.",
+            "Writes of either that were refused, by why: conflict is a field that somebody else owns.",
             ["why"],
             registry=registry,
         )

@@ -10,13 +10,16 @@ from webhook.capacity.demand import PodDemand
 from webhook.capacity.sloconfig import Configuration
 from webhook.controller.caches import (
     RUNNING_PODS,
+    KnownConfig,
     KnownMetric,
     KnownNode,
+    KnownSLO,
     configuration_store,
     lease_store,
     metric_store,
     node_store,
     pod_store,
+    slo_store,
 )
 from webhook.kube.client import Client
 from webhook.kube.indexer import Indexer
@@ -24,7 +27,14 @@ from webhook.kube.paths import NODES, PODS, collection
 from webhook.kube.reflector import Reflector
 from webhook.kube.store import Store
 from webhook.kube.timestamps import utc_now
-from webhook.protocol import KOORD_MANAGER_LEASE, NODEMETRIC_API_VERSION, NODEMETRIC_RESOURCE
+from webhook.protocol import (
+    KOORD_MANAGER_LEASE,
+    NODEMETRIC_API_VERSION,
+    NODEMETRIC_RESOURCE,
+    NODESLO_API_VERSION,
+    NODESLO_RESOURCE,
+)
+from webhook.slo.strategies import Strategies
 
 _OFF = Configuration()
 
@@ -47,10 +57,11 @@ class State:
     nodes: Store[KnownNode] = field(default_factory=node_store, init=False)
     metrics: Store[KnownMetric] = field(default_factory=metric_store, init=False)
     pods: Indexer[PodDemand] = field(default_factory=pod_store, init=False)
-    configurations: Store[Configuration] = field(default_factory=configuration_store, init=False)
+    nodeslos: Store[KnownSLO] = field(default_factory=slo_store, init=False)
+    configurations: Store[KnownConfig] = field(default_factory=configuration_store, init=False)
     leases: Store[dt.datetime] = field(default_factory=lease_store, init=False)
     reflectors: Mapping[str, Reflector] = field(init=False)
-    _configuration: Configuration = field(default=_OFF, init=False)
+    _last: KnownConfig | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         """Say what is watched."""
@@ -61,6 +72,7 @@ class State:
             "nodemetrics": Reflector(
                 api, collection(NODEMETRIC_API_VERSION, NODEMETRIC_RESOURCE), self.metrics
             ),
+            "nodeslos": Reflector(api, collection(NODESLO_API_VERSION, NODESLO_RESOURCE), self.nodeslos),
             "pods": Reflector(api, PODS, self.pods, selector=RUNNING_PODS),
             "configmap": Reflector(
                 api,
@@ -75,20 +87,31 @@ class State:
 
     @property
     def synced(self) -> bool:
-        """Whether everything has been listed once; NodeMetrics may be no kind of this cluster."""
+        """Whether everything was listed once; NodeMetrics and NodeSLOs may be no kinds of this cluster."""
         stores = (self.nodes, self.pods, self.configurations, self.leases)
-        return all(each.synced for each in stores) and (self.metrics.synced or not self.nodemetrics_served)
+        return all(each.synced for each in stores) and all(
+            store.synced or not self.serves(kind)
+            for kind, store in ((NODEMETRIC_RESOURCE, self.metrics), (NODESLO_RESOURCE, self.nodeslos))
+        )
 
-    @property
-    def nodemetrics_served(self) -> bool:
-        """Whether the cluster has the kind NodeMetric, as far as it is known."""
-        error = self.reflectors["nodemetrics"].contact.error
+    def serves(self, kind: str) -> bool:
+        """Whether the cluster has a kind that is watched, as far as it is known."""
+        error = self.reflectors[kind].contact.error
         return error is None or f" {HTTPStatus.NOT_FOUND.value}: " not in error
 
     @property
     def configuration(self) -> Configuration:
         """Return the ConfigMap's content; while it does not exist, what it was last, at first: off."""
-        found = self.configurations.values.get(self.config)
-        if found is not None:
-            self._configuration = found
-        return self._configuration
+        known = self._known
+        return _OFF if known is None else known.configuration
+
+    @property
+    def strategies(self) -> Strategies | None:
+        """Return what the ConfigMap says to agents, in the same way; None: there was none ever."""
+        known = self._known
+        return None if known is None else known.strategies
+
+    @property
+    def _known(self) -> KnownConfig | None:
+        self._last = self.configurations.values.get(self.config, self._last)
+        return self._last

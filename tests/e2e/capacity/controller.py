@@ -24,7 +24,11 @@ NAMESPACE = "somewhere"
 CONTROLLER = "release-colocation-webhook-controller"
 QUICK = {"colocation-webhook.io": {"holdSeconds": 1, "stepPercent": 100}}
 VALUES: dict[str, Any] = {
-    "capacity": {"enabled": True, "colocationConfig": {"enable": True, "extensions": QUICK}}
+    "capacity": {
+        "enabled": True,
+        "colocationConfig": {"enable": True, "extensions": QUICK},
+        "agentConfig": {"cpu-burst-config": {"clusterStrategy": {"policy": "auto"}}},
+    }
 }
 COMPONENTS = ("controller", "controller-withdraw")
 
@@ -34,7 +38,7 @@ def objects(helm: Helm, values: Mapping[str, Any] = VALUES) -> list[Object]:
     return [
         each
         for each in helm.render(dict(values), "1.37.0")
-        if each["metadata"]["name"].startswith((CONTROLLER, "slo-controller", "nodemetrics."))
+        if each["metadata"]["name"].startswith((CONTROLLER, "slo-controller", "nodemetrics.", "nodeslos."))
         and "helm.sh/hook" not in each["metadata"].get("annotations", {})
     ]
 
@@ -54,7 +58,7 @@ def install(kubectl: Kubectl, helm: Helm) -> list[Object]:
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
     definitions = [each for each in found if each["kind"] == "CustomResourceDefinition"]
     kubectl.apply(*definitions)
-    eventually(lambda: kubectl.run("get", "nodemetrics"), what="the kind NodeMetric")
+    eventually(lambda: kubectl.run("get", "nodemetrics,nodeslos"), what="NodeMetrics and NodeSLOs")
     kubectl.apply(*(each for each in found if each not in definitions))
     return found
 

@@ -42,7 +42,7 @@ def nodes(kubectl: Kubectl) -> Iterator[list[str]]:
         kubectl.run("patch", "node", name, "--subresource=status", "--type=merge", "-p", patch)
     kubectl.run("taint", "node", *made, "node.kubernetes.io/not-ready-")
     yield made
-    kubectl.delete("node", *made)
+    kubectl.run("delete", "node", "--ignore-not-found", *made)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def controller(
     kept = [each for each in installed if each["kind"] != "CustomResourceDefinition"]
     listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": kept})
     kubectl.run("delete", "--ignore-not-found", "-f", "-", stdin=listed)
-    kubectl.run("delete", "crd", "nodemetrics.slo.koordinator.sh")
+    kubectl.run("delete", "crd", "nodemetrics.slo.koordinator.sh", "nodeslos.slo.koordinator.sh")
 
 
 def batch_pod(name: str, cpu: str, node: str = "") -> Object:
@@ -106,6 +106,20 @@ def publish_as_koordinator(kubectl: Kubectl, node: str) -> None:
     }
     flags = ("--server-side", "--subresource=status", "--field-manager=koord-manager")
     kubectl.run("apply", *flags, "-f", "-", stdin=json.dumps(theirs))
+
+
+def koordinators_slo(node: str) -> Object:
+    """The NodeSLO of a node as another controller keeps it."""
+    spec = {"cpuBurstStrategy": {"policy": "none"}}
+    metadata = {"name": node}
+    return {
+        "apiVersion": "slo.koordinator.sh/v1alpha1", "kind": "NodeSLO", "metadata": metadata, "spec": spec
+    }  # fmt: skip
+
+
+def names(kubectl: Kubectl, kind: str) -> set[str]:
+    """The names of all objects of a kind."""
+    return {each["metadata"]["name"] for each in kubectl.items(kind)}
 
 
 def node_of(kubectl: Kubectl, namespace: str, name: str) -> str:
@@ -207,3 +221,23 @@ def test_publishing(
         left = kubectl.get("node", busy)["metadata"].get("annotations", {})
         assert not [key for key in left if "colocation-webhook" in key or "Extended" in key]
         assert offered(kubectl, foreign) == 5
+
+
+def test_nodeslos(kubectl: Kubectl, controller: Controller, nodes: list[str]) -> None:
+    """Each node has one, as the ConfigMap says; somebody else's stays; those of ours go by a withdrawal."""
+    first, gone, foreign = nodes
+    kubectl.create(koordinators_slo(foreign))
+    with controller.running() as replica:
+        for name in (first, gone):
+            eventually(lambda name=name: kubectl.get("nodeslo", name), seconds=60, what="NodeSLO")
+            assert kubectl.get("nodeslo", name)["spec"]["cpuBurstStrategy"]["policy"] == "auto"
+        log = replica.process.log
+        eventually(lambda: f"NodeSLO {foreign}: it belongs to " in log(), what="owner named")
+        assert kubectl.get("nodeslo", foreign)["spec"] == koordinators_slo(foreign)["spec"]
+        kubectl.delete("node", gone)
+        eventually(
+            lambda: gone not in names(kubectl, "nodeslos"), seconds=60, what="NodeSLO gone with its node"
+        )
+        controller.withdraw()
+        assert names(kubectl, "nodeslos") == {foreign}
+        assert names(kubectl, "nodemetrics") == set()

@@ -1,0 +1,68 @@
+"""NodeMetrics: made for each node, and how they are to be measured; agents fill them."""
+
+import datetime as dt
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from webhook.capacity.strategy import Strategy
+from webhook.controller.caches import KnownNode
+from webhook.controller.state import State
+from webhook.kube.client import MERGE_PATCH, ApiError
+from webhook.kube.paths import collection, member
+from webhook.protocol import (
+    CAPACITY_MANAGER,
+    LABEL_MANAGED_BY,
+    NODEMETRIC_API_VERSION,
+    NODEMETRIC_KIND,
+    NODEMETRIC_RESOURCE,
+)
+
+NODEMETRICS: Final = collection(NODEMETRIC_API_VERSION, NODEMETRIC_RESOURCE)
+
+
+def keep_nodemetric(watched: State, node: KnownNode, strategy: Strategy) -> None:
+    """Create a node's NodeMetric, or bring its policy up to date; raises ApiError."""
+    name, policy = node.node.name, _collect_policy(strategy)
+    known = watched.metrics.values.get(("", name))
+    if known is None and not watched.serves(NODEMETRIC_RESOURCE):
+        return
+    if known is None:
+        owner = {"apiVersion": "v1", "kind": "Node", "name": name, "uid": node.uid}
+        body = {
+            "apiVersion": NODEMETRIC_API_VERSION,
+            "kind": NODEMETRIC_KIND,
+            "metadata": {
+                "name": name,
+                "labels": {LABEL_MANAGED_BY: CAPACITY_MANAGER},
+                # Deleted by the garbage collector together with its node.
+                "ownerReferences": [owner],
+            },
+            "spec": {"metricCollectPolicy": policy},
+        }
+        try:
+            watched.api.call("POST", NODEMETRICS, body=body)
+        except ApiError as error:
+            if error.status != HTTPStatus.CONFLICT:  # the watch has not brought it yet
+                raise
+    elif {key: known.policy.get(key) for key in policy} != policy:
+        change = {"spec": {"metricCollectPolicy": policy}}
+        watched.api.call("PATCH", member(NODEMETRICS, name), body=change, content_type=MERGE_PATCH)
+
+
+def _collect_policy(strategy: Strategy) -> Mapping[str, Any]:
+    """Return what a NodeMetric says of how to measure."""
+    values = strategy.values
+    return {
+        "aggregateDurationSeconds": values["metricAggregateDurationSeconds"],
+        "reportIntervalSeconds": values["metricReportIntervalSeconds"],
+        "nodeAggregatePolicy": {"durations": [_duration(each) for each in values["metricAggregatePolicy"]]},
+        "nodeMemoryCollectPolicy": values["metricMemoryCollectPolicy"],
+    }
+
+
+def _duration(of: dt.timedelta) -> str:
+    """Return a duration as Go writes it: ``5m0s``."""
+    seconds = int(of.total_seconds())
+    hours, minutes = seconds // 3600, seconds // 60 % 60
+    return (f"{hours}h" if hours else "") + (f"{minutes}m" if hours or minutes else "") + f"{seconds % 60}s"

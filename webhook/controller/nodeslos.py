@@ -1,0 +1,119 @@
+"""NodeSLOs, kept as the ConfigMap says: one for each node, by server-side apply, removed with its node."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple
+
+from webhook.controller.apply import CONFLICT_SECONDS, REFUSED_SECONDS, apply, owners
+from webhook.controller.caches import KnownNode, KnownSLO
+from webhook.controller.metrics import CapacityMetrics
+from webhook.controller.state import State as Watched
+from webhook.kube.client import ApiError
+from webhook.kube.lease import Lease
+from webhook.kube.paths import collection, member
+from webhook.protocol import NODESLO_API_VERSION, NODESLO_KIND, NODESLO_RESOURCE
+from webhook.slo.strategies import Strategies, canonical, spec_of
+
+NODESLOS: Final = collection(NODESLO_API_VERSION, NODESLO_RESOURCE)
+
+_log = logging.getLogger(__name__)
+
+
+class _Seen(NamedTuple):
+    """What a NodeSLO depends on, and what stands there; it is looked at again when one is another object."""
+
+    node: KnownNode
+    strategies: Strategies
+    slo: KnownSLO | None
+
+
+@dataclass(eq=False)
+class NodeSLOs:
+    """Keeps them while this replica is the one that publishes."""
+
+    _watched: Watched
+    _lease: Lease
+    _metrics: CapacityMetrics
+    _seen: dict[str, _Seen] = field(default_factory=dict, init=False)
+    _applied: dict[str, bytes] = field(default_factory=dict, init=False)
+    _not_before: dict[str, float] = field(default_factory=dict, init=False)
+
+    def step(self) -> None:
+        """Bring each NodeSLO up to date; raises ApiError where the API server does not answer."""
+        watched = self._watched
+        strategies = watched.strategies
+        if strategies is None or not watched.nodeslos.synced:
+            return
+        for name in [each for each in self._seen if ("", each) not in watched.nodes.values]:
+            for of in (self._seen, self._applied, self._not_before):
+                of.pop(name, None)
+        for (_, name), node in list(watched.nodes.values.items()):
+            seen = _Seen(node, strategies, watched.nodeslos.values.get(("", name)))
+            last = self._seen.get(name)
+            if last is not None and all(a is b for a, b in zip(seen, last, strict=True)):
+                continue
+            if watched.clock() < self._not_before.get(name, 0.0):
+                continue
+            if not self._lease.elected():
+                return
+            self._keep(name, seen)
+
+    def forget(self) -> None:
+        """Forget what was seen: another replica may have written meanwhile."""
+        self._seen.clear()
+        self._applied.clear()
+
+    def _keep(self, name: str, seen: _Seen) -> None:
+        spec = spec_of(seen.strategies, seen.node.node.labels)
+        wanted = canonical(spec)
+        if not self._is_due(name, seen.slo, wanted):
+            self._seen[name] = seen
+            return
+        watched = self._watched
+        try:
+            answer = apply(watched.api, member(NODESLOS, name), _body(name, seen.node.uid, spec))
+        except ApiError as error:
+            self._refused(name, error)
+            return
+        self._metrics.nodeslo_writes.inc()
+        self._applied[name] = wanted
+        watched.nodeslos.learn(answer, seen.slo)
+
+    def _is_due(self, name: str, slo: KnownSLO | None, wanted: bytes) -> bool:
+        """Whether it has to be written: fields that somebody else added do not make it so each time."""
+        if slo is None or not slo.owned:
+            return True
+        return slo.spec != wanted and (self._applied.get(name) != wanted or not slo.has(wanted))
+
+    def _refused(self, name: str, error: ApiError) -> None:
+        """One node's refusal costs that node only; without an answer the round ends."""
+        if error.of_server:
+            raise error
+        whose = owners(error)
+        wait = CONFLICT_SECONDS if whose else REFUSED_SECONDS
+        self._not_before[name] = self._watched.clock() + wait
+        if error.status == HTTPStatus.NOT_FOUND:  # the cluster has not the kind
+            return
+        self._metrics.refused.labels("conflict" if whose else "other").inc()
+        if whose:
+            _log.warning(
+                "NodeSLO %s: it belongs to %s: it is left alone for %g minutes; switch one of the two off",
+                name,
+                whose,
+                wait / 60,
+            )
+        else:
+            _log.warning("NodeSLO %s: %s", name, error)
+
+
+def empty_body(name: str) -> Mapping[str, Any]:
+    """Return what is applied to give up every field that is ours."""
+    return {"apiVersion": NODESLO_API_VERSION, "kind": NODESLO_KIND, "metadata": {"name": name}}
+
+
+def _body(name: str, node_uid: str, spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    # Deleted by the garbage collector together with its node.
+    owner = {"apiVersion": "v1", "kind": "Node", "name": name, "uid": node_uid}
+    return {**empty_body(name), "metadata": {"name": name, "ownerReferences": [owner]}, "spec": spec}
