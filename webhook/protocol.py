@@ -138,9 +138,22 @@ class QoSClass(StrEnum):
 
 QOS_CLASSES: Final = frozenset(str(qos) for qos in QoSClass)
 
+
+class KubeQoS(StrEnum):
+    """Values of a pod's ``status.qosClass``."""
+
+    GUARANTEED = "Guaranteed"
+    BURSTABLE = "Burstable"
+    BEST_EFFORT = BEST_EFFORT
+
+
 # What a pod without the label counts as, by status.qosClass.
 QOS_OF_KUBERNETES: Final = MappingProxyType(
-    {"Guaranteed": QoSClass.LSR, "Burstable": QoSClass.LS, "BestEffort": QoSClass.BE}
+    {
+        str(KubeQoS.GUARANTEED): QoSClass.LSR,
+        str(KubeQoS.BURSTABLE): QoSClass.LS,
+        str(KubeQoS.BEST_EFFORT): QoSClass.BE,
+    }
 )
 
 

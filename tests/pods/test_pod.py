@@ -2,7 +2,8 @@
 
 import pytest
 
-from webhook.pods.pod import annotations, containers, labels, spec
+from webhook.pods.pod import annotations, containers, kubelet_uid, labels, spec
+from webhook.protocol import ANNOTATION_MIRROR_POD
 
 
 @pytest.mark.parametrize(
@@ -36,3 +37,11 @@ def test_a_container_without_resources_has_no_quantities(value):
     (container,) = containers({"spec": {"containers": [value]}})
     assert container.quantities("requests") == container.quantities("limits") == {}
     assert container.name == ""
+
+
+def test_the_kubelet_knows_a_mirror_pod_by_its_static_pod():
+    """Cgroups have the static pod's uid, which the annotation holds; other pods have their own."""
+    pod = {"metadata": {"uid": "u1"}}
+    assert kubelet_uid(pod) == "u1"
+    assert kubelet_uid({"metadata": {"uid": "u1", "annotations": {ANNOTATION_MIRROR_POD: "h1"}}}) == "h1"
+    assert kubelet_uid({}) == ""

@@ -53,6 +53,14 @@ def is_mirror(pod: Mapping[str, Any]) -> bool:
     return ANNOTATION_MIRROR_POD in annotations(pod)
 
 
+def kubelet_uid(pod: Mapping[str, Any]) -> str:
+    """Return the uid by which the kubelet knows a pod and names its cgroups; "" where it has none.
+
+    Of a mirror pod that is the uid of its static pod, which is what the annotation holds.
+    """
+    return annotations(pod).get(ANNOTATION_MIRROR_POD) or (pod.get("metadata") or {}).get("uid") or ""
+
+
 def spec(pod: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the pod's spec."""
     return pod.get("spec") or {}

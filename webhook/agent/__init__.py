@@ -1,0 +1,1 @@
+"""The agent on a node: what it and its pods use, measured and published."""
