@@ -14,7 +14,6 @@ from webhook.binding.caches import TOPOLOGIES
 from webhook.binding.grant import Claim
 from webhook.binding.ledger import Ledger, read_ledger
 from webhook.binding.ledgers import LEDGERS
-from webhook.binding.nodetopology import NodeTopology
 from webhook.binding.service import Bindings, BindingSettings
 from webhook.cpuset.allocation import BindPolicy
 from webhook.cpuset.cpulist import format_cpulist
@@ -22,6 +21,7 @@ from webhook.cpuset.discovery import parse_shape
 from webhook.cpuset.qos import QoS
 from webhook.kube.lease import Lease
 from webhook.kube.paths import NODES, PODS
+from webhook.pods.nodetopology import NodeTopology
 from webhook.pods.resourcespec import BOUND_CLASSES, CPUSetRequest
 
 EVENTS = "/api/v1/events"

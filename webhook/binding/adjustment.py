@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 from webhook.binding.grant import Claim, Grant, Refusal, Room, agreed_terms, grant, state_of, too_amplified
 from webhook.binding.ledger import Entry, Ledger
-from webhook.binding.nodetopology import NodeTopology
 from webhook.cpuset.allocation import Exclusive, Holder, Pool, Request
 from webhook.cpuset.cpulist import format_cpulist
 from webhook.cpuset.errors import NotEnoughCpusError
 from webhook.cpuset.hints import NumaPolicy
 from webhook.cpuset.topology import Topology
+from webhook.pods.nodetopology import NodeTopology
 from webhook.pods.requests import pod_request
 from webhook.protocol import CPU
 

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from webhook.binding.ledger import READY, Entry, Ledger
-from webhook.binding.nodetopology import NodeTopology
 from webhook.binding.recovery import is_finished, node_of
 from webhook.cpuset.allocation import BindPolicy
 from webhook.cpuset.cpulist import format_cpulist
 from webhook.cpuset.qos import QoS
 from webhook.cpuset.topology import Topology
 from webhook.kube.conditions import Condition
+from webhook.pods.nodetopology import NodeTopology
 from webhook.pods.pod import is_mirror
 
 _SHOWN: Final = 5

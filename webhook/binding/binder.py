@@ -16,9 +16,9 @@ from typing import Final
 from webhook.binding.grant import Claim, Grant, Refusal, counts_of, grant
 from webhook.binding.ledger import Entry, Ledger
 from webhook.binding.ledgers import Changed
-from webhook.binding.nodetopology import NodeTopology, NodeTopologyError
 from webhook.binding.recovery import recover
 from webhook.binding.state import Deadline, OutOfTimeError, State
+from webhook.pods.nodetopology import NodeTopology, NodeTopologyError
 
 _TRIES: Final = 50
 

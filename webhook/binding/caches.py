@@ -9,18 +9,18 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from webhook.binding.nodetopology import (
-    NODE_ANNOTATIONS,
-    NodeTopology,
-    NodeTopologyError,
-    read_node_topology,
-)
 from webhook.binding.recovery import is_finished, node_of
 from webhook.cpuset.allocation import Strategy
 from webhook.cpuset.sharing import PoolLimit
 from webhook.kube.indexer import Indexer
 from webhook.kube.paths import collection
 from webhook.kube.store import Store
+from webhook.pods.nodetopology import (
+    NODE_ANNOTATIONS,
+    NodeTopology,
+    NodeTopologyError,
+    read_node_topology,
+)
 from webhook.pods.pod import SECTIONS, spec
 from webhook.pods.resourcespec import BOUND_CLASSES
 from webhook.protocol import (

@@ -12,13 +12,13 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from webhook.binding.ledger import Counts, Entry, Ledger
-from webhook.binding.nodetopology import NodeTopology
 from webhook.cpuset.alignment import Aligned, align, cpu_amount
 from webhook.cpuset.allocation import BindPolicy, Exclusive, Request
 from webhook.cpuset.errors import SharingError
 from webhook.cpuset.hints import NumaPolicy
 from webhook.cpuset.qos import QoS
 from webhook.cpuset.sharing import NodeState, Pod, Reservations
+from webhook.pods.nodetopology import NodeTopology
 from webhook.pods.resourcespec import CPUSetRequest
 
 

@@ -16,11 +16,11 @@ from typing import Final, NamedTuple
 from webhook.binding.binder import Binder
 from webhook.binding.grant import Claim, Grant, Refusal
 from webhook.binding.ledger import Entry, Ledger
-from webhook.binding.nodetopology import NodeTopology, NodeTopologyError
 from webhook.binding.recovery import node_of
 from webhook.binding.state import Deadline, OutOfTimeError, State
 from webhook.kube.client import ApiError
 from webhook.kube.loop import run_loop
+from webhook.pods.nodetopology import NodeTopology, NodeTopologyError
 
 UNDER_WAY: Final = dt.timedelta(seconds=2)
 """A bind ends milliseconds after our answer; the time of an entry is that of the second which it is in."""

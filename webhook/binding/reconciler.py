@@ -20,7 +20,6 @@ from webhook.binding.caches import Object
 from webhook.binding.grant import counts_of
 from webhook.binding.ledger import Entry, Ledger
 from webhook.binding.metrics import BindingMetrics
-from webhook.binding.nodetopology import NodeTopology, NodeTopologyError
 from webhook.binding.recovery import is_finished, recover
 from webhook.binding.repair import Repair, retry_seconds
 from webhook.binding.state import Deadline, OutOfTimeError, State
@@ -28,6 +27,7 @@ from webhook.kube.client import ApiError
 from webhook.kube.conditions import with_conditions
 from webhook.kube.lease import Lease
 from webhook.kube.loop import run_loop
+from webhook.pods.nodetopology import NodeTopology, NodeTopologyError
 from webhook.pods.pod import is_mirror
 from webhook.pods.resourcespec import BOUND_CLASSES
 

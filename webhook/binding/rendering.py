@@ -3,9 +3,9 @@
 from webhook.binding.audit import overlaps
 from webhook.binding.grant import counts_of, state_of
 from webhook.binding.ledger import READY, Entry, Ledger
-from webhook.binding.nodetopology import NodeTopology
 from webhook.cpuset.cpulist import format_cpulist
 from webhook.cpuset.rendering import Paint, draw_node
+from webhook.pods.nodetopology import NodeTopology
 
 _WIDEST_NAME = 30
 _WIDEST_SET = 20

@@ -17,7 +17,6 @@ from webhook.binding.binder import Binder
 from webhook.binding.grant import Claim
 from webhook.binding.ledger import Entry, Ledger
 from webhook.binding.metrics import BindingMetrics
-from webhook.binding.nodetopology import NodeTopology, NodeTopologyError
 from webhook.binding.recovery import believed_cpus, entry_of, excess, is_finished, node_of
 from webhook.binding.state import Deadline, State
 from webhook.cpuset.allocation import BindPolicy
@@ -25,6 +24,7 @@ from webhook.cpuset.cpulist import format_cpulist
 from webhook.kube.client import MERGE_PATCH, ApiError
 from webhook.kube.events import NORMAL, WARNING, Event, EventRecorder
 from webhook.kube.paths import pod as pod_path
+from webhook.pods.nodetopology import NodeTopology, NodeTopologyError
 from webhook.pods.quantities import QuantityError
 from webhook.pods.requests import pod_request
 from webhook.pods.resourcespec import BOUND_CLASSES, CPUSetRequest, ResourceSpecError, read_resource_spec

@@ -13,10 +13,10 @@ from webhook.binding.adjustment import adjust
 from webhook.binding.audit import wrongs
 from webhook.binding.grant import Claim
 from webhook.binding.ledger import Entry, Ledger
-from webhook.binding.nodetopology import NodeTopologyError
 from webhook.binding.recovery import entry_of, node_of
 from webhook.binding.state import State
 from webhook.cpuset.allocation import BindPolicy
+from webhook.pods.nodetopology import NodeTopologyError
 from webhook.pods.resourcespec import ResourceSpecError, read_resource_spec
 from webhook.pods.resourcestatus import StatusError, given_cpus
 

@@ -12,8 +12,8 @@ from typing import Any, Final, NamedTuple
 
 from webhook.capacity.amounts import Amounts
 from webhook.capacity.nodemetric import NodeMetric, PodUsage
-from webhook.pods.pod import SECTIONS, containers, labels, spec
-from webhook.pods.priority import raw_class
+from webhook.pods.pod import spec
+from webhook.pods.qosclass import priority_class, qos_class
 from webhook.pods.quantities import NANO, QuantityError
 from webhook.pods.requests import pod_request
 from webhook.protocol import (
@@ -21,13 +21,9 @@ from webhook.protocol import (
     COLOCATION_RESOURCES,
     CPU,
     FREE,
-    LABEL_QOS_CLASS,
     MEMORY,
     MID,
     NATIVE_RESOURCES,
-    PROD,
-    QOS_CLASSES,
-    QOS_OF_KUBERNETES,
     QoSClass,
 )
 
@@ -105,12 +101,11 @@ def read_pod(obj: Mapping[str, Any]) -> PodDemand:
     requests = {
         each: _request(obj, each, key, findings) for each in (*NATIVE_RESOURCES, *COLOCATION_RESOURCES)
     }
-    qos = _qos(obj)
-    stated = raw_class(labels(obj), spec(obj).get("priority"))
+    qos = qos_class(obj)
     return PodDemand(
         key=key,
         node=spec(obj).get("nodeName") or "",
-        priority_class=stated or (BATCH if qos == QoSClass.BE else PROD),
+        priority_class=priority_class(obj),
         qos=qos,
         request=Amounts(requests[CPU] * _MILLI, requests[MEMORY] * _MILLI),
         colocated={name: -(-requests[name] // 1000) for name in COLOCATION_RESOURCES if requests[name]},
@@ -199,31 +194,6 @@ def _request(obj: Mapping[str, Any], resource: str, key: tuple[str, str], findin
     except QuantityError as error:
         findings.append(f"pod {'/'.join(key)}: {error}; it counts as 0")
         return 0
-
-
-def _qos(obj: Mapping[str, Any]) -> str:
-    """Return the QoS class: the label's, else Kubernetes' own in Koordinator's words."""
-    label = labels(obj).get(LABEL_QOS_CLASS)
-    if label in QOS_CLASSES:
-        return str(label)
-    stated = (obj.get("status") or {}).get("qosClass")
-    return str(QOS_OF_KUBERNETES.get(str(stated)) or _computed(obj))
-
-
-def _computed(obj: Mapping[str, Any]) -> QoSClass:
-    """Return the class by requests and limits of cpu and memory, as Kubernetes computes it."""
-    guaranteed, anything = True, False
-    everyone = [each.value.get("resources") or {} for each in containers(obj)]
-    pod_level = spec(obj).get("resources")
-    for resources in [pod_level] if pod_level else everyone:
-        requests, limits = ({**(resources.get(section) or {})} for section in SECTIONS)
-        anything |= any(requests.get(each) or limits.get(each) for each in NATIVE_RESOURCES)
-        guaranteed &= all(
-            limits.get(each) and requests.get(each, limits[each]) == limits[each] for each in NATIVE_RESOURCES
-        )
-    if not anything:
-        return QoSClass.BE
-    return QoSClass.LSR if guaranteed else QoSClass.LS
 
 
 def _time(raw: object) -> dt.datetime | None:

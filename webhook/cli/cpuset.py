@@ -231,10 +231,10 @@ def _show_node(node: str, cluster: ClusterFlags, output: str) -> None:
     from webhook.binding.caches import TOPOLOGIES
     from webhook.binding.ledger import Ledger, read_ledger
     from webhook.binding.ledgers import LEDGERS
-    from webhook.binding.nodetopology import NodeTopologyError, read_node_topology
     from webhook.binding.rendering import draw_ledger
     from webhook.kube.client import ApiError
     from webhook.kube.paths import NODES, member
+    from webhook.pods.nodetopology import NodeTopologyError, read_node_topology
 
     api = cluster.open()
     if api is None:
