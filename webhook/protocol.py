@@ -26,11 +26,17 @@ SCHEDULER_ANNOTATIONS: Final = frozenset(
     {ANNOTATION_RESOURCE_STATUS, ANNOTATION_DEVICE_ALLOCATED, ANNOTATION_RESERVATION_ALLOCATED}
 )
 
+# The label of Koordinator's own agent; where it runs, ours stands by.
+KOORD_APP: Final = "koord-app"
+KOORDLET: Final = "koordlet"
+
 # --- Nodes and their NodeResourceTopology -------------------------------------
 ANNOTATION_CPU_TOPOLOGY: Final = "node.koordinator.sh/cpu-topology"
 ANNOTATION_POD_CPU_ALLOCS: Final = "node.koordinator.sh/pod-cpu-allocs"
 ANNOTATION_CPU_MANAGER_POLICY: Final = "kubelet.koordinator.sh/cpu-manager-policy"
 ANNOTATION_NODE_RESERVATION: Final = "node.koordinator.sh/reservation"
+ANNOTATION_CPU_SHARED_POOLS: Final = "node.koordinator.sh/cpu-shared-pools"
+ANNOTATION_BE_CPU_SHARED_POOLS: Final = "node.koordinator.sh/be-cpu-shared-pools"
 ANNOTATION_SYSTEM_QOS: Final = "node.koordinator.sh/system-qos-resource"
 ANNOTATION_AMPLIFICATION: Final = "node.koordinator.sh/resource-amplification-ratio"
 ANNOTATION_RAW_ALLOCATABLE: Final = "node.koordinator.sh/raw-allocatable"
@@ -48,6 +54,7 @@ LABEL_NUMA_POLICY: Final = "node.koordinator.sh/numa-topology-policy"
 
 TOPOLOGY_API_VERSION: Final = "topology.node.k8s.io/v1alpha1"
 TOPOLOGY_RESOURCE: Final = "noderesourcetopologies"
+TOPOLOGY_KIND: Final = "NodeResourceTopology"
 
 NODEMETRIC_API_VERSION: Final = "slo.koordinator.sh/v1alpha1"
 NODEMETRIC_KIND: Final = "NodeMetric"
@@ -84,6 +91,7 @@ ANNOTATION_SKIP_UPDATE_RESOURCES: Final = "config.koordinator.sh/skip-update-res
 # --- Our own -----------------------------------------------------------------
 OWN_EXTENSION: Final = "colocation-webhook.io"  # among the extensions of a colocation strategy
 OWN_PREFIX: Final = f"{OWN_EXTENSION}/"
+ANNOTATION_L3_CACHES: Final = OWN_PREFIX + "l3-caches"  # of a NodeResourceTopology: which CPUs share one
 LABEL_IGNORE: Final = OWN_PREFIX + "ignore"
 ANNOTATION_CAPACITY: Final = OWN_PREFIX + "batch-capacity"  # of a Node: by what its figures were found
 ANNOTATION_PROFILES: Final = OWN_PREFIX + "profiles"
@@ -230,6 +238,9 @@ CAPACITY_MANAGER: Final = "colocation-webhook-capacity"
 
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 """With that name it marks a NodeMetric that we made."""
+
+AGENT_MANAGER: Final = "colocation-webhook-agent"
+"""The field manager of what an agent publishes about its node."""
 
 
 # --- QoS class x priority class ----------------------------------------------

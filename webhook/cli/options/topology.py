@@ -3,7 +3,6 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import click
 
@@ -21,9 +20,7 @@ from webhook.cpuset.sharing import NodeState, PoolLimit, Reservations
 from webhook.cpuset.topology import NUMBERINGS, Topology
 from webhook.pods.documents import DocumentError, objects_of, read_documents
 from webhook.pods.pod import annotations
-from webhook.protocol import ANNOTATION_CPU_TOPOLOGY
-
-_KIND: Final = "NodeResourceTopology"
+from webhook.protocol import ANNOTATION_CPU_TOPOLOGY, TOPOLOGY_KIND
 
 shape_option = click.option(
     "--topology",
@@ -125,12 +122,10 @@ def _described(text: str, data: bytes, name: str) -> Topology:
 def _of_object(data: bytes, name: str) -> Topology:
     """Return the machine of the only NodeResourceTopology among the Kubernetes objects of a text."""
     objects = [one.value for document in read_documents(data, name) for one in objects_of(document)]
-    topologies = [
-        one for one in objects if isinstance(one, dict) and one.get("kind") == "NodeResourceTopology"
-    ]
+    topologies = [one for one in objects if isinstance(one, dict) and one.get("kind") == TOPOLOGY_KIND]
     remedy = "give the output of kubectl get noderesourcetopology NODE -o yaml"
     if len(topologies) != 1:
-        problem = f"has {len(topologies)} objects of kind {_KIND}, not one"
+        problem = f"has {len(topologies)} objects of kind {TOPOLOGY_KIND}, not one"
         raise TopologyError("--topology", name, problem, remedy)
     text = annotations(topologies[0]).get(ANNOTATION_CPU_TOPOLOGY)
     if not text:
