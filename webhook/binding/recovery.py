@@ -10,12 +10,11 @@ from typing import Any, NamedTuple
 
 from webhook.binding.ledger import Entry
 from webhook.cpuset.allocation import BindPolicy, Exclusive
-from webhook.pods.pod import CONTAINER_LISTS, FINISHED, labels, spec
+from webhook.pods.pod import FINISHED, labels, spec
 from webhook.pods.quantities import QuantityError
-from webhook.pods.requests import pod_request
 from webhook.pods.resourcespec import ResourceSpecError, read_resource_spec
-from webhook.pods.resourcestatus import StatusError, given_cpus
-from webhook.protocol import CPU, LABEL_QOS_CLASS, QOS_CLASSES
+from webhook.pods.resourcestatus import StatusError, believed_cpus, excess
+from webhook.protocol import LABEL_QOS_CLASS, QOS_CLASSES
 
 
 class Recovered(NamedTuple):
@@ -53,48 +52,6 @@ def recover(pods: Iterable[Mapping[str, Any]], node: str, *, now: dt.datetime) -
         if cpus:
             entries.append(entry_of(pod, cpus, now=now))
     return Recovered(tuple(entries), tuple(problems))
-
-
-def believed_cpus(pod: Mapping[str, Any]) -> frozenset[int] | None:
-    """Return the CPUs of those that a pod's annotation names which it holds; None where it names none.
-
-    A resize, or a scheduler that counts requests in another way, makes a set larger or smaller than the
-    request, and the pod runs on it all the same. But users write annotations, too: of more CPUs than the
-    pod's request and limit come to, only the first ones are held.
-
-    Raises:
-        StatusError: the annotation cannot be read.
-        QuantityError: the pod's request cannot be read.
-    """
-    cpus = given_cpus(pod)
-    most = _most(pod) if cpus else 0
-    return frozenset(sorted(cpus)[:most]) if cpus and len(cpus) > most else cpus
-
-
-def excess(pod: Mapping[str, Any]) -> str:
-    """Say what is wrong with a set of more CPUs than its pod may hold, or ""; raises as above."""
-    cpus = given_cpus(pod)
-    most = _most(pod) if cpus else 0
-    if not cpus or len(cpus) <= most:
-        return ""
-    return f"its annotation names {len(cpus)} CPUs, its request and limit come to {most}: no more are held"
-
-
-def _most(pod: Mapping[str, Any]) -> int:
-    """How many CPUs a pod's annotation may name: its request or its limit, the larger one, rounded up."""
-    asked = max(pod_request(pod, CPU), pod_request(_limits_as_requests(pod), CPU))
-    return -(-asked // 1000)
-
-
-def _limits_as_requests(pod: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what ``pod_request`` reads of a pod, with limits in place of requests."""
-    of = spec(pod)
-
-    def swapped(holder: Mapping[str, Any]) -> dict[str, Any]:
-        return {**holder, "resources": {"requests": (holder.get("resources") or {}).get("limits")}}
-
-    lists = {kind: [swapped(each) for each in of.get(kind) or ()] for kind in CONTAINER_LISTS}
-    return {"spec": swapped({**of, **lists})}
 
 
 def entry_of(pod: Mapping[str, Any], cpus: frozenset[int], *, now: dt.datetime) -> Entry:

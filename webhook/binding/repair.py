@@ -17,7 +17,7 @@ from webhook.binding.binder import Binder
 from webhook.binding.grant import Claim
 from webhook.binding.ledger import Entry, Ledger
 from webhook.binding.metrics import BindingMetrics
-from webhook.binding.recovery import believed_cpus, entry_of, excess, is_finished, node_of
+from webhook.binding.recovery import entry_of, is_finished, node_of
 from webhook.binding.state import Deadline, State
 from webhook.cpuset.allocation import BindPolicy
 from webhook.cpuset.cpulist import format_cpulist
@@ -28,7 +28,7 @@ from webhook.pods.nodetopology import NodeTopology, NodeTopologyError
 from webhook.pods.quantities import QuantityError
 from webhook.pods.requests import pod_request
 from webhook.pods.resourcespec import BOUND_CLASSES, CPUSetRequest, ResourceSpecError, read_resource_spec
-from webhook.pods.resourcestatus import StatusError, given_cpus, resource_status
+from webhook.pods.resourcestatus import StatusError, believed_cpus, excess, given_cpus, resource_status
 from webhook.protocol import ANNOTATION_RESOURCE_STATUS, CPU
 
 REPAIRED: Final = "CPUSetRepaired"

@@ -7,7 +7,7 @@ and KEP-2837 (resources at the pod's level).
 from collections.abc import Mapping
 from typing import Any, Final
 
-from webhook.pods.pod import ALWAYS, spec
+from webhook.pods.pod import ALWAYS, CONTAINER_LISTS, spec
 from webhook.pods.quantities import NANO, QuantityError, non_negative, text_of
 from webhook.protocol import HUGEPAGES_PREFIX, NATIVE_RESOURCES
 
@@ -52,6 +52,17 @@ def containers_request(pod: Mapping[str, Any], resource: str) -> int:
         field = "spec.containers[{}].resources.requests"
         running += _milli(container.get("resources"), resource, field, i) or 0
     return max(running + sidecars, starting)
+
+
+def limits_as_requests(pod: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what ``pod_request`` reads of a pod, with limits in place of requests."""
+    of = spec(pod)
+
+    def swapped(holder: Mapping[str, Any]) -> dict[str, Any]:
+        return {**holder, "resources": {"requests": (holder.get("resources") or {}).get("limits")}}
+
+    lists = {kind: [swapped(each) for each in of.get(kind) or ()] for kind in CONTAINER_LISTS}
+    return {"spec": swapped({**of, **lists})}
 
 
 def _milli(resources: Mapping[str, Any] | None, resource: str, field: str, *at: int) -> int | None:

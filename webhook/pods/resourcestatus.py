@@ -12,6 +12,7 @@ from typing import Any
 from webhook.cpuset.cpulist import format_cpulist, parse_cpulist
 from webhook.cpuset.topology import Topology
 from webhook.pods.pod import annotations, is_mirror
+from webhook.pods.requests import limits_as_requests, pod_request
 from webhook.pods.text import shown
 from webhook.protocol import ANNOTATION_RESOURCE_STATUS, CPU
 
@@ -55,3 +56,34 @@ def given_cpus(pod: Mapping[str, Any]) -> frozenset[int] | None:
     except (ValueError, RecursionError) as error:  # of which CpuSetError is one
         problem = str(error)
     raise StatusError(f"annotation {ANNOTATION_RESOURCE_STATUS} {shown(text)}: {problem}")
+
+
+def believed_cpus(pod: Mapping[str, Any]) -> frozenset[int] | None:
+    """Return the CPUs of those that a pod's annotation names which it holds; None where it names none.
+
+    A resize, or a scheduler that counts requests in another way, makes a set larger or smaller than the
+    request, and the pod runs on it all the same. But users write annotations, too: of more CPUs than the
+    pod's request and limit come to, only the first ones are held.
+
+    Raises:
+        StatusError: the annotation cannot be read.
+        QuantityError: the pod's request cannot be read.
+    """
+    cpus = given_cpus(pod)
+    most = _most(pod) if cpus else 0
+    return frozenset(sorted(cpus)[:most]) if cpus and len(cpus) > most else cpus
+
+
+def excess(pod: Mapping[str, Any]) -> str:
+    """Say what is wrong with a set of more CPUs than its pod may hold, or ""; raises as above."""
+    cpus = given_cpus(pod)
+    most = _most(pod) if cpus else 0
+    if not cpus or len(cpus) <= most:
+        return ""
+    return f"its annotation names {len(cpus)} CPUs, its request and limit come to {most}: no more are held"
+
+
+def _most(pod: Mapping[str, Any]) -> int:
+    """How many CPUs a pod's annotation may name: its request or its limit, the larger one, rounded up."""
+    asked = max(pod_request(pod, CPU), pod_request(limits_as_requests(pod), CPU))
+    return -(-asked // 1000)

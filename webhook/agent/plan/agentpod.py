@@ -1,0 +1,84 @@
+"""A pod of this node, as far as its cgroups depend on it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from webhook.pods.pod import annotations, kubelet_uid, labels
+from webhook.pods.qosclass import kube_qos
+from webhook.pods.text import shown
+from webhook.protocol import ANNOTATION_AGENT, LABEL_QOS_CLASS, QOS_CLASSES, KubeQoS
+
+_STATUSES: Final = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
+
+
+class Mode(StrEnum):
+    """What the agent may do with a pod's cgroups: the annotation ``colocation-webhook.io/agent``."""
+
+    ENFORCE = "enforce"  # where there is no annotation
+    OBSERVE = "observe"  # plan and report, write nothing
+    IGNORE = "ignore"  # not even that
+
+
+@dataclass(frozen=True, slots=True)
+class AgentPod:
+    """A pod, read.
+
+    Attributes:
+        uid: by which the kubelet names its cgroup; of a static pod not that of its mirror.
+        name: namespace/name.
+        kube_qos: Guaranteed, Burstable or BestEffort: under which folder its cgroup stands.
+        qos: the label's class, "" where it states none that is known.
+        created: when it was made, as the API server writes it.
+        mode: what may be done.
+        containers: container ids, without the runtime's name, to names.
+        value: the v1 Pod.
+        findings: what could not be read.
+    """
+
+    uid: str
+    name: str
+    kube_qos: KubeQoS
+    qos: str
+    created: str = ""
+    mode: Mode = Mode.ENFORCE
+    containers: Mapping[str, str] = field(default_factory=dict)
+    value: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    findings: tuple[str, ...] = ()
+
+
+def read_agent_pod(pod: Mapping[str, Any]) -> AgentPod:
+    """Read a v1 Pod; nothing of it has to be right."""
+    metadata = pod.get("metadata") or {}
+    name = f"{metadata.get('namespace') or 'default'}/{metadata.get('name') or ''}"
+    label = labels(pod).get(LABEL_QOS_CLASS, "")
+    stated = annotations(pod).get(ANNOTATION_AGENT, Mode.ENFORCE)
+    findings = []
+    if stated not in list(Mode):
+        findings.append(
+            f"{name}: annotation {ANNOTATION_AGENT}: {shown(stated)} is none of {', '.join(Mode)}: "
+            f"nothing is written, as for {Mode.OBSERVE}"
+        )
+    return AgentPod(
+        uid=kubelet_uid(pod),
+        name=name,
+        kube_qos=kube_qos(pod),
+        qos=label if label in QOS_CLASSES else "",
+        created=str(metadata.get("creationTimestamp") or ""),
+        mode=Mode(stated) if stated in list(Mode) else Mode.OBSERVE,
+        containers=dict(_containers(pod.get("status") or {})),
+        value=pod,
+        findings=tuple(findings),
+    )
+
+
+def _containers(status: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Ids and names of the containers that the kubelet has reported."""
+    found = []
+    for kind in _STATUSES:
+        for each in status.get(kind) or ():
+            _, _, number = str(each.get("containerID") or "").rpartition("://")
+            if number:
+                found.append((number, str(each.get("name") or "")))
+    return found

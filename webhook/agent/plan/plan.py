@@ -1,0 +1,127 @@
+"""What should stand in the cgroups of a node's pods.
+
+Everything that a rule decides is put together here. Which files hold it, and in which order they are
+written, is decided where it is written.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from webhook.agent.plan.agentpod import AgentPod, Mode
+from webhook.agent.plan.limits import LimitsError, PodLimits, pod_limits
+from webhook.agent.plan.placement import OWN_CPUS, CPUSets, Placement, cpu_sets
+from webhook.agent.plan.settings import DEFAULTS, Settings
+from webhook.agent.plan.target import UNLIMITED, Knob, Target, Why
+from webhook.pods.nodetopology import NodeTopology
+from webhook.pods.pod import FINISHED, containers
+from webhook.protocol import KubeQoS, QoSClass
+
+IDLE: Final = "idle"
+NO_QUOTA: Final = "own-cpus-without-quota"
+
+Targets = tuple[Target, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PodPlan:
+    """What should stand in the cgroups of one pod.
+
+    Attributes:
+        pod: the pod.
+        at_pod: of its own cgroup.
+        at_containers: of its containers, by name.
+        at_others: of cgroups below it that are of no container that is known: the sandbox, or a container
+            that started a moment ago.
+    """
+
+    pod: AgentPod
+    at_pod: Targets = ()
+    at_containers: Mapping[str, Targets] = field(default_factory=dict)
+    at_others: Targets = ()
+
+    def of_container(self, container_id: str) -> Targets:
+        """Return the targets of the cgroup that the runtime named by this id."""
+        name = self.pod.containers.get(container_id)
+        return self.at_others if name is None else self.at_containers.get(name, self.at_others)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What should stand in the cgroups of a node's pods.
+
+    Attributes:
+        pods: by name; pods that are ignored are not among them.
+        cpus: how the node's CPUs are shared out.
+        findings: what could not be done as it was asked, and why.
+    """
+
+    pods: tuple[PodPlan, ...]
+    cpus: CPUSets
+    findings: tuple[str, ...] = ()
+
+
+def make_plan(pods: Iterable[AgentPod], node: NodeTopology, settings: Settings = DEFAULTS) -> Plan:
+    """Plan the cgroups of a node.
+
+    Args:
+        pods: of the node; those that have finished have no cgroups and hold nothing.
+        node: its CPUs, reservations and policies.
+        settings: what is switched on, and what the node is like.
+    """
+    alive = sorted(
+        (pod for pod in pods if (pod.value.get("status") or {}).get("phase") not in FINISHED),
+        key=lambda pod: (pod.name, pod.uid),
+    )
+    sets = cpu_sets(alive, node, kubelet_static=settings.kubelet_static)
+    findings = [*node.problems, *(each for pod in alive for each in pod.findings), *sets.findings]
+    planned = [
+        _pod_plan(pod, sets.placements.get(pod.uid), settings, findings)
+        for pod in alive
+        if pod.mode is not Mode.IGNORE
+    ]
+    return Plan(tuple(planned), sets, tuple(findings))
+
+
+def _pod_plan(pod: AgentPod, placement: Placement | None, settings: Settings, findings: list[str]) -> PodPlan:
+    limits = PodLimits()
+    if settings.limits:
+        try:
+            limits = pod_limits(pod, settings, findings)
+        except LimitsError as error:
+            findings.append(str(error))
+    at_pod = list(limits.pod)
+    names = [each.name for each in containers(pod.value)]
+    everywhere: list[Target] = []
+    if settings.cpusets and placement is not None:
+        cpus = Target(Knob.CPUS, placement.cpus, Why(placement.rule, pod.name, placement.inputs))
+        everywhere.append(cpus)
+        # Under the policy static the kubelet gives containers sets that the pod's cgroup has to contain.
+        if not settings.kubelet_static:
+            at_pod.append(cpus)
+        if placement.rule == OWN_CPUS:
+            lifted = Target(Knob.QUOTA, UNLIMITED, Why(NO_QUOTA, pod.name, placement.inputs))
+            at_pod = [each for each in at_pod if each.knob not in (Knob.PERIOD, Knob.QUOTA)] + [lifted]
+            limits = limits._replace(containers=dict.fromkeys(names, (lifted,)))
+    if settings.idle and pod.qos == QoSClass.BE:
+        if pod.kube_qos is KubeQoS.BEST_EFFORT:
+            # While a cgroup is idle, the kernel keeps its shares at the least and refuses others.
+            at_pod = [each for each in at_pod if each.knob is not Knob.SHARES]
+            at_pod.append(Target(Knob.IDLE, 1, Why(IDLE, pod.name, {"class": pod.qos})))
+        else:
+            findings.append(
+                f"{pod.name}: of class {pod.qos} and {pod.kube_qos}: it does not become idle, for the "
+                "kubelet could not resize it any more"
+            )
+    return PodPlan(
+        pod,
+        tuple(at_pod),
+        {name: (*everywhere, *limits.containers.get(name, ())) for name in names},
+        tuple(everywhere),
+    )
+
+
+def changed(before: Plan | None, after: Plan) -> frozenset[str]:
+    """Return the uids of the pods for which another plan holds than before."""
+    old = {each.pod.uid: each for each in before.pods} if before is not None else {}
+    return frozenset(each.pod.uid for each in after.pods if old.get(each.pod.uid) != each)
