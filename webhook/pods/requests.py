@@ -1,4 +1,4 @@
-"""The resources that a pod requests, as kube-scheduler counts them.
+"""The resources that a pod requests, and its limits, as kube-scheduler counts them.
 
 Source: Kubernetes' ``component-helpers/resource`` (PodRequests) with KEP-753 (native sidecars)
 and KEP-2837 (resources at the pod's level).
@@ -7,7 +7,7 @@ and KEP-2837 (resources at the pod's level).
 from collections.abc import Mapping
 from typing import Any, Final
 
-from webhook.pods.pod import ALWAYS, CONTAINER_LISTS, spec
+from webhook.pods.pod import ALWAYS, spec
 from webhook.pods.quantities import NANO, QuantityError, non_negative, text_of
 from webhook.protocol import HUGEPAGES_PREFIX, NATIVE_RESOURCES
 
@@ -29,49 +29,55 @@ def pod_request(pod: Mapping[str, Any], resource: str) -> int:
     Raises:
         QuantityError: a quantity cannot be read or is negative; the message begins with the field.
     """
-    of = spec(pod)
-    total = None
-    if resource in NATIVE_RESOURCES or resource.startswith(HUGEPAGES_PREFIX):
-        total = _milli(of.get("resources"), resource, "spec.resources.requests")
-    if total is None:
-        total = containers_request(pod, resource)
-    return total + (_milli({"requests": of.get("overhead")}, resource, "spec.overhead") or 0)
+    return _without_overhead(pod, resource, "requests") + _overhead(pod, resource)
 
 
-def containers_request(pod: Mapping[str, Any], resource: str) -> int:
+def pod_limit(pod: Mapping[str, Any], resource: str) -> int:
+    """Return the limit of a pod, summed up as its request is; overhead is added to a limit that exists.
+
+    Raises:
+        QuantityError: as ``pod_request``.
+    """
+    total = _without_overhead(pod, resource, "limits")
+    return total + _overhead(pod, resource) if total else 0
+
+
+def containers_request(pod: Mapping[str, Any], resource: str, section: str = "requests") -> int:
     """Return what the containers of a pod request, as in ``pod_request``, without pod level and overhead."""
     of = spec(pod)
     running = sidecars = starting = 0
     for i, container in enumerate(of.get("initContainers") or ()):
-        field = "spec.initContainers[{}].resources.requests"
-        amount = _milli(container.get("resources"), resource, field, i) or 0
+        field = "spec.initContainers[{}].resources"
+        amount = _milli(container.get("resources"), section, resource, field, i) or 0
         starting = max(starting, sidecars + amount)
         if container.get("restartPolicy") == ALWAYS:
             sidecars += amount
     for i, container in enumerate(of.get("containers") or ()):
-        field = "spec.containers[{}].resources.requests"
-        running += _milli(container.get("resources"), resource, field, i) or 0
+        field = "spec.containers[{}].resources"
+        running += _milli(container.get("resources"), section, resource, field, i) or 0
     return max(running + sidecars, starting)
 
 
-def limits_as_requests(pod: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what ``pod_request`` reads of a pod, with limits in place of requests."""
-    of = spec(pod)
-
-    def swapped(holder: Mapping[str, Any]) -> dict[str, Any]:
-        return {**holder, "resources": {"requests": (holder.get("resources") or {}).get("limits")}}
-
-    lists = {kind: [swapped(each) for each in of.get(kind) or ()] for kind in CONTAINER_LISTS}
-    return {"spec": swapped({**of, **lists})}
+def _without_overhead(pod: Mapping[str, Any], resource: str, section: str) -> int:
+    total = None
+    if resource in NATIVE_RESOURCES or resource.startswith(HUGEPAGES_PREFIX):
+        total = _milli(spec(pod).get("resources"), section, resource, "spec.resources")
+    return containers_request(pod, resource, section) if total is None else total
 
 
-def _milli(resources: Mapping[str, Any] | None, resource: str, field: str, *at: int) -> int | None:
-    """Return a request among ``resources``; ``field`` and ``at`` are put together only for an error."""
-    requests = resources.get("requests") if resources else None
+def _overhead(pod: Mapping[str, Any], resource: str) -> int:
+    return _milli(spec(pod), "overhead", resource, "spec") or 0
+
+
+def _milli(
+    resources: Mapping[str, Any] | None, section: str, resource: str, field: str, *at: int
+) -> int | None:
+    """Return an amount in a section of ``resources``; ``field`` and ``at`` are put together for an error."""
+    requests = resources.get(section) if resources else None
     raw = requests.get(resource) if requests else None
     if raw is None:
         return None
     try:
         return -(-non_negative(raw if isinstance(raw, str) else text_of(raw)) // _NANO_IN_MILLI)
     except QuantityError as error:
-        raise QuantityError(f"{field.format(*at)}[{resource}]: {error}") from None
+        raise QuantityError(f"{field.format(*at)}.{section}[{resource}]: {error}") from None

@@ -12,7 +12,7 @@ from typing import Any
 from webhook.cpuset.cpulist import format_cpulist, parse_cpulist
 from webhook.cpuset.topology import Topology
 from webhook.pods.pod import annotations, is_mirror
-from webhook.pods.requests import limits_as_requests, pod_request
+from webhook.pods.requests import pod_limit, pod_request
 from webhook.pods.text import shown
 from webhook.protocol import ANNOTATION_RESOURCE_STATUS, CPU
 
@@ -85,5 +85,5 @@ def excess(pod: Mapping[str, Any]) -> str:
 
 def _most(pod: Mapping[str, Any]) -> int:
     """How many CPUs a pod's annotation may name: its request or its limit, the larger one, rounded up."""
-    asked = max(pod_request(pod, CPU), pod_request(limits_as_requests(pod), CPU))
+    asked = max(pod_request(pod, CPU), pod_limit(pod, CPU))
     return -(-asked // 1000)

@@ -14,7 +14,7 @@ from webhook.agent.plan.settings import Settings
 from webhook.agent.plan.target import PERIOD, UNLIMITED, Knob, Target, Why
 from webhook.pods.pod import CONTAINER_LISTS, SECTIONS, Container, annotations, containers
 from webhook.pods.quantities import NANO, QuantityError, non_negative, text_of
-from webhook.pods.requests import limits_as_requests, pod_request
+from webhook.pods.requests import pod_limit, pod_request
 from webhook.protocol import (
     ANNOTATION_EXTENDED_RESOURCE_SPEC,
     BATCH,
@@ -158,7 +158,7 @@ def _whole_limit(pod: Mapping[str, Any], name: str) -> int | None:
     staying = (each for each in containers(pod) if each.kind == "containers" or each.sidecar)
     if not all(_amount(each.quantities("limits"), name) for each in staying):
         return None
-    return _whole(limits_as_requests(pod), name) or None
+    return -(-pod_limit(pod, name) // 1000) or None
 
 
 def _described(pod: AgentPod) -> Mapping[str, Any]:
