@@ -1,7 +1,7 @@
 """The figures of all nodes, from the API server's objects: `recompute`.
 
-Written from the specification alone (node side §1, §2, §9, §11, §12, and what docs/capacity.md says of
-our own settings). It judges `capacity explain`, the controller and whatever else says what a node offers.
+Written from Koordinator's protocol and what docs/capacity.md says of our own settings, without code of
+webhook/. It judges `capacity explain`, the controller and whatever else says what a node offers.
 """
 
 from __future__ import annotations
