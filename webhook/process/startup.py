@@ -1,15 +1,11 @@
 """What a process sets up before the rest of the service is imported."""
 
 import contextlib
-import ctypes
 import os
 import resource
 import shutil
 import tempfile
 from collections.abc import Iterator
-
-_M_MMAP_THRESHOLD = -3  # of mallopt(3)
-_LARGE_BLOCK = 64 * 2**10
 
 
 @contextlib.contextmanager
@@ -38,16 +34,6 @@ def allow_open_files(number: int) -> None:
     wanted = number if hard == resource.RLIM_INFINITY else min(number, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def give_memory_back() -> None:
-    """Have glibc return blocks of 64 KiB and more to the kernel once they are free.
-
-    By itself it keeps those of a size that was freed once: buffers of connections that were closed an hour
-    ago, with a block in use behind them. Another C library has no such call.
-    """
-    with contextlib.suppress(AttributeError):
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK)
 
 
 def memory_folder() -> str | None:

@@ -16,8 +16,9 @@ from wsgiref.types import WSGIApplication
 from gunicorn.app.base import BaseApplication
 
 from webhook.process.admin import AdminServer, is_loopback, wsgi_app
+from webhook.process.memory import give_back_large_blocks
 from webhook.process.metrics import process_ended
-from webhook.process.startup import allow_open_files, give_memory_back, memory_folder
+from webhook.process.startup import allow_open_files, memory_folder
 from webhook.process.tasks import Tasks
 from webhook.server.http.bodies import DEFAULT_BYTES
 from webhook.server.http.site import Application
@@ -76,7 +77,7 @@ def run(service: ReviewService, serving: Serving) -> None:
     """Serve until SIGTERM (drain) or SIGINT (stop); leaves through SystemExit."""
     sys.setswitchinterval(SWITCH_SECONDS)
     serving.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-    give_memory_back()
+    give_back_large_blocks()
     allow_open_files(2 * MAX_CONNECTIONS)
     _Gunicorn(service, serving).run()
 

@@ -14,6 +14,7 @@ import uvloop
 from gunicorn import glogging
 from gunicorn.workers.base import Worker
 
+from webhook.process.memory import give_back
 from webhook.server.http.connection import Connection
 from webhook.server.http.site import Application, Site
 
@@ -84,6 +85,7 @@ class ReviewWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
             self.notify()
             site.tick()
             self._close_silent()
+            give_back()
             try:
                 self.wsgi.on_tick()
             except Exception:  # Metrics that cannot be updated are no reason to stop serving.
