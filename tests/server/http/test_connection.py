@@ -136,7 +136,7 @@ class Client:
             if head == b"HTTP/1.1 100 Continue":
                 continue
             fields = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:])
-            length = int(fields[b"Content-Length"])
+            length = int(fields.get(b"Content-Length", 0))  # an answer to HEAD has none
             found.append((int(head[9:12]), left[:length]))
             left = left[length:]
         return found
@@ -182,6 +182,7 @@ REQUESTS = [
     (chunked(b"a", b"bc"), [(200, b"abc")]),
     (chunked(b"a", end=b"0\r\nX: y\r\n\r\n"), [(200, b"a")]),
     (b"GET /%6eowhere HTTP/1.1\r\nHost: x\r\n\r\n", [(404, b"none")]),
+    (b"HEAD /nowhere HTTP/1.1\r\nHost: x\r\n\r\n", [(404, b"")]),
     (post(b"body", target=b"/nowhere"), [(404, b"none")]),
     (post(b"POST /mutate HTTP/1.1\r\nHost: x\r\n\r\n", target=b"/nowhere"), [(404, b"none")]),
 ]
@@ -389,6 +390,13 @@ def test_a_client_that_asks_for_the_end_gets_it(client):
     assert client.answers() == [(200, b"one")]
     assert b"\r\nConnection: close\r\n" in client.transport.written
     assert client.transport.closed
+
+
+@pytest.mark.parametrize("target", [b"/mutate", b"/nowhere"])
+def test_a_refused_head_gets_no_body(client, target):
+    """What refuses it says why in a body, which a client that sent HEAD does not expect."""
+    client.send(b"HEAD %s HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999\r\n\r\n" % target)
+    assert client.answers() == [(413, b"")]
 
 
 def test_http_1_0_is_served_and_closed(client):

@@ -207,7 +207,7 @@ class Connection(asyncio.Protocol):
         while exchanges and (reply := exchanges[0].reply) is not None and not self._ending:
             exchange = exchanges.popleft()
             last = exchange.refused or self._site.stopping or not exchange.keep_alive
-            self._write(reply, last=last)
+            self._write(reply, last=last, bodiless=exchange.head.method == "HEAD")
             exchange.end()
             if last and exchange.whole:
                 self.close()
@@ -244,9 +244,11 @@ class Connection(asyncio.Protocol):
         self._failure = Response(status, _JSON, status_body(status, message))
         self.flush()
 
-    def _write(self, reply: Response, *, last: bool) -> None:
+    def _write(self, reply: Response, *, last: bool, bodiless: bool = False) -> None:
         status, headers, body = reply
         self.answered += 1
         end = b"Connection: close\r\n\r\n" if last else b"\r\n"
         length = b"Content-Length: %d\r\n" % len(body)
+        if bodiless:
+            length = body = b""  # after HEAD, the client reads the next answer where a body would begin
         self._transport.write(b"".join((_STATUS_LINES[status], self._site.date, headers, length, end, body)))
