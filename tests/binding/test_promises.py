@@ -4,9 +4,23 @@ import random
 
 import pytest
 
-from tests.binding.builders import Replica, bind, held, known, node, nrt, pod, store
+from tests.binding.builders import (
+    Replica,
+    annotation,
+    bind,
+    held,
+    known,
+    node,
+    nrt,
+    pod,
+    resized,
+    settle,
+    store,
+)
+from tests.binding.test_repair import TAKEN
 from webhook.binding.caches import TOPOLOGIES
 from webhook.binding.ledgers import LEDGERS
+from webhook.cpuset.cpulist import parse_cpulist
 from webhook.kube.paths import NODES, PODS
 
 OTHERS = [f"node-{number}" for number in range(2, 8)]
@@ -117,3 +131,47 @@ def test_a_promise_that_cannot_be_withdrawn_costs_nobody_anything(fake, replica)
     fake.failures["PUT", f"{LEDGERS}/node-1"] = [(500, {"message": "no"})]
     assert replica.cpuset(made, to="node-2")
     assert set(holders(fake)) == {"node-1", "node-2"}
+
+
+@pytest.mark.parametrize("after", ["1", "2", "6", "8"])
+@pytest.mark.parametrize("lands", [True, False])
+def test_a_pod_that_is_resized_while_its_bind_may_be_under_way(fake, replica, after, lands):
+    """It is promised nothing else until that is known: bound with its first CPUs, it keeps them."""
+    made = known(replica, pod(cpu="4"))
+    assert replica.cpuset(made) == "0-1,8-9"
+    resized(fake, replica, after)
+    status, denied = replica.ask(fake.objects[PODS]["d", "p"])
+    assert (status, denied["allowed"]) == (200, False)
+    assert "promised the CPUs 0-1,8-9 of node-1" in denied["status"]["message"]
+    other = replica.cpuset(known(replica, pod("q", cpu="4")))
+    assert other == "2-3,10-11"
+    if lands:
+        bind(replica, fake.objects[PODS]["d", "p"], cpuset="0-1,8-9")
+        settle(replica, 2)
+        cpus = parse_cpulist(annotation(fake))
+        assert cpus <= {0, 1, 8, 9} or cpus >= {0, 1, 8, 9}
+    else:
+        replica.round()  # a replica measures the grace from when it has first seen the entries
+        replica.clock.seconds += 61
+        settle(replica, 1)
+        assert held(fake) == {}  # as the other pod was not bound either
+        cpus = parse_cpulist(replica.cpuset(fake.objects[PODS]["d", "p"]))
+    assert len(cpus) == int(after)
+    assert parse_cpulist(held(fake)["p"]) == cpus
+
+
+@pytest.mark.parametrize("how", TAKEN)
+def test_a_promise_whose_cpus_are_taken_is_over_after_the_grace(fake, replica, how):
+    """It is not renewed, and others are given then."""
+    made = known(replica, pod(qos="LSE"))
+    assert replica.cpuset(made) == "0,8"
+    fake.store(TOPOLOGIES, ("", "node-1"), TAKEN[how])
+    replica.hear()
+    for _ in range(70):
+        replica.clock.seconds += 1
+        replica.round()
+        _, answer = replica.ask(made)
+        if answer["allowed"]:
+            break
+    assert replica.clock.seconds > 1060
+    assert parse_cpulist(held(fake)["p"]).isdisjoint({0, 8}) or how == "no SMT"

@@ -77,16 +77,6 @@ def test_what_no_set_hinders_is_allowed(fake, replica, where):
     assert asked(replica, fake, "4") == ""
 
 
-def test_a_promise_follows_a_resize(fake, replica):
-    """Promised two CPUs, resized, bound: the pod gets what it asks for now."""
-    made = store(fake, PODS, pod())
-    replica.hear()
-    assert replica.cpuset(made) == "0,8"
-    resized(fake, replica, "4")
-    assert replica.cpuset(fake.objects[PODS]["d", "p"]) == "0-1,8-9"
-    assert held(fake) == {"p": "0-1,8-9"}
-
-
 @pytest.mark.parametrize("why", ["not opted in", "no topology", "no node"])
 def test_where_nobody_would_carry_it_out_it_is_refused(fake, why):
     """Another scheduler gave the set, or the node's CPUs are not known."""

@@ -1,8 +1,9 @@
 """The decision: from a pod, a node and its ledger to CPUs and the next ledger, or to a refusal. Pure.
 
 Every set that some other pod holds is entered first, whatever the rules say of it; a new one is given
-exactly by the rules (``webhook.cpuset``). A set that the pod has an entry for, or brings along, is given
-again if the rules would give it now, to the pod and on the machine as they are.
+exactly by the rules (``webhook.cpuset``). A set that the pod brings along is kept if the rules would give
+it now, to the pod and on the machine as they are. So is one that it was promised; else it gets none until
+that promise has been dropped: a bind may be under way with these CPUs, and end before or after another.
 """
 
 import datetime as dt
@@ -14,10 +15,12 @@ from typing import NamedTuple
 from webhook.binding.ledger import Counts, Entry, Ledger
 from webhook.cpuset.alignment import Aligned, align, cpu_amount
 from webhook.cpuset.allocation import BindPolicy, Exclusive, Request
+from webhook.cpuset.cpulist import format_cpulist
 from webhook.cpuset.errors import SharingError
 from webhook.cpuset.hints import NumaPolicy
 from webhook.cpuset.qos import QoS
 from webhook.cpuset.sharing import NodeState, Pod, Reservations
+from webhook.kube.timestamps import timestamp
 from webhook.pods.nodetopology import NodeTopology
 from webhook.pods.resourcespec import CPUSetRequest
 
@@ -83,7 +86,10 @@ def grant(claim: Claim, node: NodeTopology, ledger: Ledger, *, now: dt.datetime)
     if refused := too_amplified(request, node, others):
         return refused
     room = Room(claim, node, others, *terms)
-    cpus = room.kept(held.cpus if held is not None else None) or room.kept(claim.carried) or room.best()
+    if held is not None:
+        cpus = room.kept(held.cpus) or _under_way(held, node)
+    else:
+        cpus = room.kept(claim.carried) or room.best()
     if isinstance(cpus, Refusal):
         return cpus
     agreed = room.agreed
@@ -99,8 +105,7 @@ def grant(claim: Claim, node: NodeTopology, ledger: Ledger, *, now: dt.datetime)
         allocated_at=moment,
     )
     after = ledger.with_entries(entry)
-    existing = held is not None and held.cpus == cpus
-    return Grant(entry, after, node, _counts(node, room.state, after), existing=existing)
+    return Grant(entry, after, node, _counts(node, room.state, after), existing=held is not None)
 
 
 class Room:
@@ -237,6 +242,14 @@ def agreed_terms(request: CPUSetRequest, node: NodeTopology) -> tuple[Request, N
             f"{node.name} has {numa}",
         )
     return Request(request.cpus, policy, required, request.exclusive, node.strategy), numa
+
+
+def _under_way(held: Entry, node: NodeTopology) -> Refusal:
+    return Refusal(
+        "UnderWay",
+        f"was promised the CPUs {format_cpulist(held.cpus)} of {node.name} at {timestamp(held.allocated_at)} "
+        "and may not have these now; it gets others as soon as no bind with these can be under way",
+    )
 
 
 def _short(
