@@ -196,7 +196,7 @@ def measure(nodes: int) -> dict[str, float]:
         clock=lambda: seconds[0],
         now=lambda: NOW,
     )
-    binder = Binder(state, grace=GRACE_SECONDS)
+    binder = Binder(state, opted_in=lambda _: True, grace=GRACE_SECONDS)
     repair = Repair(state, binder, EventRecorder(api, "benchmark"), metrics, opted_in=lambda _: True)
     reconciler = Reconciler(state, binder, repair, _Leader(api, "d", "l"), metrics)
     watched = filled(state, nodes)

@@ -29,16 +29,22 @@ from webhook.binding.ledgers import LEDGERS
 from webhook.cpuset.cpulist import parse_cpulist
 from webhook.kube.paths import PODS
 
+GRACE = 60.0
+
 
 class _Machine(RuleBasedStateMachine):
-    """Pods come, go and are resized, CPUs come and go, ledgers are deleted, patches refused."""
+    """Pods come, go and are resized, CPUs come and go, ledgers are deleted, patches refused.
+
+    Binds are under way meanwhile, several for one pod.
+    """
 
     def __init__(self):
         super().__init__()
         self.fake = server()
         self.fake.start()
-        self.replica = Replica(self.fake)
+        self.replica = Replica(self.fake, grace=GRACE)
         self.made = 0
+        self.under_way = []
 
     def teardown(self):
         self.replica.endpoint.close()
@@ -50,18 +56,60 @@ class _Machine(RuleBasedStateMachine):
     @rule(cpu=st.integers(1, 5), asked=st.booleans())
     def bound(self, cpu, asked):
         """Through the webhook, or while it is away."""
-        made = pod(f"p{self.made}", cpu=str(cpu))
+        made = self._make(cpu)
+        if asked and not self._ask(made):
+            return
+        self._land(made, self.under_way.pop()[1] if asked else None)
+
+    @rule(cpu=st.integers(1, 5))
+    def waits(self, cpu):
+        """A pod that is asked about and bound later, or never."""
+        self._make(cpu)
+
+    @rule(dice=st.randoms(use_true_random=False))
+    def asked(self, dice):
+        """Once, or again: a scheduler may come back before it is known what became of its first attempt."""
+        if waiting := self._waiting():
+            self._ask(self.fake.objects[PODS][dice.choice(waiting)])
+
+    @rule(before=st.integers(1, 6), after=st.integers(1, 6))
+    def resized_under_way(self, before, after):
+        """A pod is resized while its bind is under way, and bound again at that moment."""
+        made = self._make(before)
+        if self._ask(made):
+            resized(self.fake, self.replica, str(after), made["metadata"]["name"])
+            self._ask(self.fake.objects[PODS]["d", made["metadata"]["name"]])
+
+    @rule(dice=st.randoms(use_true_random=False))
+    def lands(self, dice):
+        """The API server finishes any of the binds that are under way, with the set that it was told."""
+        self.under_way = [each for each in self.under_way if self.replica.clock() - each[2] < GRACE]
+        waiting = self._waiting()
+        if landing := [each for each in self.under_way if each[0] in waiting]:
+            key, status, _ = dice.choice(landing)
+            self._land(self.fake.objects[PODS][key], status)
+
+    def _make(self, cpu):
+        made = store(self.fake, PODS, pod(f"p{self.made}", cpu=str(cpu)))
         self.made += 1
-        store(self.fake, PODS, made)
         self.replica.hear()
-        metadata = dict(made["metadata"])
-        if asked:
-            _, answer = self.replica.ask(made)
-            if not answer["allowed"]:
-                return
+        return made
+
+    def _waiting(self):
+        return [key for key in self._pods() if "nodeName" not in self.fake.objects[PODS][key]["spec"]]
+
+    def _ask(self, made):
+        """Whether the bind goes on, which is under way then."""
+        _, answer = self.replica.ask(made)
+        if answer["allowed"]:
             (operation,) = json.loads(base64.b64decode(answer["patch"]))
             value = operation["value"]
-            metadata["annotations"] = {STATUS: value[STATUS] if isinstance(value, dict) else value}
+            status = value[STATUS] if isinstance(value, dict) else value
+            self.under_way.append((("d", made["metadata"]["name"]), status, self.replica.clock()))
+        return answer["allowed"]
+
+    def _land(self, made, status):
+        metadata = {**made["metadata"], "annotations": {STATUS: status} if status else {}}
         spec = {**made["spec"], "nodeName": "node-1"}
         self.fake.store(PODS, ("d", metadata["name"]), {**made, "metadata": metadata, "spec": spec})
         self.replica.hear()
@@ -82,6 +130,16 @@ class _Machine(RuleBasedStateMachine):
         if ("", "node-1") in self.fake.objects[LEDGERS]:
             self.fake.delete(LEDGERS, "node-1")
             self.replica.hear()
+
+    @rule(deleted=st.booleans())
+    def replica_restarts(self, deleted):
+        """What it remembers is gone, and perhaps the ledger, too; no bind is under way for that long."""
+        self.replica.endpoint.close()
+        if deleted:
+            self.fake.objects[LEDGERS].clear()
+            self.under_way.clear()
+        clock = self.replica.clock
+        self.replica = Replica(self.fake, grace=GRACE, clock=clock)
 
     @rule(how=st.sampled_from(["", *TAKEN]))
     def machine_changes(self, how):
@@ -134,6 +192,6 @@ class _Machine(RuleBasedStateMachine):
 
 
 _Machine.TestCase.settings = settings(
-    max_examples=20, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=30, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestMachine = _Machine.TestCase

@@ -1,5 +1,7 @@
 """What went wrong meanwhile is put right, by what is stored and never by what is merely known."""
 
+from threading import Event
+
 import pytest
 
 from tests.binding.builders import Clock, Replica, bind, held, node, nrt, pod, resized, settle, store
@@ -68,6 +70,19 @@ def test_clocks_need_not_agree(fake, replica):
     assert slow.cpuset(made) == "0,8"
     replica.hear()
     replica.round()
+    assert held(fake) == {"p": "0,8"}
+
+
+def test_nothing_is_judged_before_the_namespaces_are_listed(fake, replica):
+    """It is not known before whose CPUs are ours to give."""
+    store(fake, PODS, pod(node="node-1"))
+    replica.hear()
+    listed = False
+    replica.reconciler.listed = lambda: listed
+    replica.reconciler._round(Event())
+    assert held(fake) is None
+    listed = True
+    replica.reconciler._round(Event())
     assert held(fake) == {"p": "0,8"}
 
 

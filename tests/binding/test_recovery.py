@@ -4,10 +4,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.binding.builders import NOW, STATUS, pod
+from tests.binding.builders import (
+    NOW,
+    STATUS,
+    Replica,
+    annotation,
+    bind,
+    held,
+    known,
+    pod,
+    resized,
+    settle,
+    store,
+)
 from webhook.binding.caches import trim_pod
-from webhook.binding.recovery import recover
+from webhook.binding.ledgers import LEDGERS
+from webhook.binding.recovery import Recovered, recover
 from webhook.cpuset.cpulist import format_cpulist, parse_cpulist
+from webhook.kube.paths import PODS
 
 
 def test_sets_of_bound_pods_are_found_whatever_their_class():
@@ -60,22 +74,21 @@ def test_what_a_pod_runs_on_is_held_whatever_its_size(made, cpuset):
     annotations = pod(cpuset=cpuset)["metadata"]["annotations"]
     made = {**made, "metadata": {**made["metadata"], "annotations": annotations}}
     made["spec"] = {**made["spec"], "nodeName": "node-1"}
-    for known in (made, trim_pod(made)):
-        found = recover([known], "node-1", now=NOW)
+    for each in (made, trim_pod(made)):
+        found = recover([each], "node-1", now=NOW)
         assert [entry.cpus for entry in found.entries] == [parse_cpulist(cpuset)]
         assert found.problems == ()
 
 
 @given(st.integers(0, 12), st.integers(0, 12), st.sets(st.integers(0, 40), min_size=1))
 def test_a_pod_cannot_claim_more_than_its_request_and_limit(request, limit, claimed):
-    """Anybody may write an annotation: the first CPUs of it are held, as many as may be, and it is told."""
+    """Anybody may write an annotation: the first CPUs of it are believed, as many as may be; it is told."""
     made = pod("greedy", node="node-1", cpuset=format_cpulist(claimed))
     resources(made, requests=str(request), limits=str(limit))
     found = recover([made], "node-1", now=NOW)
     most = max(request, limit)
     assert [entry.cpus for entry in found.entries] == ([set(sorted(claimed)[:most])] if most else [])
-    said = (f"d/greedy: its annotation names {len(claimed)} CPUs, its request and limit come to {most}: "
-            "no more are held")  # fmt: skip
+    said = f"d/greedy: its annotation names {len(claimed)} CPUs, its request and limit come to {most}"
     assert found.problems == ((said,) if len(claimed) > most else ())
 
 
@@ -83,10 +96,54 @@ def test_a_mirror_pod_holds_nothing():
     """Its static pod never hears of the annotation."""
     mirrored = {"kubernetes.io/config.mirror": "abc"}
     found = recover([pod(node="node-1", cpuset="0,8", annotations=mirrored)], "node-1", now=NOW)
-    assert found == ((), ())
+    assert found == Recovered()
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '"0"', '{"cpuset": 3}', '{"cpuset": "3-1"}', '{"cpuset": "a"}'])
 def test_a_foreign_annotation_is_read_with_care(text):
     """It is named, and costs nobody anything."""
     assert len(recover([pod(node="node-1", annotations={STATUS: text})], "node-1", now=NOW).problems) == 1
+
+
+LOST = pytest.mark.parametrize("refused", [False, True], ids=["patched", "the patch is refused"])
+
+
+@LOST
+def test_a_pod_that_became_smaller_before_its_ledger_was_lost(fake, refused):
+    """While no replica runs, so nobody remembers: what its annotation names is held until that is another."""
+    first = Replica(fake)
+    bind(first, pod(cpu="4"))
+    resized(fake, first, "2")
+    fake.delete(LEDGERS, "node-1")
+    replica = Replica(fake)
+    assert replica.cpuset(known(replica, pod("q", cpu="2"))) == "2,10"
+    assert held(fake) == {"p": "0-1,8-9", "q": "2,10"}
+    if refused:
+        fake.failures["PATCH", "/api/v1/namespaces/d/pods/p"] = [(422, {"message": "no"})] * 99
+    settle(replica, 2)
+    cpus = "0-1,8-9" if refused else "0,8"
+    assert (held(fake)["p"], annotation(fake)) == (cpus, cpus)
+    first.endpoint.close()
+    replica.endpoint.close()
+
+
+def test_whose_ledger_is_lost_has_what_it_asks_for_before_what_others_claim(fake, replica):
+    """Of what annotations name beyond requests only CPUs of this machine that nobody else has are held."""
+    for name, cpuset in (("a", "0-7,500"), ("b", "2,9-10"), ("c", "4,12")):
+        store(fake, PODS, pod(name, node="node-1", cpuset=cpuset))
+    replica.hear()
+    assert replica.cpuset(known(replica, pod("q", cpu="2"))) == "8,11"
+    assert held(fake) == {"a": "0-1,3,5-7", "b": "2,9-10", "c": "4,12", "q": "8,11"}
+
+
+@pytest.mark.parametrize("opted_in", [True, False])
+def test_a_claim_beyond_a_request_lasts_a_round(fake, opted_in):
+    """And no time at all in a namespace where nobody puts it right."""
+    replica = Replica(fake, opted_in=lambda namespace: opted_in or namespace != "d")
+    store(fake, PODS, pod("greedy", cpu="1", node="node-1", cpuset="0-15"))
+    replica.hear()
+    replica.round()
+    replica.hear()
+    assert held(fake) == {"greedy": "0"}
+    assert annotation(fake, "greedy") == ("0" if opted_in else "0-15")
+    replica.endpoint.close()

@@ -68,10 +68,10 @@ def test_a_static_pod_gets_and_holds_nothing(fake, replica, cpuset):
 
 
 def test_a_set_of_more_cpus_than_the_pod_may_hold_is_put_right(fake, replica):
-    """In a namespace that opted in; the first CPUs of it are the pod's."""
+    """In a namespace that opted in, by the rules: it keeps a core."""
     bind(replica, pod(), cpuset="1-9")
     settle(replica)
-    assert (held(fake), annotation(fake)) == ({"p": "1-2"}, "1-2")
+    assert (held(fake), annotation(fake)) == ({"p": "1,9"}, "1,9")
 
 
 def test_elsewhere_it_is_said_what_such_a_pod_holds(fake):
@@ -81,8 +81,25 @@ def test_elsewhere_it_is_said_what_such_a_pod_holds(fake):
     replica.hear()
     settle(replica)
     assert (held(fake), annotation(fake)) == ({"p": "1-2"}, "1-9")
-    said = "d/p: its annotation names 9 CPUs, its request and limit come to 2: no more are held"
+    said = "d/p: its annotation names 9 CPUs, its request and limit come to 2"
     assert ready(fake) == ("False", "Unrepaired", said)
+    replica.endpoint.close()
+
+
+def test_what_a_pod_had_is_held_where_nobody_makes_it_smaller(fake):
+    """It was resized, and its namespace opted out: its annotation names what it had, and it runs on that."""
+    opted_in = True
+    replica = Replica(fake, opted_in=lambda _: opted_in)
+    bind(replica, pod(cpu="4"))
+    settle(replica)
+    opted_in = False
+    resized(fake, replica, "2")
+    settle(replica)
+    assert (held(fake), annotation(fake)) == ({"p": "0-1,8-9"}, "0-1,8-9")
+    assert ready(fake)[2] == "d/p: its annotation names 4 CPUs, its request and limit come to 2"
+    opted_in = True
+    settle(replica)
+    assert (held(fake), annotation(fake)) == ({"p": "0,8"}, "0,8")
     replica.endpoint.close()
 
 

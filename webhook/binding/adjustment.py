@@ -175,18 +175,26 @@ def both(
     return wanted._replace(cpus=cpus)
 
 
-def as_it_is(pod: Mapping[str, Any], given: Entry | None, before: Entry | None, problem: str) -> Adjustment:
+def as_it_is(
+    pod: Mapping[str, Any],
+    stated: frozenset[int] | None,
+    given: Entry | None,
+    before: Entry | None,
+    problem: str,
+) -> Adjustment:
     """Return what a pod holds whose CPUs are not ours to give: what its annotation names, whatever that is.
 
     Args:
         pod: it.
-        given: the entry that its annotation stands for; None: it names no set, or none that can be read.
-        before: its entry.
+        stated: all that its annotation names; None: nothing, or nothing that can be read.
+        given: the entry that its annotation stands for, with what of it is believed.
+        before: its entry: of more CPUs than are believed, those that the pod had already stay its own.
         problem: what is wrong with its annotation or request; "": nothing.
     """
     entry = before
     if given is not None:
-        entry = before._replace(cpus=given.cpus) if before is not None else given
+        had = before.cpus & (stated or frozenset()) if before is not None else frozenset()
+        entry = (before or given)._replace(cpus=given.cpus | had)
     if entry is not None and not problem:
         listed, milli = format_cpulist(entry.cpus), pod_request(pod, CPU)
         if given is None:

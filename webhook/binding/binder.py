@@ -16,7 +16,7 @@ from typing import Final
 from webhook.binding.grant import Claim, Grant, Refusal, counts_of, grant
 from webhook.binding.ledger import Entry, Ledger
 from webhook.binding.ledgers import Changed
-from webhook.binding.recovery import recover
+from webhook.binding.recovery import recover, with_beyond
 from webhook.binding.state import Deadline, OutOfTimeError, State
 from webhook.pods.nodetopology import NodeTopology, NodeTopologyError
 
@@ -36,9 +36,10 @@ class Binder:
         grace: seconds that an entry may stand without its pod being bound.
     """
 
-    def __init__(self, state: State, *, grace: float) -> None:
-        """Say what is watched and where ledgers are; nothing is called yet."""
+    def __init__(self, state: State, *, opted_in: Callable[[str], bool], grace: float) -> None:
+        """Say what is watched and where ledgers are, and in which namespaces sets are put right."""
         self.grace = grace
+        self._opted_in = opted_in
         self._state = state
         self._locks: dict[str, Lock] = {}
         self._locks_lock = Lock()
@@ -155,7 +156,13 @@ class Binder:
             kept = [e for e in before.entries.values() if readable or e.allocated_at >= since]
         fresh = replace(old or Ledger(node, ""), node_uid=topology.uid, entries={}, problems=())
         _log.info("ledger of node %s: rebuilt with %d CPU sets of its pods", node, len(entries))
-        return fresh.with_entries(*kept).with_entries(*entries)
+        beyond = {
+            e.uid: found.beyond[e.uid]
+            for e in entries
+            if e.uid in found.beyond and self._opted_in(e.namespace)
+        }
+        ledger = fresh.with_entries(*kept).with_entries(*entries)
+        return with_beyond(ledger, beyond, topology.cpu_topology.position.keys())
 
     @contextmanager
     def _locked(self, node: str, deadline: Deadline) -> Iterator[None]:

@@ -9,7 +9,7 @@ import datetime as dt
 import heapq
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import partial
 from threading import Event
 from typing import Final, NamedTuple
@@ -70,6 +70,9 @@ class Reconciler:
     """Drops entries without a pod, rebuilds ledgers, has pods repaired, and writes conditions.
 
     The replica that holds the Lease does so.
+
+    Attributes:
+        listed: whether the namespaces have been listed, which say whose CPUs are ours to give.
     """
 
     _state: State
@@ -77,6 +80,8 @@ class Reconciler:
     _repair: Repair
     _lease: Lease
     _metrics: BindingMetrics
+    _: KW_ONLY
+    listed: Callable[[], bool] = lambda: True
     _checked: dict[str, float] = field(default_factory=dict, init=False)
     _seen: dict[str, _Look] = field(default_factory=dict, init=False)
     _calm: dict[str, _Marks | None] = field(default_factory=dict, init=False)
@@ -94,7 +99,7 @@ class Reconciler:
         run_loop(step, stop, name="CPU sets are not reconciled", interval=interval, lease=self._lease)
 
     def _round(self, stop: Event) -> None:
-        if self._state.synced:
+        if self._state.synced and self.listed():
             if self._lease.elected():
                 self.round(stop)
             else:

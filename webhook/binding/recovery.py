@@ -2,26 +2,39 @@
 
 A set in a pod's annotation is a fact, whatever its size: koord-scheduler wrote it, or this webhook before
 the ledger was deleted, and the pod runs on it. Finished pods hold nothing.
+
+But users write annotations, too, and so a pod is believed as many CPUs as it asks for. It may have been made
+smaller a moment before its ledger was lost: where the reconciler puts sets right, the other CPUs that its
+annotation names are held until then, if nobody else has them.
 """
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from webhook.binding.ledger import Entry
+from webhook.binding.ledger import Entry, Ledger
 from webhook.cpuset.allocation import BindPolicy, Exclusive
 from webhook.pods.pod import FINISHED, labels, spec
 from webhook.pods.quantities import QuantityError
-from webhook.pods.resourcespec import ResourceSpecError, read_resource_spec
-from webhook.pods.resourcestatus import StatusError, believed_cpus, excess
+from webhook.pods.resourcespec import BOUND_CLASSES, ResourceSpecError, read_resource_spec
+from webhook.pods.resourcestatus import StatusError, believed_cpus, excess, given_cpus
 from webhook.protocol import LABEL_QOS_CLASS, QOS_CLASSES
 
 
 class Recovered(NamedTuple):
-    """Entries, and what is wrong with the annotations of the pods."""
+    """What annotations of pods say.
 
-    entries: tuple[Entry, ...]
-    problems: tuple[str, ...]
+    Attributes:
+        entries: with the CPUs that each pod is believed.
+        problems: what is wrong with the annotations.
+        beyond: the further CPUs that LSE and LSR pods among them name, by uid.
+    """
+
+    entries: tuple[Entry, ...] = ()
+    problems: tuple[str, ...] = ()
+    beyond: Mapping[str, frozenset[int]] = MappingProxyType({})
 
 
 def is_finished(pod: Mapping[str, Any]) -> bool:
@@ -36,22 +49,35 @@ def node_of(pod: Mapping[str, Any]) -> str:
 
 def recover(pods: Iterable[Mapping[str, Any]], node: str, *, now: dt.datetime) -> Recovered:
     """Return the entries of the pods that are bound to a node and name a set."""
-    entries, problems = [], []
+    entries, problems, beyond = [], [], {}
     for pod in pods:
         if node_of(pod) != node or is_finished(pod):
             continue
         metadata = pod.get("metadata") or {}
         name = f"{metadata.get('namespace')}/{metadata.get('name')}"
         try:
-            cpus = believed_cpus(pod)
-            if problem := excess(pod):
-                problems.append(f"{name}: {problem}")
+            cpus, named = believed_cpus(pod), given_cpus(pod)
+            problem = excess(pod)
         except (StatusError, QuantityError) as error:
             problems.append(f"{name}: {error}")
             continue
-        if cpus:
-            entries.append(entry_of(pod, cpus, now=now))
-    return Recovered(tuple(entries), tuple(problems))
+        if problem:
+            problems.append(f"{name}: {problem}")
+        if cpus and named:
+            entries.append(entry := entry_of(pod, cpus, now=now))
+            if problem and entry.qos in BOUND_CLASSES:
+                beyond[entry.uid] = named - cpus
+    return Recovered(tuple(entries), tuple(problems), beyond)
+
+
+def with_beyond(ledger: Ledger, beyond: Mapping[str, frozenset[int]], exist: AbstractSet[int]) -> Ledger:
+    """Return a ledger whose entries have these CPUs, too, as far as they exist and nobody else has them."""
+    taken = frozenset[int]().union(*(entry.cpus for entry in ledger.entries.values()))
+    for uid, cpus in beyond.items():
+        entry, more = ledger.entries[uid], (cpus & exist) - taken
+        ledger = ledger.with_entries(entry._replace(cpus=entry.cpus | more))
+        taken |= more
+    return ledger
 
 
 def entry_of(pod: Mapping[str, Any], cpus: frozenset[int], *, now: dt.datetime) -> Entry:

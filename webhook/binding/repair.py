@@ -271,7 +271,7 @@ class Repair:
         metadata, now = pod["metadata"], self._state.now()
         before = stored.entries.get(metadata["uid"])
         if asked.request is None:
-            found = as_it_is(pod, asked.given, before, asked.problem)
+            found = as_it_is(pod, asked.stated, asked.given, before, asked.problem)
             if found.entry is not None:
                 wrong = self._wrong(stored.with_entries(found.entry), topology, found.entry)
                 found = found._replace(problem="; ".join(filter(None, (found.problem, wrong))))

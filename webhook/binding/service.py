@@ -82,6 +82,7 @@ class Bindings:
         registry: CollectorRegistry,
         settings: BindingSettings,
         *,
+        listed: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], dt.datetime] = utc_now,
     ) -> None:
@@ -93,6 +94,7 @@ class Bindings:
             opted_in: whether the pods of a namespace are to get CPU sets; None: the namespace is not known.
             registry: of the metrics.
             settings: chosen by an administrator.
+            listed: whether the namespaces have been listed.
             clock: seconds, for deadlines and ages.
             now: the time of day, for what is written.
         """
@@ -107,17 +109,17 @@ class Bindings:
             now=now,
         )
         self.events = events = EventRecorder(api, _COMPONENT, clock=clock, now=now)
-        self.binder = binder = Binder(state, grace=settings.grace)
-        self.promises = promises = Promises(state, binder)
-        policy = settings.default
-        self.endpoint = BindEndpoint(state, promises, events, metrics, opted_in=opted_in, default=policy)
 
         def gives(namespace: str) -> bool:
             return bool(opted_in(namespace))
 
+        self.binder = binder = Binder(state, opted_in=gives, grace=settings.grace)
+        self.promises = promises = Promises(state, binder)
+        policy = settings.default
+        self.endpoint = BindEndpoint(state, promises, events, metrics, opted_in=opted_in, default=policy)
         self.repair = Repair(state, binder, events, metrics, opted_in=gives, default=policy)
         self.resizes = Resizes(state, opted_in=gives, default=policy)
-        self.reconciler = Reconciler(state, binder, self.repair, lease, metrics)
+        self.reconciler = Reconciler(state, binder, self.repair, lease, metrics, listed=listed)
         self._reflectors = {
             "lse-lsr-pods": Reflector(api, PODS, state.pods, selector=BOUND_CLASS_PODS),
             "waiting-pods": Reflector(api, PODS, state.waiting, selector=WAITING_PODS, metadata_only=True),

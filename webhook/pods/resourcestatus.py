@@ -80,7 +80,7 @@ def excess(pod: Mapping[str, Any]) -> str:
     most = _most(pod) if cpus else 0
     if not cpus or len(cpus) <= most:
         return ""
-    return f"its annotation names {len(cpus)} CPUs, its request and limit come to {most}: no more are held"
+    return f"its annotation names {len(cpus)} CPUs, its request and limit come to {most}"
 
 
 def _most(pod: Mapping[str, Any]) -> int:

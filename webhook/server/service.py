@@ -15,6 +15,7 @@ from urllib.parse import parse_qs
 from prometheus_client import CollectorRegistry
 
 from webhook.admission.explanation import explain
+from webhook.admission.kinds import NAMESPACES
 from webhook.admission.review import ReviewError, Webhook, parse_review
 from webhook.admission.settings import Settings
 from webhook.admission.validating.validation import keep
@@ -110,7 +111,11 @@ def open_bindings(
             return None
         return labels.get(LABEL_CPUSET) == CPUSET_ENABLED and labels.get(LABEL_IGNORE) != "true"
 
-    return Bindings(client, _lease(client, lease, CPUSET_LEASE), opted_in, registry, settings)
+    def listed() -> bool:
+        return NAMESPACES.resource not in source.view.missing
+
+    leader = _lease(client, lease, CPUSET_LEASE)
+    return Bindings(client, leader, opted_in, registry, settings, listed=listed)
 
 
 def _lease(client: Client, given: tuple[str, str] | None, usual: str) -> Lease:
