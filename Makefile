@@ -60,8 +60,7 @@ soak: export HOSTILE_SECONDS = 60
 soak: $(VENV)/test control-plane
 	$(BIN)/pytest tests/e2e/reliability/test_hostile_clients.py tests/e2e/reliability/test_soak.py
 
-# Once, without resizes of pods that wait, is part of "make e2e"; ten times in a row is the proof.
-storm: export STORM_RESIZES_WAITING = yes
+# Once is part of "make e2e"; ten times in a row is the proof. STORM_FIRST, and STORM_SEED, begin it in the middle.
 storm: $(VENV)/test control-plane
 	STORM_RUNS=$${STORM_RUNS:-10} $(BIN)/pytest -s tests/e2e/binding/test_storm.py
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import os
 import threading
 import time
 from collections import Counter
@@ -43,13 +42,6 @@ DISTURBANCES = (
     (disturbance.pin, 3),
 )
 """What is done, and how often as compared with the others."""
-
-RESIZES_WAITING = "STORM_RESIZES_WAITING" in os.environ
-"""Whether pods are resized that wait for their node, too: `make storm` does so.
-
-A pod that becomes smaller while its binding is under way may hold CPUs for seconds that its ledger has
-given away (docs/binding.md).
-"""
 
 _PATIENCE = 90.0
 _AWAY = frozenset({429, *range(500, 600)})
@@ -90,7 +82,6 @@ class Storm:
         self._pool = self._inside
         self._seed = seed
         self._calm = threading.Event()
-        self._nobody = threading.Event()
         self._over = threading.Event()
         self._errors: list[BaseException] = []
         self._threads: list[threading.Thread] = []
@@ -209,7 +200,6 @@ class Storm:
         self._kill([dice.choice(self._service.replicas)])
         time.sleep(_SECONDS * 0.2)
         # For a while no binding is reviewed, and nobody remembers a ledger that is deleted.
-        self._nobody.set()
         self._kill(self._service.replicas)
         time.sleep(_SECONDS * 0.2)
         try:
@@ -219,7 +209,6 @@ class Storm:
             self._control_plane.start_apiserver()
         self.done["API server restarts"] += 1
         self._service.kubelet.wait_until_backends()
-        self._nobody.clear()
 
     def _kill(self, replicas: Sequence[Replica]) -> None:
         for replica in replicas:
@@ -232,12 +221,8 @@ class Storm:
         while time.monotonic() < ends and not self._calm.wait(0.1):
             with contextlib.suppress(OSError):
                 (act,) = dice.choices(*zip(*DISTURBANCES, strict=True))
-                if act is disturbance.delete_ledger and self._nobody.is_set():
-                    continue
                 if act is disturbance.resize:
                     pods = [each for each in self._looker.pods() if disturbance.may_have_set(each)]
-                    if not RESIZES_WAITING:
-                        pods = [each for each in pods if each["spec"].get("nodeName")]
                     what = dice.choice(pods) if pods else None
                 else:
                     what = dice.choice(self._nodes)

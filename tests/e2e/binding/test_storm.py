@@ -26,11 +26,12 @@ from tests.e2e.release.metrics import counters
 from tests.e2e.release.rendering import Helm
 
 RUNS = int(os.environ.get("STORM_RUNS", "1"))
+FIRST = int(os.environ.get("STORM_FIRST", "0"))
 SEED = int(os.environ.get("STORM_SEED", time.time()))
 POLICIES = ("Ignore", "Fail")
 
 
-@pytest.mark.parametrize("run", range(RUNS))
+@pytest.mark.parametrize("run", range(FIRST, FIRST + RUNS))
 def test_storm(
     run: int,
     release: Installation,
