@@ -64,8 +64,9 @@ soak: $(VENV)/test control-plane
 storm: $(VENV)/test control-plane
 	STORM_RUNS=$${STORM_RUNS:-10} $(BIN)/pytest -s tests/e2e/binding/test_storm.py
 
-# With a tenth of the bindings part of "make e2e".
-bench-bind: export BINDINGS ?= 1020
+# With a tenth of the bindings part of "make e2e". With BEFORE=DIR that checkout and this one in turns, as "make bench".
+bench-bind: export BINDINGS ?= $(if $(BEFORE),120,1020)
+bench-bind: export BEFORE ?=
 bench-bind: $(VENV)/test control-plane
 	$(BIN)/pytest -s tests/e2e/binding/test_latency.py
 
