@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from webhook.admission.profiles.profile import FIELDS
 from webhook.admission.validating.rules import RULES
+from webhook.controller.metrics import CapacityMetrics
 from webhook.protocol import (
     PRIORITY_BANDS,
     PROFILE_GROUP,
@@ -154,6 +155,7 @@ def test_the_alerts_name_metrics_that_exist() -> None:
     """Each metric of ours in an alert is one the webhook has."""
     registry = CollectorRegistry()
     ReviewMetrics(registry)
+    CapacityMetrics(registry)
     names = set(re.findall(r"^# TYPE (\w+)", generate_latest(registry).decode(), re.MULTILINE))
     alerts = (CHART / "templates" / "prometheusrule.yaml").read_text()
     named = set(re.findall(r"colocation_webhook_[a-z_]+", alerts))

@@ -180,3 +180,55 @@ def test_the_report_for_machines(run, objects, form):
     result = run("check", "--objects", objects(profile("a", qosClass="be")), "-o", form)
     report = yaml.safe_load(result.output)
     assert (result.exit_code, report["errors"], report["findings"][0]["profile"]) == (1, 1, "a")
+
+
+CONFIG = """
+kind: ConfigMap
+apiVersion: v1
+metadata: {name: slo-controller-config, namespace: koordinator-system}
+data:
+  colocation-config: '{"enable": true, "degradeTimeMinutes": 0, "Enable": true}'
+  cpu-burst-config: |
+    {"nodeStrategies": [{"nodeSelector": {"matchLabels": {"pool": "a"}}},
+                        {"nodeSelector": {"matchLabels": {"zone": "b"}}}]}
+---
+kind: Node
+apiVersion: v1
+metadata: {name: n1, labels: {pool: a, zone: b, broken: [1]}}
+"""
+
+
+def test_a_configmap_among_the_files(run, objects):
+    """It is checked as the webhook does, with the Nodes of the files."""
+    directory = objects(profile("a"))
+    (directory / "config.yaml").write_text(CONFIG)
+    result = run("check", "--objects", directory)
+    assert result.exit_code == 1
+    lines = result.output.splitlines()
+    assert "ConfigMap koordinator-system/slo-controller-config" in lines
+    text = " ".join(result.output.split())
+    assert "✗ colocation-config.degradeTimeMinutes: 0 is out of range: write a number from 1" in text
+    assert "(ConfigParamInvalid)" in text
+    assert "both select n1: let their nodeSelectors exclude each other (ExistNodeConfict)" in text
+    assert "! colocation-config.Enable: is taken for enable; write it so" in text
+    assert lines[-1].startswith("1 profile, 1 ConfigMap: 2 errors, ")
+    report = yaml.safe_load(run("check", "--objects", directory, "-o", "yaml").output)
+    (config,) = report["configMaps"]
+    assert [each["reason"] for each in config["errors"]] == ["ConfigParamInvalid", "ExistNodeConfict"]
+    assert report["errors"] == 2
+
+
+def test_a_configmap_that_is_right(run, objects):
+    """Nothing is said of it; a doubtful one fails with --strict only."""
+    directory = objects(profile("a"))
+    (directory / "config.yaml").write_text(
+        CONFIG.partition("  cpu-burst")[0].replace(': 0, "Enable": true', ": 1")
+    )
+    before = run("check", "--objects", directory)
+    assert before.exit_code == 0
+    assert before.output.splitlines()[-1].startswith(
+        ("✓ 1 profile, 1 ConfigMap: ", "1 profile, 1 ConfigMap: 0 er")
+    )
+    (directory / "config.yaml").write_text(CONFIG.partition("  cpu-burst")[0].replace(": 0", ": 1"))
+    assert run("check", "--objects", directory).exit_code == 0
+    assert run("check", "--objects", directory, "--strict").exit_code == 1

@@ -1,10 +1,11 @@
-"""``colocation-webhook check``: errors in profiles, and profiles that conflict."""
+"""``colocation-webhook check``: errors in profiles and in Koordinator's ConfigMap, and what conflicts."""
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import click
 
@@ -12,11 +13,13 @@ from webhook.admission.profiles.findings import Report, Severity, examine
 from webhook.admission.profiles.overlap import Overlap
 from webhook.admission.profiles.profile import Profile
 from webhook.admission.view import View
-from webhook.cli.options.objects import load_view
+from webhook.cli.options.objects import load_view, objects_in
 from webhook.cli.options.output import echo_data, output_option
 from webhook.cli.options.settings import objects_option, rule_option
 from webhook.cli.terminal import bad, color_option, echo_lines, first_of, good, heading, muted, warning
-from webhook.protocol import Action
+from webhook.protocol import SLO_CONFIGMAP, Action
+from webhook.slo.check import Report as ConfigReport
+from webhook.slo.check import check_configmap
 
 _NAMESPACES_SHOWN: Final = 3
 
@@ -38,7 +41,7 @@ def check(
     rule: tuple[tuple[str, Action], ...],
     color: str,
 ) -> None:
-    """Find errors in profiles, and profiles that conflict.
+    """Find errors in profiles and in the ConfigMap slo-controller-config, and what conflicts.
 
     Errors: a profile cannot be applied, has a misspelled field, names a PriorityClass that
     does not exist, or combines a QoS class with a priority class that validation denies.
@@ -46,6 +49,10 @@ def check(
     is both tested by the selector and changed, a combination that validation warns about,
     and pairs of profiles that can match the same pod and set different values: the profile
     whose name sorts last wins. Schedulers cannot be checked from files.
+
+    Of a ConfigMap of that name among the files, errors are what Koordinator's webhook refuses:
+    values out of their range, nodeSelectors that overlap, and Nodes among the files that two
+    entries select. Unknown keys and fields are warnings.
 
     Exit status: 1 if there is an error (with --strict: or a warning) or the files
     cannot be read, else 0.
@@ -57,12 +64,68 @@ def check(
     """  # noqa: D301 — see main
     view = load_view(objects, report_problems=False)
     report = examine(view, dict(rule), max_overlaps)
+    configs = _configs(objects)
+    errors = report.count(Severity.ERROR) + sum(len(each.report.problems) for each in configs)
+    warnings = report.count(Severity.WARNING) + sum(len(each.report.warnings) for each in configs)
     if output == "text":
-        echo_lines(_text(report, view), color)
+        total = _total(report, configs, errors, warnings)
+        echo_lines(chain(_text(report, view), _config_text(configs), [total]), color)
     else:
-        echo_data(_document(report, view), output)
-    if report.count(Severity.ERROR) or (strict and report.count(Severity.WARNING)):
+        counts = {"profiles": report.profiles, "errors": errors, "warnings": warnings}
+        listed = [each.to_json() for each in configs]
+        echo_data(counts | _document(report, view) | {"configMaps": listed}, output)
+    if errors or (strict and warnings):
         sys.exit(1)
+
+
+class _Config(NamedTuple):
+    """A ConfigMap, and what is wrong with it."""
+
+    namespace: str
+    report: ConfigReport
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{SLO_CONFIGMAP}" if self.namespace else SLO_CONFIGMAP
+
+    def to_json(self) -> dict[str, Any]:
+        problems = [each._asdict() for each in self.report.problems]
+        return {"name": str(self), "errors": problems, "warnings": list(self.report.warnings)}
+
+
+def _configs(directory: Path) -> list[_Config]:
+    """Check the ConfigMaps among the files; that the files can be read is known."""
+    nodes: dict[str, Mapping[str, str]] = {}
+    found: list[tuple[str, Mapping[str, Any]]] = []
+    for each in objects_in(directory):
+        metadata = each.get("metadata")
+        if not isinstance(metadata, dict):
+            continue
+        name = metadata.get("name")
+        if each.get("kind") == "Node":
+            labels = metadata.get("labels")
+            known = labels.items() if isinstance(labels, dict) else ()
+            nodes[str(name)] = {key: value for key, value in known if isinstance(value, str)}
+        elif each.get("kind") == "ConfigMap" and name == SLO_CONFIGMAP:
+            data = each.get("data")
+            found.append((str(metadata.get("namespace") or ""), data if isinstance(data, dict) else {}))
+    return [_Config(namespace, check_configmap(data, nodes)) for namespace, data in found]
+
+
+def _config_text(configs: list[_Config]) -> Iterator[str]:
+    for each in configs:
+        if any(each.report):
+            yield heading(f"ConfigMap {each}")
+            yield from (f"  {bad(f'✗ {message} ({reason})')}" for reason, message in each.report.problems)
+            yield from (f"  {warning(f'! {message}')}" for message in each.report.warnings)
+            yield ""
+
+
+def _total(report: Report, configs: list[_Config], errors: int, warnings: int) -> str:
+    of = ", ".join(
+        [_counted(report.profiles, "profile"), *[_counted(len(configs), "ConfigMap")] * bool(configs)]
+    )
+    total = f"{of}: {_counted(errors, 'error')}, {_counted(warnings, 'warning')}"
+    return bad(total) if errors else warning(total) if warnings else good(f"✓ {total}")
 
 
 def _text(report: Report, view: View) -> Iterator[str]:
@@ -80,10 +143,6 @@ def _text(report: Report, view: View) -> Iterator[str]:
     if report.more_overlaps:
         yield muted(f"… more pairs conflict: use --max-overlaps to show more than {len(report.overlaps)}")
         yield ""
-    errors, warnings = report.count(Severity.ERROR), report.count(Severity.WARNING)
-    profiles = _counted(report.profiles, "profile")
-    total = f"{profiles}: {_counted(errors, 'error')}, {_counted(warnings, 'warning')}"
-    yield bad(total) if errors else warning(total) if warnings else good(f"✓ {total}")
 
 
 def _overlap_text(overlap: Overlap, view: View) -> Iterator[str]:
@@ -122,9 +181,6 @@ def _counted(number: int, word: str) -> str:
 
 def _document(report: Report, view: View) -> dict[str, Any]:
     return {
-        "profiles": report.profiles,
-        "errors": report.count(Severity.ERROR),
-        "warnings": report.count(Severity.WARNING),
         "findings": [finding._asdict() for finding in report.findings],
         "overlaps": [
             {

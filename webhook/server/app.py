@@ -23,6 +23,7 @@ from webhook.process.admin import Request, Route, Routes
 from webhook.process.metrics import new_registry
 from webhook.process.tasks import Tasks
 from webhook.protocol import USER_AGENT
+from webhook.server.configreviews import ConfigReviews
 from webhook.server.decisionlog import DecisionLog
 from webhook.server.endpoint import Endpoint, answer
 from webhook.server.envelope import budget, check_content_type, check_length
@@ -38,16 +39,19 @@ _REMEDIES = {
 }
 
 
-def create_app(
+def create_app(  # noqa: PLR0913 — what an administrator may choose
     objects: str | None = None,
     kubeconfig: str | None = None,
     *,
     in_cluster: bool = False,
     cpusets: bool = False,
+    slo_config: str | None = None,
     mode: str = "enforce",
     signing_key: str | None = None,
 ) -> flask.Flask:
-    """Make the whole service: /mutate, /validate, with ``cpusets`` /bind, and /healthz, /readyz, /metrics.
+    """Make the whole service: /mutate, /validate, and /healthz, /readyz, /metrics.
+
+    With ``cpusets`` /bind, with ``slo_config`` /validate-config.
 
     Its threads begin here, so load it after the fork (without gunicorn's ``--preload``). Of several
     processes each shows its own metrics, unless PROMETHEUS_MULTIPROC_DIR names a folder for all. gunicorn's
@@ -58,6 +62,7 @@ def create_app(
         kubeconfig: file that names the cluster to watch.
         in_cluster: whether to watch the cluster whose pod this is.
         cpusets: whether to answer /bind; needs a cluster.
+        slo_config: ``NAMESPACE/NAME`` of the ConfigMap to check; needs a cluster.
         mode: ``enforce`` or ``audit``.
         signing_key: file of a secret that all processes share; without it each has one of its own.
 
@@ -76,13 +81,21 @@ def create_app(
         bindings = open_bindings(client, source, registry, BindingSettings())
     current = CurrentSettings(settings)
     current.sign_with(secrets.token_bytes())
+    metrics, log = ReviewMetrics(registry), DecisionLog("info", "json")
+    configs = None
+    if slo_config is not None:
+        namespace, _, name = slo_config.partition("/")
+        if client is None or not name:
+            raise ValueError("slo_config: needs a cluster, and the form NAMESPACE/NAME")
+        configs = ConfigReviews(client, (namespace, name), current, metrics, log)
     service = ReviewService(
         source,
         current,
-        ReviewMetrics(registry),
-        DecisionLog("info", "json"),
+        metrics,
+        log,
         statuses=statuses,
         bindings=bindings,
+        configs=configs,
         client=client,
     )
     tasks = Tasks(service.tasks(), RELOAD_SECONDS)

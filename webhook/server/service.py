@@ -43,6 +43,8 @@ from webhook.process.admin import (
 from webhook.process.tasks import Task
 from webhook.protocol import CPUSET_ENABLED, CPUSET_LEASE, LABEL_CPUSET, LABEL_IGNORE, STATUS_LEASE
 from webhook.server.breaker import Breaker
+from webhook.server.configreviews import PATH as CONFIG_PATH
+from webhook.server.configreviews import ConfigReviews
 from webhook.server.decisionlog import DecisionLog
 from webhook.server.endpoint import Endpoint
 from webhook.server.envelope import check_content_type
@@ -136,6 +138,7 @@ class ReviewService:
         rotator: renews a managed certificate.
         statuses: writes the statuses of profiles.
         bindings: what answers /bind; None: nothing does.
+        configs: what answers /validate-config; None: nothing does.
         client: of the cluster, for the breaker.
         max_view_age: seconds after which a view is too old.
         peers: host and admin port of other replicas.
@@ -151,6 +154,7 @@ class ReviewService:
     rotator: Rotator | None = None
     statuses: StatusWriter | None = None
     bindings: Bindings | None = None
+    configs: ConfigReviews | None = None
     client: Client | None = None
     max_view_age: float = MAX_VIEW_AGE
     peers: Sequence[tuple[str, int]] = ()
@@ -173,6 +177,8 @@ class ReviewService:
             )
             for webhook in Webhook
         }
+        if self.configs is not None:
+            self.endpoints[CONFIG_PATH] = self.configs
         if self.bindings is not None:
             self.endpoints["/bind"] = self.bindings.endpoint
             if self.certificate is None or not self.certificate.requires_client_cert:
@@ -201,6 +207,7 @@ class ReviewService:
             ("statuses", self.statuses),
             ("rotator", self.rotator),
             ("bindings", self.bindings),
+            ("config reviews", self.configs),
         ):
             if watcher is not None:
                 tasks.append(Task(name, watcher, waited_for=True))
@@ -238,7 +245,10 @@ class ReviewService:
         return {**routes, ("POST", "/explain"): self._explain if explains else _unexplained}
 
     def _watched(self) -> Mapping[str, KindStatus]:
-        return {**self.source.status.kinds, **(self.bindings.kinds if self.bindings is not None else {})}
+        kinds = dict(self.source.status.kinds)
+        for more in (self.bindings, self.configs):
+            kinds |= more.kinds if more is not None else {}
+        return kinds
 
     def _view_report(self) -> Report:
         synced = self.bindings is None or self.bindings.state.synced

@@ -26,6 +26,9 @@ _POLICIES: Final = {
     "cpuCalculatePolicy": (USAGE, MAX_USAGE_REQUEST),
     "memoryCalculatePolicy": (USAGE, MAX_USAGE_REQUEST, REQUEST),
 }
+MOST_ENTRIES: Final = 300
+"""Of a key, that are compared with each other, which takes a second with 10,000 nodes."""
+
 _NODES_SHOWN: Final = 3
 _WHOLE: Final = 100
 _REMEDY: Final = "let their nodeSelectors exclude each other"
@@ -127,7 +130,9 @@ def _check_key(
     warnings.extend(
         f"{name}: {number} entries are named {each}" for each, number in counted.items() if number > 1
     )
-    problems.extend(_together(entries, nodes))
+    if len(entries) > MOST_ENTRIES:
+        warnings.append(f"{name}: of {len(entries)} entries, the first {MOST_ENTRIES} were compared")
+    problems.extend(_together(entries[:MOST_ENTRIES], nodes))
 
 
 def _colocation(value: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
@@ -160,23 +165,20 @@ def _for_agents(name: str, text: str) -> Iterator[tuple[bool, str]]:
 
 def _together(entries: list[_Named], nodes: Mapping[str, Mapping[str, str]]) -> Iterator[Problem]:
     """Yield pairs of entries that select one node: only the first of them counts there."""
+    overlapping = set()
     for first, second in combinations(entries, 2):
         if _covers(first.selector, second.selector) or _covers(second.selector, first.selector):
-            message = (
-                f"{first} and {second} select the same nodes: make their nodeSelectors exclude each other"
-            )
-            yield Problem(Reason.OVERLAP, message)
-            continue
-        both = sorted(
-            name
-            for name, labels in nodes.items()
-            if first.selector.matches(labels) and second.selector.matches(labels)
-        )
-        if both:
-            more = f" and {len(both) - _NODES_SHOWN} more" if len(both) > _NODES_SHOWN else ""
-            shown_nodes = ", ".join(both[:_NODES_SHOWN]) + more
-            message = f"{first} and {second} both select {shown_nodes}: {_REMEDY}"
-            yield Problem(Reason.CONFLICT, message)
+            overlapping.add((first, second))
+            yield Problem(Reason.OVERLAP, f"{first} and {second} select the same nodes: {_REMEDY}")
+    both: dict[tuple[_Named, _Named], list[str]] = {}
+    for name, labels in sorted(nodes.items()):
+        for pair in combinations([each for each in entries if each.selector.matches(labels)], 2):
+            if pair not in overlapping:
+                both.setdefault(pair, []).append(name)
+    for (first, second), names in both.items():
+        more = f" and {len(names) - _NODES_SHOWN} more" if len(names) > _NODES_SHOWN else ""
+        where = ", ".join(names[:_NODES_SHOWN]) + more
+        yield Problem(Reason.CONFLICT, f"{first} and {second} both select {where}: {_REMEDY}")
 
 
 def _covers(wide: Selector, narrow: Selector) -> bool:

@@ -92,6 +92,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 - --cpusets-share-pool={{ .sharePool }}
 {{- end }}
 {{- end }}
+{{- if and .Values.capacity.enabled .Values.webhook.sloConfig.enabled }}
+- --slo-config={{ include "colocation-webhook.controllerConfig" . }}
+{{- end }}
 {{- end }}
 
 {{/* The clientConfig of a webhook. Arguments: root, path. */}}

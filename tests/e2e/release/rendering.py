@@ -77,6 +77,8 @@ CPUSETS: dict[str, Any] = {
 CAPACITY: dict[str, Any] = {
     **DEFAULT,
     "capacity": {"enabled": True, "configMap": "kube-system/slo-controller-config", "replicaCount": 1},
+    "serviceMonitor": {"enabled": True},
+    "prometheusRule": {"enabled": True},
 }
 NO_OPTIONS: dict[str, Any] = {
     **DEFAULT,

@@ -14,17 +14,17 @@ from webhook.cli.capacity.text import explanation_text, table_text
 from webhook.cli.options.access import ClusterFlags, cluster_options
 from webhook.cli.options.clock import Clock, pass_clock
 from webhook.cli.options.declarations import config_option, grouped
+from webhook.cli.options.objects import objects_in
 from webhook.cli.options.output import echo_data, output_option
 from webhook.cli.terminal import color_option, coloured
 from webhook.kube import paths
 from webhook.kube.client import ApiError
-from webhook.pods.documents import DocumentError, objects_of, read_documents
+from webhook.pods.documents import DocumentError
 from webhook.protocol import NODEMETRIC_API_VERSION, NODEMETRIC_KIND, NODEMETRIC_RESOURCE, SLO_CONFIGMAP
 
 if TYPE_CHECKING:
     from webhook.kube.client import Client
 
-_SUFFIXES: Final = (".yaml", ".yml", ".json")
 _FORBIDDEN: Final = "grant get and list on nodes, pods, nodemetrics.slo.koordinator.sh and that ConfigMap"
 
 
@@ -40,7 +40,7 @@ class _Source(NamedTuple):
         """Return what was read: of one node only, if it is named and a cluster is read."""
         try:
             if self.objects is not None:
-                return inventory_of(_from_files(self.objects))
+                return inventory_of(objects_in(self.objects))
             return inventory_of(_from_cluster(self.cluster.open_or_home(), self.config, node))
         except (DocumentError, StrategyError, ObjectError) as error:
             raise click.ClickException(str(error)) from None
@@ -146,15 +146,6 @@ def show(clock: Clock, *, source: _Source, output: str, color: str) -> None:
         click.echo("\n".join(table_text(explanations)), color=coloured(color))
     else:
         echo_data({"nodes": [each.to_json() for each in explanations]}, output)
-
-
-def _from_files(directory: Path) -> Iterator[Mapping[str, Any]]:
-    for path in sorted(directory.rglob("*")):
-        if path.suffix in _SUFFIXES:
-            for document in read_documents(path.read_bytes(), str(path)):
-                for each in objects_of(document):
-                    if isinstance(each.value, dict):
-                        yield each.value
 
 
 def _from_cluster(api: "Client", config: tuple[str, str], node: str | None) -> Iterator[Mapping[str, Any]]:

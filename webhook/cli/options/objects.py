@@ -1,13 +1,16 @@
-"""Loading of a view from the directory of ``--objects``."""
+"""Loading of objects from the directory of ``--objects``, and of a view."""
 
 import logging
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
 from webhook.admission.view import View
-from webhook.cluster.files import FilesSource, SourceError
+from webhook.cluster.files import SUFFIXES, FilesSource, SourceError
 from webhook.cluster.source import unready
+from webhook.pods.documents import objects_of, read_documents
 
 # Commands print what the source would log.
 logging.getLogger("webhook.cluster").addHandler(logging.NullHandler())
@@ -32,3 +35,19 @@ def load_view(directory: Path, *, report_problems: bool = True) -> View:
         for name, problems in unready(source.view).items():
             click.echo(f"profile {name} is not applied: {'; '.join(problems)}", err=True)
     return source.view
+
+
+def objects_in(directory: Path) -> Iterator[Mapping[str, Any]]:
+    """Yield the objects in the files of a directory, its subdirectories included.
+
+    Raises:
+        DocumentError: a file is no YAML or JSON.
+        OSError: a file cannot be read.
+    """
+    for path in sorted(directory.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(directory).parts)
+        if path.suffix in SUFFIXES and path.is_file() and not hidden:
+            for document in read_documents(path.read_bytes(), str(path)):
+                for each in objects_of(document):
+                    if isinstance(each.value, dict):
+                        yield each.value

@@ -13,7 +13,13 @@ import click
 
 from webhook.cli.options.access import ClusterFlags, watched_cluster_options
 from webhook.cli.options.clock import Clock, pass_clock
-from webhook.cli.options.declarations import choice_option, lease_option, seconds_option
+from webhook.cli.options.declarations import (
+    NAMESPACED,
+    NamespacedName,
+    choice_option,
+    lease_option,
+    seconds_option,
+)
 from webhook.cli.options.listening import listen_on
 from webhook.cli.options.settings import optional_objects_option, settings_options
 from webhook.cli.serve.bindingflags import CpuSetFlags, cpusets_options
@@ -55,6 +61,12 @@ _EXAMPLE = Path("examples/reviews/spark-driver.json")
 @click.option("--explain", is_flag=True, help="Answer /explain on an address that is not loopback, too.")
 @settings_options
 @cpusets_options
+@click.option(
+    "--slo-config",
+    type=NamespacedName(),
+    metavar=NAMESPACED,
+    help="Check this ConfigMap, which has the colocation strategy: serve POST /validate-config.",
+)
 @choice_option(
     "--worker",
     choices=("fast", "flask"),
@@ -103,6 +115,7 @@ def serve(  # noqa: PLR0913 — one parameter a flag
     explain: bool,
     settings: Settings,
     cpusets: CpuSetFlags,
+    slo_config: tuple[str, str] | None,
     worker: str,
     workers: int,
     max_body_memory: int,
@@ -112,7 +125,7 @@ def serve(  # noqa: PLR0913 — one parameter a flag
     log_level: str,
     log_format: Literal["auto", "json", "text"],
 ) -> None:
-    """Serve admission reviews over TLS: POST /mutate and POST /validate, with --cpusets POST /bind.
+    """Serve admission reviews over TLS: POST /mutate and POST /validate.
 
     Without certificate flags, a CA and a certificate for localhost are made in --certs-dir. With
     --manage-certificates both are kept in a Secret that all replicas share, renewed in time, and the
@@ -135,6 +148,7 @@ def serve(  # noqa: PLR0913 — one parameter a flag
     with shared_metrics(workers):
         from webhook.process.log import chosen, configure
         from webhook.process.metrics import new_registry
+        from webhook.server.configreviews import ConfigReviews
         from webhook.server.decisionlog import DecisionLog
         from webhook.server.metrics import ReviewMetrics
         from webhook.server.reviewendpoint import CurrentSettings
@@ -144,6 +158,7 @@ def serve(  # noqa: PLR0913 — one parameter a flag
         form = chosen(log_format)
         configure(log_level, form)
         current, metrics = CurrentSettings(settings), ReviewMetrics(new_registry())
+        log = DecisionLog(log_level, form)
         clients = UnauthenticatedClients(metrics)
         client = cluster.open()
         rotator = certificates.rotator(client, clock, current.sign_with)
@@ -152,6 +167,11 @@ def serve(  # noqa: PLR0913 — one parameter a flag
             current.sign_with(_secret(certificate))
         source, statuses = _source(objects, client, settings, lease, write_status=write_status)
         bindings = cpusets.open(client, source, metrics.registry)
+        configs = None
+        if slo_config is not None:
+            if client is None:
+                raise click.UsageError("--slo-config needs a cluster: give --kubeconfig FILE or --in-cluster")
+            configs = ConfigReviews(client, slo_config, current, metrics, log)
         listener = listen_on("--bind", bind)
         admin_listener = listen_on("--admin-bind", admin_bind)
         _announce(listener, admin_listener, authority, tls=certificate is not None)
@@ -160,11 +180,12 @@ def serve(  # noqa: PLR0913 — one parameter a flag
                 source,
                 current,
                 metrics,
-                DecisionLog(log_level, form),
+                log,
                 certificate=certificate,
                 rotator=rotator,
                 statuses=statuses,
                 bindings=bindings,
+                configs=configs,
                 client=client,
                 max_view_age=max_view_age,
                 peers=[_peer(each) for each in peers],
