@@ -226,10 +226,11 @@ def test_publishing(
 def test_nodeslos(kubectl: Kubectl, controller: Controller, nodes: list[str]) -> None:
     """Each node has one, as the ConfigMap says; somebody else's stays; those of ours go by a withdrawal."""
     first, gone, foreign = nodes
+    # The Lease that the withdrawal before has taken ends after a minute.
     kubectl.create(koordinators_slo(foreign))
     with controller.running() as replica:
         for name in (first, gone):
-            eventually(lambda name=name: kubectl.get("nodeslo", name), seconds=60, what="NodeSLO")
+            eventually(lambda name=name: kubectl.get("nodeslo", name), seconds=120, what="NodeSLO")
             assert kubectl.get("nodeslo", name)["spec"]["cpuBurstStrategy"]["policy"] == "auto"
         log = replica.process.log
         eventually(lambda: f"NodeSLO {foreign}: it belongs to " in log(), what="owner named")

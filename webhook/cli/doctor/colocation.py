@@ -1,15 +1,12 @@
 """Checks of what colocation needs besides webhook configurations: views, profiles, schedulers, nodes."""
 
-import contextlib
 import datetime as dt
 import http.client
 import math
 from collections.abc import Iterator
 from typing import Any, Final
 
-import orjson
-
-from webhook.cli.doctor.diagnosis import PROFILES, Cluster, Finding, Object, fail, ok, warn
+from webhook.cli.doctor.diagnosis import PROFILES, Cluster, Finding, Object, fail, ok, readyz, warn
 from webhook.cli.terminal import first_of
 from webhook.cluster.conditions import CONFLICTING, READY
 from webhook.kube import paths
@@ -18,7 +15,6 @@ from webhook.protocol import BATCH_RESOURCES
 
 _ADMIN_PORT: Final = 8081
 _STALE_SECONDS: Final = 180.0
-_SECONDS: Final = 5.0
 _SHOWN: Final = 5
 _SETTLING: Final = 120.0
 _DEFAULT_SCHEDULER: Final = "default-scheduler"
@@ -45,7 +41,7 @@ def view(cluster: Cluster) -> Iterator[Finding]:
     for pod in pods:
         name = pod["metadata"]["name"]
         try:
-            report = _readyz(cluster, pod)
+            report = readyz(cluster, pod, _ADMIN_PORT)
         except (ApiError, OSError, http.client.HTTPException, ValueError) as error:
             message = f"{name}: /readyz cannot be read: {error}"
             yield warn(message, "run the doctor in the cluster: doctor --in-cluster")
@@ -64,20 +60,6 @@ def _replica(name: str, report: dict[str, Any]) -> Finding:
         message = f"{name}: the view is {age} s old: {reason}"
         return warn(message, "read its log, and check the API server")
     return ok(f"{name}: synced, {state.get('profiles')} profiles, {age} s old")
-
-
-def _readyz(cluster: Cluster, pod: Object) -> dict[str, Any]:
-    metadata = pod["metadata"]
-    if not cluster.in_cluster:
-        pod_path = paths.pod(metadata["namespace"], metadata["name"])
-        return cluster.api.get(f"{pod_path}:{_ADMIN_PORT}/proxy/readyz", timeout=_SECONDS)
-    connection = http.client.HTTPConnection(pod["status"]["podIP"], _ADMIN_PORT, timeout=_SECONDS)
-    with contextlib.closing(connection):
-        connection.request("GET", "/readyz")
-        found = orjson.loads(connection.getresponse().read())
-    if not isinstance(found, dict):
-        raise ValueError("the answer is not a JSON object")  # noqa: TRY004 — data is wrong, not a type here
-    return found
 
 
 def profiles(cluster: Cluster) -> Iterator[Finding]:

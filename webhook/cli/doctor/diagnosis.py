@@ -1,6 +1,7 @@
 """Shared parts of the doctor's checks: results with remedies, and cached reads of the cluster."""
 
 import contextlib
+import http.client
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -10,6 +11,9 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
+import orjson
+
+from webhook.kube import paths
 from webhook.kube.client import ApiError, Client
 from webhook.kube.paths import collection, member
 from webhook.protocol import PROFILE_API_VERSION, PROFILE_RESOURCE
@@ -22,6 +26,7 @@ OUR_WEBHOOKS: Final = ".colocation-webhook.io"
 PROFILES: Final = collection(PROFILE_API_VERSION, PROFILE_RESOURCE)
 _ADMISSION: Final = "admissionregistration.k8s.io/v1"
 _PAGE: Final = 500
+_READYZ_SECONDS: Final = 5.0
 _NOBODY_IS_HEARD: Final = (0, HTTPStatus.UNAUTHORIZED)
 _REFUSED: Final = re.compile(r'cannot (\w+) (?:resource|path) "([^"]*)"')
 _RIGHTS: Final = (
@@ -129,6 +134,25 @@ class Cluster:
         selector = (service.get("spec") or {}).get("selector") or {}
         text = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
         return self.items(collection("v1", "pods", namespace), labelSelector=text) if text else []
+
+
+def readyz(cluster: Cluster, pod: Object, port: int) -> dict[str, Any]:
+    """Return what a pod says of itself on its admin port.
+
+    Raises:
+        ApiError, OSError, HTTPException, ValueError: it cannot be reached, or says something else.
+    """
+    metadata = pod["metadata"]
+    if not cluster.in_cluster:
+        pod_path = paths.pod(metadata["namespace"], metadata["name"])
+        return cluster.api.get(f"{pod_path}:{port}/proxy/readyz", timeout=_READYZ_SECONDS)
+    connection = http.client.HTTPConnection(pod["status"]["podIP"], port, timeout=_READYZ_SECONDS)
+    with contextlib.closing(connection):
+        connection.request("GET", "/readyz")
+        found = orjson.loads(connection.getresponse().read())
+    if not isinstance(found, dict):
+        raise ValueError("the answer is not a JSON object")  # noqa: TRY004 — data is wrong, not a type here
+    return found
 
 
 Check = Callable[[Cluster], Iterator[Finding]]
