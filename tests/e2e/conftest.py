@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -25,6 +26,14 @@ pytest.register_assert_rewrite("tests.e2e.cluster.objects")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Bring the tests of this folder into their order; tests of other folders go first."""
     items.sort(key=lambda item: place(item.path) if item.path.is_relative_to(FOLDER) else -1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ended_by_term() -> Iterator[None]:
+    """Let SIGTERM end a run as Ctrl-C does, with every finalizer: nothing that was started is left."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="session")

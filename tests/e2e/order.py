@@ -14,6 +14,7 @@ ORDER: Final = (
     "reliability",
     "binding",
     "capacity",
+    "node",
     "certificates",
     "chart",
 )

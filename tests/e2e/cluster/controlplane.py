@@ -1,4 +1,4 @@
-"""A control plane on loopback: etcd, kube-apiserver, kube-controller-manager, kube-scheduler. No kubelet."""
+"""A control plane on loopback: etcd, kube-apiserver, kube-controller-manager, kube-scheduler."""
 
 from __future__ import annotations
 
@@ -26,12 +26,23 @@ class ControlPlane:
     """Starts on entering, ends every process on leaving."""
 
     def __init__(
-        self, folder: Path, cache: Path, *, network: Path | None = None, apiserver_flags: Sequence[str] = ()
+        self,
+        folder: Path,
+        cache: Path,
+        *,
+        network: Path | None = None,
+        apiserver_flags: Sequence[str] = (),
+        heartbeats: bool = False,
     ) -> None:
-        """Run nothing yet; ``network``: socket of a proxy by which the API server reaches Services."""
+        """Run nothing yet.
+
+        ``network``: socket of a proxy by which the API server reaches Services. ``heartbeats``: a node whose
+        kubelet is silent is not Ready.
+        """
         self._folder = folder
         self.apiserver_flags = apiserver_flags
         self._network = network
+        self._heartbeats = heartbeats
         self._cache = cache
         self._etcd_port, peer_port, self.port = free_ports(3)
         self._peer = f"http://127.0.0.1:{peer_port}"
@@ -121,8 +132,8 @@ class ControlPlane:
             "--leader-elect=false",
             "--bind-address=127.0.0.1",
             f"--secure-port={free_ports(1)[0]}",
-            # Nodes here have no kubelet and so no heart beat.
-            "--controllers=*,-node-lifecycle-controller",
+            # Most nodes here have no kubelet and so no heart beat.
+            *([] if self._heartbeats else ["--controllers=*,-node-lifecycle-controller"]),
         )
         self._start(
             "kube-scheduler",

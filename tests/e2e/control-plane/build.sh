@@ -38,7 +38,7 @@ kubernetes_module() {
   local module="$cache/kubernetes" names
   mkdir -p "$module"
   cd "$module"
-  [ -f complete ] && return
+  [ "$(cat complete 2> /dev/null)" = "$*" ] && return
   rm -f go.mod go.sum
   go mod init control-plane.local/kubernetes 2> /dev/null
   names=$(go mod download -json "k8s.io/kubernetes@v$KUBERNETES" | sed -n 's/.*"GoMod": "\(.*\)".*/\1/p' |
@@ -47,7 +47,7 @@ kubernetes_module() {
     go mod edit "-replace=$name=$name@v0.${KUBERNETES#*.}"
   done
   go get -tool $(printf "k8s.io/kubernetes/cmd/%s@v$KUBERNETES " "$@")
-  touch complete
+  printf '%s' "$*" > complete
 }
 
 mkdir -p "$bin"
@@ -55,7 +55,7 @@ mkdir -p "$bin"
 exec 9> "$cache/lock"
 flock 9
 
-kubernetes=(kube-apiserver kube-controller-manager kube-scheduler kubectl)
+kubernetes=(kube-apiserver kube-controller-manager kube-scheduler kubectl kubelet)
 missing=()
 for name in "${kubernetes[@]}"; do
   have "$name" || missing+=("$name")

@@ -1,0 +1,75 @@
+"""One control plane with one real node for the tests of this folder; the machine is as before afterwards."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.cluster.controlplane import ControlPlane
+from tests.e2e.cluster.kubectl import Kubectl
+from tests.e2e.conftest import make_namespace
+from tests.e2e.node.machine import MARK, Machine
+from tests.e2e.node.node import HERE, Node, lacking
+
+
+@pytest.fixture(scope="package")
+def untouched() -> Iterator[None]:
+    """The machine before anything of a node is on it; what is otherwise in the end fails the last test."""
+    before = Machine()
+    value = secrets.token_hex(8)
+    os.environ[MARK] = value
+    yield
+    del os.environ[MARK]
+    before.assert_as_before(f"{MARK}={value}")
+
+
+@pytest.fixture(scope="package")
+def pieces() -> None:
+    """What a node needs of the machine. Without it CI fails, and others skip."""
+    done = subprocess.run([HERE / "install.sh"], stderr=subprocess.PIPE, text=True, check=False)  # noqa: S603 — our own script
+    if reason := done.stderr.strip() if done.returncode else lacking():
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="package")
+def node_control_plane(
+    cache: Path, pieces: None, untouched: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ControlPlane]:
+    """A control plane that believes kubelets only, and reaches them by the name of their Node."""
+    del pieces, untouched
+    flags = ["--kubelet-preferred-address-types=Hostname"]
+    folder = tmp_path_factory.mktemp("node-control-plane")
+    with ControlPlane(folder, cache, apiserver_flags=flags, heartbeats=True) as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def node(
+    node_control_plane: ControlPlane, cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Node]:
+    """The node, Ready."""
+    with Node(tmp_path_factory.mktemp("node"), node_control_plane.kubectl, cache) as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def kubectl(node_control_plane: ControlPlane) -> Kubectl:
+    """The administrator's kubectl of this control plane, in place of the other one's."""
+    return node_control_plane.kubectl
+
+
+@pytest.fixture
+def namespace(kubectl: Kubectl, node: Node) -> Iterator[str]:
+    """A namespace; its pods are gone from the node before the next test begins."""
+    del node
+    name = make_namespace(kubectl, {})
+    yield name
+    kubectl.run("-n", name, "delete", "pods", "--all", "--grace-period=1", "--timeout=60s")
+    kubectl.delete("namespace", name)

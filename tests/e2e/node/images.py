@@ -1,0 +1,87 @@
+"""Container images without a registry: one static program each, written as OCI archives."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import platform
+import subprocess
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+SOURCES: Final = Path(__file__).parent / "images"
+PAUSE: Final = "localhost/pause:1"
+BURNER: Final = "localhost/burner:1"
+"""`images/burner.c` says what it does."""
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+def build(folder: Path) -> list[Path]:
+    """Compile each program and write its image into ``folder``; return the archives."""
+    return [_image(folder, name) for name in (PAUSE, BURNER)]
+
+
+def _image(folder: Path, name: str) -> Path:
+    program = name.removeprefix("localhost/").partition(":")[0]
+    binary = folder / program
+    subprocess.run(  # noqa: S603 — our own program
+        ["/usr/bin/env", "cc", "-static", "-O2", "-o", binary, SOURCES / f"{program}.c"], check=True
+    )
+    archive = folder / f"{program}.tar"
+    write(archive, name, {program: binary.read_bytes()}, entrypoint=[f"/{program}"])
+    return archive
+
+
+def write(archive: Path, name: str, files: dict[str, bytes], *, entrypoint: Sequence[str]) -> None:
+    """Write an image of one layer; ``files``: programs by their path without the leading slash."""
+    layer = _tar({path: (content, 0o755) for path, content in files.items()})
+    compressed = gzip.compress(layer, mtime=0)
+    blobs: dict[str, bytes] = {}
+
+    def blob(kind: str, content: bytes) -> dict[str, Any]:
+        digest = hashlib.sha256(content).hexdigest()
+        blobs[f"blobs/sha256/{digest}"] = content
+        return {"mediaType": kind, "digest": f"sha256:{digest}", "size": len(content)}
+
+    def document(kind: str, content: dict[str, Any]) -> dict[str, Any]:
+        return blob(kind, json.dumps(content).encode())
+
+    oci = "application/vnd.oci.image"
+    config = document(
+        f"{oci}.config.v1+json",
+        {
+            "architecture": _ARCHITECTURES[platform.machine()],
+            "os": "linux",
+            "config": {"Entrypoint": list(entrypoint)},
+            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
+        },
+    )
+    manifest = {
+        "schemaVersion": 2,
+        "config": config,
+        "layers": [blob(f"{oci}.layer.v1.tar+gzip", compressed)],
+    }
+    described = document(f"{oci}.manifest.v1+json", manifest)
+    described["annotations"] = {"io.containerd.image.name": name}
+    index = {"schemaVersion": 2, "manifests": [described]}
+    contents = {
+        "oci-layout": b'{"imageLayoutVersion": "1.0.0"}',
+        "index.json": json.dumps(index).encode(),
+        **blobs,
+    }
+    archive.write_bytes(_tar({path: (content, 0o644) for path, content in contents.items()}))
+
+
+def _tar(files: dict[str, tuple[bytes, int]]) -> bytes:
+    written = io.BytesIO()
+    with tarfile.open(fileobj=written, mode="w") as archive:
+        for path, (content, mode) in files.items():
+            entry = tarfile.TarInfo(path)
+            entry.size, entry.mode = len(content), mode
+            archive.addfile(entry, io.BytesIO(content))
+    return written.getvalue()

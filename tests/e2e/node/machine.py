@@ -1,0 +1,179 @@
+"""What a test run could leave on the machine, seen before and after.
+
+Read from the kernel, not from what the tests believe to have started: mounts, cgroups, network, parameters of
+the kernel, the folders that a kubelet and a container runtime use, and processes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final, NamedTuple, Self
+
+from tests.e2e.cluster.processes import eventually
+
+MARK: Final = "COLOCATION_WEBHOOK_NODE"
+"""A variable in the environment of every process that a test with a node starts; children inherit it."""
+
+FOLDERS: Final = (
+    "/etc/cni",
+    "/etc/containerd",
+    "/run/containerd",
+    "/run/netns",
+    "/usr/libexec/kubernetes",
+    "/var/lib/cni",
+    "/var/lib/colocation-webhook",
+    "/var/lib/containerd",
+    "/var/lib/kubelet",
+    "/var/log/containers",
+    "/var/log/pods",
+)
+
+_PARAMETERS = ("kernel", "vm", "net", "fs")
+# What the kernel itself changes from one look to the next.
+_MOVES = re.compile(
+    r"fs/(aio-nr|dentry-state|file-nr|inode-nr|inode-state|quota/.*)|fs/inotify/.*|kernel/(ns_last_pid|random/.*)"
+    r"|kernel/pty/nr|kernel/(perf_event_max_sample_rate|perf_cpu_time_max_percent)|net/netfilter/nf_conntrack_count"
+)
+
+
+class Process(NamedTuple):
+    """One process; numbers are given again, so the time of its start is part of what it is."""
+
+    pid: int
+    started: str
+
+    @classmethod
+    def all(cls) -> Iterator[Self]:
+        """Yield those of this moment."""
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdecimal() and (fields := _statistics(int(folder.name))):
+                yield cls(int(folder.name), fields[19])
+
+    def parents(self) -> Iterator[int]:
+        """Yield its parent's number, and so on."""
+        pid = self.pid
+        while fields := _statistics(pid):
+            pid = int(fields[1])
+            yield pid
+
+    def namespaces(self) -> set[str]:
+        """Those in which something could be left."""
+        found = set()
+        for kind in ("cgroup", "ipc", "mnt", "net", "pid", "uts"):
+            with contextlib.suppress(OSError):
+                found.add(str(Path(f"/proc/{self.pid}/ns/{kind}").readlink()))
+        return found
+
+    def marked(self, mark: str) -> bool:
+        """Whether its environment, as it was given, has the mark."""
+        return mark.encode() in _bytes(f"/proc/{self.pid}/environ").split(b"\0")
+
+    def __str__(self) -> str:
+        """Number and command line."""
+        words = _bytes(f"/proc/{self.pid}/cmdline").replace(b"\0", b" ").decode(errors="replace")
+        return f"process {self.pid}: {words[:200] or 'ended, not waited for'}"
+
+
+class Machine:
+    """A machine at one moment."""
+
+    def __init__(self) -> None:
+        """Look."""
+        self.processes = frozenset(Process.all())
+        self.namespaces = frozenset(each for process in self.processes for each in process.namespaces())
+        self.state = {
+            "mount": _mounts(),
+            "cgroup": _cgroups(),
+            "link": _links(),
+            "route": dict.fromkeys(_text("/proc/net/route").splitlines(), ""),
+            "parameter": _parameters(),
+            "file": _files(),
+        }
+
+    def differences(self, now: Machine, mark: str) -> list[str]:
+        """Return what is otherwise now, each in one line.
+
+        Of the processes that are new those are named which this one started, which have ``mark``, or which
+        live in a namespace that is new: others work on this machine, too.
+        """
+        found = []
+        for kind, before in self.state.items():
+            found += sorted(_compare(kind, before, now.state[kind]))
+        for process in sorted(now.processes - self.processes):
+            ours = os.getpid() in process.parents() or process.marked(mark)
+            if ours or process.namespaces() - self.namespaces:
+                found.append(f"{process} is new")
+        return found
+
+    def assert_as_before(self, mark: str, *, seconds: float = 30.0) -> None:
+        """Fail with every difference that is still there after a while: what was ended needs a moment."""
+
+        def as_before() -> bool:
+            found = self.differences(Machine(), mark)
+            assert not found, "\n".join(["the machine is not as it was:", *found])
+            return True
+
+        eventually(as_before, seconds=seconds, what="the machine as it was")
+
+
+def _compare(kind: str, before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    for name in before.keys() | now.keys():
+        old, new = before.get(name), now.get(name)
+        if old is None:
+            yield f"{kind} {name} is new"
+        elif new is None:
+            yield f"{kind} {name} is gone"
+        elif old != new:
+            yield f"{kind} {name} was {old!r}, is {new!r}"
+
+
+def _mounts() -> dict[str, str]:
+    """Each mount without its number, which is given again."""
+    return {line.partition(" ")[2]: "" for line in _text("/proc/self/mountinfo").splitlines()}
+
+
+def _cgroups() -> dict[str, str]:
+    roots = [line.split()[4] for line in _text("/proc/self/mountinfo").splitlines() if " - cgroup" in line]
+    return {folder: "" for root in roots for folder, _, _ in os.walk(root)}
+
+
+def _links() -> dict[str, str]:
+    return {name: _text(f"/sys/class/net/{name}/flags") for _, name in socket.if_nameindex()}
+
+
+def _parameters() -> dict[str, str]:
+    found = {}
+    for kind in _PARAMETERS:
+        for folder, _, names in os.walk(f"/proc/sys/{kind}"):
+            for name in names:
+                path = f"{folder}/{name}"
+                if not _MOVES.fullmatch(path.removeprefix("/proc/sys/")):
+                    found[path] = _text(path)
+    return found
+
+
+def _files() -> dict[str, str]:
+    listed = (each for folder in FOLDERS for each in (Path(folder), *Path(folder).rglob("*")))
+    return {str(each): "" for each in listed if each.exists() or each.is_symlink()}
+
+
+def _statistics(pid: int) -> list[str]:
+    """The fields of ``/proc/PID/stat`` after the command's name; none where the process is gone."""
+    return _text(f"/proc/{pid}/stat").rpartition(")")[2].split()
+
+
+def _text(path: str) -> str:
+    return _bytes(path).decode(errors="replace").strip()
+
+
+def _bytes(path: str) -> bytes:
+    """What a file of the kernel has; nothing where it is gone or not to be read."""
+    try:
+        return Path(path).read_bytes()
+    except OSError:
+        return b""

@@ -1,0 +1,72 @@
+"""Pods for a real node: in its own network, of images that it has."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from tests.e2e.cluster.kubectl import Kubectl, Object
+from tests.e2e.cluster.processes import eventually
+from tests.e2e.node.images import BURNER
+from tests.e2e.node.node import NAME
+
+BATCH_CPU: Final = "kubernetes.io/batch-cpu"
+BATCH_MEMORY: Final = "kubernetes.io/batch-memory"
+
+
+def burner(
+    namespace: str, name: str, *arguments: str, figures: dict[str, str] | None = None, **spec: Any
+) -> Object:
+    """A pod that uses what `images/burner.c` is told to; ``figures`` are its requests and its limits."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"namespace": namespace, "name": name},
+        "spec": {
+            "hostNetwork": True,
+            "terminationGracePeriodSeconds": 1,
+            "containers": [
+                {
+                    "name": "main",
+                    "image": BURNER,
+                    "imagePullPolicy": "Never",
+                    "args": list(arguments),
+                    "resources": {"requests": figures, "limits": figures} if figures else {},
+                }
+            ],
+            **spec,
+        },
+    }
+
+
+def batch(namespace: str, name: str, *arguments: str, cpu: str, memory: str = "0") -> Object:
+    """A burner of class BE with batch resources, as the webhook makes it."""
+    made = burner(namespace, name, *arguments, figures={BATCH_CPU: cpu, BATCH_MEMORY: memory})
+    labels = {"koordinator.sh/qosClass": "BE", "koordinator.sh/priority-class": "koord-batch"}
+    made["metadata"]["labels"] = labels
+    return made
+
+
+def running(kubectl: Kubectl, namespace: str, name: str) -> Object:
+    """Wait until a pod is Ready, and return it."""
+
+    def ready() -> Object | None:
+        stored = kubectl.get("pod", name, namespace=namespace)
+        phase = stored["status"]["phase"]
+        conditions = {each["type"]: each["status"] for each in stored["status"].get("conditions", [])}
+        return stored if phase == "Running" and conditions.get("Ready") == "True" else None
+
+    return eventually(ready, seconds=60, what=f"pod {name} Ready")  # type: ignore[return-value]
+
+
+def container(stored: Object) -> str:
+    """The id of a pod's one container, as its cgroup is called."""
+    (status,) = stored["status"]["containerStatuses"]
+    found: str = status["containerID"].removeprefix("containerd://")
+    return found
+
+
+def offer(kubectl: Kubectl, figures: dict[str, str | None]) -> None:
+    """Write figures into the node's status, as somebody who publishes resources does; None takes one off."""
+    patch = json.dumps({"status": {"capacity": figures, "allocatable": figures}})
+    kubectl.run("patch", "node", NAME, "--subresource=status", "--type=merge", "-p", patch)
