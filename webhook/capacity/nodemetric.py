@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from webhook.capacity.amounts import NOTHING, Amounts, Reading, added, amounts
-from webhook.capacity.durations import parse_duration
+from webhook.pods.durations import parse_duration
 from webhook.pods.text import shown
 from webhook.protocol import MID, PROD
 
@@ -101,17 +101,17 @@ def _history(node: Mapping[str, Any], reading: Reading) -> History | None:
     for i, each in enumerate(listed or ()):
         at = f"status.nodeMetric.aggregatedNodeUsages[{i}]"
         of = _map(each, at, reading)
-        duration = parse_duration(of.get("duration"))
-        if duration is None:
+        seconds = parse_duration(of.get("duration"))
+        if seconds is None:
             reading.findings.append(f"{at}.duration: {shown(of.get('duration'))} is no duration such as 5m0s")
         elif of.get("usage"):
-            windows.append((duration, i, _map(of["usage"], f"{at}.usage", reading)))
-    for duration, i, of in sorted(windows, key=lambda each: each[:2], reverse=True):
+            windows.append((seconds, i, _map(of["usage"], f"{at}.usage", reading)))
+    for seconds, i, of in sorted(windows, key=lambda each: each[:2], reverse=True):
         before = len(reading.findings)
         at = f"status.nodeMetric.aggregatedNodeUsages[{i}].usage"
         usage = {str(name): _resources(of, name, at, reading) for name in of}
         if len(reading.findings) == before and usage.get("avg"):
-            return History(duration.total_seconds() / 60, usage)
+            return History(seconds / 60, usage)
     return None
 
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from webhook.capacity.durations import parse_duration
 from webhook.capacity.extension import Extension, read_extension
+from webhook.pods.durations import parse_duration
 from webhook.pods.text import shown
 from webhook.protocol import CPU, OWN_EXTENSION
 
@@ -180,10 +180,10 @@ def _durations(raw: object, at: str) -> tuple[dt.timedelta, ...]:
         raise StrategyError(f'{at}: {shown(raw)} is not of the form {{"durations": ["5m"]}}')
     found = []
     for i, each in enumerate(listed or ()):
-        duration = parse_duration(each)
-        if duration is None:
+        seconds = parse_duration(each)
+        if seconds is None:
             raise StrategyError(f"{at}.durations[{i}]: {shown(each)} is no duration such as 5m or 1h30m")
-        found.append(duration)
+        found.append(dt.timedelta(seconds=seconds))
     return tuple(found)
 
 

@@ -1,6 +1,5 @@
 """NodeMetrics: made for each node, and how they are to be measured; agents fill them."""
 
-import datetime as dt
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -10,6 +9,7 @@ from webhook.controller.caches import KnownNode
 from webhook.controller.state import State
 from webhook.kube.client import MERGE_PATCH, ApiError
 from webhook.kube.paths import collection, member
+from webhook.pods.durations import format_duration
 from webhook.protocol import (
     CAPACITY_MANAGER,
     LABEL_MANAGED_BY,
@@ -53,16 +53,10 @@ def keep_nodemetric(watched: State, node: KnownNode, strategy: Strategy) -> None
 def _collect_policy(strategy: Strategy) -> Mapping[str, Any]:
     """Return what a NodeMetric says of how to measure."""
     values = strategy.values
+    durations = [format_duration(each.total_seconds()) for each in values["metricAggregatePolicy"]]
     return {
         "aggregateDurationSeconds": values["metricAggregateDurationSeconds"],
         "reportIntervalSeconds": values["metricReportIntervalSeconds"],
-        "nodeAggregatePolicy": {"durations": [_duration(each) for each in values["metricAggregatePolicy"]]},
+        "nodeAggregatePolicy": {"durations": durations},
         "nodeMemoryCollectPolicy": values["metricMemoryCollectPolicy"],
     }
-
-
-def _duration(of: dt.timedelta) -> str:
-    """Return a duration as Go writes it: ``5m0s``."""
-    seconds = int(of.total_seconds())
-    hours, minutes = seconds // 3600, seconds // 60 % 60
-    return (f"{hours}h" if hours else "") + (f"{minutes}m" if hours or minutes else "") + f"{seconds % 60}s"

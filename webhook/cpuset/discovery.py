@@ -55,6 +55,13 @@ def topology_from_annotation(text: str) -> Topology:
     return topology_of_whole_cores(_cpus(rows, "cpu-topology.detail", "id"))
 
 
+def topology_annotation(topology: Topology) -> str:
+    """Return the value of that annotation for a topology; core numbers are unique in the whole machine."""
+    places = sorted(topology.places)
+    detail = [{"id": at.cpu, "core": at.core, "socket": at.socket, "node": at.node} for at in places]
+    return json.dumps({"detail": detail}, separators=(",", ":"))
+
+
 def topology_from_data(value: object) -> Topology:
     """Read a topology from a parsed problem or file.
 

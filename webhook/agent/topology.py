@@ -1,0 +1,179 @@
+"""A node's NodeResourceTopology in Koordinator's protocol: CPUs, share pools, what the kubelet does; pure.
+
+Source: Koordinator's agent (its NodeResourceTopology reporter). What it writes and this does not:
+``cpu-basic-info``, and huge pages and GPUs of zones. A NUMA node without a CPU in a pool has no entry there.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import Any, Final, NamedTuple
+
+from webhook.agent.hardware import Cache
+from webhook.agent.kubelet import Kubelet
+from webhook.agent.pods import NodePod
+from webhook.cpuset.allocation import Pool, Request
+from webhook.cpuset.cpulist import format_cpulist
+from webhook.cpuset.discovery import topology_annotation
+from webhook.cpuset.qos import QoS
+from webhook.cpuset.sharing import NodeState, Pod
+from webhook.cpuset.topology import Place, Topology
+from webhook.pods.nodetopology import read_node_topology
+from webhook.pods.pod import annotations
+from webhook.protocol import (
+    ANNOTATION_BE_CPU_SHARED_POOLS,
+    ANNOTATION_CPU_MANAGER_POLICY,
+    ANNOTATION_CPU_SHARED_POOLS,
+    ANNOTATION_CPU_TOPOLOGY,
+    ANNOTATION_L3_CACHES,
+    ANNOTATION_NODE_RESERVATION,
+    ANNOTATION_POD_CPU_ALLOCS,
+    ANNOTATION_SYSTEM_QOS,
+    CPU,
+    MEMORY,
+    POLICY_NONE,
+    TOPOLOGY_API_VERSION,
+    TOPOLOGY_KIND,
+    USER_AGENT,
+)
+
+_OWNED: Final = frozenset({QoS.LS, QoS.BE})
+"""Labels of pods that the kubelet may have pinned, and that an agent puts into pools nevertheless."""
+
+
+class Hardware(NamedTuple):
+    """A machine: its CPUs, the bytes of its NUMA nodes, its level 3 caches."""
+
+    cpus: Topology
+    memory: Mapping[int, int]
+    caches: Sequence[Cache]
+
+
+class Described(NamedTuple):
+    """A NodeResourceTopology to apply, and what of its sources could not be read."""
+
+    body: dict[str, Any]
+    findings: tuple[str, ...]
+
+
+def describe(
+    node: Mapping[str, Any], hardware: Hardware, kubelet: Kubelet | None, pods: Sequence[NodePod]
+) -> Described:
+    """Return the NodeResourceTopology of a node.
+
+    Args:
+        node: the v1 Node: name, uid and annotations are read.
+        hardware: of the machine.
+        kubelet: None where its files are not to be read: nothing is said of it then.
+        pods: of the node.
+    """
+    cpus = hardware.cpus
+    stated = _of_kubelet(kubelet, cpus, pods) if kubelet is not None else {}
+    stated[ANNOTATION_CPU_TOPOLOGY] = topology_annotation(cpus)
+    read = read_node_topology(node, {"metadata": {"annotations": stated}})
+    state = NodeState(cpus, read.reservations)
+    state.hold(_holders(pods))
+    stated |= {
+        ANNOTATION_CPU_SHARED_POOLS: _pools(cpus, state.shared_pool()),
+        ANNOTATION_BE_CPU_SHARED_POOLS: _pools(cpus, state.be_pool()),
+    }
+    if hardware.caches:
+        caches = [{"id": each.number, "cpuset": format_cpulist(each.cpus)} for each in hardware.caches]
+        stated[ANNOTATION_L3_CACHES] = _json(caches)
+    own = annotations(node)
+    if system := own.get(ANNOTATION_SYSTEM_QOS):
+        stated[ANNOTATION_SYSTEM_QOS] = system
+    if own.get(ANNOTATION_NODE_RESERVATION):
+        reserved = format_cpulist(read.reservations.reserved)
+        stated[ANNOTATION_NODE_RESERVATION] = _json(
+            _object(own[ANNOTATION_NODE_RESERVATION]) | {"reservedCPUs": reserved}
+        )
+    metadata = node.get("metadata") or {}
+    name, uid = metadata.get("name", ""), metadata.get("uid", "")
+    body = {
+        "apiVersion": TOPOLOGY_API_VERSION,
+        "kind": TOPOLOGY_KIND,
+        "metadata": {
+            "name": name,
+            "labels": {"app.kubernetes.io/managed-by": USER_AGENT},
+            "annotations": dict(sorted(stated.items())),
+            # Deleted by the garbage collector together with its node.
+            "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": name, "uid": uid}],
+        },
+        "topologyPolicies": [kubelet.topology_policy if kubelet is not None else POLICY_NONE],
+        "zones": [_zone(number, hardware) for number in cpus.nodes],
+    }
+    return Described(body, (*(kubelet.findings if kubelet is not None else ()), *read.problems))
+
+
+def _of_kubelet(kubelet: Kubelet, cpus: Topology, pods: Iterable[NodePod]) -> dict[str, str]:
+    """Return the annotations about the kubelet's policy and the pods that it has pinned."""
+    reserved = kubelet.reserved_cpus
+    if not reserved and kubelet.reserved_count:
+        # It takes them as for a pod, first of all.
+        everything = [place.cpu for place in cpus.places]
+        count = min(kubelet.reserved_count, len(everything))
+        reserved = Pool(cpus, everything).allocate(Request(count)).cpus
+    policy: dict[str, Any] = {"policy": kubelet.policy}
+    if kubelet.options:
+        policy["options"] = dict(kubelet.options)
+    if reserved:
+        policy["reservedCPUs"] = format_cpulist(reserved)
+    by_uid = {pod.uid: pod for pod in pods}
+    pinned = []
+    for uid, given in sorted(kubelet.pinned.items()):
+        pod = by_uid.get(uid)
+        if pod is None or (pod.label not in _OWNED and pod.cpus is None):
+            named = {"namespace": pod.namespace, "name": pod.name} if pod is not None else {}
+            pinned.append(named | {"uid": uid, "cpuset": format_cpulist(given), "managedByKubelet": True})
+    return {
+        ANNOTATION_CPU_MANAGER_POLICY: _json(policy),
+        ANNOTATION_POD_CPU_ALLOCS: _json(pinned or None),
+    }
+
+
+def _holders(pods: Iterable[NodePod]) -> list[tuple[Pod, frozenset[int]]]:
+    """Return the pods that hold CPUs; one that is no LSE pod shares them with BE pods, whatever its label."""
+    return [
+        (Pod(pod.uid, QoS.LSE if pod.label == QoS.LSE else QoS.LSR, len(pod.cpus) * 1000), pod.cpus)
+        for pod in pods
+        if pod.cpus and not pod.finished
+    ]
+
+
+def _pools(cpus: Topology, pool: frozenset[int]) -> str:
+    """Return a share pool, by socket and NUMA node."""
+
+    def where(place: Place) -> tuple[int, int]:
+        return place.socket, place.node
+
+    inside = sorted((place for place in cpus.places if place.cpu in pool), key=where)
+    return _json(
+        [
+            {"socket": socket, "node": node, "cpuset": format_cpulist(place.cpu for place in places)}
+            for (socket, node), places in groupby(inside, key=where)
+        ]
+    )
+
+
+def _zone(number: int, hardware: Hardware) -> dict[str, Any]:
+    amounts = {CPU: str(sum(place.node == number for place in hardware.cpus.places))}
+    if number in hardware.memory:
+        amounts[MEMORY] = str(hardware.memory[number])
+    resources = [
+        {"name": name, "capacity": amount, "allocatable": amount, "available": amount}
+        for name, amount in amounts.items()
+    ]
+    return {"name": f"node-{number}", "type": "Node", "resources": resources}
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
