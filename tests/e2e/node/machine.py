@@ -49,9 +49,12 @@ class Process(NamedTuple):
 
     @classmethod
     def all(cls) -> Iterator[Self]:
-        """Yield those of this moment."""
+        """Yield those of this moment, but for those that ended and are not waited for."""
         for folder in Path("/proc").iterdir():
-            if folder.name.isdecimal() and (fields := _statistics(int(folder.name))):
+            if not folder.name.isdecimal():
+                continue
+            fields = _statistics(int(folder.name))
+            if fields and fields[0] not in {"X", "Z"}:
                 yield cls(int(folder.name), fields[19])
 
     def parents(self) -> Iterator[int]:
@@ -76,7 +79,7 @@ class Process(NamedTuple):
     def __str__(self) -> str:
         """Number and command line."""
         words = _bytes(f"/proc/{self.pid}/cmdline").replace(b"\0", b" ").decode(errors="replace")
-        return f"process {self.pid}: {words[:200] or 'ended, not waited for'}"
+        return f"process {self.pid}: {words[:200]}"
 
 
 class Machine:
