@@ -20,6 +20,9 @@ ANNOTATION_NUMA_TOPOLOGY_SPEC: Final = "scheduling.koordinator.sh/numa-topology-
 ANNOTATION_DEVICE_ALLOCATED: Final = "scheduling.koordinator.sh/device-allocated"
 ANNOTATION_RESERVATION_ALLOCATED: Final = "scheduling.koordinator.sh/reservation-allocated"
 ANNOTATION_RESERVE_POD: Final = "scheduling.koordinator.sh/reserve-pod"
+ANNOTATION_LOAD_FACTORS: Final = "scheduling.koordinator.sh/load-estimated-scaling-factors"
+ANNOTATION_AFTER_SCHEDULED: Final = "scheduling.koordinator.sh/load-estimated-seconds-after-pod-scheduled"
+ANNOTATION_AFTER_INITIALIZED: Final = "scheduling.koordinator.sh/load-estimated-seconds-after-initialized"
 ANNOTATION_MIRROR_POD: Final = "kubernetes.io/config.mirror"
 # What they name is given to a pod: CPUs, devices, a reservation. A scheduler adds them: a new pod has none.
 SCHEDULER_ANNOTATIONS: Final = frozenset(
@@ -41,6 +44,7 @@ ANNOTATION_SYSTEM_QOS: Final = "node.koordinator.sh/system-qos-resource"
 ANNOTATION_AMPLIFICATION: Final = "node.koordinator.sh/resource-amplification-ratio"
 ANNOTATION_RAW_ALLOCATABLE: Final = "node.koordinator.sh/raw-allocatable"
 ANNOTATION_COLOCATION_STRATEGY: Final = "node.koordinator.sh/colocation-strategy"
+ANNOTATION_USAGE_THRESHOLDS: Final = "scheduling.koordinator.sh/usage-thresholds"
 ANNOTATION_ORIGIN_ALLOCATABLE: Final = "node.koordinator.sh/originExtendedAllocatable"
 ANNOTATION_THIRD_PARTY: Final = "node.koordinator.sh/thirdPartyAllocations"
 ANNOTATION_CPU_NORMALIZATION_RATIO: Final = "node.koordinator.sh/cpu-normalization-ratio"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from webhook.capacity.amounts import Amounts
-from webhook.capacity.nodemetric import NodeMetric, PodUsage
+from webhook.capacity.nodemetric import NodeMetric, PodUsage, read_moment
 from webhook.pods.pod import spec
 from webhook.pods.qosclass import priority_class, qos_class
 from webhook.pods.quantities import NANO, QuantityError
@@ -109,7 +109,7 @@ def read_pod(obj: Mapping[str, Any]) -> PodDemand:
         qos=qos,
         request=Amounts(requests[CPU] * _MILLI, requests[MEMORY] * _MILLI),
         colocated={name: -(-requests[name] // 1000) for name in COLOCATION_RESOURCES if requests[name]},
-        started=_time(status.get("startTime") or metadata.get("creationTimestamp")),
+        started=read_moment(status.get("startTime") or metadata.get("creationTimestamp")),
         active=status.get("phase") in _ACTIVE,
         findings=tuple(findings),
     )
@@ -194,11 +194,3 @@ def _request(obj: Mapping[str, Any], resource: str, key: tuple[str, str], findin
     except QuantityError as error:
         findings.append(f"pod {'/'.join(key)}: {error}; it counts as 0")
         return 0
-
-
-def _time(raw: object) -> dt.datetime | None:
-    try:
-        moment = dt.datetime.fromisoformat(str(raw))
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else None

@@ -160,14 +160,20 @@ def _list(of: Mapping[str, Any], name: str, reading: Reading) -> list[Any]:
     return []
 
 
-def _time(raw: object, reading: Reading) -> dt.datetime | None:
-    if raw is None:
-        return None
+def read_moment(raw: object) -> dt.datetime | None:
+    """Return a ``metav1.Time``; None where that is none, or not in any time zone."""
     try:
         moment = dt.datetime.fromisoformat(str(raw))
     except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
+        return None
+    return moment if moment.tzinfo is not None else None
+
+
+def _time(raw: object, reading: Reading) -> dt.datetime | None:
+    if raw is None:
+        return None
+    moment = read_moment(raw)
+    if moment is None:
         reading.findings.append(f"status.updateTime: {shown(raw)} is no time such as 2026-01-31T08:00:00Z")
         return None
     return moment

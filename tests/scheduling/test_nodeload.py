@@ -1,0 +1,198 @@
+"""Load awareness against a second reading of the specification, with fractions and one pod at a time."""
+
+import datetime as dt
+from fractions import Fraction
+from math import floor
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from webhook.protocol import BATCH, FREE, LABEL_PRIORITY_CLASS, PROD
+from webhook.scheduling.loadsettings import LoadSettingsError, read_load_settings
+from webhook.scheduling.nodeload import EXPIRED, judge, read_shape, score, why_not
+from webhook.scheduling.nodeusage import read_usage
+from webhook.scheduling.podload import read_assigned, read_pod
+
+NOW = dt.datetime(2026, 1, 31, 8, tzinfo=dt.UTC)
+CPU = "cpu"
+
+
+def moment(seconds: int) -> str:
+    """A time so many seconds before NOW."""
+    return (NOW - dt.timedelta(seconds=seconds)).isoformat().replace("+00:00", "Z")
+
+
+def pod(name: str, milli: int, *, of: str = PROD, scheduled: int = 3600, phase: str = "Running") -> dict:
+    """A pod that requests so many milli-cores, scheduled so many seconds ago."""
+    asked = {CPU: f"{milli}m"} if of != BATCH else {"kubernetes.io/batch-cpu": str(milli)}
+    since = {"type": "PodScheduled", "status": "True", "lastTransitionTime": moment(scheduled)}
+    return {
+        "metadata": {"name": name, "namespace": "shop", "uid": name, "labels": {LABEL_PRIORITY_CLASS: of}},
+        "spec": {"nodeName": "node-1", "containers": [{"name": "c", "resources": {"requests": asked}}]},
+        "status": {"phase": phase, "conditions": [since]},
+    }
+
+
+def metric(usage: int, age: int = 10, pods: dict[str, tuple[int, str]] | None = None) -> dict:
+    """A NodeMetric: the node's usage in milli-cores, its age in seconds, and pods' usages and classes."""
+    resources = {"resources": {CPU: f"{usage}m", "memory": "1Gi"}}
+    measured = [
+        {"name": name, "namespace": "shop", "priority": of, "podUsage": {"resources": {CPU: f"{used}m"}}}
+        for name, (used, of) in (pods or {}).items()
+    ]
+    return {
+        "status": {
+            "updateTime": moment(age),
+            "nodeMetric": {"nodeUsage": resources},
+            "podsMetric": measured,
+        }
+    }
+
+
+NODE = {"metadata": {"name": "node-1"}, "status": {"allocatable": {CPU: "10", "memory": "64Gi"}}}
+
+
+def answered(incoming: dict, nodemetric: dict | None, pods: list[dict], args: dict, node: dict = NODE):
+    """Our reason and score."""
+    settings, now = read_load_settings(args), NOW.timestamp()
+    usage = read_usage(nodemetric, settings.resources) if nodemetric is not None else None
+    assigned = [each for p in pods if (each := read_assigned(p, settings, now))]
+    load = judge(read_shape(node, settings.resources), usage, assigned, settings)
+    mine = read_pod(incoming, settings, now)
+    return why_not(load, mine, settings, now), score(load, mine, settings, now)
+
+
+CLASSES = st.sampled_from([PROD, BATCH, FREE])
+MILLI = st.integers(0, 6000)
+
+
+@st.composite
+def places(draw):
+    """A node's pods, what was measured of them, a metric's age, thresholds, and a pod to come."""
+    pods, measured, model = [], {}, []
+    for i in range(draw(st.integers(0, 4))):
+        of, asked, seconds = draw(CLASSES), draw(MILLI), draw(st.integers(0, 200))
+        phase = draw(st.sampled_from(["Running", "Pending", "Succeeded"]))
+        pods.append(pod(f"pod-{i}", asked, of=of, scheduled=seconds, phase=phase))
+        used = draw(st.none() | MILLI)
+        reported = draw(CLASSES)
+        if used is not None:
+            measured[f"pod-{i}"] = (used, reported)
+        model.append((of, asked, seconds, phase, used, reported))
+    args = {"usageThresholds": {CPU: draw(st.integers(0, 100))}}
+    if draw(st.booleans()):
+        args["prodUsageThresholds"] = {CPU: draw(st.integers(0, 100))}
+    if draw(st.booleans()):
+        args["scoreAccordingProdUsage"] = True
+    if draw(st.booleans()):
+        args["filterExpiredNodeMetrics"] = draw(st.booleans())
+    return pods, measured, model, args, draw(st.integers(0, 12_000)), draw(st.integers(0, 300))
+
+
+def expected(asked: int, of: str) -> Fraction:
+    """A pod's estimate, in milli-cores."""
+    if of == FREE:
+        return Fraction(0)
+    if asked == 0:
+        return Fraction(250)
+    return Fraction(floor(Fraction(asked * 85, 100) + Fraction(1, 2)))
+
+
+@given(places(), CLASSES, MILLI)
+def test_model(place, of, asked):
+    """Filter and score are what the specification says, reckoned with fractions, a pod at a time."""
+    pods, measured, model, args, usage, age = place
+    every, prod = Fraction(usage), Fraction(0)
+    for its, request, seconds, phase, used, reported in model:
+        if its == FREE or phase == "Succeeded":
+            continue
+        estimate = expected(request, its)
+        late = seconds < age + 60
+        beyond = max(Fraction(0), estimate - used) if used is not None and late else Fraction(0)
+        every += estimate if used is None else beyond
+        if its == PROD:
+            prod += estimate if used is None or reported != PROD else used + beyond
+    mine, has = expected(asked, of), Fraction(10_000)
+    limit, use = args["usageThresholds"][CPU], every
+    if of == PROD and args.get("prodUsageThresholds", {}).get(CPU):
+        limit, use = args["prodUsageThresholds"][CPU], prod
+    want = ""
+    if limit and args.get("filterExpiredNodeMetrics", True) and age >= 180:
+        want = EXPIRED
+    elif limit and floor(100 * (use + mine) / has + Fraction(1, 2)) > limit:
+        want = "node(s) cpu usage exceed threshold"
+    by_prod = of == PROD and args.get("scoreAccordingProdUsage", False)
+    left = has - (prod if by_prod else every) - mine
+    cpu_score = floor(100 * left / has) if left > 0 else 0
+    reason, points = answered(pod("new", asked, of=of), metric(usage, age, measured), pods, args)
+    assert reason == want
+    # The memory that is free is not in question here: the score is the mean of cpu's and memory's.
+    if age >= 180:
+        assert points == 0
+    else:
+        memory = read_memory_score(pod("new", asked, of=of), metric(usage, age, measured), pods, args)
+        assert points == (cpu_score + memory) // 2
+
+
+def read_memory_score(incoming: dict, nodemetric: dict, pods: list[dict], args: dict) -> int:
+    """The score of memory alone, by giving cpu no weight."""
+    return answered(incoming, nodemetric, pods, {**args, "resourceWeights": {"memory": 1}})[1]
+
+
+def test_no_metric_takes_any_pod():
+    """A node without a metric takes any pod, and has the lowest score."""
+    assert answered(pod("new", 6000), None, [], {}) == ("", 0)
+
+
+def test_nonsense_in_a_metric_is_not_there():
+    """Amounts that are negative or no quantities, and lists that are none, neither fail nor fill a node."""
+    broken = {
+        "spec": {"metricCollectPolicy": {"reportIntervalSeconds": "x"}},
+        "status": {
+            "updateTime": moment(1),
+            "nodeMetric": {
+                "nodeUsage": {"resources": {CPU: "-3", "memory": []}},
+                "aggregatedNodeUsages": [{"duration": "soon", "usage": {"p95": {"resources": {CPU: 1}}}}, 3],
+            },
+            "podsMetric": {"a": 1},
+        },
+    }
+    assert answered(pod("new", 1000), broken, [pod("old", 1000)], {})[0] == ""
+
+
+def test_metric_from_the_future_is_not_expired():
+    """A clock that is ahead on the node does not close it."""
+    assert answered(pod("new", 1000), metric(1000, age=-3600), [], {})[0] == ""
+
+
+def test_raw_allocatable_counts_where_more_is_advertised():
+    """What a node really has decides, not what it advertises."""
+    amplified = {
+        **NODE,
+        "metadata": {"annotations": {"node.koordinator.sh/raw-allocatable": '{"cpu": "5"}'}},
+    }
+    assert answered(pod("new", 1000), metric(3000), [], {})[0] == ""
+    reason, _ = answered(pod("new", 1000), metric(3000), [], {}, amplified)
+    assert reason == "node(s) cpu usage exceed threshold"
+
+
+@pytest.mark.parametrize(
+    ("args", "field"),
+    [
+        ({"usageThresholds": {"cpu": -1}}, r"loadAware.usageThresholds\[cpu\]: -1"),
+        ({"usageThresholds": {"cpu": 101}}, r"whole number from 0 to 100"),
+        ({"usageThresholds": [65]}, "loadAware.usageThresholds"),
+        ({"usageThreshold": {"cpu": 65}}, "loadAware.usageThreshold: .* unknown"),
+        ({"nodeMetricExpirationSeconds": True}, "loadAware.nodeMetricExpirationSeconds"),
+        ({"filterExpiredNodeMetrics": "no"}, "loadAware.filterExpiredNodeMetrics"),
+        ({"aggregated": {"usageAggregationType": "p42"}}, "loadAware.aggregated.usageAggregationType"),
+        ({"aggregated": {"usageAggregationType": "p95", "usageAggregatedDuration": "x"}}, "no duration"),
+        ({"aggregated": 3}, "loadAware.aggregated"),
+        ([], "loadAware: must be an object"),
+    ],
+)
+def test_wrong_settings_are_named(args, field):
+    """A setting that cannot be meant is refused with its field, its value and what to write."""
+    with pytest.raises(LoadSettingsError, match=field):
+        read_load_settings(args)

@@ -1,0 +1,274 @@
+"""Load awareness: how much of a node is in use, whether a pod may still go there, and how good it would be.
+
+What a node uses is what was measured, and for each pod that the measurement cannot show yet what it is
+expected to use beyond. All of it but the pod in question is known beforehand, so a node is judged once
+for many pods: see ``Side``. Source: Koordinator's plugin LoadAwareScheduling, whose answers these are.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from webhook.pods.pod import annotations
+from webhook.protocol import ANNOTATION_RAW_ALLOCATABLE, ANNOTATION_USAGE_THRESHOLDS
+from webhook.scheduling.loadsettings import PERCENT, Aggregated, Aggregation, LoadSettings, aggregation
+from webhook.scheduling.nodeusage import NodeUsage, amount
+from webhook.scheduling.podload import PodLoad, Vector
+
+EXPIRED: Final = "node(s) nodeMetric expired"
+
+
+class NodeShape(NamedTuple):
+    """What a Node itself says.
+
+    Attributes:
+        allocatable: how much it has of each resource; the raw amount where more is advertised.
+        thresholds: the plain ones of its annotation, in percent; None: it states none.
+        prod_thresholds, aggregated: likewise.
+    """
+
+    allocatable: Vector
+    thresholds: Mapping[str, int] | None = None
+    prod_thresholds: Mapping[str, int] | None = None
+    aggregated: Aggregated | None = None
+
+
+class Side(NamedTuple):
+    """A node as prod pods see it, or as all others do.
+
+    Attributes:
+        limits: percent of each resource above which a pod does not fit; 0: not looked at.
+        aggregated: whether the limits are for a recorded usage, which the reason then says.
+        filter_use: what is in use as the filter counts it.
+        room: what a pod may be expected to use of each resource, and still fit; infinite where not looked at.
+        score_use: what is in use as the score counts it.
+    """
+
+    limits: Vector
+    aggregated: bool
+    filter_use: Vector
+    room: tuple[float, ...]
+    score_use: Vector
+
+
+class NodeLoad(NamedTuple):
+    """A node, judged for whatever pod may come.
+
+    Attributes:
+        allocatable: how much it has of each resource.
+        filter_until: when the metric is too old to be looked at, in seconds since the epoch.
+        score_until: when it is too old for a score; 0: there is no metric to score by.
+        prod, other: for pods of class prod, and for all others.
+    """
+
+    allocatable: Vector
+    filter_until: float
+    score_until: float
+    prod: Side
+    other: Side
+
+    def side(self, *, prod: bool) -> Side:
+        """Return what holds for pods of class prod, or for others."""
+        return self.prod if prod else self.other
+
+
+def read_shape(node: Mapping[str, Any], resources: tuple[str, ...]) -> NodeShape:
+    """Read a v1 Node; broken annotations are not there."""
+    of = dict((node.get("status") or {}).get("allocatable") or {})
+    noted = annotations(node)
+    raw = _object(noted.get(ANNOTATION_RAW_ALLOCATABLE) or "")
+    allocatable = tuple(amount(raw, each) or amount(of, each) for each in resources)
+    stated = _object(noted.get(ANNOTATION_USAGE_THRESHOLDS) or "")
+    inner = stated.get("aggregatedUsage")
+    aggregated = _aggregated(inner) if isinstance(inner, dict) else None
+    return NodeShape(
+        allocatable,
+        _percentages(stated.get("usageThresholds")),
+        _percentages(stated.get("prodUsageThresholds")),
+        aggregated,
+    )
+
+
+def judge(
+    shape: NodeShape, usage: NodeUsage | None, pods: Iterable[PodLoad], settings: LoadSettings
+) -> NodeLoad:
+    """Judge a node.
+
+    Args:
+        shape: what the Node says.
+        usage: its metric; None: there is none, so any pod may go there.
+        pods: those that are assigned to it, without any that the metric alone knows.
+        settings: in force.
+    """
+    if usage is None:
+        nothing = (0,) * len(settings.resources)
+        anything = Side(nothing, False, nothing, (math.inf,) * len(settings.resources), nothing)  # noqa: FBT003
+        return NodeLoad(shape.allocatable, math.inf, 0.0, anything, anything)
+    assigned = list(pods)
+    expires = usage.update_time + settings.expiration if usage.update_time else 0.0
+    mean_use = _use(usage, None, assigned)
+    wanted = settings.score_aggregation
+    score_use = mean_use if wanted is None else _use(usage, wanted, assigned)
+    thresholds, over = _thresholds(shape, settings)
+    filter_use = mean_use if over is None else _use(usage, over, assigned)
+    other = _side(shape, thresholds, filter_use, score_use, aggregated=over is not None)
+    prod = other
+    prod_limits = _vector(_stated(shape.prod_thresholds, settings.prod_thresholds), settings)
+    if settings.score_by_prod or any(prod_limits):
+        prod_use = _prod_use(usage, assigned, with_system=settings.with_system)
+        if any(prod_limits):
+            prod = _side(shape, prod_limits, prod_use, score_use, aggregated=False)
+        if settings.score_by_prod:
+            prod = prod._replace(score_use=prod_use)
+    if not usage.measured:
+        prod, other = _with_room(prod), _with_room(other)
+    until = expires if settings.filter_expired else math.inf
+    return NodeLoad(shape.allocatable, until, expires if usage.measured else 0.0, prod, other)
+
+
+def why_not(load: NodeLoad, pod: PodLoad, settings: LoadSettings, now: float) -> str:
+    """Say why a pod may not go to a node, "" where it may."""
+    side = load.prod if pod.prod else load.other
+    if not any(side.limits):
+        return ""
+    if now >= load.filter_until:
+        return "" if settings.schedule_when_expired else EXPIRED
+    for resource, expected, room in zip(settings.resources, pod.estimate, side.room, strict=True):
+        if expected > room:
+            kind = "aggregated usage" if side.aggregated else "usage"
+            return f"node(s) {resource} {kind} exceed threshold"
+    return ""
+
+
+def score(load: NodeLoad, pod: PodLoad, settings: LoadSettings, now: float) -> int:
+    """Return how good a node is for a pod, 0 to 100: the share that stays free, weighted."""
+    if now >= load.score_until:
+        return 0
+    used = (load.prod if pod.prod else load.other).score_use
+    total = weights = 0
+    worst = PERCENT
+    for resource, has, uses, expected in zip(
+        settings.resources, load.allocatable, used, pod.estimate, strict=True
+    ):
+        left = has - uses - expected
+        free = left * PERCENT // has if left > 0 else 0
+        worst = min(worst, free)
+        weight = settings.weights.get(resource, 0)
+        total += weight * free
+        weights += weight
+    total += settings.dominant_weight * worst
+    weights += settings.dominant_weight
+    return total // weights if weights else 0
+
+
+def _with_room(side: Side) -> Side:
+    """A node of which no usage was measured takes any pod, as long as its metric is not too old."""
+    return side._replace(room=(math.inf,) * len(side.room))
+
+
+def _side(
+    shape: NodeShape, limits: Vector, filter_use: Vector, score_use: Vector, *, aggregated: bool
+) -> Side:
+    room = tuple(
+        _greatest(limit, has) - uses if limit and has else math.inf
+        for limit, has, uses in zip(limits, shape.allocatable, filter_use, strict=True)
+    )
+    return Side(limits, aggregated, filter_use, room, score_use)
+
+
+def _greatest(limit: int, has: int) -> int:
+    """Return the greatest use whose percentage, rounded half up, is not above ``limit``."""
+    return (has * (2 * limit + 1) - 1) // (2 * PERCENT)
+
+
+def _use(usage: NodeUsage, wanted: Aggregation | None, pods: Iterable[PodLoad]) -> Vector:
+    """Return what is in use by the mean, or by a recorded usage.
+
+    Where the wanted usage is not known, the sum of what all pods are expected to use.
+    """
+    measured = usage.usage(wanted)
+    if measured is None and wanted is not None and wanted.duration:
+        return _sum([pod.estimate for pod in pods], len(usage.system))
+    since = usage.update_time - usage.interval
+    parts = [measured] if measured is not None else []
+    for pod in pods:
+        reported = usage.pods.get(pod.key)
+        if reported is None:
+            parts.append(pod.estimate)
+        elif _not_shown(pod, since, usage.update_time):
+            parts.append(_beyond(pod.estimate, reported.usage))
+    return _sum(parts, len(usage.system))
+
+
+def _prod_use(usage: NodeUsage, pods: Iterable[PodLoad], *, with_system: bool) -> Vector:
+    """Return what prod pods use, or are expected to; usage counts of those that were measured as prod."""
+    since = usage.update_time - usage.interval
+    parts = [usage.system] if with_system else []
+    for pod in pods:
+        if not pod.prod:
+            continue
+        reported = usage.pods.get(pod.key)
+        if reported is None or not reported.prod:
+            parts.append(pod.estimate)
+            continue
+        parts.append(reported.usage)
+        if _not_shown(pod, since, usage.update_time):
+            parts.append(_beyond(pod.estimate, reported.usage))
+    return _sum(parts, len(usage.system))
+
+
+def _not_shown(pod: PodLoad, since: float, update_time: float) -> bool:
+    """Whether a metric is too early to show what a pod will use."""
+    return not update_time or pod.scheduled > since or pod.estimated_until > update_time
+
+
+def _beyond(estimate: Vector, usage: Vector) -> Vector:
+    """Return what a pod is expected to use beyond what it was measured to use."""
+    return tuple(max(0, expected - used) for expected, used in zip(estimate, usage, strict=True))
+
+
+def _sum(parts: list[Vector], size: int) -> Vector:
+    return tuple(map(sum, zip(*parts, strict=True))) if parts else (0,) * size
+
+
+def _thresholds(shape: NodeShape, settings: LoadSettings) -> tuple[Vector, Aggregation | None]:
+    """Return the limits of pods that are not prod, or have no limits of their own, and of which usage."""
+    aggregated = shape.aggregated or settings.aggregated
+    if aggregated is not None:
+        return _vector(aggregated.thresholds, settings), aggregated.usage
+    return _vector(_stated(shape.thresholds, settings.thresholds), settings), None
+
+
+def _stated(of_node: Mapping[str, int] | None, otherwise: Mapping[str, int]) -> Mapping[str, int]:
+    return otherwise if of_node is None else of_node
+
+
+def _vector(thresholds: Mapping[str, int], settings: LoadSettings) -> Vector:
+    return tuple(thresholds.get(each, 0) for each in settings.resources)
+
+
+def _aggregated(of: Mapping[str, Any]) -> Aggregated | None:
+    """Return the aggregated thresholds of an annotation; they need a type."""
+    thresholds = _percentages(of.get("usageThresholds"))
+    try:
+        usage = aggregation(of.get("usageAggregationType"), of.get("usageAggregatedDuration"))
+    except ValueError:
+        return None
+    return Aggregated(thresholds, usage) if thresholds and usage is not None else None
+
+
+def _percentages(raw: object) -> Mapping[str, int] | None:
+    if not isinstance(raw, dict):
+        return None
+    return {name: value for name, value in raw.items() if type(value) is int and value >= 0}
+
+
+@lru_cache(maxsize=8192)
+def _object(text: str) -> Mapping[str, Any]:
+    try:
+        value = json.loads(text) if text else None
+    except (ValueError, RecursionError):
+        value = None
+    return value if isinstance(value, dict) else {}
