@@ -16,7 +16,7 @@ from typing import Final
 from webhook.binding.grant import Claim, Grant, Refusal, counts_of, grant
 from webhook.binding.ledger import Entry, Ledger
 from webhook.binding.ledgers import Changed
-from webhook.binding.recovery import recover, with_beyond
+from webhook.binding.recovery import recover, with_beyond, with_unknown
 from webhook.binding.state import Deadline, OutOfTimeError, State
 from webhook.pods.nodetopology import NodeTopology, NodeTopologyError
 
@@ -129,13 +129,7 @@ class Binder:
     ) -> Ledger:
         """Return a valid ledger, with the sets of all other pods that this replica knows."""
         ledger = self._valid(topology, ledger, deadline)
-        unknown = [
-            pod
-            for pod in self._state.pods.on_node(topology.name)
-            if pod["metadata"]["uid"] not in ledger.entries and pod["metadata"]["uid"] != but
-        ]
-        found = recover(unknown, topology.name, now=self._state.now()).entries if unknown else ()
-        return ledger.with_entries(*found) if found else ledger
+        return with_unknown(ledger, self._state.pods.on_node(topology.name), but=but, now=self._state.now())
 
     def _rebuilt(self, topology: NodeTopology, old: Ledger | None, deadline: Deadline) -> Ledger:
         node = topology.name

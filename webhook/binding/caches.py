@@ -58,6 +58,7 @@ _PLACEMENT_FIELDS: Final = ("nodeSelector", "affinity", "tolerations", "scheduli
 """What says where a pod may go; of a pod that is bound it is not asked any more."""
 
 _DELETED: Final = "deletionTimestamp"
+_NOMINATED: Final = "nominatedNodeName"
 _UNSCHEDULABLE: Final = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
 
 Object = Mapping[str, Any]
@@ -67,7 +68,7 @@ _Key = tuple[str, str]
 def trim_pod(raw: Object) -> Object:
     """Return a pod with what decisions and checks read of it, and no more."""
     metadata = raw["metadata"]
-    of = spec(raw)
+    of, status = spec(raw), raw.get("status") or {}
     fields = _POD_FIELDS if of.get("nodeName") else _POD_FIELDS + _PLACEMENT_FIELDS
     kept: dict[str, Any] = {name: of[name] for name in fields if of.get(name)}
     for kind in ("initContainers", "containers"):
@@ -80,7 +81,7 @@ def trim_pod(raw: Object) -> Object:
             "annotations": _some(metadata.get("annotations"), _POD_ANNOTATIONS),
         },
         "spec": kept,
-        "status": {"phase": (raw.get("status") or {}).get("phase", "")},
+        "status": {"phase": status.get("phase", ""), **_some(status, (_NOMINATED,))},
     }
 
 

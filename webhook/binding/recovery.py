@@ -80,6 +80,16 @@ def with_beyond(ledger: Ledger, beyond: Mapping[str, frozenset[int]], exist: Abs
     return ledger
 
 
+def with_unknown(
+    ledger: Ledger, pods: Iterable[Mapping[str, Any]], *, but: str = "", now: dt.datetime
+) -> Ledger:
+    """Return the ledger of a node with the sets of pods there that it does not know; ``but`` is a uid."""
+    unknown = [pod for pod in pods if pod["metadata"]["uid"] not in ledger.entries]
+    unknown = [pod for pod in unknown if pod["metadata"]["uid"] != but]
+    found = recover(unknown, ledger.node, now=now).entries if unknown else ()
+    return ledger.with_entries(*found) if found else ledger
+
+
 def entry_of(pod: Mapping[str, Any], cpus: frozenset[int], *, now: dt.datetime) -> Entry:
     """Return the entry of a pod that has a set; policies as the pod asks for, where that can be read."""
     metadata = pod.get("metadata") or {}

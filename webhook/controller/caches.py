@@ -3,7 +3,7 @@
 import datetime as dt
 import logging
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -22,9 +22,6 @@ _log = logging.getLogger(__name__)
 
 Object = Mapping[str, Any]
 _Key = tuple[str, str]
-
-RUNNING_PODS: Final = {"fieldSelector": "spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed"}
-"""Pods that are bound and have not ended."""
 
 
 class KnownNode(NamedTuple):

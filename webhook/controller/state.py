@@ -9,7 +9,6 @@ from http import HTTPStatus
 from webhook.capacity.demand import PodDemand
 from webhook.capacity.sloconfig import Configuration
 from webhook.controller.caches import (
-    RUNNING_PODS,
     KnownConfig,
     KnownMetric,
     KnownNode,
@@ -23,7 +22,7 @@ from webhook.controller.caches import (
 )
 from webhook.kube.client import Client
 from webhook.kube.indexer import Indexer
-from webhook.kube.paths import NODES, PODS, collection
+from webhook.kube.paths import NODES, PODS, RUNNING_PODS, collection
 from webhook.kube.reflector import Reflector
 from webhook.kube.store import Store
 from webhook.kube.timestamps import utc_now

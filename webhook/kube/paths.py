@@ -25,6 +25,9 @@ def member(path: str, name: str) -> str:
 PODS: Final = collection("v1", "pods")
 NODES: Final = collection("v1", "nodes")
 
+RUNNING_PODS: Final = {"fieldSelector": "spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed"}
+"""Selects pods that are bound and have not ended."""
+
 
 def pod(namespace: str, name: str) -> str:
     """Return the path of a pod."""
