@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from webhook.capacity.durations import parse_duration
+from webhook.pods.durations import parse_duration
 from webhook.pods.text import shown
 from webhook.protocol import CPU, MEMORY
 
@@ -132,7 +132,7 @@ def aggregation(kind: object, duration: object) -> Aggregation | None:
     over = parse_duration(duration or "0s")
     if over is None:
         raise ValueError(f"{shown(duration)} is no duration: write for example 10m or 1h30m")
-    return Aggregation(str(kind), over.total_seconds())
+    return Aggregation(str(kind), over)
 
 
 def _aggregated(of: "_Reader") -> tuple[Aggregated | None, Aggregation | None]:
