@@ -10,8 +10,10 @@ NOW = dt.datetime(2026, 1, 31, 8, 0, 42, tzinfo=dt.UTC)  # a Saturday
 BATCH = ("kubernetes.io/batch-cpu", "kubernetes.io/batch-memory")
 MID = ("kubernetes.io/mid-cpu", "kubernetes.io/mid-memory")
 PERCENT = st.integers(0, 100)
-CPUS = st.sampled_from(["0", "7", "250m", "1500m", "333333u", "2", "3.1", "6", "12"])
-SIZES = st.sampled_from(["0", "123456789", "1Gi", "1.5Gi", "7G", "1234567890123m", "20Gi"])
+CPUS = st.sampled_from(["0", "7", "250m", "1500m", "333333u", "2", "3.1"])
+SIZES = st.sampled_from(["0", "123456789", "1Gi", "1.5Gi", "7G", "1234567890123m"])
+MANY_CPUS = st.sampled_from(["1500m", "6", "12", "30"])
+GREAT_SIZES = st.sampled_from(["6Gi", "20Gi", "100G", "300Gi"])
 CLASSES = st.sampled_from(["koord-prod", "koord-mid", "koord-batch", "koord-free", "", "misspelled"])
 ONE_IN_TWO = st.booleans()
 ONE_IN_THREE = st.sampled_from([True, False, False])
@@ -34,9 +36,15 @@ COLOCATED = st.one_of(
     st.just({}), *(resources(st.sampled_from(["500", "1k", "7"]), SIZES, names) for names in (BATCH, MID))
 )
 THIRD_PARTY = resources(st.sampled_from(["3k", "500", "1 k"]), SIZES, BATCH)
-STARTED = times(-100, 8000)
-UPDATED = times(-300, 1200) | times(0, 180)
-STATISTICS = st.fixed_dictionaries({}, optional=dict.fromkeys(("avg", "p50", "p90", "p95", "p99"), USAGE))
+STARTED = times(7000, 90_000) | times(-100, 8000)
+UPDATED = times(0, 90) | times(0, 180) | times(-300, 1200)
+WHOLE = st.fixed_dictionaries(
+    {"resources": st.fixed_dictionaries({"cpu": MANY_CPUS | CPUS, "memory": GREAT_SIZES | SIZES})}
+)
+STATISTICS = st.one_of(
+    st.fixed_dictionaries({}, optional=dict.fromkeys(("avg", "p50", "p90", "p95", "p99"), USAGE)),
+    st.fixed_dictionaries({"avg": WHOLE, "p99": WHOLE}, optional={"p90": WHOLE, "p95": WHOLE}),
+)
 DURATIONS = st.lists(st.sampled_from(["5m0s", "30m0s", "2h0m0s"]), unique=True, max_size=2)
 QOS = st.sampled_from(["", "LSE", "LSR", "LS", "BE", "SYSTEM", "none"])
 PRIORITIES = st.sampled_from([None, None, 0, 9500, 7500, 5500, 3500])
@@ -47,7 +55,7 @@ SIDECAR = st.sampled_from([{}, {"restartPolicy": "Always"}])
 HOSTS = st.lists(
     st.fixed_dictionaries({"name": st.just("h"), "priority": CLASSES, "usage": USAGE}), max_size=3
 )
-MACHINES = st.sampled_from([(4, 16), (32, 128), (96, 376)])
+MACHINES = st.sampled_from([(16, 64), (32, 128), (96, 376)])
 RESERVED_CPUS = st.sampled_from([{}, {"reservedCPUs": "0-1,3"}])
 SPEEDS = st.sampled_from(["1.2", "0.8", "9", "fast", "1.33"])
 STRATEGIES = st.sampled_from(
@@ -78,7 +86,7 @@ PERIODS = st.fixed_dictionaries(
 )
 TIME_OF_DAY = st.fixed_dictionaries(
     {"periods": st.lists(PERIODS, max_size=3), "default": SHARES},
-    optional={"timeZone": st.sampled_from(["Asia/Shanghai", "UTC"])},
+    optional={"timeZone": st.sampled_from(["Asia/Shanghai", "UTC", "America/New_York"])},
 )
 WATERMARK = st.fixed_dictionaries(
     {},
@@ -92,13 +100,15 @@ WATERMARK = st.fixed_dictionaries(
         "reservedMemory": SIZES,
     },
 )
-OURS = st.one_of(
-    st.just({}),
-    st.fixed_dictionaries({"policy": st.just("peak")}, optional={"staleSeconds": st.just(600)}),
-    st.fixed_dictionaries({"policy": st.just("static"), "static": SHARES}),
-    st.fixed_dictionaries({"policy": st.just("timeOfDay"), "timeOfDay": TIME_OF_DAY}),
-    st.fixed_dictionaries({"policy": st.just("watermark"), "watermark": WATERMARK}),
-)
+OURS: dict[str, Any] = {
+    "koordinator": st.just({}),
+    "peak": st.fixed_dictionaries({"policy": st.just("peak")}, optional={"staleSeconds": st.just(600)}),
+    "static": st.fixed_dictionaries({"policy": st.just("static"), "static": SHARES}),
+    "timeOfDay": st.fixed_dictionaries({"policy": st.just("timeOfDay"), "timeOfDay": TIME_OF_DAY}),
+    "watermark": st.fixed_dictionaries({"policy": st.just("watermark"), "watermark": WATERMARK}),
+}
+"""Our own settings, by policy."""
+
 FIELDS = st.fixed_dictionaries(
     {},
     optional={
@@ -161,16 +171,16 @@ def metrics(draw: Any, name: str, there: list[str]) -> dict[str, Any]:
         for each in [*there, "gone-1", "gone-2"]
         if draw(ONE_IN_TWO)
     ]
-    node: dict[str, Any] = {"nodeUsage": draw(USAGE)}
+    node: dict[str, Any] = {"nodeUsage": draw(WHOLE | USAGE)}
     if draw(ONE_IN_TWO):
         node["systemUsage"] = draw(USAGE)
-    if draw(ONE_IN_TWO):
+    if not draw(ONE_IN_THREE):
         windows = [{"duration": each, "usage": draw(STATISTICS)} for each in draw(DURATIONS)]
         node["aggregatedNodeUsages"] = windows
     status = {"updateTime": draw(UPDATED), "nodeMetric": node, "podsMetric": listed}
-    for field in ("prodReclaimableMetric", "prodPeakMetric"):
-        if draw(ONE_IN_TWO):
-            status[field] = {"resource": draw(USAGE)}
+    for field, chance in (("prodReclaimableMetric", ONE_IN_TWO), ("prodPeakMetric", ONE_IN_THREE)):
+        if draw(chance):
+            status[field] = {"resource": draw(WHOLE | USAGE)}
     if draw(ONE_IN_THREE):
         status["hostApplicationMetric"] = draw(HOSTS)
     return {"kind": "NodeMetric", "metadata": {"name": name}, "status": status}
@@ -202,17 +212,17 @@ def nodes(draw: Any, name: str) -> dict[str, Any]:
 
 
 @st.composite
-def configurations(draw: Any) -> dict[str, Any] | None:
+def configurations(draw: Any, policy: str) -> dict[str, Any] | None:
     """Return the ConfigMap, or that there is none."""
     if draw(ONE_IN_TEN):
         return None
     cluster = {"enable": not draw(ONE_IN_TEN), **draw(FIELDS)}
-    cluster["extensions"] = {"colocation-webhook.io": draw(OURS)}
+    cluster["extensions"] = {"colocation-webhook.io": draw(OURS[policy])}
     if draw(ONE_IN_TWO):
         entry = {"nodeSelector": draw(SELECTORS), **draw(FIELDS)}
         if draw(ONE_IN_TWO):
-            entry["extensions"] = {"colocation-webhook.io": draw(OURS)}
-        if draw(ONE_IN_TEN):
+            entry["extensions"] = {"colocation-webhook.io": draw(OURS[policy])}
+        if draw(ONE_IN_THREE):
             entry["midCPUThresholdPercent"] = 101
         cluster["nodeConfigs"] = [entry]
     data = {"colocation-config": json.dumps(cluster)}
@@ -220,8 +230,8 @@ def configurations(draw: Any) -> dict[str, Any] | None:
 
 
 @st.composite
-def clusters(draw: Any) -> tuple[list[Any], list[Any], list[Any], dict[str, Any] | None]:
-    """Return nodes, pods, NodeMetrics and the ConfigMap."""
+def clusters(draw: Any, policy: str) -> tuple[list[Any], list[Any], list[Any], dict[str, Any] | None]:
+    """Return nodes, pods, NodeMetrics and the ConfigMap with a policy."""
     names = ["node-0", "node-1"] if draw(ONE_IN_THREE) else ["node-0"]
     listed, measured = [], []
     for name in names:
@@ -229,4 +239,4 @@ def clusters(draw: Any) -> tuple[list[Any], list[Any], list[Any], dict[str, Any]
         listed += [draw(pods(each, name)) for each in own]
         if not draw(ONE_IN_TEN):
             measured.append(draw(metrics(name, own)))
-    return [draw(nodes(name)) for name in names], listed, measured, draw(configurations())
+    return [draw(nodes(name)) for name in names], listed, measured, draw(configurations(policy))

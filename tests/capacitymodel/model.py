@@ -1,7 +1,8 @@
 """The figures of all nodes, from the API server's objects: `recompute`.
 
-Written from Koordinator's protocol and what docs/capacity.md says of our own settings, without code of
-webhook/. It judges `capacity explain`, the controller and whatever else says what a node offers.
+Written from the specification of Koordinator's node side, with its corrections, and from what
+docs/capacity.md says of our own settings. It judges `capacity explain`, the controller, and whatever else
+says what a node offers.
 """
 
 from __future__ import annotations

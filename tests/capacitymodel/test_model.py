@@ -7,12 +7,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.capacitymodel.clusters import NOW, clusters
+from tests.capacitymodel.clusters import NOW, OURS, clusters
 from tests.capacitymodel.model import recompute
 from webhook.capacity.estimate import Before, estimate
 from webhook.capacity.inventory import Inventory, inventory_of
@@ -22,7 +23,7 @@ from webhook.cli.main import main
 HERE = Path(__file__).parent
 EXAMPLE = HERE.parents[1] / "examples" / "capacity"
 SIZES = {"cpu": 3200, "memory": 12 * 2**30}
-FEW = settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+FEW = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 
 
 def adds_up(found: dict[str, Any], resource: dict[str, Any]) -> bool:
@@ -62,10 +63,12 @@ def inventory(nodes: list[Any], pods: list[Any], metrics: list[Any], configmap: 
     return inventory_of([*nodes, *pods, *metrics, *([configmap] if configmap else [])])
 
 
+@pytest.mark.parametrize("policy", OURS)
 @FEW
-@given(clusters())
-def test_explanations(cluster: tuple[Any, ...]) -> None:
+@given(data=st.data())
+def test_explanations(policy: str, data: Any) -> None:
     """Of every node, under every policy, for any pods and metrics."""
+    cluster = data.draw(clusters(policy))
     found, model = inventory(*cluster), recompute(*cluster, NOW)
     for name in found.nodes:
         assert_same(found.explain(name, NOW).to_json(), model[name])
@@ -88,12 +91,12 @@ def published(draw: Any) -> tuple[dict[str, int], dict[str, dt.datetime], bool]:
     return offered, since, draw(st.booleans())
 
 
+@pytest.mark.parametrize("policy", OURS)
 @FEW
-@given(clusters(), published())
-def test_what_follows_an_earlier_figure(
-    cluster: tuple[Any, ...], last: tuple[dict[str, int], dict[str, dt.datetime], bool]
-) -> None:
+@given(data=st.data(), last=published())
+def test_what_follows_an_earlier_figure(policy: str, data: Any, last: tuple[Any, ...]) -> None:
     """A figure that grows is held, then raised in steps, as the model does it."""
+    cluster = data.draw(clusters(policy))
     found = inventory(*cluster)
     offered, since, high = last
     before = {"offered": offered, "greaterSince": since, "highBand": high}
