@@ -131,6 +131,7 @@ def demand_of(pods: Iterable[PodDemand], metric: NodeMetric) -> Demand:
     floor: dict[str, int] = {}
     cpu = memory = prod_cpu = prod_memory = 0  # requested
     used_cpu = used_memory = most_cpu = most_memory = batch_cpu = batch_memory = 0
+    update_time = metric.update_time
     # One loop over numbers: this is what an estimate costs.
     for pod, _, measured in counted(pods, metric):
         if pod is None:
@@ -138,15 +139,17 @@ def demand_of(pods: Iterable[PodDemand], metric: NodeMetric) -> Demand:
                 used_cpu, used_memory = used_cpu + measured.usage[0], used_memory + measured.usage[1]
                 most_cpu, most_memory = most_cpu + measured.usage[0], most_memory + measured.usage[1]
             continue
-        for name, amount in pod.colocated.items():
-            floor[name] = floor.get(name, 0) + amount
-        if pod.kept:
-            used, most, _ = share_of(pod, measured, metric.update_time)
+        if pod.colocated:
+            for name, amount in pod.colocated.items():
+                floor[name] = floor.get(name, 0) + amount
+        if pod.priority_class not in _NOT_KEPT:
+            used, most, _ = share_of(pod, measured, update_time)
             used_cpu, used_memory = used_cpu + used[0], used_memory + used[1]
             most_cpu, most_memory = most_cpu + most[0], most_memory + most[1]
-            cpu, memory = cpu + pod.request[0], memory + pod.request[1]
+            request = pod.request
+            cpu, memory = cpu + request[0], memory + request[1]
             if pod.priority_class != MID:
-                prod_cpu, prod_memory = prod_cpu + pod.request[0], prod_memory + pod.request[1]
+                prod_cpu, prod_memory = prod_cpu + request[0], prod_memory + request[1]
         elif measured is not None and pod.priority_class == BATCH:
             batch_cpu, batch_memory = batch_cpu + measured.usage[0], batch_memory + measured.usage[1]
     return Demand(
@@ -180,7 +183,11 @@ def share_of(
     if measured is None:
         return request, request, "requests it; no metric yet"
     usage = measured.usage
-    most = Amounts(max(request.cpu, usage.cpu), max(request.memory, usage.memory))
+    (cpu, memory), (used_cpu, used_memory) = request, usage
+    if used_cpu <= cpu and used_memory <= memory:
+        most = request
+    else:
+        most = Amounts(max(cpu, used_cpu), max(memory, used_memory))
     if pod.started is not None and update_time is not None and pod.started > update_time:
         return most, most, "younger than its metric: use or request, whichever is more"
     if pod.qos == QoSClass.LSE:

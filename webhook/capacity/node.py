@@ -66,11 +66,14 @@ def read_node(obj: Mapping[str, Any]) -> Node:
     """Read a v1 Node; what cannot be read is left out and named in ``findings``.
 
     Raises:
-        TypeError: labels or annotations are no map; an API server stores no such Node.
+        TypeError: labels or annotations are no map of texts; an API server stores no such Node.
     """
     for name, of in (("labels", labels(obj)), ("annotations", annotations(obj))):
         if not isinstance(of, Mapping):
             raise TypeError(f"metadata.{name} is no map")
+        for key, value in of.items():
+            if not isinstance(value, str):
+                raise TypeError(f"metadata.{name}[{key}] is no text: quote it")
     reading = Reading([])
     status = obj.get("status") or {}
     capacity = reading.resources(status.get("capacity"), "status.capacity")

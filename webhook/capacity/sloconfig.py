@@ -34,6 +34,7 @@ _RATIO_LABELS: Final = {
     LABEL_MID_STATIC_MEMORY_RATIO: "midStaticMemoryReservedPercent",
 }
 _MOST_PERCENT: Final = 2**63 - 1
+_MOST_STRATEGIES: Final = 1000
 
 
 class NodeEntry(NamedTuple):
@@ -52,11 +53,13 @@ class Configuration:
         cluster: the cluster's level.
         entries: of nodes, in their order; those whose selector cannot be used are left out.
         findings: what is wrong, but does not keep the rest from being used.
+        strategies: of nodes, as they were asked for: most nodes have the same one.
     """
 
     cluster: Mapping[str, Any] = field(default_factory=dict)
     entries: tuple[NodeEntry, ...] = ()
     findings: tuple[str, ...] = ()
+    strategies: dict[object, Strategy] = field(default_factory=dict, repr=False, compare=False)
 
 
 def read_configuration(data: Mapping[str, str] | None) -> Configuration:
@@ -100,13 +103,26 @@ def strategy_of(
     configuration: Configuration, labels: Mapping[str, str], annotations: Mapping[str, str]
 ) -> Strategy:
     """Return the strategy of the node with these labels and annotations."""
+    entry = next((each for each in configuration.entries if each.selector.matches(labels)), None)
+    annotation = annotations.get(ANNOTATION_COLOCATION_STRATEGY)
+    ratios = {label: labels[label] for label in _RATIO_LABELS if label in labels}
+    known, key = configuration.strategies, (id(entry), annotation, *ratios.items())
+    if key not in known:
+        if len(known) >= _MOST_STRATEGIES:
+            known.clear()
+        known[key] = _strategy(configuration, entry, annotation, ratios)
+    return known[key]
+
+
+def _strategy(
+    configuration: Configuration, entry: NodeEntry | None, annotation: str | None, labels: Mapping[str, str]
+) -> Strategy:
     findings: list[str] = []
     layers, source = [configuration.cluster], ["cluster"]
-    entry = next((each for each in configuration.entries if each.selector.matches(labels)), None)
     if entry is not None and not entry.layer.problems:
         layers.append(entry.layer.values)
         source.append(entry.name)
-    annotated = _annotated(annotations.get(ANNOTATION_COLOCATION_STRATEGY), findings)
+    annotated = _annotated(annotation, findings)
     ratios = dict(_ratios(labels, findings))
     layers += [annotated, ratios]
     source += ["annotation"] * bool(annotated) + ["labels"] * bool(ratios)

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from webhook.capacity.extension import Extension, read_extension
 from webhook.pods.durations import parse_duration
 from webhook.pods.text import shown
-from webhook.protocol import CPU, OWN_EXTENSION
+from webhook.protocol import CPU, NATIVE_RESOURCES, OWN_EXTENSION
 
 _INT64: Final = 2**63
 
@@ -101,9 +101,17 @@ class Strategy:
     extension: Extension = field(default_factory=Extension)
     source: tuple[str, ...] = ()
     findings: tuple[str, ...] = ()
+    _of: Mapping[str, ResourceStrategy] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Sort the fields by resource."""
+        object.__setattr__(self, "_of", {each: self._about(each) for each in NATIVE_RESOURCES})
 
     def of(self, resource: str) -> ResourceStrategy:
         """Return the fields about ``cpu`` or ``memory``."""
+        return self._of[resource]
+
+    def _about(self, resource: str) -> ResourceStrategy:
         capital = "CPU" if resource == CPU else "Memory"
         return ResourceStrategy(
             self.values[f"{resource}ReclaimThresholdPercent"],

@@ -176,6 +176,11 @@ def test_long_names_of_nodes(tmp_path: Any) -> None:
         {"kind": "Node", "metadata": {"name": 1}},
         {"kind": "Node", "metadata": "x"},
         {"kind": "Node", "metadata": {"name": "n", "labels": "x"}, "status": []},
+        {
+            "kind": "Node",
+            "metadata": {"name": "node-1", "labels": {"node.koordinator.sh/cpu-reclaim-ratio": []}},
+        },
+        {"kind": "Node", "metadata": {"name": "node-1", "annotations": {"a": 1}}},
         {"kind": "Node", "metadata": {"name": "n"}, "status": {"capacity": 3, "allocatable": "x"}},
         {"kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [1]}},
         {"kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [{"resources": "x"}]}},
