@@ -130,3 +130,13 @@ def test_what_is_kept_is_bounded() -> None:
 def test_what_is_no_pods_is_never_less_than_nothing() -> None:
     """The counters are read one after the other."""
     assert system_use(Use(2.0, 100.0), Use(0.5, 150.0)) == Use(1.5, 0.0)
+
+
+def test_a_look_that_came_late_counts_for_the_time_it_stands_for() -> None:
+    """Where the agent had to wait for a CPU, the mean is still what the counters moved by."""
+    node = NodeHistory()
+    for at, cpu in ((0.0, 1.0), (1.0, 1.0), (10.0, 3.0)):
+        node.take(_sample(at, cpu), 600)
+    mean = node.mean(10.0, 300)
+    assert mean is not None
+    assert mean[0].cpu == pytest.approx((1.0 + 9 * 3.0) / 10)

@@ -62,7 +62,7 @@ def test_from_the_configmap(cluster: Cluster) -> None:
     assert slo(cluster)["metadata"]["ownerReferences"] == [
         {"apiVersion": "v1", "kind": "Node", "name": "node-1", "uid": "node-1"}
     ]
-    assert slo(cluster)["metadata"]["managedFields"] == [{"manager": CAPACITY_MANAGER}]
+    assert [each["manager"] for each in slo(cluster)["metadata"]["managedFields"]] == [CAPACITY_MANAGER]
     for _ in range(3):
         cluster.pass_seconds(400)
         step(cluster)

@@ -184,6 +184,11 @@ class _Server(ThreadingHTTPServer):
         """A client that went away is no news."""
 
 
+def _owns(entry, part):
+    """Whether an entry of managedFields has a part of the object; one that does not say has its spec."""
+    return f"f:{part}" in entry.get("fieldsV1", {"f:spec": {}})
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # an answer of two packets would wait for the first one's acknowledgement
@@ -256,7 +261,10 @@ class _Handler(BaseHTTPRequestHandler):
         if self._failed(self.path, "PATCH"):
             return
         if self.headers["Content-Type"] == "application/apply-patch+yaml":
-            self._apply(body, dict(urllib.parse.parse_qsl(query)))
+            if self.path.startswith("/api/v1/nodes/"):
+                self._apply(body, dict(urllib.parse.parse_qsl(query)))
+            else:
+                self._apply_parts(body, dict(urllib.parse.parse_qsl(query))["fieldManager"])
             return
         if self.headers["Content-Type"] == "application/json-patch+json":
             self._json_patch(body)
@@ -292,33 +300,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.api.delete(parent, key[1], key[0])
         self._answer(200, {"kind": "Status", "status": "Success"})
 
-    def _apply_spec(self, body, manager):
-        """A server-side apply of a whole spec, which makes the object; others' own is a conflict."""
-        parent, key = _place(self.path, self.api.objects)
-        with self.api.lock:
-            if parent not in self.api.objects:
-                self._answer(404, {"kind": "Status", "reason": "NotFound"})
-                return
-            old = self.api.objects[parent].get(key, {"metadata": {"uid": f"object-{self.api.version}"}})
-            others = [each for each in old["metadata"].get("managedFields", ()) if each["manager"] != manager]
-            given = "spec" in body
-            if others and given and old.get("spec") != body["spec"]:
-                said = f'Apply failed with 1 conflict: conflict with "{others[0]["manager"]}": .spec'
-                self._answer(409, {"kind": "Status", "reason": "Conflict", "message": said})
-                return
-            metadata = {**old["metadata"], **body["metadata"]}
-            metadata["managedFields"] = [*others, *([{"manager": manager}] if given else [])]
-            spec = body["spec"] if given else old.get("spec", {}) if others else {}
-            value = {**body, "metadata": metadata, "spec": spec}
-            self.api.store(parent, key, value)
-        self._answer(200, value)
-
     def _apply(self, body, query):
         """A server-side apply of maps in metadata and status: what the manager left out now goes."""
         manager = query["fieldManager"]
-        if not self.path.endswith("/status"):
-            self._apply_spec(body, manager)
-            return
         parent, name, _ = self.path.rsplit("/", 2)
         with self.api.lock:
             old = self.api.objects.get(parent, {}).get(("", name))
@@ -339,6 +323,40 @@ class _Handler(BaseHTTPRequestHandler):
                 self.api.applied[parent, name, manager] = body
             value["metadata"]["managedFields"] = [{"manager": manager}] if owned else []
             self.api.store(parent, ("", name), value)
+        self._answer(200, value)
+
+    def _apply_parts(self, body, manager):
+        """A server-side apply of an object's parts, or of its status; another one's part is a conflict.
+
+        What the manager applied before and leaves out now goes, unless it is another's, too.
+        """
+        place, of_status, _ = self.path.partition("/status")
+        parent, key = _place(place, self.api.objects)
+        named = {"apiVersion", "kind"} | ({"metadata"} if body["metadata"].keys() <= {"name"} else set())
+        parts = {"status"} if of_status else body.keys() - named
+        with self.api.lock:
+            old = self.api.objects.get(parent, {}).get(key)
+            if parent not in self.api.objects or (old is None and of_status):
+                self._answer(404, {"kind": "Status", "reason": "NotFound"})
+                return
+            value = json.loads(json.dumps(old or {"metadata": {"uid": f"object-{self.api.version}"}}))
+            managers = value["metadata"].get("managedFields", [])
+            others = [each for each in managers if each["manager"] != manager]
+            for part in parts:
+                whose = [each["manager"] for each in others if _owns(each, part)]
+                if whose and (part == "metadata" or value.get(part) != body[part]):
+                    message = f'Apply failed with 1 conflict: conflict with "{whose[0]}": .{part}'
+                    self._answer(409, {"kind": "Status", "reason": "Conflict", "message": message})
+                    return
+            before = {part for each in managers if each not in others for part in each.get("fieldsV1", {})}
+            for part in {name.removeprefix("f:") for name in before} - parts - {"metadata", "status"}:
+                if not any(_owns(each, part) for each in others):
+                    value.pop(part, None)
+            ours = {"manager": manager, "operation": "Apply", "fieldsV1": {f"f:{part}": {} for part in parts}}
+            metadata = value["metadata"] | ({} if of_status else body["metadata"])
+            value |= {part: body[part] for part in parts}
+            value["metadata"] = metadata | {"managedFields": [*others, *([ours] if parts else [])]}
+            self.api.store(parent, key, value)
         self._answer(200, value)
 
     def _json_patch(self, operations):

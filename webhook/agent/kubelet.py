@@ -49,6 +49,22 @@ class Kubelet(NamedTuple):
     findings: tuple[str, ...]
 
 
+class KubeletFiles:
+    """The kubelet's folder, read again when a file of it was written."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take the folder, ``/var/lib/kubelet``; nothing is read yet."""
+        self._folder = folder
+        self._read: tuple[object, Kubelet] | None = None
+
+    def read(self) -> Kubelet:
+        """Return what the files say now."""
+        written = tuple(_written(self._folder / name) for name in (CHECKPOINT, CONFIGURATION))
+        if self._read is None or self._read[0] != written:
+            self._read = written, read_kubelet(self._folder)
+        return self._read[1]
+
+
 def read_kubelet(folder: Path) -> Kubelet:
     """Read the kubelet's folder, ``/var/lib/kubelet``; what is not there is as its defaults have it."""
     findings: list[str] = []
@@ -107,6 +123,14 @@ def _topology_policy(configuration: Mapping[str, Any]) -> str:
         return POLICY_NONE
     level = "PodLevel" if configuration.get("topologyManagerScope") == "pod" else "ContainerLevel"
     return name + level
+
+
+def _written(path: Path) -> object:
+    try:
+        found = path.stat()
+    except OSError as error:
+        return error.errno
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _mapping(path: Path, findings: list[str]) -> Mapping[str, Any]:

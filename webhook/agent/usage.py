@@ -6,9 +6,10 @@ has CPUs, is another group's: it is taken up from there, and what lies between i
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
+from collections.abc import Mapping, Sequence
+from itertools import islice, pairwise
 from math import ceil
+from operator import mul
 from typing import Final, NamedTuple
 
 NANOSECONDS: Final = 10**9
@@ -94,7 +95,7 @@ class PodHistory:
     def mean(self, now: float, seconds: float) -> Use | None:
         """Return the mean over the last ``seconds``, as far as they are known; None: they are not."""
         within = [each for each in self._samples if each.at >= now - seconds]
-        if len(within) < 2:  # noqa: PLR2004 — a span has two ends
+        if not within or within[-1].at <= within[0].at:
             return None
         first, last = within[0], within[-1]
         cpu = (last.seconds - first.seconds) / (last.at - first.at)
@@ -130,6 +131,11 @@ class NodeHistory:
         return len(self._samples)
 
     @property
+    def seconds(self) -> float:
+        """Return how long the samples span."""
+        return self._samples[-1].at - self._samples[0].at if self._samples else 0.0
+
+    @property
     def last(self) -> NodeSample | None:
         """Return the newest sample."""
         return self._samples[-1] if self._samples else None
@@ -147,9 +153,11 @@ class NodeHistory:
     def mean(self, now: float, seconds: float) -> tuple[Use, Use] | None:
         """Return the means of node and system over the last ``seconds``; None: there is no sample."""
         within = self._within(now, seconds)
-        return (
-            (_mean(each.node for each in within), _mean(each.system for each in within)) if within else None
-        )
+        if not within:
+            return None
+        steps = [after.at - before.at for before, after in pairwise(within)] or [1.0]
+        later = within[1:] or within
+        return _mean([each.node for each in later], steps), _mean([each.system for each in later], steps)
 
     def window(self, now: float, seconds: float, percents: Sequence[int]) -> Window | None:
         """Return percentiles over the last ``seconds``; None where samples span less than half of them."""
@@ -172,13 +180,16 @@ def system_use(node: Use, pods: Use) -> Use:
     return Use(max(0.0, node.cpu - pods.cpu), max(0.0, node.memory - pods.memory))
 
 
-def _mean(uses: Iterable[Use]) -> Use:
+def _mean(uses: Sequence[Use], steps: Sequence[float]) -> Use:
+    """Return the mean of uses, each of which lasted so many seconds: a process may have had to wait."""
     cpu, memory = zip(*uses, strict=True)
-    return Use(sum(cpu) / len(cpu), sum(memory) / len(memory))
+    return Use(sum(map(mul, cpu, steps)) / sum(steps), sum(map(mul, memory, steps)) / sum(steps))
 
 
 def _percentiles(uses: Sequence[Use], percents: Sequence[int]) -> dict[str, Use]:
     """Return percentiles by the nearest rank, as koordlet's store has them, and the mean as ``avg``."""
     cpu, memory = (sorted(values) for values in zip(*uses, strict=True))
     ranks = {f"p{percent}": max(0, ceil(len(cpu) * percent / 100) - 1) for percent in percents}
-    return {"avg": _mean(uses)} | {name: Use(cpu[rank], memory[rank]) for name, rank in ranks.items()}
+    return {"avg": _mean(uses, [1.0] * len(uses))} | {
+        name: Use(cpu[rank], memory[rank]) for name, rank in ranks.items()
+    }

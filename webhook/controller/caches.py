@@ -12,7 +12,7 @@ from webhook.capacity.node import Node, read_node
 from webhook.capacity.nodemetric import NodeMetric, read_nodemetric
 from webhook.capacity.sloconfig import Configuration, read_configuration
 from webhook.capacity.strategy import StrategyError
-from webhook.controller.apply import is_managed, managers
+from webhook.kube.apply import managers
 from webhook.kube.indexer import Indexer
 from webhook.kube.store import Store
 from webhook.protocol import ANNOTATION_CAPACITY, CAPACITY_MANAGER, LABEL_MANAGED_BY
@@ -161,5 +161,5 @@ def _known_node(_name: str, raw: Object, _old: object) -> KnownNode:
         read_node(raw),
         metadata.get("uid", ""),
         (metadata.get("annotations") or {}).get(ANNOTATION_CAPACITY, ""),
-        is_managed(metadata),
+        CAPACITY_MANAGER in managers(metadata),
     )

@@ -13,18 +13,24 @@ from webhook.capacity.estimate import LONGEST_SECONDS, Before, Capacity, State, 
 from webhook.capacity.extension import Policy
 from webhook.capacity.sloconfig import Configuration, strategy_of
 from webhook.capacity.strategy import Strategy
-from webhook.controller.apply import CONFLICT_SECONDS, REFUSED_SECONDS, apply, owners
 from webhook.controller.caches import KnownMetric, KnownNode
 from webhook.controller.metrics import CapacityMetrics
 from webhook.controller.nodemetrics import keep_nodemetric
 from webhook.controller.nodeslos import NodeSLOs
-from webhook.controller.publication import LEAST_SECONDS, apply_body, is_due
+from webhook.controller.publication import (
+    CONFLICT_SECONDS,
+    LEAST_SECONDS,
+    REFUSED_SECONDS,
+    apply_body,
+    is_due,
+)
 from webhook.controller.state import State as Watched
+from webhook.kube.apply import apply, owners_of
 from webhook.kube.client import ApiError
 from webhook.kube.lease import Lease
 from webhook.kube.loop import run_loop
 from webhook.kube.paths import NODES, member
-from webhook.protocol import KOORD_MANAGER_LEASE
+from webhook.protocol import CAPACITY_MANAGER, KOORD_MANAGER_LEASE
 
 _log = logging.getLogger(__name__)
 
@@ -188,7 +194,7 @@ class CapacityController:
         clock = watched.clock()
         self._not_before[name] = clock + LEAST_SECONDS
         try:
-            answer = apply(watched.api, f"{member(NODES, name)}/status", body)
+            answer = apply(watched.api, f"{member(NODES, name)}/status", body, CAPACITY_MANAGER)
         except ApiError as error:
             self._refused(name, error, clock)
         else:
@@ -202,15 +208,15 @@ class CapacityController:
             raise error
         if error.status == HTTPStatus.NOT_FOUND:
             return
-        whose = owners(error)
-        self._not_before[name] = clock + (CONFLICT_SECONDS if whose else REFUSED_SECONDS)
-        self._metrics.refused.labels("conflict" if whose else "other").inc()
-        if whose:
+        owners = owners_of(error)
+        self._not_before[name] = clock + (CONFLICT_SECONDS if owners else REFUSED_SECONDS)
+        self._metrics.refused.labels("conflict" if owners else "other").inc()
+        if owners:
             _log.warning(
                 "node %s: its batch resources belong to %s: nothing is written there for %g minutes; "
                 "switch one of the two off",
                 name,
-                whose,
+                " and ".join(owners),
                 CONFLICT_SECONDS / 60,
             )
         else:

@@ -6,14 +6,15 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
-from webhook.controller.apply import CONFLICT_SECONDS, REFUSED_SECONDS, apply, owners
 from webhook.controller.caches import KnownNode, KnownSLO
 from webhook.controller.metrics import CapacityMetrics
+from webhook.controller.publication import CONFLICT_SECONDS, REFUSED_SECONDS
 from webhook.controller.state import State as Watched
+from webhook.kube.apply import apply, owners_of
 from webhook.kube.client import ApiError
 from webhook.kube.lease import Lease
 from webhook.kube.paths import collection, member
-from webhook.protocol import NODESLO_API_VERSION, NODESLO_KIND, NODESLO_RESOURCE
+from webhook.protocol import CAPACITY_MANAGER, NODESLO_API_VERSION, NODESLO_KIND, NODESLO_RESOURCE
 from webhook.slo.strategies import Strategies, canonical, spec_of
 
 NODESLOS: Final = collection(NODESLO_API_VERSION, NODESLO_RESOURCE)
@@ -73,7 +74,9 @@ class NodeSLOs:
             return
         watched = self._watched
         try:
-            answer = apply(watched.api, member(NODESLOS, name), _body(name, seen.node.uid, spec))
+            answer = apply(
+                watched.api, member(NODESLOS, name), _body(name, seen.node.uid, spec), CAPACITY_MANAGER
+            )
         except ApiError as error:
             self._refused(name, error)
             return
@@ -91,7 +94,7 @@ class NodeSLOs:
         """One node's refusal costs that node only; without an answer the round ends."""
         if error.of_server:
             raise error
-        whose = owners(error)
+        whose = " and ".join(owners_of(error))
         wait = CONFLICT_SECONDS if whose else REFUSED_SECONDS
         self._not_before[name] = self._watched.clock() + wait
         if error.status == HTTPStatus.NOT_FOUND:  # the cluster has not the kind

@@ -8,15 +8,16 @@ from typing import Final, NamedTuple
 
 from webhook.capacity.estimate import estimate
 from webhook.capacity.sloconfig import Configuration, strategy_of
-from webhook.controller.apply import apply
 from webhook.controller.caches import KnownNode
 from webhook.controller.nodemetrics import NODEMETRICS
 from webhook.controller.nodeslos import NODESLOS, empty_body
 from webhook.controller.publication import apply_body, offered
 from webhook.controller.state import State
+from webhook.kube.apply import apply
 from webhook.kube.client import ApiError
 from webhook.kube.lease import DURATION, Lease
 from webhook.kube.paths import NODES, member
+from webhook.protocol import CAPACITY_MANAGER
 
 _SECONDS: Final = 60
 """For which nobody publishes afterwards: by then the controller is to be gone."""
@@ -71,7 +72,7 @@ def _steps(state: State, kept: list[str]) -> Iterator[tuple[str, Callable[[], ob
     for (_, name), slo in sorted(state.nodeslos.values.items()):
         path = member(NODESLOS, name)
         if slo.owned and slo.shared:
-            yield f"NodeSLO {name}", partial(apply, state.api, path, empty_body(name))
+            yield f"NodeSLO {name}", partial(apply, state.api, path, empty_body(name), CAPACITY_MANAGER)
         elif slo.owned:
             yield f"NodeSLO {name}", partial(_delete, state, path, slo.uid)
     for (_, name), metric in sorted(state.metrics.values.items(), key=lambda item: item[0]):
@@ -83,7 +84,12 @@ def _off_node(state: State, known: KnownNode, kept: list[str]) -> None:
     node = known.node
     strategy = strategy_of(_OFF, node.labels, node.annotations)
     capacity = estimate(node, None, state.pods.on_node(node.name), strategy, state.now())
-    apply(state.api, f"{member(NODES, node.name)}/status", apply_body(known, capacity, state.now()))
+    apply(
+        state.api,
+        f"{member(NODES, node.name)}/status",
+        apply_body(known, capacity, state.now()),
+        CAPACITY_MANAGER,
+    )
     if offered(capacity):
         kept.append(node.name)
 

@@ -1,0 +1,143 @@
+"""Puts the agent together, and runs it until a signal comes."""
+
+import signal
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+from types import FrameType
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+
+from webhook.agent.hierarchy import Hierarchy
+from webhook.agent.history import History
+from webhook.agent.kubelet import KubeletFiles
+from webhook.agent.metrics import Publications, UsageCollector, platform_series
+from webhook.agent.publisher import Publisher
+from webhook.agent.sampler import Sampler
+from webhook.agent.statefolder import StateFolder
+from webhook.agent.watched import Watched
+from webhook.kube.reflector import watching
+from webhook.process.admin import AdminServer, Report, Request, Response, admin_routes, wsgi_app
+from webhook.process.memory import give_back_large_blocks
+from webhook.process.metrics import CONTENT_TYPE, render
+from webhook.process.startup import allow_open_files
+from webhook.process.tasks import Task, Tasks
+
+LOOK_SECONDS: Final = 1.0
+_OPEN_FILES: Final = 65_536
+"""Descriptors: a pod has five, and a node may have some hundred pods."""
+
+
+class SecondAddress:
+    """Where metrics are served once more, for whoever knows another port and path.
+
+    Attributes:
+        listener: of the port.
+        path: of the metrics.
+    """
+
+    def __init__(self, listener: socket.socket, path: str) -> None:
+        """Take both."""
+        self.listener = listener
+        self.path = path
+
+
+@dataclass(eq=False)
+class AgentService:
+    """One agent. No call and no thread before ``run``.
+
+    Attributes:
+        watched: its node in the cluster.
+        hierarchy: the node's cgroups.
+        folder: what survives a restart.
+        registry: of its metrics.
+        root: of the machine's files.
+        kubelet_folder: None where the kubelet's files are not to be read.
+        yarn: the cgroup of YARN's containers.
+    """
+
+    watched: Watched
+    hierarchy: Hierarchy
+    folder: StateFolder
+    registry: CollectorRegistry
+    root: Path = Path("/")
+    kubelet_folder: Path | None = None
+    yarn: str = "yarn"
+    sampler: Sampler = field(init=False)
+    publisher: Publisher = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Put the agent together."""
+        self.sampler = Sampler(self.hierarchy, self.root)
+        self._history = History(self.sampler, self.folder)
+        self.publisher = Publisher(
+            self.watched,
+            self.sampler,
+            self._history,
+            Publications(self.registry),
+            self.root,
+            KubeletFiles(self.kubelet_folder) if self.kubelet_folder is not None else None,
+        )
+        self.registry.register(UsageCollector(self.sampler, self.watched.pods_now))
+        self._stop = Event()
+
+    def run(self, admin_listener: socket.socket, second: SecondAddress | None = None) -> None:
+        """Work until SIGTERM or SIGINT; the state folder is held meanwhile by whoever calls this."""
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, self._end)
+        allow_open_files(_OPEN_FILES)
+        give_back_large_blocks()
+        self._history.restore()
+        routes = admin_routes(
+            {"agent": self.report},
+            self.registry,
+            lambda: None,
+            instance=socket.gethostname(),
+            draining=self._stop.is_set,
+        )
+        routes["GET", "/metrics"] = self.metrics
+        AdminServer(admin_listener, wsgi_app(routes)).start()
+        if second is not None:
+            AdminServer(second.listener, wsgi_app({("GET", second.path): self.metrics})).start()
+        with watching(self.watched.reflectors, self._stop):
+            tasks = Tasks([Task("publisher", self.publisher, waited_for=True)], LOOK_SECONDS)
+            tasks.start()
+            self._look()
+            tasks.stop()
+        self._history.keep()
+        self.sampler.close()
+
+    def report(self) -> Report:
+        """Say what /readyz shows: ready once everything has been read, standing by or not."""
+        kinds: Mapping[str, object] = {
+            name: {"synced": each.contact.synced, "error": each.contact.error}
+            for name, each in self.watched.reflectors.items()
+        }
+        details = {
+            "mode": "observe",
+            "node": self.watched.node_name,
+            "standby": self.publisher.standby,
+            "cgroups": {"version": self.hierarchy.version, "driver": self.hierarchy.driver},
+            "watched": kinds,
+        }
+        return Report(self.watched.synced, details)
+
+    def metrics(self, _: Request) -> Response:
+        """Return our metrics, and the platform's."""
+        return Response(200, render(self.registry) + platform_series(self.hierarchy, self.yarn), CONTENT_TYPE)
+
+    def _look(self) -> None:
+        """Look at the counters each second, until the end."""
+        due = time.monotonic()
+        while not self._stop.is_set():
+            if not self.publisher.standby:
+                self.sampler.look(self.watched.pods_now())
+            due = max(due + LOOK_SECONDS, time.monotonic())  # what was missed is not made up for
+            self._stop.wait(due - time.monotonic())
+
+    def _end(self, _signal: int, _frame: FrameType | None) -> None:
+        self._stop.set()

@@ -1,0 +1,145 @@
+"""What an agent knows of the cluster: its node, the node's pods and NodeMetric, watched."""
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple
+
+from webhook.agent.nodemetric import CollectPolicy, read_collect_policy
+from webhook.agent.pods import NodePod, pod_store
+from webhook.agent.usage import Use
+from webhook.kube.client import Client
+from webhook.kube.paths import NODES, PODS, collection
+from webhook.kube.reflector import Reflector
+from webhook.kube.store import Store
+from webhook.kube.timestamps import utc_now
+from webhook.pods.nodetopology import NODE_ANNOTATIONS
+from webhook.pods.pod import annotations, labels
+from webhook.pods.quantities import NANO, QuantityError, parse, text_of
+from webhook.protocol import (
+    AGENT_MANAGER,
+    CPU,
+    MEMORY,
+    NODEMETRIC_API_VERSION,
+    NODEMETRIC_RESOURCE,
+    TOPOLOGY_API_VERSION,
+    TOPOLOGY_RESOURCE,
+)
+
+NODEMETRICS: Final = collection(NODEMETRIC_API_VERSION, NODEMETRIC_RESOURCE)
+TOPOLOGIES: Final = collection(TOPOLOGY_API_VERSION, TOPOLOGY_RESOURCE)
+
+
+class KnownNode(NamedTuple):
+    """The node: its metadata as far as a NodeResourceTopology needs it, and cores and bytes for pods."""
+
+    object: Mapping[str, Any]
+    allocatable: Use
+
+
+class KnownMetric(NamedTuple):
+    """The node's NodeMetric: how to measure, and who else writes its status."""
+
+    policy: CollectPolicy
+    foreign: str
+
+
+@dataclass(eq=False)
+class Watched:
+    """What is watched; no call before the reflectors run.
+
+    Attributes:
+        api: the API server.
+        node_name: of the node.
+        now: the time of day.
+    """
+
+    api: Client
+    node_name: str
+    now: Callable[[], dt.datetime] = utc_now
+    pods: Store[NodePod] = field(default_factory=pod_store, init=False)
+    nodes: Store[KnownNode] = field(default_factory=lambda: Store(_known_node), init=False)
+    metrics: Store[KnownMetric] = field(default_factory=lambda: Store(_known_metric), init=False)
+    reflectors: Mapping[str, Reflector] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Say what is watched."""
+        named = {"fieldSelector": f"metadata.name={self.node_name}"}
+        on_node = {"fieldSelector": f"spec.nodeName={self.node_name}"}
+        self.reflectors = {
+            "pods": Reflector(self.api, PODS, self.pods, selector=on_node),
+            "node": Reflector(self.api, NODES, self.nodes, selector=named),
+            "nodemetric": Reflector(self.api, NODEMETRICS, self.metrics, selector=named),
+        }
+
+    @property
+    def synced(self) -> bool:
+        """Whether everything has been listed once; NodeMetrics may be no kind of this cluster."""
+        return self.pods.synced and self.nodes.synced and (self.metrics.synced or not self.nodemetrics_served)
+
+    @property
+    def nodemetrics_served(self) -> bool:
+        """Whether the cluster has the kind NodeMetric, as far as it is known."""
+        error = self.reflectors["nodemetric"].contact.error
+        return error is None or f" {HTTPStatus.NOT_FOUND.value}: " not in error
+
+    @property
+    def node(self) -> KnownNode | None:
+        """Return the node; None: there is none of that name."""
+        return self.nodes.values.get(("", self.node_name))
+
+    @property
+    def metric(self) -> KnownMetric | None:
+        """Return the node's NodeMetric; None: there is none."""
+        return self.metrics.values.get(("", self.node_name))
+
+    def pods_now(self) -> tuple[NodePod, ...]:
+        """Return the node's pods."""
+        with self.pods.lock:
+            return tuple(self.pods.values.values())
+
+
+def standby(pods: Iterable[NodePod], metric: KnownMetric | None) -> str:
+    """Return why an agent has to stand by: Koordinator's own works on this node; "" where it does not."""
+    for pod in pods:
+        if pod.koordlet and not pod.finished:
+            return f"koordlet runs on this node, as pod {pod.namespace}/{pod.name}"
+    if metric is not None and metric.foreign:
+        return (
+            f"{metric.foreign} writes the status of this node's NodeMetric; if it no longer runs, delete the "
+            "NodeMetric, which the controller makes again"
+        )
+    return ""
+
+
+def _known_node(name: str, raw: Mapping[str, Any], _old: object) -> KnownNode:
+    metadata = raw["metadata"]
+    kept = {
+        "name": name,
+        "uid": metadata.get("uid", ""),
+        "labels": dict(labels(raw)),
+        "annotations": {key: text for key, text in annotations(raw).items() if key in NODE_ANNOTATIONS},
+    }
+    allocatable = (raw.get("status") or {}).get("allocatable") or {}
+    return KnownNode({"metadata": kept}, Use(*(_amount(allocatable.get(each)) for each in (CPU, MEMORY))))
+
+
+def _amount(raw: object) -> float:
+    """Return a quantity; nothing where there is none, so that nothing is foreseen to be left of it."""
+    try:
+        return parse(text_of(raw)) / NANO
+    except QuantityError:
+        return 0.0
+
+
+def _known_metric(_name: str, raw: Mapping[str, Any], _old: object) -> KnownMetric:
+    managers = (raw.get("metadata") or {}).get("managedFields") or ()
+    foreign = {
+        str(each.get("manager"))
+        for each in managers
+        if isinstance(each, dict)
+        and each.get("manager") != AGENT_MANAGER
+        and "f:status" in (each.get("fieldsV1") or {})
+    }
+    return KnownMetric(read_collect_policy(raw.get("spec")), " and ".join(sorted(foreign)))
