@@ -113,7 +113,7 @@ def _own_sets(
         except (StatusError, QuantityError, ResourceSpecError) as error:
             findings.append(f"{pod.name}: {error}")
             continue
-        here = cpus & node.cpu_topology.position.keys()
+        here = cpus.intersection(node.cpu_topology.position)
         if not problem and here != cpus:
             text = f"{pod.name}: CPUs {format_cpulist(cpus - here)} of its set are not online"
             findings.append(f"{text}: it runs on {format_cpulist(here)}" if here else text)

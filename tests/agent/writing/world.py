@@ -1,0 +1,102 @@
+"""A node for tests: a kernel, pods with cgroups in it, an agent that reconciles them, and time."""
+
+import datetime as dt
+import hashlib
+
+from tests.agent.plan.builders import a_node, raw_pod
+from tests.agent.writing.kernel import FakeKernel
+from webhook.agent.plan.settings import Settings
+from webhook.agent.writing.ledger import ActionLedger, read_lines
+from webhook.agent.writing.reconciler import Reconciler
+from webhook.pods.pod import kubelet_uid
+from webhook.pods.qosclass import kube_qos
+
+
+class World:
+    """Pods that run, in a kernel and for the agent."""
+
+    def __init__(self, root, version=1, driver="cgroupfs", *, enforce=True, node=None):
+        self.root = root
+        self.kernel = FakeKernel(root / "host", version, driver)
+        self.node, self.settings = node or a_node(), Settings()
+        self.pods, self.time, self.enforce = {}, 1000.0, enforce
+        self.start()
+
+    @property
+    def hierarchy(self):
+        """Where its cgroups are."""
+        return self.kernel.hierarchy
+
+    def start(self):
+        """Start the agent; its ledger is where it was."""
+        self.ledger = ActionLedger(self.root / "ledger", boot="one", identity=self.kernel.identity)
+        self.agent = Reconciler(
+            self.hierarchy,
+            self.kernel,
+            self.ledger,
+            enforce=self.enforce,
+            clock=lambda: self.time,
+            now=lambda: dt.datetime.fromtimestamp(self.time, dt.UTC),
+        )
+
+    def restart(self):
+        """End the agent and start it again."""
+        self.ledger.close()
+        self.start()
+
+    def add(self, name, qos="", *, sandbox=True, **fields):
+        """A pod starts: its groups are made as kubelet and runtime make them."""
+        raw = raw_pod(name, qos, **fields)
+        group = self.kernel.make(self.hierarchy.pod(kube_qos(raw), kubelet_uid(raw)))
+        for status in raw["status"]["containerStatuses"]:
+            number = hashlib.sha256(f"{name}/{status['name']}".encode()).hexdigest()
+            status["containerID"] = f"containerd://{number}"
+            self.kernel.make(self.container(group, number))
+        if sandbox:
+            self.kernel.make(self.container(group, hashlib.sha256(f"{name}/".encode()).hexdigest()))
+        raw["metadata"]["resourceVersion"] = f"{len(self.pods)}-{self.time}"
+        self.pods[name] = raw
+        return group
+
+    def container(self, group, number):
+        """The group of a container, as the runtime names it."""
+        systemd = self.hierarchy.driver == "systemd"
+        return f"{group}/cri-containerd-{number}.scope" if systemd else f"{group}/{number}"
+
+    def change(self, name, **metadata):
+        """Somebody changes a pod's metadata."""
+        raw = self.pods[name]
+        self.pods[name] = {
+            **raw,
+            "metadata": {**raw["metadata"], **metadata, "resourceVersion": f"changed-{self.time}"},
+        }
+
+    def end(self, name):
+        """A pod ends and its groups are removed."""
+        raw = self.pods.pop(name)
+        self.kernel.remove(self.hierarchy.pod(kube_qos(raw), kubelet_uid(raw)))
+
+    def group(self, name, container=None):
+        """The group of a pod, or of one of its containers; "" is its sandbox."""
+        raw = self.pods[name]
+        group = self.hierarchy.pod(kube_qos(raw), kubelet_uid(raw))
+        if container is None:
+            return group
+        return self.container(group, hashlib.sha256(f"{name}/{container}".encode()).hexdigest())
+
+    def round(self):
+        """One round, and a second passes."""
+        done = self.agent.round(list(self.pods.values()), self.node, self.settings)
+        self.time += 1
+        return done
+
+    def rounds(self, seconds=22):
+        """Rounds of a time in which everything is seen and written; the last one's report."""
+        for _ in range(seconds):
+            done = self.round()
+        return done
+
+    def lines(self):
+        """What the ledger holds, without its headers."""
+        self.ledger.flush()
+        return [line for line in read_lines(self.root / "ledger") if "boot" not in line]

@@ -1,0 +1,108 @@
+"""What the files of a pod hold, compared with its plan."""
+
+import errno
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from webhook.agent.hierarchy import Hierarchy
+from webhook.agent.plan.agentpod import Mode
+from webhook.agent.plan.plan import PodPlan, Targets
+from webhook.agent.plan.settings import Weights
+from webhook.agent.plan.target import Knob, Why
+from webhook.agent.writing.cgroupfiles import CgroupFiles
+from webhook.agent.writing.files import file_of, parse, render, same, stored
+from webhook.agent.writing.ledger import ActionLedger
+from webhook.agent.writing.order import Difference
+
+NO_LONGER: Final = "restore"
+"""The rule by which a file is given back that is not planned any more."""
+
+_UID: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}", re.ASCII)
+_GONE: Final = frozenset({errno.ENOENT, errno.ENODEV, errno.ENOTDIR, errno.ESTALE})
+
+
+class Comparison:
+    """Compares plans with the files of a machine; its ledger says what was written there before.
+
+    Attributes:
+        files_read: since it was made.
+    """
+
+    def __init__(self, hierarchy: Hierarchy, files: CgroupFiles, ledger: ActionLedger | None) -> None:
+        """Take where cgroups are, their files, and the ledger where there is one."""
+        self.files_read = 0
+        self._hierarchy, self._files, self._ledger = hierarchy, files, ledger
+
+    def differences(self, plan: PodPlan, weights: Weights = Weights.LINEAR) -> Iterator[Difference]:
+        """Yield the files of a pod that do not hold what they should; none for a pod without cgroups."""
+        pod = plan.pod
+        if not _UID.fullmatch(pod.uid):
+            return
+        group = self._hierarchy.pod(pod.kube_qos, pod.uid)
+        yield from self._of_group(plan, group, plan.at_pod, below=False, weights=Weights.LINEAR)
+        for number, below in self._hierarchy.containers(group).items():
+            yield from self._of_group(plan, below, plan.of_container(number), below=True, weights=weights)
+
+    def _of_group(
+        self, plan: PodPlan, group: str, targets: Targets, *, below: bool, weights: Weights
+    ) -> Iterator[Difference]:
+        version = self._hierarchy.version
+        for target in targets:
+            path = self._path(target.knob, group)
+            if path is None:
+                continue
+            value = stored(target.knob, target.value, version, weights)
+            text = render(target.knob, value, version)
+            if found := self._difference(path, target.knob, text, target.why, below=below):
+                yield found
+        if plan.pod.mode is Mode.ENFORCE and self._ledger is not None:
+            yield from self._no_longer(plan, group, targets, below=below)
+
+    def _no_longer(self, plan: PodPlan, group: str, targets: Targets, *, below: bool) -> Iterator[Difference]:
+        """Yield the files that were written and are not planned any more."""
+        planned = {target.knob for target in targets}
+        if Knob.IDLE in planned:
+            planned.add(Knob.SHARES)  # which the kernel keeps at the least
+        for knob in self._others(planned):
+            path = self._path(knob, group)
+            original = self._ledger.originals.get(path) if path and self._ledger else None
+            if path and original:
+                why = Why(NO_LONGER, plan.pod.name, {"planned": "no more"})
+                if found := self._difference(path, knob, original.old, why, below=below):
+                    yield found
+
+    def _others(self, planned: Iterable[Knob]) -> list[Knob]:
+        return [knob for knob in Knob if knob not in planned]
+
+    def _path(self, knob: Knob, group: str) -> str | None:
+        file = file_of(knob, self._hierarchy.version)
+        return None if file is None else self._hierarchy.file(file.controller, group, file.name)
+
+    def _difference(self, path: str, knob: Knob, wanted: str, why: Why, *, below: bool) -> Difference | None:
+        version = self._hierarchy.version
+        value = parse(knob, wanted, version)
+        self.files_read += 1
+        try:
+            text = self._files.read(path)
+            if same(knob, text, wanted, version):
+                return None
+            current = parse(knob, text, version)
+        except ValueError:
+            return None
+        except OSError as error:
+            if error.errno not in _GONE or not self._stands(path):
+                return None
+            text, current = "", value  # this kernel has no such file: the writer reports it
+        expected = ""
+        original = self._ledger.originals.get(path) if self._ledger is not None else None
+        if original is not None and original.last != text and original.cgroup == self._files.identity(path):
+            expected = original.last
+        return Difference(path, knob, below, text, wanted, current, value, why, expected)
+
+    def _stands(self, path: str) -> bool:
+        try:
+            self._files.identity(path)
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,162 @@
+"""The rounds in which the cgroups of a node's pods are brought to what is planned, and kept there.
+
+A pod is looked at when its plan changes, after a busy write, and every nine seconds; so, with a round each
+second, whatever anybody else changes is right again within ten.
+"""
+
+import datetime as dt
+import time
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from webhook.agent.hierarchy import Hierarchy
+from webhook.agent.plan.agentpod import AgentPod, Mode, read_agent_pod
+from webhook.agent.plan.plan import Plan, changed, make_plan
+from webhook.agent.plan.settings import Settings
+from webhook.agent.writing.cgroupfiles import CgroupFiles
+from webhook.agent.writing.comparison import Comparison
+from webhook.agent.writing.ledger import ActionLedger
+from webhook.agent.writing.order import Difference, ordered
+from webhook.agent.writing.restore import Restored, restore
+from webhook.agent.writing.writer import Writer, Written
+from webhook.kube.timestamps import utc_now
+from webhook.pods.nodetopology import NodeTopology
+
+PERIOD_SECONDS: Final = 10.0
+"""All files are looked at within this long; in the mode enforce so long nothing is written at first."""
+
+MOST_WRITES: Final = 1000
+"""Writes of one round; what is left follows in the next."""
+
+_AGAIN_SECONDS: Final = PERIOD_SECONDS - 1.0
+_SPREAD: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What one round did.
+
+    Attributes:
+        plan: that holds.
+        looked_at: how many pods.
+        files_read: how many files.
+        differences: that were found: what is written, or would be.
+        written: what became of the writes; nothing while the agent only observes.
+        stopped: why nothing is written although it should be, "" otherwise.
+    """
+
+    plan: Plan
+    looked_at: int
+    files_read: int
+    differences: tuple[Difference, ...]
+    written: Written = field(default_factory=Written)
+    stopped: str = ""
+
+
+class Reconciler:
+    """Brings cgroups to the plan; not for use from several threads.
+
+    Attributes:
+        enforce: whether anything is written; may be changed between rounds.
+    """
+
+    def __init__(
+        self,
+        hierarchy: Hierarchy,
+        files: CgroupFiles,
+        ledger: ActionLedger,
+        *,
+        enforce: bool,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], dt.datetime] = utc_now,
+    ) -> None:
+        """Take where cgroups are, their files, the ledger, seconds that only grow, and the time of day."""
+        self.enforce = enforce
+        self._hierarchy, self._files, self._ledger, self._clock = hierarchy, files, ledger, clock
+        self._writer = Writer(files, ledger, hierarchy.version, clock=clock, now=now)
+        self._comparison = Comparison(hierarchy, files, ledger)
+        self._read: dict[str, tuple[object, AgentPod]] = {}
+        self._inputs: tuple[object, ...] = ()
+        self._plan: Plan | None = None
+        self._due: dict[str, float] = {}
+        self._first: float | None = None
+
+    def round(self, pods: Sequence[Mapping[str, Any]], node: NodeTopology, settings: Settings) -> Round:
+        """Look at the pods that are due, and write what differs.
+
+        Args:
+            pods: v1 Pods of the node, with their resourceVersion.
+            node: its CPUs, reservations and policies.
+            settings: what is switched on.
+        """
+        now = self._clock()
+        self._first = now if self._first is None else self._first
+        plan = self._planned(pods, node, settings)
+        before = self._comparison.files_read
+        found: list[Difference] = []
+        mine: list[tuple[str, Difference]] = []
+        due = [each for each in plan.pods if self._due.get(each.pod.uid, now) <= now]
+        for each in due:
+            uid = each.pod.uid
+            differing = list(self._comparison.differences(each, settings.weights))
+            found += differing
+            if each.pod.mode is Mode.ENFORCE:
+                mine += [(uid, difference) for difference in differing]
+            # Of pods that came together, each has its own turn.
+            self._due[uid] = now + (
+                _AGAIN_SECONDS if uid in self._due else 1 + zlib.crc32(uid.encode()) % _SPREAD
+            )
+        written, stopped = Written(), ""
+        if self.enforce and now - self._first >= PERIOD_SECONDS:
+            written = self._write(mine, now)
+            stopped = self._writer.stopped
+        read = self._comparison.files_read - before
+        return Round(plan, len(due), read, tuple(found), written, stopped)
+
+    def give_back(self, pod: str | None = None) -> Restored:
+        """Write back what was there before; of all pods, or of one by namespace/name, name or uid."""
+        return restore(self._ledger, self._files, self._writer, self._hierarchy.version, pod)
+
+    def _planned(self, pods: Sequence[Mapping[str, Any]], node: NodeTopology, settings: Settings) -> Plan:
+        """Return the plan; made again where anything changed that it depends on."""
+        known, self._read = self._read, {}
+        read = [self._agent_pod(pod, known) for pod in pods]
+        inputs = (tuple(map(id, read)), node, settings)
+        if self._plan is not None and inputs == self._inputs:
+            return self._plan
+        plan = make_plan(read, node, self._possible(settings))
+        fresh, uids = changed(self._plan, plan), {each.pod.uid for each in plan.pods}
+        self._due = {uid: 0.0 if uid in fresh else due for uid, due in self._due.items() if uid in uids}
+        self._inputs, self._plan = inputs, plan
+        return plan
+
+    def _possible(self, settings: Settings) -> Settings:
+        """Return the settings without what the kernel does not have."""
+        if not settings.idle:
+            return settings
+        path = self._hierarchy.file("cpu", self._hierarchy.kubepods, "cpu.idle")
+        try:
+            if path is not None:
+                self._files.read(path)
+                return settings
+        except OSError:
+            pass
+        return replace(settings, idle=False)
+
+    def _agent_pod(self, pod: Mapping[str, Any], known: Mapping[str, tuple[object, AgentPod]]) -> AgentPod:
+        metadata = pod.get("metadata") or {}
+        uid = str(metadata.get("uid") or id(pod))
+        version = metadata.get("resourceVersion") or id(pod)
+        before = known.get(uid)
+        entry = before if before is not None and before[0] == version else (version, read_agent_pod(pod))
+        self._read[uid] = entry
+        return entry[1]
+
+    def _write(self, found: Sequence[tuple[str, Difference]], now: float) -> Written:
+        steps = ordered(difference for _, difference in found)
+        written = self._writer.apply(steps[:MOST_WRITES])
+        again = {*written.again, *(each.difference.path for each in steps[MOST_WRITES:])}
+        self._due.update((uid, now) for uid, difference in found if difference.path in again)
+        return written

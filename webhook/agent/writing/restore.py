@@ -1,0 +1,74 @@
+"""What was there before the agent is written back, file by file."""
+
+import re
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from webhook.agent.plan.target import Why
+from webhook.agent.writing.cgroupfiles import CgroupFiles
+from webhook.agent.writing.files import knob_of, parse
+from webhook.agent.writing.ledger import RESTORE, ActionLedger, Original, is_of_pod
+from webhook.agent.writing.order import Difference, ordered
+from webhook.agent.writing.writer import Writer, Written
+
+_OF_POD: Final = re.compile(r"(?:.*-)?pod[0-9A-Za-z_-]+(?:\.slice)?", re.ASCII)
+
+
+class Restored(NamedTuple):
+    """What was given back.
+
+    Attributes:
+        written: what became of the writes.
+        files: that held something else than before the agent.
+        foreign: for each file that somebody else changed: path, what the agent left there, what was found.
+    """
+
+    written: Written
+    files: tuple[str, ...]
+    foreign: tuple[tuple[str, str, str], ...]
+
+
+def restore(
+    ledger: ActionLedger, files: CgroupFiles, writer: Writer, version: int, pod: str | None = None
+) -> Restored:
+    """Write back what each file held before the agent wrote to it.
+
+    Args:
+        ledger: which says what that was.
+        files: of cgroups.
+        writer: that writes them.
+        version: of cgroups.
+        pod: only its files: namespace/name, name or uid; None: all.
+    """
+    ledger.forget_gone()
+    chosen = {
+        path: original
+        for path, original in ledger.originals.items()
+        if pod is None or is_of_pod(original.line, pod)
+    }
+    differences = list(_differences(chosen, files, version))
+    foreign = tuple((each.path, each.expected, each.text) for each in differences if each.expected)
+    written = writer.apply(ordered(differences))
+    return Restored(written, tuple(each.path for each in differences), foreign)
+
+
+def _differences(originals: dict[str, Original], files: CgroupFiles, version: int) -> Iterator[Difference]:
+    for path, original in originals.items():
+        folder, _, name = path.rpartition("/")
+        knob = knob_of(name, version)
+        try:
+            text = files.read(path)
+        except OSError:
+            continue  # gone since
+        why = Why(RESTORE, str(original.line["why"]["pod"]), {"written": str(original.line["t"])})
+        yield Difference(
+            path=path,
+            knob=knob,
+            below=not _OF_POD.fullmatch(folder.rpartition("/")[2]),
+            text=text,
+            wanted_text=original.old,
+            current=parse(knob, text, version),
+            wanted=parse(knob, original.old, version),
+            why=why,
+            expected=original.last if text != original.last else "",
+        )
