@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.agent.plan.builders import a_pod, batch, one, plan_of, values
+from tests.agent.plan.builders import a_pod, batch, one, plan_of, raw_pod, values
+from webhook.agent.plan.agentpod import read_agent_pod
 from webhook.agent.plan.limits import quota_of, shares_of
 from webhook.agent.plan.target import UNLIMITED, Knob
 from webhook.pods.quantities import NANO
@@ -22,9 +23,9 @@ def three(targets):
 
 def limits_of(*containers, qos="BE", at=None, init=(), **fields):
     """What stands at the pod, or at a container."""
-    pod = a_pod("spark", qos, containers=list(containers), kube="BestEffort", **fields)
-    if init:
-        pod.value["spec"]["initContainers"] = list(init)
+    raw = raw_pod("spark", qos, containers=list(containers), kube="BestEffort", **fields)
+    raw["spec"]["initContainers"] = list(init)
+    pod = read_agent_pod(raw)
     plan = one(pod, idle=False)
     return three(plan.at_pod if at is None else plan.at_containers[at])
 

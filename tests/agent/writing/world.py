@@ -5,6 +5,7 @@ import hashlib
 
 from tests.agent.plan.builders import a_node, raw_pod
 from tests.agent.writing.kernel import FakeKernel
+from webhook.agent.plan.agentpod import read_agent_pod
 from webhook.agent.plan.settings import Settings
 from webhook.agent.writing.ledger import ActionLedger, read_lines
 from webhook.agent.writing.reconciler import Reconciler
@@ -54,7 +55,6 @@ class World:
             self.kernel.make(self.container(group, number))
         if sandbox:
             self.kernel.make(self.container(group, hashlib.sha256(f"{name}/".encode()).hexdigest()))
-        raw["metadata"]["resourceVersion"] = f"{len(self.pods)}-{self.time}"
         self.pods[name] = raw
         return group
 
@@ -62,14 +62,6 @@ class World:
         """The group of a container, as the runtime names it."""
         systemd = self.hierarchy.driver == "systemd"
         return f"{group}/cri-containerd-{number}.scope" if systemd else f"{group}/{number}"
-
-    def change(self, name, **metadata):
-        """Somebody changes a pod's metadata."""
-        raw = self.pods[name]
-        self.pods[name] = {
-            **raw,
-            "metadata": {**raw["metadata"], **metadata, "resourceVersion": f"changed-{self.time}"},
-        }
 
     def end(self, name):
         """A pod ends and its groups are removed."""
@@ -86,7 +78,7 @@ class World:
 
     def round(self):
         """One round, and a second passes."""
-        done = self.agent.round(list(self.pods.values()), self.node, self.settings)
+        done = self.agent.round([read_agent_pod(raw) for raw in self.pods.values()], self.node, self.settings)
         self.time += 1
         return done
 

@@ -5,11 +5,32 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from webhook.pods.pod import annotations, kubelet_uid, labels
+from webhook.pods.pod import CONTAINER_LISTS, annotations, kubelet_uid, labels, spec
 from webhook.pods.qosclass import kube_qos
 from webhook.pods.text import shown
-from webhook.protocol import ANNOTATION_AGENT, LABEL_QOS_CLASS, QOS_CLASSES, KubeQoS
+from webhook.protocol import (
+    ANNOTATION_AGENT,
+    ANNOTATION_EXTENDED_RESOURCE_SPEC,
+    ANNOTATION_MIRROR_POD,
+    ANNOTATION_NUMA_TOPOLOGY_SPEC,
+    ANNOTATION_RESOURCE_SPEC,
+    ANNOTATION_RESOURCE_STATUS,
+    LABEL_QOS_CLASS,
+    QOS_CLASSES,
+    KubeQoS,
+)
 
+_ANNOTATIONS: Final = frozenset(
+    {
+        ANNOTATION_RESOURCE_STATUS,
+        ANNOTATION_RESOURCE_SPEC,
+        ANNOTATION_NUMA_TOPOLOGY_SPEC,
+        ANNOTATION_EXTENDED_RESOURCE_SPEC,
+        ANNOTATION_MIRROR_POD,
+    }
+)
+_SPEC: Final = ("priority", "overhead", "resources")
+_CONTAINER: Final = ("name", "resources", "restartPolicy")
 _STATUSES: Final = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
 
 
@@ -33,7 +54,7 @@ class AgentPod:
         created: when it was made, as the API server writes it.
         mode: what may be done.
         containers: container ids, without the runtime's name, to names.
-        value: the v1 Pod.
+        value: of the v1 Pod what CPU sets and limits depend on; the rest is let go of.
         findings: what could not be read.
     """
 
@@ -44,7 +65,7 @@ class AgentPod:
     created: str = ""
     mode: Mode = Mode.ENFORCE
     containers: Mapping[str, str] = field(default_factory=dict)
-    value: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    value: Mapping[str, Any] = field(default_factory=dict)
     findings: tuple[str, ...] = ()
 
 
@@ -68,9 +89,28 @@ def read_agent_pod(pod: Mapping[str, Any]) -> AgentPod:
         created=str(metadata.get("creationTimestamp") or ""),
         mode=Mode(stated) if stated in list(Mode) else Mode.OBSERVE,
         containers=dict(_containers(pod.get("status") or {})),
-        value=pod,
+        value=_kept(pod),
         findings=tuple(findings),
     )
+
+
+def _kept(pod: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a pod with a few of its fields: an agent keeps some hundred pods for as long as they run."""
+    of = spec(pod)
+    return {
+        "metadata": {
+            "labels": labels(pod),
+            "annotations": {key: text for key, text in annotations(pod).items() if key in _ANNOTATIONS},
+        },
+        "spec": {
+            **{key: of[key] for key in _SPEC if key in of},
+            **{
+                kind: [{key: each[key] for key in _CONTAINER if key in each} for each in of.get(kind) or ()]
+                for kind in CONTAINER_LISTS
+            },
+        },
+        "status": {"phase": (pod.get("status") or {}).get("phase")},
+    }
 
 
 def _containers(status: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -7,12 +7,12 @@ second, whatever anybody else changes is right again within ten.
 import datetime as dt
 import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Final
 
 from webhook.agent.hierarchy import Hierarchy
-from webhook.agent.plan.agentpod import AgentPod, Mode, read_agent_pod
+from webhook.agent.plan.agentpod import AgentPod, Mode
 from webhook.agent.plan.plan import Plan, changed, make_plan
 from webhook.agent.plan.settings import Settings
 from webhook.agent.writing.cgroupfiles import CgroupFiles
@@ -77,17 +77,16 @@ class Reconciler:
         self._hierarchy, self._files, self._ledger, self._clock = hierarchy, files, ledger, clock
         self._writer = Writer(files, ledger, hierarchy.version, clock=clock, now=now)
         self._comparison = Comparison(hierarchy, files, ledger)
-        self._read: dict[str, tuple[object, AgentPod]] = {}
         self._inputs: tuple[object, ...] = ()
         self._plan: Plan | None = None
         self._due: dict[str, float] = {}
         self._first: float | None = None
 
-    def round(self, pods: Sequence[Mapping[str, Any]], node: NodeTopology, settings: Settings) -> Round:
+    def round(self, pods: Sequence[AgentPod], node: NodeTopology, settings: Settings) -> Round:
         """Look at the pods that are due, and write what differs.
 
         Args:
-            pods: v1 Pods of the node, with their resourceVersion.
+            pods: of the node; one that has not changed is best the same object as before.
             node: its CPUs, reservations and policies.
             settings: what is switched on.
         """
@@ -119,14 +118,12 @@ class Reconciler:
         """Write back what was there before; of all pods, or of one by namespace/name, name or uid."""
         return restore(self._ledger, self._files, self._writer, self._hierarchy.version, pod)
 
-    def _planned(self, pods: Sequence[Mapping[str, Any]], node: NodeTopology, settings: Settings) -> Plan:
+    def _planned(self, pods: Sequence[AgentPod], node: NodeTopology, settings: Settings) -> Plan:
         """Return the plan; made again where anything changed that it depends on."""
-        known, self._read = self._read, {}
-        read = [self._agent_pod(pod, known) for pod in pods]
-        inputs = (tuple(map(id, read)), node, settings)
+        inputs = (tuple(pods), node, settings)
         if self._plan is not None and inputs == self._inputs:
             return self._plan
-        plan = make_plan(read, node, self._possible(settings))
+        plan = make_plan(pods, node, self._possible(settings))
         fresh, uids = changed(self._plan, plan), {each.pod.uid for each in plan.pods}
         self._due = {uid: 0.0 if uid in fresh else due for uid, due in self._due.items() if uid in uids}
         self._inputs, self._plan = inputs, plan
@@ -144,15 +141,6 @@ class Reconciler:
         except OSError:
             pass
         return replace(settings, idle=False)
-
-    def _agent_pod(self, pod: Mapping[str, Any], known: Mapping[str, tuple[object, AgentPod]]) -> AgentPod:
-        metadata = pod.get("metadata") or {}
-        uid = str(metadata.get("uid") or id(pod))
-        version = metadata.get("resourceVersion") or id(pod)
-        before = known.get(uid)
-        entry = before if before is not None and before[0] == version else (version, read_agent_pod(pod))
-        self._read[uid] = entry
-        return entry[1]
 
     def _write(self, found: Sequence[tuple[str, Difference]], now: float) -> Written:
         steps = ordered(difference for _, difference in found)
