@@ -7,6 +7,7 @@ from tests.agent.plan.builders import a_node, raw_pod
 from tests.agent.writing.kernel import FakeKernel
 from webhook.agent.plan.agentpod import read_agent_pod
 from webhook.agent.plan.settings import Settings
+from webhook.agent.writing.cgroupfiles import KernelFiles
 from webhook.agent.writing.ledger import ActionLedger, read_lines
 from webhook.agent.writing.reconciler import Reconciler
 from webhook.pods.pod import kubelet_uid
@@ -16,9 +17,9 @@ from webhook.pods.qosclass import kube_qos
 class World:
     """Pods that run, in a kernel and for the agent."""
 
-    def __init__(self, root, version=1, driver="cgroupfs", *, enforce=True, node=None):
-        self.root = root
-        self.kernel = FakeKernel(root / "host", version, driver)
+    def __init__(self, root, version=1, driver="cgroupfs", *, enforce=True, node=None, kernel=None):
+        self.root, self.files = root, kernel and KernelFiles()
+        self.kernel = kernel or FakeKernel(root / "host", version, driver)
         self.node, self.settings = node or a_node(), Settings()
         self.pods, self.time, self.enforce = {}, 1000.0, enforce
         self.start()
@@ -30,10 +31,12 @@ class World:
 
     def start(self):
         """Start the agent; its ledger is where it was."""
-        self.ledger = ActionLedger(self.root / "ledger", boot="one", identity=self.kernel.identity)
+        self.ledger = ActionLedger(
+            self.root / "ledger", boot="one", identity=(self.files or self.kernel).identity
+        )
         self.agent = Reconciler(
             self.hierarchy,
-            self.kernel,
+            self.files or self.kernel,
             self.ledger,
             enforce=self.enforce,
             clock=lambda: self.time,

@@ -1,0 +1,203 @@
+"""This machine's kernel, cgroup version 1: processes get what is planned, by the kernel's own counters."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.agent.plan.builders import batch
+from tests.agent.writing.kernel import FakeKernel
+from tests.agent.writing.machine import ALLOCATE, BURN, TOP, Machine, ended_by, folders, needed
+from tests.agent.writing.world import World
+from webhook.agent.plan.settings import Settings
+from webhook.cpuset.discovery import topology_from_sysfs
+from webhook.cpuset.sharing import Reservations
+from webhook.pods.nodetopology import NodeTopology
+
+MIB = 2**20
+
+
+@pytest.fixture
+def machine():
+    """Groups of this machine, which has the same folders afterwards as before."""
+    needed()
+    before = folders()
+    made = Machine()
+    yield made
+    made.close()
+    assert [each for each in folders() if "agenttest" in each] == [
+        each for each in before if "agenttest" in each
+    ]
+
+
+@pytest.fixture
+def world(machine, tmp_path):
+    """An agent that enforces there; time is the test's."""
+    node = NodeTopology("n", "u", topology_from_sysfs(), Reservations())
+    made = World(tmp_path, kernel=machine, node=node)
+    yield made
+    made.ledger.close()
+
+
+def wait_for(condition):
+    """Wait until a counter of the kernel has come so far."""
+    for _ in range(2000):
+        if condition():
+            return
+        time.sleep(0.02)
+    pytest.fail("the kernel's counter did not move: the machine is too busy")
+
+
+def test_a_quota_throttles(world, machine):
+    """A pod of batch-cpu 200 gets its quota in each period, no more, and not less than there was to get."""
+    world.settings = Settings(idle=False)
+    world.add("be", "BE", containers=[batch("200", "64Mi")])
+    world.add("twin", "BE")
+    world.rounds()
+    limited, twin = world.group("be", "main"), world.group("twin", "main")
+    machine.run(limited, BURN)
+    machine.run(twin, BURN)
+    wait_for(lambda: machine.stat(limited)["nr_throttled"] > 2)
+    at = machine.stat(limited), machine.used(limited), machine.used(twin)
+    wait_for(lambda: machine.stat(limited)["nr_periods"] >= at[0]["nr_periods"] + 30)
+    stat, mine, others = machine.stat(limited), machine.used(limited) - at[1], machine.used(twin) - at[2]
+    periods = stat["nr_periods"] - at[0]["nr_periods"]
+    quota = periods * 20_000_000  # nanoseconds: 20 ms of each period
+    assert stat["nr_throttled"] > at[0]["nr_throttled"]
+    assert mine <= 1.05 * quota + 20_000_000, "one period is counted in part"
+    assert mine >= 0.85 * min(quota - 20_000_000, others)
+
+
+def test_an_idle_pod_gets_what_is_left(world, machine):
+    """On one CPU with a busy twin: at most a twentieth of what the twin gets."""
+    if not (TOP / "cpu/cpu.idle").exists():
+        pytest.skip("this kernel has no cpu.idle")
+    world.add("be", "BE", containers=[batch("2000", None)])
+    world.add("ls", "LS")
+    world.rounds()
+    idle, twin = world.group("be", "main"), world.group("ls", "main")
+    cpu = min(os.sched_getaffinity(0))
+    machine.run(twin, BURN, cpu=cpu)
+    machine.run(idle, BURN, cpu=cpu)
+    wait_for(lambda: machine.used(twin) > 3e8)
+    at = machine.used(idle), machine.used(twin)
+    wait_for(lambda: machine.used(twin) - at[1] > 2e9)
+    assert machine.used(idle) - at[0] <= 0.05 * (machine.used(twin) - at[1])
+
+
+def test_processes_are_where_the_status_says(world, machine):
+    """An LSE pod is alone on its CPU; running processes of the others move off it."""
+    if len(world.node.cpu_topology.places) < 2:
+        pytest.skip("this machine has one CPU")
+    first, *rest = sorted(place.cpu for place in world.node.cpu_topology.places)
+    world.add("ls", "LS")
+    world.add("be", "BE")
+    running = {name: machine.run(world.group(name, "main"), BURN) for name in ("ls", "be")}
+    world.rounds()
+    world.add("lse", "LSE", cpus=1, set_=str(first))
+    running["lse"] = machine.run(world.group("lse", "main"), BURN)
+    world.rounds(2)
+    allowed = {}
+    for name, process in running.items():
+        lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+        allowed[name] = next(line.split()[1] for line in lines if line.startswith("Cpus_allowed_list"))
+    shared = f"{rest[0]}-{rest[-1]}" if len(rest) > 1 else str(rest[0])
+    assert allowed == {"lse": str(first), "ls": shared, "be": shared}
+
+
+def test_beyond_its_limit_of_memory_a_process_is_killed(world, machine):
+    """And one that stays below lives on until its end."""
+    world.add("be", "BE", containers=[batch("1000", "48Mi")])
+    world.rounds()
+    group = world.group("be", "main")
+    assert machine.run(group, ALLOCATE, "8").wait() == 0
+    assert ended_by(machine.run(group, ALLOCATE, "400")) is signal.SIGKILL
+
+
+def test_every_file_is_right_again_and_restored(world, machine):
+    """Each file that the agent owns is changed behind its back; in the end nothing differs from before."""
+    world.add("lse", "LSE", cpus=1, set_="0")
+    world.add("ls", "LS")
+    world.add("be", "BE", containers=[batch("500", "64Mi")])
+    world.add("mid", "LS", kube="BestEffort", containers=[batch("500", "64Mi", kind="mid")])
+    before = machine.snapshot()
+    world.rounds()
+    others = {
+        "cpuset.cpus": ["0", "1", "0-1"],
+        "cpu.cfs_quota_us": ["-1", "7000", "90000"],
+        "cpu.idle": ["0", "1"],
+        "cpu.shares": ["300", "2"],
+        "memory.limit_in_bytes": ["-1", str(9 * MIB)],
+    }
+    tried = set()
+    owned = sorted(world.ledger.originals)
+    for path in owned:
+        folder, _, name = path.rpartition("/")
+        group = folder.partition(f"/sys/fs/cgroup/{name.partition('.')[0]}/")[2]
+        for value in others[name]:
+            right = machine.text(group, name)
+            if not machine.foreign(group, name, value) or machine.text(group, name) == right:
+                continue
+            tried.add(name)
+            found = machine.text(group, name)
+            lines = len(world.lines())
+            world.rounds(10)
+            assert machine.text(group, name) == right, (path, value)
+            line = next(
+                each for each in world.lines()[lines:] if each["path"] == folder and each["file"] == name
+            )
+            assert (line["old"], line["expected"]) == (found, right)
+    assert tried == {Path(path).name for path in owned} - ({"cpu.shares"} - tried)
+    world.agent.give_back()
+    assert machine.snapshot() == before
+
+
+WRITES = st.one_of(
+    st.tuples(st.just("cpuset.cpus"), st.sampled_from(["0", "1", "0-1", "5"])),
+    st.tuples(st.just("cpu.cfs_quota_us"), st.sampled_from(["-1", "500", "5000", "50000", "200000"])),
+    st.tuples(st.just("cpu.cfs_period_us"), st.sampled_from(["50000", "100000", "500"])),
+    st.tuples(st.just("cpu.idle"), st.sampled_from(["0", "1", "2"])),
+    st.tuples(st.just("cpu.shares"), st.sampled_from(["1", "2", "512", "300000"])),
+    st.tuples(st.just("memory.limit_in_bytes"), st.sampled_from(["-1", "5000000", "67108864"])),
+)
+
+
+@settings(max_examples=30)
+@given(st.lists(st.tuples(st.integers(0, 2), WRITES), min_size=1, max_size=12))
+def test_the_model_of_the_kernel_refuses_what_the_kernel_refuses(tmp_path_factory, writes):
+    """The kernel in memory, on which other tests rely, answers as this one: the same values and errors."""
+    needed()
+    if topology_from_sysfs().size != 2:
+        pytest.skip("the writes are for a machine of two CPUs")
+    real, model = Machine(), FakeKernel(tmp_path_factory.mktemp("k"), cpus=2)
+    try:
+        pod, container = "besteffort/podx", f"besteffort/podx/{'a' * 64}"
+        groups = ["besteffort/podx", container, f"besteffort/podx/{'b' * 64}"]
+        for each in (pod, *groups[1:]):
+            real.make(f"{real.name}/{each}")
+            model.make(f"kubepods/{each}")
+        for number, (name, text) in writes:
+            answers = []
+            for kernel, top in ((real.set, real.name), (model._set, "kubepods")):
+                try:
+                    kernel(f"{top}/{groups[number]}", name, text)
+                except OSError as error:
+                    answers.append(error.errno)
+                else:
+                    answers.append(0)
+            assert answers[0] == answers[1], (name, text)
+        for each in groups:
+            for name in (
+                "cpuset.cpus",
+                "cpu.cfs_quota_us",
+                "cpu.idle",
+                "cpu.shares",
+                "memory.limit_in_bytes",
+            ):
+                assert real.text(f"{real.name}/{each}", name) == model.text(f"kubepods/{each}", name)
+    finally:
+        real.close()
