@@ -27,6 +27,7 @@ from webhook.cluster.replicareports import ReplicaReports
 from webhook.cluster.source import Source, unready
 from webhook.cluster.statuswriter import StatusWriter
 from webhook.cluster.watch import ClusterSource
+from webhook.cpuset.allocation import BindPolicy
 from webhook.kube.client import Client
 from webhook.kube.lease import Lease
 from webhook.kube.reflector import KindStatus
@@ -42,6 +43,8 @@ from webhook.process.admin import (
 )
 from webhook.process.tasks import Task
 from webhook.protocol import CPUSET_ENABLED, CPUSET_LEASE, LABEL_CPUSET, LABEL_IGNORE, STATUS_LEASE
+from webhook.scheduling.service import Scheduling
+from webhook.scheduling.settings import SchedulingSettings
 from webhook.server.breaker import Breaker
 from webhook.server.configreviews import PATH as CONFIG_PATH
 from webhook.server.configreviews import ConfigReviews
@@ -106,18 +109,33 @@ def open_bindings(
 
     ``lease`` is namespace and name of the Lease that elects who repairs; None: the usual one.
     """
-
-    def opted_in(namespace: str) -> bool | None:
-        labels = source.view.namespaces.get(namespace)
-        if labels is None:
-            return None
-        return labels.get(LABEL_CPUSET) == CPUSET_ENABLED and labels.get(LABEL_IGNORE) != "true"
+    leader, opted_in = _lease(client, lease, CPUSET_LEASE), partial(_opted_in, source)
 
     def listed() -> bool:
         return NAMESPACES.resource not in source.view.missing
 
-    leader = _lease(client, lease, CPUSET_LEASE)
     return Bindings(client, leader, opted_in, registry, settings, listed=listed)
+
+
+def open_scheduling(
+    client: Client,
+    source: Source,
+    registry: CollectorRegistry,
+    settings: SchedulingSettings,
+    bindings: Bindings | None,
+) -> Scheduling:
+    """Return what answers extender calls; CPU sets are looked at where ``bindings`` are given."""
+    sets = bindings.state if bindings is not None else None
+    default = bindings.endpoint.default if bindings is not None else BindPolicy.FULL_PCPUS
+    return Scheduling(client, settings, sets, partial(_opted_in, source), registry, default=default)
+
+
+def _opted_in(source: Source, namespace: str) -> bool | None:
+    """Whether the pods of a namespace get CPU sets at binding; None: the namespace is not known."""
+    labels = source.view.namespaces.get(namespace)
+    if labels is None:
+        return None
+    return labels.get(LABEL_CPUSET) == CPUSET_ENABLED and labels.get(LABEL_IGNORE) != "true"
 
 
 def _lease(client: Client, given: tuple[str, str] | None, usual: str) -> Lease:
@@ -139,6 +157,7 @@ class ReviewService:
         statuses: writes the statuses of profiles.
         bindings: what answers /bind; None: nothing does.
         configs: what answers /validate-config; None: nothing does.
+        scheduling: what answers /scheduler/…; None: nothing does.
         client: of the cluster, for the breaker.
         max_view_age: seconds after which a view is too old.
         peers: host and admin port of other replicas.
@@ -155,6 +174,7 @@ class ReviewService:
     statuses: StatusWriter | None = None
     bindings: Bindings | None = None
     configs: ConfigReviews | None = None
+    scheduling: Scheduling | None = None
     client: Client | None = None
     max_view_age: float = MAX_VIEW_AGE
     peers: Sequence[tuple[str, int]] = ()
@@ -187,6 +207,9 @@ class ReviewService:
                     "promised to waiting pods; give --client-ca, or let only API servers reach it"
                 )
 
+        if self.scheduling is not None:
+            self.endpoints |= self.scheduling.endpoints
+
     def load(self) -> None:
         """Read files and certificate again: a worker that replaces another begins with the newest."""
         if isinstance(self.source, (FilesSource, CombinedSource)):
@@ -208,6 +231,7 @@ class ReviewService:
             ("rotator", self.rotator),
             ("bindings", self.bindings),
             ("config reviews", self.configs),
+            ("scheduling", self.scheduling),
         ):
             if watcher is not None:
                 tasks.append(Task(name, watcher, waited_for=True))
@@ -246,12 +270,13 @@ class ReviewService:
 
     def _watched(self) -> Mapping[str, KindStatus]:
         kinds = dict(self.source.status.kinds)
-        for more in (self.bindings, self.configs):
+        for more in (self.bindings, self.configs, self.scheduling):
             kinds |= more.kinds if more is not None else {}
         return kinds
 
     def _view_report(self) -> Report:
         synced = self.bindings is None or self.bindings.state.synced
+        synced &= self.scheduling is None or not self.scheduling.missing()
         return view_report(self.source, self._freshness, self._watched(), synced=synced)
 
     def _explain(self, request: Request) -> Response:

@@ -28,10 +28,14 @@ from webhook.protocol import STATUS_LEASE
 from webhook.server.http.bodies import DEFAULT_BYTES, LEAST_BYTES
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
     from webhook.admission.settings import Settings
+    from webhook.binding.service import Bindings
     from webhook.cluster.source import Source
     from webhook.cluster.statuswriter import StatusWriter
     from webhook.kube.client import Client
+    from webhook.scheduling.service import Scheduling
     from webhook.server.tls import ServingCertificate
 
 _EXAMPLE = Path("examples/reviews/spark-driver.json")
@@ -66,6 +70,14 @@ _EXAMPLE = Path("examples/reviews/spark-driver.json")
     type=NamespacedName(),
     metavar=NAMESPACED,
     help="Check this ConfigMap, which has the colocation strategy: serve POST /validate-config.",
+)
+@click.option(
+    "--scheduler",
+    "scheduler_settings",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Serve POST /scheduler/filter, prioritize and preempt, which a kube-scheduler asks; FILE has the "
+    "settings of load awareness, and may be empty. CPU sets are looked at with --cpusets.",
 )
 @choice_option(
     "--worker",
@@ -116,6 +128,7 @@ def serve(  # noqa: PLR0913 — one parameter a flag
     settings: Settings,
     cpusets: CpuSetFlags,
     slo_config: tuple[str, str] | None,
+    scheduler_settings: Path | None,
     worker: str,
     workers: int,
     max_body_memory: int,
@@ -172,6 +185,7 @@ def serve(  # noqa: PLR0913 — one parameter a flag
             if client is None:
                 raise click.UsageError("--slo-config needs a cluster: give --kubeconfig FILE or --in-cluster")
             configs = ConfigReviews(client, slo_config, current, metrics, log)
+        scheduling = _scheduling(scheduler_settings, client, source, metrics.registry, bindings)
         listener = listen_on("--bind", bind)
         admin_listener = listen_on("--admin-bind", admin_bind)
         _announce(listener, admin_listener, authority, tls=certificate is not None)
@@ -186,6 +200,7 @@ def serve(  # noqa: PLR0913 — one parameter a flag
                 statuses=statuses,
                 bindings=bindings,
                 configs=configs,
+                scheduling=scheduling,
                 client=client,
                 max_view_age=max_view_age,
                 peers=[_peer(each) for each in peers],
@@ -224,6 +239,27 @@ def _source(
         return open_source(objects, client, settings, write_status=write_status, lease=lease)
     except SourceError as error:
         raise click.ClickException(f"--objects {objects}: {error}") from error
+
+
+def _scheduling(
+    settings: Path | None,
+    client: Client | None,
+    source: Source,
+    registry: CollectorRegistry,
+    bindings: Bindings | None,
+) -> Scheduling | None:
+    """What a kube-scheduler asks; None without --scheduler."""
+    if settings is None:
+        return None
+    if client is None:
+        raise click.UsageError("--scheduler needs a cluster: give --kubeconfig FILE or --in-cluster")
+    from webhook.scheduling.settings import SchedulingSettingsError, read_settings_file
+    from webhook.server.service import open_scheduling
+
+    try:
+        return open_scheduling(client, source, registry, read_settings_file(settings), bindings)
+    except SchedulingSettingsError as error:
+        raise click.UsageError(f"--scheduler {error}") from None
 
 
 def _secret(certificate: ServingCertificate | None) -> bytes:
