@@ -146,6 +146,15 @@ annotations: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
+{{- define "colocation-webhook.schedulerName" -}}
+{{- include "colocation-webhook.fullname" . }}-scheduler
+{{- end }}
+
+{{/* The ConfigMap whose ca.crt the scheduler trusts. */}}
+{{- define "colocation-webhook.schedulerCA" -}}
+{{- default (printf "%s-ca" (include "colocation-webhook.schedulerName" .)) .Values.scheduler.caConfigMap }}
+{{- end }}
+
 {{- define "colocation-webhook.controllerName" -}}
 {{- include "colocation-webhook.fullname" . }}-controller
 {{- end }}

@@ -80,6 +80,10 @@ CAPACITY: dict[str, Any] = {
     "serviceMonitor": {"enabled": True},
     "prometheusRule": {"enabled": True},
 }
+SCHEDULER: dict[str, Any] = {
+    **OWN_SECRET,
+    "scheduler": {"enabled": True, "loadAware": {"usageThresholds": {"cpu": 65, "memory": 95}}},
+}
 NO_OPTIONS: dict[str, Any] = {
     **DEFAULT,
     "replicaCount": 1,
@@ -97,6 +101,7 @@ SETS = {
     "own secret": OWN_SECRET,
     "cpusets": CPUSETS,
     "capacity": CAPACITY,
+    "scheduler": SCHEDULER,
 }
 
 
