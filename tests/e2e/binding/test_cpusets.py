@@ -244,6 +244,20 @@ def test_a_resize(place: Place) -> None:
     place.assert_rest()
 
 
+def test_a_resize_before_the_pod_is_bound(place: Place) -> None:
+    """Its first bind might be under way: it gets nothing else until that is over, then what it asks for."""
+    place.pod("p", "4")
+    assert place.bind("p", place.wide, resourceVersion="1")[0] == 409
+    assert place.holders(place.wide) == {"p": "0-1,8-9"}
+    assert resized(place, "p", "2") == (200, "")
+    code, said = place.bind("p", place.wide)
+    assert (code, "was promised the CPUs 0-1,8-9" in said) == (403, True), said
+    assert place.holders(place.wide) == {"p": "0-1,8-9"}
+    eventually(lambda: place.bind("p", place.wide)[0] == 201, seconds=SECONDS, what="bound with two CPUs")
+    assert place.holders(place.wide) == {"p": place.cpus("p")} == {"p": "0,8"}
+    place.assert_rest()
+
+
 def resized(place: Place, name: str, cpus: str) -> tuple[int, str]:
     """Resize a pod; the status, and why it is refused."""
     figures = {"cpu": cpus, "memory": "64Mi"}
