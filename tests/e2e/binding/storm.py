@@ -149,8 +149,8 @@ class Storm:
             time.sleep(_SECONDS / len(made))
 
     def _bind(self, dice: Random) -> None:
-        """Bindings of the storm's own: several at once for one node, and some that fail after the review."""
-        tricks = ("together", "twice", "two nodes", "stale", "deleted", "reborn")
+        """Bindings of the storm's own: several at once for one node, resizes between two, some that fail."""
+        tricks = ("together", "resized", "twice", "two nodes", "stale", "deleted", "reborn")
         for number, trick in zip(range(ROUNDS), itertools.cycle(tricks), strict=False):
             pods = []
             for index in range(AT_ONCE):
@@ -170,11 +170,17 @@ class Storm:
                 starts.append((self._post, (trick, name, node)))
                 if trick in {"twice", "two nodes"}:
                     starts.append((self._post, (trick, name, node if trick == "twice" else other)))
+                if trick == "resized":
+                    starts.append((self._resized, (made, trick, node)))
             for each in [self._begin(act, *given) for act, given in starts]:
                 each.join()
             if trick == "stale" and dice.random() < 0.5:
                 for made in pods:
-                    self._post("stale, again", made["metadata"]["name"], dice.choice((node, other)))
+                    to = dice.choice((node, other))
+                    if dice.random() < 0.5:
+                        self._resized(made, "stale", to)
+                    else:
+                        self._post("stale, again", made["metadata"]["name"], to)
             time.sleep(_SECONDS / ROUNDS)
 
     def _reborn(self, made: Object, trick: str, node: str) -> None:
@@ -182,6 +188,17 @@ class Storm:
         self._delete(made["metadata"]["name"])
         self._make(f"/api/v1/namespaces/{self._inside}/pods", made)
         self._post(trick, made["metadata"]["name"], node)
+
+    def _resized(self, made: Object, trick: str, node: str) -> None:
+        """A pod that has been bound a moment before, or is about to be, is resized and bound again."""
+        name = made["metadata"]["name"]
+        dice = Random(f"{self._seed} resize of {name}")
+        time.sleep(dice.random() * 0.05)
+        if disturbance.may_have_set(made):
+            there = {"metadata": {"namespace": self._inside, "name": name}}
+            with contextlib.suppress(OSError):
+                self.done[disturbance.resize(self._calls, dice, there)] += 1
+        self._post(f"{trick}, again", name, node)
 
     def _post(self, trick: str, name: str, node: str) -> None:
         """One Binding, once: a scheduler would not insist either."""
