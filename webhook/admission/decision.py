@@ -5,8 +5,8 @@ command line, audit, benchmarks and tests all call it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -50,8 +50,7 @@ _MAY_REFUSE: Final = "{} {}: it may refuse this pod"
 _TOO_DEEP: Final = "the object is nested too deeply to be changed: flatten it"
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """The answer to a review, and the reasons for it.
 
     Attributes:
@@ -69,7 +68,7 @@ class Decision:
     uid: str
     operations: tuple[Operation, ...] = ()
     applied: tuple[str, ...] = ()
-    translated: Mapping[str, int] = field(default_factory=dict)
+    translated: Mapping[str, int] = MappingProxyType({})
     warnings: tuple[str, ...] = ()
     denial: str | None = None
     audited: bool = False
@@ -346,7 +345,7 @@ def _audited(decision: Decision) -> Decision:
     elif decision.operations:
         names = ", ".join(decision.applied) or "no profile"
         would.append(f"audit: would be changed by {len(decision.operations)} operations ({names})")
-    return replace(decision, audited=True, warnings=(*would, *decision.warnings))
+    return decision._replace(audited=True, warnings=(*would, *decision.warnings))
 
 
 def _shortened(text: str, length: int) -> str:

@@ -19,6 +19,8 @@ from hashlib import blake2b
 from hmac import compare_digest
 from typing import Any, Final
 
+import orjson
+
 from webhook.admission.editor import Cause
 from webhook.admission.podedit import PodEdit
 from webhook.admission.profiles.podpatch import RETAIN_KEYS
@@ -38,6 +40,7 @@ CAUSE: Final = Cause("reinvocation", "the selected profiles")
 MIN_SECRET_BYTES: Final = 16  # 128 bits, if every one counts
 _KEY_BYTES: Final = 32
 _SIGNATURE_BYTES: Final = 16
+_WRITTEN_BY: Final = ("manager", "operation", "time")  # of an entry of managedFields
 
 
 def derive_key(secret: bytes) -> bytes:
@@ -127,7 +130,9 @@ def _signature(
     written: set[str] = set()
     for profile in applied:
         written |= profile.written_annotations
-    own, present = own_keys(pod, "labels"), labels(pod)
+    if written:
+        written &= own_keys(pod, "annotations")
+    present, noted = labels(pod), annotations(pod)
     bound = (
         text,
         review.namespace,
@@ -135,13 +140,18 @@ def _signature(
         review.dry_run,
         metadata.get("name"),
         metadata.get("generateName"),
-        [owner.get("uid") for owner in metadata.get("ownerReferences") or ()],
-        [(entry.get("manager"), entry.get("operation"), entry.get("time")) for entry in managed],
-        [(k, present.get(k)) for k in sorted(own)],
-        written and [(k, annotations(pod).get(k)) for k in sorted(written & own_keys(pod, "annotations"))],
+        [_plain(owner.get("uid")) for owner in metadata.get("ownerReferences") or ()],
+        [[_plain(entry.get(key)) for key in _WRITTEN_BY] for entry in managed],
+        [(k, present.get(k)) for k in sorted(own_keys(pod, "labels"))],
+        [(k, noted.get(k)) for k in sorted(written)],
     )
-    # repr is unambiguous for any strings; ("a", "bc") is not ("ab", "c").
-    return blake2b(repr(bound).encode(), key=key, digest_size=_SIGNATURE_BYTES).hexdigest()
+    # JSON is unambiguous; ["a", "bc"] is not ["ab", "c"].
+    return blake2b(orjson.dumps(bound), key=key, digest_size=_SIGNATURE_BYTES).hexdigest()
+
+
+def _plain(value: object) -> object:
+    """Return what can be written as JSON for what should be a string, and may be of any depth."""
+    return value if value is None or isinstance(value, str) else [repr(value)]
 
 
 def own_keys(pod: Mapping[str, Any], field: str) -> set[str]:

@@ -5,7 +5,6 @@ batch or mid quantity wins over a native one: the user's quantity, translated on
 call, must not be replaced by a default that LimitRanger added afterwards.
 """
 
-from collections import Counter
 from collections.abc import Mapping
 
 from webhook.admission.editor import Cause, ObjectEdit
@@ -16,7 +15,7 @@ from webhook.pods.text import shown
 from webhook.protocol import CPU
 
 
-def translate(pod: PodEdit, table: Mapping[str, str], cause: Cause, *, reinvoked: bool) -> Counter[str]:
+def translate(pod: PodEdit, table: Mapping[str, str], cause: Cause, *, reinvoked: bool) -> dict[str, int]:
     """Translate the resources of every container.
 
     Args:
@@ -29,10 +28,10 @@ def translate(pod: PodEdit, table: Mapping[str, str], cause: Cause, *, reinvoked
     Returns:
         How many quantities were translated, by the name of the new resource.
     """
-    counts: Counter[str] = Counter()
+    counts = dict.fromkeys(table.values(), 0)
     for container in list(containers(pod.value)):
         _translate_container(pod, container, table, cause, counts, reinvoked=reinvoked)
-    return counts
+    return {name: count for name, count in counts.items() if count}
 
 
 def _translate_container(
@@ -40,7 +39,7 @@ def _translate_container(
     container: Container,
     table: Mapping[str, str],
     cause: Cause,
-    counts: Counter[str],
+    counts: dict[str, int],
     *,
     reinvoked: bool,
 ) -> None:
