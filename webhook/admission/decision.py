@@ -149,11 +149,11 @@ def _mutate(review: Review, view: View, settings: Settings) -> Decision:
     check_shape(review.object)
     pod = PodEdit(review.object)
     warnings: list[str] = []
+    keeping = relabelling.keeping(review, settings.kept_labels)
     recalled = reinvocation.recall(review, view, settings.signing_key)
     if recalled is None:
         found = matching(review, view)
         applied = [profile for profile in found if selected(profile, review, settings.signing_key)]
-        keeping = relabelling.keeping(review, settings.kept_labels) if settings.kept_labels else ()
         for profile in applied:
             warnings += apply_profile(pod, profile, view, keeps_labels=profile.name in keeping)
         names = tuple(profile.name for profile in applied)
@@ -180,8 +180,8 @@ def _mutate(review: Review, view: View, settings: Settings) -> Decision:
     warnings += _check_result(review.object, pod, names, settings, plain=plain)
     operations = tuple(pod.operations())
     _check_depth(operations)
-    relabelled = relabelling.find(review, pod, operations) if names and recalled is None else None
-    if relabelled is not None:
+    relabelled = None
+    if names and recalled is None and (relabelled := relabelling.find(review, pod, operations, keeping)):
         warnings += relabelling.warnings(relabelled)
     return Decision(
         review.uid,

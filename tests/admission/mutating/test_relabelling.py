@@ -1,7 +1,7 @@
 """Labels that a controller's pod brings: changes are found and warned of, and can be turned off."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.builders import DEFAULTS, after, mutate, namespace, pod, profile
@@ -156,6 +156,10 @@ FIELDS = st.fixed_dictionaries(
 )
 
 
+SUFFIX = {"labelSuffixes": {"app": "-s"}}
+
+
+@example(present={"app": "web"}, profiles=[SUFFIX, {**SUFFIX, "labels": {"app": "web"}}], held={1})
 @given(
     present=st.dictionaries(KEYS, VALUES, max_size=4),
     profiles=st.lists(FIELDS, min_size=1, max_size=3),

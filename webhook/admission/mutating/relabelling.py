@@ -54,17 +54,20 @@ def controller(review: Review) -> Owner | None:
 
 def keeping(review: Review, kept: Mapping[tuple[str, str], AbstractSet[str]]) -> AbstractSet[str]:
     """Return the profiles that change no label which this pod has; see ``Settings.kept_labels``."""
-    owner = controller(review)
+    owner = controller(review) if kept else None
     return frozenset() if owner is None else kept.get((owner.namespace, owner.uid), frozenset())
 
 
-def find(review: Review, pod: PodEdit, operations: tuple[Operation, ...]) -> Relabelled | None:
+def find(
+    review: Review, pod: PodEdit, operations: tuple[Operation, ...], kept: AbstractSet[str]
+) -> Relabelled | None:
     """Return what profiles changed of the labels that a controller's pod brought, None: nothing.
 
     Args:
         review: with the pod as it came.
         pod: as it is now.
         operations: the difference.
+        kept: the profiles that left all of them as they were, see `keeping`.
     """
     before, now = labels(review.object), labels(pod.value)
     if before.items() <= now.items():
@@ -79,7 +82,6 @@ def find(review: Review, pod: PodEdit, operations: tuple[Operation, ...]) -> Rel
     for op in operations:
         key = op.path.removeprefix(_AT).replace("~1", "/").replace("~0", "~")
         if op.path.startswith(_AT) and key in changed:
-            kept = {cause.source for cause in op.causes if cause.field == _KEPT}
             for profile in {cause.source: None for cause in op.causes if cause.source not in kept}:
                 changes.setdefault(profile, {})[key] = now.get(key)
     return Relabelled(owner, changes) if changes else None
