@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from benchmarks.tree import Tree
 from webhook.capacity.inventory import inventory_of
 from webhook.capacity.nodemetric import read_nodemetric
 from webhook.protocol import (
@@ -109,6 +110,7 @@ def main() -> int:
     inventory = inventory_of(listed)
     whole = least(lambda: inventory.capacity("node", NOW), 1_000) * nodes
     read = least(lambda: read_nodemetric(metric), 1_000) * 1000
+    print(Tree.here().build)
     print(f"a pass over {nodes} nodes of {ONLINE + BATCH_PODS} pods: {whole:.2f} s (target {PASS_SECONDS} s)")
     print(f"a NodeMetric of as many, parsed: {read:.3f} ms (target {METRIC_MILLISECONDS} ms)")
     return int(whole > PASS_SECONDS * nodes / NODES or read > METRIC_MILLISECONDS)

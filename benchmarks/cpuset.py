@@ -23,6 +23,7 @@ from pathlib import Path
 import webhook
 from benchmarks.plain import Problem
 from benchmarks.plain import allocate as plain_allocate
+from benchmarks.tree import Tree
 from webhook.cpuset.allocation import BindPolicy, Request
 from webhook.cpuset.errors import NotEnoughCpusError
 from webhook.cpuset.qos import QoS
@@ -132,6 +133,7 @@ def main() -> int:
     if options.json:
         print(json.dumps(rows, indent=2))
         return 0
+    print(Tree.here().build)
     print(
         "ns per call; assign+release is a pod coming and going, with its sharing rules; refused: more "
         "is asked for than half of the machine\n"

@@ -29,6 +29,7 @@ from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 
+from benchmarks.tree import Tree
 from webhook.binding.audit import condition
 from webhook.binding.binder import Binder
 from webhook.binding.caches import Nodes, pod_store, waiting_store
@@ -243,6 +244,7 @@ def main() -> int:
     if options.json:
         print(json.dumps(row, indent=2))
     else:
+        print(Tree.here().build)
         print(f"a round at {row['nodes']:,} nodes: ms of CPU; share of a core, with a round a second\n")
         print(
             f"{'nodes':>7}{'pods with sets':>16}{'first':>8}{'round':>8}{'longest':>9}{'metrics':>9}"

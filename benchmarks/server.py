@@ -121,22 +121,22 @@ def _baseline(folder: Path) -> Iterator[Running]:
         yield Running("baseline", server, target_of(files, port))
 
 
-def serve_command(tree: Tree, folder: Path, profiles: int, port: int) -> list[str]:
-    """The service of a tree as it is by default, one worker, with so many profiles from files."""
+def serve_command(tree: Tree, folder: Path, profiles: int, port: int, *more: str) -> list[str]:
+    """The service of a tree, one worker, so many profiles from files; ``more`` are options."""
     objects = folder / str(profiles)
     if not objects.exists():
         objects.mkdir()
         write_profiles(objects, profiles)
     command = [tree.command, "serve", "--objects", str(objects), "--certs-dir", str(folder)]
-    return [*command, "--bind", f"127.0.0.1:{port}", "--admin-bind", f"127.0.0.1:{free_port()}"]
+    return [*command, "--bind", f"127.0.0.1:{port}", "--admin-bind", f"127.0.0.1:{free_port()}", *more]
 
 
 @contextlib.contextmanager
-def serving(tree: Tree, folder: Path, profiles: int) -> Iterator[Running]:
+def serving(tree: Tree, folder: Path, profiles: int, *more: str) -> Iterator[Running]:
     """Run the service of a tree until the block ends."""
     port = free_port()
     log = folder / f"{tree.name}-{profiles}.log"
-    with started(serve_command(tree, folder, profiles, port), port, log) as server:
+    with started(serve_command(tree, folder, profiles, port, *more), port, log) as server:
         yield Running(f"{profiles:,} profiles", server, target_of(CertificateFiles(folder), port))
 
 

@@ -21,7 +21,9 @@ CANDIDATES = ("gthread, Flask", "ours, Flask", "ours")
 
 def _command(folder: Path, name: str, port: int) -> list[str]:
     files = CertificateFiles(folder)
-    ours = serve_command(Tree.here(), folder, 1, port)
+    ours = serve_command(
+        Tree.here(), folder, 1, port, "--worker", "flask" if name == "ours, Flask" else "fast"
+    )
     if name == "gthread, Flask":
         call = f"webhook.server.app:create_app({str(folder / '1')!r})"
         arguments = (
@@ -29,7 +31,7 @@ def _command(folder: Path, name: str, port: int) -> list[str]:
             f"--log-level error --bind 127.0.0.1:{port} --certfile {files.certificate} --keyfile {files.key}"
         )
         return [sys.executable, *arguments.split(), call]
-    return [*ours, "--worker", "flask" if name == "ours, Flask" else "fast"]
+    return ours
 
 
 @contextlib.contextmanager
@@ -44,6 +46,7 @@ def main() -> None:
     argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     ).parse_args()
+    print(Tree.here().build)
     print(HEAD)
     with workplace() as folder, contextlib.ExitStack() as stack:
         # All run throughout; those that are not asked cost nothing.
