@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from tests.reference import reference
-from webhook.capacity.amounts import UNIT, total
+from webhook.capacity.amounts import UNIT, Step, total
 from webhook.capacity.demand import read_pod
 from webhook.capacity.estimate import FLOOR, Capacity, State, estimate
 from webhook.capacity.node import read_node
 from webhook.capacity.nodemetric import read_nodemetric
+from webhook.capacity.situation import Situation, situation_of
 from webhook.capacity.sloconfig import Configuration, read_configuration, strategy_of
 from webhook.capacity.strategy import StrategyError
+from webhook.capacity.zones import read_zones, zone_figures
 from webhook.pods.quantities import NANO, parse, text_of
 
 DATA = Path(__file__).parents[1] / "data"
@@ -43,9 +45,10 @@ MEANINGS = {
     "round-up": "a negative usage counts as 0",
     "third-party-unparsable": "third parties that cannot be read do not raise the offer",
     "held": "a metric from far in the future, or with a system usage that is negative, lets nothing new in",
+    "named-twice": "a pod that names a NUMA node twice lies there with both parts",
     "ratio": "a normalization ratio above 5 is ignored, as Koordinator's own configuration refuses it",
 }
-"""Why ours differs, by quirk of the reference; ``held`` and ``ratio`` are our own words."""
+"""Why ours differs, by quirk of the reference; ``held``, ``named-twice`` and ``ratio`` are our words."""
 
 ABOUT_BATCH = {"above-capacity", "new-pod-not-in-max", "third-party-unparsable"}
 """Quirks that explain no difference of a mid amount."""
@@ -55,6 +58,19 @@ def lines(folder: Path, name: str) -> Iterator[dict[str, Any]]:
     """Yield the recorded cases of a file."""
     for line in (folder / name).read_text().splitlines():
         yield json.loads(line)
+
+
+def answered_situation(case: dict[str, Any]) -> Situation:
+    """Return what our policies look at in a case."""
+    configuration = read_configuration({"colocation-config": json.dumps(case["strategy"] | FRESH)})
+    node = read_node(case["node"])
+    return situation_of(
+        node,
+        read_nodemetric(case["nodeMetric"]),
+        [read_pod(each) for each in case["pods"]],
+        strategy_of(configuration, node.labels, node.annotations),
+        dt.datetime.fromisoformat(case["now"]),
+    )
 
 
 def answered(case: dict[str, Any]) -> Capacity:
@@ -72,6 +88,31 @@ def answered(case: dict[str, Any]) -> Capacity:
         strategy_of(configuration, node.labels, node.annotations),
         dt.datetime.fromisoformat(case["now"]),
     )
+
+
+def zone_differences(folder: Path) -> Iterator[str]:
+    """Yield a line for each case whose figures of NUMA zones differ; theirs are rounded up."""
+    for case in lines(folder, AMOUNTS):
+        if not (wanted := case["expected"].get("zones")):
+            continue
+        at = answered_situation(case)
+        topology = read_zones({"zones": case["zones"]})
+        assert not topology.findings
+        found = {
+            (each.zone, each.resource): total(each.terms[: -1 if each.terms[-1].step is Step.TIMES else None])
+            for each in zone_figures(at, topology.zones)
+        }
+        for zone, resources in wanted.items():
+            differing = [
+                name.partition("/")[2]
+                for name, raw in resources.items()
+                if abs(found[zone, name] // UNIT["cpu" if "cpu" in name else "memory"] - parse(raw) // NANO)
+                > (2 if "cpu" in name else 1)
+            ]
+            if differing:
+                twice = any(len(set(each.zones)) < len(each.zones) for each in at.pods)
+                quirks = [*case["quirks"], *(["named-twice"] if twice else [])]
+                yield f"zones {case['id']} {zone} {','.join(differing)}: {','.join(quirks)}"
 
 
 def amount_differences(folder: Path) -> Iterator[str]:
@@ -154,7 +195,7 @@ def plain(strategy: Any) -> dict[str, Any]:
 
 def differences(folder: Path) -> list[str]:
     """Return all differences."""
-    return [*amount_differences(folder), *config_differences(folder)]
+    return [*amount_differences(folder), *zone_differences(folder), *config_differences(folder)]
 
 
 def listing(found: list[str]) -> str:

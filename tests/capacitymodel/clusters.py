@@ -230,6 +230,26 @@ def configurations(draw: Any, policy: str) -> dict[str, Any] | None:
 
 
 @st.composite
+def topologies(draw: Any, node: dict[str, Any]) -> dict[str, Any]:
+    """Return the NodeResourceTopology of a node with some zones."""
+    count = draw(st.sampled_from([1, 2, 4]))
+    cpu = int(node["status"]["capacity"]["cpu"])
+    gi = int(node["status"]["capacity"]["memory"].removesuffix("Gi"))
+    zones = [
+        {
+            "name": f"node-{i}",
+            "type": "Node",
+            "resources": [
+                {"name": "cpu", "capacity": str(cpu // count), "allocatable": "1", "available": "1"},
+                {"name": "memory", "capacity": f"{gi // count}Gi", "allocatable": "1Gi", "available": "0"},
+            ],
+        }
+        for i in range(count)
+    ]
+    return {"kind": "NodeResourceTopology", "metadata": {"name": node["metadata"]["name"]}, "zones": zones}
+
+
+@st.composite
 def clusters(draw: Any, policy: str) -> tuple[list[Any], list[Any], list[Any], dict[str, Any] | None]:
     """Return nodes, pods, NodeMetrics and the ConfigMap with a policy."""
     names = ["node-0", "node-1"] if draw(ONE_IN_THREE) else ["node-0"]

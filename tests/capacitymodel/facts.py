@@ -293,6 +293,16 @@ def _cpus(text: str) -> set[int]:
     return found
 
 
+def read_zones(obj: Object) -> dict[str, tuple[int, Amount]]:
+    """Read a NodeResourceTopology: number and capacity of each zone that has cpu or memory, by name."""
+    found = {}
+    for zone in obj.get("zones") or ():
+        sizes = {each["name"]: each.get("capacity") for each in zone.get("resources") or ()}
+        if capacity := amount(sizes):
+            found[zone["name"]] = (int(zone["name"].partition("-")[2]), capacity)
+    return found
+
+
 def _ratio(text: str | None) -> Fraction:
     try:
         ratio = Fraction(text or "1")

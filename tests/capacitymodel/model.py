@@ -19,25 +19,28 @@ from tests.capacitymodel.facts import (
     COLOCATED,
     CPU,
     MID,
+    Amount,
     Object,
     Pod,
     read_metric,
     read_node,
     read_pod,
+    read_zones,
 )
 from tests.capacitymodel.strategies import strategy
-from tests.capacitymodel.sums import Place, batch, batch_used, high, mid
+from tests.capacitymodel.sums import Place, batch, batch_used, high, mid, zone
 
 _UNMEASURED = ("static", "timeOfDay")
 
 
-def recompute(
+def recompute(  # noqa: PLR0913, PLR0917 — all that an API server says
     nodes: Iterable[Object],
     pods: Iterable[Object],
     metrics: Iterable[Object],
     configmap: Object | None,
     now: dt.datetime,
     before: Mapping[str, Object] | None = None,
+    topologies: Iterable[Object] = (),
 ) -> dict[str, dict[str, Any]]:
     """Return what each node offers at a time, by the node's name.
 
@@ -50,13 +53,15 @@ def recompute(
         before: by node, what was published last and binds the next figures:
             ``{"offered": {resource: int}, "greaterSince": {resource: datetime}, "highBand": bool}``. A node
             that is absent was never published, which is what ``capacity explain`` assumes.
+        topologies: NodeResourceTopologies; that of a node has its name.
 
     Returns:
         For each node ``{"state": …, "policy": …, "resources": {name: {…}}}``; the state is applied, held,
         withdrawn or off. By resource ``offered`` (milli-cores or bytes, whole; None: not on the node),
         ``calculated`` (what the policy alone gives; None without fresh metrics), ``requested`` (by bound
         pods), ``used`` (by batch pods) and ``pods`` (what is kept for each online pod, by namespace/name),
-        the last two exact.
+        the last two exact. Under ``zones`` what each NUMA zone could offer of batch resources, by the
+        zone's name and resource; empty unless the state is applied.
 
     Raises:
         ValueError: the ConfigMap cannot be used.
@@ -66,6 +71,7 @@ def recompute(
     for each in pods:
         if name := (each.get("spec") or {}).get("nodeName"):
             bound.setdefault(name, []).append(read_pod(each))
+    zones = {each["metadata"]["name"]: read_zones(each) for each in topologies}
     data = None if configmap is None else configmap.get("data")
     found = {}
     for each in nodes:
@@ -77,6 +83,18 @@ def recompute(
         place = Place(node, metric, listed, plan, now, bool((last or {}).get("highBand")))
         plan["high"] = high(place)
         found[node.name] = _figures(place, last)
+        applied = found[node.name]["state"] == "applied"
+        found[node.name]["zones"] = _zones(place, zones.get(node.name, {})) if applied else {}
+    return found
+
+
+def _zones(place: Place, zones: Mapping[str, tuple[int, Amount]]) -> dict[str, dict[str, int]]:
+    found = {}
+    for name, (number, capacity) in zones.items():
+        part = zone(place, number, capacity, len(zones))
+        value = {each: batch(part, each)[0] for each in BOTH}
+        value[CPU] *= place.node.ratio
+        found[name] = {COLOCATED[BATCH][each]: math.floor(value[each]) for each in BOTH}
     return found
 
 

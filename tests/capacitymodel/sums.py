@@ -37,7 +37,7 @@ class Place(NamedTuple):
     @property
     def system(self) -> Amount:
         """What is no pod uses."""
-        return total((self.metric.system, *self.metric.hosts.values()))
+        return _scaled(total((self.metric.system, *self.metric.hosts.values())), self.share)
 
     def gone(self) -> dict[str, tuple[Amount, str]]:
         """What was measured of pods that are not there, or have ended."""
@@ -162,7 +162,7 @@ def _peak(place: Place, resource: str) -> tuple[Parts, Fraction]:
     if metric.peak[resource]:
         known = {pod.key for pod, _ in place.pods if pod.kept and pod.of != MID and pod.key in metric.pods}
         known |= {key for key, (_, of) in place.gone().items() if of != MID}
-        below = metric.peak[resource] - metric.system[resource]
+        below = (metric.peak[resource] - metric.system[resource]) * place.share
         return parts, max(Fraction(0), below - sum(parts[key] for key in known))
     mean = metric.window.get("avg", Amount())
     above = {
@@ -171,8 +171,8 @@ def _peak(place: Place, resource: str) -> tuple[Parts, Fraction]:
         if resource in mean and resource in metric.window.get(name, {})
     }
     settled = set()
-    for pod, _ in place.pods:
-        if pod.kept and pod.key in metric.pods:
+    for pod, share in place.pods:
+        if share and pod.kept and pod.key in metric.pods:
             if not above or pod.started is None or place.now - pod.started < _WARM:
                 parts[pod.key] = most[pod.key]
             else:
@@ -186,6 +186,23 @@ def _peak(place: Place, resource: str) -> tuple[Parts, Fraction]:
 
 def _after(left: dt.datetime | None, right: dt.datetime | None) -> bool:
     return left is not None and right is not None and left > right
+
+
+def _scaled(of: Amount, share: Fraction) -> Amount:
+    return Amount({each: value * share for each, value in of.items()})
+
+
+def zone(place: Place, number: int, capacity: Amount, count: int) -> Place:
+    """Return a NUMA zone: its capacity, an equal part of the node's figures, and the pods that lie on it."""
+    pods = []
+    for pod, _ in place.pods:
+        named = [each for each in pod.zones if each < count]
+        share = Fraction(named.count(number), len(named)) if named else Fraction(1, count)
+        pods.append((pod, share))
+    share = Fraction(1, count)
+    kubelet, annotated = _scaled(place.node.kubelet, share), _scaled(place.node.annotated, share)
+    node = place.node._replace(capacity=capacity, kubelet=kubelet, annotated=annotated)
+    return place._replace(node=node, pods=pods, share=share)
 
 
 def batch_used(place: Place) -> Amount:

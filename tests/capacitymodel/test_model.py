@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.capacitymodel.clusters import NOW, OURS, clusters
+from tests.capacitymodel.clusters import NOW, OURS, clusters, topologies
 from tests.capacitymodel.model import recompute
 from webhook.capacity.estimate import Before, estimate
 from webhook.capacity.inventory import Inventory, inventory_of
@@ -44,7 +44,11 @@ def adds_up(found: dict[str, Any], resource: dict[str, Any]) -> bool:
 
 
 def assert_same(explained: dict[str, Any], model: dict[str, Any]) -> None:
-    """State, figures and each pod's share are the model's."""
+    """State, figures, each pod's share and what zones could offer are the model's."""
+    for each in explained["zones"]:
+        # Parts of a pod are rounded up to a billionth: a milli-core or byte of the result, at most.
+        assert 0 <= model["zones"][each["zone"]][each["resource"]] - each["offered"] <= 1, each
+    assert len(explained["zones"]) == 2 * len(model["zones"])
     assert (explained["state"], explained["policy"]) == (model["state"], model["policy"])
     for each in explained["resources"]:
         ours = model["resources"][each["resource"]]
@@ -58,9 +62,9 @@ def assert_same(explained: dict[str, Any], model: dict[str, Any]) -> None:
             assert abs(amount - ours["pods"][key]) < Fraction(1, 1000), (each, key)
 
 
-def inventory(nodes: list[Any], pods: list[Any], metrics: list[Any], configmap: Any) -> Inventory:
+def inventory(nodes: list[Any], pods: list[Any], metrics: list[Any], configmap: Any, *more: Any) -> Inventory:
     """Return the same objects, read by the webhook's own code."""
-    return inventory_of([*nodes, *pods, *metrics, *([configmap] if configmap else [])])
+    return inventory_of([*more, *nodes, *pods, *metrics, *([configmap] if configmap else [])])
 
 
 @pytest.mark.parametrize("policy", OURS)
@@ -69,7 +73,8 @@ def inventory(nodes: list[Any], pods: list[Any], metrics: list[Any], configmap: 
 def test_explanations(policy: str, data: Any) -> None:
     """Of every node, under every policy, for any pods and metrics."""
     cluster = data.draw(clusters(policy))
-    found, model = inventory(*cluster), recompute(*cluster, NOW)
+    zones = [data.draw(topologies(each)) for each in cluster[0]]
+    found, model = inventory(*cluster, *zones), recompute(*cluster, NOW, topologies=zones)
     for name in found.nodes:
         assert_same(found.explain(name, NOW).to_json(), model[name])
 
@@ -119,7 +124,10 @@ def test_the_example() -> None:
         kinds.setdefault(each["kind"], []).append(each)
     now = dt.datetime.fromisoformat(kinds["NodeMetric"][0]["status"]["updateTime"])
     now += dt.timedelta(seconds=explained["metricAgeSeconds"])
-    model = recompute(kinds["Node"], kinds["Pod"], kinds["NodeMetric"], kinds["ConfigMap"][0], now)
+    topologies = kinds["NodeResourceTopology"]
+    model = recompute(
+        kinds["Node"], kinds["Pod"], kinds["NodeMetric"], kinds["ConfigMap"][0], now, topologies=topologies
+    )
     assert_same(explained, model["node-1"])
     assert model["node-1"]["resources"]["kubernetes.io/batch-cpu"]["offered"] == 10200
 

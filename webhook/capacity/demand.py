@@ -16,6 +16,7 @@ from webhook.pods.pod import spec
 from webhook.pods.qosclass import priority_class, qos_class
 from webhook.pods.quantities import NANO, QuantityError
 from webhook.pods.requests import pod_request
+from webhook.pods.resourcestatus import StatusError, numa_nodes
 from webhook.protocol import (
     BATCH,
     COLOCATION_RESOURCES,
@@ -44,6 +45,7 @@ class PodDemand(NamedTuple):
         colocated: requests of batch and mid resources, in milli-cores and bytes.
         started: when the kubelet took it, or when it was made.
         active: whether it is Running or Pending.
+        zones: the NUMA nodes on which it lies, as far as it says so.
         findings: what could not be read.
     """
 
@@ -55,6 +57,7 @@ class PodDemand(NamedTuple):
     colocated: Mapping[str, int]
     started: dt.datetime | None
     active: bool
+    zones: tuple[int, ...] = ()
     findings: tuple[str, ...] = ()
 
     @property
@@ -111,6 +114,7 @@ def read_pod(obj: Mapping[str, Any]) -> PodDemand:
         colocated={name: -(-requests[name] // 1000) for name in COLOCATION_RESOURCES if requests[name]},
         started=read_moment(status.get("startTime") or metadata.get("creationTimestamp")),
         active=status.get("phase") in _ACTIVE,
+        zones=_zones(obj, key, findings),
         findings=tuple(findings),
     )
 
@@ -201,3 +205,11 @@ def _request(obj: Mapping[str, Any], resource: str, key: tuple[str, str], findin
     except QuantityError as error:
         findings.append(f"pod {'/'.join(key)}: {error}; it counts as 0")
         return 0
+
+
+def _zones(obj: Mapping[str, Any], key: tuple[str, str], findings: list[str]) -> tuple[int, ...]:
+    try:
+        return numa_nodes(obj)
+    except StatusError as error:
+        findings.append(f"pod {'/'.join(key)}: {error}; it counts to all NUMA zones alike")
+        return ()

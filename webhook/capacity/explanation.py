@@ -11,6 +11,7 @@ from webhook.capacity.extension import BY_THRESHOLD, Policy
 from webhook.capacity.peak import Source, peak_shares, source_of
 from webhook.capacity.policies import MAX_USAGE_REQUEST, REQUEST
 from webhook.capacity.situation import Situation
+from webhook.capacity.zones import Zones, zone_figures
 from webhook.protocol import BATCH, CPU, MEMORY, MID, NATIVE_RESOURCES, TRANSLATION
 
 PODS: Final = frozenset({"pods", "online"})
@@ -63,8 +64,18 @@ class Sum:
 
 
 @dataclass(frozen=True, slots=True)
+class ZoneSum:
+    """One resource of a NUMA zone; fields as of `Sum`."""
+
+    zone: str
+    resource: str
+    offered: int
+    terms: tuple[tuple[str, str, float, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
-    """A node's figures, with everything that led to them."""
+    """A node's figures, with everything that led to them; those of zones are published nowhere."""
 
     node: str
     state: str
@@ -73,6 +84,7 @@ class Explanation:
     strategy: tuple[str, ...]
     metric_age_seconds: float | None
     sums: tuple[Sum, ...]
+    zones: tuple[ZoneSum, ...]
     changes: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -91,22 +103,31 @@ class Explanation:
                     "offered": each.offered,
                     "requested": each.requested,
                     "used": each.used,
-                    "terms": [
-                        dict(zip(("step", "name", "amount", "why"), term, strict=True)) for term in each.terms
-                    ],
+                    "terms": _json(each.terms),
                     "pods": [
                         {field: getattr(pod, field) for field in PodShare.__slots__} for pod in each.pods
                     ],
                 }
                 for each in self.sums
             ],
+            "zones": [
+                {
+                    "zone": each.zone,
+                    "resource": each.resource,
+                    "offered": each.offered,
+                    "terms": _json(each.terms),
+                }
+                for each in self.zones
+            ],
             "changes": list(self.changes),
             "warnings": list(self.warnings),
         }
 
 
-def explained(at: Situation, capacity: Capacity) -> Explanation:
+def explained(at: Situation, capacity: Capacity, topology: Zones) -> Explanation:
     """Return the explanation of an estimate, from what the estimate was made of."""
+    applied = capacity.state is State.APPLIED
+    figures = zone_figures(at, topology.zones) if applied else ()
     demand = at.demand
     sums = []
     for of in (BATCH, MID):
@@ -120,10 +141,7 @@ def explained(at: Situation, capacity: Capacity) -> Explanation:
                     figure.offered,
                     demand.floor.get(name, 0),
                     _number(demand.batch_used.of(resource), unit) if of == BATCH else 0,
-                    tuple(
-                        (term.step, term.name, _amount(term, unit), term.why)
-                        for term in _effective(figure.terms)
-                    ),
+                    _shown(figure.terms, unit),
                     tuple(kept),
                 )
             )
@@ -135,9 +153,24 @@ def explained(at: Situation, capacity: Capacity) -> Explanation:
         at.strategy.source,
         None if capacity.age is None else round(capacity.age.total_seconds(), 3),
         tuple(sums),
+        tuple(
+            ZoneSum(each.zone, each.resource, each.offered, _shown(each.terms, UNIT[native]))
+            for each in figures
+            for native in NATIVE_RESOURCES
+            if each.resource == TRANSLATION[BATCH][native]
+        ),
         tuple(_changes(at, capacity)),
-        capacity.warnings,
+        (*capacity.warnings, *(f"NodeResourceTopology: {each}" for each in topology.findings)),
     )
+
+
+def _shown(terms: tuple[Term, ...], unit: int) -> tuple[tuple[str, str, float, str], ...]:
+    """Return terms in milli-cores or bytes, without bounds that change nothing."""
+    return tuple((term.step, term.name, _amount(term, unit), term.why) for term in _effective(terms))
+
+
+def _json(terms: tuple[tuple[str, str, float, str], ...]) -> list[dict[str, Any]]:
+    return [dict(zip(("step", "name", "amount", "why"), term, strict=True)) for term in terms]
 
 
 def _sums_pods(figure: Figure) -> bool:

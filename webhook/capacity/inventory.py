@@ -12,8 +12,9 @@ from webhook.capacity.node import Node, read_node
 from webhook.capacity.nodemetric import NodeMetric, read_nodemetric
 from webhook.capacity.situation import situation_of
 from webhook.capacity.sloconfig import Configuration, read_configuration, strategy_of
+from webhook.capacity.zones import Zones, read_zones
 from webhook.pods.text import shown
-from webhook.protocol import NODEMETRIC_KIND, SLO_CONFIGMAP
+from webhook.protocol import NODEMETRIC_KIND, SLO_CONFIGMAP, TOPOLOGY_KIND
 
 
 class ObjectError(ValueError):
@@ -29,12 +30,14 @@ class Inventory:
         nodes: by name.
         metrics: NodeMetrics by name, which is the node's.
         pods: by the name of the node to which they are bound.
+        zones: NUMA zones, by the node's name.
     """
 
     configuration: Configuration = field(default_factory=Configuration)
     nodes: dict[str, Node] = field(default_factory=dict)
     metrics: dict[str, NodeMetric] = field(default_factory=dict)
     pods: dict[str, list[PodDemand]] = field(default_factory=dict)
+    zones: dict[str, Zones] = field(default_factory=dict)
 
     def capacity(self, name: str, now: dt.datetime) -> Capacity:
         """Return what a node offers at a time; raises KeyError for an unknown node."""
@@ -47,7 +50,7 @@ class Inventory:
         node, metric = self.nodes[name], self.metrics.get(name, NodeMetric())
         strategy = strategy_of(self.configuration, node.labels, node.annotations)
         at = situation_of(node, metric, self.pods.get(name, ()), strategy, now)
-        return explained(at, self.capacity(name, now))
+        return explained(at, self.capacity(name, now), self.zones.get(name, Zones()))
 
 
 def inventory_of(objects: Iterable[Mapping[str, Any]]) -> Inventory:
@@ -73,7 +76,8 @@ def inventory_of(objects: Iterable[Mapping[str, Any]]) -> Inventory:
 
 def _take(found: Inventory, each: Mapping[str, Any], name: object) -> None:
     kind = each.get("kind")
-    if kind not in ("Node", "Pod", NODEMETRIC_KIND) and not (kind == "ConfigMap" and name == SLO_CONFIGMAP):
+    kinds = ("Node", "Pod", NODEMETRIC_KIND, TOPOLOGY_KIND)
+    if kind not in kinds and not (kind == "ConfigMap" and name == SLO_CONFIGMAP):
         return
     if not isinstance(name, str):
         raise TypeError("metadata.name must be a text: quote it")
@@ -84,5 +88,7 @@ def _take(found: Inventory, each: Mapping[str, Any], name: object) -> None:
         found.pods.setdefault(pod.node, []).append(pod)
     elif kind == NODEMETRIC_KIND:
         found.metrics[name] = read_nodemetric(each)
+    elif kind == TOPOLOGY_KIND:
+        found.zones[name] = read_zones(each)
     else:
         found.configuration = read_configuration(each.get("data") or {})

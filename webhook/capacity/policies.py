@@ -7,7 +7,7 @@ capacity, rounded down to a milli-core or a byte.
 
 from typing import Final
 
-from webhook.capacity.amounts import Step, Term
+from webhook.capacity.amounts import UNIT, Step, Term
 from webhook.capacity.extension import Policy, Shares
 from webhook.capacity.peak import peak_terms
 from webhook.capacity.situation import NONE_BELOW, Situation, before_pods, bounds
@@ -46,20 +46,21 @@ def mid_terms(at: Situation, resource: str) -> list[Term]:
         static = at.percent(resource, of.mid_static_reserved_percent)
         why = f"static: {of.mid_static_reserved_percent} % of capacity"
         return [Term(Step.START, "mid share", static, why), most]
-    usage = at.metric.node_usage
+    usage, reclaimable = at.metric.node_usage, at.metric.prod_reclaimable.of(resource)
     capacity = at.node.capacity.of(resource)
     unused = max(0, capacity - usage.of(resource)) if usage else 0
     percent = at.strategy.values["midUnallocatedPercent"]
     unallocated = max(0, capacity - _system_of_prod(at, resource) - at.demand.prod_requested.of(resource))
+    why = f"{percent} % of {unallocated // UNIT[resource]} that no pod requests"
     return [
         Term(
             Step.START,
             "reclaimable",
-            at.metric.prod_reclaimable.of(resource),
-            "requested by prod pods, unused",
+            reclaimable,
+            "requested by prod pods, unused" if reclaimable else "the metric predicts none",
         ),
         Term(Step.AT_MOST, "unused", unused, "of the node" if usage else "the metric has no node usage"),
-        Term(Step.PLUS, "unallocated", unallocated * percent // 100, f"{percent} % of what no pod requests"),
+        Term(Step.PLUS, "unallocated", unallocated * percent // 100, why),
         most,
     ]
 

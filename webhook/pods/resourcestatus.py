@@ -36,6 +36,28 @@ def resource_status(topology: Topology, cpus: frozenset[int]) -> str:
     return json.dumps(status, separators=(",", ":"))
 
 
+def numa_nodes(pod: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return the ids of the NUMA nodes that a pod's annotation names, as often as it names each.
+
+    Raises:
+        StatusError: it cannot be read.
+    """
+    text = annotations(pod).get(ANNOTATION_RESOURCE_STATUS)
+    if not text:
+        return ()
+    try:
+        value = json.loads(text) or {}
+        listed = [each["node"] for each in value.get("numaNodeResources") or ()]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        listed = [None]
+    if any(isinstance(each, bool) or not isinstance(each, int) or each < 0 for each in listed):
+        raise StatusError(
+            f"annotation {ANNOTATION_RESOURCE_STATUS} {shown(text)}: numaNodeResources is no list of "
+            '{"node": 0}'
+        )
+    return tuple(listed)
+
+
 def given_cpus(pod: Mapping[str, Any]) -> frozenset[int] | None:
     """Return the CPU ids that a pod's annotation names; None where it names none.
 

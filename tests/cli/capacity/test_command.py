@@ -41,6 +41,7 @@ def test_the_document_shows_what_is_printed() -> None:
     found = run("explain", "node-1", "--objects", EXAMPLE)
     assert found.exit_code == 0
     assert found.output.startswith(block("explain"))
+    assert block("zones") in found.output
     assert max(map(len, found.output.splitlines())) <= 80
 
 
@@ -58,6 +59,25 @@ def test_the_documents_figures(settings: dict[str, str], resource: int, shown: s
     threshold = {"cpuReclaimThresholdPercent": 60, "memoryReclaimThresholdPercent": 65}
     found = inventory_of([*objects, config(**threshold, **settings)]).capacity("node-1", NOW)
     assert str(offered(found)[resource]) == shown
+    assert f"| {shown} |" in DOCUMENT
+
+
+@pytest.mark.parametrize(
+    ("settings", "shown"),
+    [
+        ({}, "6000"),
+        ({"midUnallocatedPercent": 50}, "13500"),
+        ({"midUnallocatedPercent": 50, "midCPUThresholdPercent": 40}, "12800"),
+        ({"midReclaimMode": "static", "midStaticCPUReservedPercent": 25}, "8000"),
+    ],
+)
+def test_the_documents_mid(settings: dict[str, Any], shown: str) -> None:
+    """The figures in the table of mid resources are those of the example's node."""
+    reclaimable = {"prodReclaimableMetric": {"resource": {"resources": {"cpu": "6"}}}}
+    objects = [each for each in predicting(**reclaimable) if each["kind"] != "ConfigMap"]
+    found = inventory_of([*objects, config(**settings)]).explain("node-1", NOW)
+    mid = next(each for each in found.sums if each.resource == "kubernetes.io/mid-cpu")
+    assert str(mid.offered) == shown
     assert f"| {shown} |" in DOCUMENT
 
 

@@ -20,12 +20,23 @@ from webhook.cli.terminal import color_option, coloured
 from webhook.kube import paths
 from webhook.kube.client import ApiError
 from webhook.pods.documents import DocumentError
-from webhook.protocol import NODEMETRIC_API_VERSION, NODEMETRIC_KIND, NODEMETRIC_RESOURCE, SLO_CONFIGMAP
+from webhook.protocol import (
+    NODEMETRIC_API_VERSION,
+    NODEMETRIC_KIND,
+    NODEMETRIC_RESOURCE,
+    SLO_CONFIGMAP,
+    TOPOLOGY_API_VERSION,
+    TOPOLOGY_KIND,
+    TOPOLOGY_RESOURCE,
+)
 
 if TYPE_CHECKING:
     from webhook.kube.client import Client
 
-_FORBIDDEN: Final = "grant get and list on nodes, pods, nodemetrics.slo.koordinator.sh and that ConfigMap"
+_FORBIDDEN: Final = (
+    "grant get and list on nodes, pods, nodemetrics.slo.koordinator.sh, "
+    "noderesourcetopologies.topology.node.k8s.io and that ConfigMap"
+)
 
 
 class _Source(NamedTuple):
@@ -100,8 +111,8 @@ def capacity() -> None:
 def explain(clock: Clock, *, node: str, source: _Source, output: str, color: str) -> None:
     """Print the sum behind a node's batch and mid resources, pod by pod.
 
-    Reads Node, NodeMetric, Pods and the ConfigMap slo-controller-config from --objects, else
-    from the cluster; without --kubeconfig and --in-cluster, from that of KUBECONFIG or
+    Reads Node, NodeMetric, NodeResourceTopology, Pods and the ConfigMap slo-controller-config
+    from --objects, else from the cluster; without --kubeconfig and --in-cluster, from that of KUBECONFIG or
     ~/.kube/config. Says what the figures would be if they were published now.
 
     Exit status: 1 if there is no such node or the input cannot be read, else 0.
@@ -151,18 +162,20 @@ def show(clock: Clock, *, source: _Source, output: str, color: str) -> None:
 def _from_cluster(api: "Client", config: tuple[str, str], node: str | None) -> Iterator[Mapping[str, Any]]:
     """Yield the objects of a cluster, of one node only if it is named."""
     metrics = paths.collection(NODEMETRIC_API_VERSION, NODEMETRIC_RESOURCE)
+    topologies = paths.collection(TOPOLOGY_API_VERSION, TOPOLOGY_RESOURCE)
     if node:
-        named = ((paths.NODES, "Node"), (metrics, NODEMETRIC_KIND))
+        named = ((paths.NODES, "Node"), (metrics, NODEMETRIC_KIND), (topologies, TOPOLOGY_KIND))
         for path, kind in named:
             if found := api.find(paths.member(path, node)):
                 yield {**found, "kind": kind}
     else:
         yield from _items(api, paths.NODES, "Node")
-        try:
-            yield from _items(api, metrics, NODEMETRIC_KIND)
-        except ApiError as error:
-            if error.status != HTTPStatus.NOT_FOUND:  # the definition is not installed
-                raise
+        for path, kind in ((metrics, NODEMETRIC_KIND), (topologies, TOPOLOGY_KIND)):
+            try:
+                yield from _items(api, path, kind)
+            except ApiError as error:
+                if error.status != HTTPStatus.NOT_FOUND:  # the definition is not installed
+                    raise
     bound = f"spec.nodeName={node}" if node else "spec.nodeName!="
     yield from _items(api, paths.PODS, "Pod", fieldSelector=bound)
     namespace, name = config

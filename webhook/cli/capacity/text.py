@@ -6,7 +6,7 @@ from typing import Final
 
 from webhook.capacity.amounts import Step
 from webhook.capacity.estimate import State
-from webhook.capacity.explanation import PODS, Explanation, Sum
+from webhook.capacity.explanation import PODS, Explanation, Sum, ZoneSum
 from webhook.cli.terminal import bad, good, heading, muted, warning
 
 _WIDTH: Final = 80
@@ -26,6 +26,7 @@ _SIGNS: Final = {
     Step.AT_MOST: "≤",
     Step.AT_LEAST: "≥",
 }
+_NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 _NAME: Final = 9  # characters: a longer name of a node has a line of its own
 _AMOUNT: Final = 17  # characters: a terabyte with its commas
 
@@ -40,6 +41,7 @@ def explanation_text(of: Explanation, findings: Sequence[str] = ()) -> Iterator[
     yield from map(muted, textwrap.wrap(head, _WIDTH))
     for each in of.sums:
         yield from _sum(each)
+    yield from _zones(of.zones)
     yield from _listed("What would change it", of.changes)
     yield from _listed("Warnings", (*findings, *of.warnings))
 
@@ -94,6 +96,25 @@ def _sum(of: Sum) -> Iterator[str]:
         if term in PODS:
             yield from _pods(of)
     yield heading(f"  = {_digits(of.offered):>{_AMOUNT}}") + muted("  rounded down" * _fractional(of))
+
+
+def _zones(zones: Sequence[ZoneSum]) -> Iterator[str]:
+    if zones:
+        yield ""
+        yield heading("NUMA zones") + muted("  computed, and published nowhere")
+    for each in zones:
+        name = each.resource.partition("/")[2]
+        amount = _gi if name.endswith("memory") else _digits
+        offered = _gi(each.offered) if name.endswith("memory") else str(each.offered)
+        parts = [
+            f"{_SIGNS[Step(step)]} {f'{of:g}' if step == Step.TIMES else amount(of)} {term}".strip()
+            for step, term, of, _ in each.terms
+            if of or step == Step.START
+        ]
+        unbroken = (part.replace(" ", _NO_BREAK) for part in parts)
+        line = f"  {each.zone} {name} {offered} = {' '.join(unbroken)}"
+        for wrapped in textwrap.wrap(line, _WIDTH, subsequent_indent=" " * 6):
+            yield wrapped.replace(_NO_BREAK, " ")
 
 
 def _pods(of: Sum) -> Iterator[str]:
