@@ -14,7 +14,7 @@ from tests.kube.fakeproxy import FakeProxy
 from tests.waiting import until
 from webhook.kube import transport
 from webhook.kube.access import Access
-from webhook.kube.client import ApiError, Client
+from webhook.kube.client import APPLY_PATCH, ApiError, Client
 
 PLACE = f"{NAMESPACES}/a"
 
@@ -134,6 +134,19 @@ def test_a_put_whose_connection_ends_is_not_made_again(fake):
         api.call("PUT", PLACE, body=found)
     assert raised.value.status == 0
     assert fake.requests["PUT", PLACE] == 1
+
+
+def test_an_apply_may_be_made_twice(fake, opened):
+    """It uses the kept connection, and is made again where that ends: done twice, it changes nothing more."""
+    fake.put(NAMESPACES, "a")
+    api = fake.api()
+    api.get(PLACE)
+    body, query = {"metadata": {"name": "a"}, "spec": {"x": 1}}, {"fieldManager": "m", "force": "false"}
+    api.call("PATCH", PLACE, body=body, content_type=APPLY_PATCH, query=query)
+    assert len(opened) == 1
+    fake.failures["PATCH", PLACE] = [(0, b"")]
+    assert api.call("PATCH", PLACE, body=body, content_type=APPLY_PATCH, query=query)["spec"] == {"x": 1}
+    assert (fake.requests["PATCH", PLACE], len(opened)) == (3, 2)
 
 
 def test_what_must_not_be_done_twice_is_asked_once(fake, opened):

@@ -1,9 +1,10 @@
 """Calls to an API server: JSON in, JSON out, and streams of lines.
 
-urllib3 carries them. Reads and PUTs go over connections that are kept, because a call that
-changes a ledger waits inside somebody's admission request, and a TLS handshake would cost
-more than the call; the others, and streams, have a connection of their own. Every wait has
-an end: connecting, reading, and (by keep-alive probes of the kernel) a peer that has vanished.
+urllib3 carries them. Reads, PUTs and server-side applies go over connections that are kept,
+because a call that changes a ledger waits inside somebody's admission request, and a TLS
+handshake would cost more than the call; the others, and streams, have a connection of their
+own. Every wait has an end: connecting, reading, and (by keep-alive probes of the kernel) a
+peer that has vanished.
 """
 
 import datetime as dt
@@ -119,9 +120,10 @@ class Client:
     ) -> dict[str, Any]:
         """Make one call and return the object it answers with.
 
-        GET and PUT use a kept connection. A GET whose connection the server had closed is made
-        again on a new one; nothing else is ever sent twice: such a PUT is an ApiError with the
-        status 0, and may have been done.
+        GET, PUT and server-side apply use a kept connection. A GET or an apply whose connection the
+        server had closed is made again on a new one: an apply that was done changes nothing then.
+        Nothing else is ever sent twice: such a PUT is an ApiError with the status 0, and may have
+        been done.
 
         Args:
             method: GET, POST, PUT, PATCH or DELETE.
@@ -183,7 +185,8 @@ class Client:
         *,
         keep: bool = True,
     ) -> "Stream":
-        keep = keep and method in _KEPT
+        repeatable = method == "GET" or headers.get("Content-Type") == APPLY_PATCH
+        keep = keep and (repeatable or method in _KEPT)
         given = urllib.parse.urlencode({k: v for k, v in (query or {}).items() if v is not None})
 
         def send(context: ssl.SSLContext | None) -> urllib3.BaseHTTPResponse:
@@ -205,7 +208,7 @@ class Client:
             try:
                 response = send(context)
             except HTTPError as error:
-                if not (keep and method == "GET" and transport.closed_by_server(error)):
+                if not (keep and repeatable and transport.closed_by_server(error)):
                     raise
                 self._kept = None  # what the server did to one, it did to all
                 response = send(context)
