@@ -21,12 +21,13 @@ from tests.e2e.release.replicas import Replica
 NAMESPACE = "somewhere"
 """The namespace of rendered objects."""
 
+CONFIG = f"{NAMESPACE}/slo-controller-config"
 CONTROLLER = "release-colocation-webhook-controller"
 QUICK = {"colocation-webhook.io": {"holdSeconds": 1, "stepPercent": 100}}
 VALUES: dict[str, Any] = {
     "capacity": {
         "enabled": True,
-        "colocationConfig": {"enable": True, "extensions": QUICK},
+        "colocationConfig": {"enable": True, "updateTimeThresholdSeconds": 5, "extensions": QUICK},
         "agentConfig": {"cpu-burst-config": {"clusterStrategy": {"policy": "auto"}}},
     }
 }
@@ -69,6 +70,7 @@ class Controller:
     def __init__(self, kubectl: Kubectl, helm: Helm, folder: Path, name: str = "controller") -> None:
         """Take the chart's flags; nothing runs yet."""
         folder.mkdir(exist_ok=True)
+        self._kubectl = kubectl
         kubeconfig = folder / f"{name}-kubeconfig"
         kubectl.account(CONTROLLER, namespace=NAMESPACE, kubeconfig=kubeconfig)
         (port,) = free_ports(1)
@@ -94,6 +96,8 @@ class Controller:
     @contextlib.contextmanager
     def running(self) -> Iterator[Replica]:
         """Run it until it is ready, and to the end of the block."""
+        # A withdrawal before has taken its Lease for a minute.
+        self._kubectl.run("-n", NAMESPACE, "delete", "lease", CONTROLLER, "--ignore-not-found")
         self.replica.start()
         try:
             self.replica.wait_until_ready()

@@ -3,59 +3,16 @@
 from __future__ import annotations
 
 import json
-import secrets
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.e2e.capacity.controller import Controller, install, measure
-from tests.e2e.cluster.fakenodes import FakeNode
+from tests.e2e.capacity.controller import CONFIG, Controller, measure
+from tests.e2e.capacity.nodes import BATCH_CPU, POOL, node_of, offered, wait_until_offered
 from tests.e2e.cluster.kubectl import Kubectl, Object
 from tests.e2e.cluster.processes import eventually
 from tests.e2e.release.installation import Installation
-from tests.e2e.release.rendering import Helm
 
-POOL = "capacity"
-BATCH_CPU, BATCH_MEMORY = "kubernetes.io/batch-cpu", "kubernetes.io/batch-memory"
+BATCH_MEMORY = "kubernetes.io/batch-memory"
 OURS = "colocation-webhook-capacity"
-
-
-@pytest.fixture(scope="module")
-def helm(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Helm:
-    """What renders the chart."""
-    return Helm(cache, tmp_path_factory.mktemp("capacity-render"))
-
-
-@pytest.fixture(scope="module")
-def nodes(kubectl: Kubectl) -> Iterator[list[str]]:
-    """Three nodes of 16 CPUs that advertise no batch resources."""
-    made = [f"cap-{secrets.token_hex(2)}-{letter}" for letter in "abc"]
-    for name in made:
-        node = FakeNode(name=name, shape=(1, 1, 8, 2))
-        kubectl.create(node.node(POOL))
-        figures = {"cpu": "16", "memory": "64Gi", "pods": "100"}
-        ready = {"type": "Ready", "status": "True", "reason": "ForTheTest", "message": ""}
-        status = {"capacity": figures, "allocatable": figures, "conditions": [ready]}
-        patch = json.dumps({"status": status})
-        kubectl.run("patch", "node", name, "--subresource=status", "--type=merge", "-p", patch)
-    kubectl.run("taint", "node", *made, "node.kubernetes.io/not-ready-")
-    yield made
-    kubectl.run("delete", "node", "--ignore-not-found", *made)
-
-
-@pytest.fixture(scope="module")
-def controller(
-    kubectl: Kubectl, helm: Helm, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Controller]:
-    """The chart's controller; it does not run."""
-    installed = install(kubectl, helm)
-    yield Controller(kubectl, helm, tmp_path_factory.mktemp("controller"))
-    kept = [each for each in installed if each["kind"] != "CustomResourceDefinition"]
-    listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": kept})
-    kubectl.run("delete", "--ignore-not-found", "-f", "-", stdin=listed)
-    kubectl.run("delete", "crd", "nodemetrics.slo.koordinator.sh", "nodeslos.slo.koordinator.sh")
 
 
 def batch_pod(name: str, cpu: str, node: str = "") -> Object:
@@ -76,23 +33,6 @@ def batch_pod(name: str, cpu: str, node: str = "") -> Object:
             "containers": [{"name": "main", "image": "none", "resources": sized}],
         },
     }
-
-
-def offered(kubectl: Kubectl, node: str) -> int | None:
-    """What a node says of its batch CPU in milli-cores, None where it says nothing."""
-    found: str | None = kubectl.get("node", node)["status"]["allocatable"].get(BATCH_CPU)
-    return None if found is None else int(found.replace("k", "000"))
-
-
-def wait_until_offered(kubectl: Kubectl, node: str, amount: int | None) -> None:
-    """Wait until a node says so much."""
-
-    def look() -> bool:
-        seen = offered(kubectl, node)
-        assert seen == amount, f"{node} offers {seen}"
-        return True
-
-    eventually(look, what=f"{amount} offered")
 
 
 def publish_as_koordinator(kubectl: Kubectl, node: str) -> None:
@@ -122,12 +62,6 @@ def names(kubectl: Kubectl, kind: str) -> set[str]:
     return {each["metadata"]["name"] for each in kubectl.items(kind)}
 
 
-def node_of(kubectl: Kubectl, namespace: str, name: str) -> str:
-    """The node a pod is bound to, "" while it waits."""
-    found: str = kubectl.get("pod", name, namespace=namespace)["spec"].get("nodeName", "")
-    return found
-
-
 def managers(kubectl: Kubectl, name: str) -> set[str]:
     """The field managers of a node."""
     stored = json.loads(kubectl.run("get", "node", name, "-o", "json", "--show-managed-fields").stdout)
@@ -136,7 +70,7 @@ def managers(kubectl: Kubectl, name: str) -> set[str]:
 
 def explained(bare: Installation, node: str) -> dict[str, Any]:
     """What `capacity explain` says of a node of the cluster."""
-    flags = "--config somewhere/slo-controller-config -o json"
+    flags = f"--config {CONFIG} -o json"
     found: dict[str, Any] = json.loads(bare.shell(f"colocation-webhook capacity explain {node} {flags}"))
     return found
 
@@ -226,11 +160,10 @@ def test_publishing(
 def test_nodeslos(kubectl: Kubectl, controller: Controller, nodes: list[str]) -> None:
     """Each node has one, as the ConfigMap says; somebody else's stays; those of ours go by a withdrawal."""
     first, gone, foreign = nodes
-    # The Lease that the withdrawal before has taken ends after a minute.
     kubectl.create(koordinators_slo(foreign))
     with controller.running() as replica:
         for name in (first, gone):
-            eventually(lambda name=name: kubectl.get("nodeslo", name), seconds=120, what="NodeSLO")
+            eventually(lambda name=name: kubectl.get("nodeslo", name), seconds=60, what="NodeSLO")
             assert kubectl.get("nodeslo", name)["spec"]["cpuBurstStrategy"]["policy"] == "auto"
         log = replica.process.log
         eventually(lambda: f"NodeSLO {foreign}: it belongs to " in log(), what="owner named")
