@@ -100,14 +100,18 @@ class CapacityController:
             return None
         watched = self._watched
         configuration = watched.configuration
-        for key in [name for name in self._looks if ("", name) not in watched.nodes.values]:
+        gone = [name for name in self._looks if ("", name) not in watched.nodes.values]
+        for key in gone:
             for of in (self._looks, self._written_at, self._not_before, self._metric_not_before):
                 of.pop(key, None)
+        looked = 0
         for name in self._changed(configuration):
             if not self._lease.elected():
                 break
             self._publish(name, configuration)
-        self._metrics.observe(look.capacity for look in self._looks.values())
+            looked += 1
+        if looked or gone:
+            self._metrics.observe(look.capacity for look in self._looks.values())
         self._slos.step()
         return None
 
@@ -125,17 +129,18 @@ class CapacityController:
 
     def _changed(self, configuration: Configuration) -> Iterator[str]:
         """Yield the nodes that have to be looked at again, or written."""
-        now = self._watched.now()
-        for (_, name), known in list(self._watched.nodes.values.items()):
-            look = self._looks.get(name)
-            if look is None and self._watched.clock() < self._not_before.get(name, 0.0):
+        watched = self._watched
+        now, metrics, on_node = watched.now(), watched.metrics.values, watched.pods.on_node
+        for key, known in list(watched.nodes.values.items()):
+            name, look = key[1], self._looks.get(key[1])
+            if look is None:
+                if watched.clock() >= self._not_before.get(name, 0.0):
+                    yield name
                 continue
-            if (
-                look is None
-                or now >= look.again_at
-                or self._due(known, look)
-                or any(a is not b for a, b in zip(look.seen, self._seen(name, configuration), strict=True))
-            ):
+            seen = look.seen
+            same = seen.node is known and seen.metric is metrics.get(key) and seen.pods is on_node(name)
+            same = same and seen.configuration is configuration and now < look.again_at
+            if not same or self._due(known, look):
                 yield name
 
     def _seen(self, name: str, configuration: Configuration) -> _Seen:

@@ -50,16 +50,15 @@ class NodeSLOs:
         for name in [each for each in self._seen if ("", each) not in watched.nodes.values]:
             for of in (self._seen, self._applied, self._not_before):
                 of.pop(name, None)
-        for (_, name), node in list(watched.nodes.values.items()):
-            seen = _Seen(node, strategies, watched.nodeslos.values.get(("", name)))
-            last = self._seen.get(name)
-            if last is not None and all(a is b for a, b in zip(seen, last, strict=True)):
+        for key, node in list(watched.nodes.values.items()):
+            name, slo, last = key[1], watched.nodeslos.values.get(key), self._seen.get(key[1])
+            if last is not None and last.node is node and last.slo is slo and last.strategies is strategies:
                 continue
             if watched.clock() < self._not_before.get(name, 0.0):
                 continue
             if not self._lease.elected():
                 return
-            self._keep(name, seen)
+            self._keep(name, _Seen(node, strategies, slo))
 
     def forget(self) -> None:
         """Forget what was seen: another replica may have written meanwhile."""
