@@ -20,6 +20,8 @@ PROFILES = "/apis/config.koordinator.sh/v1alpha1/clustercolocationprofiles"
 CLASSES = "/apis/scheduling.k8s.io/v1/priorityclasses"
 LIMIT_RANGES = "/api/v1/limitranges"
 QUOTAS = "/api/v1/resourcequotas"
+NODES = "/api/v1/nodes"
+OWNED_MAPS = (("metadata", "annotations"), ("status", "capacity"), ("status", "allocatable"))
 COLLECTIONS = (NAMESPACES, PROFILES, CLASSES, LIMIT_RANGES, QUOTAS)
 END = object()
 
@@ -177,6 +179,11 @@ def _place(path, known):
     return parent, ("", name)
 
 
+def _leaves(fields, depth=0):
+    """How many fields an entry of managedFields has; those of maps are at the third level."""
+    return len(fields) if depth == 2 else sum(_leaves(each, depth + 1) for each in fields.values())
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
@@ -278,9 +285,30 @@ class _Handler(BaseHTTPRequestHandler):
         if body.get("metadata", {}).get("resourceVersion", known) != known:
             self._answer(409, {"kind": "Status", "reason": "Conflict"})
             return
+        if parent == NODES:
+            self._remove(value, body)
+            return
         if self.api.keeps_status:
             value["status"] = {**value.get("status", {}), **body["status"]}
             self.api.store(parent, ("", name), value)
+        self._answer(200, value)
+
+    def _remove(self, value, body):
+        """A merge patch of a node's status that deletes keys of maps; who owned them owns them no more."""
+        if body["metadata"].get("uid", value["metadata"].get("uid")) != value["metadata"].get("uid"):
+            self._answer(409, {"kind": "Status", "reason": "Conflict"})
+            return
+        for path in OWNED_MAPS:
+            for key, new in body.get(path[0], {}).get(path[1], {}).items():
+                assert new is None
+                value[path[0]][path[1]].pop(key, None)
+                for entry in value["metadata"].get("managedFields", ()):
+                    fields = entry.get("fieldsV1", {}).get(f"f:{path[0]}", {})
+                    fields.get(f"f:{path[1]}", {}).pop(f"f:{key}", None)
+        value["metadata"]["managedFields"] = [
+            each for each in value["metadata"].get("managedFields", ()) if _leaves(each.get("fieldsV1", {}))
+        ]
+        self.api.store(NODES, ("", value["metadata"]["name"]), value)
         self._answer(200, value)
 
     def do_DELETE(self):
@@ -311,17 +339,24 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             value = json.loads(json.dumps(old))
             before = self.api.applied.pop((parent, name, manager), {})
-            for source, given in ((before, False), (body, True)):
-                for path in (("metadata", "annotations"), ("status", "capacity"), ("status", "allocatable")):
-                    new = source.get(path[0], {}).get(path[1], {})
-                    there = value.setdefault(path[0], {}).setdefault(path[1], {})
-                    for key in new:
-                        there.pop(key, None)
-                    there.update(new if given else {})
-            owned = "status" in body
-            if owned:
+            others = [
+                each for each in value["metadata"].get("managedFields", ()) if each["manager"] != manager
+            ]
+            fields = {}
+            for path in OWNED_MAPS:
+                left, given = (each.get(path[0], {}).get(path[1], {}) for each in (before, body))
+                there = value.setdefault(path[0], {}).setdefault(path[1], {})
+                for key in left:
+                    there.pop(key, None)
+                there.update(given)
+                if given:
+                    fields.setdefault(f"f:{path[0]}", {})[f"f:{path[1]}"] = {f"f:{key}": {} for key in given}
+                elif left and f"f:{path[1]}" not in json.dumps(others):
+                    del value[path[0]][path[1]]  # as the real one does: nobody owns a key of it
+            if fields:
                 self.api.applied[parent, name, manager] = body
-            value["metadata"]["managedFields"] = [{"manager": manager}] if owned else []
+            entry = {"manager": manager, "fieldsV1": fields}
+            value["metadata"]["managedFields"] = [*others, *([entry] if fields else [])]
             self.api.store(parent, ("", name), value)
         self._answer(200, value)
 

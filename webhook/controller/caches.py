@@ -3,7 +3,7 @@
 import datetime as dt
 import logging
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -12,7 +12,7 @@ from webhook.capacity.node import Node, read_node
 from webhook.capacity.nodemetric import NodeMetric, read_nodemetric
 from webhook.capacity.sloconfig import Configuration, read_configuration
 from webhook.capacity.strategy import StrategyError
-from webhook.kube.apply import managers
+from webhook.kube.apply import Path, managers, owned_fields
 from webhook.kube.indexer import Indexer
 from webhook.kube.store import Store
 from webhook.protocol import ANNOTATION_CAPACITY, CAPACITY_MANAGER, LABEL_MANAGED_BY
@@ -23,6 +23,9 @@ _log = logging.getLogger(__name__)
 Object = Mapping[str, Any]
 _Key = tuple[str, str]
 
+_PUBLISHED: Final = (("metadata", "annotations"), ("status", "capacity"), ("status", "allocatable"))
+"""The maps of a node into which we write."""
+
 
 class KnownNode(NamedTuple):
     """A node, and what we have written into it.
@@ -31,13 +34,18 @@ class KnownNode(NamedTuple):
         node: as it was read.
         uid: of the object: another one of that name is another machine.
         annotation: our own annotation as it stands there; "" where there is none.
-        owned: whether fields of its status are ours.
+        fields: its figures and annotations that are ours.
     """
 
     node: Node
     uid: str
     annotation: str
-    owned: bool
+    fields: frozenset[Path]
+
+    @property
+    def owned(self) -> bool:
+        """Whether anything of it is ours."""
+        return bool(self.fields)
 
 
 class KnownMetric(NamedTuple):
@@ -161,5 +169,5 @@ def _known_node(_name: str, raw: Object, _old: object) -> KnownNode:
         read_node(raw),
         metadata.get("uid", ""),
         (metadata.get("annotations") or {}).get(ANNOTATION_CAPACITY, ""),
-        CAPACITY_MANAGER in managers(metadata),
+        owned_fields(metadata, _PUBLISHED, CAPACITY_MANAGER),
     )

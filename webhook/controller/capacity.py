@@ -21,16 +21,15 @@ from webhook.controller.publication import (
     CONFLICT_SECONDS,
     LEAST_SECONDS,
     REFUSED_SECONDS,
-    apply_body,
     is_due,
+    publish,
 )
 from webhook.controller.state import State as Watched
-from webhook.kube.apply import apply, owners_of
+from webhook.kube.apply import owners_of
 from webhook.kube.client import ApiError
 from webhook.kube.lease import Lease
 from webhook.kube.loop import run_loop
-from webhook.kube.paths import NODES, member
-from webhook.protocol import CAPACITY_MANAGER, KOORD_MANAGER_LEASE
+from webhook.protocol import KOORD_MANAGER_LEASE
 
 _log = logging.getLogger(__name__)
 
@@ -195,11 +194,10 @@ class CapacityController:
         if not self._due(known, look):
             return
         watched, name = self._watched, known.node.name
-        body = apply_body(known, look.capacity, watched.now())
         clock = watched.clock()
         self._not_before[name] = clock + LEAST_SECONDS
         try:
-            answer = apply(watched.api, f"{member(NODES, name)}/status", body, CAPACITY_MANAGER)
+            answer = publish(watched.api, known, look.capacity, watched.now())
         except ApiError as error:
             self._refused(name, error, clock)
         else:

@@ -1,4 +1,4 @@
-"""What is written into a node's status, and when it is worth a write; pure.
+"""What is written into a node's status, and when it is worth a write.
 
 Figures and the annotations about them are one server-side apply, never forced: a field that
 somebody else owns stays as it is.
@@ -12,9 +12,18 @@ from typing import Any, Final
 from webhook.capacity.estimate import Capacity, State
 from webhook.capacity.strategy import Strategy
 from webhook.controller.caches import KnownNode
+from webhook.kube.apply import apply, remove
+from webhook.kube.client import Client
+from webhook.kube.paths import NODES, member
 from webhook.kube.timestamps import timestamp
 from webhook.pods.quantities import NANO
-from webhook.protocol import ANNOTATION_CAPACITY, ANNOTATION_ORIGIN_ALLOCATABLE, BATCH, TRANSLATION
+from webhook.protocol import (
+    ANNOTATION_CAPACITY,
+    ANNOTATION_ORIGIN_ALLOCATABLE,
+    BATCH,
+    CAPACITY_MANAGER,
+    TRANSLATION,
+)
 
 LEAST_SECONDS: Final = 10.0
 """Between two writes of one node."""
@@ -65,22 +74,28 @@ def is_due(known: KnownNode, capacity: Capacity, strategy: Strategy, since: floa
     return expired and (wanted != there or _state(known.annotation) != capacity.state)
 
 
+def publish(api: Client, known: KnownNode, capacity: Capacity, now: dt.datetime) -> dict[str, Any]:
+    """Write a node's figures, or take everything off that is ours; return the node. Raises ApiError."""
+    path = f"{member(NODES, known.node.name)}/status"
+    if offered(capacity):
+        return apply(api, path, apply_body(known, capacity, now), CAPACITY_MANAGER)
+    return remove(api, path, known.uid, known.fields, CAPACITY_MANAGER)
+
+
 def apply_body(known: KnownNode, capacity: Capacity, now: dt.datetime) -> dict[str, Any]:
-    """Return the object to apply; without figures it removes every field that we own."""
-    body: dict[str, Any] = {
+    """Return the object to apply; what it leaves out and is ours is removed."""
+    wanted = {name: str(value) for name, value in offered(capacity).items()}
+    origin = {name: str(capacity.figures[name].origin) for name in _BATCH if name in wanted}
+    annotations = {
+        ANNOTATION_ORIGIN_ALLOCATABLE: _json({"resources": origin}),
+        ANNOTATION_CAPACITY: annotation(capacity, now),
+    }
+    return {
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": {"name": known.node.name, "uid": known.uid},
+        "metadata": {"name": known.node.name, "uid": known.uid, "annotations": annotations},
+        "status": {"capacity": wanted, "allocatable": wanted},
     }
-    wanted = {name: str(value) for name, value in offered(capacity).items()}
-    if wanted:
-        origin = {name: str(capacity.figures[name].origin) for name in _BATCH if name in wanted}
-        body["metadata"]["annotations"] = {
-            ANNOTATION_ORIGIN_ALLOCATABLE: _json({"resources": origin}),
-            ANNOTATION_CAPACITY: annotation(capacity, now),
-        }
-        body["status"] = {"capacity": wanted, "allocatable": wanted}
-    return body
 
 
 def annotation(capacity: Capacity, now: dt.datetime) -> str:

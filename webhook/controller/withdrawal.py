@@ -11,12 +11,12 @@ from webhook.capacity.sloconfig import Configuration, strategy_of
 from webhook.controller.caches import KnownNode
 from webhook.controller.nodemetrics import NODEMETRICS
 from webhook.controller.nodeslos import NODESLOS, empty_body
-from webhook.controller.publication import apply_body, offered
+from webhook.controller.publication import offered, publish
 from webhook.controller.state import State
 from webhook.kube.apply import apply
 from webhook.kube.client import ApiError
 from webhook.kube.lease import DURATION, Lease
-from webhook.kube.paths import NODES, member
+from webhook.kube.paths import member
 from webhook.protocol import CAPACITY_MANAGER
 
 _SECONDS: Final = 60
@@ -84,12 +84,7 @@ def _off_node(state: State, known: KnownNode, kept: list[str]) -> None:
     node = known.node
     strategy = strategy_of(_OFF, node.labels, node.annotations)
     capacity = estimate(node, None, state.pods.on_node(node.name), strategy, state.now())
-    apply(
-        state.api,
-        f"{member(NODES, node.name)}/status",
-        apply_body(known, capacity, state.now()),
-        CAPACITY_MANAGER,
-    )
+    publish(state.api, known, capacity, state.now())
     if offered(capacity):
         kept.append(node.name)
 

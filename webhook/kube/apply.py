@@ -1,11 +1,17 @@
-"""Server-side apply, never forced: a field that somebody else owns stays as it is."""
+"""Server-side apply, never forced: a field that somebody else owns stays as it is.
+
+To give up all that is ours of a map is no apply. One that leaves out every key takes the whole map away
+unless somebody else owns a key of it; and nobody owns what a kubelet says when it registers its node.
+"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from webhook.kube.client import APPLY_PATCH, ApiError, Client
+from webhook.kube.client import APPLY_PATCH, MERGE_PATCH, ApiError, Client
+
+Path = tuple[str, ...]
 
 _OWNERS: Final = re.compile(r'conflicts? with "([^"]+)"')
 
@@ -23,6 +29,40 @@ def apply(api: Client, path: str, body: Mapping[str, Any], manager: str) -> dict
 def owners_of(error: ApiError) -> list[str]:
     """Return the managers whose fields an apply would have changed; none for another failure."""
     return sorted(set(_OWNERS.findall(str(error)))) if error.status == HTTPStatus.CONFLICT else []
+
+
+def remove(api: Client, path: str, uid: str, fields: Iterable[Path], manager: str) -> dict[str, Any]:
+    """Delete fields of a manager's, and nothing else; return the object. Raises ApiError.
+
+    Args:
+        api: the API server.
+        path: of the object.
+        uid: another object of that name is left alone.
+        fields: of maps, from ``owned_fields``.
+        manager: whose they are.
+    """
+    body: dict[str, Any] = {"metadata": {"uid": uid}}
+    for *parents, name in fields:
+        at = body
+        for parent in parents:
+            at = at.setdefault(parent, {})
+        at[name] = None
+    return api.call("PATCH", path, body=body, content_type=MERGE_PATCH, query={"fieldManager": manager})
+
+
+def owned_fields(metadata: Mapping[str, Any], maps: Iterable[Path], manager: str) -> frozenset[Path]:
+    """Return which keys of an object's maps are a manager's, each with the path of its map before it."""
+    found: set[Path] = set()
+    for entry in metadata.get("managedFields") or ():
+        if not isinstance(entry, dict) or entry.get("manager") != manager:
+            continue
+        for path in maps:
+            at = entry.get("fieldsV1")
+            for part in path:
+                at = at.get(f"f:{part}") if isinstance(at, dict) else None
+            keys = at if isinstance(at, dict) else ()
+            found.update((*path, key[2:]) for key in keys if key.startswith("f:"))
+    return frozenset(found)
 
 
 def managers(metadata: Mapping[str, Any]) -> frozenset[str]:

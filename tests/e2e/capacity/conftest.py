@@ -28,12 +28,11 @@ def nodes(kubectl: Kubectl) -> Iterator[list[str]]:
     made = [f"cap-{secrets.token_hex(2)}-{letter}" for letter in "abc"]
     for name in made:
         node = FakeNode(name=name, shape=(1, 1, 8, 2))
-        kubectl.create(node.node(POOL))
         figures = {"cpu": "16", "memory": "64Gi", "pods": "100"}
         ready = {"type": "Ready", "status": "True", "reason": "ForTheTest", "message": ""}
+        # As a kubelet registers its node: nobody owns a field of such a status.
         status = {"capacity": figures, "allocatable": figures, "conditions": [ready]}
-        patch = json.dumps({"status": status})
-        kubectl.run("patch", "node", name, "--subresource=status", "--type=merge", "-p", patch)
+        kubectl.create({**node.node(POOL), "status": status})
     kubectl.run("taint", "node", *made, "node.kubernetes.io/not-ready-")
     yield made
     kubectl.run("delete", "node", "--ignore-not-found", *made)

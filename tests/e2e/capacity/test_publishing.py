@@ -152,6 +152,8 @@ def test_publishing(
         assert offered(kubectl, first) == 6000
         assert offered(kubectl, busy) is None
         assert managers(kubectl, busy) == untouched
+        for of in ("capacity", "allocatable"):
+            assert kubectl.get("node", busy)["status"][of] == {"cpu": "16", "memory": "64Gi", "pods": "100"}
         left = kubectl.get("node", busy)["metadata"].get("annotations", {})
         assert not [key for key in left if "colocation-webhook" in key or "Extended" in key]
         assert offered(kubectl, foreign) == 5
