@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PORT ?= 8443
 ADMIN_PORT ?= 8081
 
-.PHONY: run test test-long lint bench bench-bind control-plane e2e soak storm wheel image image-test clean
+.PHONY: run test test-long lint bench bench-bind control-plane e2e soak storm scale wheel image image-test clean
 
 run: $(VENV)/installed
 	$(BIN)/colocation-webhook serve --objects examples/objects --bind 127.0.0.1:$(PORT) --admin-bind 127.0.0.1:$(ADMIN_PORT)
@@ -34,6 +34,7 @@ lint: $(VENV)/test $(VENV)/lint
 control-plane:
 	tests/e2e/control-plane/build.sh
 	tests/e2e/control-plane/cert-manager.sh
+	tests/e2e/control-plane/kwok.sh
 
 e2e: $(VENV)/e2e control-plane
 	$(BIN)/pytest tests/e2e
@@ -63,6 +64,12 @@ soak: $(VENV)/test control-plane
 # Once is part of "make e2e"; ten times in a row is the proof. STORM_FIRST, and STORM_SEED, begin it in the middle.
 storm: $(VENV)/test control-plane
 	STORM_RUNS=$${STORM_RUNS:-10} $(BIN)/pytest -s tests/e2e/binding/test_storm.py
+
+# The capacity controller at 1,000 nodes for four minutes; part of "make e2e" with a tenth of the nodes.
+scale: export SCALE_NODES ?= 1000
+scale: export SCALE_SECONDS ?= 240
+scale: $(VENV)/e2e control-plane
+	$(BIN)/pytest -s tests/e2e/capacity/test_scale.py
 
 # With a tenth of the bindings part of "make e2e". With BEFORE=DIR that checkout and this one in turns, as "make bench".
 bench-bind: export BINDINGS ?= $(if $(BEFORE),120,1020)

@@ -1,6 +1,7 @@
 """What the proof measured: a line of JSON a test in build/reliability.jsonl, a row in docs/reliability.md.
 
-What is measured of CPU sets at binding stands in build/binding.jsonl alone. ``python -m tests.e2e.figures``
+What is measured of CPU sets at binding and of capacity stands in build/binding.jsonl and build/capacity.jsonl
+alone. ``python -m tests.e2e.figures``
 fills in the document from the newest lines. Figures of time are reported and never decide anything.
 """
 
@@ -17,6 +18,7 @@ from tests.e2e.cluster.binaries import ROOT
 
 FILE = ROOT / "build" / "reliability.jsonl"
 BINDING = ROOT / "build" / "binding.jsonl"
+CAPACITY = ROOT / "build" / "capacity.jsonl"
 DOCUMENT = ROOT / "docs" / "reliability.md"
 
 TITLES: Final = {
@@ -57,9 +59,9 @@ def record(test: str, **figures: object) -> None:
     _append(FILE, {"test": test, **figures})
 
 
-def show(name: str, figures: Mapping[str, object]) -> None:
-    """Print what one test measured of CPU sets at binding, and append it."""
-    print(_append(BINDING, {"figures": name, **figures}))
+def show(name: str, figures: Mapping[str, object], file: Path = BINDING) -> None:
+    """Print what one test measured of CPU sets at binding, or of capacity, and append it."""
+    print(_append(file, {"figures": name, **figures}))
 
 
 def rendered(document: str, lines: Iterable[str]) -> str:

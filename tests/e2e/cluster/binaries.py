@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[3]
 _SCRIPTS = ROOT / "tests" / "e2e" / "control-plane"
 CONTROL_PLANE = _SCRIPTS / "build.sh"
 CERT_MANAGER = _SCRIPTS / "cert-manager.sh"
+KWOK = _SCRIPTS / "kwok.sh"
 
 
 def built(script: Path = CONTROL_PLANE) -> Path:

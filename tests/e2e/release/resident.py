@@ -45,6 +45,16 @@ def peak_mib(replica: Replica) -> float:
     return round(sum(_memory(process, "VmHWM:") for process in processes) / 1024, 1)
 
 
+def cpu_seconds(replica: Replica) -> float:
+    """The time of a CPU that the processes of a replica have used so far."""
+    ticks = 0
+    for pid in _tree(replica.process.pid):
+        # Behind the name, which is in brackets, user and system time are the 12th and 13th.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def _tree(pid: int) -> list[int]:
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [pid, *(each for child in children for each in _tree(int(child)))]
