@@ -2,8 +2,8 @@
 
 Each pod has a group in each of this machine's hierarchies, as a kubelet makes them, and a third of them a
 process. A process of its own is the API server: it lists the pods, the node and its NodeMetric, and takes
-what the agent publishes. Next to the agent a naive one, which opens and parses the same files of every pod each
-second and does nothing else. Both run at the same time, so that other work on the machine meets both.
+what the agent publishes. Next to the agent a naive one, which opens and parses the same files of every pod
+each second and does nothing else. Both run at the same time, so that other work on the machine meets both.
 
     python -m benchmarks.agent [--pods N] [--seconds S]
 

@@ -85,7 +85,7 @@ def test_every_value_has_a_schema() -> None:
     # These are free in their form, rules has no defaults, and parent charts hand global to every chart.
     whole = (
         "resources", "podSecurityContext", "securityContext", "rules", "capacity.resources",
-        "capacity.colocationConfig", "capacity.agentConfig", "scheduler.resources",
+        "capacity.colocationConfig", "capacity.agentConfig", "scheduler.resources", "agent.resources",
     )  # fmt: skip
 
     def outer(name: str) -> str:

@@ -155,6 +155,10 @@ annotations: {{- toYaml . | nindent 2 }}
 {{- default (printf "%s-ca" (include "colocation-webhook.schedulerName" .)) .Values.scheduler.caConfigMap }}
 {{- end }}
 
+{{- define "colocation-webhook.agentName" -}}
+{{- include "colocation-webhook.fullname" . }}-agent
+{{- end }}
+
 {{- define "colocation-webhook.controllerName" -}}
 {{- include "colocation-webhook.fullname" . }}-controller
 {{- end }}

@@ -15,6 +15,8 @@ import yaml
 from tests.e2e.cluster.binaries import ROOT, find
 from tests.e2e.cluster.kubectl import Kubectl, Object
 from tests.e2e.release.rendering import (
+    AGENT,
+    AGENT_OPTIONS,
     ALL_OPTIONS,
     AUTHORITY,
     CPUSETS,
@@ -30,7 +32,7 @@ from webhook.admission.validating.rules import RULES
 
 OLDEST, NEWEST = "1.30.0", "1.37.2"
 # Kinds of others, for which there is no schema here.
-FOREIGN = {"Certificate", "ServiceMonitor", "PrometheusRule", "ClusterColocationProfile"}
+FOREIGN = {"Certificate", "ServiceMonitor", "PodMonitor", "PrometheusRule", "ClusterColocationProfile"}
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ def test_schemas(helm: Helm, name: str, version: str) -> None:
         if each["kind"] not in FOREIGN and each["kind"] != "CustomResourceDefinition":
             kubernetes_validate.validate(each, ".".join(version.split(".")[:2]), strict=True)
     if name == "all options":
-        assert {each["kind"] for each in objects} >= FOREIGN
+        assert {each["kind"] for each in objects} >= FOREIGN - {"PodMonitor"}
 
 
 def test_the_versions_are_those_of_the_chart(helm: Helm) -> None:
@@ -372,7 +374,7 @@ def test_the_api_server_accepts_the_objects(
     place = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "somewhere"}}
     kubectl.apply(place)
     for each in helm.render(SETS[name], NEWEST):
-        if each["kind"] in {"Certificate", "ServiceMonitor", "PrometheusRule"}:
+        if each["kind"] in {"Certificate", "ServiceMonitor", "PodMonitor", "PrometheusRule"}:
             continue
         if each["kind"] in {"ServiceAccount", "Pod"} and each["metadata"]["name"].endswith("-doctor"):
             continue  # the pod's account would have to be there: see test_doctor
@@ -459,3 +461,100 @@ def test_scheduler_is_refused(helm: Helm, values: dict[str, object], message: st
     """Without a CA, and where it would place pods of another scheduler."""
     with pytest.raises(AssertionError, match=message):
         helm.render(values, NEWEST)
+
+
+def agent_of(objects: list[Object]) -> Object:
+    """The pod template of the DaemonSet."""
+    (daemonset,) = of_kind(objects, "DaemonSet")
+    template: Object = daemonset["spec"]["template"]
+    return template
+
+
+def test_the_agent_is_off_by_default(helm: Helm) -> None:
+    """Neither its pods nor its rights are there."""
+    assert not [each for each in helm.render(DEFAULT, NEWEST) if "agent" in each["metadata"]["name"]]
+
+
+@pytest.mark.parametrize("values", [AGENT, AGENT_OPTIONS], ids=["default", "all options"])
+def test_the_agent_has_few_rights_on_its_node(helm: Helm, values: Object) -> None:
+    """Nothing of the host but files, of which only its own folder can be written; no capability."""
+    spec = agent_of(helm.render(values, NEWEST))["spec"]
+    assert not {"hostNetwork", "hostPID", "hostIPC", "hostUsers"} & spec.keys()
+    (container,) = spec["containers"]
+    assert container["securityContext"] == {
+        "privileged": False,
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    paths = {volume["name"]: volume["hostPath"]["path"] for volume in spec["volumes"]}
+    state = values["agent"].get("stateDir", "/var/lib/colocation-webhook")
+    for mount in container["volumeMounts"]:
+        assert mount["mountPath"] == paths[mount["name"]]
+        if mount["mountPath"] != state:
+            assert (mount["readOnly"], mount["recursiveReadOnly"]) == (True, "IfPossible")
+    assert set(paths.values()) == {"/sys/fs/cgroup", state} | (
+        {"/var/lib/kubelet"} if values is AGENT_OPTIONS else set()
+    )
+
+
+def test_the_agents_settings(helm: Helm) -> None:
+    """What the values say is in its command line, its annotations and its pod."""
+    objects = helm.render(AGENT_OPTIONS, NEWEST)
+    template = agent_of(objects)
+    (container,) = template["spec"]["containers"]
+    assert container["args"][:3] == ["agent", "--in-cluster", "--mode=observe"]
+    assert {
+        "--state-dir=/data/agent",
+        "--yarn-cgroup=hadoop-yarn",
+        "--kubelet-dir=/var/lib/kubelet",
+        "--metrics-bind=:9090",
+        "--metrics-path=/actuator/prometheus",
+    } <= set(container["args"])
+    assert container["env"] == [
+        {"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
+    ]
+    assert template["metadata"]["annotations"] == {
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": "9090",
+        "prometheus.io/path": "/actuator/prometheus",
+        "example.com/a": "b",
+    }
+    assert template["spec"]["nodeSelector"] == {"disk": "fast"}
+    assert "priorityClassName" not in template["spec"]
+    (monitor,) = of_kind(objects, "PodMonitor")
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+    assert monitor["spec"]["podMetricsEndpoints"][0]["port"] in {port["name"] for port in container["ports"]}
+    definitions = {each["metadata"]["name"] for each in of_kind(objects, "CustomResourceDefinition")}
+    assert "noderesourcetopologies.topology.node.k8s.io" in definitions
+
+
+def test_the_agents_rights_in_the_cluster(helm: Helm) -> None:
+    """It reads nodes and pods, and writes a status and a topology; a policy holds it to its own node."""
+    objects = helm.render(AGENT, NEWEST)
+    (role,) = [
+        each for each in of_kind(objects, "ClusterRole") if each["metadata"]["name"].endswith("-agent")
+    ]
+    assert {
+        (resource, verb) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]
+    } == {
+        ("nodes", "list"),
+        ("nodes", "watch"),
+        ("pods", "list"),
+        ("pods", "watch"),
+        ("nodemetrics", "list"),
+        ("nodemetrics", "watch"),
+        ("nodemetrics/status", "patch"),
+        ("noderesourcetopologies", "create"),
+        ("noderesourcetopologies", "patch"),
+    }
+    (policy,) = of_kind(objects, "ValidatingAdmissionPolicy")
+    (binding,) = of_kind(objects, "ValidatingAdmissionPolicyBinding")
+    assert binding["spec"] == {"policyName": policy["metadata"]["name"], "validationActions": ["Deny"]}
+    written = {
+        resource
+        for rule in policy["spec"]["matchConstraints"]["resourceRules"]
+        for resource in rule["resources"]
+    }
+    assert written == {"nodemetrics", "nodemetrics/status", "noderesourcetopologies"}

@@ -84,6 +84,23 @@ SCHEDULER: dict[str, Any] = {
     **OWN_SECRET,
     "scheduler": {"enabled": True, "loadAware": {"usageThresholds": {"cpu": 65, "memory": 95}}},
 }
+AGENT: dict[str, Any] = {**DEFAULT, "agent": {"enabled": True}}
+AGENT_OPTIONS: dict[str, Any] = {
+    **DEFAULT,
+    "imagePullSecrets": [{"name": "pull"}],
+    "cpusets": {"installTopologyCRD": True},
+    "agent": {
+        "enabled": True,
+        "kubeletDir": "/var/lib/kubelet",
+        "stateDir": "/data/agent",
+        "yarnCgroup": "hadoop-yarn",
+        "platformMetrics": {"enabled": True},
+        "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+        "priorityClassName": "",
+        "nodeSelector": {"disk": "fast"},
+        "podAnnotations": {"example.com/a": "b"},
+    },
+}
 NO_OPTIONS: dict[str, Any] = {
     **DEFAULT,
     "replicaCount": 1,
@@ -102,6 +119,8 @@ SETS = {
     "cpusets": CPUSETS,
     "capacity": CAPACITY,
     "scheduler": SCHEDULER,
+    "agent": AGENT,
+    "agent with all options": AGENT_OPTIONS,
 }
 
 
