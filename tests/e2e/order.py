@@ -15,6 +15,7 @@ ORDER: Final = (
     "binding",
     "capacity",
     "node",
+    "agent",
     "certificates",
     "chart",
 )
