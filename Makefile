@@ -86,6 +86,7 @@ else
 	$(BIN)/python -m benchmarks.cpuset
 	$(BIN)/python -m benchmarks.reconciler
 	$(BIN)/python -m benchmarks.capacity
+	$(BIN)/python -m benchmarks.agent
 	$(BIN)/python -m benchmarks.server
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.startup

@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.connection import Connection
@@ -73,12 +74,16 @@ class _Cluster(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     pods: Sequence[dict[str, Any]] = ()
+    measured = 0  # how many pods the last NodeMetric had
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
 
     def do_GET(self) -> None:
-        """Answer a list, or keep a watch open."""
+        """Answer a list, or keep a watch open; say how many pods were measured."""
+        if self.path == "/measured":
+            self._answer(self.measured)
+            return
         if "watch=1" in self.path:
             self.send_response(200)
             self.send_header("Transfer-Encoding", "chunked")
@@ -89,7 +94,10 @@ class _Cluster(BaseHTTPRequestHandler):
 
     def do_PATCH(self) -> None:
         """Take what is published."""
-        self._answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if "status" in body:
+            type(self).measured = len(body["status"]["podsMetric"])
+        self._answer(body)
 
     def _items(self) -> Sequence[dict[str, Any]]:
         if self.path.startswith("/api/v1/pods"):
@@ -126,6 +134,10 @@ def main() -> None:
         naive = stack.enter_context(_process(_NAIVE, stdin=_files(tops, kubepods, options.pods)))
         time.sleep(WARM_UP)
         figures = _measured([agent, naive], options.seconds)
+        with urllib.request.urlopen(f"{server}/measured") as answer:
+            measured = int(answer.read())
+        if measured != options.pods:
+            sys.exit(f"benchmarks.agent: the agent has published {measured} pods of {options.pods}")
     print(
         f"{options.pods} pods, {options.seconds} s; targets {MOST_PERCENT:g} % of a core, {MOST_MIB:g} MiB\n"
     )

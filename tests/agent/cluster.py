@@ -104,6 +104,12 @@ class Cluster:
             self.service.sampler.look(self.watched.pods_now())
             self.service.publisher.step()
 
+    def wait(self, seconds: float) -> None:
+        """Let time pass in which nobody looks, and the agent publish what is due then."""
+        self.tree.now += seconds
+        self.now += dt.timedelta(seconds=seconds)
+        self.service.publisher.step()
+
     @property
     def status(self) -> dict[str, Any]:
         """Return the status of the NodeMetric, {} where it has none."""

@@ -22,4 +22,4 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
             until(lambda: made.watched.synced)
             yield made
             stop.set()
-        made.service.sampler.close()
+        made.service.sampler.forget()

@@ -127,7 +127,7 @@ def test_what_is_measured_is_what_a_process_used(hierarchy: Hierarchy) -> None:
         if hierarchy.unified is not None and (hierarchy.unified / "cpu.pressure").exists():
             assert set(pod.pressure) >= {"cpu", "memory"}
         assert sampler.failures == 0
-    sampler.close()
+    sampler.forget()
 
 
 def test_a_group_that_is_made_again_is_read_again(hierarchy: Hierarchy) -> None:

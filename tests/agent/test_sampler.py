@@ -170,5 +170,5 @@ def test_nothing_stays_open(tree: Tree) -> None:
     sampler = _sampler(tree)
     _work(tree, sampler, 12, "a", "b")
     assert len(list(Path("/proc/self/fd").iterdir())) > before
-    sampler.close()
+    sampler.forget()
     assert len(list(Path("/proc/self/fd").iterdir())) == before

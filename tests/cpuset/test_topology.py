@@ -16,6 +16,7 @@ from webhook.cpuset.allocation import BindPolicy, Pool, Request
 from webhook.cpuset.cpulist import format_cpulist
 from webhook.cpuset.discovery import (
     parse_shape,
+    topology_annotation,
     topology_from_annotation,
     topology_from_data,
     topology_from_lscpu,
@@ -317,3 +318,12 @@ def test_any_text(text: str) -> None:
     for read in (topology_from_lscpu, topology_from_annotation):
         with pytest.raises(TopologyError):
             read(text)
+
+
+def test_the_annotation_that_is_written_is_read_back() -> None:
+    """CPUs in the order of their ids, as Koordinator has them."""
+    for machine in (Topology.regular(2, 2, 3, 2), Topology.regular(1, 1, 4, 2, "linux")):
+        text = topology_annotation(machine)
+        assert topology_from_annotation(text) == machine
+        ids = [entry["id"] for entry in json.loads(text)["detail"]]
+        assert ids == sorted(ids)

@@ -1,9 +1,13 @@
-"""Who owns which fields of an object."""
+"""Server-side apply, and who owns which fields."""
 
 from typing import Any
 
-from webhook.kube.apply import managers, owned_fields
+import pytest
 
+from webhook.kube.apply import apply, managers, owned_fields, owners_of
+from webhook.kube.client import ApiError
+
+THINGS = "/apis/example.com/v1/things"
 MAPS = (("metadata", "annotations"), ("status", "capacity"), ("status", "allocatable"))
 
 
@@ -32,3 +36,28 @@ def test_owned_fields() -> None:
     }
     assert owned_fields({}, MAPS, "ours") == frozenset()
     assert managers({"managedFields": listed}) == {"kubelet", "ours"}
+
+
+def test_an_object_is_applied_and_never_forced(fake):
+    """With the manager's name; what became of it is returned."""
+    fake.objects[THINGS] = {}
+    body = {"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": "a"}, "spec": {"x": 1}}
+    found = apply(fake.api(), f"{THINGS}/a", body, "somebody")
+    assert found["spec"] == {"x": 1}
+    (entry,) = fake.objects[THINGS]["", "a"]["metadata"]["managedFields"]
+    assert (entry["manager"], entry["operation"]) == ("somebody", "Apply")
+
+
+def test_a_conflict_names_the_owners(fake):
+    """Each once, sorted; another failure has none."""
+    message = (
+        'Apply failed with 3 conflicts: conflicts with "koordlet": .status.a .status.b '
+        'conflict with "admin" using v1: .spec.c'
+    )
+    status = {"kind": "Status", "message": message, "code": 409}
+    fake.objects[THINGS] = {}
+    fake.failures["PATCH", f"{THINGS}/a"] = [(409, status)]
+    with pytest.raises(ApiError) as raised:
+        apply(fake.api(), f"{THINGS}/a", {"metadata": {"name": "a"}}, "somebody")
+    assert owners_of(raised.value) == ["admin", "koordlet"]
+    assert owners_of(ApiError('conflict with "x"', status=500)) == []

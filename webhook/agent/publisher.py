@@ -82,6 +82,7 @@ class Publisher:
         if reason != self.standby:
             _log.warning("standing by: %s", reason) if reason else _log.info("working again")
             self.standby = reason
+            self._sampler.forget()
         self._publications.standby.set(bool(reason))
         if reason:
             return None

@@ -159,12 +159,15 @@ class Sampler:
         """Return what pods used, by uid, of those that were measured. ``lock`` is held."""
         return {uid: each.totals for uid, each in self._pods.items() if each.seen}
 
-    def close(self) -> None:
-        """Let go of all descriptors."""
-        for file in (self._stat, self._meminfo, *self._pressure_files.values()):
-            file.close()
-        for scope in (*self._scopes.values(), *self._pods.values()):
-            scope.files.close()
+    def forget(self) -> None:
+        """Begin again, as after a pause: forget what was used of late, and let go of all descriptors."""
+        with self.lock:
+            self.node = NodeHistory()
+            for file in (self._stat, self._meminfo, *self._pressure_files.values()):
+                file.close()
+            for scope in (*self._scopes.values(), *self._pods.values()):
+                scope.files.close()
+            self._pods.clear()
 
     def _look_at_node(self) -> None:
         stat = self._read(self._stat.path, lambda: proc_stat(self._stat.read()))

@@ -109,7 +109,7 @@ class AgentService:
             self._look()
             tasks.stop()
         self._history.keep()
-        self.sampler.close()
+        self.sampler.forget()
 
     def report(self) -> Report:
         """Say what /readyz shows: ready once everything has been read, standing by or not."""
