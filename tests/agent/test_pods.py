@@ -1,5 +1,7 @@
 """A node's pods, read."""
 
+import pytest
+
 from tests.agent.builders import node_pod, pod
 from webhook.agent.pods import pod_store
 from webhook.agent.usage import Use
@@ -61,3 +63,11 @@ def test_the_store_keeps_pods_by_name() -> None:
     store.changed(pod("b"))
     store.deleted(pod("a"))
     assert [each.name for each in store.values.values()] == ["b"]
+
+
+@pytest.mark.parametrize("uid", ["../../etc", "a/../b", "", ".", "a b"])
+def test_a_uid_that_would_be_another_path_is_none(uid: str) -> None:
+    """Anybody may write the annotation of a mirror pod: such a pod is not looked for among cgroups."""
+    read = node_pod(metadata={"uid": uid, "annotations": {ANNOTATION_MIRROR_POD: uid}})
+    assert read.uid == ""
+    assert "is none that a kubelet gives" in read.findings[0]

@@ -1,5 +1,6 @@
 """The pods of a node, as far as the agent needs them; pure."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -11,9 +12,11 @@ from webhook.pods.qosclass import kube_qos, priority_class, qos_class
 from webhook.pods.quantities import QuantityError
 from webhook.pods.requests import pod_request
 from webhook.pods.resourcestatus import StatusError, given_cpus
+from webhook.pods.text import shown
 from webhook.protocol import CPU, KOORD_APP, KOORDLET, LABEL_QOS_CLASS, MEMORY, QOS_CLASSES, KubeQoS
 
 _MILLI: Final = 1000
+_UID: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]*", re.ASCII)
 
 
 class NodePod(NamedTuple):
@@ -22,7 +25,7 @@ class NodePod(NamedTuple):
     Attributes:
         namespace: of it.
         name: of it.
-        uid: by which the kubelet knows it and names its cgroups.
+        uid: by which the kubelet knows it and names its cgroups; "" if it can be none.
         kube_qos: Kubernetes' class, by which its cgroup is found.
         qos: Koordinator's class, never empty.
         label: the class that its label states; "" where it states none.
@@ -74,11 +77,15 @@ def read_pod(pod: Mapping[str, Any]) -> NodePod:
     except StatusError as error:
         cpus = None
         findings.append(f"{name}: {error}; it counts as none")
+    uid = kubelet_uid(pod)
+    if not _UID.fullmatch(uid):  # it becomes part of a path, and of a mirror pod anybody may have written it
+        findings.append(f"{name}: uid {shown(uid)} is none that a kubelet gives; the pod is not measured")
+        uid = ""
     label = labels(pod).get(LABEL_QOS_CLASS, "")
     return NodePod(
         namespace=metadata.get("namespace", ""),
         name=metadata["name"],
-        uid=kubelet_uid(pod),
+        uid=uid,
         kube_qos=kube_qos(pod),
         qos=qos_class(pod),
         label=label if label in QOS_CLASSES else "",
