@@ -118,7 +118,7 @@ def test_the_api_server_may_be_away(place: Place) -> None:
 def test_it_loads_no_flask_and_no_kubernetes() -> None:
     """Nor anything else that only the webhook needs, nor YAML."""
     code = (
-        "import sys, webhook.agent.service, webhook.cli.agent\n"
+        "import sys, webhook.agent.service, webhook.cli.agent.command\n"
         "heavy = {'flask', 'werkzeug', 'gunicorn', 'kubernetes', 'yaml', 'asyncio', 'webhook.admission'}\n"
         "print(sorted(heavy & set(sys.modules)))\n"
     )

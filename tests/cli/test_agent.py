@@ -1,64 +1,164 @@
-"""``agent``: what is wrong with a command line or a machine is said before anything is done."""
+"""``agent``: what would be written is printed, what was written is printed and taken back."""
+
+import json
 
 import pytest
+import yaml
 
-from tests.agent.tree import v1_tree
+from tests.agent.plan.builders import batch, raw_pod
+from tests.agent.tree import v1_tree, write
+from webhook.agent.enforcer import LEDGER
+from webhook.agent.writing.cgroupfiles import KernelFiles
+from webhook.agent.writing.ledger import ActionLedger
+
+CONTAINER = "a" * 64
+POD = "kubepods/besteffort/podu-be"
+FILES = {
+    "cpuset/{}/cpuset.cpus": "0-3",
+    "cpu/{}/cpu.shares": "2",
+    "cpu/{}/cpu.cfs_quota_us": "-1",
+    "cpu/{}/cpu.cfs_period_us": "100000",
+    "cpu/{}/cpu.idle": "0",
+    "memory/{}/memory.limit_in_bytes": "9223372036854771712",
+}
 
 
 @pytest.fixture
-def kubeconfig(tmp_path):
-    """A kubeconfig of an API server that nobody will call."""
-    path = tmp_path / "kubeconfig"
-    path.write_text(
-        '{"clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:9"}}], "current-context": "c", '
-        '"contexts": [{"name": "c", "context": {"cluster": "c"}}]}'
-    )
-    return path
+def machine(tmp_path):
+    """A recorded machine of four CPUs with a BE pod, and its objects in a file."""
+    root = tmp_path / "root"
+    lse = "kubepods/podu-lse"
+    v1_tree(root, "kubepods", lse, POD, f"{POD}/{CONTAINER}")
+    for group in ("kubepods", lse, POD, f"{POD}/{CONTAINER}"):
+        write(root / "sys/fs/cgroup", {name.format(group): f"{text}\n" for name, text in FILES.items()})
+    for cpu in range(4):
+        topology = f"sys/devices/system/cpu/cpu{cpu}/topology"
+        write(root, {f"{topology}/physical_package_id": "0\n", f"{topology}/core_id": f"{cpu}\n"})
+    write(root, {"sys/devices/system/cpu/online": "0-3\n", "proc/sys/kernel/random/boot_id": "one\n"})
+    be = raw_pod("be", "BE", containers=[batch("500", "64Mi")], uid="u-be")
+    be["status"]["containerStatuses"][0]["containerID"] = f"containerd://{CONTAINER}"
+    lse = raw_pod("lse", "LSE", cpus=1, set_="0", uid="u-lse")
+    slo = {"kind": "NodeSLO", "metadata": {"name": "n"}, "spec": {"cpuBurstStrategy": {"policy": "auto"}}}
+    pods = [{"kind": "Pod", "apiVersion": "v1", **each} for each in (be, lse)]
+    (tmp_path / "pods.yaml").write_text(yaml.safe_dump_all([*pods, slo]))
+    return tmp_path
 
 
-def test_enforce_is_refused_until_it_is_built(run, kubeconfig):
-    """Rather than that an administrator believes in it."""
-    result = run("agent", "--kubeconfig", kubeconfig, "--node-name", "n1", "--mode", "enforce")
-    assert result.exit_code == 2
-    assert "--mode enforce is not built yet" in result.output
+def files(machine):
+    """Every file of the recorded machine."""
+    return {path: path.read_text() for path in (machine / "root").rglob("*") if path.is_file()}
 
 
-def test_a_cluster_and_a_node_have_to_be_named(run):
-    """The flags are in the message."""
-    result = run("agent", "--node-name", "n1")
-    assert result.exit_code == 2
-    assert "--in-cluster" in result.output
-    assert "--node-name" in run("agent", "--in-cluster").output
+def dry_run(run, machine, *flags):
+    """Run it on the recorded machine."""
+    return run("agent", "--dry-run", "--root", machine / "root", "--pods", machine / "pods.yaml", *flags)
 
 
-def test_a_machine_without_a_kubelet_is_named(run, kubeconfig, tmp_path):
-    """With what to do."""
-    v1_tree(tmp_path / "root", "system.slice")
-    common = ("agent", "--kubeconfig", kubeconfig, "--node-name", "n1", "--root", tmp_path / "root")
-    result = run(*common)
+def test_a_dry_run_prints_what_would_be_written(run, machine):
+    """With the CPUs before and after, in eighty columns, and what is asked for that is not built."""
+    before = files(machine)
+    result = dry_run(run, machine)
+    assert result.exit_code == 0, result.output
+    assert files(machine) == before
+    lines = result.output.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[0].startswith("cgroup v1, driver cgroupfs: 2 pods, ")
+    assert "shop/be  BE, on CPUs 0-3" in lines
+    assert [line.split() for line in lines if "cpu.cfs_quota_us" in line] == [
+        ["cpu.cfs_quota_us", "-1", "->", "50000", "limits,", "the", "pod"],
+        ["cpu.cfs_quota_us", "-1", "->", "50000", "limits,", "main"],
+    ]
+    assert "  LSE pods are not alone on 0-3" in lines
+    after = result.output.partition("CPUs as planned")[2]
+    assert "0E" in after
+    assert "1L+" in after
+    assert "cpuBurstStrategy: CPU burst (auto): not built" in result.output
+
+
+@pytest.mark.parametrize(("form", "load"), [("json", json.loads), ("yaml", yaml.safe_load)])
+def test_the_same_for_machines(run, machine, form, load):
+    """Each write with its reason."""
+    found = load(dry_run(run, machine, "-o", form).output)
+    assert found["bePool"] == "1-3"
+    be = next(each for each in found["pods"] if each["pod"] == "shop/be")
+    quota = next(each for each in be["writes"] if each["file"] == "cpu.cfs_quota_us")
+    assert quota["why"] == {"rule": "limits", "pod": "shop/be", "inputs": {"kubernetes.io/batch-cpu": "500"}}
+    assert found["notBuilt"] == ["cpuBurstStrategy: CPU burst (auto): not built"]
+
+
+@pytest.fixture
+def written(machine):
+    """The state folder of an agent that wrote two files, one of which somebody changed after that."""
+    kernel = KernelFiles()
+    ledger = ActionLedger(machine / "state" / LEDGER, boot="one", identity=kernel.identity)
+    cpu = machine / "root/sys/fs/cgroup/cpu"
+    for name, old, new, now in (
+        ("cpu.cfs_quota_us", "-1", "50000", "50000"),
+        ("cpu.cfs_period_us", "100000", "100000", "7000"),
+    ):
+        path = cpu / POD / name
+        path.write_text(f"{now}\n")
+        why = {"rule": "limits", "pod": "shop/be", "inputs": {"kubernetes.io/batch-cpu": "500"}}
+        line = {"t": "now", "path": str(path.parent), "file": name, "old": old, "new": new, "why": why}
+        ledger.append(line | {"cgroup": kernel.identity(str(path))})
+    ledger.close()
+    return machine
+
+
+def test_the_log_prints_what_was_written(run, written):
+    """Of a pod, or of all; as text, and as the lines that they are."""
+    for pod in ("shop/be", "be", "u-be"):
+        result = run("agent", "log", "--state-dir", written / "state", "--pod", pod)
+        assert "shop/be  cpu.cfs_quota_us  -1 -> 50000  limits (kubernetes.io/batch-cpu=500)" in result.output
+    result = run("agent", "log", "--state-dir", written / "state", "-o", "json")
+    assert [json.loads(line)["file"] for line in result.output.splitlines()] == [
+        "cpu.cfs_quota_us",
+        "cpu.cfs_period_us",
+    ]
+    assert "nothing was written for pod x" in run("agent", "log", "--state-dir", written, "--pod", "x").stderr
+
+
+def test_restore_writes_back_and_names_what_somebody_else_changed(run, written):
+    """Exit status 0, and the files are as they were before the agent."""
+    result = run("agent", "--restore", "--root", written / "root", "--state-dir", written / "state")
+    assert result.exit_code == 0, result.output
+    assert "2 files are as they were" in result.output
+    assert "cpu.cfs_period_us: somebody else had changed 100000 to 7000" in result.stderr
+    cpu = written / "root/sys/fs/cgroup/cpu" / POD
+    assert [(cpu / name).read_text() for name in ("cpu.cfs_quota_us", "cpu.cfs_period_us")] == [
+        "-1\n",
+        "100000\n",
+    ]
+
+
+def test_restore_while_an_agent_runs(run, written):
+    """It would write again: exit status 1, with what to do."""
+    ledger = ActionLedger(written / "state" / LEDGER, boot="one", identity=KernelFiles().identity)
+    result = run("agent", "--restore", "--root", written / "root", "--state-dir", written / "state")
+    ledger.close()
     assert result.exit_code == 1
-    assert "there is no group kubepods" in result.output
-    result = run(*common, "--kubepods", "elsewhere")
-    assert result.exit_code == 1
-    assert "--kubepods elsewhere" in result.output
+    assert "is used by an agent that runs" in result.output
 
 
-def test_a_state_folder_that_cannot_be_had_is_named(run, kubeconfig, tmp_path):
-    """With the reason."""
-    v1_tree(tmp_path / "root", "kubepods")
-    (tmp_path / "file").write_text("")
-    result = run(
-        *("agent", "--kubeconfig", kubeconfig, "--node-name", "n1", "--root", tmp_path / "root"),
-        *("--admin-bind", "127.0.0.1:0", "--state-dir", tmp_path / "file" / "state"),
-    )
-    assert result.exit_code == 1
-    assert "--state-dir" in result.output
-    assert "Not a directory" in result.output
-
-
-def test_a_path_of_metrics_begins_with_a_slash(run, kubeconfig):
-    """As a path of a URL does."""
-    flags = ("--metrics-bind", "127.0.0.1:0", "--metrics-path", "prometheus")
-    result = run("agent", "--kubeconfig", kubeconfig, "--node-name", "n1", *flags)
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--dry-run", "--restore"], "exclude each other"),
+        (["--pods", "-"], "--pods goes with --dry-run"),
+        (["--pod", "x"], "--pod goes with --restore"),
+        (["--dry-run"], "give --node-name NAME for a cluster's, or --pods FILE"),
+        ([], "give --node-name NAME"),
+    ],
+)
+def test_options_that_do_not_go_together(run, flags, says):
+    """Wrong usage, with the remedy."""
+    result = run("agent", *flags)
     assert result.exit_code == 2
-    assert "--metrics-path prometheus" in result.output
+    assert says in result.output.replace("\n", " ")
+
+
+def test_a_folder_without_cgroups(run, tmp_path):
+    """Exit status 1, with where they were looked for."""
+    result = run("agent", "--dry-run", "--root", tmp_path, "--pods", "-", stdin="")
+    assert result.exit_code == 1
+    assert "there is no cgroup hierarchy" in result.output

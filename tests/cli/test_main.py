@@ -150,7 +150,7 @@ def test_summaries_are_whole(run, path):
     """No line of a group's list of commands is cut."""
     listed = run(*path, "--help").output.partition("Commands:\n")[2]
     lines = [line for line in listed.splitlines() if line.startswith("  ")]
-    assert len(lines) >= 2
+    assert lines
     assert not [line for line in lines if line.endswith(("...", "…"))]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from webhook.agent.peak import Subject
+from webhook.agent.plan.agentpod import AgentPod, read_agent_pod
 from webhook.agent.usage import Use
 from webhook.kube.store import Store
 from webhook.pods.pod import FINISHED, kubelet_uid, labels
@@ -35,6 +36,7 @@ class NodePod(NamedTuple):
         finished: whether it has ended.
         ending: whether it is being deleted.
         koordlet: whether it is Koordinator's agent.
+        planned: the same, as far as its cgroups depend on it.
         findings: what of it could not be read.
     """
 
@@ -50,6 +52,7 @@ class NodePod(NamedTuple):
     finished: bool
     ending: bool
     koordlet: bool
+    planned: AgentPod
     findings: tuple[str, ...] = ()
 
     @property
@@ -95,5 +98,6 @@ def read_pod(pod: Mapping[str, Any]) -> NodePod:
         finished=(pod.get("status") or {}).get("phase") in FINISHED,
         ending=metadata.get("deletionTimestamp") is not None,
         koordlet=labels(pod).get(KOORD_APP) == KOORDLET,
+        planned=read_agent_pod(pod),
         findings=tuple(findings),
     )

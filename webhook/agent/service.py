@@ -12,6 +12,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
+from webhook.agent.enforcer import LEDGER, Enforcer, boot_of
 from webhook.agent.hierarchy import Hierarchy
 from webhook.agent.history import History
 from webhook.agent.kubelet import KubeletFiles
@@ -20,6 +21,9 @@ from webhook.agent.publisher import Publisher
 from webhook.agent.sampler import Sampler
 from webhook.agent.statefolder import StateFolder
 from webhook.agent.watched import Watched
+from webhook.agent.writing.cgroupfiles import KernelFiles
+from webhook.agent.writing.ledger import ActionLedger
+from webhook.kube.events import EventRecorder
 from webhook.kube.reflector import watching
 from webhook.process.admin import AdminServer, Report, Request, Response, admin_routes, wsgi_app
 from webhook.process.memory import give_back_large_blocks
@@ -58,6 +62,7 @@ class AgentService:
         root: of the machine's files.
         kubelet_folder: None where the kubelet's files are not to be read.
         yarn: the cgroup of YARN's containers.
+        enforce: whether cgroups are written.
     """
 
     watched: Watched
@@ -67,8 +72,10 @@ class AgentService:
     root: Path = Path("/")
     kubelet_folder: Path | None = None
     yarn: str = "yarn"
+    enforce: bool = False
     sampler: Sampler = field(init=False)
     publisher: Publisher = field(init=False)
+    enforcer: Enforcer | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         """Put the agent together."""
@@ -82,6 +89,7 @@ class AgentService:
             self.root,
             KubeletFiles(self.kubelet_folder) if self.kubelet_folder is not None else None,
         )
+        self._events = EventRecorder(self.watched.api, "colocation-webhook-agent")
         self.registry.register(UsageCollector(self.sampler, self.watched.pods_now))
         self._stop = Event()
 
@@ -92,6 +100,7 @@ class AgentService:
         allow_open_files(_OPEN_FILES)
         give_back_large_blocks()
         self._history.restore()
+        enforcer = self.enforcer = self._enforcer()
         routes = admin_routes(
             {"agent": self.report},
             self.registry,
@@ -104,12 +113,16 @@ class AgentService:
         if second is not None:
             AdminServer(second.listener, wsgi_app({("GET", second.path): self.metrics})).start()
         with watching(self.watched.reflectors, self._stop):
-            tasks = Tasks([Task("publisher", self.publisher, waited_for=True)], LOOK_SECONDS)
+            tasks = Tasks(
+                [Task("publisher", self.publisher, waited_for=True), Task("events", self._events)],
+                LOOK_SECONDS,
+            )
             tasks.start()
-            self._look()
+            self._look(enforcer)
             tasks.stop()
         self._history.keep()
         self.sampler.forget()
+        enforcer.ledger.close()
 
     def report(self) -> Report:
         """Say what /readyz shows: ready once everything has been read, standing by or not."""
@@ -118,7 +131,7 @@ class AgentService:
             for name, each in self.watched.reflectors.items()
         }
         details = {
-            "mode": "observe",
+            **(self.enforcer.report() if self.enforcer is not None else {"mode": "observe"}),
             "node": self.watched.node_name,
             "standby": self.publisher.standby,
             "cgroups": {"version": self.hierarchy.version, "driver": self.hierarchy.driver},
@@ -130,12 +143,28 @@ class AgentService:
         """Return our metrics, and the platform's."""
         return Response(200, render(self.registry) + platform_series(self.hierarchy, self.yarn), CONTENT_TYPE)
 
-    def _look(self) -> None:
+    def _enforcer(self) -> Enforcer:
+        """Open the ledger of actions; OSError where it cannot be."""
+        identity = KernelFiles().identity
+        return Enforcer(
+            self.watched,
+            self.hierarchy,
+            self.folder,
+            ActionLedger(self.folder.path / LEDGER, boot=boot_of(self.root), identity=identity),
+            self.registry,
+            self.root,
+            self.publisher.kubelet,
+            self.enforce,
+            events=self._events,
+        )
+
+    def _look(self, enforcer: Enforcer) -> None:
         """Look at the counters each second, until the end."""
         due = time.monotonic()
         while not self._stop.is_set():
             if not self.publisher.standby:
                 self.sampler.look(self.watched.pods_now())
+                enforcer.look()
             due = max(due + LOOK_SECONDS, time.monotonic())  # what was missed is not made up for
             self._stop.wait(due - time.monotonic())
 

@@ -19,7 +19,7 @@ COMMANDS: Final = {
     "doctor": ("doctor.command", "Diagnose an installation in a cluster; every finding has a remedy."),
     "cpuset": ("cpuset", "Allocate CPU sets, plan a node, draw a machine."),
     "controller": ("controller", "Publish in a cluster what nodes offer to batch work."),
-    "agent": ("agent", "Measure a node, and publish what its pods use."),
+    "agent": ("agent.command", "Measure a node, and publish what its pods use."),
     "capacity": ("capacity.command", "Explain what nodes offer to batch work, pod by pod."),
     "completion": ("completion", "Print a shell completion script."),
 }

@@ -123,24 +123,11 @@ class Reconciler:
         inputs = (tuple(pods), node, settings)
         if self._plan is not None and inputs == self._inputs:
             return self._plan
-        plan = make_plan(pods, node, self._possible(settings))
+        plan = make_plan(pods, node, possible(settings, self._hierarchy, self._files))
         fresh, uids = changed(self._plan, plan), {each.pod.uid for each in plan.pods}
         self._due = {uid: 0.0 if uid in fresh else due for uid, due in self._due.items() if uid in uids}
         self._inputs, self._plan = inputs, plan
         return plan
-
-    def _possible(self, settings: Settings) -> Settings:
-        """Return the settings without what the kernel does not have."""
-        if not settings.idle:
-            return settings
-        path = self._hierarchy.file("cpu", self._hierarchy.kubepods, "cpu.idle")
-        try:
-            if path is not None:
-                self._files.read(path)
-                return settings
-        except OSError:
-            pass
-        return replace(settings, idle=False)
 
     def _write(self, found: Sequence[tuple[str, Difference]], now: float) -> Written:
         steps = ordered(difference for _, difference in found)
@@ -148,3 +135,15 @@ class Reconciler:
         again = {*written.again, *(each.difference.path for each in steps[MOST_WRITES:])}
         self._due.update((uid, now) for uid, difference in found if difference.path in again)
         return written
+
+
+def possible(settings: Settings, hierarchy: Hierarchy, files: CgroupFiles) -> Settings:
+    """Return the settings without what the kernel does not have."""
+    path = hierarchy.file("cpu", hierarchy.kubepods, "cpu.idle")
+    try:
+        if settings.idle and path is not None:
+            files.read(path)
+            return settings
+    except OSError:
+        pass
+    return replace(settings, idle=False)

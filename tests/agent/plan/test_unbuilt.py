@@ -1,0 +1,69 @@
+"""A NodeSLO's wishes that are not fulfilled are named; what is off is not."""
+
+import pytest
+
+from webhook.agent.plan.unbuilt import unbuilt
+
+
+@pytest.mark.parametrize(
+    ("slo", "field", "word"),
+    [
+        (
+            {"resourceQOSStrategy": {"beClass": {"resctrlQOS": {"enable": True}}}},
+            "beClass.resctrlQOS",
+            "resctrl",
+        ),
+        (
+            {"resourceQOSStrategy": {"cgroupRoot": {"blkioQOS": {"enable": True}}}},
+            "cgroupRoot.blkioQOS",
+            "blkio",
+        ),
+        (
+            {"resourceQOSStrategy": {"lsClass": {"networkQOS": {"enable": True}}}},
+            "lsClass.networkQOS",
+            "net_cls",
+        ),
+        (
+            {"resourceQOSStrategy": {"lsClass": {"memoryQOS": {"enable": True}}}},
+            "lsClass.memoryQOS",
+            "memory.min",
+        ),
+        ({"resourceQOSStrategy": {"lsrClass": {"cpuQOS": {"enable": True}}}}, "lsrClass.cpuQOS", "bvt"),
+        (
+            {
+                "resourceQOSStrategy": {
+                    "policies": {"cpuPolicy": "coreSched"},
+                    "beClass": {"cpuQOS": {"enable": True}},
+                }
+            },
+            "beClass.cpuQOS",
+            "core scheduling",
+        ),
+        ({"resourceUsedThresholdWithBE": {"enable": True}}, "resourceUsedThresholdWithBE", "suppression"),
+        ({"cpuBurstStrategy": {"policy": "auto"}}, "cpuBurstStrategy", "auto"),
+        ({"systemStrategy": {"minFreeKbytesFactor": 100}}, "systemStrategy", "sysctl"),
+        ({"hostApplications": [{"name": "x"}]}, "hostApplications", "no pods"),
+    ],
+)
+def test_what_is_asked_for_is_named(slo, field, word):
+    """With its field."""
+    (line,) = unbuilt(slo)
+    assert field in line
+    assert word in line
+
+
+@pytest.mark.parametrize(
+    "slo",
+    [
+        {},
+        {"resourceQOSStrategy": None, "cpuBurstStrategy": {"policy": "none"}, "systemStrategy": {}},
+        {"resourceQOSStrategy": {"beClass": {"cpuQOS": {"enable": False}, "resctrlQOS": {"enable": "yes"}}}},
+        {
+            "systemStrategy": {"minFreeKbytesFactor": None, "totalNetworkBandwidth": "0"},
+            "hostApplications": [],
+        },
+    ],
+)
+def test_what_is_off_is_not(slo):
+    """Nor what cannot be read."""
+    assert unbuilt(slo) == []

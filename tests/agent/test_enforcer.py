@@ -1,0 +1,132 @@
+"""An agent put together: pods that are watched become what cgroups hold."""
+
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from tests.agent.cluster import PODS, Cluster
+from tests.agent.plan.builders import batch, raw_pod
+from tests.agent.tree import write
+from tests.kube.fakeapi import FakeApi
+from tests.waiting import until
+from webhook.agent.enforcer import LEDGER, Enforcer
+from webhook.agent.plan.agentpod import read_agent_pod
+from webhook.agent.statefolder import StateFolder
+from webhook.agent.writing.cgroupfiles import KernelFiles
+from webhook.agent.writing.ledger import ActionLedger, read_lines
+from webhook.kube.reflector import watching
+
+GROUP = "kubepods/besteffort/podu-be"
+FILES = {
+    "cpuset": {"cpuset.cpus": "0-3"},
+    "cpu": {"cpu.cfs_quota_us": "-1", "cpu.cfs_period_us": "100000", "cpu.idle": "0", "cpu.shares": "2"},
+    "memory": {"memory.limit_in_bytes": "9223372036854771712"},
+}
+
+
+class Node:
+    """A cluster with a BE pod and an agent that enforces, stepped by a test."""
+
+    def __init__(self, api: FakeApi, folder: Path) -> None:
+        self.cluster, self.folder, self.time = Cluster(api, folder), folder, 100.0
+        be = raw_pod("be", "BE", containers=[batch("500", "64Mi")], uid="u-be")
+        lse = raw_pod("lse", "LSE", cpus=1, set_="0", uid="u-lse")
+        for each in (be, lse):
+            each["spec"]["nodeName"] = "n1"
+            api.put(PODS, each["metadata"]["name"], namespace="shop", **each)
+        top = self.cluster.tree.root / "sys/fs/cgroup"
+        for group in ("kubepods", GROUP):
+            for controller, files in FILES.items():
+                write(top / controller / group, {name: f"{text}\n" for name, text in files.items()})
+        self.ledger = None
+        self.start()
+
+    def start(self) -> None:
+        """Put an agent together, as a new process."""
+        if self.ledger is not None:
+            self.ledger.close()
+        self.cluster.restart()
+        folder = self.folder / "ledger-folder" / LEDGER
+        self.ledger = ActionLedger(folder, boot="one", identity=KernelFiles().identity)
+        self.enforcer = Enforcer(
+            self.cluster.watched,
+            self.cluster.tree.hierarchy,
+            StateFolder(self.cluster.state),
+            self.ledger,
+            CollectorRegistry(),
+            self.cluster.tree.root,
+            enforce=True,
+            clock=lambda: self.time,
+        )
+
+    def look(self, seconds: int) -> None:
+        """Let it look each second."""
+        for _ in range(seconds):
+            self.enforcer.look()
+            self.time += 1
+
+    def text(self, controller: str, name: str) -> str:
+        """What a file of the BE pod holds."""
+        return (self.cluster.tree.root / "sys/fs/cgroup" / controller / GROUP / name).read_text().strip()
+
+
+@pytest.fixture
+def node(tmp_path):
+    """One of four CPUs."""
+    with FakeApi() as api:
+        made = Node(api, tmp_path)
+        yield made
+        made.ledger.close()
+
+
+def test_pods_that_are_watched_get_what_they_were_given(node):
+    """After ten seconds of observing; each write is in the ledger, and all is given back on demand."""
+    with watching(node.cluster.watched.reflectors, node.cluster.service._stop):
+        until(lambda: node.cluster.watched.synced)
+        node.look(9)
+        assert node.text("cpu", "cpu.cfs_quota_us") == "-1"
+        assert node.enforcer.report()["pods"] == 2
+        node.look(12)
+        node.cluster.service._stop.set()
+    assert node.text("cpu", "cpu.cfs_quota_us") == "50000"
+    assert node.text("cpuset", "cpuset.cpus") == "1-3"
+    assert node.enforcer.report()["mode"] == "enforce"
+    lines = [line for line in read_lines(node.folder / "ledger-folder" / LEDGER) if "path" in line]
+    assert {line["why"]["pod"] for line in lines} == {"shop/be"}
+    node.enforcer.give_back()
+    assert node.text("cpu", "cpu.cfs_quota_us") == "-1"
+    node.look(20)
+    assert node.text("cpu", "cpu.cfs_quota_us") == "-1"
+
+
+def test_an_agent_that_starts_without_the_api_server_goes_on(node):
+    """With the pods that were known last: what somebody changed meanwhile is right again."""
+    with watching(node.cluster.watched.reflectors, node.cluster.service._stop):
+        until(lambda: node.cluster.watched.synced)
+        node.look(22)
+        node.cluster.service._stop.set()
+    node.start()
+    path = node.cluster.tree.root / "sys/fs/cgroup/cpu" / GROUP / "cpu.cfs_quota_us"
+    path.write_text("-1\n")
+    node.look(22)
+    assert node.text("cpu", "cpu.cfs_quota_us") == "50000"
+
+
+def test_without_any_knowledge_nothing_is_done(node):
+    """No API server has answered yet, and nothing was kept, or what was kept cannot be read."""
+    for kept in (None, b"[]", b'{"pods": [{}], "node": {}}', b"nonsense"):
+        if kept is not None:
+            (node.cluster.state / "known.json").write_bytes(kept)
+            node.start()
+        node.look(3)
+        assert node.enforcer.last is None
+
+
+def test_a_pod_that_was_kept_is_the_same_pod(node, tmp_path):
+    """Read from the state folder as it was written."""
+    folder = StateFolder(tmp_path)
+    pod = read_agent_pod(raw_pod("be", "BE", containers=[batch()]))
+    folder.write("known.json", {"node": {}, "pods": [pod]})
+    node.enforcer._folder = folder
+    assert node.enforcer._current() == ({}, (pod,))

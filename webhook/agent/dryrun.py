@@ -1,0 +1,75 @@
+"""What an agent would write on a machine, or on a recorded one; nothing is written."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from webhook.agent.enforcer import node_of
+from webhook.agent.hierarchy import Hierarchy
+from webhook.agent.kubelet import STATIC, Kubelet
+from webhook.agent.plan.plan import PodPlan, make_plan
+from webhook.agent.plan.settings import Settings
+from webhook.agent.plan.unbuilt import unbuilt
+from webhook.agent.pods import read_pod
+from webhook.agent.rendering import DryRun
+from webhook.agent.writing.cgroupfiles import KernelFiles
+from webhook.agent.writing.comparison import Comparison
+from webhook.agent.writing.reconciler import possible
+from webhook.cpuset.cpulist import parse_cpulist
+from webhook.cpuset.errors import CpuSetError
+from webhook.cpuset.topology import Topology
+
+
+def dry_run(
+    hierarchy: Hierarchy,
+    cpus: Topology,
+    pods: Sequence[Mapping[str, Any]],
+    node: Mapping[str, Any],
+    *,
+    kubelet: Kubelet | None = None,
+    slo: Mapping[str, Any] | None = None,
+) -> DryRun:
+    """Compare a plan with what cgroups hold.
+
+    Args:
+        hierarchy: where they are.
+        cpus: of the machine.
+        pods: v1 Pods of the node.
+        node: the v1 Node, or {"metadata": {}} where none is known.
+        kubelet: what its files say; None where they are not to be read.
+        slo: the spec of the node's NodeSLO.
+    """
+    read = [read_pod(pod) for pod in pods]
+    files = KernelFiles()
+    wanted = Settings(kubelet_static=kubelet is not None and kubelet.policy == STATIC)
+    settings = possible(wanted, hierarchy, files)
+    plan = make_plan([pod.planned for pod in read], node_of(node, cpus, kubelet, read), settings)
+    comparison = Comparison(hierarchy, files, None)
+    now = {each.pod.uid: _cpus_now(hierarchy, each, files, cpus) for each in plan.pods}
+    return DryRun(
+        plan=plan,
+        differences={each.pod.uid: tuple(comparison.differences(each)) for each in plan.pods},
+        now={uid: found for uid, found in now.items() if found is not None},
+        cgroups=f"cgroup v{hierarchy.version}, driver {hierarchy.driver}",
+        unbuilt=unbuilt(slo or {}),
+    )
+
+
+def _cpus_now(
+    hierarchy: Hierarchy, plan: PodPlan, files: KernelFiles, cpus: Topology
+) -> frozenset[int] | None:
+    """Return on which CPUs a pod's containers may run, or its pod where it has none; None: no cgroup."""
+    group = hierarchy.pod(plan.pod.kube_qos, plan.pod.uid)
+    known = [below for number, below in hierarchy.containers(group).items() if number in plan.pod.containers]
+    name = "cpuset.cpus" if hierarchy.version == 1 else "cpuset.cpus.effective"
+    found: frozenset[int] | None = None
+    for each in known or [group]:
+        path = hierarchy.file("cpuset", each, name)
+        try:
+            text = files.read(path) if path is not None and Path(path).exists() else None
+            mine = None if text is None else parse_cpulist(text)
+        except (OSError, CpuSetError):
+            continue
+        if mine is not None:
+            found = (found or frozenset()) | mine.intersection(cpus.position)
+    return found

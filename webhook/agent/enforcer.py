@@ -1,0 +1,234 @@
+"""Enforces on one node: what is watched becomes a plan each second, and the plan stands in its cgroups.
+
+The pods and the node that were known last are kept in the state folder: an agent that starts while the API
+server is away goes on with them.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from webhook.agent.hierarchy import Hierarchy
+from webhook.agent.kubelet import STATIC, Kubelet, KubeletFiles
+from webhook.agent.metrics import PREFIX
+from webhook.agent.plan.agentpod import AgentPod, Mode
+from webhook.agent.plan.settings import Settings
+from webhook.agent.pods import NodePod
+from webhook.agent.statefolder import StateFolder
+from webhook.agent.topology import Hardware, describe
+from webhook.agent.watched import Watched
+from webhook.agent.writing.cgroupfiles import KernelFiles
+from webhook.agent.writing.ledger import ActionLedger
+from webhook.agent.writing.reconciler import Reconciler, Round
+from webhook.agent.writing.restore import Restored
+from webhook.cpuset.discovery import topology_from_sysfs
+from webhook.cpuset.errors import TopologyError
+from webhook.cpuset.topology import Topology
+from webhook.kube.events import WARNING, Event, EventRecorder
+from webhook.pods.nodetopology import NodeTopology, read_node_topology
+from webhook.protocol import KubeQoS
+
+LEDGER: Final = "ledger"
+"""The folder of the ledger of actions, in the state folder."""
+
+HARDWARE_SECONDS: Final = 10.0
+"""How old what is known of CPUs may be: one that went offline is in no set any more."""
+
+_KNOWN: Final = "known.json"
+_KEEP_SECONDS: Final = 10.0
+_MOST_FINDINGS: Final = 1000
+_BOOT: Final = "proc/sys/kernel/random/boot_id"
+_log = logging.getLogger(__name__)
+
+
+def boot_of(root: Path) -> str:
+    """Return the kernel's boot id; "" where a recorded machine has none."""
+    try:
+        return (root / _BOOT).read_text().strip()
+    except OSError:
+        return ""
+
+
+def node_of(
+    node: Mapping[str, Any], cpus: Topology, kubelet: Kubelet | None, pods: Sequence[NodePod]
+) -> NodeTopology:
+    """Return what binding reads of a node, from what the agent publishes of it."""
+    published = describe(node, Hardware(cpus, {}, ()), kubelet, pods)
+    return read_node_topology(node, published.body)
+
+
+@dataclass(eq=False)
+class Enforcer:
+    """Plans and, in the mode enforce, writes; not for use from several threads.
+
+    Attributes:
+        ledger: of actions.
+        settings: what is switched on.
+        events: where refusals are reported; None: nowhere.
+        clock: seconds that never go back.
+        last: what the last round did; None before the first one.
+    """
+
+    _watched: Watched
+    _hierarchy: Hierarchy
+    _folder: StateFolder
+    ledger: ActionLedger
+    registry: CollectorRegistry
+    root: Path = Path("/")
+    kubelet: KubeletFiles | None = None
+    enforce: bool = False
+    settings: Settings = field(default_factory=Settings)
+    events: EventRecorder | None = None
+    clock: Callable[[], float] = time.monotonic
+    last: Round | None = field(default=None, init=False)
+    _cpus: Topology | None = field(default=None, init=False)
+    _looked_at: float | None = field(default=None, init=False)
+    _node: NodeTopology | None = field(default=None, init=False)
+    _inputs: tuple[object, ...] = field(default=(), init=False)
+    _kept: tuple[object, ...] = field(default=(), init=False)
+    _kept_at: float = field(default=0.0, init=False)
+    _said: set[str] = field(default_factory=set, init=False)
+    _known: tuple[Mapping[str, Any], tuple[AgentPod, ...]] | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        """Put it together."""
+        self._reconciler = Reconciler(
+            self._hierarchy, KernelFiles(), self.ledger, enforce=self.enforce, clock=self.clock
+        )
+        self._writes = Counter(
+            f"{PREFIX}_cgroup_writes", "Writes to cgroups, by outcome.", ["outcome"], registry=self.registry
+        )
+        self._refused = Counter(
+            f"{PREFIX}_cgroup_refusals",
+            "Files that the kernel did not take.",
+            ["file"],
+            registry=self.registry,
+        )
+        self._differences = Gauge(
+            f"{PREFIX}_cgroup_differences",
+            "Files of the pods looked at last that did not hold what is planned.",
+            registry=self.registry,
+        )
+        self._stopped = Gauge(
+            f"{PREFIX}_cgroup_writes_stopped", "Whether nothing can be written.", registry=self.registry
+        )
+
+    def look(self) -> None:
+        """Do one round."""
+        known = self._current()
+        node = self._topology(known[0]) if known is not None else None
+        if known is None or node is None:
+            return
+        done = self.last = self._reconciler.round(known[1], node, self._settings())
+        for outcome, count in done.written.counts.items():
+            self._writes.labels(outcome).inc(count)
+        self._differences.set(len(done.differences))
+        self._stopped.set(bool(done.stopped))
+        for finding in (*done.plan.findings, *filter(None, (done.stopped, self.ledger.problem))):
+            self._say(finding)
+        for refusal in done.written.refusals:
+            self._refused.labels(refusal.file).inc()
+            _log.warning("cgroup write refused: %s", refusal.message)
+            self._report(refusal.pod, refusal.message, done)
+
+    def give_back(self, pod: str | None = None) -> Restored:
+        """Write back what was there before, and write no more."""
+        self._reconciler.enforce = False
+        return self._reconciler.give_back(pod)
+
+    def report(self) -> Mapping[str, object]:
+        """Say what /readyz shows."""
+        done = self.last
+        return {
+            "mode": str(Mode.ENFORCE if self._reconciler.enforce else Mode.OBSERVE),
+            "pods": len(done.plan.pods) if done is not None else 0,
+            "stopped": done.stopped if done is not None else "",
+            "ledger": self.ledger.problem,
+            "filesWritten": len(self.ledger.originals),
+        }
+
+    def _current(self) -> tuple[Mapping[str, Any], tuple[AgentPod, ...]] | None:
+        """Return node and pods, as watched; before that, as they were known last."""
+        node = self._watched.node
+        if not self._watched.synced or node is None:
+            if self._known is None:
+                self._known = _read_known(self._folder.read(_KNOWN))
+                if self._known is not None:
+                    _log.warning(
+                        "the API server has not answered yet: %d pods as known last", len(self._known[1])
+                    )
+            return self._known
+        known = node.object, tuple(pod.planned for pod in self._watched.pods_now())
+        if known != self._kept and self.clock() - self._kept_at >= _KEEP_SECONDS:
+            self._kept, self._kept_at = known, self.clock()
+            self._folder.write(_KNOWN, {"node": known[0], "pods": known[1]})
+        self._known = known
+        return known
+
+    def _topology(self, node: Mapping[str, Any]) -> NodeTopology | None:
+        """Return CPUs and reservations; made again where anything changed that they depend on."""
+        clock = self.clock()
+        if self._looked_at is None or clock - self._looked_at >= HARDWARE_SECONDS:
+            self._looked_at = clock
+            try:
+                cpus = topology_from_sysfs(self.root / "sys")
+            except TopologyError as error:
+                self._say(str(error))
+                self._cpus = None
+            else:
+                if self._cpus is None or cpus.places != self._cpus.places:
+                    self._cpus = cpus
+        if self._cpus is None:
+            return None
+        kubelet = self.kubelet.read() if self.kubelet is not None else None
+        inputs = (node, self._cpus, kubelet, self._watched.pods.revision)
+        if self._node is None or inputs != self._inputs:
+            self._inputs = inputs
+            self._node = node_of(node, self._cpus, kubelet, self._watched.pods_now())
+        return self._node
+
+    def _settings(self) -> Settings:
+        static = self.kubelet is not None and self.kubelet.read().policy == STATIC
+        if static != self.settings.kubelet_static:
+            self.settings = replace(self.settings, kubelet_static=static)
+        return self.settings
+
+    def _say(self, finding: str) -> None:
+        """Log a finding once."""
+        if finding not in self._said:
+            if len(self._said) >= _MOST_FINDINGS:
+                self._said.clear()
+            self._said.add(finding)
+            _log.warning("%s", finding)
+
+    def _report(self, pod: str, message: str, done: Round) -> None:
+        namespace, _, name = pod.partition("/")
+        uid = next((each.pod.uid for each in done.plan.pods if each.pod.name == pod), "")
+        if self.events is not None:
+            self.events.record(Event(namespace, name, uid, WARNING, "CgroupWriteRefused", message))
+
+
+def _read_known(value: object) -> tuple[Mapping[str, Any], tuple[AgentPod, ...]] | None:
+    """Return what was kept; None where it cannot be used."""
+    if not isinstance(value, dict):
+        return None
+    try:
+        pods = tuple(
+            AgentPod(
+                **{
+                    **each,
+                    "kube_qos": KubeQoS(each["kube_qos"]),
+                    "mode": Mode(each["mode"]),
+                    "findings": tuple(each["findings"]),
+                }
+            )
+            for each in value["pods"]
+        )
+        return value["node"], pods
+    except (KeyError, TypeError, ValueError):
+        return None

@@ -1,0 +1,52 @@
+"""What a NodeSLO asks for that this agent does not do.
+
+Source: Koordinator's ``slo.koordinator.sh/v1alpha1`` NodeSLO and its controller's defaults.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+_CLASSES: Final = ("lsrClass", "lsClass", "beClass", "systemClass", "cgroupRoot")
+_QOS: Final = {
+    "resctrlQOS": "shares of the last-level cache and of memory bandwidth (resctrl)",
+    "blkioQOS": "limits of disks (blkio)",
+    "networkQOS": "limits of the network (net_cls, tc)",
+    "memoryQOS": "protection of memory (memory.min, low, high, watermarks)",
+}
+_CPU_POLICIES: Final = {
+    "coreSched": "core scheduling",
+    "groupIdentity": "group identity (cpu.bvt_warp_ns); cpu.idle does what it is meant for",
+}
+_NO_BURST: Final = ("", "none")
+
+
+def unbuilt(slo: Mapping[str, Any]) -> list[str]:
+    """Return what a NodeSLO's spec asks for that is not built, each with its field."""
+    return [f"{field}: {what}: not built" for field, what in _asked(slo)]
+
+
+def _asked(slo: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    qos = _map(slo, "resourceQOSStrategy")
+    policy = str(_map(qos, "policies").get("cpuPolicy") or "groupIdentity")
+    for name in _CLASSES:
+        strategy = _map(qos, name)
+        at = f"resourceQOSStrategy.{name}"
+        if _map(strategy, "cpuQOS").get("enable") is True:
+            yield f"{at}.cpuQOS", _CPU_POLICIES.get(policy, f"the CPU policy {policy}")
+        for key, what in _QOS.items():
+            if _map(strategy, key).get("enable") is True:
+                yield f"{at}.{key}", what
+    if _map(slo, "resourceUsedThresholdWithBE").get("enable") is True:
+        yield "resourceUsedThresholdWithBE", "suppression and eviction of BE pods"
+    burst = str(_map(slo, "cpuBurstStrategy").get("policy") or "")
+    if burst not in _NO_BURST:
+        yield "cpuBurstStrategy", f"CPU burst ({burst})"
+    if any(value not in (None, "0", 0) for value in _map(slo, "systemStrategy").values()):
+        yield "systemStrategy", "settings of the whole machine (sysctl)"
+    if slo.get("hostApplications"):
+        yield "hostApplications", "cgroups of programs that are no pods"
+
+
+def _map(of: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = of.get(key)
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,1 @@
+"""``colocation-webhook agent``: one node, measured and enforced; what was written to it, and why."""
