@@ -499,6 +499,23 @@ def test_the_agent_has_few_rights_on_its_node(helm: Helm, values: Object) -> Non
     )
 
 
+def test_an_agent_that_enforces_writes_cgroups_and_events(helm: Helm) -> None:
+    """And nothing else more than one that observes."""
+    values: Object = {"agent": {**AGENT["agent"], "mode": "enforce"}}
+    before, after = helm.render(AGENT, NEWEST), helm.render(values, NEWEST)
+    (container,) = agent_of(after)["spec"]["containers"]
+    mounts = {each["name"]: each for each in container["volumeMounts"]}
+    assert "readOnly" not in mounts["cgroups"]
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    (role,), (more,) = (
+        [each for each in of_kind(objects, "ClusterRole") if each["metadata"]["name"].endswith("-agent")]
+        for objects in (before, after)
+    )
+    assert [rule for rule in more["rules"] if rule not in role["rules"]] == [
+        {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]}
+    ]
+
+
 def test_the_agents_settings(helm: Helm) -> None:
     """What the values say is in its command line, its annotations and its pod."""
     objects = helm.render(AGENT_OPTIONS, NEWEST)
