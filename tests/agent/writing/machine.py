@@ -43,7 +43,7 @@ def needed():
 
 
 def folders():
-    """Every folder of these hierarchies, to compare before and after."""
+    """Every folder at the top of these hierarchies."""
     return sorted(
         str(path.relative_to(TOP)) for c in CONTROLLERS for path in (TOP / c).glob("*") if path.is_dir()
     )
@@ -143,7 +143,7 @@ class Machine:
 
 def _remove(folder):
     """Remove a group; one whose last process ended a moment ago is busy for another one."""
-    for _ in range(100):
+    for _ in range(400):
         try:
             folder.rmdir()
         except FileNotFoundError:

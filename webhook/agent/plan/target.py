@@ -19,9 +19,6 @@ class Knob(StrEnum):
     QUOTA = "quota"  # microseconds of CPU per period, or UNLIMITED
     IDLE = "idle"  # 1: runs only where nothing else wants to
     MEMORY = "memory"  # bytes, or UNLIMITED
-    MEMORY_MIN = "memory.min"  # bytes
-    MEMORY_LOW = "memory.low"  # bytes
-    MEMORY_HIGH = "memory.high"  # bytes, or UNLIMITED
 
 
 Value = int | frozenset[int]

@@ -40,9 +40,6 @@ _V2: Final[Mapping[Knob, File]] = {
     Knob.QUOTA: File("cpu", "cpu.max"),
     Knob.IDLE: File("cpu", "cpu.idle"),
     Knob.MEMORY: File("memory", "memory.max"),
-    Knob.MEMORY_MIN: File("memory", "memory.min"),
-    Knob.MEMORY_LOW: File("memory", "memory.low"),
-    Knob.MEMORY_HIGH: File("memory", "memory.high"),
 }
 _OF_VERSION: Final = {1: _V1, 2: _V2}
 _BY_NAME: Final = {
@@ -85,7 +82,7 @@ def parse(knob: Knob, text: str, version: int) -> Value:
     number = int(text)
     if knob is Knob.QUOTA:
         return max(UNLIMITED, number)
-    return UNLIMITED if knob in (Knob.MEMORY, Knob.MEMORY_HIGH) and number >= _ENDLESS else number
+    return UNLIMITED if knob is Knob.MEMORY and number >= _ENDLESS else number
 
 
 def same(knob: Knob, text: str, wanted: str, version: int) -> bool:
@@ -124,7 +121,7 @@ def weight_of(shares: int, weights: Weights) -> int:
 
 
 def weights_by(samples: Mapping[int, int]) -> Weights | None:
-    """Return the formula that a runtime uses, by weights that it wrote for these shares; None: no telling."""
+    """Return the formula that a runtime uses, by weights that it wrote for these shares; None: nothing is known."""
     fits = [
         formula
         for formula in Weights

@@ -16,7 +16,7 @@ _WIDEN, _BELOW_NARROWER, _BELOW_WIDER, _NARROW, _REST = range(5)
 _BOUNDS: Final = (Knob.PERIOD, Knob.QUOTA, Knob.CPUS, Knob.MEMORY)
 """Of which a cgroup may not have less than those below it; the period first, as a quota is meant for it."""
 
-_REST_ORDER: Final = (Knob.MEMORY_HIGH, Knob.MEMORY_MIN, Knob.MEMORY_LOW, Knob.IDLE, Knob.SHARES)
+_REST_ORDER: Final = (Knob.IDLE, Knob.SHARES)
 """Shares come after idle: leaving that state resets them."""
 
 

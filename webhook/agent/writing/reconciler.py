@@ -14,12 +14,13 @@ from typing import Final
 from webhook.agent.hierarchy import Hierarchy
 from webhook.agent.plan.agentpod import AgentPod, Mode
 from webhook.agent.plan.plan import Plan, changed, make_plan
-from webhook.agent.plan.settings import Settings
+from webhook.agent.plan.settings import Settings, Weights
 from webhook.agent.writing.cgroupfiles import CgroupFiles
 from webhook.agent.writing.comparison import Comparison
 from webhook.agent.writing.ledger import ActionLedger
 from webhook.agent.writing.order import Difference, ordered
 from webhook.agent.writing.restore import Restored, restore
+from webhook.agent.writing.weights import runtime_weights
 from webhook.agent.writing.writer import Writer, Written
 from webhook.kube.timestamps import utc_now
 from webhook.pods.nodetopology import NodeTopology
@@ -81,6 +82,7 @@ class Reconciler:
         self._plan: Plan | None = None
         self._due: dict[str, float] = {}
         self._first: float | None = None
+        self._weights: Weights | None = None
 
     def round(self, pods: Sequence[AgentPod], node: NodeTopology, settings: Settings) -> Round:
         """Look at the pods that are due, and write what differs.
@@ -97,9 +99,11 @@ class Reconciler:
         found: list[Difference] = []
         mine: list[tuple[str, Difference]] = []
         due = [each for each in plan.pods if self._due.get(each.pod.uid, now) <= now]
+        if self._weights is None:
+            self._weights = runtime_weights(due, self._hierarchy, self._files)
         for each in due:
             uid = each.pod.uid
-            differing = list(self._comparison.differences(each, settings.weights))
+            differing = list(self._comparison.differences(each, self._weights or settings.weights))
             found += differing
             if each.pod.mode is Mode.ENFORCE:
                 mine += [(uid, difference) for difference in differing]
