@@ -15,6 +15,9 @@ from tests.e2e.cluster.kubectl import Kubectl
 from tests.e2e.conftest import make_namespace
 from tests.e2e.node.machine import MARK, Machine
 from tests.e2e.node.node import HERE, Node, lacking
+from tests.e2e.node.release import install
+from tests.e2e.release.rendering import Helm
+from tests.image.build import NAME, build
 
 
 @pytest.fixture(scope="package")
@@ -44,7 +47,8 @@ def node_control_plane(
 ) -> Iterator[ControlPlane]:
     """A control plane that believes kubelets only, and reaches them by the name of their Node."""
     del pieces, untouched
-    flags = ["--kubelet-preferred-address-types=Hostname"]
+    # A Service is reached at its pods' address, without kube-proxy.
+    flags = ["--kubelet-preferred-address-types=Hostname", "--enable-aggregator-routing=true"]
     folder = tmp_path_factory.mktemp("node-control-plane")
     with ControlPlane(folder, cache, apiserver_flags=flags, heartbeats=True) as running:
         yield running
@@ -57,6 +61,19 @@ def node(
     """The node, Ready."""
     with Node(tmp_path_factory.mktemp("node"), node_control_plane.kubectl, cache) as running:
         yield running
+
+
+@pytest.fixture(scope="package")
+def release(
+    node: Node, node_control_plane: ControlPlane, cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The chart on the node, from the project's own image."""
+    folder = tmp_path_factory.mktemp("image")
+    image = build(folder)
+    image.buildah("push", NAME, f"oci-archive:{folder / 'image.tar'}:{NAME}")
+    image.buildah("rmi", "--prune")
+    node.load(folder / "image.tar")
+    install(node_control_plane.kubectl, Helm(cache, folder), node_control_plane.url)
 
 
 @pytest.fixture(scope="package")

@@ -9,8 +9,9 @@ import json
 import platform
 import subprocess
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 SOURCES: Final = Path(__file__).parent / "images"
@@ -37,9 +38,16 @@ def _image(folder: Path, name: str) -> Path:
     return archive
 
 
-def write(archive: Path, name: str, files: dict[str, bytes], *, entrypoint: Sequence[str]) -> None:
-    """Write an image of one layer; ``files``: programs by their path without the leading slash."""
-    layer = _tar({path: (content, 0o755) for path, content in files.items()})
+def write(
+    archive: Path,
+    name: str,
+    files: Mapping[str, bytes],
+    links: Mapping[str, str] = MappingProxyType({}),
+    *,
+    entrypoint: Sequence[str],
+) -> None:
+    """Write an image of one layer; paths of programs and links have no leading slash."""
+    layer = _tar({path: (content, 0o755) for path, content in files.items()}, links)
     compressed = gzip.compress(layer, mtime=0)
     blobs: dict[str, bytes] = {}
 
@@ -77,11 +85,15 @@ def write(archive: Path, name: str, files: dict[str, bytes], *, entrypoint: Sequ
     archive.write_bytes(_tar({path: (content, 0o644) for path, content in contents.items()}))
 
 
-def _tar(files: dict[str, tuple[bytes, int]]) -> bytes:
+def _tar(files: Mapping[str, tuple[bytes, int]], links: Mapping[str, str] = MappingProxyType({})) -> bytes:
     written = io.BytesIO()
     with tarfile.open(fileobj=written, mode="w") as archive:
         for path, (content, mode) in files.items():
             entry = tarfile.TarInfo(path)
             entry.size, entry.mode = len(content), mode
             archive.addfile(entry, io.BytesIO(content))
+        for path, target in links.items():
+            entry = tarfile.TarInfo(path)
+            entry.type, entry.linkname = tarfile.SYMTYPE, target
+            archive.addfile(entry)
     return written.getvalue()

@@ -1,0 +1,117 @@
+"""Real Spark applications to their end, on a plain control plane with the chart's pods on the node.
+
+spark-submit in cluster mode, PySpark's pi.py: driver and executors are mutated by the webhook, placed by the
+stock scheduler on batch resources that the controller publishes, and run by the kubelet.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from tests.e2e.capacity.controller import measure
+from tests.e2e.cluster.objects import assert_be
+from tests.e2e.cluster.processes import eventually
+from tests.e2e.node import spark
+from tests.e2e.node.node import NAME
+from tests.e2e.node.pods import BATCH_CPU, BATCH_MEMORY, burner
+
+SETTINGS = {
+    "spark.driver.memory": "512m",
+    "spark.executor.memory": "512m",
+    "spark.kubernetes.driver.request.cores": "300m",
+    "spark.kubernetes.driver.limit.cores": "300m",
+    "spark.kubernetes.executor.request.cores": "250m",
+    "spark.kubernetes.executor.limit.cores": "250m",
+    # Else they are gone with the application, and nothing is left to look at.
+    "spark.kubernetes.executor.deleteOnTermination": "false",
+}
+DYNAMIC = {
+    "spark.dynamicAllocation.enabled": "true",
+    "spark.dynamicAllocation.shuffleTracking.enabled": "true",
+    "spark.dynamicAllocation.minExecutors": "1",
+    "spark.dynamicAllocation.maxExecutors": "2",
+    "spark.dynamicAllocation.schedulerBacklogTimeout": "1s",
+}
+MEMORY = "896Mi"
+"""The 512 MiB of the settings, and 384 MiB that Spark adds."""
+
+
+@pytest.fixture(scope="module")
+def image(node, tmp_path_factory):
+    """Spark's small image, on the node."""
+    folder = tmp_path_factory.mktemp("spark")
+    spark.save(folder / "spark.tar")
+    node.load(folder / "spark.tar")
+    return folder
+
+
+@pytest.fixture
+def account(kubectl, namespace, release):
+    """A namespace that opted in, with the account of Spark's driver; the webhook answers."""
+    del release
+    kubectl.run("label", "namespace", namespace, "koordinator.sh/enable-colocation=true")
+    kubectl.run("-n", namespace, "create", "serviceaccount", "spark")
+    account = f"--serviceaccount={namespace}:spark"
+    kubectl.run("-n", namespace, "create", "rolebinding", "spark", "--clusterrole=edit", account)
+    asked = burner(namespace, "asked", figures={"cpu": "1", "memory": "1Gi"})
+    asked["metadata"]["labels"] = {"spark-role": "driver"}
+
+    def mutated():
+        stored = kubectl.create(asked, dry_run=True)
+        return stored["metadata"]["labels"].get("koordinator.sh/qosClass") == "BE"
+
+    eventually(mutated, what="a mutated pod")
+    return namespace
+
+
+def offered(kubectl):
+    """What the node offers of batch CPU, in milli-cores."""
+    figure = kubectl.get("node", NAME)["status"]["allocatable"][BATCH_CPU]
+    return int(figure.replace("k", "000"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "partitions"),
+    [({"spark.executor.instances": "2"}, "4"), (DYNAMIC, "24")],
+    ids=["fixed", "dynamic allocation"],
+)
+def test_spark_pi(kubectl, node_control_plane, account, image, settings, partitions):
+    """It ends Succeeded; each of its pods was colocated, bound and run."""
+    eventually(lambda: kubectl.get("nodemetric", NAME), what="NodeMetric")
+    measure(kubectl, NAME, {})
+    eventually(lambda: offered(kubectl) >= 800, what="room for three pods")
+    command = spark.submit(
+        node_control_plane.url,
+        account,
+        spark.template(image),
+        SETTINGS | settings,
+        spark.PI,
+        partitions,
+    )
+    environment = {**os.environ, "KUBECONFIG": str(kubectl.kubeconfig), "SPARK_LOCAL_IP": "127.0.0.1"}
+    done = subprocess.run(  # noqa: S603 — our own command line
+        command, env=environment, capture_output=True, text=True, check=False, timeout=180
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+
+    def pods(role):
+        return kubectl.items("pods", namespace=account, selector=f"spark-role={role}")
+
+    def ended():
+        (driver,) = pods("driver")
+        assert driver["status"]["phase"] in {"Succeeded", "Failed"}, json.dumps(driver["status"])
+        return driver
+
+    driver = eventually(ended, seconds=420, what="the driver's end")
+    said = kubectl.run("-n", account, "logs", driver["metadata"]["name"]).stdout
+    assert driver["status"]["phase"] == "Succeeded", said[-4000:]
+    assert "Pi is roughly 3.1" in said
+    executors = pods("executor")
+    assert len(executors) == 2
+    for each, cpu in ((driver, "300"), *((executor, "250") for executor in executors)):
+        assert_be(each, {BATCH_CPU: cpu, BATCH_MEMORY: MEMORY})
+        assert each["spec"]["nodeName"] == NAME
