@@ -12,9 +12,11 @@ import pytest
 
 from tests.e2e.cluster.controlplane import ControlPlane
 from tests.e2e.cluster.kubectl import Kubectl
+from tests.e2e.cluster.processes import eventually
 from tests.e2e.conftest import make_namespace
 from tests.e2e.node.machine import MARK, Machine
 from tests.e2e.node.node import HERE, Node, lacking
+from tests.e2e.node.pods import DRIVER, burner
 from tests.e2e.node.release import install
 from tests.e2e.release.rendering import Helm
 from tests.image.build import NAME, build
@@ -90,3 +92,18 @@ def namespace(kubectl: Kubectl, node: Node) -> Iterator[str]:
     yield name
     kubectl.run("-n", name, "delete", "pods", "--all", "--grace-period=1", "--timeout=60s")
     kubectl.delete("namespace", name)
+
+
+@pytest.fixture
+def opted_in(kubectl: Kubectl, namespace: str, release: None) -> str:
+    """A namespace that opted in to colocation; the webhook answers."""
+    del release
+    kubectl.run("label", "namespace", namespace, "koordinator.sh/enable-colocation=true")
+    asked = burner(namespace, "asked", figures={"cpu": "1", "memory": "1Gi"}, labels=DRIVER)
+
+    def mutated() -> bool:
+        stored = kubectl.create(asked, dry_run=True)
+        return bool(stored["metadata"]["labels"].get("koordinator.sh/qosClass") == "BE")
+
+    eventually(mutated, what="a mutated pod")
+    return namespace

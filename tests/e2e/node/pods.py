@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Final
 
 from tests.e2e.cluster.kubectl import Kubectl, Object
 from tests.e2e.cluster.processes import eventually
@@ -12,16 +12,22 @@ from tests.e2e.node.node import NAME
 
 BATCH_CPU: Final = "kubernetes.io/batch-cpu"
 BATCH_MEMORY: Final = "kubernetes.io/batch-memory"
+DRIVER: Final = {"spark-role": "driver"}
+"""The labels by which the chart's example profiles take a pod for a Spark driver, of class BE."""
 
 
 def burner(
-    namespace: str, name: str, *arguments: str, figures: dict[str, str] | None = None, **spec: Any
+    namespace: str,
+    name: str,
+    *arguments: str,
+    figures: dict[str, str] | None = None,
+    labels: dict[str, str] | None = None,
 ) -> Object:
     """A pod that uses what `images/burner.c` is told to; ``figures`` are its requests and its limits."""
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"namespace": namespace, "name": name},
+        "metadata": {"namespace": namespace, "name": name, "labels": labels or {}},
         "spec": {
             "hostNetwork": True,
             "terminationGracePeriodSeconds": 1,
@@ -34,17 +40,15 @@ def burner(
                     "resources": {"requests": figures, "limits": figures} if figures else {},
                 }
             ],
-            **spec,
         },
     }
 
 
 def batch(namespace: str, name: str, *arguments: str, cpu: str, memory: str = "0") -> Object:
     """A burner of class BE with batch resources, as the webhook makes it."""
-    made = burner(namespace, name, *arguments, figures={BATCH_CPU: cpu, BATCH_MEMORY: memory})
     labels = {"koordinator.sh/qosClass": "BE", "koordinator.sh/priority-class": "koord-batch"}
-    made["metadata"]["labels"] = labels
-    return made
+    figures = {BATCH_CPU: cpu, BATCH_MEMORY: memory}
+    return burner(namespace, name, *arguments, figures=figures, labels=labels)
 
 
 def running(kubectl: Kubectl, namespace: str, name: str) -> Object:

@@ -17,7 +17,7 @@ from tests.e2e.cluster.objects import assert_be
 from tests.e2e.cluster.processes import eventually
 from tests.e2e.node import spark
 from tests.e2e.node.node import NAME
-from tests.e2e.node.pods import BATCH_CPU, BATCH_MEMORY, burner
+from tests.e2e.node.pods import BATCH_CPU, BATCH_MEMORY
 
 SETTINGS = {
     "spark.driver.memory": "512m",
@@ -50,22 +50,12 @@ def image(node, tmp_path_factory):
 
 
 @pytest.fixture
-def account(kubectl, namespace, release):
-    """A namespace that opted in, with the account of Spark's driver; the webhook answers."""
-    del release
-    kubectl.run("label", "namespace", namespace, "koordinator.sh/enable-colocation=true")
-    kubectl.run("-n", namespace, "create", "serviceaccount", "spark")
-    account = f"--serviceaccount={namespace}:spark"
-    kubectl.run("-n", namespace, "create", "rolebinding", "spark", "--clusterrole=edit", account)
-    asked = burner(namespace, "asked", figures={"cpu": "1", "memory": "1Gi"})
-    asked["metadata"]["labels"] = {"spark-role": "driver"}
-
-    def mutated():
-        stored = kubectl.create(asked, dry_run=True)
-        return stored["metadata"]["labels"].get("koordinator.sh/qosClass") == "BE"
-
-    eventually(mutated, what="a mutated pod")
-    return namespace
+def account(kubectl, opted_in):
+    """A namespace with the account of Spark's driver."""
+    kubectl.run("-n", opted_in, "create", "serviceaccount", "spark")
+    account = f"--serviceaccount={opted_in}:spark"
+    kubectl.run("-n", opted_in, "create", "rolebinding", "spark", "--clusterrole=edit", account)
+    return opted_in
 
 
 def offered(kubectl):
