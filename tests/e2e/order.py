@@ -14,6 +14,7 @@ ORDER: Final = (
     "reliability",
     "binding",
     "capacity",
+    "node/test_capacity.py",  # with a controller of its own, before the chart's is on the node
     "node",
     "agent",
     "certificates",

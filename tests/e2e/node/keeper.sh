@@ -19,6 +19,8 @@ for hierarchy in $hierarchies; do
   for file in cpuset.cpus cpuset.mems; do
     [ ! -f "$hierarchy/$file" ] || cat "$hierarchy/$file" > "$hierarchy/$name/$file"
   done
+  # Beside the machine's processes all of the node weighs as much as all pods do beside those of a real node.
+  [ ! -f "$hierarchy/cpu.shares" ] || echo $((1024 * $(nproc))) > "$hierarchy/$name/cpu.shares"
 done
 
 (

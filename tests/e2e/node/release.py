@@ -13,6 +13,8 @@ from tests.image.build import NAME
 
 NAMESPACE: Final = "somewhere"
 """Where the chart is rendered for."""
+MEAN_SECONDS: Final = 60
+"""Over how long the agent's reports are; the shortest that there is."""
 PROFILE: Final = "ClusterColocationProfile"
 
 _REPOSITORY, _, _TAG = NAME.rpartition(":")
@@ -25,9 +27,15 @@ VALUES: Final[dict[str, Any]] = {
         "replicaCount": 1,
         "colocationConfig": {
             "enable": True,
+            # The machine runs the control plane and the tests, too: what they use is offered all the same.
+            "cpuReclaimThresholdPercent": 300,
+            "metricAggregateDurationSeconds": MEAN_SECONDS,
+            "metricReportIntervalSeconds": 30,
             "extensions": QUICK,
         },
     },
+    "agent": {"enabled": True, "kubeletDir": "/var/lib/kubelet"},
+    "cpusets": {"installTopologyCRD": True},
 }
 
 

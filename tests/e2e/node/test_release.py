@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.e2e.capacity.controller import measure
 from tests.e2e.cluster.objects import assert_be
-from tests.e2e.cluster.processes import eventually
-from tests.e2e.node.node import NAME
 from tests.e2e.node.pods import BATCH_CPU, BATCH_MEMORY, DRIVER, burner, running
 from webhook.agent.hierarchy import find_hierarchy
 from webhook.protocol import KubeQoS
@@ -18,8 +15,6 @@ FIGURES = {"cpu": "200m", "memory": "64Mi"}
 
 def test_what_the_kubelet_makes_of_ls_and_be(kubectl, node, opted_in):
     """LS keeps its CPU and is limited by it; BE has batch resources, and the kubelet limits nothing."""
-    eventually(lambda: kubectl.get("nodemetric", NAME), what="NodeMetric")
-    measure(kubectl, NAME, {})
     online = burner(opted_in, "online", figures=FIGURES, labels={"koordinator.sh/qosClass": "LS"})
     kubectl.create(online, burner(opted_in, "batch", figures=FIGURES, labels=DRIVER))
     hierarchy = find_hierarchy(kubepods=f"{node.cgroup}/kubepods")

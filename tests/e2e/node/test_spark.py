@@ -1,7 +1,8 @@
 """Real Spark applications to their end, on a plain control plane with the chart's pods on the node.
 
 spark-submit in cluster mode, PySpark's pi.py: driver and executors are mutated by the webhook, placed by the
-stock scheduler on batch resources that the controller publishes, and run by the kubelet.
+stock scheduler on batch resources that the controller publishes by what the agent measured, and run by the
+kubelet. The agent reports what they use.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import subprocess
 
 import pytest
 
-from tests.e2e.capacity.controller import measure
 from tests.e2e.cluster.objects import assert_be
 from tests.e2e.cluster.processes import eventually
 from tests.e2e.node import spark
@@ -71,9 +71,7 @@ def offered(kubectl):
 )
 def test_spark_pi(kubectl, node_control_plane, account, image, settings, partitions):
     """It ends Succeeded; each of its pods was colocated, bound and run."""
-    eventually(lambda: kubectl.get("nodemetric", NAME), what="NodeMetric")
-    measure(kubectl, NAME, {})
-    eventually(lambda: offered(kubectl) >= 800, what="room for three pods")
+    eventually(lambda: offered(kubectl) >= 800, seconds=90, what="room for three pods")
     command = spark.submit(
         node_control_plane.url,
         account,
@@ -91,7 +89,15 @@ def test_spark_pi(kubectl, node_control_plane, account, image, settings, partiti
     def pods(role):
         return kubectl.items("pods", namespace=account, selector=f"spark-role={role}")
 
+    reported = set()
+
     def ended():
+        report = kubectl.get("nodemetric", NAME)["status"]["podsMetric"]
+        reported.update(
+            each["name"]
+            for each in report
+            if (each["namespace"], each["qos"], each["priority"]) == (account, "BE", "koord-batch")
+        )
         (driver,) = pods("driver")
         assert driver["status"]["phase"] in {"Succeeded", "Failed"}, json.dumps(driver["status"])
         return driver
@@ -105,3 +111,4 @@ def test_spark_pi(kubectl, node_control_plane, account, image, settings, partiti
     for each, cpu in ((driver, "300"), *((executor, "250") for executor in executors)):
         assert_be(each, {BATCH_CPU: cpu, BATCH_MEMORY: MEMORY})
         assert each["spec"]["nodeName"] == NAME
+    assert driver["metadata"]["name"] in reported
