@@ -17,7 +17,7 @@ from tests.e2e.conftest import make_namespace
 from tests.e2e.node.machine import MARK, Machine
 from tests.e2e.node.node import HERE, Node, lacking
 from tests.e2e.node.pods import DRIVER, burner
-from tests.e2e.node.release import install
+from tests.e2e.node.release import Release
 from tests.e2e.release.rendering import Helm
 from tests.image.build import NAME, build
 
@@ -68,14 +68,16 @@ def node(
 @pytest.fixture(scope="package")
 def release(
     node: Node, node_control_plane: ControlPlane, cache: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+) -> Release:
     """The chart on the node, from the project's own image."""
     folder = tmp_path_factory.mktemp("image")
     image = build(folder)
     image.buildah("push", NAME, f"oci-archive:{folder / 'image.tar'}:{NAME}")
     image.buildah("rmi", "--prune")
     node.load(folder / "image.tar")
-    install(node_control_plane.kubectl, Helm(cache, folder), node_control_plane.url)
+    installed = Release(node_control_plane.kubectl, Helm(cache, folder), node_control_plane.url)
+    installed.install()
+    return installed
 
 
 @pytest.fixture(scope="package")
@@ -95,7 +97,7 @@ def namespace(kubectl: Kubectl, node: Node) -> Iterator[str]:
 
 
 @pytest.fixture
-def opted_in(kubectl: Kubectl, namespace: str, release: None) -> str:
+def opted_in(kubectl: Kubectl, namespace: str, release: Release) -> str:
     """A namespace that opted in to colocation; the webhook answers."""
     del release
     kubectl.run("label", "namespace", namespace, "koordinator.sh/enable-colocation=true")

@@ -39,13 +39,14 @@ VALUES: Final[dict[str, Any]] = {
 }
 
 
-def objects(helm: Helm, url: str) -> list[Object]:
+def objects(helm: Helm, url: str, mode: str = "observe") -> list[Object]:
     """The chart's objects, of its hooks the example profiles only, with two deviations.
 
     There is no network of pods and no kube-proxy: each pod has the node's network, and ``url`` is where the
     API server is.
     """
-    found = [each for each in helm.render(VALUES, "1.37.0") if not _hook(each) or each["kind"] == PROFILE]
+    values = {**VALUES, "agent": {**VALUES["agent"], "mode": mode}}
+    found = [each for each in helm.render(values, "1.37.0") if not _hook(each) or each["kind"] == PROFILE]
     place = urlsplit(url)
     server = {"KUBERNETES_SERVICE_HOST": place.hostname, "KUBERNETES_SERVICE_PORT": str(place.port)}
     for each in found:
@@ -58,22 +59,37 @@ def objects(helm: Helm, url: str) -> list[Object]:
     return found
 
 
-def install(kubectl: Kubectl, helm: Helm, url: str) -> None:
-    """Apply the chart's objects and wait until each of its workloads is complete."""
-    kubectl.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-    found = objects(helm, url)
-    definitions = [each for each in found if each["kind"] == "CustomResourceDefinition"]
-    kubectl.apply(*definitions)
-    names = [f"crd/{each['metadata']['name']}" for each in definitions]
-    kubectl.run("wait", "--for=condition=Established", "--timeout=60s", *names)
-    # Profiles are checked by the webhook, as soon as it answers.
-    profiles = [each for each in found if each["kind"] == PROFILE]
-    kubectl.apply(*(each for each in found if each not in [*definitions, *profiles]))
-    for each in found:
-        if each["kind"] in {"DaemonSet", "Deployment"}:
-            name = f"{each['kind']}/{each['metadata']['name']}".lower()
-            kubectl.run("-n", NAMESPACE, "rollout", "status", name, "--timeout=100s")
-    eventually(lambda: kubectl.apply(*profiles), what="the profiles")
+class Release:
+    """The chart's objects on a control plane with a node."""
+
+    def __init__(self, kubectl: Kubectl, helm: Helm, url: str) -> None:
+        """Apply nothing yet; ``url``: of the API server."""
+        self._kubectl, self._helm, self._url = kubectl, helm, url
+
+    def install(self) -> None:
+        """Apply all objects and wait until each workload is complete."""
+        self._kubectl.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+        found = objects(self._helm, self._url)
+        definitions = [each for each in found if each["kind"] == "CustomResourceDefinition"]
+        self._kubectl.apply(*definitions)
+        names = [f"crd/{each['metadata']['name']}" for each in definitions]
+        self._kubectl.run("wait", "--for=condition=Established", "--timeout=60s", *names)
+        # Profiles are checked by the webhook, as soon as it answers.
+        profiles = [each for each in found if each["kind"] == PROFILE]
+        self._apply([each for each in found if each not in [*definitions, *profiles]])
+        eventually(lambda: self._kubectl.apply(*profiles), what="the profiles")
+
+    def set_mode(self, mode: str) -> None:
+        """Let the agent observe or enforce."""
+        found = objects(self._helm, self._url, mode)
+        self._apply([each for each in found if "-agent" in each["metadata"]["name"]])
+
+    def _apply(self, found: list[Object]) -> None:
+        self._kubectl.apply(*found)
+        for each in found:
+            if each["kind"] in {"DaemonSet", "Deployment"}:
+                name = f"{each['kind']}/{each['metadata']['name']}".lower()
+                self._kubectl.run("-n", NAMESPACE, "rollout", "status", name, "--timeout=100s")
 
 
 def _hook(each: Object) -> bool:

@@ -1,0 +1,148 @@
+"""The agent enforces on a real node: limits that the kernel keeps, and that stay whoever changes them."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.cluster.processes import eventually
+from tests.e2e.node.node import NAME
+from tests.e2e.node.pods import BATCH_CPU, batch, container, running
+from tests.e2e.node.release import NAMESPACE
+from webhook.agent.hierarchy import find_hierarchy
+from webhook.protocol import KubeQoS
+
+PERIOD = 100_000
+"""Microseconds of a CFS period."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _enforcing(release, kubectl):
+    """The agent in the mode enforce; afterwards it observes again."""
+    release.set_mode("enforce")
+    figure = lambda: kubectl.get("node", NAME)["status"]["allocatable"][BATCH_CPU]  # noqa: E731
+    eventually(lambda: int(figure().replace("k", "000")) >= 1500, seconds=90, what="room for batch pods")
+    yield
+    release.set_mode("observe")
+
+
+class Cgroup:
+    """The cgroup of a pod of the besteffort class and that of its container."""
+
+    def __init__(self, node, stored):
+        self._hierarchy = find_hierarchy(kubepods=f"{node.cgroup}/kubepods")
+        self._pod = self._hierarchy.pod(KubeQoS.BEST_EFFORT, stored["metadata"]["uid"])
+        self._container = self._hierarchy.containers(self._pod)[container(stored)]
+
+    def file(self, controller, name, *, pod=False):
+        """The path of a file of the container, or of the pod."""
+        return Path(self._hierarchy.file(controller, self._pod if pod else self._container, name))
+
+    def limits(self):
+        """What an agent writes, as it stands."""
+        files = {
+            "pod idle": ("cpu", "cpu.idle", True),
+            "pod quota": ("cpu", "cpu.cfs_quota_us", True),
+            "pod memory": ("memory", "memory.limit_in_bytes", True),
+            "shares": ("cpu", "cpu.shares", False),
+            "quota": ("cpu", "cpu.cfs_quota_us", False),
+            "memory": ("memory", "memory.limit_in_bytes", False),
+        }
+        return {each: int(self.file(*place[:2], pod=place[2]).read_text()) for each, place in files.items()}
+
+    def used(self):
+        """Nanoseconds of CPU time."""
+        return int(self.file("cpuacct", "cpuacct.usage").read_text())
+
+    def throttled(self):
+        """In how many periods it wanted more than its quota."""
+        return int(self.file("cpu", "cpu.stat").read_text().split("nr_throttled")[1].split()[0])
+
+
+def limits(cpu, memory):
+    """What stands in the cgroups of a pod with one container and so many milli-cores and bytes."""
+    quota = PERIOD * cpu // 1000
+    return {
+        "pod idle": 1,
+        "pod quota": quota,
+        "pod memory": memory,
+        "shares": max(2, cpu * 1024 // 1000),
+        "quota": quota,
+        "memory": memory,
+    }
+
+
+def wait_for(cgroup, wanted):
+    """Wait until the files are as planned."""
+
+    def as_planned():
+        found = cgroup.limits()
+        assert found == wanted, found
+        return True
+
+    eventually(as_planned, what="the files as planned")
+
+
+def test_a_batch_pod_is_throttled(kubectl, node, namespace):
+    """It gets its quota and no more, beside a twin with a larger one."""
+    kubectl.create(batch(namespace, "small", "--cpu", "1", cpu="100", memory="64Mi"))
+    kubectl.create(batch(namespace, "large", "--cpu", "1", cpu="1000", memory="64Mi"))
+    small, large = (Cgroup(node, running(kubectl, namespace, name)) for name in ("small", "large"))
+    wait_for(small, limits(100, 64 << 20))
+    wait_for(large, limits(1000, 64 << 20))
+    before = time.monotonic_ns(), small.used(), large.used(), small.throttled()
+    time.sleep(10)
+    after = time.monotonic_ns(), small.used(), large.used(), small.throttled()
+    lasted, used, twin, throttled = (new - old for old, new in zip(before, after, strict=True))
+    quota = lasted // 10
+    assert throttled > 0
+    assert used <= 1.05 * quota
+    assert used >= 0.85 * min(quota, twin)
+
+
+def test_a_batch_pod_is_killed_beyond_its_memory(kubectl, node, namespace):
+    """The kernel ends it, and the kubelet says why."""
+    pod = batch(namespace, "hungry", "--after", "20", "--memory", "128", cpu="500", memory="64Mi")
+    pod["spec"]["restartPolicy"] = "Never"
+    kubectl.create(pod)
+    stored = running(kubectl, namespace, "hungry")
+    wait_for(Cgroup(node, stored), limits(500, 64 << 20))
+
+    def reason():
+        (status,) = kubectl.get("pod", "hungry", namespace=namespace)["status"]["containerStatuses"]
+        return status["state"]["terminated"]["reason"]
+
+    assert eventually(reason, seconds=60, what="its end") == "OOMKilled"
+
+
+def test_what_others_change_is_right_again(kubectl, node, namespace):
+    """Each file of a limit, changed by hand, and whatever a new kubelet changes; the ledger tells."""
+    kubectl.create(batch(namespace, "batch", cpu="500", memory="64Mi"))
+    stored = running(kubectl, namespace, "batch")
+    cgroup = Cgroup(node, stored)
+    wanted = limits(500, 64 << 20)
+    wait_for(cgroup, wanted)
+    foreign = [
+        ("cpu", "cpu.cfs_quota_us", False, "20000"),
+        ("cpu", "cpu.shares", False, "100"),
+        ("memory", "memory.limit_in_bytes", False, str(32 << 20)),
+        ("cpu", "cpu.cfs_quota_us", True, "-1"),
+        ("cpu", "cpu.idle", True, "0"),
+        ("memory", "memory.limit_in_bytes", True, str(128 << 20)),
+    ]
+    for controller, name, pod, value in foreign:
+        cgroup.file(controller, name, pod=pod).write_text(value)
+    assert all(found != wanted[name] for name, found in cgroup.limits().items())
+    wait_for(cgroup, wanted)
+    node.stop("kubelet")
+    node.start_kubelet()
+    wait_for(cgroup, wanted)
+    agent = ["exec", "daemonset/release-colocation-webhook-agent", "--", "colocation-webhook", "agent"]
+    said = kubectl.run("-n", NAMESPACE, *agent, "log", "--pod", f"{namespace}/batch", "-o", "json").stdout
+    lines = [json.loads(line) for line in said.splitlines()]
+    undone = {(each["file"], each["old"]) for each in lines if "expected" in each}
+    assert undone >= {(name, value) for _, name, _, value in foreign}
+    assert {each["why"]["pod"] for each in lines} == {f"{namespace}/batch"}
