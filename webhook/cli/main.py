@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "controller": ("controller", "Publish in a cluster what nodes offer to batch work."),
     "agent": ("agent.command", "Measure a node, and publish what its pods use."),
     "capacity": ("capacity.command", "Explain what nodes offer to batch work, pod by pod."),
+    "scheduler": ("scheduler.command", "Translate Koordinator's configuration; explain where a pod may go."),
     "completion": ("completion", "Print a shell completion script."),
 }
 """Module and summary of each command, so that ``--help`` imports none."""

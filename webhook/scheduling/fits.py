@@ -4,17 +4,18 @@ Held are the entries of the ledger, the sets of pods that it does not know, what
 moment ago, and what pods would get that are nominated to the node and go before the one in question.
 """
 
+import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from operator import is_
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from webhook.binding.caches import awaits_binding
+from webhook.binding.caches import Nodes, awaits_binding
 from webhook.binding.grant import Claim
 from webhook.binding.ledger import Entry, Ledger
 from webhook.binding.recovery import is_finished, with_unknown
-from webhook.binding.state import State
 from webhook.cpuset.allocation import BindPolicy
+from webhook.kube.indexer import Indexer
 from webhook.pods.nodetopology import NodeTopology, NodeTopologyError
 from webhook.pods.pod import spec
 from webhook.pods.resourcespec import CPUSetRequest, ResourceSpecError, read_resource_spec
@@ -24,6 +25,33 @@ from webhook.scheduling.setfit import NO_TOPOLOGY, Fit, fit, holding
 Object = Mapping[str, Any]
 
 _MOST_REQUESTS: Final = 16
+
+
+class KnownLedgers(Protocol):
+    """Ledgers as they are known."""
+
+    def known(self, node: str) -> Ledger | None:
+        """Return the ledger of a node; None: there is none."""
+
+
+class Watched(Protocol):
+    """What binding watches; see ``binding.state.State``."""
+
+    @property
+    def nodes(self) -> Nodes:
+        """Nodes and their topologies."""
+
+    @property
+    def pods(self) -> Indexer[Object]:
+        """LSE and LSR pods."""
+
+    @property
+    def ledgers(self) -> KnownLedgers:
+        """Who holds which CPUs."""
+
+    @property
+    def now(self) -> Callable[[], dt.datetime]:
+        """The time of day."""
 
 
 @dataclass(slots=True)
@@ -39,7 +67,7 @@ class _Known:
 class Fits:
     """Made of what binding watches, of what is held on a node for a moment, and of the default policy."""
 
-    _state: State
+    _state: Watched
     _held: Callable[[str], tuple[Entry, ...]]
     _default: BindPolicy
     _known: dict[str, _Known] = field(default_factory=dict, init=False)

@@ -61,10 +61,11 @@ class Scheduling:
             wall: seconds since the epoch.
         """
         loads = Loads(settings.load, wall) if settings.load is not None else None
+        self._sets = sets if settings.cpu_sets else None
         self.cluster = cluster = Cluster(
             settings,
             loads,
-            sets if settings.cpu_sets else None,
+            self._sets,
             opted_in,
             default,
             clock,
@@ -96,7 +97,7 @@ class Scheduling:
 
         NodeMetrics need not be there: their kind may not be defined, and no node has a metric then.
         """
-        sets = self.cluster.sets
+        sets = self._sets
         missing = ["nodes, pods and ledgers of CPU sets"] if sets is not None and not sets.synced else []
         missing += [
             name

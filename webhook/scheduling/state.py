@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from webhook.binding.grant import Claim, Refusal
-from webhook.binding.state import State
 from webhook.cpuset.allocation import BindPolicy
 from webhook.pods.resourcespec import CPUSetRequest, ResourceSpecError, read_resource_spec
 from webhook.scheduling.caches import Loads
-from webhook.scheduling.fits import Fits, claim_of
+from webhook.scheduling.fits import Fits, Watched, claim_of
 from webhook.scheduling.nodeload import NodeLoad
 from webhook.scheduling.podload import is_of_daemonset, read_pod
 from webhook.scheduling.reservations import Reservation, Reservations
@@ -41,7 +40,7 @@ class Cluster:
 
     settings: SchedulingSettings
     loads: Loads | None
-    sets: State | None
+    sets: Watched | None
     opted_in: Callable[[str], bool | None] = lambda _: True
     default: BindPolicy = BindPolicy.FULL_PCPUS
     clock: Callable[[], float] = time.monotonic

@@ -1,0 +1,106 @@
+"""``scheduler translate``: the seed's ConfigMap, and configurations that cannot be read."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+SEED = Path(__file__).parents[2] / "data" / "koord-scheduler-config.yaml"
+API = "kubescheduler.config.k8s.io"
+LOADED = f"""
+kind: KubeSchedulerConfiguration
+apiVersion: {API}/v1
+profiles: [{{pluginConfig: [{{name: LoadAwareScheduling, args: {{usageThresholds: {{cpu: 650}}}}}}]}}]
+"""
+
+
+def translated(run, file):
+    """The translation of a file."""
+    result = run("scheduler", "translate", str(file), "-o", "json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_the_seeds_configuration(run):
+    """What a stock scheduler has stays, in v1; load awareness becomes ours; the rest is named with advice."""
+    found = translated(run, SEED)
+    configuration = found["configuration"]
+    assert configuration["apiVersion"] == f"{API}/v1"
+    assert configuration["leaderElection"]["resourceName"] != "koord-scheduler"
+    assert "v1beta2" not in json.dumps(configuration)
+    (profile,) = configuration["profiles"]
+    assert profile["schedulerName"] == "koord-scheduler"
+    assert [each["name"] for each in profile["pluginConfig"]] == ["NodeResourcesFit"]
+    stock = {
+        name for point in profile["plugins"].values() for each in point["enabled"] for name in each.values()
+    }
+    assert stock == {"DefaultPreemption", "DefaultBinder"}
+    scheduler = found["values"]["scheduler"]
+    assert scheduler["loadAware"]["usageThresholds"] == {"cpu": 65, "memory": 95}
+    assert scheduler["loadAware"]["nodeMetricExpirationSeconds"] == 300
+    assert scheduler["weights"] == {"loadAware": 1, "cpuSets": 1}
+    assert len(scheduler["scoringStrategy"]["resources"]) == 4
+    assert found["values"]["cpusets"] == {"enabled": True}
+    lost = {line.partition(":")[0]: line for line in found["withoutCounterpart"]}
+    assert set(lost) == {"Coscheduling", "ElasticQuota", "Reservation", "DeviceShare"}
+    assert "Kueue" in lost["Coscheduling"]
+    assert "Kueue" in lost["ElasticQuota"]
+
+
+def test_the_configuration_alone(run, tmp_path):
+    """Without its ConfigMap the configuration says the same."""
+    (text,) = yaml.safe_load(SEED.read_text())["data"].values()
+    plain = tmp_path / "plain.yaml"
+    plain.write_text(text)
+    assert translated(run, plain) == translated(run, SEED)
+
+
+def test_text(run):
+    """People get values, configuration, and both lists."""
+    result = run("scheduler", "translate", str(SEED))
+    assert result.exit_code == 0
+    for title in ("Values of the chart", "Taken over", "Without counterpart"):
+        assert title in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{}", "kind: None"),
+        ("kind: KubeSchedulerConfiguration", "apiVersion: None"),
+        (f"kind: KubeSchedulerConfiguration\napiVersion: {API}/v2", "v1beta2, v1beta3, v1"),
+        (f"kind: KubeSchedulerConfiguration\napiVersion: {API}/v1", "profiles: 0"),
+        (
+            LOADED,
+            "usageThresholds[cpu]: 650: write a whole number from 0 to 100",
+        ),
+        ("kind: ConfigMap\ndata: {a: b}", "data: 0 keys have a KubeSchedulerConfiguration"),
+        ("a: 1\n---\nb: 2", "2 documents"),
+        ("{", "config.yaml"),
+    ],
+)
+def test_wrong_configurations_are_refused(run, tmp_path, text, message):
+    """A file that cannot be meant is refused with its field and what to give."""
+    file = tmp_path / "config.yaml"
+    file.write_text(text)
+    result = run("scheduler", "translate", str(file))
+    assert result.exit_code == 1
+    assert message in result.output
+
+
+def test_plugins_of_nobody_are_named(run, tmp_path):
+    """What neither side knows is left out, and said."""
+    file = tmp_path / "config.yaml"
+    profile = {
+        "pluginConfig": [{"name": "Mine", "args": {}}, {"name": "NodeNUMAResource", "args": {
+            "defaultCPUBindPolicy": "SpreadByPCPUs", "numaScoringStrategy": {"type": "LeastAllocated"}}}],
+        "plugins": {"filter": {"enabled": [{"name": "Theirs"}, {"name": "NodeName"}]}},
+    }  # fmt: skip
+    whole = {"kind": "KubeSchedulerConfiguration", "apiVersion": f"{API}/v1beta3", "profiles": [profile]}
+    file.write_text(json.dumps(whole))
+    found = translated(run, file)
+    assert found["configuration"]["profiles"][0]["plugins"] == {"filter": {"enabled": [{"name": "NodeName"}]}}
+    assert [line.partition(":")[0] for line in found["withoutCounterpart"]] == ["Mine", "Theirs"]
+    sets = {"enabled": True, "defaultPolicy": "SpreadByPCPUs", "numaStrategy": "LeastAllocated"}
+    assert found["values"]["cpusets"] == sets

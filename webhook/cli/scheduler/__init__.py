@@ -1,0 +1,1 @@
+"""``colocation-webhook scheduler``: a configuration translated, a decision explained."""

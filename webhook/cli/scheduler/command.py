@@ -1,0 +1,168 @@
+"""``colocation-webhook scheduler``: translate Koordinator's configuration, explain where a pod may go."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from webhook.cli.options.clock import Clock, pass_clock
+from webhook.cli.options.declarations import NamespacedName
+from webhook.cli.options.output import echo_data, output_option
+from webhook.cli.scheduler.source import SourceFlags, source_options
+from webhook.cli.terminal import color_option, echo_lines, good, heading, warning
+
+if TYPE_CHECKING:
+    from webhook.scheduling.explanation import NodeVerdict
+    from webhook.scheduling.translation import Translation
+
+
+@click.group(name="scheduler", context_settings={"help_option_names": ["-h", "--help"]})
+def scheduler() -> None:
+    """Translate Koordinator's configuration; explain where a pod may go. Nothing is written."""
+
+
+@scheduler.command()
+@click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@output_option
+@color_option
+def translate(*, config: Path, output: str, color: str) -> None:
+    """Print what a stock scheduler does of Koordinator's configuration.
+
+    CONFIG is Koordinator's KubeSchedulerConfiguration, v1beta2 to v1, or the ConfigMap that has it. With -o
+    yaml and json the kube-scheduler configuration stands under "configuration", and the chart's values under
+    "values".
+
+    Exit status: 1 if it cannot be read, else 0.
+
+    \b
+    Examples:
+      colocation-webhook scheduler translate koord-scheduler-config.yaml
+      colocation-webhook scheduler translate koord-scheduler-config.yaml -o json
+    """  # noqa: D301 — see main
+    from webhook.pods.documents import DocumentError
+    from webhook.scheduling.translation import TranslationError
+
+    try:
+        done = _translated(config)
+    except (DocumentError, TranslationError) as error:
+        raise click.ClickException(f"{config}: {error}") from None
+    except OSError as error:
+        raise click.ClickException(f"{error.filename}: {error.strerror}") from None
+    if output == "text":
+        echo_lines(_text(done), color)
+    else:
+        echo_data(done.to_json(), output)
+
+
+@scheduler.command()
+@click.argument("pod", metavar="NAMESPACE/POD", type=NamespacedName())
+@source_options
+@click.option(
+    "--settings",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The settings of serve --scheduler [default: Koordinator's defaults].",
+)
+@output_option
+@color_option
+@pass_clock
+def explain(
+    clock: Clock,
+    *,
+    pod: tuple[str, str],
+    source: SourceFlags,
+    settings: Path | None,
+    output: str,
+    color: str,
+) -> None:
+    """Print of every node whether a pod may go there, and why.
+
+    What the extender would answer now, with figures: load, CPU sets, scores, and what would make a node fit.
+    What kube-scheduler checks itself (requests, taints, affinity) is not looked at. With --objects, now is
+    the time of the newest NodeMetric.
+
+    Exit status: 1 if there is no such pod, no node fits, or the input cannot be read, else 0.
+
+    \b
+    Examples:
+      colocation-webhook scheduler explain shop/cart
+      colocation-webhook scheduler explain shop/cart --objects DIR -o json
+    """  # noqa: D301 — see main
+    from webhook.cli.scheduler.text import explanation_text
+
+    verdicts = _verdicts(pod, source, settings, clock)
+    name = "/".join(pod)
+    if output == "text":
+        echo_lines(explanation_text(name, verdicts), color)
+    else:
+        echo_data({"pod": name, "nodes": [each.to_json() for each in verdicts]}, output)
+    if all(each.reasons for each in verdicts):
+        raise click.exceptions.Exit(1)
+
+
+def _verdicts(
+    pod: tuple[str, str], source: SourceFlags, settings: Path | None, clock: Clock
+) -> "list[NodeVerdict]":
+    from webhook.admission.podedit import Denied, check_shape
+    from webhook.scheduling.explanation import explain
+    from webhook.scheduling.settings import SchedulingSettings, SchedulingSettingsError, read_settings_file
+    from webhook.scheduling.snapshot import cluster_of
+    from webhook.scheduling.state import NotKnownError
+
+    found = source.read()
+    named = [each for each in found["Pod"] if (_namespace(each), each["metadata"]["name"]) == pod]
+    if not named:
+        raise click.ClickException(f"there is no pod {'/'.join(pod)}")
+    moment = source.moment(found, clock.now)
+    metadata = {"uid": "", **named[0]["metadata"], "namespace": pod[0]}
+    try:
+        check_shape(named[0])
+        chosen = read_settings_file(settings) if settings is not None else SchedulingSettings()
+        visit = cluster_of(found, chosen, lambda: moment).visit({**named[0], "metadata": metadata})
+    except (Denied, SchedulingSettingsError, NotKnownError) as error:
+        raise click.ClickException(str(error)) from None
+    return explain(visit, sorted(each["metadata"]["name"] for each in found["Node"]))
+
+
+def _namespace(pod: Mapping[str, Any]) -> str:
+    return pod["metadata"].get("namespace") or "default"
+
+
+def _translated(file: Path) -> "Translation":
+    from webhook.pods.documents import read_documents
+    from webhook.scheduling.translation import KIND, TranslationError, translate
+
+    documents = [each.value for each in read_documents(file.read_bytes(), file.name)]
+    if len(documents) != 1:
+        raise TranslationError(f"{len(documents)} documents: give one {KIND}, or one ConfigMap")
+    (value,) = documents
+    if not isinstance(value, dict) or value.get("kind") != "ConfigMap":
+        return translate(value)
+    texts = value.get("data")
+    found = texts.values() if isinstance(texts, dict) else ()
+    inner = [text for text in found if isinstance(text, str) and KIND in text]
+    if len(inner) != 1:
+        raise TranslationError(f"data: {len(inner)} keys have a {KIND}: give a ConfigMap with one")
+    (document,) = read_documents(inner[0].encode(), f"{file.name} data")
+    return translate(document.value)
+
+
+def _text(done: "Translation") -> Iterator[str]:
+    from webhook.cli.preview.diff import yaml_of
+
+    def block(title: str, value: Any) -> Iterator[str]:  # noqa: ANN401 — what JSON can hold
+        yield heading(title)
+        yield from (f"  {line}" for line in yaml_of(value).splitlines())
+
+    yield from block("Values of the chart", done.values)
+    yield ""
+    yield from block(
+        "Configuration of a stock kube-scheduler; the chart's has our extender", done.configuration
+    )
+    yield ""
+    yield heading("Taken over")
+    yield from (f"  {good('✓')} {line}" for line in done.taken_over)
+    yield ""
+    yield heading("Without counterpart")
+    yield from (f"  {warning('!')} {line}" for line in done.without_counterpart or ("nothing",))

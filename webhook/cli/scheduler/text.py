@@ -1,0 +1,40 @@
+"""What ``scheduler explain`` prints for people: lines of at most 80 columns."""
+
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from webhook.cli.terminal import bad, good, heading, muted
+from webhook.scheduling.explanation import NodeVerdict, ResourceUse, amount
+
+_WIDTH = 80
+
+
+def explanation_text(pod: str, verdicts: Sequence[NodeVerdict]) -> Iterator[str]:
+    """Yield the lines for a pod, named by namespace and name."""
+    fits = sum(not each.reasons for each in verdicts)
+    yield heading(f"{pod}: {fits} of {len(verdicts)} nodes {'fits' if fits == 1 else 'fit'}")
+    for each in verdicts:
+        yield ""
+        yield f"✗ {bad(each.node)}" if each.reasons else f"✓ {good(each.node)}  score {each.score}"
+        for reason in each.reasons:
+            yield from _indented(reason)
+        if each.cpus:
+            yield from _indented(f"CPU set: {each.cpus}, {each.set_score} of 100 points")
+        if each.load_score is not None:
+            yield from _indented(f"load: {each.load_score} of 100 points")
+        for use in each.uses:
+            for line in _indented(_use(use)):
+                yield muted(line)
+        for remedy in each.remedies:
+            yield from _indented(f"→ {remedy}")
+
+
+def _use(use: ResourceUse) -> str:
+    share = f" = {use.percent} %" if use.percent is not None else ""
+    limit = f", at most {use.limit} %" if use.limit else ""
+    used, expected, has = (amount(use.resource, each) for each in (use.used, use.expected, use.allocatable))
+    return f"{use.resource}: {used} in use + {expected} expected of {has}{share}{limit}"
+
+
+def _indented(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, initial_indent="    ", subsequent_indent="      ")

@@ -1,0 +1,136 @@
+"""Where a pod may go and why, node by node, with the figures that reasons leave out."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from webhook.cpuset.cpulist import format_cpulist
+from webhook.protocol import CPU
+from webhook.scheduling.loadsettings import PERCENT
+from webhook.scheduling.nodeload import EXPIRED, NodeLoad, score, why_not
+from webhook.scheduling.podload import rounded
+from webhook.scheduling.state import Visit
+from webhook.scheduling.verbs import prioritize
+
+_GI = 2**30
+
+
+class ResourceUse(NamedTuple):
+    """How much of a resource would be in use.
+
+    Attributes:
+        resource: its name; cpu is counted in milli-cores, all else in units.
+        allocatable: how much the node has.
+        used: as the filter counts it, without the pod.
+        expected: of the pod.
+        percent: of all together; None: the node has none of it.
+        limit: percent above which the pod does not fit; 0: not looked at.
+    """
+
+    resource: str
+    allocatable: int
+    used: int
+    expected: int
+    percent: int | None
+    limit: int
+
+    @property
+    def excess(self) -> int:
+        """How much less would have to be in use; 0: the pod fits."""
+        if not self.limit or self.percent is None or self.percent <= self.limit:
+            return 0
+        most = (self.allocatable * (2 * self.limit + 1) - 1) // (2 * PERCENT)
+        return self.used + self.expected - most
+
+
+class NodeVerdict(NamedTuple):
+    """What is said of one node.
+
+    Attributes:
+        node: its name.
+        reasons: why the pod may not go there, of each check; none: it may.
+        remedies: what would make it fit.
+        score: what the scheduler would get; 0 where the pod does not fit.
+        load_score: 0 to 100; None: load is not looked at, or nothing was measured.
+        set_score: 0 to 100; None: the pod gets no CPU set there.
+        uses: of each resource; none where load is not looked at.
+        cpus: that the pod would get, as a list; "": none.
+    """
+
+    node: str
+    reasons: tuple[str, ...]
+    remedies: tuple[str, ...]
+    score: int
+    load_score: int | None
+    set_score: int | None
+    uses: tuple[ResourceUse, ...]
+    cpus: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it in names of an API."""
+        return {
+            "node": self.node,
+            "fits": not self.reasons,
+            "reasons": list(self.reasons),
+            "remedies": list(self.remedies),
+            "score": self.score,
+            "scores": {"loadAware": self.load_score, "cpuSets": self.set_score},
+            "load": [each._asdict() for each in self.uses],
+            "cpuset": self.cpus,
+        }
+
+
+def explain(visit: Visit, nodes: Iterable[str]) -> list[NodeVerdict]:
+    """Say of each node whether a pod may go there, the best one first, then by name."""
+    found = [_verdict(visit, node) for node in nodes]
+    return sorted(found, key=lambda each: (bool(each.reasons), -each.score, each.node))
+
+
+def amount(resource: str, value: int) -> str:
+    """Return an amount as people read it: ``1.5`` cores, ``2.0Gi``."""
+    return f"{value / 1000:g}" if resource == CPU else f"{value / _GI:.1f}Gi"
+
+
+def _verdict(visit: Visit, node: str) -> NodeVerdict:
+    settings, now = visit.cluster.settings, visit.cluster.wall()
+    pod, load = visit.asked.load, visit.load(node)
+    reasons: list[str] = []
+    remedies: list[str] = []
+    uses: tuple[ResourceUse, ...] = ()
+    cpus, load_score, set_score = "", None, None
+    if pod is not None and load is not None and settings.load is not None:
+        uses = tuple(_uses(visit, load))
+        load_score = score(load, pod, settings.load, now) if now < load.score_until else None
+        if reason := why_not(load, pod, settings.load, now):
+            reasons.append(reason)
+            remedies += _of_load(reason, uses)
+    if visit.claim is not None:
+        fit = visit.fit(node)
+        if fit.reason:
+            reasons.append(fit.reason)
+            remedies.append(fit.message)
+        elif fit.entry is not None:
+            set_score, cpus = fit.score, format_cpulist(fit.entry.cpus)
+    points = 0 if reasons else prioritize(visit.asked, [node], visit, settings, now)[node]
+    return NodeVerdict(node, tuple(reasons), tuple(remedies), points, load_score, set_score, uses, cpus)
+
+
+def _uses(visit: Visit, load: NodeLoad) -> Iterator[ResourceUse]:
+    pod, settings = visit.asked.load, visit.cluster.settings.load
+    if pod is None or settings is None:
+        return
+    side = load.side(prod=pod.prod)
+    figures = zip(
+        settings.resources, load.allocatable, side.filter_use, pod.estimate, side.limits, strict=True
+    )
+    for resource, has, used, expected, limit in figures:
+        percent = rounded(PERCENT * (used + expected), has) if has else None
+        yield ResourceUse(resource, has, used, expected, percent, limit)
+
+
+def _of_load(reason: str, uses: tuple[ResourceUse, ...]) -> Iterator[str]:
+    if reason == EXPIRED:
+        yield "a newer NodeMetric: look why nothing measures the node"
+    for use in uses:
+        if use.excess:
+            less = amount(use.resource, use.excess)
+            yield f"{less} less {use.resource} in use, or a threshold of {use.percent} %"

@@ -1,0 +1,90 @@
+"""A cluster read once, from files or by lists, as the extender would know it."""
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from webhook.binding.caches import Nodes, pod_store
+from webhook.binding.ledger import Ledger
+from webhook.binding.ledgers import LedgerStore
+from webhook.kube.indexer import Indexer
+from webhook.kube.store import Store
+from webhook.pods.pod import labels, spec
+from webhook.pods.resourcespec import BOUND_CLASSES
+from webhook.protocol import (
+    CPUSET_ENABLED,
+    LABEL_CPUSET,
+    LABEL_IGNORE,
+    LABEL_QOS_CLASS,
+    LEDGER_KIND,
+    NODEMETRIC_KIND,
+    TOPOLOGY_KIND,
+)
+from webhook.scheduling.caches import Loads
+from webhook.scheduling.settings import SchedulingSettings
+from webhook.scheduling.state import Cluster
+
+Object = Mapping[str, Any]
+
+KINDS: Final = ("Node", "Pod", "Namespace", NODEMETRIC_KIND, TOPOLOGY_KIND, LEDGER_KIND)
+
+
+class Snapshot:
+    """What binding watches, as it was at one moment; see ``fits.Watched``."""
+
+    def __init__(self, objects: Mapping[str, list[Object]], now: Callable[[], dt.datetime]) -> None:
+        """Take objects by kind."""
+        self.now = now
+        self.nodes = Nodes()
+        self.pods: Indexer[Object] = pod_store()
+        self._ledgers = LedgerStore()
+        bound = [each for each in objects["Pod"] if labels(each).get(LABEL_QOS_CLASS) in BOUND_CLASSES]
+        _fill(self.nodes.nodes, objects["Node"])
+        _fill(self.nodes.topologies, objects[TOPOLOGY_KIND])
+        _fill(self._ledgers, objects[LEDGER_KIND])
+        _fill(self.pods, bound)
+
+    @property
+    def ledgers(self) -> "Snapshot":
+        """Return what knows the ledgers."""
+        return self
+
+    def known(self, node: str) -> Ledger | None:
+        """Return the ledger of a node; None: there is none."""
+        return self._ledgers.values.get(("", node))
+
+
+def cluster_of(
+    objects: Mapping[str, list[Object]], settings: SchedulingSettings, now: Callable[[], dt.datetime]
+) -> Cluster:
+    """Return the cluster that objects describe.
+
+    Args:
+        objects: by kind; see ``KINDS``.
+        settings: in force.
+        now: the time that is asked about.
+    """
+
+    def wall() -> float:
+        return now().timestamp()
+
+    loads = None
+    if settings.load is not None:
+        loads = Loads(settings.load, wall)
+        _fill(loads.nodes, objects["Node"])
+        _fill(loads.metrics, objects[NODEMETRIC_KIND])
+        _fill(loads.pods, [each for each in objects["Pod"] if spec(each).get("nodeName")])
+    namespaces = {each["metadata"]["name"]: labels(each) for each in objects["Namespace"]}
+
+    def opted_in(namespace: str) -> bool | None:
+        of = namespaces.get(namespace)
+        if of is None:
+            return None
+        return of.get(LABEL_CPUSET) == CPUSET_ENABLED and of.get(LABEL_IGNORE) != "true"
+
+    sets = Snapshot(objects, now) if settings.cpu_sets else None
+    return Cluster(settings, loads, sets, opted_in, clock=lambda: 0.0, wall=wall)
+
+
+def _fill(store: Store[Any], objects: Iterable[Object]) -> None:
+    store.replace(store.listed(each) for each in objects)

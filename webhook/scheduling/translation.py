@@ -1,0 +1,261 @@
+"""A configuration of Koordinator's scheduler, translated: what a stock kube-scheduler does of it, what we do.
+
+In comes Koordinator's ``koord-scheduler-config``, v1beta2 to v1. Out go a kube-scheduler's configuration,
+the values of our chart that do the same, and what has no counterpart, with the advice. A stock scheduler
+ignores the arguments of plugins that it does not have, and does not start with their names: both go.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from webhook.pods.pod import mappings
+from webhook.pods.text import shown
+from webhook.protocol import (
+    CPUSET_ENABLED,
+    FULL_PCPUS,
+    LABEL_CPUSET,
+    LEAST_ALLOCATED,
+    MOST_ALLOCATED,
+    SPREAD_BY_PCPUS,
+)
+from webhook.scheduling.loadsettings import LoadSettingsError, read_load_settings
+
+API_VERSION: Final = "kubescheduler.config.k8s.io/v1"
+KIND: Final = "KubeSchedulerConfiguration"
+_GROUP: Final = API_VERSION.partition("/")[0]
+_VERSIONS: Final = ("v1beta2", "v1beta3", "v1")
+LEASE: Final = "koord-scheduler"
+_STRATEGIES: Final = (LEAST_ALLOCATED, MOST_ALLOCATED)
+
+_LOAD: Final = "LoadAwareScheduling"
+_NUMA: Final = "NodeNUMAResource"
+_POINTS: Final = (
+    "multiPoint", "preEnqueue", "queueSort", "preFilter", "filter", "postFilter", "preScore", "score",
+    "reserve", "permit", "preBind", "bind", "postBind",
+)  # fmt: skip
+
+_ADVICE: Final[Mapping[str, str]] = {
+    "Coscheduling": "all-or-nothing starts of a group of pods: use Kueue, which admits workloads whole",
+    "ElasticQuota": "quotas that borrow from each other: use Kueue's ClusterQueues and cohorts; they can "
+    "cover kubernetes.io/batch-cpu and batch-memory",
+    "Reservation": "resources kept for pods that are still to come: nothing does that here; give such pods a "
+    "PriorityClass by which they preempt, or nodes of their own",
+    "DeviceShare": "shares of GPUs and other devices: use the vendor's device plugin, or DRA",
+}
+_OURS: Final[Mapping[str, str]] = {
+    _LOAD: "the extender does it: scheduler.loadAware",
+    _NUMA: "the extender and the webhook at binding do it: cpusets",
+}
+_THEIRS: Final = frozenset({
+    "DefaultBinder", "DefaultPreemption", "DynamicResources", "EBSLimits", "GCEPDLimits", "AzureDiskLimits",
+    "ImageLocality", "InterPodAffinity", "NodeAffinity", "NodeName", "NodePorts",
+    "NodeResourcesBalancedAllocation", "NodeResourcesFit",
+    "NodeUnschedulable", "NodeVolumeLimits", "PodTopologySpread", "PrioritySort",
+    "SchedulingGates", "TaintToleration", "VolumeBinding", "VolumeRestrictions", "VolumeZone", "*",
+})  # fmt: skip
+"""Plugins that a stock kube-scheduler has."""
+
+
+class TranslationError(ValueError):
+    """A configuration that cannot be read; the message names field, value and remedy."""
+
+
+@dataclass(slots=True)
+class Translation:
+    """What became of a configuration.
+
+    Attributes:
+        configuration: of a stock kube-scheduler; without the extender, which the chart adds.
+        values: of our chart.
+        taken_over: what does the same now, and how.
+        without_counterpart: what nobody does now, and the advice.
+    """
+
+    configuration: dict[str, Any]
+    values: dict[str, Any]
+    taken_over: list[str] = field(default_factory=list)
+    without_counterpart: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it in the names of the API."""
+        return {
+            "configuration": self.configuration,
+            "values": self.values,
+            "takenOver": self.taken_over,
+            "withoutCounterpart": self.without_counterpart,
+        }
+
+
+def translate(configuration: object) -> Translation:
+    """Translate a ``KubeSchedulerConfiguration`` as Koordinator takes it; raises TranslationError."""
+    if not isinstance(configuration, Mapping) or configuration.get("kind") != KIND:
+        kind = configuration.get("kind") if isinstance(configuration, Mapping) else configuration
+        raise TranslationError(f"kind: {shown(kind)}: give a {KIND}, or the ConfigMap that has one")
+    group, _, version = str(configuration.get("apiVersion")).partition("/")
+    if group != _GROUP or version not in _VERSIONS:
+        stated = shown(configuration.get("apiVersion"))
+        raise TranslationError(f"apiVersion: {stated}: give {_GROUP}/ {', '.join(_VERSIONS)}")
+    profiles = mappings(configuration.get("profiles"))
+    if len(profiles) != 1:
+        raise TranslationError(
+            f"profiles: {len(profiles)}: give a configuration with one; extenders hold for all profiles of a "
+            "process, so each needs a scheduler of its own"
+        )
+    done = Translation({}, {"scheduler": {"enabled": True}})
+    done.configuration = {
+        **{name: value for name, value in configuration.items() if name not in ("extenders", "profiles")},
+        "apiVersion": API_VERSION,
+        "percentageOfNodesToScore": 100,
+        "leaderElection": _lease(configuration, done),
+        "profiles": [_profile(profiles[0], done)],
+    }
+    done.taken_over.append("percentageOfNodesToScore: 100: an extender sees no node that was not sampled")
+    for extender in mappings(configuration.get("extenders")):
+        done.without_counterpart.append(
+            f"extender {shown(extender.get('urlPrefix'))}: left out; the chart has an extender of ours alone"
+        )
+    return done
+
+
+def _lease(configuration: Mapping[str, Any], done: Translation) -> dict[str, Any]:
+    stated = configuration.get("leaderElection")
+    lease = {"leaderElect": True, "resourceLock": "leases", **(stated if isinstance(stated, Mapping) else {})}
+    lease["resourceName"] = f"{lease.get('resourceName') or LEASE}-stock"
+    done.taken_over.append(
+        f"leaderElection: under the name {lease['resourceName']}, so that it is not Koordinator's; "
+        "the chart has a Lease in its own namespace"
+    )
+    return lease
+
+
+def _profile(profile: Mapping[str, Any], done: Translation) -> dict[str, Any]:
+    name = str(profile.get("schedulerName") or "default-scheduler")
+    values = done.values["scheduler"]
+    values["name"] = name
+    arguments: list[dict[str, Any]] = []
+    for each in mappings(profile.get("pluginConfig")):
+        plugin, given = str(each.get("name")), each.get("args")
+        args = (
+            {k: v for k, v in given.items() if k not in ("apiVersion", "kind")}
+            if isinstance(given, dict)
+            else {}
+        )
+        if plugin == _LOAD:
+            _load_aware(args, values, done)
+        elif plugin == _NUMA:
+            _numa(args, done)
+        elif plugin in _THEIRS:
+            arguments.append({"name": plugin, "args": args})
+            if plugin == "NodeResourcesFit" and isinstance(args.get("scoringStrategy"), dict):
+                strategy = args["scoringStrategy"]
+                values["scoringStrategy"] = {
+                    each: strategy[each] for each in ("type", "resources") if each in strategy
+                }
+                done.taken_over.append(
+                    "NodeResourcesFit: as it is; the chart has it as scheduler.scoringStrategy"
+                )
+        elif plugin not in _ADVICE:
+            done.without_counterpart.append(f"{plugin}: a stock kube-scheduler has no such plugin")
+    translated: dict[str, Any] = {"schedulerName": name}
+    if arguments:
+        translated["pluginConfig"] = arguments
+    if plugins := _plugins(profile, values, done):
+        translated["plugins"] = plugins
+    return translated
+
+
+def _arguments(given: object) -> dict[str, Any]:
+    """Return the arguments of a plugin without their version, which a v1 configuration does not need."""
+    if not isinstance(given, Mapping):
+        return {}
+    return {name: value for name, value in given.items() if name not in ("apiVersion", "kind")}
+
+
+def _fit(args: Mapping[str, Any], values: dict[str, Any], done: Translation) -> None:
+    strategy = args.get("scoringStrategy")
+    if not isinstance(strategy, Mapping):
+        return
+    if strategy.get("type") not in _STRATEGIES:
+        done.without_counterpart.append(
+            f"NodeResourcesFit, scoringStrategy {shown(strategy.get('type'))}: the chart's scheduler has "
+            f"{' or '.join(_STRATEGIES)}; a scheduler of your own can have it"
+        )
+        return
+    values["scoringStrategy"] = {name: strategy[name] for name in ("type", "resources") if name in strategy}
+    done.taken_over.append("NodeResourcesFit: as it is; the chart has it as scheduler.scoringStrategy")
+
+
+def _load_aware(args: Mapping[str, Any], values: dict[str, Any], done: Translation) -> None:
+    try:
+        read_load_settings(args)
+    except LoadSettingsError as error:
+        raise TranslationError(f"profiles[0].pluginConfig[{_LOAD}].args: {error}") from None
+    values["loadAware"] = dict(args)
+    done.taken_over.append(f"{_LOAD}: {_OURS[_LOAD]}")
+
+
+def _numa(args: Mapping[str, Any], done: Translation) -> None:
+    sets: dict[str, Any] = {"enabled": True}
+    done.values["cpusets"] = sets
+    scoring = args.get("numaScoringStrategy") or args.get("scoringStrategy")
+    stated = {
+        "defaultPolicy": (args.get("defaultCPUBindPolicy"), (FULL_PCPUS, SPREAD_BY_PCPUS)),
+        "numaStrategy": (scoring.get("type") if isinstance(scoring, Mapping) else None, _STRATEGIES),
+    }
+    for name, (value, known) in stated.items():
+        if value in known:
+            sets[name] = value
+        elif value:
+            done.without_counterpart.append(
+                f"{_NUMA}, {shown(value)}: cpusets.{name} is {' or '.join(known)}: it is left at its default"
+            )
+    done.taken_over.append(f"{_NUMA}: {_OURS[_NUMA]}; label the namespaces {LABEL_CPUSET}={CPUSET_ENABLED}")
+
+
+def _plugins(profile: Mapping[str, Any], values: dict[str, Any], done: Translation) -> dict[str, Any]:
+    """Return the plugins of a profile as far as a stock scheduler has them, and note the others once each."""
+    stated = profile.get("plugins")
+    kept: dict[str, Any] = {}
+    others: list[str] = []
+    for point in _POINTS:
+        of = stated.get(point) if isinstance(stated, Mapping) else None
+        if not isinstance(of, Mapping):
+            continue
+        lists = {}
+        for state in ("disabled", "enabled"):
+            listed = mappings(of.get(state))
+            mine = [dict(each) for each in listed if each.get("name") in _THEIRS]
+            others += [str(each.get("name")) for each in listed if each.get("name") not in _THEIRS]
+            if mine:
+                lists[state] = mine
+            if point == "score":
+                _weights(listed, values)
+        # With everything switched off and nothing of its own on, a point would be empty: leave it as it was.
+        off = [each for each in lists.get("disabled", ()) if each["name"] == "*"]
+        if lists and not (off and "enabled" not in lists):
+            kept[point] = lists
+    done.taken_over.extend(_used(others, done))
+    return kept
+
+
+def _weights(listed: list[Mapping[str, Any]], values: dict[str, Any]) -> None:
+    for each in listed:
+        name = {_LOAD: "loadAware", _NUMA: "cpuSets"}.get(str(each.get("name")))
+        if name is not None and isinstance(each.get("weight"), int):
+            values.setdefault("weights", {})[name] = each["weight"]
+
+
+def _used(others: list[str], done: Translation) -> Iterator[str]:
+    """Note each plugin that a stock scheduler does not have; yield what we do instead."""
+    for name in dict.fromkeys(others):
+        if name in _OURS:
+            if name == _NUMA and "cpusets" not in done.values:
+                done.values["cpusets"] = {"enabled": True}
+                yield f"{name}: {_OURS[name]}"
+            elif name == _LOAD and "loadAware" not in done.values["scheduler"]:
+                yield f"{name}: {_OURS[name]}, with its defaults"
+        elif name in _ADVICE:
+            done.without_counterpart.append(f"{name}: {_ADVICE[name]}")
+        elif name != "DefaultPreBind":
+            done.without_counterpart.append(f"{name}: a stock kube-scheduler has no such plugin")
