@@ -130,6 +130,45 @@ def test_nonsense_does_not_raise_the_offer(usage: str) -> None:
     assert (found.state, offered(found)) == (State.HELD, (700, 0))
 
 
+@pytest.mark.parametrize(
+    ("capacity_", "state", "named"),
+    [
+        (None, "held", "states no capacity of cpu and memory"),
+        ({"cpu": "32"}, "held", "states no capacity of memory"),
+        ({"cpu": "-1", "memory": "1Gi"}, "held", "states no capacity of cpu"),
+        ({"cpu": "many", "memory": "1Gi"}, "held", "states no capacity of cpu"),
+        ({"cpu": str(10**20), "memory": "1Gi"}, "held", "states no capacity of cpu"),
+    ],
+)
+@pytest.mark.parametrize("policy", ["koordinator", "peak", "watermark", "static", "timeOfDay"])
+def test_a_node_without_capacity(capacity_: Any, state: str, named: str, policy: str) -> None:
+    """Nothing new is offered under any policy, and bound pods keep what they request."""
+    bare = node()
+    bare["status"] = {"capacity": capacity_} if capacity_ else {}
+    shares = {"cpuPercent": 50, "memoryPercent": 50}
+    settings_ = ours(policy=policy, static=shares, timeOfDay={"default": shares})
+    found = capacity(bare, metric(), config(**settings_), batch_pod("a/b", "700"))
+    if policy in {"static", "timeOfDay"}:
+        assert capacity(bare, config(**settings_), batch_pod("a/b", "700")).state is State.WITHDRAWN
+    assert (found.state, offered(found)) == (state, (700, 0))
+    assert named in found.why
+
+
+@pytest.mark.parametrize(
+    ("settings_", "named"),
+    [
+        ({"cpuCalculatePolicy": "best"}, "cpuCalculatePolicy: 'best' is unknown for cpu and counts as usage"),
+        ({"cpuCalculatePolicy": "request"}, "write usage or maxUsageRequest"),
+        ({"memoryReclaimThresholdPercent": 101}, "above 100 offers what online pods may need"),
+    ],
+)
+def test_settings_that_look_wrong(settings_: dict[str, Any], named: str) -> None:
+    """They hold as Koordinator takes them, and are named."""
+    found = capacity(node(), metric(), config(**settings_))
+    assert found.state is State.APPLIED
+    assert named in "; ".join(found.warnings)
+
+
 def test_third_parties_that_cannot_be_read_raise_nothing() -> None:
     """The offer is what it was, or what bound pods request."""
     resources = {"kubernetes.io/batch-cpu": "10 k"}

@@ -44,7 +44,8 @@ MEANINGS = {
     "strategy-out-of-range": "the node's annotation is held to the ranges, else ignored as a whole",
     "round-up": "a negative usage counts as 0",
     "third-party-unparsable": "third parties that cannot be read do not raise the offer",
-    "held": "a metric from far in the future, or with a system usage that is negative, lets nothing new in",
+    "held": "a metric from far in the future, one with a negative system usage, and a node that states no "
+    "capacity let nothing new in",
     "named-twice": "a pod that names a NUMA node twice lies there with both parts",
     "ratio": "a normalization ratio above 5 is ignored, as Koordinator's own configuration refuses it",
 }

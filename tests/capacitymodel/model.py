@@ -101,7 +101,8 @@ def _zones(place: Place, zones: Mapping[str, tuple[int, Amount]]) -> dict[str, d
 def _figures(place: Place, last: Object | None) -> dict[str, Any]:
     policy = place.plan["ours"].get("policy", "koordinator")
     fresh = _freshness(place)
-    state = "off" if not place.plan["enabled"] else "applied" if policy in _UNMEASURED else fresh
+    unmeasured = policy in _UNMEASURED and all(place.node.capacity[each] for each in BOTH)
+    state = "off" if not place.plan["enabled"] else "applied" if unmeasured else fresh
     resources = {}
     for of in (BATCH, MID):
         for resource in BOTH:
@@ -146,10 +147,11 @@ def _published(
 def _freshness(place: Place) -> str:
     """Return what the metric of a node is good for."""
     metric, plan = place.metric, place.plan
+    sized = all(place.node.capacity[each] for each in BOTH)
     if metric.time is None or not metric.measured:
         return "withdrawn"
     age = (place.now - metric.time).total_seconds()
     late = plan["ours"].get("staleSeconds") or 3 * plan["metricReportIntervalSeconds"]
     if age > plan["degradeTimeMinutes"] * 60:
         return "withdrawn"
-    return "held" if abs(age) > late or metric.broken else "applied"
+    return "held" if abs(age) > late or metric.broken or not sized else "applied"

@@ -142,7 +142,10 @@ def estimate(
     at = situation_of(node, known, listed, strategy, now, was_high=was_high)
     age = None if known.update_time is None else now - known.update_time
     fresh, late = _freshness(strategy, metric, age)
-    state, why = _state(strategy, fresh, late)
+    missing = [each for each in NATIVE_RESOURCES if not node.capacity.of(each)]
+    if missing and fresh is State.APPLIED:
+        fresh, late = State.HELD, f"the node states no capacity of {' and '.join(missing)}"
+    state, why = _state(strategy, fresh, late, sized=not missing)
     figures: dict[str, Figure] = {}
     rising: dict[str, dt.datetime] = {}
     for of, terms_of in ((BATCH, batch_terms), (MID, mid_terms)):
@@ -202,10 +205,10 @@ def _figure(
     return Figure(value // unit, (*terms, *more), calculated, origin, floor)
 
 
-def _state(strategy: Strategy, fresh: State, late: str) -> tuple[State, str]:
+def _state(strategy: Strategy, fresh: State, late: str, *, sized: bool) -> tuple[State, str]:
     if not strategy.enabled:
         return State.OFF, "colocation is not enabled for this node"
-    if strategy.extension.policy in _UNMEASURED:
+    if strategy.extension.policy in _UNMEASURED and sized:
         return State.APPLIED, ""
     return fresh, late
 
