@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent.tree import v1_tree, v2_tree
+from tests.agent.tree import v1_tree, v2_tree, write
 from webhook.agent.hierarchy import Driver, HierarchyError, find_hierarchy
 from webhook.protocol import KubeQoS
 
@@ -94,3 +94,15 @@ def test_a_pod_that_is_gone_has_no_containers(tmp_path: Path) -> None:
     found = find_hierarchy(tmp_path)
     assert found.containers(found.pod(KubeQoS.BURSTABLE, UID)) == {}
     assert list(found.pods(KubeQoS.BURSTABLE)) == []
+
+
+def test_controllers_that_are_missing_are_known(tmp_path: Path) -> None:
+    """Version 2 counts CPU time without a controller, version 1 does not."""
+    write(tmp_path / "two", {"sys/fs/cgroup/cgroup.controllers": "cpuset cpu io\n"})
+    (tmp_path / "two/sys/fs/cgroup/kubepods").mkdir()
+    found = find_hierarchy(tmp_path / "two")
+    assert found.lacking == ("memory",)
+    assert found.file("memory", "kubepods", "memory.stat") is None
+    for name in ("cpu", "cpuset"):
+        (tmp_path / "one/sys/fs/cgroup" / name / "kubepods").mkdir(parents=True)
+    assert find_hierarchy(tmp_path / "one").lacking == ("cpuacct", "memory")

@@ -162,3 +162,66 @@ def test_a_folder_without_cgroups(run, tmp_path):
     result = run("agent", "--dry-run", "--root", tmp_path, "--pods", "-", stdin="")
     assert result.exit_code == 1
     assert "there is no cgroup hierarchy" in result.output
+
+
+@pytest.fixture
+def kubeconfig(tmp_path):
+    """A kubeconfig of an API server that nobody will call."""
+    path = tmp_path / "kubeconfig"
+    path.write_text(
+        '{"clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:9"}}], "current-context": "c", '
+        '"contexts": [{"name": "c", "context": {"cluster": "c"}}]}'
+    )
+    return path
+
+
+def test_a_cluster_and_a_node_have_to_be_named(run):
+    """The flags are in the message."""
+    result = run("agent", "--node-name", "n1")
+    assert result.exit_code == 2
+    assert "--in-cluster" in result.output
+    assert "--node-name" in run("agent", "--in-cluster").output
+
+
+def test_a_machine_without_a_kubelet_is_named(run, kubeconfig, tmp_path):
+    """With what to do."""
+    v1_tree(tmp_path / "root", "system.slice")
+    common = ("agent", "--kubeconfig", kubeconfig, "--node-name", "n1", "--root", tmp_path / "root")
+    result = run(*common)
+    assert result.exit_code == 1
+    assert "there is no group kubepods" in result.output
+    result = run(*common, "--kubepods", "elsewhere")
+    assert result.exit_code == 1
+    assert "--kubepods elsewhere" in result.output
+
+
+def test_a_state_folder_that_cannot_be_had_is_named(run, kubeconfig, tmp_path):
+    """With the reason."""
+    v1_tree(tmp_path / "root", "kubepods")
+    (tmp_path / "file").write_text("")
+    result = run(
+        *("agent", "--kubeconfig", kubeconfig, "--node-name", "n1", "--root", tmp_path / "root"),
+        *("--admin-bind", "127.0.0.1:0", "--state-dir", tmp_path / "file" / "state"),
+    )
+    assert result.exit_code == 1
+    assert "--state-dir" in result.output
+    assert "Not a directory" in result.output
+
+
+def test_a_path_of_metrics_begins_with_a_slash(run, kubeconfig):
+    """As a path of a URL does."""
+    flags = ("--metrics-bind", "127.0.0.1:0", "--metrics-path", "prometheus")
+    result = run("agent", "--kubeconfig", kubeconfig, "--node-name", "n1", *flags)
+    assert result.exit_code == 2
+    assert "--metrics-path prometheus" in result.output
+
+
+def test_a_kernel_that_counts_no_memory_is_named(run, kubeconfig, tmp_path):
+    """Rather than that pods seem to use none."""
+    write(
+        tmp_path, {"sys/fs/cgroup/cgroup.controllers": "cpuset cpu\n", "sys/fs/cgroup/kubepods/cpu.stat": ""}
+    )
+    result = run("agent", "--kubeconfig", kubeconfig, "--node-name", "n1", "--root", tmp_path)
+    assert result.exit_code == 1
+    assert "no controller memory" in result.output
+    assert "cgroup_enable=memory" in result.output

@@ -23,7 +23,7 @@ class GroupFiles:
         cpu = (
             hierarchy.file("cpuacct", group, "cpuacct.usage")
             if hierarchy.version == 1
-            else hierarchy.file("cpu", group, "cpu.stat")
+            else hierarchy.file("cpuacct", group, "cpu.stat")
         )
         self._cpu = KeptFile(cpu or f"no hierarchy of cpuacct: {group}")
         self._memory = KeptFile(

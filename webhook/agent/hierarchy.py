@@ -60,6 +60,11 @@ class Hierarchy:
     unified: Path | None
     kubepods: str
 
+    @property
+    def lacking(self) -> tuple[str, ...]:
+        """Return the controllers that this machine does not have."""
+        return tuple(each for each in CONTROLLERS if each not in self.mounts)
+
     def file(self, controller: str, group: str, name: str) -> str | None:
         """Return the path of a controller's file of a group; None where the machine has no such controller.
 
@@ -128,12 +133,21 @@ def find_hierarchy(root: Path | str = "/", kubepods: str | None = None) -> Hiera
     top = Path(root) / _CGROUPS
     unified = next((each for each in (top, top / "unified") if (each / "cgroup.controllers").is_file()), None)
     version = 2 if unified == top else 1
-    mounts = dict.fromkeys(CONTROLLERS, top) if unified == top else _mounts(top)
+    mounts = _enabled(top) if unified == top else _mounts(top)
     if not mounts:
         raise HierarchyError(f"{top}: there is no cgroup hierarchy of cpu, cpuset and memory: give --root")
     group = _kubepods(next(iter(mounts.values())), kubepods)
     driver = Driver.SYSTEMD if group.endswith(_SLICE) else Driver.CGROUPFS
     return Hierarchy(version, driver, mounts, unified, group)
+
+
+def _enabled(top: Path) -> dict[str, Path]:
+    """Return version 2's controllers; CPU time it counts without one."""
+    try:
+        names = (top / "cgroup.controllers").read_text(encoding="ascii").split()
+    except (OSError, UnicodeDecodeError):
+        names = []
+    return {controller: top for controller in CONTROLLERS if controller in {*names, "cpuacct"}}
 
 
 def _mounts(top: Path) -> dict[str, Path]:

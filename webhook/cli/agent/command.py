@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from webhook.agent.service import AgentService
     from webhook.kube.client import Client
 
+_ENABLE = "start the kernel with cgroup_enable=memory, or mount what is missing at /sys/fs/cgroup"
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
@@ -198,6 +199,10 @@ def _service(
             raise click.ClickException(str(error)) from None
         except OSError as error:
             raise click.ClickException(f"--state-dir {place.state_dir}: {error.strerror or error}") from None
+        if lacking := sorted({"cpuacct", "memory"}.intersection(hierarchy.lacking)):
+            raise click.ClickException(
+                f"the cgroups here have no controller {' and '.join(lacking)}: {_ENABLE}"
+            )
         yield AgentService(
             Watched(api, node_name),
             hierarchy,
