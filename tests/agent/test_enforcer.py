@@ -123,6 +123,18 @@ def test_without_any_knowledge_nothing_is_done(node):
         assert node.enforcer.last is None
 
 
+def test_standing_by_nothing_is_known_any_more(node):
+    """Otherwise an agent that starts while the API server is away would work against koordlet."""
+    with watching(node.cluster.watched.reflectors, node.cluster.service._stop):
+        until(lambda: node.cluster.watched.synced)
+        node.look(22)
+        node.cluster.service._stop.set()
+    node.enforcer.stand_by()
+    node.start()
+    node.look(22)
+    assert node.enforcer.last is None
+
+
 def test_a_pod_that_was_kept_is_the_same_pod(node, tmp_path):
     """Read from the state folder as it was written."""
     folder = StateFolder(tmp_path)

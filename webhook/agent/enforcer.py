@@ -136,6 +136,12 @@ class Enforcer:
             _log.warning("cgroup write refused: %s", refusal.message)
             self._report(refusal.pod, refusal.message, done)
 
+    def stand_by(self) -> None:
+        """Forget node and pods: somebody else works here, also after a restart without the API server."""
+        if self._known is not None or self._kept:
+            self._known, self._kept = None, ()
+            self._folder.write(_KNOWN, None)
+
     def give_back(self, pod: str | None = None) -> Restored:
         """Write back what was there before, and write no more."""
         self._reconciler.enforce = False

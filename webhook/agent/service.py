@@ -162,7 +162,9 @@ class AgentService:
         """Look at the counters each second, until the end."""
         due = time.monotonic()
         while not self._stop.is_set():
-            if not self.publisher.standby:
+            if self.publisher.standby:
+                enforcer.stand_by()
+            else:
                 self.sampler.look(self.watched.pods_now())
                 enforcer.look()
             due = max(due + LOOK_SECONDS, time.monotonic())  # what was missed is not made up for

@@ -121,7 +121,7 @@ def weight_of(shares: int, weights: Weights) -> int:
 
 
 def weights_by(samples: Mapping[int, int]) -> Weights | None:
-    """Return the formula of a runtime, by weights that it wrote for these shares; None: nothing is known."""
+    """Return the formula that a runtime uses, by weights that it wrote for these shares; None: unknown."""
     fits = [
         formula
         for formula in Weights
