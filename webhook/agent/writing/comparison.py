@@ -2,7 +2,7 @@
 
 import errno
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 from webhook.agent.hierarchy import Hierarchy
@@ -33,6 +33,11 @@ class Comparison:
         """Take where cgroups are, their files, and the ledger where there is one."""
         self.files_read = 0
         self._hierarchy, self._files, self._ledger = hierarchy, files, ledger
+        self._places = {
+            knob: (str(hierarchy.mounts[file.controller]), file.name)
+            for knob in Knob
+            if (file := file_of(knob, hierarchy.version)) and file.controller in hierarchy.mounts
+        }
 
     def differences(self, plan: PodPlan, weights: Weights = Weights.LINEAR) -> Iterator[Difference]:
         """Yield the files of a pod that do not hold what they should; none for a pod without cgroups."""
@@ -56,43 +61,44 @@ class Comparison:
             text = render(target.knob, value, version)
             if found := self._difference(path, target.knob, text, target.why, below=below):
                 yield found
-        if plan.pod.mode is Mode.ENFORCE and self._ledger is not None:
+        if plan.pod.mode is Mode.ENFORCE:
             yield from self._no_longer(plan, group, targets, below=below)
 
     def _no_longer(self, plan: PodPlan, group: str, targets: Targets, *, below: bool) -> Iterator[Difference]:
         """Yield the files that were written and are not planned any more."""
+        ledger = self._ledger
+        if ledger is None or not ledger.originals:
+            return
         planned = {target.knob for target in targets}
         if Knob.IDLE in planned:
             planned.add(Knob.SHARES)  # which the kernel keeps at the least
-        for knob in self._others(planned):
+        for knob in Knob:
+            if knob in planned:
+                continue
             path = self._path(knob, group)
-            original = self._ledger.originals.get(path) if path and self._ledger else None
-            if path and original:
+            if path and (original := ledger.originals.get(path)):
                 why = Why(NO_LONGER, plan.pod.name, {"planned": "no more"})
                 if found := self._difference(path, knob, original.old, why, below=below):
                     yield found
 
-    def _others(self, planned: Iterable[Knob]) -> list[Knob]:
-        return [knob for knob in Knob if knob not in planned]
-
     def _path(self, knob: Knob, group: str) -> str | None:
-        file = file_of(knob, self._hierarchy.version)
-        return None if file is None else self._hierarchy.file(file.controller, group, file.name)
+        place = self._places.get(knob)
+        return None if place is None else f"{place[0]}/{group}/{place[1]}"
 
     def _difference(self, path: str, knob: Knob, wanted: str, why: Why, *, below: bool) -> Difference | None:
         version = self._hierarchy.version
-        value = parse(knob, wanted, version)
         self.files_read += 1
         try:
             text = self._files.read(path)
-            if same(knob, text, wanted, version):
+            if text == wanted or same(knob, text, wanted, version):
                 return None
-            current = parse(knob, text, version)
+            value, current = parse(knob, wanted, version), parse(knob, text, version)
         except ValueError:
             return None
         except OSError as error:
             if error.errno not in _GONE or not self._stands(path):
                 return None
+            value = parse(knob, wanted, version)
             text, current = "", value  # this kernel has no such file: the writer reports it
         expected = ""
         original = self._ledger.originals.get(path) if self._ledger is not None else None

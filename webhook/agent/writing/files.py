@@ -5,6 +5,7 @@ A value is what the file can hold: in version 2 a weight in the place of shares.
 
 import math
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from webhook.agent.plan.settings import Weights
@@ -96,6 +97,7 @@ def same(knob: Knob, text: str, wanted: str, version: int) -> bool:
     return equal
 
 
+@lru_cache(maxsize=4096)
 def render(knob: Knob, value: Value, version: int) -> str:
     """Return the text that is written for a value."""
     if isinstance(value, frozenset):
