@@ -77,7 +77,7 @@ bench-bind: export BEFORE ?=
 bench-bind: $(VENV)/test control-plane
 	$(BIN)/pytest -s tests/e2e/binding/test_latency.py
 
-# All tables, seven minutes or so on two quiet cores. With BEFORE=DIR instead that checkout, which has a .venv of its
+# All tables, eight minutes or so on two quiet cores. With BEFORE=DIR instead that checkout, which has a .venv of its
 # own, and this one in turns: eight minutes or so.
 bench: $(VENV)/test
 ifdef BEFORE
@@ -90,6 +90,7 @@ else
 	$(BIN)/python -m benchmarks.server
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.startup
+	$(BIN)/python -m benchmarks.scheduling
 endif
 
 clean:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from webhook.protocol import BATCH, FREE, LABEL_PRIORITY_CLASS, PROD
 from webhook.scheduling.loadsettings import LoadSettingsError, read_load_settings
-from webhook.scheduling.nodeload import EXPIRED, judge, read_shape, score, why_not
+from webhook.scheduling.nodeload import EXPIRED, judge, passing, read_shape, scores, why_not
 from webhook.scheduling.nodeusage import read_usage
 from webhook.scheduling.podload import read_assigned, read_pod
 
@@ -60,7 +60,10 @@ def answered(incoming: dict, nodemetric: dict | None, pods: list[dict], args: di
     assigned = [each for p in pods if (each := read_assigned(p, settings, now))]
     load = judge(read_shape(node, settings.resources), usage, assigned, settings)
     mine = read_pod(incoming, settings, now)
-    return why_not(load, mine, settings, now), score(load, mine, settings, now)
+    reason = why_not(load, mine, settings, now)
+    quick = passing({"n": load}, ["n"], mine, now)
+    assert bool(quick) == (not reason), "the quick way for many nodes says the same"
+    return reason, next(scores({"n": load}, ["n"], mine, settings, now))
 
 
 CLASSES = st.sampled_from([PROD, BATCH, FREE])

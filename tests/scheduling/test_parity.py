@@ -18,7 +18,7 @@ from webhook.pods.qosclass import priority_class
 from webhook.pods.requests import pod_limit, pod_request
 from webhook.protocol import MID, MID_CPU, MID_MEMORY
 from webhook.scheduling.loadsettings import read_load_settings
-from webhook.scheduling.nodeload import judge, read_shape, score, why_not
+from webhook.scheduling.nodeload import judge, read_shape, scores, why_not
 from webhook.scheduling.nodeusage import read_usage
 from webhook.scheduling.podload import is_of_daemonset, read_assigned, read_pod
 
@@ -45,7 +45,7 @@ def ours(case: dict[str, Any]) -> dict[str, Any]:
     reason = "" if is_of_daemonset(case["pod"]) else why_not(load, incoming, settings, now)
     answer = {
         "filter": reason or "ok",
-        "score": score(load, incoming, settings, now),
+        "score": next(scores({"n": load}, ["n"], incoming, settings, now)),
         "estimatedPod": dict(zip(settings.resources, incoming.estimate, strict=True)),
     }
     if usage is not None and usage.measured:

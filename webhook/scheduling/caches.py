@@ -1,8 +1,9 @@
 """The watch caches of load awareness: nodes, their metrics, and bound pods, each trimmed to a few numbers."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from webhook.kube.indexer import Indexer
 from webhook.kube.store import Store
@@ -12,51 +13,86 @@ from webhook.scheduling.nodeusage import NodeUsage, read_usage
 from webhook.scheduling.podload import PodLoad, read_assigned
 
 Object = Mapping[str, Any]
+Value = TypeVar("Value")
+_Key = tuple[str, str]
+
+
+class _Noted(Store[Value]):
+    """A store that names what changes in it."""
+
+    def __init__(self, read: Callable[..., Value | None], note: Callable[[str | None], None]) -> None:
+        super().__init__(read)
+        self._note = note
+
+    def _take(self, values: dict[_Key, Value]) -> None:
+        super()._take(values)
+        self._note(None)
+
+    def _set(self, key: _Key, value: Value | None) -> None:
+        super()._set(key, value)
+        self._note(key[1])
+
+
+class _NotedPods(Indexer[PodLoad]):
+    """Pods by node, which name the nodes where something changes."""
+
+    def __init__(self, read: Callable[..., PodLoad | None], note: Callable[[str | None], None]) -> None:
+        super().__init__(read, lambda pod: pod.node)
+        self._note = note
+
+    def _take(self, values: dict[_Key, PodLoad]) -> None:
+        super()._take(values)
+        self._note(None)
+
+    def _set(self, key: _Key, value: PodLoad | None) -> None:
+        old = self.values.get(key)
+        super()._set(key, value)
+        for each in (old, value):
+            if each is not None:
+                self._note(each.node)
 
 
 class Loads:
-    """What is watched of the load of nodes, and what is made of it, node by node.
+    """What is watched of the load of nodes, and how each node is judged by it.
 
     Attributes:
         settings: by which nodes are judged.
+        held: the pods that are about to be bound to a node; whoever changes that says so to ``note``.
         nodes, metrics, pods: what is watched.
     """
 
     def __init__(self, settings: LoadSettings, clock: Callable[[], float] = time.time) -> None:
         """Begin empty; ``clock`` gives seconds since the epoch."""
         self.settings = settings
+        self.held: Callable[[str], tuple[PodLoad, ...]] = lambda _: ()
         self._clock = clock
+        self._news: deque[str | None] = deque()
+        self.note = note = self._news.append
         resources = settings.resources
-        self.nodes: Store[NodeShape] = Store(lambda _name, raw, _old: read_shape(raw, resources))
-        self.metrics: Store[NodeUsage] = Store(lambda _name, raw, _old: read_usage(raw, resources))
-        self.pods: Indexer[PodLoad] = Indexer(self._read_pod, lambda pod: pod.node)
-        self._judged: dict[str, tuple[tuple[object, ...], NodeLoad]] = {}
+        self.nodes: Store[NodeShape] = _Noted(lambda _name, raw, _old: read_shape(raw, resources), note)
+        self.metrics: Store[NodeUsage] = _Noted(lambda _name, raw, _old: read_usage(raw, resources), note)
+        self.pods: Indexer[PodLoad] = _NotedPods(self._read_pod, note)
+        self._judged: dict[str, NodeLoad] = {}
 
-    def of(self, node: str, held: tuple[PodLoad, ...] = ()) -> NodeLoad | None:
-        """Judge a node; None: it is not known.
+    def table(self) -> Mapping[str, NodeLoad]:
+        """Return how nodes are judged, by name; only those are judged again where something has changed.
 
-        Args:
-            node: its name.
-            held: pods that are about to be bound to it; the same tuple as long as they are the same.
+        Used by one thread at a time.
         """
-        shape = self.nodes.values.get(("", node))
-        if shape is None:
-            return None
-        usage = self.metrics.values.get(("", node))
-        pods = self.pods.on_node(node)
-        known = self._judged.get(node)
-        if known is not None:
-            (its_shape, its_usage, its_pods, its_held), load = known
-            if its_shape is shape and its_usage is usage and its_pods is pods and its_held is held:
-                return load
-        load = judge(shape, usage, (*pods, *held), self.settings)
-        self._judged[node] = (shape, usage, pods, held), load
-        return load
-
-    def forget_deleted(self) -> None:
-        """Drop what was made of Nodes that do not exist any more."""
-        for name in [name for name in list(self._judged) if ("", name) not in self.nodes.values]:
-            self._judged.pop(name, None)
+        changed: set[str] = set()
+        while self._news:
+            name = self._news.popleft()
+            changed.update([each for _, each in list(self.nodes.values)] if name is None else [name])
+            if name is None:
+                changed.update(self._judged)
+        for name in changed:
+            shape = self.nodes.values.get(("", name))
+            if shape is None:
+                self._judged.pop(name, None)
+                continue
+            pods = (*self.pods.on_node(name), *self.held(name))
+            self._judged[name] = judge(shape, self.metrics.values.get(("", name)), pods, self.settings)
+        return self._judged
 
     def _read_pod(self, _name: str, raw: Object, old: PodLoad | None) -> PodLoad | None:
         same = old is not None and old.uid == (raw["metadata"].get("uid") or "")

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from webhook.cpuset.cpulist import format_cpulist
 from webhook.protocol import CPU
 from webhook.scheduling.loadsettings import PERCENT
-from webhook.scheduling.nodeload import EXPIRED, NodeLoad, score, why_not
+from webhook.scheduling.nodeload import EXPIRED, NodeLoad, scores, why_not
 from webhook.scheduling.podload import rounded
 from webhook.scheduling.state import Visit
 from webhook.scheduling.verbs import prioritize
@@ -92,14 +92,15 @@ def amount(resource: str, value: int) -> str:
 
 def _verdict(visit: Visit, node: str) -> NodeVerdict:
     settings, now = visit.cluster.settings, visit.cluster.wall()
-    pod, load = visit.asked.load, visit.load(node)
+    pod, load = visit.asked.load, visit.loads().get(node)
     reasons: list[str] = []
     remedies: list[str] = []
     uses: tuple[ResourceUse, ...] = ()
     cpus, load_score, set_score = "", None, None
     if pod is not None and load is not None and settings.load is not None:
         uses = tuple(_uses(visit, load))
-        load_score = score(load, pod, settings.load, now) if now < load.score_until else None
+        measured = now < load.score_until
+        load_score = next(scores({node: load}, [node], pod, settings.load, now)) if measured else None
         if reason := why_not(load, pod, settings.load, now):
             reasons.append(reason)
             remedies += _of_load(reason, uses)

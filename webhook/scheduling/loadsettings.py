@@ -65,6 +65,7 @@ class LoadSettings:
         after_initialized: the same from the end of its init containers.
         customized: pods may say in annotations what is expected of them.
         with_system: what is no pod counts as used by prod pods.
+        resources: that are looked at, by name.
     """
 
     filter_expired: bool = True
@@ -83,10 +84,11 @@ class LoadSettings:
     customized: bool = False
     with_system: bool = False
 
-    @property
-    def resources(self) -> tuple[str, ...]:
-        """Return the resources that are looked at, by name."""
-        return tuple(sorted({*self.factors, *self.weights}))
+    resources: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Sort the resources, which every node is judged by."""
+        object.__setattr__(self, "resources", tuple(sorted({*self.factors, *self.weights})))
 
 
 def read_load_settings(args: object) -> LoadSettings:

@@ -7,8 +7,9 @@ for many pods: see ``Side``. Source: Koordinator's plugin LoadAwareScheduling, w
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from operator import le
 from typing import Any, Final, NamedTuple
 
 from webhook.pods.pod import annotations
@@ -44,6 +45,7 @@ class Side(NamedTuple):
         filter_use: what is in use as the filter counts it.
         room: what a pod may be expected to use of each resource, and still fit; infinite where not looked at.
         score_use: what is in use as the score counts it.
+        until: when the metric is too old to let a pod in, in seconds since the epoch.
     """
 
     limits: Vector
@@ -51,6 +53,7 @@ class Side(NamedTuple):
     filter_use: Vector
     room: tuple[float, ...]
     score_use: Vector
+    until: float = math.inf
 
 
 class NodeLoad(NamedTuple):
@@ -58,13 +61,11 @@ class NodeLoad(NamedTuple):
 
     Attributes:
         allocatable: how much it has of each resource.
-        filter_until: when the metric is too old to be looked at, in seconds since the epoch.
         score_until: when it is too old for a score; 0: there is no metric to score by.
         prod, other: for pods of class prod, and for all others.
     """
 
     allocatable: Vector
-    filter_until: float
     score_until: float
     prod: Side
     other: Side
@@ -105,7 +106,7 @@ def judge(
     if usage is None:
         nothing = (0,) * len(settings.resources)
         anything = Side(nothing, False, nothing, (math.inf,) * len(settings.resources), nothing)  # noqa: FBT003
-        return NodeLoad(shape.allocatable, math.inf, 0.0, anything, anything)
+        return NodeLoad(shape.allocatable, 0.0, anything, anything)
     assigned = list(pods)
     expires = usage.update_time + settings.expiration if usage.update_time else 0.0
     mean_use = _use(usage, None, assigned)
@@ -124,16 +125,15 @@ def judge(
             prod = prod._replace(score_use=prod_use)
     if not usage.measured:
         prod, other = _with_room(prod), _with_room(other)
-    until = expires if settings.filter_expired else math.inf
-    return NodeLoad(shape.allocatable, until, expires if usage.measured else 0.0, prod, other)
+    if settings.filter_expired:
+        prod, other = (side._replace(until=expires) if any(side.limits) else side for side in (prod, other))
+    return NodeLoad(shape.allocatable, expires if usage.measured else 0.0, prod, other)
 
 
 def why_not(load: NodeLoad, pod: PodLoad, settings: LoadSettings, now: float) -> str:
     """Say why a pod may not go to a node, "" where it may."""
     side = load.prod if pod.prod else load.other
-    if not any(side.limits):
-        return ""
-    if now >= load.filter_until:
+    if now >= side.until:
         return "" if settings.schedule_when_expired else EXPIRED
     for resource, expected, room in zip(settings.resources, pod.estimate, side.room, strict=True):
         if expected > room:
@@ -142,25 +142,48 @@ def why_not(load: NodeLoad, pod: PodLoad, settings: LoadSettings, now: float) ->
     return ""
 
 
-def score(load: NodeLoad, pod: PodLoad, settings: LoadSettings, now: float) -> int:
-    """Return how good a node is for a pod, 0 to 100: the share that stays free, weighted."""
-    if now >= load.score_until:
-        return 0
-    used = (load.prod if pod.prod else load.other).score_use
-    total = weights = 0
-    worst = PERCENT
-    for resource, has, uses, expected in zip(
-        settings.resources, load.allocatable, used, pod.estimate, strict=True
-    ):
-        left = has - uses - expected
-        free = left * PERCENT // has if left > 0 else 0
-        worst = min(worst, free)
-        weight = settings.weights.get(resource, 0)
-        total += weight * free
-        weights += weight
-    total += settings.dominant_weight * worst
-    weights += settings.dominant_weight
-    return total // weights if weights else 0
+def passing(loads: Mapping[str, NodeLoad], names: Iterable[str], pod: PodLoad, now: float) -> list[str]:
+    """Return the nodes to which a pod may go, for many nodes at once.
+
+    Of the others ``why_not`` says why they are out; with ``schedule_when_expired`` it lets some of them in.
+    """
+    get, expected = loads.get, pod.estimate
+    if pod.prod:
+        return [
+            name
+            for name in names
+            if (load := get(name)) is None
+            or ((side := load.prod).until > now and all(map(le, expected, side.room)))
+        ]
+    return [
+        name
+        for name in names
+        if (load := get(name)) is None
+        or ((side := load.other).until > now and all(map(le, expected, side.room)))
+    ]
+
+
+def scores(
+    loads: Mapping[str, NodeLoad], names: Iterable[str], pod: PodLoad, settings: LoadSettings, now: float
+) -> Iterator[int]:
+    """Yield how good each node is for a pod, 0 to 100: the share that stays free, weighted."""
+    get, prod, dominant = loads.get, pod.prod, settings.dominant_weight
+    parts = [(i, settings.weights.get(each, 0), pod.estimate[i]) for i, each in enumerate(settings.resources)]
+    weights = sum(weight for _, weight, _ in parts) + dominant
+    for name in names:
+        load = get(name)
+        if load is None or now >= load.score_until or not weights:
+            yield 0
+            continue
+        allocatable, used = load.allocatable, (load.prod if prod else load.other).score_use
+        total, worst = 0, PERCENT
+        for i, weight, expected in parts:
+            has = allocatable[i]
+            left = has - used[i] - expected
+            free = left * PERCENT // has if left > 0 else 0
+            total += weight * free
+            worst = min(worst, free)
+        yield (total + dominant * worst) // weights
 
 
 def _with_room(side: Side) -> Side:

@@ -32,23 +32,31 @@ class Reservation(NamedTuple):
 class Reservations:
     """The reservations of this process."""
 
-    def __init__(self, clock: Callable[[], float], is_bound: Callable[[Reservation], bool]) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        is_bound: Callable[[Reservation], bool],
+        note: Callable[[str], object] = lambda _: None,
+    ) -> None:
         """Begin empty.
 
         Args:
             clock: seconds.
             is_bound: whether a pod is known to be bound, or to hold its CPUs, so that it counts without this.
+            note: called with each node where something else is held from then on.
         """
         self._clock = clock
         self._is_bound = is_bound
+        self._note = note
         self._held: dict[str, Reservation] = {}
         self._loads: dict[str, tuple[PodLoad, ...]] = {}
         self._entries: dict[str, tuple[Entry, ...]] = {}
 
     def hold(self, reservation: Reservation) -> None:
         """Hold something for a pod, in place of what was held for it."""
+        before = self._held.get(reservation.uid)
         self._held[reservation.uid] = reservation
-        self._arrange()
+        self._arrange({each.node for each in (before, reservation) if each is not None})
 
     def release(self, uid: str) -> None:
         """Drop what is over, and what is held for a pod that is asked about again."""
@@ -58,9 +66,10 @@ class Reservations:
             for each in self._held.values()
             if each.uid != uid and each.until > now and not self._is_bound(each)
         }
-        if len(left) != len(self._held):
+        gone = {each.node for each in self._held.values() if each.uid not in left}
+        if gone:
             self._held = left
-            self._arrange()
+            self._arrange(gone)
 
     def loads(self, node: str) -> tuple[PodLoad, ...]:
         """Return the loads that are held on a node; the same tuple as long as they are the same."""
@@ -70,7 +79,7 @@ class Reservations:
         """Return the CPU sets that are held on a node; the same tuple as long as they are the same."""
         return self._entries.get(node, ())
 
-    def _arrange(self) -> None:
+    def _arrange(self, nodes: set[str]) -> None:
         loads: dict[str, tuple[PodLoad, ...]] = {}
         entries: dict[str, tuple[Entry, ...]] = {}
         for each in self._held.values():
@@ -80,6 +89,8 @@ class Reservations:
                 entries[each.node] = (*entries.get(each.node, ()), each.entry)
         self._loads = _kept(self._loads, loads)
         self._entries = _kept(self._entries, entries)
+        for node in nodes:
+            self._note(node)
 
 
 def _kept(old: dict[str, tuple], new: dict[str, tuple]) -> dict[str, tuple]:  # type: ignore[type-arg] # of either

@@ -50,7 +50,11 @@ class Cluster:
 
     def __post_init__(self) -> None:
         """Hold nothing."""
-        self.reservations = Reservations(self.clock, self._is_bound)
+        if self.loads is not None:
+            self.reservations = Reservations(self.clock, self._is_bound, self.loads.note)
+            self.loads.held = self.reservations.loads
+        else:
+            self.reservations = Reservations(self.clock, self._is_bound)
         self.fits = (
             Fits(self.sets, self.reservations.entries, self.default) if self.sets is not None else None
         )
@@ -71,8 +75,6 @@ class Cluster:
 
     def forget_deleted(self) -> None:
         """Drop what was made of Nodes that do not exist any more."""
-        if self.loads is not None:
-            self.loads.forget_deleted()
         if self.fits is not None:
             self.fits.forget_deleted()
 
@@ -118,10 +120,10 @@ class Visit:
     claim: Claim | Refusal | None
     asked: Asked
 
-    def load(self, node: str) -> NodeLoad | None:
-        """Return how a node's load is judged, with what is held there."""
+    def loads(self) -> Mapping[str, NodeLoad]:
+        """Return how the load of nodes is judged, with what is held there."""
         loads = self.cluster.loads
-        return loads.of(node, self.cluster.reservations.loads(node)) if loads is not None else None
+        return loads.table() if loads is not None else {}
 
     def fit(self, node: str, *, without: frozenset[str] = frozenset()) -> Fit:
         """Return what CPU set the pod would get, once the pods of these uids are gone."""

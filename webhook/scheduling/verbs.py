@@ -7,7 +7,7 @@ would be another write to the pod, which wakes it again.
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple, Protocol
 
-from webhook.scheduling.nodeload import NodeLoad, score, why_not
+from webhook.scheduling.nodeload import NodeLoad, passing, scores, why_not
 from webhook.scheduling.podload import PodLoad
 from webhook.scheduling.question import Victims
 from webhook.scheduling.setfit import Fit
@@ -16,6 +16,7 @@ from webhook.scheduling.settings import SchedulingSettings
 OTHERS: Final = "other colocation checks"
 _KINDS: Final = 5
 _POINT: Final = 10
+_HALF: Final = _POINT // 2  # points are rounded half up
 
 
 class Asked(NamedTuple):
@@ -35,8 +36,8 @@ class Asked(NamedTuple):
 class Place(Protocol):
     """The cluster, as one pod finds it."""
 
-    def load(self, node: str) -> NodeLoad | None:
-        """Return how a node's load is judged; None: nothing is known of it, so any pod may go there."""
+    def loads(self) -> Mapping[str, NodeLoad]:
+        """Return how the load of nodes is judged; any pod may go to a node that is not there."""
 
     def fit(self, node: str, *, without: frozenset[str] = frozenset()) -> Fit:
         """Return what CPU set the pod would get, once the pods of these uids are gone."""
@@ -63,18 +64,19 @@ def filter_nodes(
     asked: Asked, names: Iterable[str], place: Place, settings: SchedulingSettings, now: float
 ) -> Filtered:
     """Say which nodes a pod may go to; ``now`` is in seconds since the epoch."""
-    passed: list[str] = []
-    reasons: dict[str, str] = {}
-    for name in names:
-        reason = _why_not(asked, name, place, settings, now)
-        if reason:
-            reasons[name] = reason
-        else:
-            passed.append(name)
+    names = list(names)
+    cool = _cool(asked, names, place, settings, now)
+    reasons, passed = {}, cool
+    if asked.wants_set or len(cool) < len(names):
+        known = set(cool)
+        for name in names if asked.wants_set else [name for name in names if name not in known]:
+            if reason := _why_not(asked, name, place, settings, now, looked=name in known):
+                reasons[name] = reason
+        passed = [name for name in names if name not in reasons]
     waits = {}
     if asked.wants_set and asked.nominated in reasons:
         leaving = place.leaving(asked.nominated)
-        if leaving and not _why_not(asked, asked.nominated, place, settings, now, leaving):
+        if leaving and not _why_not(asked, asked.nominated, place, settings, now, without=leaving):
             waits[asked.nominated] = reasons.pop(asked.nominated)
     return Filtered(passed, _few_kinds(reasons), waits)
 
@@ -83,18 +85,18 @@ def prioritize(
     asked: Asked, names: Iterable[str], place: Place, settings: SchedulingSettings, now: float
 ) -> dict[str, int]:
     """Score nodes: 0 to 10 points for load and for the CPU set each, times their weights."""
+    names = list(names)
     points = dict.fromkeys(names, 0)
-    load_settings, load_weight, set_weight = settings.load, settings.load_weight, settings.set_weight
-    pod = asked.load
-    for name in points:
-        total = 0
-        if pod is not None and load_settings is not None:
-            load = place.load(name)
-            if load is not None:
-                total = load_weight * _points(score(load, pod, load_settings, now))
-        if asked.wants_set:
-            total += set_weight * _points(place.fit(name).score)
-        points[name] = total
+    if asked.load is not None and settings.load is not None:
+        weight = settings.load_weight
+        for name, percent in zip(
+            names, scores(place.loads(), names, asked.load, settings.load, now), strict=True
+        ):
+            points[name] = weight * ((percent + _HALF) // _POINT)
+    if asked.wants_set:
+        weight = settings.set_weight
+        for name in names:
+            points[name] += weight * ((place.fit(name).score + _HALF) // _POINT)
     return points
 
 
@@ -108,29 +110,35 @@ def preempt(
     return [
         name
         for name, uids in victims.items()
-        if not _why_not(asked, name, place, settings, now, frozenset(uids))
+        if not _why_not(asked, name, place, settings, now, without=frozenset(uids))
     ]
 
 
-def _why_not(
+def _cool(
+    asked: Asked, names: list[str], place: Place, settings: SchedulingSettings, now: float
+) -> list[str]:
+    """Return the nodes that load certainly does not keep a pod from."""
+    if asked.load is None or settings.load is None:
+        return names
+    return passing(place.loads(), names, asked.load, now)
+
+
+def _why_not(  # noqa: PLR0913 — what the three verbs have in common
     asked: Asked,
     name: str,
     place: Place,
     settings: SchedulingSettings,
     now: float,
+    *,
+    looked: bool = False,
     without: frozenset[str] = frozenset(),
 ) -> str:
-    """Say why a pod may not go to a node, "" where it may."""
-    if asked.load is not None and settings.load is not None:
-        load = place.load(name)
+    """Say why a pod may not go to a node, "" where it may; ``looked``: load does not keep it from there."""
+    if not looked and asked.load is not None and settings.load is not None:
+        load = place.loads().get(name)
         if load is not None and (reason := why_not(load, asked.load, settings.load, now)):
             return reason
     return place.fit(name, without=without).reason if asked.wants_set else ""
-
-
-def _points(percent: int) -> int:
-    """Return 0 to 10 points, rounded half up."""
-    return (percent + _POINT // 2) // _POINT
 
 
 def _few_kinds(reasons: dict[str, str]) -> dict[str, str]:
