@@ -253,6 +253,14 @@ def test_profiles_that_are_not_ready_conflict_or_have_no_status(doctor, cluster)
     assert "2 of 4 are ready" in found["ok"]
 
 
+def test_two_schedulers_of_one_name(doctor, cluster):
+    """Two Leases of its name that are renewed: both would place its pods; an old one is nobody's."""
+    cluster.put(LEASES, "koord-scheduler", "elsewhere", spec=lease(seconds=900))
+    assert "koord-scheduler: it renews its Lease" in doctor()[1]["ok"]
+    cluster.put(LEASES, "koord-scheduler", "elsewhere", spec=lease())
+    assert "2 schedulers renew a Lease of this name" in doctor()[1]["error"]
+
+
 def test_schedulers_without_a_sign_of_life(doctor, cluster):
     """No Lease, no bound pod; pods that wait; pods that it has bound."""
     cluster.put(LEASES, "koord-scheduler", spec=lease(seconds=900))

@@ -109,15 +109,14 @@ def schedulers(cluster: Cluster) -> Iterator[Finding]:
     if not named:
         yield ok("no profile names one: pods keep their own")
         return
-    leases = {
-        lease["metadata"]["name"]: lease
-        for lease in cluster.items(paths.collection("coordination.k8s.io/v1", "leases"))
-    }
+    leases: dict[str, list[Object]] = {}
+    for lease in cluster.items(paths.collection("coordination.k8s.io/v1", "leases")):
+        leases.setdefault(lease["metadata"]["name"], []).append(lease)
     for scheduler, named_by in sorted(named.items()):
         yield _scheduler(cluster, scheduler, first_of(named_by, _SHOWN), leases)
 
 
-def _scheduler(cluster: Cluster, scheduler: str, named_by: str, leases: dict[str, Object]) -> Finding:
+def _scheduler(cluster: Cluster, scheduler: str, named_by: str, leases: dict[str, list[Object]]) -> Finding:
     pods = cluster.items(paths.PODS, fieldSelector=f"spec.schedulerName={scheduler}")
     bound = sum(bool(pod["spec"].get("nodeName")) for pod in pods)
     waiting = sum(
@@ -125,12 +124,18 @@ def _scheduler(cluster: Cluster, scheduler: str, named_by: str, leases: dict[str
         for pod in pods
         if not pod["spec"].get("nodeName")
     )
-    lease = leases.get(_DEFAULT_LEASE if scheduler == _DEFAULT_SCHEDULER else scheduler)
+    named = leases.get(_DEFAULT_LEASE if scheduler == _DEFAULT_SCHEDULER else scheduler, [])
+    renewed = [lease for lease in named if _renewed(cluster, lease)]
     remedy = (
-        f"install it (koord-scheduler comes with Koordinator), or remove schedulerName from {named_by}: "
+        f"upgrade this chart with --set scheduler.enabled=true,scheduler.name={scheduler}, see "
+        f"docs/scheduling.md, or install Koordinator's; or remove schedulerName from {named_by}: "
         "kube-scheduler handles batch resources as well"
     )
-    if lease is not None and _renewed(cluster, lease):
+    if len(renewed) > 1:
+        places = ", ".join(sorted(str(lease["metadata"].get("namespace")) for lease in renewed))
+        message = f"{scheduler}: {len(renewed)} schedulers renew a Lease of this name, in {places}"
+        return fail(message, "both place the same pods: give one another name (scheduler.name), or remove it")
+    if renewed:
         more = f", {waiting} pods wait for it" if waiting else ""
         return ok(f"{scheduler}: it renews its Lease{more}")
     if bound and not waiting:
