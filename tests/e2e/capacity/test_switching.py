@@ -123,8 +123,9 @@ class Switch:
             def pod() -> Object:
                 if upgrading.done():
                     upgrading.result()
-                (found,) = self.kubectl.items("pods", namespace=NAMESPACE, selector=selector)
-                return found
+                found = self.kubectl.items("pods", namespace=NAMESPACE, selector=selector)
+                assert len(found) == 1
+                return found[0]
 
             made = eventually(pod, seconds=60, what="pod of the hook")
             with stopping(self.command(made["spec"], "withdraw")) as process:
@@ -154,9 +155,9 @@ def switch(release: Installation, tmp_path: Path) -> Iterator[Switch]:
 
 
 def test_no_trace(kubectl: Kubectl, switch: Switch, chart_without: Path, nodes: list[str]) -> None:
-    """After an upgrade, on and off, objects and nodes are as before, but for what is said to stay."""
-    switch.upgrade(chart_without)
+    """After an upgrade, on and off, objects and nodes are as if it had never been on, but for what stays."""
     objects, node_states = everything(kubectl), node_objects(kubectl)
+    switch.upgrade(chart_without)
     switch.on()
     deployment = kubectl.get("deployment", CONTROLLER, namespace=NAMESPACE)
     process = switch.command(deployment["spec"]["template"]["spec"], "controller")
