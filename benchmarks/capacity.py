@@ -72,12 +72,15 @@ def objects() -> tuple[list[Json], Json]:
         for i, each in enumerate([*online, *batch])
     ]
     usage = {"resources": {"cpu": "9", "memory": "30Gi"}}
+    statistics = dict.fromkeys(("avg", "p50", "p90", "p95", "p99"), usage)
+    windows = [{"duration": each, "usage": statistics} for each in ("5m0s", "10m0s", "30m0s")]
     metric = {
         "kind": NODEMETRIC_KIND,
         "metadata": {"name": "node"},
         "status": {
             "updateTime": NOW.isoformat(),
-            "nodeMetric": {"nodeUsage": usage, "systemUsage": usage},
+            "nodeMetric": {"nodeUsage": usage, "systemUsage": usage, "aggregatedNodeUsages": windows},
+            "prodPeakMetric": {"resource": usage},
             "podsMetric": used,
         },
     }

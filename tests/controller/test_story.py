@@ -36,6 +36,28 @@ CONFIGS = [
 ]
 
 
+def published(obj: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+    """Return a node after an apply of all that is to be ours, or after all of it was taken off as null."""
+    made = copy.deepcopy(obj)
+    figures, noted = figures_of(body), body["metadata"].get("annotations", {})
+    native = {key: value for key, value in made["status"]["allocatable"].items() if "/" not in key}
+    made["status"]["allocatable"] = {**native, **figures}
+    made["metadata"]["annotations"] = {key: value for key, value in noted.items() if value is not None}
+    ours = {
+        "f:metadata": {"f:annotations": {f"f:{key}": {} for key in noted}},
+        "f:status": {"f:allocatable": {f"f:{key}": {} for key in figures}},
+    }
+    manager = {"manager": "colocation-webhook-capacity", "fieldsV1": ours}
+    made["metadata"]["managedFields"] = [manager] if figures else []
+    return made
+
+
+def figures_of(body: dict[str, Any]) -> dict[str, str]:
+    """Return the figures of a write; none where it takes them off."""
+    written = body.get("status", {}).get("allocatable", {})
+    return {key: value for key, value in written.items() if value is not None}
+
+
 class NoSLOs:
     """NodeSLOs have tests of their own."""
 
@@ -149,12 +171,7 @@ class Story(RuleBasedStateMachine):
             return self.metric
         if "nodemetrics" in path:
             return {}
-        native = {key: value for key, value in self.node["status"]["allocatable"].items() if "/" not in key}
-        figures = body.get("status", {}).get("allocatable", {})
-        self.node["status"]["allocatable"] = {**native, **figures}
-        self.node["metadata"]["annotations"] = body["metadata"].get("annotations", {})
-        owned = [{"manager": "colocation-webhook-capacity"}] if figures else []
-        self.node["metadata"]["managedFields"] = owned
+        self.node = published(self.node, body)
         self.send("changed", self.node)
         return copy.deepcopy(self.node)
 
@@ -165,11 +182,11 @@ class Story(RuleBasedStateMachine):
 
     def check(self, replica: Replica, body: dict[str, Any]) -> None:
         """No double write, no jump, no figure below the floor, no withdrawal without cause."""
-        figures = body.get("status", {}).get("allocatable", {})
+        figures = figures_of(body)
         old, raw = self.offered(), figures.get(CPU)
         new = None if raw is None else int(raw)
         up_to_date = not any(obj["kind"] == "Node" for _, obj in replica.heard)
-        noted = json.loads(body["metadata"].get("annotations", {}).get(ANNOTATION, "{}"))
+        noted = json.loads(body["metadata"].get("annotations", {}).get(ANNOTATION) or "{}")
         if up_to_date and old is not None:
             there = {key: value for key, value in self.node["status"]["allocatable"].items() if "/" in key}
             before = json.loads(self.node["metadata"]["annotations"][ANNOTATION])
@@ -308,3 +325,48 @@ TestStory = Story.TestCase
 TestStory.settings = settings(
     max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+
+
+class Many:
+    """A cluster in which many nodes appear at once; one replica, which is the leader."""
+
+    def __init__(self, count: int) -> None:
+        self.now, self.seconds = dt.datetime(2026, 1, 31, 8, 0, 42, tzinfo=dt.UTC), 1000.0
+        self.nodes = {f"node-{i}": self.named(node(), i) for i in range(count)}
+        self.metrics = [self.named(metric(), i) for i in range(count)]
+        self.writes: list[str] = []
+
+    def named(self, obj: dict[str, Any], number: int) -> dict[str, Any]:
+        """Return an object of a node."""
+        return {**obj, "metadata": {**obj["metadata"], "name": f"node-{number}", "uid": str(number)}}
+
+    def objects(self, kind: str) -> list[dict[str, Any]]:
+        """Return the objects of a kind."""
+        configmap = {**GOOD, "metadata": {**GOOD["metadata"], "namespace": "k"}}
+        found = {"Node": list(self.nodes.values()), "NodeMetric": self.metrics, "ConfigMap": [configmap]}
+        return found.get(kind, [])
+
+    def elected(self, _: Replica) -> bool:
+        """Give the Lease to the only one who asks."""
+        return True
+
+    def call(self, _: Replica, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Apply a status."""
+        if method != "PATCH" or not path.endswith("/status"):
+            return {}
+        name = body["metadata"]["name"]
+        self.writes.append(name)
+        obj = self.nodes[name] = published(self.nodes[name], body)
+        return obj
+
+
+def test_many_nodes_at_once() -> None:
+    """5,000 nodes are written once each, in one round, and then no more."""
+    world = Many(5000)
+    replica = Replica(world)  # type: ignore[arg-type]
+    replica.controller.step()
+    assert sorted(world.writes) == sorted(world.nodes)
+    world.seconds += 20
+    replica.controller.step()
+    assert len(world.writes) == 5000
+    assert {each["status"]["allocatable"][CPU] for each in world.nodes.values()} == {"19200"}
