@@ -35,6 +35,7 @@ SECONDS: Final = 60
 WARM_UP: Final = 25
 MOST_PERCENT: Final = 1.0
 MOST_MIB: Final = 60.0
+BOOKMARK_SECONDS: Final = 60  # as the API server
 _TOP: Final = Path("/sys/fs/cgroup")
 _CONTROLLERS: Final = ("cpu", "cpuacct", "cpuset", "memory", "unified")
 
@@ -70,7 +71,7 @@ while True:
 
 
 class _Cluster(BaseHTTPRequestHandler):
-    """The API server: lists, watches that say nothing, and applies."""
+    """The API server: lists, watches that bring bookmarks, and applies."""
 
     protocol_version = "HTTP/1.1"
     pods: Sequence[dict[str, Any]] = ()
@@ -88,7 +89,11 @@ class _Cluster(BaseHTTPRequestHandler):
             self.send_response(200)
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
-            time.sleep(3600)
+            bookmark = json.dumps({"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "1"}}})
+            with contextlib.suppress(OSError):  # the agent has ended
+                while True:
+                    self.wfile.write(f"{len(bookmark) + 1:x}\r\n{bookmark}\n\r\n".encode())
+                    time.sleep(BOOKMARK_SECONDS)
             return
         self._answer({"metadata": {"resourceVersion": "1"}, "items": self._items()})
 
