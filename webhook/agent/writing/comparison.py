@@ -12,11 +12,8 @@ from webhook.agent.plan.settings import Weights
 from webhook.agent.plan.target import Knob, Why
 from webhook.agent.writing.cgroupfiles import CgroupFiles
 from webhook.agent.writing.files import file_of, parse, render, same, stored
-from webhook.agent.writing.ledger import ActionLedger
+from webhook.agent.writing.ledger import RESTORE, ActionLedger
 from webhook.agent.writing.order import Difference
-
-NO_LONGER: Final = "restore"
-"""The rule by which a file is given back that is not planned any more."""
 
 _UID: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}", re.ASCII)
 _GONE: Final = frozenset({errno.ENOENT, errno.ENODEV, errno.ENOTDIR, errno.ESTALE})
@@ -77,7 +74,7 @@ class Comparison:
                 continue
             path = self._path(knob, group)
             if path and (original := ledger.originals.get(path)):
-                why = Why(NO_LONGER, plan.pod.name, {"planned": "no more"})
+                why = Why(RESTORE, plan.pod.name, {"planned": "no more"})
                 if found := self._difference(path, knob, original.old, why, below=below):
                     yield found
 
