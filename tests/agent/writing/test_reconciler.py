@@ -83,9 +83,10 @@ def test_one_period_of_observing_precedes_the_first_write(tmp_path):
     early = [world.round() for _ in range(10)]
     assert not world.kernel.writes
     assert early[0].differences
-    world.rounds()
+    world.round()
     written = len(world.kernel.writes)
     assert written
+    assert hold(world)
     world.rounds(30)
     assert len(world.kernel.writes) == written
 

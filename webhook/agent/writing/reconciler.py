@@ -1,6 +1,6 @@
 """The rounds in which the cgroups of a node's pods are brought to what is planned, and kept there.
 
-A pod is looked at when its plan changes, after a busy write, and every nine seconds; so, with a round each
+A pod is looked at when its plan changes, after a busy write, and every eight seconds; so, with a round each
 second, whatever anybody else changes is right again within ten.
 """
 
@@ -31,7 +31,7 @@ PERIOD_SECONDS: Final = 10.0
 MOST_WRITES: Final = 1000
 """Writes of one round; what is left follows in the next."""
 
-_AGAIN_SECONDS: Final = PERIOD_SECONDS - 1.0
+_AGAIN_SECONDS: Final = PERIOD_SECONDS - 2.0  # a round may be late by one
 _SPREAD: Final = 8
 
 
@@ -82,6 +82,7 @@ class Reconciler:
         self._plan: Plan | None = None
         self._due: dict[str, float] = {}
         self._first: float | None = None
+        self._has_written = False
         self._weights: Weights | None = None
 
     def round(self, pods: Sequence[AgentPod], node: NodeTopology, settings: Settings) -> Round:
@@ -95,6 +96,10 @@ class Reconciler:
         now = self._clock()
         self._first = now if self._first is None else self._first
         plan = self._planned(pods, node, settings)
+        may_write = self.enforce and now - self._first >= PERIOD_SECONDS
+        if may_write and not self._has_written:
+            self._due.clear()  # what was only observed until now is written at once
+            self._has_written = True
         before = self._comparison.files_read
         found: list[Difference] = []
         mine: list[tuple[str, Difference]] = []
@@ -112,7 +117,7 @@ class Reconciler:
                 _AGAIN_SECONDS if uid in self._due else 1 + zlib.crc32(uid.encode()) % _SPREAD
             )
         written, stopped = Written(), ""
-        if self.enforce and now - self._first >= PERIOD_SECONDS:
+        if may_write:
             written = self._write(mine, now)
             stopped = self._writer.stopped
         read = self._comparison.files_read - before
