@@ -13,6 +13,7 @@ ORDER: Final = (
     "chart/test_lifecycle.py",  # installs again: what comes next shows that nothing is left over
     "reliability",
     "binding",
+    "scheduling",
     "capacity",
     "node/test_capacity.py",  # with a controller of its own, before the chart's is on the node
     "node",

@@ -1,0 +1,1 @@
+"""A stock kube-scheduler that asks the webhook."""
