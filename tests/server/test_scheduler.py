@@ -96,7 +96,7 @@ def test_what_is_refused_before_it_is_read(tmp_path, cluster, settings):
 
 
 def test_wrong_flags(settings):
-    """A scheduler needs a cluster, and settings that can be meant."""
+    """Files have no nodes: a usage error that says what to give."""
     flags = ["serve", "--no-tls", "--scheduler", str(settings)]
     objects = Path(__file__).parents[2] / "examples" / "objects"
     result = CliRunner().invoke(main, [*flags, "--objects", str(objects)])
