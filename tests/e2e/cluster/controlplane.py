@@ -122,6 +122,12 @@ class ControlPlane:
         )
         eventually(self._etcd_healthy, what="etcd healthy")
 
+    def schedule_for(self, *names: str) -> None:
+        """Start the scheduler again, for pods that name one of these."""
+        self._processes.pop("kube-scheduler").stop()
+        self._write_scheduler(names)
+        self._start_scheduler()
+
     def _start_clients(self) -> None:
         self._start(
             "kube-controller-manager",
@@ -135,6 +141,9 @@ class ControlPlane:
             # Most nodes here have no kubelet and so no heart beat.
             *([] if self._heartbeats else ["--controllers=*,-node-lifecycle-controller"]),
         )
+        self._start_scheduler()
+
+    def _start_scheduler(self) -> None:
         self._start(
             "kube-scheduler",
             f"--config={self._folder / 'scheduler.yaml'}",
@@ -160,14 +169,7 @@ class ControlPlane:
             "current-context": "e2e",
         }
         self.kubeconfig.write_text(yaml.safe_dump(config))
-        scheduler = {
-            "apiVersion": "kubescheduler.config.k8s.io/v1",
-            "kind": "KubeSchedulerConfiguration",
-            "clientConnection": {"kubeconfig": str(self.kubeconfig)},
-            "leaderElection": {"leaderElect": False},
-            "profiles": [{"schedulerName": name} for name in SCHEDULERS],
-        }
-        (self._folder / "scheduler.yaml").write_text(yaml.safe_dump(scheduler))
+        self._write_scheduler(SCHEDULERS)
         transport = {"uds": {"udsName": str(self._network)}}
         connection = {"proxyProtocol": "HTTPConnect", "transport": transport}
         egress = {
@@ -176,6 +178,16 @@ class ControlPlane:
             "egressSelections": [{"name": "cluster", "connection": connection}],
         }
         (self._folder / "egress.yaml").write_text(yaml.safe_dump(egress))
+
+    def _write_scheduler(self, names: Sequence[str]) -> None:
+        scheduler = {
+            "apiVersion": "kubescheduler.config.k8s.io/v1",
+            "kind": "KubeSchedulerConfiguration",
+            "clientConnection": {"kubeconfig": str(self.kubeconfig)},
+            "leaderElection": {"leaderElect": False},
+            "profiles": [{"schedulerName": name} for name in names],
+        }
+        (self._folder / "scheduler.yaml").write_text(yaml.safe_dump(scheduler))
 
     def _etcd_healthy(self) -> bool:
         self._processes["etcd"].require_running()

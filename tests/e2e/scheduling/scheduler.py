@@ -1,0 +1,128 @@
+"""The chart's scheduler: a real kube-scheduler with the chart's configuration, account and flags."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.e2e.binding.service import FLAGS
+from tests.e2e.cluster.binaries import find
+from tests.e2e.cluster.controlplane import SCHEDULERS, ControlPlane
+from tests.e2e.cluster.kubectl import Object
+from tests.e2e.cluster.processes import Process, eventually, free_ports
+from tests.e2e.release.installation import CHART, NAMESPACE, RELEASE, Installation
+
+NAME = f"{RELEASE}-scheduler"
+KOORD_SCHEDULER = "koord-scheduler"
+CA = "webhook-ca"
+
+
+@contextlib.contextmanager
+def switched_on(release: Installation, folder: Path) -> Iterator[None]:
+    """The chart's scheduler and CPU sets at binding, installed; no pod of the scheduler runs."""
+    kubectl = release.kubectl
+    hook = kubectl.get("mutatingwebhookconfiguration", RELEASE)["webhooks"][0]
+    bundle = base64.b64decode(hook["clientConfig"]["caBundle"]).decode()
+    kubectl.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": CA, "namespace": NAMESPACE},
+            "data": {"ca.crt": bundle},
+        }
+    )
+    values = {
+        "cpusets": {"enabled": True, "installTopologyCRD": True},
+        "scheduler": {"enabled": True, "caConfigMap": CA},
+    }
+    _upgrade(release, folder, values)
+    try:
+        yield
+    finally:
+        _upgrade(release, folder, {"cpusets": {"enabled": False}, "scheduler": {"enabled": False}})
+        kubectl.delete("configmap", CA, namespace=NAMESPACE)
+
+
+@contextlib.contextmanager
+def scheduling(
+    release: Installation, control_plane: ControlPlane, cache: Path, folder: Path, **checks: bool
+) -> Iterator[Process]:
+    """The chart's scheduler and the webhook that it asks, with some checks switched off.
+
+    The control plane's own scheduler answers to its own name only meanwhile.
+    """
+    folder.mkdir(exist_ok=True)
+    checked = {"load": True, "cpuSets": True, "preemption": True, **checks}
+    _upgrade(release, folder, {"scheduler": {"checks": checked}})
+    kubectl = release.kubectl
+    settings = folder / "settings.yaml"
+    written = kubectl.get("configmap", f"{NAME}-settings", namespace=NAMESPACE)
+    settings.write_text(_data(written, settings.name))
+    release.stop()
+    control_plane.schedule_for("default-scheduler")
+    try:
+        release.serve(*FLAGS, f"--scheduler={settings}")
+        process = _start(release, cache, folder)
+        try:
+            eventually(
+                lambda: "Caches are synced" in process.log() or "acquired lease" in process.log(),
+                seconds=60,
+                what="the scheduler leads",
+            )
+            yield process
+        finally:
+            process.stop()
+    finally:
+        control_plane.schedule_for(*SCHEDULERS)
+        release.stop()
+        release.serve()
+
+
+def _start(release: Installation, cache: Path, folder: Path) -> Process:
+    """Start the scheduler by the Deployment's command, its configuration and its CA in files."""
+    kubectl = release.kubectl
+    configuration = yaml.safe_load(
+        _data(kubectl.get("configmap", NAME, namespace=NAMESPACE), "scheduler.yaml")
+    )
+    account, ca = folder / "kubeconfig", folder / "ca.crt"
+    kubectl.account(NAME, namespace=NAMESPACE, kubeconfig=account)
+    ca.write_text(_data(kubectl.get("configmap", CA, namespace=NAMESPACE), "ca.crt"))
+    configuration["clientConnection"]["kubeconfig"] = str(account)
+    (extender,) = configuration["extenders"]
+    extender["tlsConfig"]["caFile"] = str(ca)
+    file = folder / "scheduler.yaml"
+    file.write_text(json.dumps(configuration))
+    deployment = kubectl.get("deployment", NAME, namespace=NAMESPACE)
+    _binary, *flags = deployment["spec"]["template"]["spec"]["containers"][0]["command"]
+    kept = [flag for flag in flags if not flag.startswith("--config=")]
+    (port,) = free_ports(1)
+    command = [
+        str(find("kube-scheduler", cache)),
+        *kept,
+        f"--config={file}",
+        "--bind-address=127.0.0.1",
+        f"--secure-port={port}",
+        "-v=2",
+    ]
+    return Process("koord-scheduler", command, folder / "koord-scheduler.log", env=os.environ, cwd=folder)
+
+
+def _upgrade(release: Installation, folder: Path, values: Mapping[str, Any]) -> None:
+    file = folder / "values.json"
+    file.write_text(json.dumps(values))
+    release.helm("upgrade", RELEASE, str(CHART), "--reset-then-reuse-values", f"--values={file}")
+    if values.get("scheduler", {}).get("enabled", True):
+        # What stands for its pods is a process.
+        release.kubectl.run("-n", NAMESPACE, "scale", "deployment", NAME, "--replicas=0")
+
+
+def _data(configmap: Object, key: str) -> str:
+    text: str = configmap["data"][key]
+    return text
