@@ -135,13 +135,14 @@ def test_what_others_change_is_right_again(kubectl, node, namespace):
     ]
     for controller, name, pod, value in foreign:
         cgroup.file(controller, name, pod=pod).write_text(value)
-    assert all(found != wanted[name] for name, found in cgroup.limits().items())
     wait_for(cgroup, wanted)
     node.stop("kubelet")
     node.start_kubelet()
     wait_for(cgroup, wanted)
     agent = ["exec", "daemonset/release-colocation-webhook-agent", "--", "colocation-webhook", "agent"]
-    said = kubectl.run("-n", NAMESPACE, *agent, "log", "--pod", f"{namespace}/batch", "-o", "json").stdout
+    told = [*agent, "log", "--pod", f"{namespace}/batch", "-o", "json"]
+    # A kubelet that has just started does not know its pods yet.
+    said = eventually(lambda: kubectl.run("-n", NAMESPACE, *told).stdout, what="the ledger")
     lines = [json.loads(line) for line in said.splitlines()]
     undone = {(each["file"], each["old"]) for each in lines if "expected" in each}
     assert undone >= {(name, value) for _, name, _, value in foreign}
