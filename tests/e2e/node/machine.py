@@ -141,8 +141,22 @@ def _mounts() -> dict[str, str]:
 
 
 def _cgroups() -> dict[str, str]:
+    """All but those of others at work, which are named by the number of a process that runs."""
     roots = [line.split()[4] for line in _text("/proc/self/mountinfo").splitlines() if " - cgroup" in line]
-    return {folder: "" for root in roots for folder, _, _ in os.walk(root)}
+    found = {}
+    for root in roots:
+        for folder, names, _ in os.walk(root):
+            if folder == root:
+                names[:] = [name for name in names if not _at_work(name)]
+            found[folder] = ""
+    return found
+
+
+def _at_work(name: str) -> bool:
+    named = re.fullmatch(r"[a-z-]+-(\d+)", name)
+    if named is None or not _statistics(int(named[1])):
+        return False
+    return os.getpid() not in (int(named[1]), *Process(int(named[1]), "").parents())
 
 
 def _links() -> dict[str, str]:
