@@ -10,40 +10,27 @@ from pathlib import Path
 
 import kubernetes_validate
 import pytest
-import yaml
 
 from tests.e2e.cluster.binaries import ROOT, find
 from tests.e2e.cluster.kubectl import Kubectl, Object
 from tests.e2e.release.rendering import (
-    AGENT,
-    AGENT_OPTIONS,
     ALL_OPTIONS,
     AUTHORITY,
     CPUSETS,
     DEFAULT,
+    NEWEST,
     NO_OPTIONS,
     OUT_OF_CLUSTER,
     OWN_SECRET,
-    SCHEDULER,
     SETS,
     Helm,
+    of_kind,
 )
 from webhook.admission.validating.rules import RULES
 
-OLDEST, NEWEST = "1.30.0", "1.37.2"
+OLDEST = "1.30.0"
 # Kinds of others, for which there is no schema here.
 FOREIGN = {"Certificate", "ServiceMonitor", "PodMonitor", "PrometheusRule", "ClusterColocationProfile"}
-
-
-@pytest.fixture
-def helm(cache: Path, tmp_path: Path) -> Helm:
-    """Helm, to render with."""
-    return Helm(cache, tmp_path)
-
-
-def of_kind(objects: list[Object], kind: str) -> list[Object]:
-    """Those of a kind."""
-    return [each for each in objects if each["kind"] == kind]
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -386,192 +373,3 @@ def test_the_api_server_accepts_the_objects(
             each["metadata"]["annotations"] = {}
         done = kubectl.run(*command, "--dry-run=server", "-f", "-", stdin=json.dumps(each))
         assert "Warning" not in done.stderr, done.stderr
-
-
-def scheduler_of(objects: list[Object]) -> tuple[Object, Object]:
-    """The pod of the scheduler, and its configuration."""
-    (pod,) = [
-        each["spec"]["template"]["spec"]
-        for each in of_kind(objects, "Deployment")
-        if each["metadata"]["name"].endswith("-scheduler")
-    ]
-    (text,) = [
-        each["data"]["scheduler.yaml"]
-        for each in of_kind(objects, "ConfigMap")
-        if "scheduler.yaml" in each["data"]
-    ]
-    return pod, yaml.safe_load(text)
-
-
-def test_scheduler(helm: Helm) -> None:
-    """The image is of the cluster's version; the configuration scores what the seed's does."""
-    pod, configuration = scheduler_of(helm.render(SCHEDULER, "1.33.5-gke.1080000"))
-    (container,) = pod["containers"]
-    assert container["image"] == "registry.k8s.io/kube-scheduler:v1.33.5"
-    assert "--feature-gates=SchedulerPopFromBackoffQ=false" in container["command"]
-    (profile,) = configuration["profiles"]
-    assert profile["schedulerName"] == "koord-scheduler"
-    (fit, _) = profile["pluginConfig"]
-    counted = [each["name"] for each in fit["args"]["scoringStrategy"]["resources"]]
-    assert counted == ["cpu", "memory", "kubernetes.io/batch-cpu", "kubernetes.io/batch-memory"]
-    assert configuration["percentageOfNodesToScore"] == 100
-    (extender,) = configuration["extenders"]
-    assert extender["urlPrefix"] == "https://release-colocation-webhook.somewhere.svc:443/scheduler"
-    assert extender["tlsConfig"]["caFile"]
-    assert extender["nodeCacheCapable"] is True
-    assert extender["ignorable"] is True
-    older, _ = scheduler_of(helm.render(SCHEDULER, "1.32.1"))
-    assert not any("feature-gates" in each for each in older["containers"][0]["command"]), "not known there"
-
-
-def test_scheduler_is_off_by_default(helm: Helm) -> None:
-    """Without it no scheduler, and no right for it."""
-    for values in (DEFAULT, CPUSETS):
-        text = json.dumps(helm.render(values, NEWEST))
-        assert "kube-scheduler" not in text
-        assert "nodemetrics" not in text
-
-
-def test_checks_of_the_scheduler_can_be_switched_off(helm: Helm) -> None:
-    """Load, CPU sets and preemption, each by itself."""
-    off = {**SCHEDULER["scheduler"], "checks": {"load": False, "cpuSets": False, "preemption": False}}
-    objects = helm.render({**SCHEDULER, "scheduler": off}, NEWEST)
-    (settings,) = [
-        yaml.safe_load(each["data"]["settings.yaml"])
-        for each in of_kind(objects, "ConfigMap")
-        if "settings.yaml" in each["data"]
-    ]
-    assert (settings["loadAware"], settings["cpuSets"]) == (False, False)
-    assert "preemptVerb" not in scheduler_of(objects)[1]["extenders"][0]
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        (
-            {"scheduler": {"enabled": True}},
-            "scheduler.caConfigMap: .* without a CA trusts anybody",
-        ),
-        ({**SCHEDULER, "webhook": {"clientCA": AUTHORITY}}, "scheduler.clientCertificateSecret"),
-        ({**OWN_SECRET, "scheduler": {"enabled": True, "caConfigMap": "ca"}}, "scheduler.caConfigMap: with"),
-        ({**OWN_SECRET, "scheduler": {"enabled": True, "name": "default-scheduler"}}, "scheduler.name"),
-    ],
-)
-def test_scheduler_is_refused(helm: Helm, values: dict[str, object], message: str) -> None:
-    """Without a CA, and where it would place pods of another scheduler."""
-    with pytest.raises(AssertionError, match=message):
-        helm.render(values, NEWEST)
-
-
-def agent_of(objects: list[Object]) -> Object:
-    """The pod template of the DaemonSet."""
-    (daemonset,) = of_kind(objects, "DaemonSet")
-    template: Object = daemonset["spec"]["template"]
-    return template
-
-
-def test_the_agent_is_off_by_default(helm: Helm) -> None:
-    """Neither its pods nor its rights are there."""
-    assert not [each for each in helm.render(DEFAULT, NEWEST) if "agent" in each["metadata"]["name"]]
-
-
-@pytest.mark.parametrize("values", [AGENT, AGENT_OPTIONS], ids=["default", "all options"])
-def test_the_agent_has_few_rights_on_its_node(helm: Helm, values: Object) -> None:
-    """Nothing of the host but files, of which only its own folder can be written; no capability."""
-    spec = agent_of(helm.render(values, NEWEST))["spec"]
-    assert not {"hostNetwork", "hostPID", "hostIPC", "hostUsers"} & spec.keys()
-    (container,) = spec["containers"]
-    assert container["securityContext"] == {
-        "privileged": False,
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-    }
-    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    paths = {volume["name"]: volume["hostPath"]["path"] for volume in spec["volumes"]}
-    state = values["agent"].get("stateDir", "/var/lib/colocation-webhook")
-    for mount in container["volumeMounts"]:
-        assert mount["mountPath"] == paths[mount["name"]]
-        if mount["mountPath"] != state:
-            assert (mount["readOnly"], mount["recursiveReadOnly"]) == (True, "IfPossible")
-    assert set(paths.values()) == {"/sys/fs/cgroup", state} | (
-        {"/var/lib/kubelet"} if values is AGENT_OPTIONS else set()
-    )
-
-
-def test_an_agent_that_enforces_writes_cgroups_and_events(helm: Helm) -> None:
-    """And nothing else more than one that observes."""
-    values: Object = {"agent": {**AGENT["agent"], "mode": "enforce"}}
-    before, after = helm.render(AGENT, NEWEST), helm.render(values, NEWEST)
-    (container,) = agent_of(after)["spec"]["containers"]
-    mounts = {each["name"]: each for each in container["volumeMounts"]}
-    assert "readOnly" not in mounts["cgroups"]
-    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
-    (role,), (more,) = (
-        [each for each in of_kind(objects, "ClusterRole") if each["metadata"]["name"].endswith("-agent")]
-        for objects in (before, after)
-    )
-    assert [rule for rule in more["rules"] if rule not in role["rules"]] == [
-        {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]}
-    ]
-
-
-def test_the_agents_settings(helm: Helm) -> None:
-    """What the values say is in its command line, its annotations and its pod."""
-    objects = helm.render(AGENT_OPTIONS, NEWEST)
-    template = agent_of(objects)
-    (container,) = template["spec"]["containers"]
-    assert container["args"][:3] == ["agent", "--in-cluster", "--mode=observe"]
-    assert {
-        "--state-dir=/data/agent",
-        "--yarn-cgroup=hadoop-yarn",
-        "--kubelet-dir=/var/lib/kubelet",
-        "--metrics-bind=:9090",
-        "--metrics-path=/actuator/prometheus",
-    } <= set(container["args"])
-    assert container["env"] == [
-        {"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
-    ]
-    assert template["metadata"]["annotations"] == {
-        "prometheus.io/scrape": "true",
-        "prometheus.io/port": "9090",
-        "prometheus.io/path": "/actuator/prometheus",
-        "example.com/a": "b",
-    }
-    assert template["spec"]["nodeSelector"] == {"disk": "fast"}
-    assert "priorityClassName" not in template["spec"]
-    (monitor,) = of_kind(objects, "PodMonitor")
-    assert monitor["spec"]["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
-    assert monitor["spec"]["podMetricsEndpoints"][0]["port"] in {port["name"] for port in container["ports"]}
-    definitions = {each["metadata"]["name"] for each in of_kind(objects, "CustomResourceDefinition")}
-    assert "noderesourcetopologies.topology.node.k8s.io" in definitions
-
-
-def test_the_agents_rights_in_the_cluster(helm: Helm) -> None:
-    """It reads nodes and pods, and writes a status and a topology; a policy holds it to its own node."""
-    objects = helm.render(AGENT, NEWEST)
-    (role,) = [
-        each for each in of_kind(objects, "ClusterRole") if each["metadata"]["name"].endswith("-agent")
-    ]
-    assert {
-        (resource, verb) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]
-    } == {
-        ("nodes", "list"),
-        ("nodes", "watch"),
-        ("pods", "list"),
-        ("pods", "watch"),
-        ("nodemetrics", "list"),
-        ("nodemetrics", "watch"),
-        ("nodemetrics/status", "patch"),
-        ("noderesourcetopologies", "create"),
-        ("noderesourcetopologies", "patch"),
-    }
-    (policy,) = of_kind(objects, "ValidatingAdmissionPolicy")
-    (binding,) = of_kind(objects, "ValidatingAdmissionPolicyBinding")
-    assert binding["spec"] == {"policyName": policy["metadata"]["name"], "validationActions": ["Deny"]}
-    written = {
-        resource
-        for rule in policy["spec"]["matchConstraints"]["resourceRules"]
-        for resource in rule["resources"]
-    }
-    assert written == {"nodemetrics", "nodemetrics/status", "noderesourcetopologies"}

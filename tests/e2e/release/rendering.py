@@ -14,6 +14,9 @@ from tests.e2e.cluster.kubectl import Object
 
 CHART = ROOT / "charts" / "colocation-webhook"
 AUTHORITY = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n"
+NEWEST = "1.37.2"
+"""The newest version of Kubernetes that the chart is rendered for."""
+
 DEFAULT: dict[str, Any] = {}
 OWN_SECRET: dict[str, Any] = {"certificates": {"source": "secret", "caBundle": AUTHORITY}}
 
@@ -155,3 +158,8 @@ class Helm:
         if done.returncode:
             raise AssertionError(f"helm {arguments[0]}: {done.stdout}{done.stderr}")
         return done.stdout
+
+
+def of_kind(objects: list[Object], kind: str) -> list[Object]:
+    """Those of a kind."""
+    return [each for each in objects if each["kind"] == kind]

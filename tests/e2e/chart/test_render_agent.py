@@ -1,0 +1,129 @@
+"""What the chart renders of the agent."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e.cluster.kubectl import Object
+from tests.e2e.release.rendering import (
+    AGENT,
+    AGENT_OPTIONS,
+    DEFAULT,
+    NEWEST,
+    Helm,
+    of_kind,
+)
+
+
+def agent_of(objects: list[Object]) -> Object:
+    """The pod template of the DaemonSet."""
+    (daemonset,) = of_kind(objects, "DaemonSet")
+    template: Object = daemonset["spec"]["template"]
+    return template
+
+
+def test_the_agent_is_off_by_default(helm: Helm) -> None:
+    """Neither its pods nor its rights are there."""
+    assert not [each for each in helm.render(DEFAULT, NEWEST) if "agent" in each["metadata"]["name"]]
+
+
+@pytest.mark.parametrize("values", [AGENT, AGENT_OPTIONS], ids=["default", "all options"])
+def test_the_agent_has_few_rights_on_its_node(helm: Helm, values: Object) -> None:
+    """Nothing of the host but files, of which only its own folder can be written; no capability."""
+    spec = agent_of(helm.render(values, NEWEST))["spec"]
+    assert not {"hostNetwork", "hostPID", "hostIPC", "hostUsers"} & spec.keys()
+    (container,) = spec["containers"]
+    assert container["securityContext"] == {
+        "privileged": False,
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    paths = {volume["name"]: volume["hostPath"]["path"] for volume in spec["volumes"]}
+    state = values["agent"].get("stateDir", "/var/lib/colocation-webhook")
+    for mount in container["volumeMounts"]:
+        assert mount["mountPath"] == paths[mount["name"]]
+        if mount["mountPath"] != state:
+            assert (mount["readOnly"], mount["recursiveReadOnly"]) == (True, "IfPossible")
+    assert set(paths.values()) == {"/sys/fs/cgroup", state} | (
+        {"/var/lib/kubelet"} if values is AGENT_OPTIONS else set()
+    )
+
+
+def test_an_agent_that_enforces_writes_cgroups_and_events(helm: Helm) -> None:
+    """And nothing else more than one that observes."""
+    values: Object = {"agent": {**AGENT["agent"], "mode": "enforce"}}
+    before, after = helm.render(AGENT, NEWEST), helm.render(values, NEWEST)
+    (container,) = agent_of(after)["spec"]["containers"]
+    mounts = {each["name"]: each for each in container["volumeMounts"]}
+    assert "readOnly" not in mounts["cgroups"]
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    (role,), (more,) = (
+        [each for each in of_kind(objects, "ClusterRole") if each["metadata"]["name"].endswith("-agent")]
+        for objects in (before, after)
+    )
+    assert [rule for rule in more["rules"] if rule not in role["rules"]] == [
+        {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]}
+    ]
+
+
+def test_the_agents_settings(helm: Helm) -> None:
+    """What the values say is in its command line, its annotations and its pod."""
+    objects = helm.render(AGENT_OPTIONS, NEWEST)
+    template = agent_of(objects)
+    (container,) = template["spec"]["containers"]
+    assert container["args"][:3] == ["agent", "--in-cluster", "--mode=observe"]
+    assert {
+        "--state-dir=/data/agent",
+        "--yarn-cgroup=hadoop-yarn",
+        "--kubelet-dir=/var/lib/kubelet",
+        "--metrics-bind=:9090",
+        "--metrics-path=/actuator/prometheus",
+    } <= set(container["args"])
+    assert container["env"] == [
+        {"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
+    ]
+    assert template["metadata"]["annotations"] == {
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": "9090",
+        "prometheus.io/path": "/actuator/prometheus",
+        "example.com/a": "b",
+    }
+    assert template["spec"]["nodeSelector"] == {"disk": "fast"}
+    assert "priorityClassName" not in template["spec"]
+    (monitor,) = of_kind(objects, "PodMonitor")
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+    assert monitor["spec"]["podMetricsEndpoints"][0]["port"] in {port["name"] for port in container["ports"]}
+    definitions = {each["metadata"]["name"] for each in of_kind(objects, "CustomResourceDefinition")}
+    assert "noderesourcetopologies.topology.node.k8s.io" in definitions
+
+
+def test_the_agents_rights_in_the_cluster(helm: Helm) -> None:
+    """It reads nodes and pods, and writes a status and a topology; a policy holds it to its own node."""
+    objects = helm.render(AGENT, NEWEST)
+    (role,) = [
+        each for each in of_kind(objects, "ClusterRole") if each["metadata"]["name"].endswith("-agent")
+    ]
+    assert {
+        (resource, verb) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]
+    } == {
+        ("nodes", "list"),
+        ("nodes", "watch"),
+        ("pods", "list"),
+        ("pods", "watch"),
+        ("nodemetrics", "list"),
+        ("nodemetrics", "watch"),
+        ("nodemetrics/status", "patch"),
+        ("noderesourcetopologies", "create"),
+        ("noderesourcetopologies", "patch"),
+    }
+    (policy,) = of_kind(objects, "ValidatingAdmissionPolicy")
+    (binding,) = of_kind(objects, "ValidatingAdmissionPolicyBinding")
+    assert binding["spec"] == {"policyName": policy["metadata"]["name"], "validationActions": ["Deny"]}
+    written = {
+        resource
+        for rule in policy["spec"]["matchConstraints"]["resourceRules"]
+        for resource in rule["resources"]
+    }
+    assert written == {"nodemetrics", "nodemetrics/status", "noderesourcetopologies"}

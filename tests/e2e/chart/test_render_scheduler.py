@@ -1,0 +1,95 @@
+"""What the chart renders of the scheduler."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+
+from tests.e2e.cluster.kubectl import Object
+from tests.e2e.release.rendering import (
+    AUTHORITY,
+    CPUSETS,
+    DEFAULT,
+    NEWEST,
+    OWN_SECRET,
+    SCHEDULER,
+    Helm,
+    of_kind,
+)
+
+
+def scheduler_of(objects: list[Object]) -> tuple[Object, Object]:
+    """The pod of the scheduler, and its configuration."""
+    (pod,) = [
+        each["spec"]["template"]["spec"]
+        for each in of_kind(objects, "Deployment")
+        if each["metadata"]["name"].endswith("-scheduler")
+    ]
+    (text,) = [
+        each["data"]["scheduler.yaml"]
+        for each in of_kind(objects, "ConfigMap")
+        if "scheduler.yaml" in each["data"]
+    ]
+    return pod, yaml.safe_load(text)
+
+
+def test_scheduler(helm: Helm) -> None:
+    """The image is of the cluster's version; the configuration scores what the seed's does."""
+    pod, configuration = scheduler_of(helm.render(SCHEDULER, "1.33.5-gke.1080000"))
+    (container,) = pod["containers"]
+    assert container["image"] == "registry.k8s.io/kube-scheduler:v1.33.5"
+    assert "--feature-gates=SchedulerPopFromBackoffQ=false" in container["command"]
+    (profile,) = configuration["profiles"]
+    assert profile["schedulerName"] == "koord-scheduler"
+    (fit, _) = profile["pluginConfig"]
+    counted = [each["name"] for each in fit["args"]["scoringStrategy"]["resources"]]
+    assert counted == ["cpu", "memory", "kubernetes.io/batch-cpu", "kubernetes.io/batch-memory"]
+    assert configuration["percentageOfNodesToScore"] == 100
+    (extender,) = configuration["extenders"]
+    assert extender["urlPrefix"] == "https://release-colocation-webhook.somewhere.svc:443/scheduler"
+    assert extender["tlsConfig"]["caFile"]
+    assert extender["nodeCacheCapable"] is True
+    assert extender["ignorable"] is True
+    older, _ = scheduler_of(helm.render(SCHEDULER, "1.32.1"))
+    assert not any("feature-gates" in each for each in older["containers"][0]["command"]), "not known there"
+
+
+def test_scheduler_is_off_by_default(helm: Helm) -> None:
+    """Without it no scheduler, and no right for it."""
+    for values in (DEFAULT, CPUSETS):
+        text = json.dumps(helm.render(values, NEWEST))
+        assert "kube-scheduler" not in text
+        assert "nodemetrics" not in text
+
+
+def test_checks_of_the_scheduler_can_be_switched_off(helm: Helm) -> None:
+    """Load, CPU sets and preemption, each by itself."""
+    off = {**SCHEDULER["scheduler"], "checks": {"load": False, "cpuSets": False, "preemption": False}}
+    objects = helm.render({**SCHEDULER, "scheduler": off}, NEWEST)
+    (settings,) = [
+        yaml.safe_load(each["data"]["settings.yaml"])
+        for each in of_kind(objects, "ConfigMap")
+        if "settings.yaml" in each["data"]
+    ]
+    assert (settings["loadAware"], settings["cpuSets"]) == (False, False)
+    assert "preemptVerb" not in scheduler_of(objects)[1]["extenders"][0]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"scheduler": {"enabled": True}},
+            "scheduler.caConfigMap: .* without a CA trusts anybody",
+        ),
+        ({**SCHEDULER, "webhook": {"clientCA": AUTHORITY}}, "scheduler.clientCertificateSecret"),
+        ({**OWN_SECRET, "scheduler": {"enabled": True, "caConfigMap": "ca"}}, "scheduler.caConfigMap: with"),
+        ({**OWN_SECRET, "scheduler": {"enabled": True, "name": "default-scheduler"}}, "scheduler.name"),
+    ],
+)
+def test_scheduler_is_refused(helm: Helm, values: dict[str, object], message: str) -> None:
+    """Without a CA, and where it would place pods of another scheduler."""
+    with pytest.raises(AssertionError, match=message):
+        helm.render(values, NEWEST)
