@@ -160,6 +160,19 @@ def test_another_leader(cluster: Cluster) -> None:
     assert slo(cluster)["spec"]["cpuBurstStrategy"]["policy"] == "auto"
 
 
+def test_many_new_nodes(cluster: Cluster) -> None:
+    """Only some NodeSLOs are written in a round, so that figures need not wait for all of them."""
+    for number in range(60):
+        other = node()
+        other["metadata"]["name"] = f"more-{number}"
+        cluster.put(other)
+    until(lambda: len(cluster.state.nodes.values) == 61)
+    step(cluster)
+    assert len(cluster.api.objects[SLOS]) == 50
+    step(cluster)
+    assert len(cluster.api.objects[SLOS]) == 61
+
+
 @pytest.mark.parametrize("served", [True, False])
 def test_where_none_is_made(*, served: bool) -> None:
     """Without a ConfigMap ever, none is; a cluster without the kind has its figures nevertheless."""

@@ -19,6 +19,9 @@ from webhook.slo.strategies import Strategies, canonical, spec_of
 
 NODESLOS: Final = collection(NODESLO_API_VERSION, NODESLO_RESOURCE)
 
+_MOST_A_ROUND: Final = 50
+"""Writes after which figures have their turn: where 1,000 nodes are new, they would wait for a minute."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -50,27 +53,29 @@ class NodeSLOs:
         for name in [each for each in self._seen if ("", each) not in watched.nodes.values]:
             for of in (self._seen, self._applied, self._not_before):
                 of.pop(name, None)
+        left = _MOST_A_ROUND
         for key, node in list(watched.nodes.values.items()):
             name, slo, last = key[1], watched.nodeslos.values.get(key), self._seen.get(key[1])
             if last is not None and last.node is node and last.slo is slo and last.strategies is strategies:
                 continue
             if watched.clock() < self._not_before.get(name, 0.0):
                 continue
-            if not self._lease.elected():
+            if left == 0 or not self._lease.elected():
                 return
-            self._keep(name, _Seen(node, strategies, slo))
+            left -= self._keep(name, _Seen(node, strategies, slo))
 
     def forget(self) -> None:
         """Forget what was seen: another replica may have written meanwhile."""
         self._seen.clear()
         self._applied.clear()
 
-    def _keep(self, name: str, seen: _Seen) -> None:
+    def _keep(self, name: str, seen: _Seen) -> bool:
+        """Write a NodeSLO if that is due; return whether it was tried."""
         spec = spec_of(seen.strategies, seen.node.node.labels)
         wanted = canonical(spec)
         if not self._is_due(name, seen.slo, wanted):
             self._seen[name] = seen
-            return
+            return False
         watched = self._watched
         try:
             answer = apply(
@@ -78,10 +83,11 @@ class NodeSLOs:
             )
         except ApiError as error:
             self._refused(name, error)
-            return
+            return True
         self._metrics.nodeslo_writes.inc()
         self._applied[name] = wanted
         watched.nodeslos.learn(answer, seen.slo)
+        return True
 
     def _is_due(self, name: str, slo: KnownSLO | None, wanted: bytes) -> bool:
         """Whether it has to be written: fields that somebody else added do not make it so each time."""
