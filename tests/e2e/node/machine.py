@@ -97,6 +97,11 @@ class Machine:
             "parameter": _parameters(),
             "file": _files(),
         }
+        self.inhabited = {
+            cgroup: pids
+            for cgroup in self.state["cgroup"]
+            if (pids := {int(pid) for pid in _text(f"{cgroup}/cgroup.procs").split()})
+        }
 
     def differences(self, now: Machine, mark: str) -> list[str]:
         """Return what is otherwise now, each in one line.
@@ -104,14 +109,20 @@ class Machine:
         Of the processes that are new those are named which this one started, which have ``mark``, or which
         live in a namespace that is new: others work on this machine, too.
         """
+        ours = {each for each in now.processes - self.processes if self._is_ours(each, mark)}
+        # What others ran in before, or run in now, is theirs to make and to remove.
+        theirs = self.inhabited.keys() | {
+            cgroup for cgroup, pids in now.inhabited.items() if not pids & {each.pid for each in ours}
+        }
         found = []
         for kind, before in self.state.items():
-            found += sorted(_compare(kind, before, now.state[kind]))
-        for process in sorted(now.processes - self.processes):
-            ours = os.getpid() in process.parents() or process.marked(mark)
-            if ours or process.namespaces() - self.namespaces:
-                found.append(f"{process} is new")
-        return found
+            passed_over = theirs if kind == "cgroup" else set()
+            found += sorted(_compare(kind, before, now.state[kind], passed_over))
+        return found + [f"{process} is new" for process in sorted(ours)]
+
+    def _is_ours(self, process: Process, mark: str) -> bool:
+        ours = os.getpid() in process.parents() or process.marked(mark)
+        return ours or bool(process.namespaces() - self.namespaces)
 
     def assert_as_before(self, mark: str, *, seconds: float = 30.0) -> None:
         """Fail with every difference that is still there after a while: what was ended needs a moment."""
@@ -124,8 +135,10 @@ class Machine:
         eventually(as_before, seconds=seconds, what="the machine as it was")
 
 
-def _compare(kind: str, before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
-    for name in before.keys() | now.keys():
+def _compare(
+    kind: str, before: Mapping[str, str], now: Mapping[str, str], passed_over: set[str]
+) -> Iterator[str]:
+    for name in (before.keys() | now.keys()) - passed_over:
         old, new = before.get(name), now.get(name)
         if old is None:
             yield f"{kind} {name} is new"
