@@ -3,13 +3,32 @@
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.agent.cluster import Cluster
 from tests.kube.fakeapi import FakeApi
 from tests.waiting import until
+from webhook.agent.keptfile import KeptFile
+from webhook.agent.writing.ledger import ActionLedger
 from webhook.kube.reflector import watching
+
+
+@pytest.fixture(autouse=True)
+def _let_go(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close what a test leaves open: the process that runs it runs many others."""
+    made: list[Any] = []
+    for kind in (ActionLedger, KeptFile):
+
+        def recorded(self: Any, *args: Any, begin: Any = kind.__init__, **more: Any) -> None:
+            begin(self, *args, **more)
+            made.append(self)
+
+        monkeypatch.setattr(kind, "__init__", recorded)
+    yield
+    for each in made:
+        each.close()
 
 
 @pytest.fixture

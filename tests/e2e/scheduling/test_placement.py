@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import http.client
 import json
+import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,11 +14,11 @@ import pytest
 import yaml
 
 from tests.cpusetchecker.facts import STATUS
-from tests.e2e.binding.pods import pod, template
+from tests.e2e.binding.pods import NOBODY, pod, template
 from tests.e2e.binding.service import IN, ledger, take_away
 from tests.e2e.cluster.controlplane import ControlPlane
 from tests.e2e.cluster.fakenodes import TOPOLOGY, FakeNode, make, make_bare
-from tests.e2e.cluster.kubectl import Kubectl, Object
+from tests.e2e.cluster.kubectl import Kubectl, Object, RefusedError
 from tests.e2e.cluster.processes import NotInTimeError, Process, eventually
 from tests.e2e.release.installation import Installation
 from tests.e2e.release.rendering import CAPACITY, Helm
@@ -24,7 +27,7 @@ from tests.e2e.scheduling.scheduler import KOORD_SCHEDULER, scheduling, switched
 SECONDS = 20.0
 WHOLE = {"requiredCPUBindPolicy": "FullPCPUs"}
 METRICS = "nodemetrics.slo.koordinator.sh"
-FOUR = yaml.safe_load_all((Path(__file__).parent / "four-deployments.yaml").read_text())
+FOUR = list(yaml.safe_load_all((Path(__file__).parent / "four-deployments.yaml").read_text()))
 
 
 @pytest.fixture(scope="module")
@@ -57,23 +60,53 @@ def _running(
 class Pool:
     """A namespace, and nodes for its pods alone."""
 
-    def __init__(self, kubectl: Kubectl, namespace: str) -> None:
+    def __init__(self, kubectl: Kubectl, namespace: str, port: int) -> None:
         self.kubectl = kubectl
         self.namespace = namespace
+        self._port = port
         self._nodes: list[FakeNode] = []
 
-    def add(self, name: str, cores: int, *, topology: bool = True, used: int = 0, reserved: str = "") -> str:
+    def add(
+        self, name: str, cores: int, *, topology: bool = True, used: int | None = None, reserved: str = ""
+    ) -> str:
         """A node of so many cores of two threads, of which ``used`` CPUs are measured to be in use."""
         node = FakeNode(name=f"{name}-{self.namespace}", shape=(1, 1, cores, 2), reserved=reserved)
         self._nodes.append(node)
         (make if topology else make_bare)(self.kubectl, self.namespace, [node])
-        usage = {"resources": {"cpu": str(used), "memory": "1Gi"}}
-        now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        metric = {"apiVersion": "slo.koordinator.sh/v1alpha1", "kind": "NodeMetric"}
-        self.kubectl.create({**metric, "metadata": {"name": node.name}, "spec": {}})
-        status = json.dumps({"status": {"updateTime": now, "nodeMetric": {"nodeUsage": usage}}})
-        self.kubectl.run("patch", METRICS, node.name, "--subresource=status", "--type=merge", "-p", status)
+        if used is not None:
+            usage = {"resources": {"cpu": str(used), "memory": "1Gi"}}
+            now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+            metric = {"apiVersion": "slo.koordinator.sh/v1alpha1", "kind": "NodeMetric"}
+            self.kubectl.create({**metric, "metadata": {"name": node.name}, "spec": {}})
+            status = json.dumps({"status": {"updateTime": now, "nodeMetric": {"nodeUsage": usage}}})
+            self.kubectl.run(
+                "patch", METRICS, node.name, "--subresource=status", "--type=merge", "-p", status
+            )
+        self._until_known(node.name, "LSR", lambda why: topology == ("NodeResourceTopology" not in why))
+        if used is not None and used > node.cpus // 2:
+            self._until_known(node.name, "LS", lambda why: "usage" in why)
         return node.name
+
+    def _until_known(self, node: str, qos: str, holds: Callable[[str], bool]) -> None:
+        """Wait until the webhook has heard of a node; what it does not look at, it never says."""
+        name = f"probe-{qos.lower()}"
+        with contextlib.suppress(RefusedError):  # it is there already
+            self.send(name, qos, "2", schedulerName=NOBODY)
+        asked = {"Pod": self.stored(name), "NodeNames": [node]}
+        anybody = ssl.create_default_context()
+        anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
+
+        def look() -> bool:
+            client = http.client.HTTPSConnection("localhost", self._port, timeout=10, context=anybody)
+            with contextlib.closing(client):
+                client.request(
+                    "POST", "/scheduler/filter", json.dumps(asked), {"Content-Type": "application/json"}
+                )
+                answer = json.load(client.getresponse())
+            return holds(answer["FailedAndUnresolvableNodes"].get(node, ""))
+
+        with contextlib.suppress(NotInTimeError):
+            eventually(look, seconds=5.0, what=f"{node} known")
 
     def send(self, name: str, qos: str, cpus: str, *, on: str = "", **spec: object) -> None:
         """A pod under koord-scheduler; ``on``: bound to that node by the test, past every scheduler."""
@@ -114,7 +147,7 @@ class Pool:
 @pytest.fixture
 def pool(release: Installation, new_namespace: Callable[..., str]) -> Iterator[Pool]:
     """Nodes and a namespace of its own for each test."""
-    here = Pool(release.kubectl, new_namespace(IN))
+    here = Pool(release.kubectl, new_namespace(IN), release.port)
     yield here
     here.end()
 
@@ -128,7 +161,8 @@ def test_the_seeds_deployments(pool: Pool) -> None:
         kubectl.run("-n", pool.namespace, "create", "-f", "-", stdin=json.dumps(made))
 
     def placed() -> list[Object]:
-        pods = kubectl.items("pods", namespace=pool.namespace)
+        names = ",".join(each["metadata"]["name"] for each in FOUR)
+        pods = kubectl.items("pods", namespace=pool.namespace, selector=f"app in ({names})")
         assert len(pods) == 4
         assert all(each["spec"].get("nodeName") for each in pods), [each["status"] for each in pods]
         return pods
@@ -159,8 +193,8 @@ def one_node_fits(pool: Pool) -> tuple[str, str]:
 def a_hot_node_is_left(pool: Pool) -> tuple[str, str]:
     """By requests the hot node is the better one."""
     pool.add("hot", 16, used=30)
-    cool = pool.add("cool", 8)
-    pool.send("filler", "LS", "10", on=cool)
+    cool = pool.add("cool", 8, used=0)
+    pool.send("filler", "LS", "6", on=cool)
     pool.send("web", "LS", "2")
     return cool, pool.bound("web", seconds=8.0)
 

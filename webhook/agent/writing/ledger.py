@@ -141,10 +141,12 @@ class ActionLedger:
                 del self.originals[path]
 
     def close(self) -> None:
-        """Let go of the files."""
-        self.flush()
-        os.close(self._handle)
-        os.close(self._lock)
+        """Let go of the files; a second time does nothing."""
+        if self._lock >= 0:
+            self.flush()
+            os.close(self._handle)
+            os.close(self._lock)
+            self._lock = -1
 
     def _open(self) -> None:
         current, following = self._folder / _CURRENT, self._folder / _NEXT
