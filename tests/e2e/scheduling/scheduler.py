@@ -71,11 +71,8 @@ def scheduling(
         release.serve(*FLAGS, f"--scheduler={settings}")
         process = _start(release, cache, folder)
         try:
-            eventually(
-                lambda: "Caches are synced" in process.log() or "acquired lease" in process.log(),
-                seconds=60,
-                what="the scheduler leads",
-            )
+            leads = "Successfully acquired lease"
+            eventually(lambda: leads in process.log(), seconds=60, what="the scheduler leads")
             yield process
         finally:
             process.stop()

@@ -152,32 +152,6 @@ def pool(release: Installation, new_namespace: Callable[..., str]) -> Iterator[P
     here.end()
 
 
-@pytest.mark.usefixtures("_running")
-def test_the_seeds_deployments(pool: Pool) -> None:
-    """LSE, LSR, LS and BE nginx, as the seed has them: bound, the first two with their CPUs."""
-    pool.add("large", 8)
-    kubectl = pool.kubectl
-    for made in FOUR:
-        kubectl.run("-n", pool.namespace, "create", "-f", "-", stdin=json.dumps(made))
-
-    def placed() -> list[Object]:
-        names = ",".join(each["metadata"]["name"] for each in FOUR)
-        pods = kubectl.items("pods", namespace=pool.namespace, selector=f"app in ({names})")
-        assert len(pods) == 4
-        assert all(each["spec"].get("nodeName") for each in pods), [each["status"] for each in pods]
-        return pods
-
-    pods = {each["metadata"]["labels"]["app"]: each for each in eventually(placed, seconds=60, what="placed")}
-    assert {each["spec"]["schedulerName"] for each in pods.values()} == {KOORD_SCHEDULER}
-    given = {name: each["metadata"].get("annotations", {}).get(STATUS) for name, each in pods.items()}
-    assert given["nginx-ls"] is None
-    assert given["nginx-be"] is None
-    sets = [json.loads(given[name])["cpuset"] for name in ("nginx-lse", "nginx-lsr")]
-    assert sorted(sets) == ["0,2", "1,3"] or len(set(sets)) == 2, sets
-    held = [entry["qosClass"] for entry in ledger(kubectl, pods["nginx-lse"]["spec"]["nodeName"])]
-    assert sorted(held) == ["LSE", "LSR"]
-
-
 def one_node_fits(pool: Pool) -> tuple[str, str]:
     """Nodes of three sizes, one without a topology, one reserved: only the fullest has a set."""
     pool.add("small", 2)
@@ -234,6 +208,53 @@ CHECKS = {
 }
 
 
+# First, for one scheduler at a time leads.
+@pytest.mark.usefixtures("_installed")
+@pytest.mark.parametrize("check", CHECKS)
+def test_placement_needs_the_check(
+    release: Installation,
+    control_plane: ControlPlane,
+    cache: Path,
+    folder: Path,
+    pool: Pool,
+    check: str,
+) -> None:
+    """With the check switched off the same pods go elsewhere, or nowhere: the test above would fail."""
+    with scheduling(release, control_plane, cache, folder / check, **{check: False}):
+        try:
+            wanted, found = CHECKS[check](pool)
+        except NotInTimeError as error:
+            assert "bound" in str(error)
+        else:
+            assert found != wanted
+
+
+@pytest.mark.usefixtures("_running")
+def test_the_seeds_deployments(pool: Pool) -> None:
+    """LSE, LSR, LS and BE nginx, as the seed has them: bound, the first two with their CPUs."""
+    pool.add("large", 8)
+    kubectl = pool.kubectl
+    for made in FOUR:
+        kubectl.run("-n", pool.namespace, "create", "-f", "-", stdin=json.dumps(made))
+
+    def placed() -> list[Object]:
+        names = ",".join(each["metadata"]["name"] for each in FOUR)
+        pods = kubectl.items("pods", namespace=pool.namespace, selector=f"app in ({names})")
+        assert len(pods) == 4
+        assert all(each["spec"].get("nodeName") for each in pods), [each["status"] for each in pods]
+        return pods
+
+    pods = {each["metadata"]["labels"]["app"]: each for each in eventually(placed, seconds=60, what="placed")}
+    assert {each["spec"]["schedulerName"] for each in pods.values()} == {KOORD_SCHEDULER}
+    given = {name: each["metadata"].get("annotations", {}).get(STATUS) for name, each in pods.items()}
+    assert given["nginx-ls"] is None
+    assert given["nginx-be"] is None
+    sets = [json.loads(given[name])["cpuset"] for name in ("nginx-lse", "nginx-lsr")]
+    assert sorted(sets) == ["0,2", "1,3"] or len(set(sets)) == 2, sets
+    held = [entry["qosClass"] for entry in ledger(kubectl, pods["nginx-lse"]["spec"]["nodeName"])]
+    assert sorted(held) == ["LSE", "LSR"]
+
+
 @pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.usefixtures("_running")
 def test_placement(pool: Pool, check: str) -> None:
@@ -255,23 +276,3 @@ def test_reasons(pool: Pool) -> None:
     assert "1 no NodeResourceTopology" in message
     assert "1 too few whole CPU cores for FullPCPUs" in message
     assert "Preemption is not helpful" in message
-
-
-@pytest.mark.usefixtures("_installed")
-@pytest.mark.parametrize("check", CHECKS)
-def test_placement_needs_the_check(
-    release: Installation,
-    control_plane: ControlPlane,
-    cache: Path,
-    folder: Path,
-    pool: Pool,
-    check: str,
-) -> None:
-    """With the check switched off the same pods go elsewhere, or nowhere: the test above would fail."""
-    with scheduling(release, control_plane, cache, folder / check, **{check: False}):
-        try:
-            wanted, found = CHECKS[check](pool)
-        except NotInTimeError as error:
-            assert "bound" in str(error)
-        else:
-            assert found != wanted
