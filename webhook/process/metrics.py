@@ -1,6 +1,9 @@
 """Prometheus metrics of a process, or of several that add up."""
 
 import os
+import struct
+import time
+from typing import Final
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, ProcessCollector
@@ -10,6 +13,9 @@ NAMESPACE = "colocation_webhook"
 """The first part of each metric's name."""
 
 CONTENT_TYPE = prometheus_client.CONTENT_TYPE_PLAIN_0_0_4
+
+_TRIES: Final = 20
+_PAUSE: Final = 0.01  # seconds
 
 prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the lines, rarely read
 
@@ -24,10 +30,16 @@ def new_registry() -> CollectorRegistry:
 
 def render(registry: CollectorRegistry) -> bytes:
     """Return the metrics of all processes in Prometheus' text format."""
-    if multiprocess():
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return prometheus_client.generate_latest(registry)
+    if not multiprocess():
+        return prometheus_client.generate_latest(registry)
+    for _ in range(_TRIES):
+        try:
+            together = CollectorRegistry()
+            MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+            return prometheus_client.generate_latest(together)
+        except (struct.error, ValueError):
+            time.sleep(_PAUSE)  # a process that has just started is making its files
+    raise RuntimeError(f"{os.environ['PROMETHEUS_MULTIPROC_DIR']}: a file of metrics cannot be read")
 
 
 def multiprocess() -> bool:
