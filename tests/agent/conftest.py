@@ -10,7 +10,7 @@ import pytest
 from tests.agent.cluster import Cluster
 from tests.kube.fakeapi import FakeApi
 from tests.waiting import until
-from webhook.agent.keptfile import KeptFile
+from webhook.agent.measuring.keptfile import KeptFile
 from webhook.agent.writing.ledger import ActionLedger
 from webhook.kube.reflector import watching
 

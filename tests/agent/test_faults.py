@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from tests.agent.builders import node_pod
 from webhook.agent.hierarchy import Driver, Hierarchy
-from webhook.agent.keptfile import GoneError, KeptFile
-from webhook.agent.sampler import Sampler
+from webhook.agent.measuring.keptfile import GoneError, KeptFile
+from webhook.agent.measuring.sampler import Sampler
 
 CPUS = 4
 NAMES = ("a", "b", "c")

@@ -12,10 +12,10 @@ import pytest
 
 from tests.agent.builders import MI, node_pod
 from tests.waiting import until
-from webhook.agent.groupfiles import GroupFiles
 from webhook.agent.hierarchy import CONTROLLERS, Hierarchy, find_hierarchy
-from webhook.agent.keptfile import GoneError
-from webhook.agent.sampler import PODS, Sampler
+from webhook.agent.measuring.groupfiles import GroupFiles
+from webhook.agent.measuring.keptfile import GoneError
+from webhook.agent.measuring.sampler import PODS, Sampler
 from webhook.protocol import KubeQoS
 
 UID = "uid-web"

@@ -5,9 +5,9 @@ import datetime as dt
 import pytest
 
 from tests.agent.builders import GI, MI, node_pod
+from webhook.agent.measuring.peak import Prediction
+from webhook.agent.measuring.usage import Use, Window
 from webhook.agent.nodemetric import CollectPolicy, Measured, read_collect_policy, status
-from webhook.agent.peak import Prediction
-from webhook.agent.usage import Use, Window
 from webhook.capacity.amounts import Amounts
 from webhook.capacity.nodemetric import PodUsage, read_nodemetric
 from webhook.pods.quantities import NANO

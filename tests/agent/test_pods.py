@@ -3,8 +3,8 @@
 import pytest
 
 from tests.agent.builders import node_pod, pod
+from webhook.agent.measuring.usage import Use
 from webhook.agent.pods import pod_store
-from webhook.agent.usage import Use
 from webhook.protocol import ANNOTATION_MIRROR_POD, ANNOTATION_RESOURCE_STATUS, KubeQoS
 
 

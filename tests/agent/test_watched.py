@@ -2,8 +2,8 @@
 
 from tests.agent.builders import node_pod
 from tests.agent.cluster import NODES, PODS, Cluster
+from webhook.agent.measuring.usage import Use
 from webhook.agent.nodemetric import CollectPolicy
-from webhook.agent.usage import Use
 from webhook.agent.watched import NODEMETRICS, KnownMetric, standby
 
 

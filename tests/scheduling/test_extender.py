@@ -15,7 +15,7 @@ from webhook.admission.review import ReviewError
 from webhook.binding.caches import TOPOLOGIES
 from webhook.kube.paths import NODES, PODS
 from webhook.kube.reflector import KindStatus
-from webhook.scheduling.podload import read_pod
+from webhook.scheduling.loadaware.podload import read_pod
 from webhook.scheduling.question import read_candidates
 from webhook.scheduling.settings import (
     SchedulingSettings,

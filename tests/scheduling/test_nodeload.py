@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webhook.protocol import BATCH, FREE, LABEL_PRIORITY_CLASS, PROD
-from webhook.scheduling.loadsettings import LoadSettingsError, read_load_settings
-from webhook.scheduling.nodeload import EXPIRED, judge, passing, read_shape, scores, why_not
-from webhook.scheduling.nodeusage import read_usage
-from webhook.scheduling.podload import read_assigned, read_pod
+from webhook.scheduling.loadaware.loadsettings import LoadSettingsError, read_load_settings
+from webhook.scheduling.loadaware.nodeload import EXPIRED, judge, passing, read_shape, scores, why_not
+from webhook.scheduling.loadaware.nodeusage import read_usage
+from webhook.scheduling.loadaware.podload import read_assigned, read_pod
 
 NOW = dt.datetime(2026, 1, 31, 8, tzinfo=dt.UTC)
 CPU = "cpu"

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from webhook.agent.counters import CounterError, meminfo
+from webhook.agent.measuring.counters import CounterError, meminfo
 from webhook.cpuset.cpulist import parse_cpulist
 from webhook.cpuset.errors import CpuSetError
 

@@ -8,12 +8,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from webhook.agent.counters import CounterError
-from webhook.agent.groupfiles import GroupFiles
 from webhook.agent.hierarchy import Hierarchy
-from webhook.agent.peak import Prediction
+from webhook.agent.measuring.counters import CounterError
+from webhook.agent.measuring.groupfiles import GroupFiles
+from webhook.agent.measuring.peak import Prediction
+from webhook.agent.measuring.sampler import Sampler, Totals
 from webhook.agent.pods import NodePod
-from webhook.agent.sampler import Sampler, Totals
 from webhook.process.metrics import NAMESPACE
 
 PREFIX: Final = f"{NAMESPACE}_agent"

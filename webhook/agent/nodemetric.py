@@ -8,9 +8,9 @@ import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from webhook.agent.peak import Prediction
+from webhook.agent.measuring.peak import Prediction
+from webhook.agent.measuring.usage import Use, Window
 from webhook.agent.pods import NodePod
-from webhook.agent.usage import Use, Window
 from webhook.kube.timestamps import timestamp
 from webhook.pods.durations import format_duration, parse_duration
 from webhook.pods.text import shown

@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from webhook.agent.peak import Subject
+from webhook.agent.measuring.peak import Subject
+from webhook.agent.measuring.usage import Use
 from webhook.agent.plan.agentpod import AgentPod, read_agent_pod
-from webhook.agent.usage import Use
 from webhook.kube.store import Store
 from webhook.pods.pod import FINISHED, kubelet_uid, labels
 from webhook.pods.qosclass import kube_qos, priority_class, qos_class

@@ -9,12 +9,12 @@ from threading import Event
 from typing import Any, Final
 
 from webhook.agent.hardware import l3_caches, numa_memory
-from webhook.agent.history import History
 from webhook.agent.kubelet import KubeletFiles
+from webhook.agent.measuring.history import History
+from webhook.agent.measuring.sampler import SLICES, Policy, Sampler
 from webhook.agent.metrics import Publications
 from webhook.agent.nodemetric import PERCENTS, Measured, status
 from webhook.agent.pods import NodePod
-from webhook.agent.sampler import SLICES, Policy, Sampler
 from webhook.agent.topology import Hardware, describe
 from webhook.agent.watched import NODEMETRICS, TOPOLOGIES, KnownMetric, KnownNode, Watched, standby
 from webhook.cpuset.discovery import topology_from_sysfs

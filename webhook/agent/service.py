@@ -14,11 +14,11 @@ from prometheus_client import CollectorRegistry
 
 from webhook.agent.enforcer import LEDGER, Enforcer, boot_of
 from webhook.agent.hierarchy import Hierarchy
-from webhook.agent.history import History
 from webhook.agent.kubelet import KubeletFiles
+from webhook.agent.measuring.history import History
+from webhook.agent.measuring.sampler import Sampler
 from webhook.agent.metrics import Publications, UsageCollector, platform_series
 from webhook.agent.publisher import Publisher
-from webhook.agent.sampler import Sampler
 from webhook.agent.statefolder import StateFolder
 from webhook.agent.watched import Watched
 from webhook.agent.writing.cgroupfiles import KernelFiles

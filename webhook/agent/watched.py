@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
+from webhook.agent.measuring.usage import Use
 from webhook.agent.nodemetric import CollectPolicy, read_collect_policy
 from webhook.agent.pods import NodePod, pod_store
-from webhook.agent.usage import Use
 from webhook.kube.client import Client
 from webhook.kube.paths import NODES, PODS, collection
 from webhook.kube.reflector import Reflector

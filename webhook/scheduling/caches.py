@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 
 from webhook.kube.indexer import Indexer
 from webhook.kube.store import Store
-from webhook.scheduling.loadsettings import LoadSettings
-from webhook.scheduling.nodeload import NodeLoad, NodeShape, judge, read_shape
-from webhook.scheduling.nodeusage import NodeUsage, read_usage
-from webhook.scheduling.podload import PodLoad, read_assigned
+from webhook.scheduling.loadaware.loadsettings import LoadSettings
+from webhook.scheduling.loadaware.nodeload import NodeLoad, NodeShape, judge, read_shape
+from webhook.scheduling.loadaware.nodeusage import NodeUsage, read_usage
+from webhook.scheduling.loadaware.podload import PodLoad, read_assigned
 
 Object = Mapping[str, Any]
 Value = TypeVar("Value")

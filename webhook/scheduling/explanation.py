@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 from webhook.cpuset.cpulist import format_cpulist
 from webhook.protocol import CPU
-from webhook.scheduling.loadsettings import PERCENT
-from webhook.scheduling.nodeload import EXPIRED, NodeLoad, scores, why_not
-from webhook.scheduling.podload import rounded
+from webhook.scheduling.loadaware.loadsettings import PERCENT
+from webhook.scheduling.loadaware.nodeload import EXPIRED, NodeLoad, scores, why_not
+from webhook.scheduling.loadaware.podload import rounded
 from webhook.scheduling.state import Visit
 from webhook.scheduling.verbs import prioritize
 

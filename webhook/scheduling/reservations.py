@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from webhook.binding.ledger import Entry
-from webhook.scheduling.podload import PodLoad
+from webhook.scheduling.loadaware.podload import PodLoad
 
 
 class Reservation(NamedTuple):

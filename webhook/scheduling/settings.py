@@ -7,7 +7,7 @@ from typing import Final
 
 from webhook.pods.documents import DocumentError, read_documents
 from webhook.pods.text import shown
-from webhook.scheduling.loadsettings import LoadSettings, LoadSettingsError, read_load_settings
+from webhook.scheduling.loadaware.loadsettings import LoadSettings, LoadSettingsError, read_load_settings
 
 _FIELDS: Final = ("loadAware", "cpuSets", "weights")
 _WEIGHTS: Final = ("loadAware", "cpuSets")

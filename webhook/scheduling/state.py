@@ -10,8 +10,8 @@ from webhook.cpuset.allocation import BindPolicy
 from webhook.pods.resourcespec import CPUSetRequest, ResourceSpecError, read_resource_spec
 from webhook.scheduling.caches import Loads
 from webhook.scheduling.fits import Fits, Watched, claim_of
-from webhook.scheduling.nodeload import NodeLoad
-from webhook.scheduling.podload import is_of_daemonset, read_pod
+from webhook.scheduling.loadaware.nodeload import NodeLoad
+from webhook.scheduling.loadaware.podload import is_of_daemonset, read_pod
 from webhook.scheduling.reservations import Reservation, Reservations
 from webhook.scheduling.setfit import UNREADABLE, Fit
 from webhook.scheduling.settings import SchedulingSettings

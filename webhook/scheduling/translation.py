@@ -19,7 +19,7 @@ from webhook.protocol import (
     MOST_ALLOCATED,
     SPREAD_BY_PCPUS,
 )
-from webhook.scheduling.loadsettings import LoadSettingsError, read_load_settings
+from webhook.scheduling.loadaware.loadsettings import LoadSettingsError, read_load_settings
 
 API_VERSION: Final = "kubescheduler.config.k8s.io/v1"
 KIND: Final = "KubeSchedulerConfiguration"

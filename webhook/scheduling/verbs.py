@@ -7,8 +7,8 @@ would be another write to the pod, which wakes it again.
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple, Protocol
 
-from webhook.scheduling.nodeload import NodeLoad, passing, scores, why_not
-from webhook.scheduling.podload import PodLoad
+from webhook.scheduling.loadaware.nodeload import NodeLoad, passing, scores, why_not
+from webhook.scheduling.loadaware.podload import PodLoad
 from webhook.scheduling.question import Victims
 from webhook.scheduling.setfit import Fit
 from webhook.scheduling.settings import SchedulingSettings

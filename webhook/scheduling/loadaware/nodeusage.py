@@ -10,8 +10,8 @@ from webhook.capacity.nodemetric import read_moment
 from webhook.pods.pod import mappings
 from webhook.pods.quantities import QuantityError, milli, text_of, units
 from webhook.protocol import CPU, PROD
-from webhook.scheduling.loadsettings import AGGREGATIONS, Aggregation, aggregation
-from webhook.scheduling.podload import Vector
+from webhook.scheduling.loadaware.loadsettings import AGGREGATIONS, Aggregation, aggregation
+from webhook.scheduling.loadaware.podload import Vector
 
 _REPORT_SECONDS: Final = 60
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any, Final, NamedTuple
 
-from webhook.agent.histogram import CPU_BUCKETS, MEMORY_BUCKETS, Histogram
-from webhook.agent.usage import Use
+from webhook.agent.measuring.histogram import CPU_BUCKETS, MEMORY_BUCKETS, Histogram
+from webhook.agent.measuring.usage import Use
 from webhook.protocol import PROD
 
 COLD_SECONDS: Final = 24 * 3600.0

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from tests.agent.builders import GI, MI, Tree, node_pod
-from webhook.agent import peak
-from webhook.agent.history import FILE, History
-from webhook.agent.sampler import Sampler
+from webhook.agent.measuring import peak
+from webhook.agent.measuring.history import FILE, History
+from webhook.agent.measuring.sampler import Sampler
+from webhook.agent.measuring.usage import Use
 from webhook.agent.statefolder import StateFolder
-from webhook.agent.usage import Use
 
 PODS = [node_pod("web", spec={"containers": [{"name": "m", "resources": {"requests": {"cpu": "4"}}}]})]
 ALLOCATABLE = Use(16.0, 64.0 * GI)

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from webhook.agent.peak import TRAIN_SECONDS, Peaks, Prediction
+from webhook.agent.measuring.peak import TRAIN_SECONDS, Peaks, Prediction
+from webhook.agent.measuring.sampler import Sampler
+from webhook.agent.measuring.usage import Use
 from webhook.agent.pods import NodePod
-from webhook.agent.sampler import Sampler
 from webhook.agent.statefolder import StateFolder
-from webhook.agent.usage import Use
 
 FILE: Final = "peaks.json"
 KEEP_SECONDS: Final = 600.0

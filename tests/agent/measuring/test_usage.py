@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhook.agent.usage import CpuMeter, NodeHistory, NodeSample, PodHistory, Use, system_use
+from webhook.agent.measuring.usage import CpuMeter, NodeHistory, NodeSample, PodHistory, Use, system_use
 
 SECOND = 10**9
 

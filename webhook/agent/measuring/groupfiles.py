@@ -1,8 +1,8 @@
 """The counters of one cgroup, read from its files, which stay open."""
 
-from webhook.agent.counters import Memory, Pressure, cpu_stat, memory_stat, number, pressure
 from webhook.agent.hierarchy import Hierarchy
-from webhook.agent.keptfile import GoneError, KeptFile
+from webhook.agent.measuring.counters import Memory, Pressure, cpu_stat, memory_stat, number, pressure
+from webhook.agent.measuring.keptfile import GoneError, KeptFile
 
 PRESSURES = ("cpu", "memory", "io")
 

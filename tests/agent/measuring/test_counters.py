@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from webhook.agent import counters
-from webhook.agent.counters import CounterError, CpuTime, Memory, NodeMemory, Pressure
+from webhook.agent.measuring import counters
+from webhook.agent.measuring.counters import CounterError, CpuTime, Memory, NodeMemory, Pressure
 
 V1_MEMORY = b"""cache 10428416
 inactive_anon 1

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from webhook.agent.peak import COLD_SECONDS, Peaks, Prediction, Subject
-from webhook.agent.usage import Use
+from webhook.agent.measuring.peak import COLD_SECONDS, Peaks, Prediction, Subject
+from webhook.agent.measuring.usage import Use
 
 GI = 2.0**30
 ALLOCATABLE = Use(16.0, 64 * GI)

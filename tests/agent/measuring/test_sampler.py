@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.agent.builders import GI, MI, Tree, node_pod
-from webhook.agent.keptfile import KeptFile
-from webhook.agent.sampler import PODS, SLICES, Policy, Sampler
-from webhook.agent.usage import Use
+from webhook.agent.measuring.keptfile import KeptFile
+from webhook.agent.measuring.sampler import PODS, SLICES, Policy, Sampler
+from webhook.agent.measuring.usage import Use
 
 
 @pytest.fixture(params=[1, 2])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhook.agent.histogram import CPU_BUCKETS, MEMORY_BUCKETS, Histogram
+from webhook.agent.measuring.histogram import CPU_BUCKETS, MEMORY_BUCKETS, Histogram
 
 HALF = 100.0
 SAMPLES = st.lists(

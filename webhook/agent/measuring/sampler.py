@@ -13,18 +13,26 @@ from pathlib import Path
 from threading import Lock
 from typing import Final, NamedTuple, TypeVar
 
-from webhook.agent.counters import (
+from webhook.agent.hierarchy import Hierarchy
+from webhook.agent.measuring.counters import (
     CounterError,
     Pressure,
     meminfo,
     pressure,
     proc_stat,
 )
-from webhook.agent.groupfiles import PRESSURES, GroupFiles
-from webhook.agent.hierarchy import Hierarchy
-from webhook.agent.keptfile import GoneError, KeptFile
+from webhook.agent.measuring.groupfiles import PRESSURES, GroupFiles
+from webhook.agent.measuring.keptfile import GoneError, KeptFile
+from webhook.agent.measuring.usage import (
+    NANOSECONDS,
+    CpuMeter,
+    NodeHistory,
+    NodeSample,
+    PodHistory,
+    Use,
+    system_use,
+)
 from webhook.agent.pods import NodePod
-from webhook.agent.usage import NANOSECONDS, CpuMeter, NodeHistory, NodeSample, PodHistory, Use, system_use
 from webhook.protocol import KubeQoS
 
 _Read = TypeVar("_Read")

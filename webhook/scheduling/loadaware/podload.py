@@ -25,7 +25,7 @@ from webhook.protocol import (
     PROD,
     TRANSLATION,
 )
-from webhook.scheduling.loadsettings import PERCENT, LoadSettings
+from webhook.scheduling.loadaware.loadsettings import PERCENT, LoadSettings
 
 Vector = tuple[int, ...]
 

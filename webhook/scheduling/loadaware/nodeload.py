@@ -14,9 +14,15 @@ from typing import Any, Final, NamedTuple
 
 from webhook.pods.pod import annotations
 from webhook.protocol import ANNOTATION_RAW_ALLOCATABLE, ANNOTATION_USAGE_THRESHOLDS
-from webhook.scheduling.loadsettings import PERCENT, Aggregated, Aggregation, LoadSettings, aggregation
-from webhook.scheduling.nodeusage import NodeUsage, amount
-from webhook.scheduling.podload import PodLoad, Vector
+from webhook.scheduling.loadaware.loadsettings import (
+    PERCENT,
+    Aggregated,
+    Aggregation,
+    LoadSettings,
+    aggregation,
+)
+from webhook.scheduling.loadaware.nodeusage import NodeUsage, amount
+from webhook.scheduling.loadaware.podload import PodLoad, Vector
 
 EXPIRED: Final = "node(s) nodeMetric expired"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from webhook.agent.keptfile import GoneError, KeptFile
+from webhook.agent.measuring.keptfile import GoneError, KeptFile
 
 
 def test_each_read_sees_what_is_in_the_file_then(tmp_path: Path) -> None:
