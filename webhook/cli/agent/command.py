@@ -135,7 +135,7 @@ def agent(  # noqa: PLR0913 — one parameter an option
     \b
     Examples:
       colocation-webhook agent --in-cluster --node-name node-1
-      colocation-webhook agent --kubeconfig ~/.kube/config --node-name node-1 --state-dir /tmp/agent
+      colocation-webhook agent --kubeconfig ~/.kube/config --node-name node-1 --state-dir /var/agent
       colocation-webhook agent --dry-run --node-name node-1
       kubectl get pods -A -o yaml | colocation-webhook agent --dry-run --root recorded --pods -
       colocation-webhook agent --restore --pod shop/web-0
