@@ -68,7 +68,7 @@ class Release:
 
     def install(self) -> None:
         """Apply all objects and wait until each workload is complete."""
-        self._kubectl.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+        self._kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
         found = objects(self._helm, self._url)
         definitions = [each for each in found if each["kind"] == "CustomResourceDefinition"]
         self._kubectl.apply(*definitions)
