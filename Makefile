@@ -36,8 +36,11 @@ control-plane:
 	tests/e2e/control-plane/cert-manager.sh
 	tests/e2e/control-plane/kwok.sh
 
+# In three runs: another scheduler, and a real node, have a control plane of their own.
 e2e: $(VENV)/e2e control-plane
-	$(BIN)/pytest tests/e2e
+	$(BIN)/pytest tests/e2e --ignore tests/e2e/scheduling --ignore tests/e2e/node
+	$(BIN)/pytest tests/e2e/scheduling
+	$(BIN)/pytest tests/e2e/node
 
 # The same commit gives the same wheel: setup.py says how. What an earlier build left would go into it.
 wheel: $(VENV)/pip

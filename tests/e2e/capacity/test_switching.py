@@ -60,13 +60,14 @@ def chart_without(tmp_path: Path) -> Path:
 
 
 def everything(kubectl: Kubectl) -> set[str]:
-    """Namespace, kind and name of every object that does not come and go by itself."""
+    """Namespace, kind and name of every object that does not come and go by itself, or with another test."""
     kinds = kubectl.run("api-resources", "--verbs=list", "-o", "name").stdout.split()
     wanted = [kind for kind in kinds if kind.partition(".")[0] not in PASSING]
     fields = '{.metadata.namespace}{" "}{.kind}{" "}{.metadata.name}'
     form = f'{{range .items[*]}}{fields}{{"\\n"}}{{end}}'
     found = kubectl.run("get", ",".join(wanted), "-A", "-o", f"jsonpath={form}").stdout.splitlines()
-    return {each for each in found if "sh.helm.release" not in each}
+    of_tests = {each for each in found if each.startswith(("e2e-", " Namespace e2e-"))}
+    return {each for each in found if "sh.helm.release" not in each} - of_tests
 
 
 def node_objects(kubectl: Kubectl) -> dict[str, Object]:

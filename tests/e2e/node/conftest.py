@@ -16,7 +16,7 @@ from tests.e2e.cluster.processes import eventually
 from tests.e2e.conftest import make_namespace
 from tests.e2e.node.machine import MARK, Machine
 from tests.e2e.node.node import HERE, Node, lacking
-from tests.e2e.node.pods import DRIVER, burner
+from tests.e2e.node.pods import BATCH_CPU, BATCH_MEMORY, DRIVER, burner, offer
 from tests.e2e.node.release import Release
 from tests.e2e.release.rendering import Helm
 from tests.image.build import NAME, build
@@ -94,6 +94,14 @@ def namespace(kubectl: Kubectl, node: Node) -> Iterator[str]:
     yield name
     kubectl.run("-n", name, "delete", "pods", "--all", "--grace-period=1", "--timeout=60s")
     kubectl.delete("namespace", name)
+
+
+@pytest.fixture
+def _offers_end(kubectl: Kubectl, node: Node) -> Iterator[None]:
+    """What a test offers on the node is taken back: the controller leaves another owner's figures alone."""
+    del node
+    yield
+    offer(kubectl, {BATCH_CPU: None, BATCH_MEMORY: None})
 
 
 @pytest.fixture

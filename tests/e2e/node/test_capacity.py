@@ -79,6 +79,7 @@ def test_a_running_pod_outlives_every_fall_of_the_figures(kubectl, node, namespa
     still_runs()
 
 
+@pytest.mark.usefixtures("_offers_end")
 @pytest.mark.parametrize("figure", ["500", None], ids=["lowered", "withdrawn"])
 def test_without_the_floor_a_new_kubelet_ends_the_pod(kubectl, node, namespace, figure):
     """The reason for the floor: an Event says that the node has not enough, the containers end."""

@@ -71,6 +71,7 @@ def test_a_pod_is_where_the_agent_looks_for_it(kubectl, namespace, hierarchy, qo
         assert programs(top / containers[sandbox]) == {"pause": 1}
 
 
+@pytest.mark.usefixtures("_offers_end")
 def test_published_figures_survive_the_kubelet(kubectl, node, namespace):
     """It neither takes them off nor changes them, also when it starts again; the scheduler counts them."""
     offer(kubectl, {BATCH_CPU: "1500"})
