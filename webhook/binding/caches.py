@@ -29,6 +29,9 @@ from webhook.protocol import (
     ANNOTATION_RESOURCE_SPEC,
     ANNOTATION_RESOURCE_STATUS,
     CPU,
+    CPUSET_ENABLED,
+    LABEL_CPUSET,
+    LABEL_IGNORE,
     LABEL_PRIORITY_CLASS,
     LABEL_QOS_CLASS,
     TOPOLOGY_API_VERSION,
@@ -63,6 +66,11 @@ _UNSCHEDULABLE: Final = {"key": "node.kubernetes.io/unschedulable", "effect": "N
 
 Object = Mapping[str, Any]
 _Key = tuple[str, str]
+
+
+def opts_in(labels: Mapping[str, str]) -> bool:
+    """Whether the pods of a namespace with these labels get CPU sets."""
+    return labels.get(LABEL_CPUSET) == CPUSET_ENABLED and labels.get(LABEL_IGNORE) != "true"
 
 
 def trim_pod(raw: Object) -> Object:

@@ -74,18 +74,14 @@ def read_configuration(data: Mapping[str, str] | None) -> Configuration:
     text = (data or {}).get(COLOCATION_CONFIG)
     if not text:
         return Configuration()
-    value = _json(text, COLOCATION_CONFIG)
+    value = json_object(text, COLOCATION_CONFIG)
     cluster = read_layer(value, COLOCATION_CONFIG)
-    listed = value.get("nodeConfigs")
-    if not isinstance(listed, list | None):
-        raise StrategyError(f"{COLOCATION_CONFIG}.nodeConfigs: {shown(listed)} is no list")
     findings = list(cluster.notes)
     entries = []
-    for i, raw in enumerate(listed or ()):
-        at = f"{COLOCATION_CONFIG}.nodeConfigs[{i}]"
+    for at, raw in listed_entries(value, "nodeConfigs", COLOCATION_CONFIG):
         layer = read_layer(raw, at)
         findings.extend((*layer.notes, *(f"{each}; the cluster's level is used" for each in layer.problems)))
-        if raw.get("nodeSelector") is None:
+        if "nodeSelector" not in raw:
             findings.append(f"{at}.nodeSelector: is absent: no node matches; {{}} matches every node")
             continue
         try:
@@ -93,7 +89,9 @@ def read_configuration(data: Mapping[str, str] | None) -> Configuration:
         except SelectorError as error:
             findings.append(f"{error}; the entry is left out")
             continue
-        entries.append(NodeEntry(str(raw.get("name") or f"nodeConfigs[{i}]"), selector, layer))
+        entries.append(
+            NodeEntry(str(raw.get("name") or at.removeprefix(f"{COLOCATION_CONFIG}.")), selector, layer)
+        )
     if cluster.problems:
         raise StrategyError("; ".join(cluster.problems))
     return Configuration(cluster.values, tuple(entries), tuple(findings))
@@ -138,7 +136,7 @@ def _annotated(text: str | None, findings: list[str]) -> Mapping[str, Any]:
         return {}
     try:
         layer = read_layer(
-            _json(text, ANNOTATION_COLOCATION_STRATEGY), f"annotation {ANNOTATION_COLOCATION_STRATEGY}"
+            json_object(text, ANNOTATION_COLOCATION_STRATEGY), f"annotation {ANNOTATION_COLOCATION_STRATEGY}"
         )
     except StrategyError as error:
         findings.append(f"{error}; the annotation is ignored")
@@ -163,7 +161,8 @@ def _ratios(labels: Mapping[str, str], findings: list[str]) -> Mapping[str, int]
     return found
 
 
-def _json(text: str, at: str) -> Any:  # noqa: ANN401 — whatever stands there
+def json_object(text: str, at: str) -> Mapping[str, Any]:
+    """Return the JSON object in a text; raises StrategyError."""
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -171,3 +170,17 @@ def _json(text: str, at: str) -> Any:  # noqa: ANN401 — whatever stands there
     if not isinstance(value, dict):
         raise StrategyError(f"{at}: {shown(value)} is no JSON object")
     return value
+
+
+def listed_entries(value: Mapping[str, Any], field: str, at: str) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return the entries of nodes under a field, each with its place; raises StrategyError."""
+    listed = value.get(field)
+    if not isinstance(listed, list | None):
+        raise StrategyError(f"{at}.{field}: {shown(listed)} is no list")
+    found: list[tuple[str, Mapping[str, Any]]] = []
+    for i, raw in enumerate(listed or ()):
+        place = f"{at}.{field}[{i}]"
+        if not isinstance(raw, dict):
+            raise StrategyError(f"{place}: {shown(raw)} is no JSON object")
+        found.append((place, {name: each for name, each in raw.items() if each is not None}))
+    return found

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from webhook.binding.caches import Nodes, pod_store
+from webhook.binding.caches import Nodes, opts_in, pod_store
 from webhook.binding.ledger import Ledger
 from webhook.binding.ledgers import LedgerStore
 from webhook.kube.indexer import Indexer
@@ -12,9 +12,6 @@ from webhook.kube.store import Store
 from webhook.pods.pod import labels, spec
 from webhook.pods.resourcespec import BOUND_CLASSES
 from webhook.protocol import (
-    CPUSET_ENABLED,
-    LABEL_CPUSET,
-    LABEL_IGNORE,
     LABEL_QOS_CLASS,
     LEDGER_KIND,
     NODEMETRIC_KIND,
@@ -78,9 +75,7 @@ def cluster_of(
 
     def opted_in(namespace: str) -> bool | None:
         of = namespaces.get(namespace)
-        if of is None:
-            return None
-        return of.get(LABEL_CPUSET) == CPUSET_ENABLED and of.get(LABEL_IGNORE) != "true"
+        return None if of is None else opts_in(of)
 
     sets = Snapshot(objects, now) if settings.cpu_sets else None
     return Cluster(settings, loads, sets, opted_in, clock=lambda: 0.0, wall=wall)

@@ -19,6 +19,7 @@ from webhook.admission.kinds import NAMESPACES
 from webhook.admission.review import ReviewError, Webhook, parse_review
 from webhook.admission.settings import Settings
 from webhook.admission.validating.validation import keep
+from webhook.binding.caches import opts_in
 from webhook.binding.service import Bindings, BindingSettings
 from webhook.certificates.rotator import Rotator
 from webhook.cluster.combined import CombinedSource
@@ -42,7 +43,7 @@ from webhook.process.admin import (
     json_response,
 )
 from webhook.process.tasks import Task
-from webhook.protocol import CPUSET_ENABLED, CPUSET_LEASE, LABEL_CPUSET, LABEL_IGNORE, STATUS_LEASE
+from webhook.protocol import CPUSET_LEASE, STATUS_LEASE
 from webhook.scheduling.service import Scheduling
 from webhook.scheduling.settings import SchedulingSettings
 from webhook.server.breaker import Breaker
@@ -133,9 +134,7 @@ def open_scheduling(
 def _opted_in(source: Source, namespace: str) -> bool | None:
     """Whether the pods of a namespace get CPU sets at binding; None: the namespace is not known."""
     labels = source.view.namespaces.get(namespace)
-    if labels is None:
-        return None
-    return labels.get(LABEL_CPUSET) == CPUSET_ENABLED and labels.get(LABEL_IGNORE) != "true"
+    return None if labels is None else opts_in(labels)
 
 
 def _lease(client: Client, given: tuple[str, str] | None, usual: str) -> Lease:

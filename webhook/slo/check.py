@@ -11,12 +11,12 @@ from itertools import combinations
 from typing import Any, Final, NamedTuple
 
 from webhook.capacity.policies import MAX_USAGE_REQUEST, REQUEST, USAGE
-from webhook.capacity.sloconfig import COLOCATION_CONFIG
+from webhook.capacity.sloconfig import COLOCATION_CONFIG, json_object, listed_entries
 from webhook.capacity.strategy import StrategyError, read_layer
 from webhook.pods.selectors import Requirement, Selector, SelectorError, compile_selector, satisfiable
 from webhook.pods.text import shown
 from webhook.slo.keys import KEYS
-from webhook.slo.strategies import json_object, listed_entries, read_key
+from webhook.slo.strategies import read_key
 
 _OTHERS: Final = ("cpu-normalization-config", "resource-amplification-config")
 """Keys of Koordinator's that we do not read."""

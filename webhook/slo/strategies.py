@@ -9,11 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-import orjson
-
+from webhook.capacity.sloconfig import json_object, listed_entries
 from webhook.capacity.strategy import StrategyError
 from webhook.pods.selectors import Selector, SelectorError, compile_selector
-from webhook.pods.text import shown
 from webhook.slo.keys import KEYS, Key
 from webhook.slo.rules import Listed, Reading
 
@@ -117,31 +115,6 @@ def spec_of(strategies: Strategies, labels: Mapping[str, str]) -> dict[str, Any]
         )
         for name, key in strategies.keys.items()
     }
-
-
-def json_object(text: str, at: str) -> Mapping[str, Any]:
-    """Return the JSON object in a text; raises StrategyError."""
-    try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise StrategyError(f"{at}: is not JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise StrategyError(f"{at}: {shown(value)} is no JSON object")
-    return value
-
-
-def listed_entries(value: Mapping[str, Any], field: str, at: str) -> list[tuple[str, Mapping[str, Any]]]:
-    """Return the entries of nodes under a field, each with its place; raises StrategyError."""
-    listed = value.get(field)
-    if not isinstance(listed, list | None):
-        raise StrategyError(f"{at}.{field}: {shown(listed)} is no list")
-    found: list[tuple[str, Mapping[str, Any]]] = []
-    for i, raw in enumerate(listed or ()):
-        place = f"{at}.{field}[{i}]"
-        if not isinstance(raw, dict):
-            raise StrategyError(f"{place}: {shown(raw)} is no JSON object")
-        found.append((place, {name: each for name, each in raw.items() if each is not None}))
-    return found
 
 
 def merged(lower: Any, upper: Any) -> Any:  # noqa: ANN401 — JSON

@@ -14,12 +14,11 @@ from webhook.cli.capacity.text import explanation_text, table_text
 from webhook.cli.options.access import ClusterFlags, cluster_options
 from webhook.cli.options.clock import Clock, pass_clock
 from webhook.cli.options.declarations import config_option, grouped
-from webhook.cli.options.objects import objects_in
+from webhook.cli.options.objects import objects_in, objects_option, reading
 from webhook.cli.options.output import echo_data, output_option
 from webhook.cli.terminal import color_option, coloured
 from webhook.kube import paths
 from webhook.kube.client import ApiError
-from webhook.pods.documents import DocumentError
 from webhook.protocol import (
     NODEMETRIC_API_VERSION,
     NODEMETRIC_KIND,
@@ -33,8 +32,8 @@ from webhook.protocol import (
 if TYPE_CHECKING:
     from webhook.kube.client import Client
 
-_FORBIDDEN: Final = (
-    "grant get and list on nodes, pods, nodemetrics.slo.koordinator.sh, "
+_RIGHTS: Final = (
+    "get and list on nodes, pods, nodemetrics.slo.koordinator.sh, "
     "noderesourcetopologies.topology.node.k8s.io and that ConfigMap"
 )
 
@@ -50,16 +49,12 @@ class _Source(NamedTuple):
     def inventory(self, node: str | None = None) -> Inventory:
         """Return what was read: of one node only, if it is named and a cluster is read."""
         try:
-            if self.objects is not None:
-                return inventory_of(objects_in(self.objects))
-            return inventory_of(_from_cluster(self.cluster.open_or_home(), self.config, node))
-        except (DocumentError, StrategyError, ObjectError) as error:
+            with reading(_RIGHTS):
+                if self.objects is not None:
+                    return inventory_of(objects_in(self.objects))
+                return inventory_of(_from_cluster(self.cluster.open_or_home(), self.config, node))
+        except (StrategyError, ObjectError) as error:
             raise click.ClickException(str(error)) from None
-        except OSError as error:
-            raise click.ClickException(f"{error.filename}: {error.strerror}") from None
-        except ApiError as error:
-            remedy = f": {_FORBIDDEN}" if error.status == HTTPStatus.FORBIDDEN else ""
-            raise click.ClickException(f"{error}{remedy}") from None
 
     def moment(self, found: Inventory, clock: Clock) -> dt.datetime:
         """Return the time that is asked about."""
@@ -79,12 +74,7 @@ class _Source(NamedTuple):
 _source_options: Final = grouped(
     "source",
     _Source,
-    click.option(
-        "--objects",
-        metavar="DIR",
-        type=click.Path(exists=True, file_okay=False, path_type=Path),
-        help="Read the objects (YAML or JSON) of this directory, and no cluster.",
-    ),
+    objects_option,
     cluster_options,
     config_option,
     click.option(

@@ -1,19 +1,51 @@
 """Loading of objects from the directory of ``--objects``, and of a view."""
 
+import contextlib
 import logging
 from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from webhook.admission.view import View
 from webhook.cluster.files import SUFFIXES, FilesSource, SourceError
 from webhook.cluster.source import unready
-from webhook.pods.documents import objects_of, read_documents
+from webhook.kube.client import ApiError
+from webhook.pods.documents import DocumentError, objects_of, read_documents
 
 # Commands print what the source would log.
 logging.getLogger("webhook.cluster").addHandler(logging.NullHandler())
+
+
+objects_option: Final = click.option(
+    "--objects",
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Read the objects (YAML or JSON) of this directory, and no cluster.",
+)
+
+
+@contextlib.contextmanager
+def reading(rights: str) -> Iterator[None]:
+    """Say what is wrong with files or a cluster that are read.
+
+    Args:
+        rights: what to grant where the API server refuses.
+
+    Raises:
+        click.ClickException: with the file or the call, and the remedy.
+    """
+    try:
+        yield
+    except DocumentError as error:
+        raise click.ClickException(str(error)) from None
+    except OSError as error:
+        raise click.ClickException(f"{error.filename}: {error.strerror}") from None
+    except ApiError as error:
+        remedy = f": grant {rights}" if error.status == HTTPStatus.FORBIDDEN else ""
+        raise click.ClickException(f"{error}{remedy}") from None
 
 
 def load_view(directory: Path, *, report_problems: bool = True) -> View:

@@ -6,14 +6,12 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import click
-
 from webhook.cli.options.access import ClusterFlags, cluster_options
 from webhook.cli.options.declarations import grouped
+from webhook.cli.options.objects import objects_in, objects_option, reading
 
-_SUFFIXES: Final = (".yaml", ".yml", ".json")
 _RIGHTS: Final = (
-    "grant list on nodes, pods, namespaces, nodemetrics.slo.koordinator.sh, "
+    "list on nodes, pods, namespaces, nodemetrics.slo.koordinator.sh, "
     "noderesourcetopologies.topology.node.k8s.io and nodecpuallocations.colocation-webhook.io"
 )
 
@@ -28,18 +26,8 @@ class SourceFlags(NamedTuple):
 
     def read(self) -> dict[str, list[Object]]:
         """Return the objects by kind; raises ClickException."""
-        from webhook.kube.client import ApiError
-        from webhook.pods.documents import DocumentError
-
-        try:
+        with reading(_RIGHTS):
             return _from_files(self.objects) if self.objects is not None else self._from_cluster()
-        except DocumentError as error:
-            raise click.ClickException(str(error)) from None
-        except OSError as error:
-            raise click.ClickException(f"{error.filename}: {error.strerror}") from None
-        except ApiError as error:
-            remedy = f": {_RIGHTS}" if error.status == HTTPStatus.FORBIDDEN else ""
-            raise click.ClickException(f"{error}{remedy}") from None
 
     def moment(self, found: Mapping[str, list[Object]], now: Callable[[], dt.datetime]) -> dt.datetime:
         """Return the time that is asked about: with files that of the newest NodeMetric, else now."""
@@ -84,32 +72,22 @@ class SourceFlags(NamedTuple):
 source_options: Final = grouped(
     "source",
     SourceFlags,
-    click.option(
-        "--objects",
-        metavar="DIR",
-        type=click.Path(exists=True, file_okay=False, path_type=Path),
-        help="Read the objects (YAML or JSON) of this directory, and no cluster.",
-    ),
+    objects_option,
     cluster_options,
 )
 """Add --objects, --kubeconfig and --in-cluster; pass ``source``."""
 
 
 def _from_files(folder: Path) -> dict[str, list[Object]]:
-    from webhook.pods.documents import DocumentError, objects_of, read_documents
+    from webhook.pods.documents import DocumentError
     from webhook.scheduling.snapshot import KINDS
 
     found: dict[str, list[Object]] = {kind: [] for kind in KINDS}
-    for file in sorted(folder.rglob("*")):
-        if file.suffix not in _SUFFIXES:
+    for each in objects_in(folder):
+        if (kind := each.get("kind")) not in found:
             continue
-        for document in read_documents(file.read_bytes(), str(file.relative_to(folder))):
-            for each in objects_of(document):
-                value = each.value
-                if not isinstance(value, dict) or value.get("kind") not in found:
-                    continue
-                metadata = value.get("metadata")
-                if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
-                    raise DocumentError(f"{each.source}: metadata.name: every object needs a name")
-                found[value["kind"]].append(value)
+        metadata = each.get("metadata")
+        if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
+            raise DocumentError(f"{folder}: {kind}: metadata.name: every object needs a name")
+        found[kind].append(each)
     return found
