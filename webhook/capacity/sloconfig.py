@@ -89,9 +89,8 @@ def read_configuration(data: Mapping[str, str] | None) -> Configuration:
         except SelectorError as error:
             findings.append(f"{error}; the entry is left out")
             continue
-        entries.append(
-            NodeEntry(str(raw.get("name") or at.removeprefix(f"{COLOCATION_CONFIG}.")), selector, layer)
-        )
+        name = raw.get("name") or at.removeprefix(f"{COLOCATION_CONFIG}.")
+        entries.append(NodeEntry(str(name), selector, layer))
     if cluster.problems:
         raise StrategyError("; ".join(cluster.problems))
     return Configuration(cluster.values, tuple(entries), tuple(findings))

@@ -70,7 +70,12 @@ def load_view(directory: Path, *, report_problems: bool = True) -> View:
 
 
 def objects_in(directory: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield the objects in the files of a directory, its subdirectories included.
+    """Return the objects in the files of a directory; raises as ``placed_objects``."""
+    return (value for _, value in placed_objects(directory))
+
+
+def placed_objects(directory: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the objects in the files of a directory, its subdirectories included, each with its place.
 
     Raises:
         DocumentError: a file is no YAML or JSON.
@@ -82,4 +87,4 @@ def objects_in(directory: Path) -> Iterator[Mapping[str, Any]]:
             for document in read_documents(path.read_bytes(), str(path)):
                 for each in objects_of(document):
                     if isinstance(each.value, dict):
-                        yield each.value
+                        yield each.source, each.value

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from webhook.cli.options.access import ClusterFlags, cluster_options
 from webhook.cli.options.declarations import grouped
-from webhook.cli.options.objects import objects_in, objects_option, reading
+from webhook.cli.options.objects import objects_option, placed_objects, reading
 
 _RIGHTS: Final = (
     "list on nodes, pods, namespaces, nodemetrics.slo.koordinator.sh, "
@@ -83,11 +83,11 @@ def _from_files(folder: Path) -> dict[str, list[Object]]:
     from webhook.scheduling.snapshot import KINDS
 
     found: dict[str, list[Object]] = {kind: [] for kind in KINDS}
-    for each in objects_in(folder):
-        if (kind := each.get("kind")) not in found:
+    for place, each in placed_objects(folder):
+        kind, metadata = each.get("kind"), each.get("metadata")
+        if kind not in found:
             continue
-        metadata = each.get("metadata")
         if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
-            raise DocumentError(f"{folder}: {kind}: metadata.name: every object needs a name")
+            raise DocumentError(f"{place}: metadata.name: every object needs a name")
         found[kind].append(each)
     return found
