@@ -1,4 +1,4 @@
-"""A configuration of Koordinator's scheduler, translated: what a stock kube-scheduler does of it, what we do.
+"""A configuration of Koordinator's scheduler, translated: for a stock kube-scheduler and for our chart.
 
 In comes Koordinator's ``koord-scheduler-config``, v1beta2 to v1. Out go a kube-scheduler's configuration,
 the values of our chart that do the same, and what has no counterpart, with the advice. A stock scheduler
@@ -113,7 +113,8 @@ def translate(configuration: object) -> Translation:
     done.taken_over.append("percentageOfNodesToScore: 100: an extender sees no node that was not sampled")
     for extender in mappings(configuration.get("extenders")):
         done.without_counterpart.append(
-            f"extender {shown(extender.get('urlPrefix'))}: left out; the chart has an extender of ours alone"
+            f"extender {shown(extender.get('urlPrefix'))}: the chart's scheduler asks this webhook and no "
+            "other extender; a scheduler of your own can have both"
         )
     return done
 
@@ -135,26 +136,15 @@ def _profile(profile: Mapping[str, Any], done: Translation) -> dict[str, Any]:
     values["name"] = name
     arguments: list[dict[str, Any]] = []
     for each in mappings(profile.get("pluginConfig")):
-        plugin, given = str(each.get("name")), each.get("args")
-        args = (
-            {k: v for k, v in given.items() if k not in ("apiVersion", "kind")}
-            if isinstance(given, dict)
-            else {}
-        )
+        plugin, args = str(each.get("name")), _arguments(each.get("args"))
         if plugin == _LOAD:
             _load_aware(args, values, done)
         elif plugin == _NUMA:
             _numa(args, done)
         elif plugin in _THEIRS:
             arguments.append({"name": plugin, "args": args})
-            if plugin == "NodeResourcesFit" and isinstance(args.get("scoringStrategy"), dict):
-                strategy = args["scoringStrategy"]
-                values["scoringStrategy"] = {
-                    each: strategy[each] for each in ("type", "resources") if each in strategy
-                }
-                done.taken_over.append(
-                    "NodeResourcesFit: as it is; the chart has it as scheduler.scoringStrategy"
-                )
+            if plugin == "NodeResourcesFit":
+                _fit(args, values, done)
         elif plugin not in _ADVICE:
             done.without_counterpart.append(f"{plugin}: a stock kube-scheduler has no such plugin")
     translated: dict[str, Any] = {"schedulerName": name}

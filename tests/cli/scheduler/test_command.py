@@ -104,3 +104,20 @@ def test_plugins_of_nobody_are_named(run, tmp_path):
     assert [line.partition(":")[0] for line in found["withoutCounterpart"]] == ["Mine", "Theirs"]
     sets = {"enabled": True, "defaultPolicy": "SpreadByPCPUs", "numaStrategy": "LeastAllocated"}
     assert found["values"]["cpusets"] == sets
+
+
+def test_values_are_such_as_the_chart_takes(run, tmp_path):
+    """A scoring strategy that the chart refuses, and other extenders, stand under what has no counterpart."""
+    file = tmp_path / "config.yaml"
+    strategy = {"type": "RequestedToCapacityRatio", "resources": [{"name": "cpu", "weight": 1}]}
+    fit = {"name": "NodeResourcesFit", "args": {"kind": "NodeResourcesFitArgs", "scoringStrategy": strategy}}
+    whole = {"kind": "KubeSchedulerConfiguration", "apiVersion": f"{API}/v1",
+             "profiles": [{"pluginConfig": [fit]}], "extenders": [{"urlPrefix": "https://gpu"}]}  # fmt: skip
+    file.write_text(json.dumps(whole))
+    found = translated(run, file)
+    assert "scoringStrategy" not in found["values"]["scheduler"]
+    (kept,) = found["configuration"]["profiles"][0]["pluginConfig"]
+    assert kept == {"name": "NodeResourcesFit", "args": {"scoringStrategy": strategy}}
+    scoring, extender = found["withoutCounterpart"]
+    assert "'RequestedToCapacityRatio': the chart's scheduler has LeastAllocated or MostAllocated" in scoring
+    assert "'https://gpu': the chart's scheduler asks this webhook and no other extender" in extender

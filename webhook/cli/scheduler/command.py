@@ -19,15 +19,18 @@ if TYPE_CHECKING:
 
 @click.group(name="scheduler", context_settings={"help_option_names": ["-h", "--help"]})
 def scheduler() -> None:
-    """Translate Koordinator's configuration; explain where a pod may go. Nothing is written."""
+    """Explain where a pod may go; translate Koordinator's configuration. Nothing is written."""
 
 
-@scheduler.command()
+@scheduler.command(short_help="Translate Koordinator's configuration.")
 @click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @output_option
 @color_option
 def translate(*, config: Path, output: str, color: str) -> None:
-    """Print what a stock scheduler does of Koordinator's configuration.
+    """Translate Koordinator's scheduler configuration for a stock kube-scheduler.
+
+    Prints the values of this chart that do the same, the configuration of a kube-scheduler of your own, and
+    what has no counterpart.
 
     CONFIG is Koordinator's KubeSchedulerConfiguration, v1beta2 to v1, or the ConfigMap that has it. With -o
     yaml and json the kube-scheduler configuration stands under "configuration", and the chart's values under
@@ -87,7 +90,7 @@ def explain(
     \b
     Examples:
       colocation-webhook scheduler explain shop/cart
-      colocation-webhook scheduler explain shop/cart --objects DIR -o json
+      colocation-webhook scheduler explain shop/web-0 --objects examples/capacity
     """  # noqa: D301 — see main
     from webhook.cli.scheduler.text import explanation_text
 
@@ -158,7 +161,8 @@ def _text(done: "Translation") -> Iterator[str]:
     yield from block("Values of the chart", done.values)
     yield ""
     yield from block(
-        "Configuration of a stock kube-scheduler; the chart's has our extender", done.configuration
+        "Configuration of a stock kube-scheduler, without the extender that the chart adds",
+        done.configuration,
     )
     yield ""
     yield heading("Taken over")
