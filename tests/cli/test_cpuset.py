@@ -273,6 +273,7 @@ def test_show(tmp_path: Path) -> None:
     """This machine, one by numbers, one from a file."""
     assert run("show").exit_code == 0
     assert "8 CPUs, 4 cores, 2 NUMA nodes, 2 sockets" in run("show", "--topology", "2x1x2x2").stdout
+    assert run("show", "--topology", "1x1x1x1").stdout.startswith("1 CPU, 1 core, 1 NUMA node, 1 socket\n")
     path = tmp_path / "machine.json"
     for data in (
         {"cpus": [{"cpu": 0, "core": 0, "node": 0, "socket": 0}]},
@@ -280,7 +281,7 @@ def test_show(tmp_path: Path) -> None:
         [{"cpu": 0, "core": 0, "node": 0, "socket": 0}],
     ):
         path.write_text(json.dumps(data), encoding="utf-8")
-        assert "1 CPUs, 1 cores" in run("show", "--topology", str(path)).stdout
+        assert "1 CPU, 1 core, " in run("show", "--topology", str(path)).stdout
     for text in ("{", "3", "\udcff"):
         path.write_bytes(text.encode("utf-8", "surrogateescape"))
         result = run("show", "--topology", str(path))

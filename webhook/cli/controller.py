@@ -41,7 +41,7 @@ def controller(  # noqa: PLR0913 — one parameter an option
 ) -> None:
     """Publish batch and mid resources in the status of nodes; keep their NodeMetrics and NodeSLOs.
 
-    Figures come from NodeMetrics, which koordlet writes, and from the ConfigMap of --config;
+    Figures come from NodeMetrics, which koordlet or our agent fills, and from the ConfigMap of --config;
     without it, nothing is offered. NodeSLOs say to agents what stands there. One replica
     publishes, the others stand by; all stand by while Koordinator's koord-manager publishes.
     A field that somebody else owns is never taken: the log names the owner. "capacity

@@ -218,11 +218,13 @@ def show(
         fields = ("cpu", "core", "node", "socket")
         echo_data([{field: getattr(place, field) for field in fields} for place in topology.places], output)
         return
-    sockets = len({place.socket for place in topology.places})
-    click.echo(
-        f"{topology.size} CPUs, {len(topology.core_masks)} cores, {len(topology.nodes)} NUMA "
-        f"nodes, {sockets} sockets\n"
-    )
+    counts = {
+        "CPU": topology.size,
+        "core": len(topology.core_masks),
+        "NUMA node": len(topology.nodes),
+        "socket": len({place.socket for place in topology.places}),
+    }
+    click.echo(", ".join(f"{count} {what}{'s' * (count != 1)}" for what, count in counts.items()) + "\n")
     click.echo(draw_topology(topology, width=get_terminal_size().columns, paint=paint))
 
 

@@ -19,9 +19,9 @@ COMMANDS: Final = {
     "doctor": ("doctor.command", "Diagnose an installation in a cluster; every finding has a remedy."),
     "cpuset": ("cpuset", "Allocate CPU sets, plan a node, draw a machine."),
     "controller": ("controller", "Publish in a cluster what nodes offer to batch work."),
-    "agent": ("agent.command", "Measure a node, and publish what its pods use."),
+    "agent": ("agent.command", "Measure a node, publish what its pods use, enforce CPU sets and limits."),
     "capacity": ("capacity.command", "Explain what nodes offer to batch work, pod by pod."),
-    "scheduler": ("scheduler.command", "Translate Koordinator's configuration; explain where a pod may go."),
+    "scheduler": ("scheduler.command", "Explain where a pod may go; translate Koordinator's configuration."),
     "completion": ("completion", "Print a shell completion script."),
 }
 """Module and summary of each command, so that ``--help`` imports none."""

@@ -47,7 +47,14 @@ class ClusterFlags:
         if api := self.open():
             return api
         named = [Path(each) for each in os.environ.get("KUBECONFIG", "").split(os.pathsep) if each]
-        return _client("KUBECONFIG" if named else "--kubeconfig", *(named or [_HOME.expanduser()]))
+        if named:
+            return _client("KUBECONFIG", *named)
+        home = _HOME.expanduser()
+        if not home.exists():
+            raise click.ClickException(
+                f"nothing says which cluster, and there is no {home}: give --kubeconfig FILE or --in-cluster"
+            )
+        return _client("--kubeconfig", home)
 
 
 def _cluster_options(verb: str) -> Decorator:
