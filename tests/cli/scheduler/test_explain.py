@@ -2,6 +2,8 @@
 
 import datetime as dt
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,7 @@ from tests.scheduling.builders import waiting
 from tests.scheduling.test_nodeload import metric
 
 NOW = "2026-01-31T08:00:00Z"
+ROOT = Path(__file__).parents[3]
 
 
 def written(name, usage=None, shape="1x2x4x2"):
@@ -75,6 +78,18 @@ def test_text_has_eighty_columns(run, folder):
     assert "1 of 4 nodes fits" in lines[0]
     for name in ("cool", "hot", "small", "bare"):
         assert any(name in line for line in lines)
+
+
+def test_the_documents_example_is_what_is_printed(run):
+    """docs/scheduling.md shows the command on the examples, and its answer."""
+    document = (ROOT / "docs" / "scheduling.md").read_text()
+    (command, shown), *more = re.findall(
+        r"<!-- scheduler explain -->\n```\n\$ (.*?)\n(.*?)```", document, re.DOTALL
+    )
+    assert not more
+    program, *words = command.replace("examples/", f"{ROOT}/examples/").split()
+    assert program == "colocation-webhook"
+    assert run(*words).output == shown
 
 
 def test_no_node_fits(run, folder):
