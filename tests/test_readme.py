@@ -152,6 +152,24 @@ def test_the_plan_is_the_real_one() -> None:
     assert picture.strip() == printed.strip()
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        "README.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "certs/README.md",
+        "charts/colocation-webhook/README.md",
+        "examples/README.md",
+        *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").glob("*.md"))),
+    ],
+)
+def test_prose_has_lines_of_120_characters(place: str) -> None:
+    """No line is longer but in tables and blocks of code, which cannot be wrapped."""
+    prose = re.sub(r"^ *```.*?^ *```$", "", (ROOT / place).read_text(), flags=re.MULTILINE | re.DOTALL)
+    assert [line for line in prose.splitlines() if len(line) > 120 and not line.startswith("|")] == []
+
+
 def test_nothing_is_left_to_fill_in() -> None:
     """No placeholder is left where a figure belongs."""
     prose = re.sub(r"```.*?```|`[^`]*`", "", README, flags=re.DOTALL)
