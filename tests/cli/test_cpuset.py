@@ -236,6 +236,7 @@ def test_plan_puts_pods_without_a_set_on_a_pool() -> None:
         (["--reserved", "9-2"], "", "--reserved '9-2': a range runs backwards"),
         (["--system", "99"], "", "system 99: is not a CPU of this machine"),
         (["--topology", "2x2"], "", "topology '2x2'"),
+        (["--topology", "machine.json"], "", "machine.json: no such file, and no shape such as 2x1x16x2"),
         (["--threshold", "140"], "", "threshold_percent 140"),
         ([], "a: [", "standard input:2:1: not YAML"),
         ([], "\x00", "standard input:1: holds a NUL byte"),

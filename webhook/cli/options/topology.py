@@ -43,12 +43,14 @@ def load_topology(shape: str | None, numbering: str) -> Topology:
     What is taken otherwise than it is described is said on standard error.
 
     Raises:
-        click.ClickException: the file cannot be read.
+        click.ClickException: the file is not there, or cannot be read.
         TopologyError: it describes no machine.
     """
     if shape is None:
         found = topology_from_sysfs()
     elif not Path(shape).is_file():
+        if not set(shape) <= set("0123456789x"):
+            raise click.ClickException(f"--topology {shape}: no such file, and no shape such as 2x1x16x2")
         return parse_shape(shape, numbering)
     else:
         try:
