@@ -11,6 +11,8 @@ from tests.agent.tree import write
 from tests.kube.fakeapi import FakeApi
 from tests.waiting import until
 from webhook.agent.enforcer import LEDGER, Enforcer
+from webhook.agent.findings import Findings
+from webhook.agent.host import Host
 from webhook.agent.plan.agentpod import read_agent_pod
 from webhook.agent.statefolder import StateFolder
 from webhook.agent.writing.cgroupfiles import KernelFiles
@@ -49,13 +51,15 @@ class Node:
         self.cluster.restart()
         folder = self.folder / "ledger-folder" / LEDGER
         self.ledger = ActionLedger(folder, boot="one", identity=KernelFiles().identity)
+        findings = Findings()
         self.enforcer = Enforcer(
             self.cluster.watched,
             self.cluster.tree.hierarchy,
+            Host(findings, self.cluster.tree.root, clock=lambda: self.time),
             StateFolder(self.cluster.state),
+            findings,
             self.ledger,
             CollectorRegistry(),
-            self.cluster.tree.root,
             enforce=True,
             clock=lambda: self.time,
         )

@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 from tests.agent.builders import GI, node_pod
-from webhook.agent.hardware import Cache
+from webhook.agent.hardware import Cache, Hardware
 from webhook.agent.kubelet import Kubelet
-from webhook.agent.topology import Hardware, describe
+from webhook.agent.topology import describe
 from webhook.cpuset.allocation import BindPolicy
 from webhook.cpuset.topology import Topology
 from webhook.pods.nodetopology import read_node_topology

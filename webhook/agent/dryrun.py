@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from webhook.agent.enforcer import node_of
 from webhook.agent.hierarchy import Hierarchy
 from webhook.agent.kubelet import STATIC, Kubelet
 from webhook.agent.plan.plan import PodPlan, make_plan
@@ -12,6 +11,7 @@ from webhook.agent.plan.settings import Settings
 from webhook.agent.plan.unbuilt import unbuilt
 from webhook.agent.pods import read_pod
 from webhook.agent.rendering import DryRun
+from webhook.agent.topology import read_node
 from webhook.agent.writing.cgroupfiles import KernelFiles
 from webhook.agent.writing.comparison import Comparison
 from webhook.agent.writing.reconciler import possible
@@ -43,7 +43,7 @@ def dry_run(
     files = KernelFiles()
     wanted = Settings(kubelet_static=kubelet is not None and kubelet.policy == STATIC)
     settings = possible(wanted, hierarchy, files)
-    plan = make_plan([pod.planned for pod in read], node_of(node, cpus, kubelet, read), settings)
+    plan = make_plan([pod.planned for pod in read], read_node(node, cpus, kubelet, read), settings)
     comparison = Comparison(hierarchy, files, None)
     now = {each.pod.uid: _cpus_now(hierarchy, each, files, cpus) for each in plan.pods}
     return DryRun(

@@ -6,42 +6,37 @@ server is away goes on with them.
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from webhook.agent.findings import Findings
 from webhook.agent.hierarchy import Hierarchy
-from webhook.agent.kubelet import STATIC, Kubelet, KubeletFiles
+from webhook.agent.host import Host
+from webhook.agent.kubelet import STATIC, Kubelet
 from webhook.agent.metrics import PREFIX
 from webhook.agent.plan.agentpod import AgentPod, Mode
 from webhook.agent.plan.settings import Settings
-from webhook.agent.pods import NodePod
 from webhook.agent.statefolder import StateFolder
-from webhook.agent.topology import Hardware, describe
+from webhook.agent.topology import read_node
 from webhook.agent.watched import Watched
 from webhook.agent.writing.cgroupfiles import KernelFiles
 from webhook.agent.writing.ledger import ActionLedger
 from webhook.agent.writing.reconciler import Reconciler, Round
 from webhook.agent.writing.restore import Restored
-from webhook.cpuset.discovery import topology_from_sysfs
-from webhook.cpuset.errors import TopologyError
 from webhook.cpuset.topology import Topology
 from webhook.kube.events import WARNING, Event, EventRecorder
-from webhook.pods.nodetopology import NodeTopology, read_node_topology
+from webhook.pods.nodetopology import NodeTopology
 from webhook.protocol import KubeQoS
 
 LEDGER: Final = "ledger"
 """The folder of the ledger of actions, in the state folder."""
 
-HARDWARE_SECONDS: Final = 10.0
-"""How old what is known of CPUs may be: one that went offline is in no set any more."""
-
 _KNOWN: Final = "known.json"
 _KEEP_SECONDS: Final = 10.0
-_MOST_FINDINGS: Final = 1000
 _BOOT: Final = "proc/sys/kernel/random/boot_id"
 _log = logging.getLogger(__name__)
 
@@ -52,14 +47,6 @@ def boot_of(root: Path) -> str:
         return (root / _BOOT).read_text().strip()
     except OSError:
         return ""
-
-
-def node_of(
-    node: Mapping[str, Any], cpus: Topology, kubelet: Kubelet | None, pods: Sequence[NodePod]
-) -> NodeTopology:
-    """Return what binding reads of a node, from what the agent publishes of it."""
-    published = describe(node, Hardware(cpus, {}, ()), kubelet, pods)
-    return read_node_topology(node, published.body)
 
 
 @dataclass(eq=False)
@@ -76,23 +63,20 @@ class Enforcer:
 
     _watched: Watched
     _hierarchy: Hierarchy
+    _host: Host
     _folder: StateFolder
+    _findings: Findings
     ledger: ActionLedger
     registry: CollectorRegistry
-    root: Path = Path("/")
-    kubelet: KubeletFiles | None = None
     enforce: bool = False
     settings: Settings = field(default_factory=Settings)
     events: EventRecorder | None = None
     clock: Callable[[], float] = time.monotonic
     last: Round | None = field(default=None, init=False)
-    _cpus: Topology | None = field(default=None, init=False)
-    _looked_at: float | None = field(default=None, init=False)
     _node: NodeTopology | None = field(default=None, init=False)
     _inputs: tuple[object, ...] = field(default=(), init=False)
     _kept: tuple[object, ...] = field(default=(), init=False)
     _kept_at: float = field(default=0.0, init=False)
-    _said: set[str] = field(default_factory=set, init=False)
     _known: tuple[Mapping[str, Any], tuple[AgentPod, ...]] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -121,16 +105,17 @@ class Enforcer:
     def look(self) -> None:
         """Do one round."""
         known = self._current()
-        node = self._topology(known[0]) if known is not None else None
-        if known is None or node is None:
+        hardware, kubelet = self._host.hardware(), self._host.kubelet()
+        if known is None or hardware is None:
             return
-        done = self.last = self._reconciler.round(known[1], node, self._settings())
+        node = self._topology(known[0], hardware.cpus, kubelet)
+        done = self.last = self._reconciler.round(known[1], node, self._settings(kubelet))
         for outcome, count in done.written.counts.items():
             self._writes.labels(outcome).inc(count)
         self._differences.set(len(done.differences))
         self._stopped.set(bool(done.stopped))
         for finding in (*done.plan.findings, *filter(None, (done.stopped, self.ledger.problem))):
-            self._say(finding)
+            self._findings.say(finding)
         for refusal in done.written.refusals:
             self._refused.labels(refusal.file).inc()
             _log.warning("cgroup write refused: %s", refusal.message)
@@ -176,41 +161,19 @@ class Enforcer:
         self._known = known
         return known
 
-    def _topology(self, node: Mapping[str, Any]) -> NodeTopology | None:
+    def _topology(self, node: Mapping[str, Any], cpus: Topology, kubelet: Kubelet | None) -> NodeTopology:
         """Return CPUs and reservations; made again where anything changed that they depend on."""
-        clock = self.clock()
-        if self._looked_at is None or clock - self._looked_at >= HARDWARE_SECONDS:
-            self._looked_at = clock
-            try:
-                cpus = topology_from_sysfs(self.root / "sys")
-            except TopologyError as error:
-                self._say(str(error))
-                self._cpus = None
-            else:
-                if self._cpus is None or cpus.places != self._cpus.places:
-                    self._cpus = cpus
-        if self._cpus is None:
-            return None
-        kubelet = self.kubelet.read() if self.kubelet is not None else None
-        inputs = (node, self._cpus, kubelet, self._watched.pods.revision)
+        inputs = (node, cpus, kubelet, self._watched.pods.revision)
         if self._node is None or inputs != self._inputs:
             self._inputs = inputs
-            self._node = node_of(node, self._cpus, kubelet, self._watched.pods_now())
+            self._node = read_node(node, cpus, kubelet, self._watched.pods_now())
         return self._node
 
-    def _settings(self) -> Settings:
-        static = self.kubelet is not None and self.kubelet.read().policy == STATIC
+    def _settings(self, kubelet: Kubelet | None) -> Settings:
+        static = kubelet is not None and kubelet.policy == STATIC
         if static != self.settings.kubelet_static:
             self.settings = replace(self.settings, kubelet_static=static)
         return self.settings
-
-    def _say(self, finding: str) -> None:
-        """Log a finding once."""
-        if finding not in self._said:
-            if len(self._said) >= _MOST_FINDINGS:
-                self._said.clear()
-            self._said.add(finding)
-            _log.warning("%s", finding)
 
     def _report(self, pod: str, message: str, done: Round) -> None:
         namespace, _, name = pod.partition("/")

@@ -1,11 +1,13 @@
-"""Hardware that sysfs shows, next to CPUs: memory of NUMA nodes, caches that CPUs share."""
+"""Hardware that sysfs shows: next to CPUs memory of NUMA nodes, and caches that CPUs share."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from webhook.agent.measuring.counters import CounterError, meminfo
 from webhook.cpuset.cpulist import parse_cpulist
 from webhook.cpuset.errors import CpuSetError
+from webhook.cpuset.topology import Topology
 
 _L3 = "3"
 
@@ -15,6 +17,14 @@ class Cache(NamedTuple):
 
     number: int
     cpus: frozenset[int]
+
+
+class Hardware(NamedTuple):
+    """A machine: its CPUs, the bytes of its NUMA nodes, its level 3 caches."""
+
+    cpus: Topology
+    memory: Mapping[int, int]
+    caches: Sequence[Cache]
 
 
 def numa_memory(root: Path | str = "/") -> dict[int, int]:

@@ -4,21 +4,18 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from threading import Event
 from typing import Any, Final
 
-from webhook.agent.hardware import l3_caches, numa_memory
-from webhook.agent.kubelet import KubeletFiles
+from webhook.agent.findings import Findings
+from webhook.agent.host import Host
 from webhook.agent.measuring.history import History
 from webhook.agent.measuring.sampler import SLICES, Policy, Sampler
 from webhook.agent.metrics import Publications
 from webhook.agent.nodemetric import PERCENTS, Measured, status
 from webhook.agent.pods import NodePod
-from webhook.agent.topology import Hardware, describe
+from webhook.agent.topology import describe
 from webhook.agent.watched import NODEMETRICS, TOPOLOGIES, KnownMetric, KnownNode, Watched, standby
-from webhook.cpuset.discovery import topology_from_sysfs
-from webhook.cpuset.errors import TopologyError
 from webhook.kube.apply import apply, owners_of
 from webhook.kube.client import ApiError
 from webhook.kube.loop import run_loop
@@ -28,14 +25,10 @@ from webhook.protocol import AGENT_MANAGER, NODEMETRIC_API_VERSION, NODEMETRIC_K
 FIRST_SECONDS: Final = 2.0 * SLICES
 """How long an agent looks before it reports: then each pod was looked at twice."""
 
-HARDWARE_SECONDS: Final = 60.0
-"""How old what is known of CPUs and of the kubelet's files may be."""
-
 AGAIN_SECONDS: Final = 600.0
 """A NodeResourceTopology is applied again after so long, also where nothing changed: somebody may have."""
 
 REFUSED_SECONDS: Final = 60.0
-MOST_FINDINGS: Final = 1000  # that are remembered, so that none is logged twice
 CONFLICT_SECONDS: Final = 600.0
 _log = logging.getLogger(__name__)
 
@@ -45,8 +38,6 @@ class Publisher:
     """Publishes for one node; every refusal costs the object it is about, for a while.
 
     Attributes:
-        root: of the machine's files.
-        kubelet: None where its files are not to be read.
         clock: seconds that never go back.
         standby: why nothing is measured and published; "" while it is.
     """
@@ -55,17 +46,14 @@ class Publisher:
     _sampler: Sampler
     _history: History
     _publications: Publications
-    root: Path = Path("/")
-    kubelet: KubeletFiles | None = None
+    _host: Host
+    _findings: Findings
     clock: Callable[[], float] = time.monotonic
     standby: str = field(default="", init=False)
     _not_before: dict[str, float] = field(default_factory=dict, init=False)
-    _hardware: Hardware | None = field(default=None, init=False)
-    _looked_at: float | None = field(default=None, init=False)
     _described: tuple[object, ...] = field(default=(), init=False)
     _applied: dict[str, Any] | None = field(default=None, init=False)
     _applied_at: float = field(default=0.0, init=False)
-    _said: set[str] = field(default_factory=set, init=False)
     _refusals: dict[str, str] = field(default_factory=dict, init=False)
 
     def watch(self, stop: Event, interval: float = 1.0) -> None:
@@ -87,7 +75,7 @@ class Publisher:
         if reason:
             return None
         for finding in (finding for pod in pods for finding in pod.findings):
-            self._say(finding)
+            self._findings.say(finding)
         if metric is not None:
             self._set_policy(metric)
         self._history.step(pods)
@@ -100,7 +88,7 @@ class Publisher:
     def _set_policy(self, metric: KnownMetric) -> None:
         policy = metric.policy
         for finding in policy.findings:
-            self._say(f"NodeMetric {self._watched.node_name}: {finding}")
+            self._findings.say(f"NodeMetric {self._watched.node_name}: {finding}")
         longest = max((policy.mean_seconds, *policy.durations))
         self._sampler.policy = Policy(policy.mean_seconds, longest, policy.with_cache)
 
@@ -127,37 +115,22 @@ class Publisher:
         self._apply(NODEMETRIC_KIND, f"{member(NODEMETRICS, name)}/status", body, policy.report_seconds)
 
     def _publish_topology(self, node: KnownNode, pods: tuple[NodePod, ...]) -> None:
-        hardware = self._look_at_hardware()
+        hardware, kubelet = self._host.hardware(), self._host.kubelet()
         if hardware is None:
             return
-        kubelet = self.kubelet.read() if self.kubelet is not None else None
         seen = (node.object, hardware, kubelet, self._watched.pods.revision)
         clock = self.clock()
         if seen == self._described and clock - self._applied_at < AGAIN_SECONDS:
             return
         described = describe(node.object, hardware, kubelet, pods)
         for finding in described.findings:
-            self._say(finding)
+            self._findings.say(finding)
         if described.body == self._applied and clock - self._applied_at < AGAIN_SECONDS:
             self._described = seen
             return
         path = member(TOPOLOGIES, self._watched.node_name)
         if self._apply(TOPOLOGY_KIND, path, described.body, 0.0):
             self._described, self._applied, self._applied_at = seen, described.body, clock
-
-    def _look_at_hardware(self) -> Hardware | None:
-        """Return what is known of the machine, looked at again each minute: CPUs come and go."""
-        clock = self.clock()
-        if self._looked_at is None or clock - self._looked_at >= HARDWARE_SECONDS:
-            self._looked_at = clock
-            try:
-                cpus = topology_from_sysfs(self.root / "sys")
-            except TopologyError as error:
-                self._say(str(error))
-                self._hardware = None
-            else:
-                self._hardware = Hardware(cpus, numa_memory(self.root), l3_caches(self.root))
-        return self._hardware
 
     def _apply(self, kind: str, path: str, body: dict[str, Any], again: float) -> bool:
         """Apply an object and return whether it was taken; the next time for this kind is set."""
@@ -184,11 +157,3 @@ class Publisher:
 
     def _due(self, kind: str) -> bool:
         return self.clock() >= self._not_before.get(kind, 0.0)
-
-    def _say(self, finding: str) -> None:
-        """Log what cannot be read, once."""
-        if finding not in self._said:
-            if len(self._said) >= MOST_FINDINGS:
-                self._said.clear()
-            self._said.add(finding)
-            _log.warning("%s", finding)

@@ -13,8 +13,9 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 
 from webhook.agent.enforcer import LEDGER, Enforcer, boot_of
+from webhook.agent.findings import Findings
 from webhook.agent.hierarchy import Hierarchy
-from webhook.agent.kubelet import KubeletFiles
+from webhook.agent.host import Host
 from webhook.agent.measuring.history import History
 from webhook.agent.measuring.sampler import Sampler
 from webhook.agent.metrics import Publications, UsageCollector, platform_series
@@ -73,12 +74,15 @@ class AgentService:
     kubelet_folder: Path | None = None
     yarn: str = "yarn"
     enforce: bool = False
+    host: Host = field(init=False)
     sampler: Sampler = field(init=False)
     publisher: Publisher = field(init=False)
     enforcer: Enforcer | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         """Put the agent together."""
+        self._findings = Findings()
+        self.host = Host(self._findings, self.root, self.kubelet_folder)
         self.sampler = Sampler(self.hierarchy, self.root)
         self._history = History(self.sampler, self.folder)
         self.publisher = Publisher(
@@ -86,8 +90,8 @@ class AgentService:
             self.sampler,
             self._history,
             Publications(self.registry),
-            self.root,
-            KubeletFiles(self.kubelet_folder) if self.kubelet_folder is not None else None,
+            self.host,
+            self._findings,
         )
         self._events = EventRecorder(self.watched.api, "colocation-webhook-agent")
         self.registry.register(UsageCollector(self.sampler, self.watched.pods_now))
@@ -149,11 +153,11 @@ class AgentService:
         return Enforcer(
             self.watched,
             self.hierarchy,
+            self.host,
             self.folder,
+            self._findings,
             ActionLedger(self.folder.path / LEDGER, boot=boot_of(self.root), identity=identity),
             self.registry,
-            self.root,
-            self.publisher.kubelet,
             self.enforce,
             events=self._events,
         )

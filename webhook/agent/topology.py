@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
-from webhook.agent.hardware import Cache
+from webhook.agent.hardware import Hardware
 from webhook.agent.kubelet import Kubelet
 from webhook.agent.pods import NodePod
 from webhook.cpuset.allocation import Pool, Request
@@ -18,7 +18,7 @@ from webhook.cpuset.discovery import topology_annotation
 from webhook.cpuset.qos import QoS
 from webhook.cpuset.sharing import NodeState, Pod
 from webhook.cpuset.topology import Place, Topology
-from webhook.pods.nodetopology import read_node_topology
+from webhook.pods.nodetopology import NodeTopology, read_node_topology
 from webhook.pods.pod import annotations
 from webhook.protocol import (
     ANNOTATION_BE_CPU_SHARED_POOLS,
@@ -41,19 +41,18 @@ _OWNED: Final = frozenset({QoS.LS, QoS.BE})
 """Labels of pods that the kubelet may have pinned, and that an agent puts into pools nevertheless."""
 
 
-class Hardware(NamedTuple):
-    """A machine: its CPUs, the bytes of its NUMA nodes, its level 3 caches."""
-
-    cpus: Topology
-    memory: Mapping[int, int]
-    caches: Sequence[Cache]
-
-
 class Described(NamedTuple):
     """A NodeResourceTopology to apply, and what of its sources could not be read."""
 
     body: dict[str, Any]
     findings: tuple[str, ...]
+
+
+def read_node(
+    node: Mapping[str, Any], cpus: Topology, kubelet: Kubelet | None, pods: Sequence[NodePod]
+) -> NodeTopology:
+    """Return what binding reads of a node, by what ``describe`` publishes of it."""
+    return read_node_topology(node, _machine(cpus, kubelet, pods))
 
 
 def describe(
@@ -68,9 +67,9 @@ def describe(
         pods: of the node.
     """
     cpus = hardware.cpus
-    stated = _of_kubelet(kubelet, cpus, pods) if kubelet is not None else {}
-    stated[ANNOTATION_CPU_TOPOLOGY] = topology_annotation(cpus)
-    read = read_node_topology(node, {"metadata": {"annotations": stated}})
+    machine = _machine(cpus, kubelet, pods)
+    read = read_node_topology(node, machine)
+    stated = machine["metadata"]["annotations"]
     state = NodeState(cpus, read.reservations)
     state.hold(_holders(pods))
     stated |= {
@@ -93,6 +92,7 @@ def describe(
     body = {
         "apiVersion": TOPOLOGY_API_VERSION,
         "kind": TOPOLOGY_KIND,
+        **machine,
         "metadata": {
             "name": name,
             "labels": {"app.kubernetes.io/managed-by": USER_AGENT},
@@ -100,10 +100,19 @@ def describe(
             # Deleted by the garbage collector together with its node.
             "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": name, "uid": uid}],
         },
-        "topologyPolicies": [kubelet.topology_policy if kubelet is not None else POLICY_NONE],
         "zones": [_zone(number, hardware) for number in cpus.nodes],
     }
     return Described(body, (*(kubelet.findings if kubelet is not None else ()), *read.problems))
+
+
+def _machine(cpus: Topology, kubelet: Kubelet | None, pods: Iterable[NodePod]) -> dict[str, Any]:
+    """Return of a NodeResourceTopology what machine and kubelet say, from which the rest of it follows."""
+    stated = _of_kubelet(kubelet, cpus, pods) if kubelet is not None else {}
+    stated[ANNOTATION_CPU_TOPOLOGY] = topology_annotation(cpus)
+    return {
+        "metadata": {"annotations": stated},
+        "topologyPolicies": [kubelet.topology_policy if kubelet is not None else POLICY_NONE],
+    }
 
 
 def _of_kubelet(kubelet: Kubelet, cpus: Topology, pods: Iterable[NodePod]) -> dict[str, str]:
