@@ -138,7 +138,13 @@ def test_the_topology_is_written_when_something_changed(cluster: Cluster) -> Non
     assert cluster.topology["metadata"]["ownerReferences"][0]["uid"] == "uid-n1"
     assert [zone["name"] for zone in cluster.topology["zones"]] == ["node-0"]
     given = {"annotations": {ANNOTATION_RESOURCE_STATUS: '{"cpuset": "0-1"}'}}
-    cluster.pod("bound", "Guaranteed", metadata={**given, "labels": {"koordinator.sh/qosClass": "LSR"}})
+    requests = {"requests": {"cpu": "2"}, "limits": {"cpu": "2"}}
+    cluster.pod(
+        "bound",
+        "Guaranteed",
+        metadata={**given, "labels": {"koordinator.sh/qosClass": "LSR"}},
+        spec={"priority": 9500, "containers": [{"name": "main", "resources": requests}]},
+    )
     cluster.heard()
     cluster.work(1)
     assert _writes(cluster, TOPOLOGY) == 2

@@ -6,7 +6,8 @@ from typing import Any
 from tests.agent.builders import GI, node_pod
 from webhook.agent.hardware import Cache, Hardware
 from webhook.agent.kubelet import Kubelet
-from webhook.agent.topology import describe
+from webhook.agent.plan.plan import make_plan
+from webhook.agent.topology import describe, read_node
 from webhook.cpuset.allocation import BindPolicy
 from webhook.cpuset.topology import Topology
 from webhook.pods.nodetopology import read_node_topology
@@ -33,7 +34,8 @@ def _node(**annotations: str) -> dict[str, Any]:
     }
 
 
-def _bound(name: str, label: str, cpus: str) -> Any:
+def _bound(name: str, label: str, cpus: str, requests: int, phase: str = "Running") -> Any:
+    resources = {"requests": {"cpu": str(requests)}, "limits": {"cpu": str(requests)}}
     return node_pod(
         name,
         "Guaranteed",
@@ -41,6 +43,8 @@ def _bound(name: str, label: str, cpus: str) -> Any:
             "labels": {"koordinator.sh/qosClass": label},
             "annotations": {ANNOTATION_RESOURCE_STATUS: json.dumps({"cpuset": cpus})},
         },
+        status={"phase": phase},
+        spec={"priority": 9500, "containers": [{"name": "main", "resources": resources}]},
     )
 
 
@@ -51,7 +55,7 @@ def _stated(body: dict[str, Any]) -> dict[str, Any]:
 
 def test_share_pools_without_the_cpus_of_bound_pods() -> None:
     """LS pods keep off all of them, BE pods off those of LSE pods; by socket and NUMA node."""
-    pods = [_bound("a", "LSE", "0-1"), _bound("b", "LSR", "2-3"), node_pod("c")]
+    pods = [_bound("a", "LSE", "0-1", 2), _bound("b", "LSR", "2-3", 2), node_pod("c")]
     stated = _stated(describe(_node(), HARDWARE, NONE, pods).body)
     assert stated["cpu-shared-pools"] == [
         {"socket": 0, "node": 0, "cpuset": "4-7"},
@@ -61,6 +65,25 @@ def test_share_pools_without_the_cpus_of_bound_pods() -> None:
         {"socket": 0, "node": 0, "cpuset": "2-7"},
         {"socket": 1, "node": 1, "cpuset": "8-15"},
     ]
+
+
+def test_a_set_that_is_not_allowed_counts_for_nobody() -> None:
+    """As where the agent places pods: of another class, more than requested, reserved, an older pod's."""
+    pods = [
+        _bound("ls", "LS", "12-13", 2),
+        _bound("many", "LSR", "2-5", 2),
+        _bound("reserved", "LSE", "0", 1),
+        _bound("younger", "LSR", "3", 1),
+        _bound("ended", "LSE", "8", 1, "Failed"),
+    ]
+    node = _node(reservation='{"reservedCPUs": "0-1"}')
+    stated = _stated(describe(node, HARDWARE, NONE, pods).body)
+    assert [pool["cpuset"] for pool in stated["cpu-shared-pools"]] == ["4-7", "8-15"]
+    assert [pool["cpuset"] for pool in stated["be-cpu-shared-pools"]] == ["2-7", "8-15"]
+    planned = make_plan(
+        [pod.planned for pod in pods if not pod.finished], read_node(node, CPUS, NONE, pods)
+    ).cpus.state
+    assert planned.shared_pool() == set(range(4, 16))
 
 
 def test_reserved_and_exclusive_system_cpus_are_in_no_pool() -> None:
@@ -84,7 +107,7 @@ def test_what_the_kubelet_has_pinned() -> None:
     pods = [
         node_pod("k", "Guaranteed"),
         node_pod("ls", "Guaranteed", metadata={"labels": {"koordinator.sh/qosClass": "LS"}}),
-        _bound("b", "LSR", "7"),
+        _bound("b", "LSR", "7", 1),
     ]
     found = describe(_node(), HARDWARE, kubelet, pods)
     stated = _stated(found.body)
@@ -139,7 +162,7 @@ def test_zones_caches_and_the_owner() -> None:
 def test_annotations_with_wrong_cpus_are_named() -> None:
     """CPUs that the machine does not have, and text that is no list: what can be read counts."""
     node = _node(reservation='{"reservedCPUs": "0,99"}', system="{")
-    pods = [_bound("a", "LSE", "1,77"), _bound("b", "LSR", "9-3")]
+    pods = [_bound("a", "LSE", "1,77", 2), _bound("b", "LSR", "9-3", 2)]
     found = describe(node, HARDWARE, NONE, pods)
     stated = {k: v for k, v in found.body["metadata"]["annotations"].items() if "pools" in k}
     assert json.loads(stated["node.koordinator.sh/cpu-shared-pools"])[0]["cpuset"] == "2-7"
@@ -150,6 +173,6 @@ def test_annotations_with_wrong_cpus_are_named() -> None:
 def test_cpus_that_go_offline_leave_the_pools() -> None:
     """The topology is of the CPUs that are online; a pod's set keeps the others."""
     small = Hardware(Topology.regular(1, 1, 2, 1), {}, [])
-    stated = _stated(describe(_node(), small, None, [_bound("a", "LSE", "1-2")]).body)
+    stated = _stated(describe(_node(), small, None, [_bound("a", "LSE", "1-2", 2)]).body)
     assert stated["cpu-shared-pools"] == [{"socket": 0, "node": 0, "cpuset": "0"}]
     assert "l3-caches" not in stated

@@ -11,12 +11,12 @@ from typing import Any, Final, NamedTuple
 
 from webhook.agent.hardware import Hardware
 from webhook.agent.kubelet import Kubelet
+from webhook.agent.plan.placement import cpu_sets
 from webhook.agent.pods import NodePod
 from webhook.cpuset.allocation import Pool, Request
 from webhook.cpuset.cpulist import format_cpulist
 from webhook.cpuset.discovery import topology_annotation
 from webhook.cpuset.qos import QoS
-from webhook.cpuset.sharing import NodeState, Pod
 from webhook.cpuset.topology import Place, Topology
 from webhook.pods.nodetopology import NodeTopology, read_node_topology
 from webhook.pods.pod import annotations
@@ -70,8 +70,8 @@ def describe(
     machine = _machine(cpus, kubelet, pods)
     read = read_node_topology(node, machine)
     stated = machine["metadata"]["annotations"]
-    state = NodeState(cpus, read.reservations)
-    state.hold(_holders(pods))
+    # What is not allowed there, the agent that places pods by it says.
+    state = cpu_sets([pod.planned for pod in pods if not pod.finished], read).state
     stated |= {
         ANNOTATION_CPU_SHARED_POOLS: _pools(cpus, state.shared_pool()),
         ANNOTATION_BE_CPU_SHARED_POOLS: _pools(cpus, state.be_pool()),
@@ -139,15 +139,6 @@ def _of_kubelet(kubelet: Kubelet, cpus: Topology, pods: Iterable[NodePod]) -> di
         ANNOTATION_CPU_MANAGER_POLICY: _json(policy),
         ANNOTATION_POD_CPU_ALLOCS: _json(pinned or None),
     }
-
-
-def _holders(pods: Iterable[NodePod]) -> list[tuple[Pod, frozenset[int]]]:
-    """Return the pods that hold CPUs; one that is no LSE pod shares them with BE pods, whatever its label."""
-    return [
-        (Pod(pod.uid, QoS.LSE if pod.label == QoS.LSE else QoS.LSR, len(pod.cpus) * 1000), pod.cpus)
-        for pod in pods
-        if pod.cpus and not pod.finished
-    ]
 
 
 def _pools(cpus: Topology, pool: frozenset[int]) -> str:
