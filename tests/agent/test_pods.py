@@ -65,7 +65,7 @@ def test_the_store_keeps_pods_by_name() -> None:
     assert [each.name for each in store.values.values()] == ["b"]
 
 
-@pytest.mark.parametrize("uid", ["../../etc", "a/../b", "", ".", "a b"])
+@pytest.mark.parametrize("uid", ["../../etc", "a/../b", "", ".", "a b", "a.b", "u" * 129])
 def test_a_uid_that_would_be_another_path_is_none(uid: str) -> None:
     """Anybody may write the annotation of a mirror pod: such a pod is not looked for among cgroups."""
     read = node_pod(metadata={"uid": uid, "annotations": {ANNOTATION_MIRROR_POD: uid}})

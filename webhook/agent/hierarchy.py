@@ -6,6 +6,7 @@ A group has the same path in every hierarchy. The kubelet's driver cgroupfs name
 ``pkg/kubelet/cm``; the names of containers are those of containerd, CRI-O and cri-dockerd.
 """
 
+import errno
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from webhook.protocol import KubeQoS
 KUBEPODS: Final = "kubepods"
 CONTROLLERS: Final = ("cpu", "cpuacct", "cpuset", "memory")
 """Of version 1, what a hierarchy is asked for; in version 2 ``cpu`` counts, too."""
+
+GONE: Final = frozenset({errno.ENOENT, errno.ENODEV, errno.ENOTDIR, errno.ESTALE})
+"""What the kernel answers about a file whose group is not there any more, or that it never had."""
 
 _SLICE: Final = ".slice"
 _CGROUPS: Final = Path("sys/fs/cgroup")

@@ -1,6 +1,5 @@
 """The pods of a node, as far as the agent needs them; pure."""
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -8,52 +7,63 @@ from webhook.agent.measuring.peak import Subject
 from webhook.agent.measuring.usage import Use
 from webhook.agent.plan.agentpod import AgentPod, read_agent_pod
 from webhook.kube.store import Store
-from webhook.pods.pod import FINISHED, kubelet_uid, labels
-from webhook.pods.qosclass import kube_qos, priority_class, qos_class
+from webhook.pods.pod import labels
+from webhook.pods.qosclass import priority_class, qos_class
 from webhook.pods.quantities import QuantityError
 from webhook.pods.requests import pod_request
 from webhook.pods.resourcestatus import StatusError, given_cpus
 from webhook.pods.text import shown
-from webhook.protocol import CPU, KOORD_APP, KOORDLET, LABEL_QOS_CLASS, MEMORY, QOS_CLASSES, KubeQoS
+from webhook.protocol import CPU, KOORD_APP, KOORDLET, MEMORY, KubeQoS
 
 _MILLI: Final = 1000
-_UID: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]*", re.ASCII)
 
 
 class NodePod(NamedTuple):
-    """A pod of the node.
+    """A pod of the node: what cgroups depend on, and what is measured and published of it besides.
 
     Attributes:
+        planned: the pod, as far as its cgroups depend on it.
         namespace: of it.
         name: of it.
-        uid: by which the kubelet knows it and names its cgroups; "" if it can be none.
-        kube_qos: Kubernetes' class, by which its cgroup is found.
         qos: Koordinator's class, never empty.
-        label: the class that its label states; "" where it states none.
         priority_class: never empty.
         request: cores and bytes.
         cpus: CPU ids that its resource-status gives it; None: none.
-        finished: whether it has ended.
         ending: whether it is being deleted.
         koordlet: whether it is Koordinator's agent.
-        planned: the same, as far as its cgroups depend on it.
         findings: what of it could not be read.
     """
 
+    planned: AgentPod
     namespace: str
     name: str
-    uid: str
-    kube_qos: KubeQoS
     qos: str
-    label: str
     priority_class: str
     request: Use
     cpus: frozenset[int] | None
-    finished: bool
     ending: bool
     koordlet: bool
-    planned: AgentPod
     findings: tuple[str, ...] = ()
+
+    @property
+    def uid(self) -> str:
+        """Return the uid by which the kubelet knows it and names its cgroups; "" if it can be none."""
+        return self.planned.uid if self.planned.has_cgroup else ""
+
+    @property
+    def kube_qos(self) -> KubeQoS:
+        """Return Kubernetes' class, by which its cgroup is found."""
+        return self.planned.kube_qos
+
+    @property
+    def label(self) -> str:
+        """Return the class that its label states; "" where it states none."""
+        return self.planned.qos
+
+    @property
+    def finished(self) -> bool:
+        """Return whether it has ended."""
+        return self.planned.finished
 
     @property
     def subject(self) -> Subject:
@@ -80,24 +90,20 @@ def read_pod(pod: Mapping[str, Any]) -> NodePod:
     except StatusError as error:
         cpus = None
         findings.append(f"{name}: {error}; it counts as none")
-    uid = kubelet_uid(pod)
-    if not _UID.fullmatch(uid):  # it becomes part of a path, and of a mirror pod anybody may have written it
-        findings.append(f"{name}: uid {shown(uid)} is none that a kubelet gives; the pod is not measured")
-        uid = ""
-    label = labels(pod).get(LABEL_QOS_CLASS, "")
+    planned = read_agent_pod(pod)
+    if not planned.has_cgroup:
+        findings.append(
+            f"{name}: uid {shown(planned.uid)} is none that a kubelet gives; the pod is not measured"
+        )
     return NodePod(
+        planned=planned,
         namespace=metadata.get("namespace", ""),
         name=metadata["name"],
-        uid=uid,
-        kube_qos=kube_qos(pod),
         qos=qos_class(pod),
-        label=label if label in QOS_CLASSES else "",
         priority_class=priority_class(pod),
         request=request,
         cpus=cpus,
-        finished=(pod.get("status") or {}).get("phase") in FINISHED,
         ending=metadata.get("deletionTimestamp") is not None,
         koordlet=labels(pod).get(KOORD_APP) == KOORDLET,
-        planned=read_agent_pod(pod),
         findings=tuple(findings),
     )

@@ -8,10 +8,11 @@ import errno
 import os
 from typing import Final
 
+from webhook.agent.hierarchy import GONE
+
 _CHUNK: Final = 8192
 _WHOLE: Final = 3072
 """A shorter answer is all there is: the kernel ends one early only before a line that does not fit."""
-_GONE: Final = frozenset({errno.ENOENT, errno.ENODEV, errno.ENOTDIR, errno.ESTALE})
 _NO_MORE: Final = frozenset({errno.EMFILE, errno.ENFILE})
 
 
@@ -45,7 +46,7 @@ class KeptFile:
                 return _content(self._fd)
             except OSError as error:
                 self.close()
-                if error.errno not in _GONE:
+                if error.errno not in GONE:
                     raise _named(error, self.path) from None
         try:
             self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
@@ -79,5 +80,5 @@ def _content(fd: int) -> bytes:
 
 
 def _named(error: OSError, path: str) -> OSError:
-    kind = GoneError if error.errno in _GONE else OSError
+    kind = GoneError if error.errno in GONE else OSError
     return kind(error.errno, error.strerror or "", path)

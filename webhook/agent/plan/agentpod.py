@@ -1,11 +1,12 @@
 """A pod of this node, as far as its cgroups depend on it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from webhook.pods.pod import CONTAINER_LISTS, annotations, kubelet_uid, labels, spec
+from webhook.pods.pod import CONTAINER_LISTS, FINISHED, annotations, kubelet_uid, labels, spec
 from webhook.pods.qosclass import kube_qos
 from webhook.pods.text import shown
 from webhook.protocol import (
@@ -29,6 +30,7 @@ _ANNOTATIONS: Final = frozenset(
         ANNOTATION_MIRROR_POD,
     }
 )
+_UID: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}", re.ASCII)
 _SPEC: Final = ("priority", "overhead", "resources")
 _CONTAINER: Final = ("name", "resources", "restartPolicy")
 _STATUSES: Final = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
@@ -67,6 +69,19 @@ class AgentPod:
     containers: Mapping[str, str] = field(default_factory=dict)
     value: Mapping[str, Any] = field(default_factory=dict)
     findings: tuple[str, ...] = ()
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has ended: it has no cgroups any more, and holds nothing."""
+        return (self.value.get("status") or {}).get("phase") in FINISHED
+
+    @property
+    def has_cgroup(self) -> bool:
+        """Whether a kubelet can have named a cgroup by its uid, which becomes part of a path.
+
+        Of a mirror pod anybody may have written it.
+        """
+        return _UID.fullmatch(self.uid) is not None
 
 
 def read_agent_pod(pod: Mapping[str, Any]) -> AgentPod:

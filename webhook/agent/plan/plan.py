@@ -14,7 +14,7 @@ from webhook.agent.plan.placement import OWN_CPUS, CPUSets, Placement, cpu_sets
 from webhook.agent.plan.settings import DEFAULTS, Settings
 from webhook.agent.plan.target import UNLIMITED, Knob, Target, Why
 from webhook.pods.nodetopology import NodeTopology
-from webhook.pods.pod import FINISHED, containers
+from webhook.pods.pod import containers
 from webhook.protocol import KubeQoS, QoSClass
 
 IDLE: Final = "idle"
@@ -70,7 +70,7 @@ def make_plan(pods: Iterable[AgentPod], node: NodeTopology, settings: Settings =
         settings: what is switched on, and what the node is like.
     """
     alive = sorted(
-        (pod for pod in pods if (pod.value.get("status") or {}).get("phase") not in FINISHED),
+        (pod for pod in pods if not pod.finished),
         key=lambda pod: (pod.name, pod.uid),
     )
     sets = cpu_sets(alive, node, kubelet_static=settings.kubelet_static)

@@ -1,11 +1,8 @@
 """What the files of a pod hold, compared with its plan."""
 
-import errno
-import re
 from collections.abc import Iterator
-from typing import Final
 
-from webhook.agent.hierarchy import Hierarchy
+from webhook.agent.hierarchy import GONE, Hierarchy
 from webhook.agent.plan.agentpod import Mode
 from webhook.agent.plan.plan import PodPlan, Targets
 from webhook.agent.plan.settings import Weights
@@ -14,9 +11,6 @@ from webhook.agent.writing.cgroupfiles import CgroupFiles
 from webhook.agent.writing.files import file_of, parse, render, same, stored
 from webhook.agent.writing.ledger import RESTORE, ActionLedger
 from webhook.agent.writing.order import Difference
-
-_UID: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}", re.ASCII)
-_GONE: Final = frozenset({errno.ENOENT, errno.ENODEV, errno.ENOTDIR, errno.ESTALE})
 
 
 class Comparison:
@@ -39,7 +33,7 @@ class Comparison:
     def differences(self, plan: PodPlan, weights: Weights = Weights.LINEAR) -> Iterator[Difference]:
         """Yield the files of a pod that do not hold what they should; none for a pod without cgroups."""
         pod = plan.pod
-        if not _UID.fullmatch(pod.uid):
+        if not pod.has_cgroup:
             return
         group = self._hierarchy.pod(pod.kube_qos, pod.uid)
         yield from self._of_group(plan, group, plan.at_pod, below=False, weights=Weights.LINEAR)
@@ -93,7 +87,7 @@ class Comparison:
         except ValueError:
             return None
         except OSError as error:
-            if error.errno not in _GONE or not self._stands(path):
+            if error.errno not in GONE or not self._stands(path):
                 return None
             value = parse(knob, wanted, version)
             text, current = "", value  # this kernel has no such file: the writer reports it

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
+from webhook.agent.hierarchy import GONE
 from webhook.agent.plan.plan import IDLE
 from webhook.agent.plan.target import UNLIMITED, Knob, Why
 from webhook.agent.writing.cgroupfiles import CgroupFiles
@@ -27,7 +28,6 @@ AGAIN_SECONDS: Final = 600.0
 MOST_BUSY: Final = 5
 """A file that was busy so often in a row counts as refused."""
 
-_GONE: Final = frozenset({errno.ENOENT, errno.ENODEV, errno.ENOTDIR, errno.ESTALE})
 _BUSY: Final = frozenset({errno.EBUSY, errno.EAGAIN, errno.EINTR})
 _BY_OTHERS: Final = {
     Knob.CPUS: frozenset({errno.EACCES, errno.ENOSPC}),  # a parent that is narrower, or empty
@@ -151,7 +151,7 @@ class Writer:
 
     def _failed(self, step: Step, error: OSError, done: Written) -> Outcome:
         number = error.errno or 0
-        if number in _GONE:
+        if number in GONE:
             try:
                 self._files.identity(step.difference.path)
             except OSError:
