@@ -102,14 +102,7 @@ class ActionLedger:
 
     def append(self, line: Mapping[str, Any]) -> None:
         """Add a line; where the disk does not take it, it waits."""
-        path = f"{line['path']}/{line['file']}"
-        before = self.originals.get(path)
-        if line["why"]["rule"] == RESTORE:
-            self.originals.pop(path, None)
-        elif before is None or before.cgroup != line["cgroup"]:
-            self.originals[path] = Original(line["old"], line["new"], line["cgroup"], line)
-        else:
-            self.originals[path] = before._replace(last=line["new"])
+        self._remember(line)
         self._waiting.append(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
         self.flush()
 
