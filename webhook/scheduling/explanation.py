@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from webhook.cpuset.cpulist import format_cpulist
 from webhook.protocol import CPU
 from webhook.scheduling.loadaware.loadsettings import PERCENT
-from webhook.scheduling.loadaware.nodeload import EXPIRED, NodeLoad, scores, why_not
+from webhook.scheduling.loadaware.nodeload import EXPIRED, NodeLoad, greatest_use, scores, why_not
 from webhook.scheduling.loadaware.podload import rounded
 from webhook.scheduling.state import Visit
 from webhook.scheduling.verbs import prioritize
@@ -38,8 +38,7 @@ class ResourceUse(NamedTuple):
         """How much less would have to be in use; 0: the pod fits."""
         if not self.limit or self.percent is None or self.percent <= self.limit:
             return 0
-        most = (self.allocatable * (2 * self.limit + 1) - 1) // (2 * PERCENT)
-        return self.used + self.expected - most
+        return self.used + self.expected - greatest_use(self.limit, self.allocatable)
 
 
 class NodeVerdict(NamedTuple):

@@ -201,13 +201,13 @@ def _side(
     shape: NodeShape, limits: Vector, filter_use: Vector, score_use: Vector, *, aggregated: bool
 ) -> Side:
     room = tuple(
-        _greatest(limit, has) - uses if limit and has else math.inf
+        greatest_use(limit, has) - uses if limit and has else math.inf
         for limit, has, uses in zip(limits, shape.allocatable, filter_use, strict=True)
     )
     return Side(limits, aggregated, filter_use, room, score_use)
 
 
-def _greatest(limit: int, has: int) -> int:
+def greatest_use(limit: int, has: int) -> int:
     """Return the greatest use whose percentage, rounded half up, is not above ``limit``."""
     return (has * (2 * limit + 1) - 1) // (2 * PERCENT)
 
