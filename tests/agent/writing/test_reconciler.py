@@ -235,6 +235,25 @@ def test_what_the_kernel_refuses_is_never_a_loop(tmp_path, number, outcome, trie
     assert world.kernel.text(world.group("be"), "memory.limit_in_bytes") == "67108864"
 
 
+@pytest.mark.parametrize("number", [errno.EBUSY, errno.EPERM])
+def test_nothing_is_remembered_of_files_that_are_gone(tmp_path, number):
+    """Neither that one was busy, nor, ten minutes later, that it was refused: pods come and go for years."""
+    world = World(tmp_path)
+    seed_004(world)
+    world.add("gone", "BE", containers=[batch("500", "64Mi")])
+    world.rounds(10)
+    path = world.hierarchy.file("memory", world.group("gone", "main"), "memory.limit_in_bytes")
+    world.kernel.fault(path, number, times=10**9)
+    world.rounds(3)
+    writer = world.agent._writer
+    assert {*writer._busy, *writer._until} == {path}
+    world.end("gone")
+    world.time += 600
+    world.add("next", "BE", containers=[batch("500", "64Mi")])
+    world.rounds(3)
+    assert {*writer._busy, *writer._until} == set()
+
+
 def test_a_read_only_mount_stops_all_writes(tmp_path):
     """And the round says so; after ten minutes one write is tried."""
     world = World(tmp_path)

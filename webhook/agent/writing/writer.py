@@ -105,20 +105,18 @@ class Writer:
 
     def apply(self, steps: Iterable[Step]) -> Written:
         """Write, in the order given."""
-        done = Written()
+        done, now = Written(), self._clock()
         self._ledger.flush()
+        self._until = {path: until for path, until in self._until.items() if until > now}
         for step in steps:
             done.counts[self._one(step, done)] += 1
+        # In a row: what was not busy this time, or is not there any more, begins at 0 again.
+        self._busy = Counter({path: self._busy[path] for path in done.again})
         return done
 
     def withheld(self, path: str) -> bool:
         """Whether a file was refused a short while ago."""
         return self._until.get(path, 0.0) > self._clock()
-
-    def forget(self, exists: Callable[[str], bool]) -> None:
-        """Drop what is remembered of files that do not exist any more."""
-        for path in [each for each in self._until if not exists(each)]:
-            del self._until[path]
 
     def _one(self, step: Step, done: Written) -> Outcome:
         path = step.difference.path
