@@ -3,7 +3,6 @@
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
 from webhook.agent.measuring.usage import Use
@@ -76,13 +75,8 @@ class Watched:
     @property
     def synced(self) -> bool:
         """Whether everything has been listed once; NodeMetrics may be no kind of this cluster."""
-        return self.pods.synced and self.nodes.synced and (self.metrics.synced or not self.nodemetrics_served)
-
-    @property
-    def nodemetrics_served(self) -> bool:
-        """Whether the cluster has the kind NodeMetric, as far as it is known."""
-        error = self.reflectors["nodemetric"].contact.error
-        return error is None or f" {HTTPStatus.NOT_FOUND.value}: " not in error
+        served = self.reflectors["nodemetric"].contact.served
+        return self.pods.synced and self.nodes.synced and (self.metrics.synced or not served)
 
     @property
     def node(self) -> KnownNode | None:

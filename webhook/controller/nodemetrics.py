@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any
 
 from webhook.capacity.strategy import Strategy
 from webhook.controller.caches import KnownNode
-from webhook.controller.state import State
+from webhook.controller.state import NODEMETRICS, State
 from webhook.kube.client import MERGE_PATCH, ApiError
-from webhook.kube.paths import collection, member
+from webhook.kube.paths import member
 from webhook.pods.durations import format_duration
 from webhook.protocol import (
     CAPACITY_MANAGER,
@@ -17,8 +17,6 @@ from webhook.protocol import (
     NODEMETRIC_KIND,
     NODEMETRIC_RESOURCE,
 )
-
-NODEMETRICS: Final = collection(NODEMETRIC_API_VERSION, NODEMETRIC_RESOURCE)
 
 
 def keep_nodemetric(watched: State, node: KnownNode, strategy: Strategy) -> None:

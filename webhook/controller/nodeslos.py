@@ -9,15 +9,14 @@ from typing import Any, Final, NamedTuple
 from webhook.controller.caches import KnownNode, KnownSLO
 from webhook.controller.metrics import CapacityMetrics
 from webhook.controller.publication import CONFLICT_SECONDS, REFUSED_SECONDS
+from webhook.controller.state import NODESLOS
 from webhook.controller.state import State as Watched
 from webhook.kube.apply import apply, owners_of
 from webhook.kube.client import ApiError
 from webhook.kube.lease import Lease
-from webhook.kube.paths import collection, member
-from webhook.protocol import CAPACITY_MANAGER, NODESLO_API_VERSION, NODESLO_KIND, NODESLO_RESOURCE
+from webhook.kube.paths import member
+from webhook.protocol import CAPACITY_MANAGER, NODESLO_API_VERSION, NODESLO_KIND
 from webhook.slo.strategies import Strategies, canonical, spec_of
-
-NODESLOS: Final = collection(NODESLO_API_VERSION, NODESLO_RESOURCE)
 
 _MOST_A_ROUND: Final = 50
 """Writes after which figures have their turn: where 1,000 nodes are new, they would wait for a minute."""

@@ -4,7 +4,7 @@ import datetime as dt
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from http import HTTPStatus
+from typing import Final
 
 from webhook.capacity.demand import PodDemand
 from webhook.capacity.sloconfig import Configuration
@@ -34,6 +34,9 @@ from webhook.protocol import (
     NODESLO_RESOURCE,
 )
 from webhook.slo.strategies import Strategies
+
+NODEMETRICS: Final = collection(NODEMETRIC_API_VERSION, NODEMETRIC_RESOURCE)
+NODESLOS: Final = collection(NODESLO_API_VERSION, NODESLO_RESOURCE)
 
 _OFF = Configuration()
 
@@ -68,10 +71,8 @@ class State:
         api, leases = self.api, collection("coordination.k8s.io/v1", "leases")
         self.reflectors = {
             "nodes": Reflector(api, NODES, self.nodes),
-            "nodemetrics": Reflector(
-                api, collection(NODEMETRIC_API_VERSION, NODEMETRIC_RESOURCE), self.metrics
-            ),
-            "nodeslos": Reflector(api, collection(NODESLO_API_VERSION, NODESLO_RESOURCE), self.nodeslos),
+            "nodemetrics": Reflector(api, NODEMETRICS, self.metrics),
+            "nodeslos": Reflector(api, NODESLOS, self.nodeslos),
             "pods": Reflector(api, PODS, self.pods, selector=RUNNING_PODS),
             "configmap": Reflector(
                 api,
@@ -95,8 +96,7 @@ class State:
 
     def serves(self, kind: str) -> bool:
         """Whether the cluster has a kind that is watched, as far as it is known."""
-        error = self.reflectors[kind].contact.error
-        return error is None or f" {HTTPStatus.NOT_FOUND.value}: " not in error
+        return self.reflectors[kind].contact.served
 
     @property
     def configuration(self) -> Configuration:

@@ -9,10 +9,9 @@ from typing import Final, NamedTuple
 from webhook.capacity.estimate import estimate
 from webhook.capacity.sloconfig import Configuration, strategy_of
 from webhook.controller.caches import KnownNode
-from webhook.controller.nodemetrics import NODEMETRICS
-from webhook.controller.nodeslos import NODESLOS, empty_body
+from webhook.controller.nodeslos import empty_body
 from webhook.controller.publication import offered, publish
-from webhook.controller.state import State
+from webhook.controller.state import NODEMETRICS, NODESLOS, State
 from webhook.kube.apply import apply
 from webhook.kube.client import ApiError
 from webhook.kube.lease import DURATION, Lease

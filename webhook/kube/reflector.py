@@ -49,6 +49,7 @@ class KindStatus:
         synced: all its objects have been read once.
         contact_at: when the API server was last heard of, in seconds since the epoch; 0: never.
         error: why nothing is heard at the moment, None while all is well.
+        served: whether the cluster has this kind, as far as it is known.
         failures: lists and watches that failed, ever.
         lists: how often everything was listed.
     """
@@ -56,6 +57,7 @@ class KindStatus:
     synced: bool = False
     contact_at: float = 0.0
     error: str | None = None
+    served: bool = True
     failures: int = 0
     lists: int = 0
 
@@ -217,7 +219,7 @@ class Reflector:
             _log.error("%s %s is passed over: %s", self._path, metadata.get("name"), error)
 
     def _heard(self) -> None:
-        self.contact = replace(self.contact, contact_at=self.clock(), error=None)
+        self.contact = replace(self.contact, contact_at=self.clock(), error=None, served=True)
 
     def _failed(self, error: ApiError, stop: Event) -> None:
         if error.status in _LIST_AGAIN:
@@ -230,7 +232,12 @@ class Reflector:
             return
         if self.contact.error is None:
             _log.warning("%s", error)
-        self.contact = replace(self.contact, error=str(error), failures=self.contact.failures + 1)
+        self.contact = replace(
+            self.contact,
+            error=str(error),
+            served=self.contact.served and error.status != HTTPStatus.NOT_FOUND,
+            failures=self.contact.failures + 1,
+        )
 
 
 @contextmanager
