@@ -9,8 +9,9 @@ from tests.agent.builders import GI, MI
 from tests.agent.cluster import Cluster
 from tests.agent.tree import write
 from tests.waiting import until
-from webhook.agent.publisher import AGAIN_SECONDS, CONFLICT_SECONDS
+from webhook.agent.publisher import AGAIN_SECONDS
 from webhook.agent.watched import NODEMETRICS, TOPOLOGIES
+from webhook.kube.apply import CONFLICT_SECONDS
 from webhook.protocol import (
     AGENT_MANAGER,
     ANNOTATION_CPU_SHARED_POOLS,

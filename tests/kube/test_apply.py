@@ -4,7 +4,15 @@ from typing import Any
 
 import pytest
 
-from webhook.kube.apply import apply, managers, owned_fields, owners_of
+from webhook.kube.apply import (
+    CONFLICT_SECONDS,
+    REFUSED_SECONDS,
+    Pauses,
+    apply,
+    managers,
+    owned_fields,
+    owners_of,
+)
 from webhook.kube.client import ApiError
 
 THINGS = "/apis/example.com/v1/things"
@@ -61,3 +69,24 @@ def test_a_conflict_names_the_owners(fake):
         apply(fake.api(), f"{THINGS}/a", {"metadata": {"name": "a"}}, "somebody")
     assert owners_of(raised.value) == ["admin", "koordlet"]
     assert owners_of(ApiError('conflict with "x"', status=500)) == []
+
+
+def test_pauses() -> None:
+    """A refusal pauses that object only, longer where somebody owns it; no answer is no matter of it."""
+    clock = 0.0
+    pauses = Pauses(lambda: clock)
+    conflict = ApiError('conflict with "koord-manager": .status.capacity', status=409)
+    assert pauses.refused("a", conflict) == ["koord-manager"]
+    assert pauses.refused("b", ApiError("denied by a policy", status=403)) == []
+    assert [pauses.over(name) for name in "abc"] == [False, False, True]
+    clock = REFUSED_SECONDS
+    assert [pauses.over(name) for name in "ab"] == [False, True]
+    clock = CONFLICT_SECONDS
+    assert pauses.over("a")
+    pauses.pause("a", 10.0)
+    assert not pauses.over("a")
+    pauses.forget("a")
+    assert pauses.over("a")
+    with pytest.raises(ApiError, match="no answer"):
+        pauses.refused("c", ApiError("no answer"))
+    assert pauses.over("c")

@@ -16,7 +16,7 @@ from webhook.agent.nodemetric import PERCENTS, Measured, status
 from webhook.agent.pods import NodePod
 from webhook.agent.topology import describe
 from webhook.agent.watched import NODEMETRICS, TOPOLOGIES, KnownMetric, KnownNode, Watched, standby
-from webhook.kube.apply import apply, owners_of
+from webhook.kube.apply import Pauses, apply
 from webhook.kube.client import ApiError
 from webhook.kube.loop import run_loop
 from webhook.kube.paths import member
@@ -28,8 +28,6 @@ FIRST_SECONDS: Final = 2.0 * SLICES
 AGAIN_SECONDS: Final = 600.0
 """A NodeResourceTopology is applied again after so long, also where nothing changed: somebody may have."""
 
-REFUSED_SECONDS: Final = 60.0
-CONFLICT_SECONDS: Final = 600.0
 _log = logging.getLogger(__name__)
 
 
@@ -50,11 +48,15 @@ class Publisher:
     _findings: Findings
     clock: Callable[[], float] = time.monotonic
     standby: str = field(default="", init=False)
-    _not_before: dict[str, float] = field(default_factory=dict, init=False)
+    _pauses: Pauses = field(init=False)
     _described: tuple[object, ...] = field(default=(), init=False)
     _applied: dict[str, Any] | None = field(default=None, init=False)
     _applied_at: float = field(default=0.0, init=False)
     _refusals: dict[str, str] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        """Put it together."""
+        self._pauses = Pauses(self.clock)
 
     def watch(self, stop: Event, interval: float = 1.0) -> None:
         """Work until ``stop`` is set; meant to run in a thread."""
@@ -79,9 +81,9 @@ class Publisher:
         if metric is not None:
             self._set_policy(metric)
         self._history.step(pods)
-        if metric is not None and self._due(NODEMETRIC_KIND):
+        if metric is not None and self._pauses.over(NODEMETRIC_KIND):
             self._publish_metric(metric, node, pods)
-        if node is not None and self._due(TOPOLOGY_KIND):
+        if node is not None and self._pauses.over(TOPOLOGY_KIND):
             self._publish_topology(node, pods)
         return None
 
@@ -134,14 +136,10 @@ class Publisher:
 
     def _apply(self, kind: str, path: str, body: dict[str, Any], again: float) -> bool:
         """Apply an object and return whether it was taken; the next time for this kind is set."""
-        clock = self.clock()
         try:
             apply(self._watched.api, path, body, AGENT_MANAGER)
         except ApiError as error:
-            if error.of_server:
-                raise
-            owners = owners_of(error)
-            self._not_before[kind] = clock + (CONFLICT_SECONDS if owners else REFUSED_SECONDS)
+            owners = self._pauses.refused(kind, error)
             self._publications.refused.labels(kind, "conflict" if owners else "other").inc()
             what = (
                 f"its fields belong to {' and '.join(owners)}; end one of the two" if owners else str(error)
@@ -151,9 +149,6 @@ class Publisher:
                 _log.warning("%s is not written: %s", path, what)
             return False
         self._refusals.pop(kind, None)
-        self._not_before[kind] = clock + again
+        self._pauses.pause(kind, again)
         self._publications.written(kind)
         return True
-
-    def _due(self, kind: str) -> bool:
-        return self.clock() >= self._not_before.get(kind, 0.0)

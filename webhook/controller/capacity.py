@@ -18,14 +18,12 @@ from webhook.controller.metrics import CapacityMetrics
 from webhook.controller.nodemetrics import keep_nodemetric
 from webhook.controller.nodeslos import NodeSLOs
 from webhook.controller.publication import (
-    CONFLICT_SECONDS,
     LEAST_SECONDS,
-    REFUSED_SECONDS,
     is_due,
     publish,
 )
 from webhook.controller.state import State as Watched
-from webhook.kube.apply import owners_of
+from webhook.kube.apply import CONFLICT_SECONDS, REFUSED_SECONDS, Pauses
 from webhook.kube.client import ApiError
 from webhook.kube.lease import Lease
 from webhook.kube.loop import run_loop
@@ -70,12 +68,13 @@ class CapacityController:
     standby: str = field(default="not elected", init=False)
     _looks: dict[str, _Look] = field(default_factory=dict, init=False)
     _written_at: dict[str, float] = field(default_factory=dict, init=False)
-    _not_before: dict[str, float] = field(default_factory=dict, init=False)
-    _metric_not_before: dict[str, float] = field(default_factory=dict, init=False)
+    _pauses: Pauses = field(init=False)
+    _metric_pauses: Pauses = field(init=False)
 
     def __post_init__(self) -> None:
         """Put it together."""
         self._slos = NodeSLOs(self._watched, self._lease, self._metrics)
+        self._pauses, self._metric_pauses = Pauses(self._watched.clock), Pauses(self._watched.clock)
 
     def watch(self, stop: Event, interval: float = 1.0) -> None:
         """Work until ``stop`` is set; meant to run in a thread."""
@@ -101,8 +100,10 @@ class CapacityController:
         configuration = watched.configuration
         gone = [name for name in self._looks if ("", name) not in watched.nodes.values]
         for key in gone:
-            for of in (self._looks, self._written_at, self._not_before, self._metric_not_before):
+            for of in (self._looks, self._written_at):
                 of.pop(key, None)
+            for pauses in (self._pauses, self._metric_pauses):
+                pauses.forget(key)
         looked = 0
         for name in self._changed(configuration):
             if not self._lease.elected():
@@ -133,7 +134,7 @@ class CapacityController:
         for key, known in list(watched.nodes.values.items()):
             name, look = key[1], self._looks.get(key[1])
             if look is None:
-                if watched.clock() >= self._not_before.get(name, 0.0):
+                if self._pauses.over(name):
                     yield name
                 continue
             seen = look.seen
@@ -153,21 +154,19 @@ class CapacityController:
 
     def _publish(self, name: str, configuration: Configuration) -> None:
         """Look at a node and write what is due; a fault or a refusal costs that node only."""
-        known, clock = self._watched.nodes.values.get(("", name)), self._watched.clock()
+        known = self._watched.nodes.values.get(("", name))
         if known is None:  # deleted a moment ago
             return
         try:
             look = self._looks[name] = self._look(known, configuration)
             self._write(known, look)
-            if look.strategy.enabled and clock >= self._metric_not_before.get(name, 0.0):
+            if look.strategy.enabled and self._metric_pauses.over(name):
                 keep_nodemetric(self._watched, known, look.strategy)
         except ApiError as error:
-            if error.of_server:
-                raise
-            self._metric_not_before[name] = clock + REFUSED_SECONDS
+            self._metric_pauses.refused(name, error)
             _log.warning("NodeMetric %s: %s", name, error)
         except Exception:  # noqa: BLE001 — one node's objects must not cost the others anything
-            self._not_before[name] = clock + REFUSED_SECONDS
+            self._pauses.pause(name, REFUSED_SECONDS)
             _log.exception("node %s is passed over for %g s", name, REFUSED_SECONDS)
 
     def _look(self, known: KnownNode, configuration: Configuration) -> _Look:
@@ -183,11 +182,11 @@ class CapacityController:
         return _Look(seen, now + _again(capacity, strategy, now), strategy, capacity)
 
     def _due(self, known: KnownNode, look: _Look) -> bool:
-        clock, name = self._watched.clock(), known.node.name
-        if clock < self._not_before.get(name, 0.0):
+        name = known.node.name
+        if not self._pauses.over(name):
             return False
         written = self._written_at.get(name)
-        since = None if written is None else clock - written
+        since = None if written is None else self._watched.clock() - written
         return is_due(known, look.capacity, look.strategy, since)
 
     def _write(self, known: KnownNode, look: _Look) -> None:
@@ -195,24 +194,21 @@ class CapacityController:
             return
         watched, name = self._watched, known.node.name
         clock = watched.clock()
-        self._not_before[name] = clock + LEAST_SECONDS
+        self._pauses.pause(name, LEAST_SECONDS)
         try:
             answer = publish(watched.api, known, look.capacity, watched.now())
         except ApiError as error:
-            self._refused(name, error, clock)
+            self._refused(name, error)
         else:
             self._metrics.writes.inc()
             self._written_at[name] = clock
             watched.nodes.learn(answer, known)
 
-    def _refused(self, name: str, error: ApiError, clock: float) -> None:
+    def _refused(self, name: str, error: ApiError) -> None:
         """One node's refusal costs that node only; without an answer the round ends."""
-        if error.of_server:
-            raise error
-        if error.status == HTTPStatus.NOT_FOUND:
+        owners = self._pauses.refused(name, error)
+        if error.status == HTTPStatus.NOT_FOUND:  # it was deleted a moment ago
             return
-        owners = owners_of(error)
-        self._not_before[name] = clock + (CONFLICT_SECONDS if owners else REFUSED_SECONDS)
         self._metrics.refused.labels("conflict" if owners else "other").inc()
         if owners:
             _log.warning(

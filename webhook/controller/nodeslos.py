@@ -8,10 +8,9 @@ from typing import Any, Final, NamedTuple
 
 from webhook.controller.caches import KnownNode, KnownSLO
 from webhook.controller.metrics import CapacityMetrics
-from webhook.controller.publication import CONFLICT_SECONDS, REFUSED_SECONDS
 from webhook.controller.state import NODESLOS
 from webhook.controller.state import State as Watched
-from webhook.kube.apply import apply, owners_of
+from webhook.kube.apply import CONFLICT_SECONDS, Pauses, apply
 from webhook.kube.client import ApiError
 from webhook.kube.lease import Lease
 from webhook.kube.paths import member
@@ -41,7 +40,11 @@ class NodeSLOs:
     _metrics: CapacityMetrics
     _seen: dict[str, _Seen] = field(default_factory=dict, init=False)
     _applied: dict[str, bytes] = field(default_factory=dict, init=False)
-    _not_before: dict[str, float] = field(default_factory=dict, init=False)
+    _pauses: Pauses = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Put it together."""
+        self._pauses = Pauses(self._watched.clock)
 
     def step(self) -> None:
         """Bring each NodeSLO up to date; raises ApiError where the API server does not answer."""
@@ -50,14 +53,15 @@ class NodeSLOs:
         if strategies is None or not watched.nodeslos.synced:
             return
         for name in [each for each in self._seen if ("", each) not in watched.nodes.values]:
-            for of in (self._seen, self._applied, self._not_before):
+            for of in (self._seen, self._applied):
                 of.pop(name, None)
+            self._pauses.forget(name)
         left = _MOST_A_ROUND
         for key, node in list(watched.nodes.values.items()):
             name, slo, last = key[1], watched.nodeslos.values.get(key), self._seen.get(key[1])
             if last is not None and last.node is node and last.slo is slo and last.strategies is strategies:
                 continue
-            if watched.clock() < self._not_before.get(name, 0.0):
+            if not self._pauses.over(name):
                 continue
             if left == 0 or not self._lease.elected():
                 return
@@ -96,20 +100,16 @@ class NodeSLOs:
 
     def _refused(self, name: str, error: ApiError) -> None:
         """One node's refusal costs that node only; without an answer the round ends."""
-        if error.of_server:
-            raise error
-        whose = " and ".join(owners_of(error))
-        wait = CONFLICT_SECONDS if whose else REFUSED_SECONDS
-        self._not_before[name] = self._watched.clock() + wait
+        owners = self._pauses.refused(name, error)
         if error.status == HTTPStatus.NOT_FOUND:  # the cluster has not the kind
             return
-        self._metrics.refused.labels("conflict" if whose else "other").inc()
-        if whose:
+        self._metrics.refused.labels("conflict" if owners else "other").inc()
+        if owners:
             _log.warning(
                 "NodeSLO %s: it belongs to %s: it is left alone for %g minutes; switch one of the two off",
                 name,
-                whose,
-                wait / 60,
+                " and ".join(owners),
+                CONFLICT_SECONDS / 60,
             )
         else:
             _log.warning("NodeSLO %s: %s", name, error)

@@ -28,12 +28,6 @@ from webhook.protocol import (
 LEAST_SECONDS: Final = 10.0
 """Between two writes of one node."""
 
-CONFLICT_SECONDS: Final = 600.0
-"""For how long an object is left alone of which a field belongs to somebody else."""
-
-REFUSED_SECONDS: Final = 60.0
-"""For how long one is left alone that was refused for another reason."""
-
 _LONGEST: Final = 2048  # bytes of the annotation
 _MILLI: Final = NANO // 1000
 _BATCH: Final = tuple(TRANSLATION[BATCH].values())

@@ -5,13 +5,20 @@ unless somebody else owns a key of it; and nobody owns what a kubelet says when 
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
 
 from webhook.kube.client import APPLY_PATCH, MERGE_PATCH, ApiError, Client
 
 Path = tuple[str, ...]
+
+CONFLICT_SECONDS: Final = 600.0
+"""For how long an object is left alone of which a field belongs to somebody else."""
+
+REFUSED_SECONDS: Final = 60.0
+"""For how long one is left alone that was refused for another reason."""
 
 _OWNERS: Final = re.compile(r'conflicts? with "([^"]+)"')
 
@@ -24,6 +31,42 @@ def apply(api: Client, path: str, body: Mapping[str, Any], manager: str) -> dict
     """
     query = {"fieldManager": manager, "force": "false"}
     return api.call("PATCH", path, body=body, content_type=APPLY_PATCH, query=query)
+
+
+@dataclass
+class Pauses:
+    """Until when each object is left alone, by a name.
+
+    Attributes:
+        clock: seconds that never go back.
+    """
+
+    clock: Callable[[], float]
+    _until: dict[str, float] = field(default_factory=dict, init=False)
+
+    def over(self, name: str) -> bool:
+        """Whether an object may be written."""
+        return self.clock() >= self._until.get(name, 0.0)
+
+    def pause(self, name: str, seconds: float) -> None:
+        """Leave an object alone for a while from now on."""
+        self._until[name] = self.clock() + seconds
+
+    def refused(self, name: str, error: ApiError) -> list[str]:
+        """Leave an object alone that was refused, and return whose fields stood in the way.
+
+        Raises:
+            ApiError: the API server did not answer: that is no matter of the object.
+        """
+        if error.of_server:
+            raise error
+        owners = owners_of(error)
+        self.pause(name, CONFLICT_SECONDS if owners else REFUSED_SECONDS)
+        return owners
+
+    def forget(self, name: str) -> None:
+        """Forget an object that is gone."""
+        self._until.pop(name, None)
 
 
 def owners_of(error: ApiError) -> list[str]:

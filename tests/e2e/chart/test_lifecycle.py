@@ -108,8 +108,8 @@ def test_the_emergency_command(
     """The README's command switches the webhook off; the next upgrade switches it on again."""
     readme = (ROOT / "README.md").read_text()
     command = f"kubectl delete {CONFIGURATIONS} -l app.kubernetes.io/name=colocation-webhook"
-    assert f"`{command}`" in readme
-    assert command in (CHART / "README.md").read_text()
+    for text in (readme, (CHART / "README.md").read_text()):
+        assert f"\n{command}\n" in text, "a line of its own, to be copied"
     place = new_namespace({"koordinator.sh/enable-colocation": "true"})
     colocated(kubectl, place)
     release.shell(command)
