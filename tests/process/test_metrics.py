@@ -44,3 +44,27 @@ def test_a_file_that_stays_empty_is_named(folder):
     (folder / "counter_1.db").touch()
     with pytest.raises(RuntimeError, match=str(folder)):
         render(CollectorRegistry())
+
+
+FORKED = """
+import os
+from webhook.process.metrics import new_registry, render
+from prometheus_client import Counter
+counter = Counter("asked", "by somebody", registry=new_registry())
+counter.inc(3)
+for _ in range(2):
+    if os.fork() == 0:
+        counter.inc(4)
+        os._exit(0)
+    os.wait()
+print(render(None).decode())
+"""
+
+
+def test_each_process_counts_in_a_file_of_its_own(tmp_path):
+    """Also one that was forked after its parent had counted: nothing is counted twice or overwritten."""
+    variables = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", FORKED]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=variables)  # noqa: S603 — as above
+    assert "asked_total 11.0" in done.stdout
+    assert len(list(tmp_path.glob("counter_*.db"))) == 3

@@ -6,7 +6,7 @@ import time
 from typing import Final
 
 import prometheus_client
-from prometheus_client import CollectorRegistry, Counter, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, ProcessCollector, values
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 NAMESPACE = "colocation_webhook"
@@ -45,6 +45,27 @@ def render(registry: CollectorRegistry) -> bytes:
 def multiprocess() -> bool:
     """Return whether several processes count together, in one folder (see ``startup.shared_metrics``)."""
     return "PROMETHEUS_MULTIPROC_DIR" in os.environ
+
+
+class _Number:
+    """The number of this process, by which its files of metrics are named.
+
+    It is asked for at each count; to ask the kernel took a third of the time of counting.
+    """
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+        os.register_at_fork(after_in_child=self._look)
+
+    def _look(self) -> None:
+        self._pid = os.getpid()
+
+    def __call__(self) -> int:
+        return self._pid
+
+
+if multiprocess():
+    values.ValueClass = values.MultiProcessValue(_Number())  # type: ignore[no-untyped-call]
 
 
 def process_ended(pid: int) -> None:
