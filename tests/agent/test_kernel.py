@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.agent.builders import MI, node_pod
+from tests.lacking import stop_if_lacking
 from tests.waiting import until
 from webhook.agent.hierarchy import CONTROLLERS, Hierarchy, find_hierarchy
 from webhook.agent.measuring.groupfiles import GroupFiles
@@ -47,8 +48,7 @@ def hierarchy() -> Iterator[Hierarchy]:
     name = f"colocation-webhook-test-{os.getpid()}"
     groups = [f"{name}/kubepods{below}" for below in ("/burstable", "/besteffort", f"/burstable/pod{UID}")]
     tops = _tops()
-    if not tops:
-        pytest.skip("no cgroups are mounted at /sys/fs/cgroup")
+    stop_if_lacking("" if tops else "no cgroups are mounted at /sys/fs/cgroup")
     made = []
     try:
         for top in tops:
@@ -65,7 +65,7 @@ def hierarchy() -> Iterator[Hierarchy]:
                         (folder / file).write_text((top / file).read_text())
         yield find_hierarchy("/", f"{name}/kubepods")
     except PermissionError as error:
-        pytest.skip(f"cgroups cannot be made here: {error}")
+        stop_if_lacking(f"cgroups cannot be made here: {error}")
     finally:
         for folder in reversed(made):
             with contextlib.suppress(FileNotFoundError):

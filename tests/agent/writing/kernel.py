@@ -32,8 +32,8 @@ class FakeKernel:
         killed: groups of version 2 whose limit of memory was set below their use.
     """
 
-    def __init__(self, root: Path, version=1, driver="cgroupfs", cpus=16):
-        self.version, self.cpus = version, frozenset(range(cpus))
+    def __init__(self, root: Path, version=1, driver="cgroupfs", cpus=range(16)):
+        self.version, self.cpus = version, frozenset(cpus)
         kubepods = "kubepods" if driver == "cgroupfs" else "kubepods.slice"
         (v1_tree if version == 1 else v2_tree)(root, kubepods)
         self.hierarchy = find_hierarchy(root)

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from tests.agent.plan.builders import batch
 from tests.agent.writing.kernel import FakeKernel
-from tests.agent.writing.machine import ALLOCATE, BURN, TOP, Machine, ended_by, folders, needed
+from tests.agent.writing.machine import ALLOCATE, BURN, TOP, Machine, ended_by, folders, lacking
 from tests.agent.writing.world import World
+from tests.lacking import stop_if_lacking
 from webhook.agent.plan.settings import Settings
+from webhook.cpuset.cpulist import format_cpulist, parse_cpulist
 from webhook.cpuset.discovery import topology_from_sysfs
 from webhook.cpuset.sharing import Reservations
 from webhook.pods.nodetopology import NodeTopology
@@ -24,7 +26,7 @@ MIB = 2**20
 @pytest.fixture
 def machine():
     """Groups of this machine, of which none is left."""
-    needed()
+    stop_if_lacking(lacking())
     made = Machine()
     yield made
     made.close()
@@ -73,8 +75,7 @@ def test_a_quota_throttles(world, machine):
 
 def test_an_idle_pod_gets_what_is_left(world, machine):
     """On one CPU with a busy twin: at most a twentieth of what the twin gets."""
-    if not (TOP / "cpu/cpu.idle").exists():
-        pytest.skip("this kernel has no cpu.idle")
+    stop_if_lacking("" if (TOP / "cpu/cpu.idle").exists() else "this kernel has no cpu.idle")
     world.add("be", "BE", containers=[batch("2000", None)])
     world.add("ls", "LS")
     world.rounds()
@@ -90,8 +91,7 @@ def test_an_idle_pod_gets_what_is_left(world, machine):
 
 def test_processes_are_where_the_status_says(world, machine):
     """An LSE pod is alone on its CPU; running processes of the others move off it."""
-    if len(world.node.cpu_topology.places) < 2:
-        pytest.skip("this machine has one CPU")
+    stop_if_lacking("" if world.node.cpu_topology.size > 1 else "this machine has one CPU")
     first, *rest = sorted(place.cpu for place in world.node.cpu_topology.places)
     world.add("ls", "LS")
     world.add("be", "BE")
@@ -156,7 +156,7 @@ def test_every_file_is_right_again_and_restored(world, machine):
 
 
 WRITES = st.one_of(
-    st.tuples(st.just("cpuset.cpus"), st.sampled_from(["0", "1", "0-1", "5"])),
+    st.tuples(st.just("cpuset.cpus"), st.sampled_from(["the first", "the last", "all", "none there is"])),
     st.tuples(st.just("cpu.cfs_quota_us"), st.sampled_from(["-1", "500", "5000", "50000", "200000"])),
     st.tuples(st.just("cpu.cfs_period_us"), st.sampled_from(["50000", "100000", "500"])),
     st.tuples(st.just("cpu.idle"), st.sampled_from(["0", "1", "2"])),
@@ -169,17 +169,24 @@ WRITES = st.one_of(
 @given(st.lists(st.tuples(st.integers(0, 2), WRITES), min_size=1, max_size=12))
 def test_the_model_of_the_kernel_refuses_what_the_kernel_refuses(tmp_path_factory, writes):
     """The kernel in memory, on which other tests rely, answers as this one: the same values and errors."""
-    needed()
-    if topology_from_sysfs().size != 2:
-        pytest.skip("the writes are for a machine of two CPUs")
-    real, model = Machine(), FakeKernel(tmp_path_factory.mktemp("k"), cpus=2)
+    stop_if_lacking(lacking())
+    cpus = sorted(parse_cpulist((TOP / "cpuset/cpuset.cpus").read_text()))
+    possible = parse_cpulist(Path("/sys/devices/system/cpu/possible").read_text())
+    lists = {
+        "the first": str(cpus[0]),
+        "the last": str(cpus[-1]),
+        "all": format_cpulist(cpus),
+        "none there is": str(max(possible) + 1),
+    }
+    real, model = Machine(), FakeKernel(tmp_path_factory.mktemp("k"), cpus=cpus)
     try:
         pod, container = "besteffort/podx", f"besteffort/podx/{'a' * 64}"
         groups = ["besteffort/podx", container, f"besteffort/podx/{'b' * 64}"]
         for each in (pod, *groups[1:]):
             real.make(f"{real.name}/{each}")
             model.make(f"kubepods/{each}")
-        for number, (name, text) in writes:
+        for number, (name, drawn) in writes:
+            text = lists[drawn] if name == "cpuset.cpus" else drawn
             answers = []
             for kernel, top in ((real.set, real.name), (model._set, "kubepods")):
                 try:

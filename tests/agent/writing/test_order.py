@@ -59,7 +59,7 @@ QUOTAS = st.sampled_from(["-1", "1000", "20000", "50000", "100000", "250000"])
 @given(st.data())
 def test_a_kernel_takes_every_write(tmp_path_factory, data):
     """From any state that it allows to any other: no write is refused, and all is right at the end."""
-    kernel = FakeKernel(tmp_path_factory.mktemp("k"), cpus=8)
+    kernel = FakeKernel(tmp_path_factory.mktemp("k"), cpus=range(8))
     group = kernel.make("kubepods/besteffort/podx")
     groups = [group, *(kernel.make(f"{group}/{str(i) * 64}") for i in range(2))]
     wanted = {}
