@@ -155,7 +155,7 @@ def test_certificates_from_files_and_as_data(tmp_path, secure, width, monkeypatc
     """Relative to the kubeconfig; line breaks in base64 say nothing; files may change between two calls."""
     seen = []
     monkeypatch.setattr(
-        "tests.kube.fakeapi._Handler._count",
+        "tests.kube.fakerequests.FakeRequests._count",
         lambda self, *_: seen.append((self.connection.getpeercert() or {}).get("subjectAltName")),
     )
     jane = (("email", "jane@example.org"),)
