@@ -5,32 +5,16 @@ import datetime as dt
 from tests.kube.fakeapi import PROFILES
 
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
-
-
 MUTATING, VALIDATING = (
     f"{ADMISSION}/mutatingwebhookconfigurations",
     f"{ADMISSION}/validatingwebhookconfigurations",
 )
-
-
 LEASES = "/apis/coordination.k8s.io/v1/leases"
-
-
 SERVICES, SECRETS = "/api/v1/namespaces/home/services", "/api/v1/namespaces/home/secrets"
-
-
 PODS, HOME_PODS, NODES = "/api/v1/pods", "/api/v1/namespaces/home/pods", "/api/v1/nodes"
-
-
 POD_RULE = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
-
-
 NOW = dt.datetime.now(dt.UTC)
-
-
 BATCH = {"kubernetes.io/batch-cpu": "4000", "kubernetes.io/batch-memory": "8Gi"}
-
-
 GOOD = {"ready": True, "error": None, "profiles": 1, "ageSeconds": 3.0, "watched": {"namespaces": {}}}
 
 

@@ -22,8 +22,6 @@ def web(kind, selector, **fields):
 
 
 APP = {"matchLabels": {"app": "web"}}
-
-
 SELECTING = {
     "Deployment": web("Deployment", APP),
     "ReplicaSet": web("ReplicaSet", APP),
@@ -36,8 +34,6 @@ SELECTING = {
     "ReplicationController without a selector": web("ReplicationController", None),
     "Rollout": web("Rollout", APP),
 }
-
-
 CHANGING = {
     "labels": {"labels": {"app": "x"}},
     "labelSuffixes": {"labelSuffixes": {"app": "-colo"}},
@@ -85,8 +81,6 @@ def test_every_clause_of_a_selector(run, objects, operator, values, labels):
 
 
 OTHER = {"matchLabels": {"other": "x"}}
-
-
 HAS_APP = {"matchExpressions": [{"key": "app", "operator": "Exists"}]}
 
 

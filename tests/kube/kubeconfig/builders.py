@@ -6,17 +6,9 @@ import trustme
 import yaml
 
 V1 = "client.authentication.k8s.io/v1"
-
-
 BASE64 = base64.b64encode(b"x").decode()
-
-
 CA = trustme.CA()
-
-
 JANE = CA.issue_cert("jane@example.org")
-
-
 PAIR = {
     "client-certificate-data": base64.b64encode(JANE.cert_chain_pems[0].bytes()).decode(),
     "client-key-data": base64.b64encode(JANE.private_key_pem.bytes()).decode(),

@@ -145,11 +145,7 @@ class Client:
 
 
 LINE = b"POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-
-
 CL = b"Content-Length: 5\r\n"
-
-
 TE = b"Transfer-Encoding: chunked\r\n"
 
 

@@ -21,8 +21,6 @@ REQUESTS = [
     (post(b"body", target=b"/nowhere"), [(404, b"none")]),
     (post(b"POST /mutate HTTP/1.1\r\nHost: x\r\n\r\n", target=b"/nowhere"), [(404, b"none")]),
 ]
-
-
 Cuts = st.lists(st.integers(0, 2000), max_size=12)
 
 

@@ -8,8 +8,6 @@ from tests.server.http.clients import CL, LINE, TE, chunked, post
 from webhook.server.http.head import MAX_HEAD
 
 SMUGGLED = post(b"smuggled")
-
-
 SHAPES = {
     "both framings": LINE + CL + TE + b"\r\n0\r\n\r\n",
     "both framings, the other way": LINE + TE + CL + b"\r\n0\r\n\r\n",
