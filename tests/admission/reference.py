@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from tests.admission.pod_model import POINTS, Points, Refused, check, intended, plain
+from tests.admission.mutating.translation_model import Points, Refused
+from tests.admission.pod_model import POINTS, check, intended, plain
 from tests.admission.validating import validation_model
 from tests.builders import DEFAULTS, after, view_of
 from webhook.admission.decision import decide
