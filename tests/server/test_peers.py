@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from tests.server.service import free_port
+from tests.server.running.service import free_port
 from webhook.server import peers as asking
 from webhook.server.peers import Peers
 

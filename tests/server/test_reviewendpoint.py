@@ -11,7 +11,7 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.server.service import PROFILE, REVIEW
+from tests.server.running.service import PROFILE, REVIEW
 from webhook.admission import decision
 from webhook.admission.mutating.reinvocation import derive_key
 from webhook.admission.review import Webhook

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.server.service import ENVIRONMENT
+from tests.server.running.service import ENVIRONMENT
 from webhook.admission.review import parse_review
 from webhook.server.http.bodies import MAX_BODY
 from webhook.server.http.cost import (

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.server.service import Service
+from tests.server.running.service import Service
 
 
 @pytest.fixture(scope="session", params=["fast", "flask"])

@@ -9,7 +9,7 @@ import ssl
 import pytest
 import trustme
 
-from tests.server.service import Service, ask, wait_for
+from tests.server.running.service import Service, ask, wait_for
 from webhook.certificates.files import ensure
 from webhook.certificates.issuing import issue, make_authority
 from webhook.certificates.verifying import CertificateError

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 from tests.binding.builders import EVENTS, node, nrt, store
 from tests.kube.fakeapi import NAMESPACES
 from tests.scheduling.builders import args, evictions, waiting
-from tests.server.test_cluster import ClusterService
-from tests.server.test_cluster import fake as fake  # noqa: PLC0414 — a fixture
+from tests.server.running.test_cluster import ClusterService
+from tests.server.running.test_cluster import fake as fake  # noqa: PLC0414 — a fixture
 from webhook.binding.caches import TOPOLOGIES
 from webhook.binding.ledgers import LEDGERS
 from webhook.cli.main import main
@@ -98,7 +98,7 @@ def test_what_is_refused_before_it_is_read(tmp_path, cluster, settings):
 def test_wrong_flags(settings):
     """Files have no nodes: a usage error that says what to give."""
     flags = ["serve", "--no-tls", "--scheduler", str(settings)]
-    objects = Path(__file__).parents[2] / "examples" / "objects"
+    objects = Path(__file__).parents[3] / "examples" / "objects"
     result = CliRunner().invoke(main, [*flags, "--objects", str(objects)])
     assert result.exit_code == 2
     assert "--scheduler needs a cluster" in result.output

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.server.service import JSON, REVIEW, Service, wait_for
+from tests.server.running.service import JSON, REVIEW, Service, wait_for
 
 HANGS_SECONDS = 60
 """Longer than any drain takes on a busy machine: what is not over then has hung."""

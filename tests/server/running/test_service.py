@@ -13,7 +13,7 @@ import jsonpatch
 import orjson
 import pytest
 
-from tests.server.service import ENVIRONMENT, JSON, PROFILE, REVIEW, Service, ask, wait_for
+from tests.server.running.service import ENVIRONMENT, JSON, PROFILE, REVIEW, Service, ask, wait_for
 
 MIB = 2**20
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.kube.fakeapi import CLASSES, COLLECTIONS, NAMESPACES, PROFILES, FakeApi
-from tests.server.service import PROFILE, REVIEW, Service, free_port, wait_for
+from tests.server.running.service import PROFILE, REVIEW, Service, free_port, wait_for
 from webhook.admission.response import Answer
 from webhook.admission.review import Webhook
 from webhook.admission.settings import Settings

@@ -13,8 +13,8 @@ import yaml
 
 from tests.kube.fakeapi import CLASSES, NAMESPACES, PROFILES, FakeApi
 from tests.pods.test_documents import LAUGH
-from tests.server.service import JSON, PROFILE, REVIEW, Service, wait_for
-from tests.server.test_cluster import ClusterService, in_namespace
+from tests.server.running.service import JSON, PROFILE, REVIEW, Service, wait_for
+from tests.server.running.test_cluster import ClusterService, in_namespace
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.server.http.test_cost import HONEST, LARGE, pod, review
-from tests.server.service import REVIEW, Service, ask, wait_for
+from tests.server.running.service import REVIEW, Service, ask, wait_for
 from webhook.server.http.bodies import MAX_BODY
 
 MIB = 2**20

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 REVIEW = (ROOT / "benchmarks" / "data" / "spark-submit-executor.json").read_bytes()
 PROFILE = """

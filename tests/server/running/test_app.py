@@ -9,9 +9,18 @@ import urllib.request
 
 import pytest
 
-from tests.server.service import ENVIRONMENT, JSON, PROFILE, REVIEW, ROOT, Service, free_port, wait_for
-from tests.server.test_cluster import ClusterService
-from tests.server.test_cluster import fake as fake  # noqa: PLC0414 — a fixture
+from tests.server.running.service import (
+    ENVIRONMENT,
+    JSON,
+    PROFILE,
+    REVIEW,
+    ROOT,
+    Service,
+    free_port,
+    wait_for,
+)
+from tests.server.running.test_cluster import ClusterService
+from tests.server.running.test_cluster import fake as fake  # noqa: PLC0414 — a fixture
 from webhook.server.app import create_app
 
 REVIEWS = sorted((ROOT / "tests" / "data" / "reviews").glob("*.json"))

@@ -8,9 +8,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from tests.kube.fakeapi import FakeApi
-from tests.server.service import wait_for
-from tests.server.test_cluster import ClusterService
-from tests.server.test_cluster import fake as fake  # noqa: PLC0414 — a fixture
+from tests.server.running.service import wait_for
+from tests.server.running.test_cluster import ClusterService
+from tests.server.running.test_cluster import fake as fake  # noqa: PLC0414 — a fixture
 from webhook.admission.response import Answer
 from webhook.admission.review import ReviewError
 from webhook.admission.settings import Mode, Settings

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.server.service import REVIEW, Service, ask, wait_for
+from tests.server.running.service import REVIEW, Service, ask, wait_for
 from webhook.process.admin import is_loopback
 
 

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.server.service import JSON, REVIEW, Service, ask, wait_for
+from tests.server.running.service import JSON, REVIEW, Service, ask, wait_for
 
 HEAD = b"POST /mutate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
 FEW = "import webhook.server.run as r; r.MAX_CONNECTIONS = 20; "

@@ -8,9 +8,9 @@ import pytest
 from tests.binding import builders
 from tests.binding.builders import EVENTS, held, node, nrt, pod, review, store
 from tests.kube.fakeapi import NAMESPACES
-from tests.server.service import wait_for
-from tests.server.test_cluster import ClusterService
-from tests.server.test_cluster import fake as fake  # noqa: PLC0414 — a fixture
+from tests.server.running.service import wait_for
+from tests.server.running.test_cluster import ClusterService
+from tests.server.running.test_cluster import fake as fake  # noqa: PLC0414 — a fixture
 from webhook.binding import endpoint
 from webhook.binding.caches import TOPOLOGIES
 from webhook.binding.ledgers import LEDGERS

@@ -11,8 +11,8 @@ import yaml
 
 from tests.certificates.conftest import MUTATING, SECRETS, Cluster
 from tests.kube.fakeapi import CLASSES, NAMESPACES, PROFILES
-from tests.server.service import PROFILE, ask, wait_for
-from tests.server.test_cluster import HOME, ClusterService
+from tests.server.running.service import PROFILE, ask, wait_for
+from tests.server.running.test_cluster import HOME, ClusterService
 from webhook.protocol import ANNOTATION_PROFILES_SIGNATURE
 
 FLAGS = (

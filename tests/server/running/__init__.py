@@ -1,0 +1,1 @@
+"""Tests of services that run: real processes on loopback."""
