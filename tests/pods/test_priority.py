@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.admission import strategies
-from tests.admission.mutating.translation_model import effective_class as modelled
+from tests.admission.reviews import strategies
+from tests.admission.reviews.translation_model import effective_class as modelled
 from webhook.pods.priority import band_of_value, effective_class, raw_class
 
 LABEL = "koordinator.sh/priority-class"

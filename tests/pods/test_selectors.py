@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.admission import strategies
-from tests.admission.pod_model import holds
+from tests.admission.reviews import strategies
+from tests.admission.reviews.pod_model import holds
 from webhook.pods.selectors import SelectorError, compile_selector
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.admission.randompods import PRIORITY_CLASSES, RandomPods
+from tests.admission.reviews.randompods import PRIORITY_CLASSES, RandomPods
 from tests.builders import DEFAULTS, after, batch_profile, container, mutate, pod, priority_class, profile
 from webhook.protocol import Action
 

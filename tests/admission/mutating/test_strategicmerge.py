@@ -7,8 +7,8 @@ import jsonpatch
 import pytest
 from hypothesis import given
 
-from tests.admission import strategies
 from tests.admission.mutating.merge_model import merged
+from tests.admission.reviews import strategies
 from webhook.admission.editor import Cause, ObjectEdit, json_patch
 from webhook.admission.mutating.strategicmerge import merge
 from webhook.admission.profiles.podpatch import check_patch

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.admission import strategies
+from tests.admission.reviews import strategies
 from tests.builders import profile
 from webhook.admission.profiles.index import ProfileIndex
 from webhook.admission.profiles.profile import read_profile

@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.admission import strategies
+from tests.admission.reviews import strategies
 from tests.builders import profile
 from webhook.admission.profiles.overlap import compatible, overlaps, writes
 from webhook.admission.profiles.profile import read_profile

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.admission import strategies
+from tests.admission.reviews import strategies
 from tests.builders import mutate, mutated, pod, profile
 from webhook.admission.profiles.profile import FIELDS, ProfileError, read_profile
 from webhook.admission.response import respond

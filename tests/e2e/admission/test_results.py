@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-from tests.admission.randompods import PRIORITY_CLASSES, RandomPods
+from tests.admission.reviews.randompods import PRIORITY_CLASSES, RandomPods
 from tests.builders import DEFAULTS, after, priority_class, read, review, view_of
 from tests.e2e.cluster.apiclient import ApiClient, message
 from tests.e2e.cluster.controlplane import ControlPlane

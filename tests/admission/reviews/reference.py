@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from tests.admission.mutating.translation_model import Points, Refused
-from tests.admission.pod_model import POINTS, check, intended, plain
+from tests.admission.reviews.pod_model import POINTS, check, intended, plain
+from tests.admission.reviews.translation_model import Points, Refused
 from tests.admission.validating import validation_model
 from tests.builders import DEFAULTS, after, view_of
 from webhook.admission.decision import decide

@@ -15,7 +15,7 @@ from copy import deepcopy
 from typing import Any
 
 from tests.admission.mutating.merge_model import merged
-from tests.admission.mutating.translation_model import (
+from tests.admission.reviews.translation_model import (
     BANDS,
     PRIORITY,
     QOS,

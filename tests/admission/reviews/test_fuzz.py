@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.admission import strategies
-from tests.admission.test_samples import OBJECTS
+from tests.admission.reviews import strategies
+from tests.admission.reviews.test_samples import OBJECTS
 from tests.builders import DEFAULTS, batch_profile, container, pod, profile, review, view_of
 from tests.conftest import CI
 from webhook.admission.decision import decide
@@ -44,7 +44,7 @@ VIEW = view_of(
 )
 AUDIT = Settings(mode=Mode.AUDIT, signing_key=b"key")
 SAMPLES = [
-    path.read_bytes() for path in sorted((Path(__file__).parents[1] / "data" / "reviews").glob("*.json"))
+    path.read_bytes() for path in sorted((Path(__file__).parents[2] / "data" / "reviews").glob("*.json"))
 ]
 
 

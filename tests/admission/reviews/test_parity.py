@@ -8,13 +8,13 @@ All cases need the reference data: set ``COLOCATION_REFERENCE`` to the folder th
 ``mutate/``. An excerpt of them always runs. After a change on purpose, write the list of
 differences anew::
 
-    COLOCATION_REFERENCE=… python -m tests.admission.test_parity
+    COLOCATION_REFERENCE=… python -m tests.admission.reviews.test_parity
 """
 
 from collections import Counter
 from pathlib import Path
 
-from tests.admission.reference import (
+from tests.admission.reviews.reference import (
     MEANINGS,
     Difference,
     compare_mutation,
@@ -24,7 +24,7 @@ from tests.admission.reference import (
 from tests.admission.validating.validation_model import DIFFERENCES
 from tests.reference import reference
 
-DATA = Path(__file__).parents[1] / "data"
+DATA = Path(__file__).parents[2] / "data"
 LISTED = DATA / "parity_differences.txt"
 EXCERPT = DATA / "reference" / "mutate"
 
@@ -45,7 +45,7 @@ def listing(counts: dict[str, int], differences: list[Difference]) -> str:
     by_point = Counter(point for difference in differences for point in difference.points)
     lines = [
         "# Where our answers differ from Koordinator's, and by which point of Admission §3",
-        "# (docs/specification.md; 7 is Admission §3.7). Written by tests/admission/test_parity.py.",
+        "# (docs/specification.md; 7 is Admission §3.7). Written by tests/admission/reviews/test_parity.py.",
         *(f"# {kind}: {count} cases" for kind, count in counts.items()),
         f"# differences: {len(differences)}, unexplained: 0",
         "#",

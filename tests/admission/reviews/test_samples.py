@@ -3,7 +3,7 @@
 The answers in ``tests/data/responses`` hold the patch decoded, so that they can be
 read, and no signatures. After a change on purpose, write them anew and read the difference::
 
-    python -m tests.admission.test_samples
+    python -m tests.admission.reviews.test_samples
 """
 
 import base64
@@ -18,7 +18,7 @@ from webhook.admission.response import respond
 from webhook.admission.review import Webhook, parse_review
 from webhook.protocol import ANNOTATION_PROFILES_SIGNATURE
 
-DATA = Path(__file__).parents[1] / "data"
+DATA = Path(__file__).parents[2] / "data"
 REVIEWS = sorted((DATA / "reviews").glob("*.json"))
 RESPONSES = DATA / "responses"
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from tests.admission import strategies
-from tests.admission.mutating.translation_model import Refused
-from tests.admission.pod_model import intended, plain
+from tests.admission.reviews import strategies
+from tests.admission.reviews.pod_model import intended, plain
+from tests.admission.reviews.translation_model import Refused
 from tests.builders import DEFAULTS, after, batch_profile, priority_class, read, review, view_of
 from webhook.admission.decision import Decision, decide
 from webhook.admission.explanation import explain

@@ -1,0 +1,1 @@
+"""What holds of whole reviews: models, random pods, and recorded answers."""
