@@ -12,7 +12,7 @@ from tests.kube.fakeapi import FakeApi
 from tests.waiting import until
 from webhook.agent.service import AgentService
 from webhook.agent.statefolder import StateFolder
-from webhook.agent.watched import NODEMETRICS, TOPOLOGIES, Watched
+from webhook.agent.watched import NODEMETRICS, NODESLOS, TOPOLOGIES, Watched
 
 NODES: Final = "/api/v1/nodes"
 PODS: Final = "/api/v1/pods"
@@ -31,7 +31,7 @@ class Cluster:
 
     def __init__(self, api: FakeApi, folder: Path) -> None:
         self.api = api
-        for path in (NODES, PODS, NODEMETRICS, TOPOLOGIES):
+        for path in (NODES, PODS, NODEMETRICS, NODESLOS, TOPOLOGIES):
             api.objects.setdefault(path, {})
         self.tree = Tree(folder / "root")
         self.state = folder / "state"
@@ -78,6 +78,10 @@ class Cluster:
         policy = {"aggregateDurationSeconds": 300, "reportIntervalSeconds": 60}
         self.api.put(NODEMETRICS, "n1", spec={"metricCollectPolicy": policy}, **fields)
 
+    def slo(self, **spec: Any) -> None:
+        """Store the node's NodeSLO."""
+        self.api.put(NODESLOS, "n1", spec=spec)
+
     def pod(self, name: str, qos: str = "Burstable", **over: Any) -> None:
         """Store a pod of the node."""
         made = pod(name, qos, **over)
@@ -86,7 +90,12 @@ class Cluster:
 
     def heard(self) -> None:
         """Wait until the agent has heard of everything."""
-        stores = {NODES: self.watched.nodes, PODS: self.watched.pods, NODEMETRICS: self.watched.metrics}
+        stores = {
+            NODES: self.watched.nodes,
+            PODS: self.watched.pods,
+            NODEMETRICS: self.watched.metrics,
+            NODESLOS: self.watched.slos,
+        }
         until(
             lambda: all(
                 self.api.objects[path].keys() == store.values.keys() for path, store in stores.items()

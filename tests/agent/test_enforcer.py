@@ -10,7 +10,7 @@ from tests.agent.plan.builders import batch, raw_pod
 from tests.agent.tree import write
 from tests.kube.fakeapi import FakeApi
 from tests.waiting import until
-from webhook.agent.enforcer import LEDGER, Enforcer
+from webhook.agent.enforcer import LEDGER, Enforcer, Known
 from webhook.agent.findings import Findings
 from webhook.agent.host import Host
 from webhook.agent.plan.agentpod import read_agent_pod
@@ -117,6 +117,43 @@ def test_an_agent_that_starts_without_the_api_server_goes_on(node):
     assert node.text("cpu", "cpu.cfs_quota_us") == "50000"
 
 
+def test_what_a_nodeslo_asks_for(node, caplog):
+    """It becomes settings, also after a restart without the API server; nonsense and wishes are findings."""
+    used = {"enable": True, "cpuSuppressThresholdPercent": 50}
+    node.cluster.slo(resourceUsedThresholdWithBE=used, cpuBurstStrategy={"policy": "auto"})
+    with watching(node.cluster.watched.reflectors, node.cluster.service._stop):
+        until(lambda: node.cluster.watched.synced)
+        node.look(22)
+        assert node.enforcer.settings.slo.threshold.cpu_suppress_threshold_percent == 50
+        assert "NodeSLO n1: cpuBurstStrategy: CPU burst (auto): not built" in caplog.messages
+        node.cluster.slo(resourceUsedThresholdWithBE={"enable": 1})
+        until(lambda: node.cluster.watched.slo == {"resourceUsedThresholdWithBE": {"enable": 1}})
+        node.look(1)
+        assert not node.enforcer.settings.slo.threshold.enable
+        assert [each for each in caplog.messages if each.startswith("NodeSLO: resourceUsed")]
+        node.cluster.slo(resourceUsedThresholdWithBE=used)
+        until(lambda: node.cluster.watched.slo == {"resourceUsedThresholdWithBE": used})
+        node.look(22)
+        node.cluster.service._stop.set()
+    node.start()
+    node.look(2)
+    assert node.enforcer.settings.slo.threshold.cpu_suppress_threshold_percent == 50
+
+
+def test_where_the_node_has_no_nodeslo(node):
+    """What the agent was told at its start holds."""
+    node.enforcer.default_slo = {"resourceUsedThresholdWithBE": {"enable": True}}
+    with watching(node.cluster.watched.reflectors, node.cluster.service._stop):
+        until(lambda: node.cluster.watched.synced)
+        node.look(1)
+        assert node.enforcer.settings.slo.threshold.enable
+        node.cluster.slo()
+        until(lambda: node.cluster.watched.slo == {})
+        node.look(1)
+        assert not node.enforcer.settings.slo.threshold.enable
+        node.cluster.service._stop.set()
+
+
 def test_without_any_knowledge_nothing_is_done(node):
     """No API server has answered yet, and nothing was kept, or what was kept cannot be read."""
     for kept in (None, b"[]", b'{"pods": [{}], "node": {}}', b"nonsense"):
@@ -145,4 +182,4 @@ def test_a_pod_that_was_kept_is_the_same_pod(node, tmp_path):
     pod = read_agent_pod(raw_pod("be", "BE", containers=[batch()]))
     folder.write("known.json", {"node": {}, "pods": [pod]})
     node.enforcer._folder = folder
-    assert node.enforcer._current() == ({}, (pod,))
+    assert node.enforcer._current() == Known({}, (pod,))

@@ -86,6 +86,25 @@ def test_the_same_for_machines(run, machine, form, load):
     assert found["notBuilt"] == ["cpuBurstStrategy: CPU burst (auto): not built"]
 
 
+def test_a_nodeslo_for_nodes_that_have_none(run, machine):
+    """By --node-slo; a NodeSLO counts instead where there is one, and a mistake there is only a finding."""
+    wrong = '{"resourceUsedThresholdWithBE": {"enable": true, "cpuSuppressThresholdPercent": 650}}'
+    fine = wrong.replace("650", "65")
+    assert "resourceUsedThresholdWithBE" not in dry_run(run, machine, "--node-slo", fine).output
+    pods = [each for each in yaml.safe_load_all((machine / "pods.yaml").read_text()) if each["kind"] == "Pod"]
+    (machine / "pods.yaml").write_text(yaml.safe_dump_all(pods))
+    found = json.loads(dry_run(run, machine, "--node-slo", fine, "-o", "json").output)
+    assert [each.partition(":")[0] for each in found["notBuilt"]] == ["resourceUsedThresholdWithBE"]
+    for text in (wrong, "[1]", "{"):
+        result = dry_run(run, machine, "--node-slo", text)
+        assert result.exit_code == 2
+        assert "--node-slo: " in result.output
+    slo = {"kind": "NodeSLO", "metadata": {"name": "n"}, "spec": json.loads(wrong)}
+    (machine / "pods.yaml").write_text(yaml.safe_dump_all([*pods, slo]))
+    found = json.loads(dry_run(run, machine, "-o", "json").output)
+    assert any("cpuSuppressThresholdPercent: 650 is out of range" in each for each in found["findings"])
+
+
 @pytest.fixture
 def written(machine):
     """The state folder of an agent that wrote two files, one of which somebody changed after that."""

@@ -18,6 +18,7 @@ from webhook.agent.writing.reconciler import possible
 from webhook.cpuset.cpulist import parse_cpulist
 from webhook.cpuset.errors import CpuSetError
 from webhook.cpuset.topology import Topology
+from webhook.slo.nodeslo import read_nodeslo
 
 
 def dry_run(
@@ -41,7 +42,8 @@ def dry_run(
     """
     read = [read_pod(pod) for pod in pods]
     files = KernelFiles()
-    wanted = Settings(kubelet_static=kubelet is not None and kubelet.policy == STATIC)
+    static = kubelet is not None and kubelet.policy == STATIC
+    wanted = Settings(kubelet_static=static, slo=read_nodeslo(slo))
     settings = possible(wanted, hierarchy, files)
     plan = make_plan([pod.planned for pod in read], read_node(node, cpus, kubelet, read), settings)
     comparison = Comparison(hierarchy, files, None)

@@ -1,7 +1,7 @@
 """Enforces on one node: what is watched becomes a plan each second, and the plan stands in its cgroups.
 
-The pods and the node that were known last are kept in the state folder: an agent that starts while the API
-server is away goes on with them.
+What was known last of node, pods and NodeSLO is kept in the state folder: an agent that starts while the API
+server is away goes on with it.
 """
 
 import logging
@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
@@ -20,6 +20,7 @@ from webhook.agent.kubelet import STATIC, Kubelet
 from webhook.agent.metrics import PREFIX
 from webhook.agent.plan.agentpod import AgentPod, Mode
 from webhook.agent.plan.settings import Settings
+from webhook.agent.plan.unbuilt import unbuilt
 from webhook.agent.statefolder import StateFolder
 from webhook.agent.topology import read_node
 from webhook.agent.watched import Watched
@@ -31,6 +32,7 @@ from webhook.cpuset.topology import Topology
 from webhook.kube.events import WARNING, Event, EventRecorder
 from webhook.pods.nodetopology import NodeTopology
 from webhook.protocol import KubeQoS
+from webhook.slo.nodeslo import read_nodeslo
 
 LEDGER: Final = "ledger"
 """The folder of the ledger of actions, in the state folder."""
@@ -49,6 +51,20 @@ def boot_of(root: Path) -> str:
         return ""
 
 
+class Known(NamedTuple):
+    """What a plan is made of, as the API server said it.
+
+    Attributes:
+        node: its metadata.
+        pods: of the node.
+        slo: the spec of its NodeSLO; None where there is none.
+    """
+
+    node: Mapping[str, Any]
+    pods: tuple[AgentPod, ...]
+    slo: Mapping[str, Any] | None = None
+
+
 @dataclass(eq=False)
 class Enforcer:
     """Plans and, in the mode enforce, writes; not for use from several threads.
@@ -56,6 +72,7 @@ class Enforcer:
     Attributes:
         ledger: of actions.
         settings: what is switched on.
+        default_slo: the spec that holds where the node has no NodeSLO.
         events: where refusals are reported; None: nowhere.
         clock: seconds that never go back.
         last: what the last round did; None before the first one.
@@ -70,14 +87,16 @@ class Enforcer:
     registry: CollectorRegistry
     enforce: bool = False
     settings: Settings = field(default_factory=Settings)
+    default_slo: Mapping[str, Any] = field(default_factory=dict)
     events: EventRecorder | None = None
     clock: Callable[[], float] = time.monotonic
     last: Round | None = field(default=None, init=False)
     _node: NodeTopology | None = field(default=None, init=False)
     _inputs: tuple[object, ...] = field(default=(), init=False)
-    _kept: tuple[object, ...] = field(default=(), init=False)
+    _kept: Known | None = field(default=None, init=False)
     _kept_at: float = field(default=0.0, init=False)
-    _known: tuple[Mapping[str, Any], tuple[AgentPod, ...]] | None = field(default=None, init=False)
+    _known: Known | None = field(default=None, init=False)
+    _slo: Mapping[str, Any] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         """Put it together."""
@@ -108,8 +127,8 @@ class Enforcer:
         hardware, kubelet = self._host.hardware(), self._host.kubelet()
         if known is None or hardware is None:
             return
-        node = self._topology(known[0], hardware.cpus, kubelet)
-        done = self.last = self._reconciler.round(known[1], node, self._settings(kubelet))
+        node = self._topology(known.node, hardware.cpus, kubelet)
+        done = self.last = self._reconciler.round(known.pods, node, self._settings(known, kubelet))
         for outcome, count in done.written.counts.items():
             self._writes.labels(outcome).inc(count)
         self._differences.set(len(done.differences))
@@ -123,8 +142,8 @@ class Enforcer:
 
     def stand_by(self) -> None:
         """Forget node and pods: somebody else works here, also after a restart without the API server."""
-        if self._known is not None or self._kept:
-            self._known, self._kept = None, ()
+        if self._known is not None or self._kept is not None:
+            self._known, self._kept = None, None
             self._folder.write(_KNOWN, None)
 
     def give_back(self, pod: str | None = None) -> Restored:
@@ -143,21 +162,22 @@ class Enforcer:
             "filesWritten": len(self.ledger.originals),
         }
 
-    def _current(self) -> tuple[Mapping[str, Any], tuple[AgentPod, ...]] | None:
-        """Return node and pods, as watched; before that, as they were known last."""
+    def _current(self) -> Known | None:
+        """Return node, pods and NodeSLO, as watched; before that, as they were known last."""
         node = self._watched.node
         if not self._watched.synced or node is None:
             if self._known is None:
                 self._known = _read_known(self._folder.read(_KNOWN))
                 if self._known is not None:
                     _log.warning(
-                        "the API server has not answered yet: %d pods as known last", len(self._known[1])
+                        "the API server has not answered yet: %d pods as known last", len(self._known.pods)
                     )
             return self._known
-        known = node.object, tuple(pod.planned for pod in self._watched.pods_now())
+        pods = tuple(pod.planned for pod in self._watched.pods_now())
+        known = Known(node.object, pods, self._watched.slo)
         if known != self._kept and self.clock() - self._kept_at >= _KEEP_SECONDS:
             self._kept, self._kept_at = known, self.clock()
-            self._folder.write(_KNOWN, {"node": known[0], "pods": known[1]})
+            self._folder.write(_KNOWN, known._asdict())
         self._known = known
         return known
 
@@ -169,7 +189,13 @@ class Enforcer:
             self._node = read_node(node, cpus, kubelet, self._watched.pods_now())
         return self._node
 
-    def _settings(self, kubelet: Kubelet | None) -> Settings:
+    def _settings(self, known: Known, kubelet: Kubelet | None) -> Settings:
+        spec = self.default_slo if known.slo is None else known.slo
+        if spec is not self._slo:
+            self._slo = spec
+            self.settings = replace(self.settings, slo=read_nodeslo(spec))
+            for each in unbuilt(spec):
+                self._findings.say(f"NodeSLO {self._watched.node_name}: {each}")
         static = kubelet is not None and kubelet.policy == STATIC
         if static != self.settings.kubelet_static:
             self.settings = replace(self.settings, kubelet_static=static)
@@ -182,7 +208,7 @@ class Enforcer:
             self.events.record(Event(namespace, name, uid, WARNING, "CgroupWriteRefused", message))
 
 
-def _read_known(value: object) -> tuple[Mapping[str, Any], tuple[AgentPod, ...]] | None:
+def _read_known(value: object) -> Known | None:
     """Return what was kept; None where it cannot be used."""
     if not isinstance(value, dict):
         return None
@@ -198,6 +224,6 @@ def _read_known(value: object) -> tuple[Mapping[str, Any], tuple[AgentPod, ...]]
             )
             for each in value["pods"]
         )
-        return value["node"], pods
+        return Known(value["node"], pods, value.get("slo"))
     except (KeyError, TypeError, ValueError):
         return None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 
@@ -64,6 +64,7 @@ class AgentService:
         kubelet_folder: None where the kubelet's files are not to be read.
         yarn: the cgroup of YARN's containers.
         enforce: whether cgroups are written.
+        default_slo: the spec that holds where the node has no NodeSLO.
     """
 
     watched: Watched
@@ -74,6 +75,7 @@ class AgentService:
     kubelet_folder: Path | None = None
     yarn: str = "yarn"
     enforce: bool = False
+    default_slo: Mapping[str, Any] = field(default_factory=dict)
     host: Host = field(init=False)
     sampler: Sampler = field(init=False)
     publisher: Publisher = field(init=False)
@@ -159,6 +161,7 @@ class AgentService:
             ActionLedger(self.folder.path / LEDGER, boot=boot_of(self.root), identity=identity),
             self.registry,
             self.enforce,
+            default_slo=self.default_slo,
             events=self._events,
         )
 

@@ -1,4 +1,4 @@
-"""What an agent knows of the cluster: its node, the node's pods and NodeMetric, watched."""
+"""What an agent knows of the cluster: its node, the node's pods, NodeMetric and NodeSLO, watched."""
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
@@ -22,11 +22,14 @@ from webhook.protocol import (
     MEMORY,
     NODEMETRIC_API_VERSION,
     NODEMETRIC_RESOURCE,
+    NODESLO_API_VERSION,
+    NODESLO_RESOURCE,
     TOPOLOGY_API_VERSION,
     TOPOLOGY_RESOURCE,
 )
 
 NODEMETRICS: Final = collection(NODEMETRIC_API_VERSION, NODEMETRIC_RESOURCE)
+NODESLOS: Final = collection(NODESLO_API_VERSION, NODESLO_RESOURCE)
 TOPOLOGIES: Final = collection(TOPOLOGY_API_VERSION, TOPOLOGY_RESOURCE)
 
 
@@ -60,6 +63,7 @@ class Watched:
     pods: Store[NodePod] = field(default_factory=pod_store, init=False)
     nodes: Store[KnownNode] = field(default_factory=lambda: Store(_known_node), init=False)
     metrics: Store[KnownMetric] = field(default_factory=lambda: Store(_known_metric), init=False)
+    slos: Store[Mapping[str, Any]] = field(default_factory=lambda: Store(_known_slo), init=False)
     reflectors: Mapping[str, Reflector] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -70,13 +74,18 @@ class Watched:
             "pods": Reflector(self.api, PODS, self.pods, selector=on_node),
             "node": Reflector(self.api, NODES, self.nodes, selector=named),
             "nodemetric": Reflector(self.api, NODEMETRICS, self.metrics, selector=named),
+            "nodeslo": Reflector(self.api, NODESLOS, self.slos, selector=named),
         }
 
     @property
     def synced(self) -> bool:
-        """Whether everything has been listed once; NodeMetrics may be no kind of this cluster."""
-        served = self.reflectors["nodemetric"].contact.served
-        return self.pods.synced and self.nodes.synced and (self.metrics.synced or not served)
+        """Whether everything has been listed once; two of the kinds may be none of this cluster."""
+        optional = (("nodemetric", self.metrics.synced), ("nodeslo", self.slos.synced))
+        return (
+            self.pods.synced
+            and self.nodes.synced
+            and all(synced or not self.reflectors[name].contact.served for name, synced in optional)
+        )
 
     @property
     def node(self) -> KnownNode | None:
@@ -87,6 +96,11 @@ class Watched:
     def metric(self) -> KnownMetric | None:
         """Return the node's NodeMetric; None: there is none."""
         return self.metrics.values.get(("", self.node_name))
+
+    @property
+    def slo(self) -> Mapping[str, Any] | None:
+        """Return the spec of the node's NodeSLO; None: there is none."""
+        return self.slos.values.get(("", self.node_name))
 
     def pods_now(self) -> tuple[NodePod, ...]:
         """Return the node's pods."""
@@ -125,6 +139,11 @@ def _amount(raw: object) -> float:
         return parse(text_of(raw)) / NANO
     except QuantityError:
         return 0.0
+
+
+def _known_slo(_name: str, raw: Mapping[str, Any], _old: object) -> Mapping[str, Any]:
+    spec = raw.get("spec")
+    return spec if isinstance(spec, dict) else {}
 
 
 def _known_metric(_name: str, raw: Mapping[str, Any], _old: object) -> KnownMetric:

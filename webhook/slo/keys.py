@@ -16,19 +16,27 @@ _FROM_0: Final = Whole(0)
 _FROM_1: Final = Whole(1)
 _MOST_PERCENT: Final = 100
 
-_THRESHOLD: Final = Table(
+CPUSET: Final = "cpuset"
+CFS_QUOTA: Final = "cfsQuota"
+"""Policies of suppression: fewer CPUs for BE pods, or a quota for all of them."""
+
+BY_REAL_LIMIT: Final = "evictByRealLimit"
+BY_ALLOCATABLE: Final = "evictByAllocatable"
+"""What the satisfaction of BE pods is measured by."""
+
+THRESHOLD: Final = Table(
     {
         "enable": Flag(),
         "cpuSuppressThresholdPercent": _PERCENT,
         "cpuSuppressMinPercent": _PERCENT,
-        "cpuSuppressPolicy": Text(("cpuset", "cfsQuota")),
+        "cpuSuppressPolicy": Text((CPUSET, CFS_QUOTA)),
         "memoryEvictThresholdPercent": _PERCENT,
         "memoryEvictLowerPercent": _PERCENT,
         "cpuEvictBESatisfactionUpperPercent": _PERCENT,
         "cpuEvictBESatisfactionLowerPercent": _PERCENT,
         "cpuEvictBEUsageThresholdPercent": _PERCENT,
         "cpuEvictTimeWindowSeconds": _FROM_1,
-        "cpuEvictPolicy": Text(("evictByRealLimit", "evictByAllocatable")),
+        "cpuEvictPolicy": Text((BY_REAL_LIMIT, BY_ALLOCATABLE)),
         "cpuEvictThresholdPercent": _PERCENT,
         "cpuEvictLowerPercent": _PERCENT,
         "evictEnabledPriorityThreshold": Whole(-(2**31), 2**31 - 1),
@@ -50,7 +58,7 @@ _THRESHOLD: Final = Table(
 _CPU_QOS: Final = Table(
     {"enable": Flag(), "groupIdentity": Whole(-1, 2), "schedIdle": _SWITCH, "coreExpeller": Flag()}
 )
-_MEMORY_QOS: Final = Table(
+MEMORY_QOS: Final = Table(
     {
         "enable": Flag(),
         "minLimitPercent": _PERCENT,
@@ -110,7 +118,7 @@ _NETWORK_QOS: Final = Table({"enable": Flag(), **dict.fromkeys(_NETWORK, Bandwid
 _CLASS: Final = Table(
     {
         "cpuQOS": _CPU_QOS,
-        "memoryQOS": _MEMORY_QOS,
+        "memoryQOS": MEMORY_QOS,
         "blkioQOS": _BLKIO_QOS,
         "resctrlQOS": _RESCTRL_QOS,
         "networkQOS": _NETWORK_QOS,
@@ -199,19 +207,22 @@ class Key(NamedTuple):
     defaults: Mapping[str, Any] = {}
 
 
+THRESHOLD_CONFIG: Final = "resource-threshold-config"
+QOS_CONFIG: Final = "resource-qos-config"
+
 KEYS: Final[Mapping[str, Key]] = {
-    "resource-threshold-config": Key(
+    THRESHOLD_CONFIG: Key(
         "resourceUsedThresholdWithBE",
-        _THRESHOLD,
+        THRESHOLD,
         defaults={
             "enable": False,
             "cpuSuppressThresholdPercent": 65,
-            "cpuSuppressPolicy": "cpuset",
+            "cpuSuppressPolicy": CPUSET,
             "memoryEvictThresholdPercent": 70,
-            "cpuEvictPolicy": "evictByRealLimit",
+            "cpuEvictPolicy": BY_REAL_LIMIT,
         },
     ),
-    "resource-qos-config": Key("resourceQOSStrategy", _QOS),
+    QOS_CONFIG: Key("resourceQOSStrategy", _QOS),
     "cpu-burst-config": Key(
         "cpuBurstStrategy",
         _BURST,

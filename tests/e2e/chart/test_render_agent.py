@@ -77,6 +77,7 @@ def test_the_agents_settings(helm: Helm) -> None:
     assert {
         "--state-dir=/data/agent",
         "--yarn-cgroup=hadoop-yarn",
+        '--node-slo={"resourceUsedThresholdWithBE":{"enable":true}}',
         "--kubelet-dir=/var/lib/kubelet",
         "--metrics-bind=:9090",
         "--metrics-path=/actuator/prometheus",
@@ -114,6 +115,8 @@ def test_the_agents_rights_in_the_cluster(helm: Helm) -> None:
         ("pods", "watch"),
         ("nodemetrics", "list"),
         ("nodemetrics", "watch"),
+        ("nodeslos", "list"),
+        ("nodeslos", "watch"),
         ("nodemetrics/status", "patch"),
         ("noderesourcetopologies", "create"),
         ("noderesourcetopologies", "patch"),

@@ -97,6 +97,7 @@ AGENT_OPTIONS: dict[str, Any] = {
         "kubeletDir": "/var/lib/kubelet",
         "stateDir": "/data/agent",
         "yarnCgroup": "hadoop-yarn",
+        "nodeSLO": {"resourceUsedThresholdWithBE": {"enable": True}},
         "platformMetrics": {"enabled": True},
         "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
         "priorityClassName": "",

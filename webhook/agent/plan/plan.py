@@ -74,7 +74,8 @@ def make_plan(pods: Iterable[AgentPod], node: NodeTopology, settings: Settings =
         key=lambda pod: (pod.name, pod.uid),
     )
     sets = cpu_sets(alive, node, kubelet_static=settings.kubelet_static)
-    findings = [*node.problems, *(each for pod in alive for each in pod.findings), *sets.findings]
+    findings = [*node.problems, *(f"NodeSLO: {each}" for each in settings.slo.findings)]
+    findings += [*(each for pod in alive for each in pod.findings), *sets.findings]
     planned = [
         _pod_plan(pod, sets.placements.get(pod.uid), settings, findings)
         for pod in alive

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Final
 
 from webhook.pods.quantities import NANO
+from webhook.slo.nodeslo import DEFAULT_SLO, NodeSLO
 
 
 class Weights(StrEnum):
@@ -26,6 +27,7 @@ class Settings:
         ratio: CPU normalization of the node, in billionths.
         weights: the formula of the node's container runtime.
         page: bytes; the kernel keeps limits of memory in pages.
+        slo: what the node's NodeSLO asks for.
     """
 
     cpusets: bool = True
@@ -35,6 +37,7 @@ class Settings:
     ratio: int = NANO
     weights: Weights = Weights.LINEAR
     page: int = 4096
+    slo: NodeSLO = DEFAULT_SLO
 
 
 DEFAULTS: Final = Settings()

@@ -1,9 +1,10 @@
 """``colocation-webhook agent``: measures a node, publishes what was measured, and enforces on it."""
 
 import contextlib
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -71,6 +72,11 @@ _state_dir = click.option(
     type=_FOLDER,
     help="The kubelet's folder: publish its CPU manager's policy, and the CPUs that it gave to pods.",
 )
+@click.option(
+    "--node-slo",
+    metavar="JSON",
+    help="The spec of a NodeSLO, for a node that has none [default: nothing is switched on].",
+)
 @_state_dir
 @click.option(
     "--yarn-cgroup",
@@ -113,6 +119,7 @@ def agent(  # noqa: PLR0913 — one parameter an option
     root: Path,
     kubepods: str | None,
     kubelet_dir: Path | None,
+    node_slo: str | None,
     state_dir: Path,
     yarn_cgroup: str,
     admin_bind: str,
@@ -148,8 +155,9 @@ def agent(  # noqa: PLR0913 — one parameter an option
     if restore:
         restore_all(place, pod)
         return
+    slo = _node_slo(node_slo)
     if dry_run:
-        print_plan(objects_of(pods, cluster, node_name), place, output)
+        print_plan(objects_of(pods, cluster, node_name, slo), place, output)
         return
     if node_name is None:
         raise click.UsageError("nothing says which node this is: give --node-name NAME")
@@ -161,7 +169,7 @@ def agent(  # noqa: PLR0913 — one parameter an option
     from webhook.process.log import chosen, configure
 
     configure(log_level, chosen(log_format))
-    with _service(place, api, node_name, yarn_cgroup, enforce=mode == "enforce") as service:
+    with _service(place, api, node_name, yarn_cgroup, slo, enforce=mode == "enforce") as service:
         from webhook.agent.service import SecondAddress
 
         admin = listen_on("--admin-bind", admin_bind)
@@ -179,9 +187,24 @@ def _check(*, dry_run: bool, restore: bool, pods: Path | None, pod: str | None) 
         raise click.UsageError("--pod goes with --restore; to see what was written: agent log --pod POD")
 
 
+def _node_slo(text: str | None) -> Mapping[str, Any]:
+    """Return what --node-slo says; a mistake of whoever starts the agent ends it."""
+    if text is None:
+        return {}
+    from webhook.slo.nodeslo import read_nodeslo
+
+    try:
+        spec = json.loads(text)
+    except ValueError as error:
+        raise click.UsageError(f"--node-slo: is not JSON: {error}") from None
+    if findings := read_nodeslo(spec).findings:
+        raise click.UsageError(f"--node-slo: {findings[0]}")
+    return spec if isinstance(spec, dict) else {}
+
+
 @contextlib.contextmanager
 def _service(
-    place: Place, api: "Client", node_name: str, yarn: str, *, enforce: bool
+    place: Place, api: "Client", node_name: str, yarn: str, slo: Mapping[str, Any], *, enforce: bool
 ) -> Iterator["AgentService"]:
     """Put the agent together, and have its state folder meanwhile."""
     from webhook.agent.hierarchy import HierarchyError, find_hierarchy
@@ -212,6 +235,7 @@ def _service(
             place.kubelet_dir,
             yarn,
             enforce,
+            slo,
         )
 
 

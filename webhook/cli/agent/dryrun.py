@@ -47,16 +47,18 @@ def print_plan(objects: Objects, place: Place, output: str) -> None:
         click.echo(wrapped(line, columns))
 
 
-def objects_of(pods: Path | None, cluster: ClusterFlags, node_name: str | None) -> Objects:
-    """Read them from a file, or from a cluster where no file is named."""
+def objects_of(
+    pods: Path | None, cluster: ClusterFlags, node_name: str | None, slo: Mapping[str, Any]
+) -> Objects:
+    """Read them from a file, or from a cluster where no file is named; ``slo``: where there is no NodeSLO."""
     if pods is not None:
-        return _of_file(pods, node_name)
+        return _of_file(pods, node_name, slo)
     if node_name is None:
         raise click.UsageError("--dry-run needs pods: give --node-name NAME for a cluster's, or --pods FILE")
-    return _of_cluster(cluster, node_name)
+    return _of_cluster(cluster, node_name, slo)
 
 
-def _of_file(path: Path, node_name: str | None) -> Objects:
+def _of_file(path: Path, node_name: str | None, slo: Mapping[str, Any]) -> Objects:
     """Read Pods, and a Node and a NodeSLO where there are some, from a file or standard input."""
     from webhook.kube.files import read_all, read_file
     from webhook.pods import documents as texts
@@ -69,10 +71,10 @@ def _of_file(path: Path, node_name: str | None) -> Objects:
         raise click.ClickException(f"--pods {path}: {error}") from None
     found = [each.value for document in documents for each in texts.objects_of(document)]
     values = [each for each in found if isinstance(each, Mapping)]
-    return _sorted(values, node_name)
+    return _sorted(values, node_name, slo)
 
 
-def _of_cluster(cluster: ClusterFlags, node_name: str) -> Objects:
+def _of_cluster(cluster: ClusterFlags, node_name: str, default: Mapping[str, Any]) -> Objects:
     """Ask an API server for the pods of a node, the node, and its NodeSLO."""
     from webhook.kube.client import ApiError
     from webhook.kube.paths import NODES, PODS, collection, member
@@ -87,13 +89,12 @@ def _of_cluster(cluster: ClusterFlags, node_name: str) -> Objects:
         raise click.ClickException(str(error)) from None
     if node is None:
         raise click.ClickException(f"--node-name {node_name}: there is no such node")
-    return Objects(list(pods), node, (slo or {}).get("spec") or {})
+    return Objects(list(pods), node, default if slo is None else slo.get("spec") or {})
 
 
-def _sorted(values: list[Mapping[str, Any]], node_name: str | None) -> Objects:
+def _sorted(values: list[Mapping[str, Any]], node_name: str | None, slo: Mapping[str, Any]) -> Objects:
     pods: list[Mapping[str, Any]] = []
     node: Mapping[str, Any] = {}
-    slo: Mapping[str, Any] = {}
     for each in values:
         name = (each.get("metadata") or {}).get("name")
         if each.get("kind") == "Pod" and name:

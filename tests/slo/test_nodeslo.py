@@ -1,0 +1,135 @@
+"""A NodeSLO's spec as an agent reads it."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from webhook.protocol import QoSClass
+from webhook.slo.keys import CFS_QUOTA, CPUSET, MEMORY_QOS, THRESHOLD
+from webhook.slo.nodeslo import DEFAULT_SLO, MemoryQoS, UsedThreshold, read_nodeslo
+from webhook.slo.strategies import read_strategies, spec_of
+
+USED = "resourceUsedThresholdWithBE"
+EVERY = {
+    "enable": True,
+    "cpuSuppressThresholdPercent": 1,
+    "cpuSuppressMinPercent": 2,
+    "cpuSuppressPolicy": CFS_QUOTA,
+    "memoryEvictThresholdPercent": 4,
+    "memoryEvictLowerPercent": 3,
+    "cpuEvictBESatisfactionUpperPercent": 6,
+    "cpuEvictBESatisfactionLowerPercent": 5,
+    "cpuEvictBEUsageThresholdPercent": 7,
+    "cpuEvictTimeWindowSeconds": 8,
+    "cpuEvictPolicy": "evictByAllocatable",
+    "cpuEvictThresholdPercent": 10,
+    "cpuEvictLowerPercent": 9,
+    "evictEnabledPriorityThreshold": 11,
+    "cpuAllocatableEvictThresholdPercent": 13,
+    "cpuAllocatableEvictLowerPercent": 12,
+    "memoryAllocatableEvictThresholdPercent": 15,
+    "memoryAllocatableEvictLowerPercent": 14,
+    "allocatableEvictPriorityThreshold": 16,
+}
+
+
+def test_every_field_of_the_thresholds_is_read() -> None:
+    """Each has its own value, in the order of the protocol's fields."""
+    assert EVERY.keys() == THRESHOLD.fields.keys()
+    read = read_nodeslo({USED: EVERY})
+    assert not read.findings
+    assert [getattr(read.threshold, name) for name in UsedThreshold.__slots__] == list(EVERY.values())
+
+
+def test_where_nothing_is_said_nothing_is_on() -> None:
+    """With the defaults of the controller, whose own NodeSLO says the same."""
+    made = spec_of(read_strategies({}), {})
+    for spec in (None, {}, {USED: None, "resourceQOSStrategy": {"beClass": None}}, made):
+        assert read_nodeslo(spec) == DEFAULT_SLO
+    assert not DEFAULT_SLO.threshold.enable
+    assert DEFAULT_SLO.threshold.cpu_suppress_threshold_percent == 65
+    assert DEFAULT_SLO.threshold.cpu_suppress_policy == CPUSET
+    assert set(DEFAULT_SLO.memory.values()) == {MemoryQoS()}
+
+
+def test_memory_by_class() -> None:
+    """An LSE pod counts as LSR; fields of other kernels are passed over."""
+    on = {
+        "enable": True,
+        "minLimitPercent": 50,
+        "lowLimitPercent": 80,
+        "throttlingPercent": 90,
+        "wmarkRatio": 95,
+    }
+    memory = read_nodeslo({"resourceQOSStrategy": {"lsrClass": {"memoryQOS": on}, "systemClass": {}}}).memory
+    assert memory[QoSClass.LSE] == memory[QoSClass.LSR]
+    assert memory[QoSClass.LSR] == MemoryQoS(
+        enable=True, min_limit_percent=50, low_limit_percent=80, throttling_percent=90
+    )
+    assert memory[QoSClass.BE] == memory[QoSClass.LS] == MemoryQoS()
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        ([], "spec: []"),
+        ({USED: "on"}, USED),
+        ({USED: {"enable": "yes"}}, f"{USED}.enable"),
+        ({USED: {"enable": True, "cpuSuppressThresholdPercent": 165}}, f"{USED}.cpuSuppressThresholdPercent"),
+        ({USED: {"enable": True, "cpuSuppressPolicy": "cpu"}}, f"{USED}.cpuSuppressPolicy"),
+        (
+            {USED: {"enable": True, "memoryEvictThresholdPercent": 70, "memoryEvictLowerPercent": 70}},
+            f"{USED}.memoryEvictLowerPercent",
+        ),
+        ({"resourceQOSStrategy": 1}, "resourceQOSStrategy: 1"),
+        ({"resourceQOSStrategy": {"beClass": []}}, "resourceQOSStrategy.beClass: []"),
+        (
+            {"resourceQOSStrategy": {"beClass": {"memoryQOS": {"enable": True, "minLimitPercent": -1}}}},
+            "resourceQOSStrategy.beClass.memoryQOS.minLimitPercent",
+        ),
+    ],
+)
+def test_what_cannot_be_meant_counts_as_absent(spec: Any, field: str) -> None:
+    """As a whole strategy: the thresholds are off, although they say that they are on."""
+    read = read_nodeslo(spec)
+    assert any(field in each and "counts as absent" in each for each in read.findings)
+    assert (read.threshold, read.memory) == (DEFAULT_SLO.threshold, DEFAULT_SLO.memory)
+
+
+def test_one_class_that_cannot_be_meant_costs_no_other() -> None:
+    """Nor do mistakes in what no agent of ours does."""
+    strategies = {
+        "lsClass": {"memoryQOS": {"enable": True, "minLimitPercent": 10}},
+        "beClass": {"memoryQOS": {"enable": 1}, "blkioQOS": {"enable": "?"}},
+    }
+    read = read_nodeslo({USED: EVERY, "resourceQOSStrategy": strategies})
+    assert read.threshold.enable
+    assert read.memory[QoSClass.LS].min_limit_percent == 10
+    assert len(read.findings) == 1
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-200, 200) | st.text(max_size=5),
+    lambda each: st.lists(each, max_size=2) | st.dictionaries(st.text(max_size=5), each, max_size=2),
+    max_leaves=4,
+)
+
+
+def some(rule: Any) -> st.SearchStrategy[Any]:
+    """Strategies with some of a rule's fields, and whatever values."""
+    return st.dictionaries(st.sampled_from(list(rule.fields)), VALUES, max_size=6) | VALUES
+
+
+@given(st.fixed_dictionaries({}, optional={USED: some(THRESHOLD), "beClass": some(MEMORY_QOS)}))
+def test_nothing_of_it_has_to_be_right(given_: dict[str, Any]) -> None:
+    """What is read is within its range, or the default, and then a finding says so."""
+    spec = {USED: given_.get(USED), "resourceQOSStrategy": {"beClass": {"memoryQOS": given_.get("beClass")}}}
+    read = read_nodeslo(json.loads(json.dumps(spec)))
+    percents = (read.threshold.cpu_suppress_threshold_percent, read.memory[QoSClass.BE].min_limit_percent)
+    assert all(0 <= each <= 100 for each in percents)
+    assert read.threshold.cpu_suppress_policy in (CPUSET, CFS_QUOTA)
+    if spec[USED] is None and spec["resourceQOSStrategy"]["beClass"]["memoryQOS"] is None:
+        assert not read.findings
