@@ -6,6 +6,7 @@ from typing import Any
 
 from webhook.agent.hierarchy import Hierarchy
 from webhook.agent.kubelet import STATIC, Kubelet
+from webhook.agent.plan.memoryqos import memory_for_pods
 from webhook.agent.plan.plan import PodPlan, make_plan
 from webhook.agent.plan.settings import Settings
 from webhook.agent.plan.unbuilt import unbuilt
@@ -43,7 +44,7 @@ def dry_run(
     read = [read_pod(pod) for pod in pods]
     files = KernelFiles()
     static = kubelet is not None and kubelet.policy == STATIC
-    wanted = Settings(kubelet_static=static, slo=read_nodeslo(slo))
+    wanted = Settings(kubelet_static=static, slo=read_nodeslo(slo), memory=memory_for_pods(node))
     settings = possible(wanted, hierarchy, files)
     plan = make_plan([pod.planned for pod in read], read_node(node, cpus, kubelet, read), settings)
     comparison = Comparison(hierarchy, files, None)
@@ -51,6 +52,7 @@ def dry_run(
     return DryRun(
         plan=plan,
         differences={each.pod.uid: tuple(comparison.differences(each)) for each in plan.pods},
+        above=tuple(each for above in plan.classes for each in comparison.of_class(above)),
         now={uid: found for uid, found in now.items() if found is not None},
         cgroups=f"cgroup v{hierarchy.version}, driver {hierarchy.driver}",
         unbuilt=unbuilt(slo or {}),

@@ -19,6 +19,7 @@ from webhook.agent.host import Host
 from webhook.agent.kubelet import STATIC, Kubelet
 from webhook.agent.metrics import PREFIX
 from webhook.agent.plan.agentpod import AgentPod, Mode
+from webhook.agent.plan.memoryqos import memory_for_pods
 from webhook.agent.plan.settings import Settings
 from webhook.agent.plan.unbuilt import unbuilt
 from webhook.agent.statefolder import StateFolder
@@ -55,7 +56,7 @@ class Known(NamedTuple):
     """What a plan is made of, as the API server said it.
 
     Attributes:
-        node: its metadata.
+        node: as far as it is of use, see ``watched.KnownNode``.
         pods: of the node.
         slo: the spec of its NodeSLO; None where there is none.
     """
@@ -197,14 +198,15 @@ class Enforcer:
             for each in unbuilt(spec):
                 self._findings.say(f"NodeSLO {self._watched.node_name}: {each}")
         static = kubelet is not None and kubelet.policy == STATIC
-        if static != self.settings.kubelet_static:
-            self.settings = replace(self.settings, kubelet_static=static)
+        memory = memory_for_pods(known.node)
+        if (static, memory) != (self.settings.kubelet_static, self.settings.memory):
+            self.settings = replace(self.settings, kubelet_static=static, memory=memory)
         return self.settings
 
     def _report(self, pod: str, message: str, done: Round) -> None:
         namespace, _, name = pod.partition("/")
         uid = next((each.pod.uid for each in done.plan.pods if each.pod.name == pod), "")
-        if self.events is not None:
+        if self.events is not None and name:
             self.events.record(Event(namespace, name, uid, WARNING, "CgroupWriteRefused", message))
 
 

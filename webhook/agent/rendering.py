@@ -24,6 +24,7 @@ class DryRun:
     Attributes:
         plan: what should stand there.
         differences: what does not, by the uid of the pod.
+        above: the same of the groups above pods.
         now: on which CPUs each pod may run at present, by uid; pods without cgroups are left out.
         cgroups: version and driver, as text.
         unbuilt: what a NodeSLO asks for that is not built.
@@ -34,6 +35,7 @@ class DryRun:
     now: Mapping[str, frozenset[int]]
     cgroups: str
     unbuilt: Sequence[str] = ()
+    above: Sequence[Difference] = ()
 
 
 def _plain(text: str, _mark: str) -> str:
@@ -42,13 +44,17 @@ def _plain(text: str, _mark: str) -> str:
 
 def lines_of(run: DryRun, topology: Topology, *, width: int = _WIDTH, paint: Paint = _plain) -> list[str]:
     """Return the lines of a report, none wider than ``width`` where no name or value is too long."""
-    count = sum(len(each) for each in run.differences.values())
+    count = sum(len(each) for each in run.differences.values()) + len(run.above)
     found = [
         f"{run.cgroups}: {len(run.plan.pods)} pods, {count} files would be written; nothing was",
         "",
     ]
     for each in run.plan.pods:
         found += _pod_lines(each, run.differences.get(each.pod.uid, ()), run.now.get(each.pod.uid))
+    found += [
+        f"{each.why.pod}: {_name(each)} {each.text} -> {each.wanted_text}, {each.why.rule}"
+        for each in run.above
+    ]
     found += ["", "CPUs now", *_before(run, topology, width, paint)]
     state = run.plan.cpus.state
     found += ["", "CPUs as planned", *draw_node(state, state.be_pool(), width=width, paint=paint).split("\n")]
@@ -74,6 +80,7 @@ def data_of(run: DryRun) -> dict[str, Any]:
             }
             for each in run.plan.pods
         ],
+        "above": [_data(difference) for difference in run.above],
         "sharedPool": format_cpulist(state.shared_pool()),
         "bePool": format_cpulist(state.be_pool()),
         "findings": list(run.plan.findings),
@@ -90,6 +97,10 @@ def action_line(line: Mapping[str, Any]) -> str:
     if "expected" in line:
         text += f"; somebody else had changed it from {line['expected']}"
     return f"{text}\n    {line['path']}"
+
+
+def _name(difference: Difference) -> str:
+    return difference.path.rpartition("/")[2]
 
 
 def _data(difference: Difference) -> dict[str, Any]:

@@ -34,7 +34,7 @@ TOPOLOGIES: Final = collection(TOPOLOGY_API_VERSION, TOPOLOGY_RESOURCE)
 
 
 class KnownNode(NamedTuple):
-    """The node: its metadata as far as a NodeResourceTopology needs it, and cores and bytes for pods."""
+    """The node: metadata and resources for pods, as far as they are of use; the latter also as numbers."""
 
     object: Mapping[str, Any]
     allocatable: Use
@@ -130,7 +130,11 @@ def _known_node(name: str, raw: Mapping[str, Any], _old: object) -> KnownNode:
         "annotations": {key: text for key, text in annotations(raw).items() if key in NODE_ANNOTATIONS},
     }
     allocatable = (raw.get("status") or {}).get("allocatable") or {}
-    return KnownNode({"metadata": kept}, Use(*(_amount(allocatable.get(each)) for each in (CPU, MEMORY))))
+    mine = {each: allocatable[each] for each in (CPU, MEMORY) if each in allocatable}
+    return KnownNode(
+        {"metadata": kept, "status": {"allocatable": mine}},
+        Use(*(_amount(allocatable.get(each)) for each in (CPU, MEMORY))),
+    )
 
 
 def _amount(raw: object) -> float:

@@ -24,9 +24,14 @@ from webhook.agent.plan.unbuilt import unbuilt
             "net_cls",
         ),
         (
-            {"resourceQOSStrategy": {"lsClass": {"memoryQOS": {"enable": True}}}},
+            {"resourceQOSStrategy": {"lsClass": {"memoryQOS": {"enable": True, "wmarkRatio": 95}}}},
             "lsClass.memoryQOS",
-            "memory.min",
+            "wmarkRatio",
+        ),
+        (
+            {"resourceQOSStrategy": {"systemClass": {"memoryQOS": {"enable": True, "minLimitPercent": 1}}}},
+            "systemClass.memoryQOS",
+            "minLimitPercent",
         ),
         ({"resourceQOSStrategy": {"lsrClass": {"cpuQOS": {"enable": True}}}}, "lsrClass.cpuQOS", "bvt"),
         (
@@ -58,6 +63,7 @@ def test_what_is_asked_for_is_named(slo, field, word):
         {},
         {"resourceQOSStrategy": None, "cpuBurstStrategy": {"policy": "none"}, "systemStrategy": {}},
         {"resourceQOSStrategy": {"beClass": {"cpuQOS": {"enable": False}, "resctrlQOS": {"enable": "yes"}}}},
+        {"resourceQOSStrategy": {"lsClass": {"memoryQOS": {"enable": True, "lowLimitPercent": 5}}}},
         {
             "systemStrategy": {"minFreeKbytesFactor": None, "totalNetworkBandwidth": "0"},
             "hostApplications": [],

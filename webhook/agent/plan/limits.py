@@ -37,7 +37,7 @@ class LimitsError(ValueError):
     """A pod whose resources cannot be read; the message names the field."""
 
 
-class _Names(NamedTuple):
+class Names(NamedTuple):
     """The two resources of one class."""
 
     cpu: str
@@ -57,8 +57,8 @@ def pod_limits(pod: AgentPod, settings: Settings, findings: list[str]) -> PodLim
     Raises:
         LimitsError: one of them cannot be read.
     """
-    value = _described(pod)
-    names = _names(value)
+    value = described(pod)
+    names = colocation_names(value)
     if names is None:
         return PodLimits()
     batch = names.cpu == TRANSLATION[BATCH][CPU]
@@ -100,7 +100,7 @@ class _Amounts(NamedTuple):
     memory: int | None
 
 
-def _targets(pod: AgentPod, names: _Names, amounts: _Amounts, ratio: int, page: int) -> tuple[Target, ...]:
+def _targets(pod: AgentPod, names: Names, amounts: _Amounts, ratio: int, page: int) -> tuple[Target, ...]:
     requested = Why(LIMITS, pod.name, {names.cpu: _text(amounts.request)})
     limited = Why(LIMITS, pod.name, {names.cpu: _text(amounts.cpu)})
     if ratio != NANO:
@@ -124,24 +124,24 @@ def _text(amount: int | None) -> str:
     return "none" if amount is None else str(amount)
 
 
-def _names(pod: Mapping[str, Any]) -> _Names | None:
+def colocation_names(pod: Mapping[str, Any]) -> Names | None:
     """Return which resources a pod has; of batch and mid the batch ones."""
     present = {
         name for each in containers(pod) for section in SECTIONS for name in each.quantities(section)
     } & COLOCATION_RESOURCES
     for table in TRANSLATION.values():
         if present & set(table.values()):
-            return _Names(table[CPU], table[MEMORY])
+            return Names(table[CPU], table[MEMORY])
     return None
 
 
-def _container(container: Container, names: _Names) -> _Amounts:
+def _container(container: Container, names: Names) -> _Amounts:
     limits, requests = (container.quantities(section) for section in ("limits", "requests"))
-    cpu = _amount(limits, names.cpu)
-    return _Amounts(_amount(requests, names.cpu) or cpu or 0, cpu, _amount(limits, names.memory))
+    cpu = amount_of(limits, names.cpu)
+    return _Amounts(amount_of(requests, names.cpu) or cpu or 0, cpu, amount_of(limits, names.memory))
 
 
-def _amount(resources: Mapping[str, Any], name: str) -> int | None:
+def amount_of(resources: Mapping[str, Any], name: str) -> int | None:
     """Return an amount, rounded up to a whole one; None for none and for nothing."""
     if name not in resources:
         return None
@@ -156,19 +156,19 @@ def _whole(pod: Mapping[str, Any], name: str) -> int:
 def _whole_limit(pod: Mapping[str, Any], name: str) -> int | None:
     """Return what the pod may use at most at one moment; None where a container that stays has no limit."""
     staying = (each for each in containers(pod) if each.kind == "containers" or each.sidecar)
-    if not all(_amount(each.quantities("limits"), name) for each in staying):
+    if not all(amount_of(each.quantities("limits"), name) for each in staying):
         return None
     return -(-pod_limit(pod, name) // 1000) or None
 
 
-def _described(pod: AgentPod) -> Mapping[str, Any]:
+def described(pod: AgentPod) -> Mapping[str, Any]:
     """Return the pod, with the resources of its annotation where its spec has no batch or mid resources.
 
     Raises:
         LimitsError: the annotation is needed and cannot be read.
     """
     text = annotations(pod.value).get(ANNOTATION_EXTENDED_RESOURCE_SPEC)
-    if not text or _names(pod.value) is not None:
+    if not text or colocation_names(pod.value) is not None:
         return pod.value
     try:
         described = dict(_read(text))

@@ -10,6 +10,15 @@ from typing import Final
 
 from webhook.agent.plan.agentpod import AgentPod, Mode
 from webhook.agent.plan.limits import LimitsError, PodLimits, pod_limits
+from webhook.agent.plan.memoryqos import (
+    UNPROTECTED,
+    PodMemory,
+    Protection,
+    missing,
+    name_of,
+    pod_memory,
+    sums,
+)
 from webhook.agent.plan.placement import OWN_CPUS, CPUSets, Placement, cpu_sets
 from webhook.agent.plan.settings import DEFAULTS, Settings
 from webhook.agent.plan.target import UNLIMITED, Knob, Target, Why
@@ -33,17 +42,37 @@ class PodPlan:
         at_containers: of its containers, by name.
         at_others: of cgroups below it that are of no container that is known: the sandbox, or a container
             that started a moment ago.
+        protection: of its memory, of which the groups above have the sums.
     """
 
     pod: AgentPod
     at_pod: Targets = ()
     at_containers: Mapping[str, Targets] = field(default_factory=dict)
     at_others: Targets = ()
+    protection: Protection = UNPROTECTED
 
     def of_container(self, container_id: str) -> Targets:
         """Return the targets of the cgroup that the runtime named by this id."""
         name = self.pod.containers.get(container_id)
         return self.at_others if name is None else self.at_containers.get(name, self.at_others)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassPlan:
+    """What should stand in the cgroup of all pods of a class.
+
+    Attributes:
+        qos: the class; Guaranteed has no group of its own and stands for that of all pods.
+        targets: of that group.
+    """
+
+    qos: KubeQoS
+    targets: Targets = ()
+
+    @property
+    def name(self) -> str:
+        """Return whose group it is, where a pod's name stands otherwise."""
+        return name_of(self.qos)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +83,13 @@ class Plan:
         pods: by name; pods that are ignored are not among them.
         cpus: how the node's CPUs are shared out.
         findings: what could not be done as it was asked, and why.
+        classes: the groups above pods.
     """
 
     pods: tuple[PodPlan, ...]
     cpus: CPUSets
     findings: tuple[str, ...] = ()
+    classes: tuple[ClassPlan, ...] = ()
 
 
 def make_plan(pods: Iterable[AgentPod], node: NodeTopology, settings: Settings = DEFAULTS) -> Plan:
@@ -74,24 +105,26 @@ def make_plan(pods: Iterable[AgentPod], node: NodeTopology, settings: Settings =
         key=lambda pod: (pod.name, pod.uid),
     )
     sets = cpu_sets(alive, node, kubelet_static=settings.kubelet_static)
-    findings = [*node.problems, *(f"NodeSLO: {each}" for each in settings.slo.findings)]
+    findings = [*node.problems, *(f"NodeSLO: {each}" for each in settings.slo.findings), *missing(settings)]
     findings += [*(each for pod in alive for each in pod.findings), *sets.findings]
     planned = [
         _pod_plan(pod, sets.placements.get(pod.uid), settings, findings)
         for pod in alive
         if pod.mode is not Mode.IGNORE
     ]
-    return Plan(tuple(planned), sets, tuple(findings))
+    above = sums(((each.pod, each.protection) for each in planned), settings)
+    classes = tuple(ClassPlan(kind, above.get(kind, ())) for kind in KubeQoS)
+    return Plan(tuple(planned), sets, tuple(findings), classes)
 
 
 def _pod_plan(pod: AgentPod, placement: Placement | None, settings: Settings, findings: list[str]) -> PodPlan:
-    limits = PodLimits()
-    if settings.limits:
-        try:
-            limits = pod_limits(pod, settings, findings)
-        except LimitsError as error:
-            findings.append(str(error))
-    at_pod = list(limits.pod)
+    limits, memory = PodLimits(), PodMemory()
+    try:
+        limits = pod_limits(pod, settings, findings) if settings.limits else limits
+        memory = pod_memory(pod, settings)
+    except LimitsError as error:
+        findings.append(str(error))
+    at_pod = [*limits.pod, *memory.pod]
     names = [each.name for each in containers(pod.value)]
     everywhere: list[Target] = []
     if settings.cpusets and placement is not None:
@@ -117,12 +150,20 @@ def _pod_plan(pod: AgentPod, placement: Placement | None, settings: Settings, fi
     return PodPlan(
         pod,
         tuple(at_pod),
-        {name: (*everywhere, *limits.containers.get(name, ())) for name in names},
+        {
+            name: (*everywhere, *limits.containers.get(name, ()), *memory.containers.get(name, ()))
+            for name in names
+        },
         tuple(everywhere),
+        memory.protection,
     )
 
 
 def changed(before: Plan | None, after: Plan) -> frozenset[str]:
-    """Return the uids of the pods for which another plan holds than before."""
+    """Return the uids of the pods, and the classes, for which another plan holds than before."""
     old = {each.pod.uid: each for each in before.pods} if before is not None else {}
-    return frozenset(each.pod.uid for each in after.pods if old.get(each.pod.uid) != each)
+    classes = {each.qos: each.targets for each in before.classes} if before is not None else {}
+    return frozenset(
+        {each.pod.uid for each in after.pods if old.get(each.pod.uid) != each}
+        | {str(each.qos) for each in after.classes if classes.get(each.qos, ()) != each.targets}
+    )

@@ -26,6 +26,8 @@ class Settings:
         kubelet_static: the kubelet's CPU manager has the policy static.
         ratio: CPU normalization of the node, in billionths.
         weights: the formula of the node's container runtime.
+        memory_qos: the kernel can protect and throttle memory, as the NodeSLO asks for.
+        memory: bytes that the node has for pods; None: unknown.
         page: bytes; the kernel keeps limits of memory in pages.
         slo: what the node's NodeSLO asks for.
     """
@@ -36,6 +38,8 @@ class Settings:
     kubelet_static: bool = False
     ratio: int = NANO
     weights: Weights = Weights.LINEAR
+    memory_qos: bool = True
+    memory: int | None = None
     page: int = 4096
     slo: NodeSLO = DEFAULT_SLO
 

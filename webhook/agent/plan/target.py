@@ -19,6 +19,9 @@ class Knob(StrEnum):
     QUOTA = "quota"  # microseconds of CPU per period, or UNLIMITED
     IDLE = "idle"  # 1: runs only where nothing else wants to
     MEMORY = "memory"  # bytes, or UNLIMITED
+    MIN = "min"  # bytes of memory that are never reclaimed
+    LOW = "low"  # bytes of memory that are reclaimed last
+    HIGH = "high"  # bytes of memory above which it is throttled, or UNLIMITED
 
 
 Value = int | frozenset[int]

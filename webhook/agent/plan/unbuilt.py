@@ -11,12 +11,13 @@ _QOS: Final = {
     "resctrlQOS": "shares of the last-level cache and of memory bandwidth (resctrl)",
     "blkioQOS": "limits of disks (blkio)",
     "networkQOS": "limits of the network (net_cls, tc)",
-    "memoryQOS": "protection of memory (memory.min, low, high, watermarks)",
 }
 _CPU_POLICIES: Final = {
     "coreSched": "core scheduling",
     "groupIdentity": "group identity (cpu.bvt_warp_ns); cpu.idle does what it is meant for",
 }
+_MEMORY: Final = frozenset({"enable", "minLimitPercent", "lowLimitPercent", "throttlingPercent"})
+_WITH_MEMORY: Final = frozenset({"lsrClass", "lsClass", "beClass"})
 _NO_BURST: Final = ("", "none")
 
 
@@ -36,6 +37,11 @@ def _asked(slo: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         for key, what in _QOS.items():
             if _map(strategy, key).get("enable") is True:
                 yield f"{at}.{key}", what
+        memory = _map(strategy, "memoryQOS")
+        known = _MEMORY if name in _WITH_MEMORY else {"enable"}
+        more = sorted(key for key, value in memory.items() if value and key not in known)
+        if memory.get("enable") is True and more:
+            yield f"{at}.memoryQOS", ", ".join(more)
     if _map(slo, "resourceUsedThresholdWithBE").get("enable") is True:
         yield "resourceUsedThresholdWithBE", "suppression and eviction of BE pods"
     burst = str(_map(slo, "cpuBurstStrategy").get("policy") or "")

@@ -1,12 +1,12 @@
-"""What the files of a pod hold, compared with its plan."""
+"""What the files of a pod, or of a class of pods, hold, compared with the plan."""
 
 from collections.abc import Iterator
 
 from webhook.agent.hierarchy import GONE, Hierarchy
 from webhook.agent.plan.agentpod import Mode
-from webhook.agent.plan.plan import PodPlan, Targets
+from webhook.agent.plan.plan import ClassPlan, PodPlan, Targets
 from webhook.agent.plan.settings import Weights
-from webhook.agent.plan.target import Knob, Why
+from webhook.agent.plan.target import Knob, Target, Why
 from webhook.agent.writing.cgroupfiles import CgroupFiles
 from webhook.agent.writing.files import file_of, parse, render, same, stored
 from webhook.agent.writing.ledger import RESTORE, ActionLedger
@@ -40,22 +40,31 @@ class Comparison:
         for number, below in self._hierarchy.containers(group).items():
             yield from self._of_group(plan, below, plan.of_container(number), below=True, weights=weights)
 
+    def of_class(self, plan: ClassPlan) -> Iterator[Difference]:
+        """Yield the files of a group above pods that do not hold what they should."""
+        group = self._hierarchy.qos(plan.qos)
+        for target in plan.targets:
+            if found := self._of_target(target, group, below=False, weights=Weights.LINEAR):
+                yield found
+        yield from self._no_longer(plan.name, group, plan.targets, below=False)
+
     def _of_group(
         self, plan: PodPlan, group: str, targets: Targets, *, below: bool, weights: Weights
     ) -> Iterator[Difference]:
-        version = self._hierarchy.version
         for target in targets:
-            path = self._path(target.knob, group)
-            if path is None:
-                continue
-            value = stored(target.knob, target.value, version, weights)
-            text = render(target.knob, value, version)
-            if found := self._difference(path, target.knob, text, target.why, below=below):
+            if found := self._of_target(target, group, below=below, weights=weights):
                 yield found
         if plan.pod.mode is Mode.ENFORCE:
-            yield from self._no_longer(plan, group, targets, below=below)
+            yield from self._no_longer(plan.pod.name, group, targets, below=below)
 
-    def _no_longer(self, plan: PodPlan, group: str, targets: Targets, *, below: bool) -> Iterator[Difference]:
+    def _of_target(self, target: Target, group: str, *, below: bool, weights: Weights) -> Difference | None:
+        path, version = self._path(target.knob, group), self._hierarchy.version
+        if path is None:
+            return None
+        text = render(target.knob, stored(target.knob, target.value, version, weights), version)
+        return self._difference(path, target.knob, text, target.why, below=below)
+
+    def _no_longer(self, whose: str, group: str, targets: Targets, *, below: bool) -> Iterator[Difference]:
         """Yield the files that were written and are not planned any more."""
         ledger = self._ledger
         if ledger is None or not ledger.originals:
@@ -68,7 +77,7 @@ class Comparison:
                 continue
             path = self._path(knob, group)
             if path and (original := ledger.originals.get(path)):
-                why = Why(RESTORE, plan.pod.name, {"planned": "no more"})
+                why = Why(RESTORE, whose, {"planned": "no more"})
                 if found := self._difference(path, knob, original.old, why, below=below):
                     yield found
 

@@ -27,6 +27,13 @@ class File(NamedTuple):
     name: str
 
 
+_PROTECTION: Final[Mapping[Knob, File]] = {
+    Knob.MIN: File("memory", "memory.min"),
+    Knob.LOW: File("memory", "memory.low"),
+    Knob.HIGH: File("memory", "memory.high"),
+}
+"""Of version 2; some vendors' kernels have them in version 1."""
+
 _V1: Final[Mapping[Knob, File]] = {
     Knob.CPUS: File("cpuset", "cpuset.cpus"),
     Knob.SHARES: File("cpu", "cpu.shares"),
@@ -34,6 +41,7 @@ _V1: Final[Mapping[Knob, File]] = {
     Knob.QUOTA: File("cpu", "cpu.cfs_quota_us"),
     Knob.IDLE: File("cpu", "cpu.idle"),
     Knob.MEMORY: File("memory", "memory.limit_in_bytes"),
+    **_PROTECTION,
 }
 _V2: Final[Mapping[Knob, File]] = {
     Knob.CPUS: File("cpuset", "cpuset.cpus"),
@@ -41,12 +49,14 @@ _V2: Final[Mapping[Knob, File]] = {
     Knob.QUOTA: File("cpu", "cpu.max"),
     Knob.IDLE: File("cpu", "cpu.idle"),
     Knob.MEMORY: File("memory", "memory.max"),
+    **_PROTECTION,
 }
 _OF_VERSION: Final = {1: _V1, 2: _V2}
 _BY_NAME: Final = {
     version: {file.name: knob for knob, file in table.items()} for version, table in _OF_VERSION.items()
 }
 _MAX: Final = "max"
+_BYTES: Final = frozenset({Knob.MEMORY, *_PROTECTION})
 
 
 def file_of(knob: Knob, version: int) -> File | None:
@@ -83,7 +93,7 @@ def parse(knob: Knob, text: str, version: int) -> Value:
     number = int(text)
     if knob is Knob.QUOTA:
         return max(UNLIMITED, number)
-    return UNLIMITED if knob is Knob.MEMORY and number >= _ENDLESS else number
+    return UNLIMITED if knob in _BYTES and number >= _ENDLESS else number
 
 
 def same(knob: Knob, text: str, wanted: str, version: int) -> bool:

@@ -116,6 +116,12 @@ class Reconciler:
             self._due[uid] = now + (
                 _AGAIN_SECONDS if uid in self._due else 1 + zlib.crc32(uid.encode()) % _SPREAD
             )
+        for above in plan.classes:
+            if self._due.get(above.qos, now) <= now:
+                differing = list(self._comparison.of_class(above))
+                found += differing
+                mine += [(str(above.qos), difference) for difference in differing]
+                self._due[above.qos] = now + _AGAIN_SECONDS
         written, stopped = Written(), ""
         if may_write:
             written = self._write(mine, now)
@@ -133,8 +139,9 @@ class Reconciler:
         if self._plan is not None and inputs == self._inputs:
             return self._plan
         plan = make_plan(pods, node, possible(settings, self._hierarchy, self._files))
-        fresh, uids = changed(self._plan, plan), {each.pod.uid for each in plan.pods}
-        self._due = {uid: 0.0 if uid in fresh else due for uid, due in self._due.items() if uid in uids}
+        fresh = changed(self._plan, plan)
+        there = {each.pod.uid for each in plan.pods} | {str(each.qos) for each in plan.classes}
+        self._due = {each: 0.0 if each in fresh else due for each, due in self._due.items() if each in there}
         self._inputs, self._plan = inputs, plan
         return plan
 
@@ -148,11 +155,16 @@ class Reconciler:
 
 def possible(settings: Settings, hierarchy: Hierarchy, files: CgroupFiles) -> Settings:
     """Return the settings without what the kernel does not have."""
-    path = hierarchy.file("cpu", hierarchy.kubepods, "cpu.idle")
-    try:
-        if settings.idle and path is not None:
-            files.read(path)
-            return settings
-    except OSError:
-        pass
-    return replace(settings, idle=False)
+
+    def there(controller: str, name: str) -> bool:
+        path = hierarchy.file(controller, hierarchy.kubepods, name)
+        try:
+            return path is not None and bool(files.read(path))
+        except OSError:
+            return False
+
+    return replace(
+        settings,
+        idle=settings.idle and there("cpu", "cpu.idle"),
+        memory_qos=settings.memory_qos and there("memory", "memory.min"),
+    )
