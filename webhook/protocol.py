@@ -13,6 +13,9 @@ from typing import Final, NamedTuple
 LABEL_QOS_CLASS: Final = "koordinator.sh/qosClass"
 LABEL_PRIORITY_CLASS: Final = "koordinator.sh/priority-class"
 LABEL_PRIORITY: Final = "koordinator.sh/priority"
+LABEL_EVICTION_ENABLED: Final = "koordinator.sh/eviction-enabled"
+ANNOTATION_EVICTION_POLICY: Final = "koordinator.sh/eviction-policy"
+ANNOTATION_EVICTION_PRIORITY: Final = "koordinator.sh/eviction-priority"
 ANNOTATION_EXTENDED_RESOURCE_SPEC: Final = "node.koordinator.sh/extended-resource-spec"
 ANNOTATION_RESOURCE_SPEC: Final = "scheduling.koordinator.sh/resource-spec"
 ANNOTATION_RESOURCE_STATUS: Final = "scheduling.koordinator.sh/resource-status"
@@ -113,6 +116,10 @@ CPUSET_ENABLED: Final = "enabled"
 LEDGER_API_VERSION: Final = "colocation-webhook.io/v1alpha1"
 LEDGER_KIND: Final = "NodeCPUAllocation"
 LEDGER_RESOURCE: Final = "nodecpuallocations"
+
+EVICTION_API_VERSION: Final = LEDGER_API_VERSION
+EVICTION_KIND: Final = "NodeEvictionRequest"
+EVICTION_RESOURCE: Final = "nodeevictionrequests"
 
 LABEL_NAMESPACE_NAME: Final = "kubernetes.io/metadata.name"
 
