@@ -105,11 +105,11 @@ class Controller:
         finally:
             self.replica.stop()
 
-    def withdraw(self) -> str:
+    def withdraw(self, seconds: float = 90) -> str:
         """Run the chart's hook to its end; return what it wrote."""
         self.withdrawal.start()
         try:
-            assert self.withdrawal.process.ended(90), "it did not end"
+            assert self.withdrawal.process.ended(seconds), "it did not end"
             return self.withdrawal.process.log()
         finally:
             self.withdrawal.stop()

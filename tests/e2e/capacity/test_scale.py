@@ -36,6 +36,8 @@ SECONDS = float(os.environ.get("SCALE_SECONDS", "60"))
 PODS = 5
 METRIC_SECONDS = 60.0
 MOST_MIB = 150
+HOOK_SECONDS = 600
+"""The chart lets the hook that takes everything away run for so long: ``activeDeadlineSeconds``."""
 NAMESPACE = "scale"
 METRICS = "/apis/slo.koordinator.sh/v1alpha1/nodemetrics"
 SEED = 17
@@ -226,5 +228,5 @@ def test_scale(
         }
         assert states == {"applied"}
         assert figures["peak_mib"] <= MOST_MIB
-    controller.withdraw()
+    controller.withdraw(seconds=HOOK_SECONDS)
     assert published(kubectl) == {}
