@@ -1,5 +1,6 @@
 """An agent put together: pods that are watched become what cgroups hold."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -98,7 +99,7 @@ def test_pods_that_are_watched_get_what_they_were_given(node):
     assert node.enforcer.report()["mode"] == "enforce"
     lines = [line for line in read_lines(node.folder / "ledger-folder" / LEDGER) if "path" in line]
     assert {line["why"]["pod"] for line in lines} == {"shop/be"}
-    node.enforcer.give_back()
+    node.enforcer.leave("the end")
     assert node.text("cpu", "cpu.cfs_quota_us") == "-1"
     node.look(20)
     assert node.text("cpu", "cpu.cfs_quota_us") == "-1"
@@ -174,6 +175,60 @@ def test_standing_by_nothing_is_known_any_more(node):
     node.start()
     node.look(22)
     assert node.enforcer.last is None
+
+
+def test_standing_by_what_was_written_is_given_back(node):
+    """But for what koordlet has changed already, which is not touched; after that nothing is written."""
+    with watching(node.cluster.watched.reflectors, node.cluster.service._stop):
+        until(lambda: node.cluster.watched.synced)
+        node.look(22)
+        assert node.text("cpu", "cpu.cfs_quota_us") == "50000"
+        path = node.cluster.tree.root / "sys/fs/cgroup/cpuset" / GROUP / "cpuset.cpus"
+        path.write_text("2-3\n")
+        node.enforcer.stand_by()
+        assert node.text("cpu", "cpu.cfs_quota_us") == "-1"
+        assert node.text("cpuset", "cpuset.cpus") == "2-3"
+        assert node.enforcer.report()["filesWritten"] == 0
+        path.write_text("3\n")
+        node.enforcer.stand_by()
+        assert node.text("cpuset", "cpuset.cpus") == "3"
+        node.look(12)
+        assert node.text("cpu", "cpu.cfs_quota_us") == "50000", "koordlet has gone again"
+        node.cluster.service._stop.set()
+
+
+def test_an_agent_that_observes_says_what_was_left_to_it(node, caplog):
+    """Its mounts are read-only: it cannot give back what one that enforced could not."""
+    with watching(node.cluster.watched.reflectors, node.cluster.service._stop):
+        until(lambda: node.cluster.watched.synced)
+        node.look(22)
+        node.cluster.service._stop.set()
+    node.start()
+    node.enforcer.enforce = node.enforcer._reconciler.enforce = False
+    node.look(22)
+    assert node.text("cpu", "cpu.cfs_quota_us") == "50000"
+    (said,) = [each for each in caplog.messages if "did not give back" in each]
+    assert said.startswith("4 files hold")
+
+
+def test_files_that_are_busy_are_given_back_later(node, monkeypatch):
+    """Five times in five seconds; then the agent ends all the same."""
+    with watching(node.cluster.watched.reflectors, node.cluster.service._stop):
+        until(lambda: node.cluster.watched.synced)
+        node.look(22)
+        node.cluster.service._stop.set()
+    waits, write = [], KernelFiles.write
+
+    def busy(files, path, text):
+        if len(waits) < 2 and path.endswith("cpu.cfs_quota_us"):
+            raise OSError(errno.EBUSY, "busy")
+        write(files, path, text)
+
+    monkeypatch.setattr(KernelFiles, "write", busy)
+    node.enforcer.sleep = waits.append
+    node.enforcer.leave("the end")
+    assert len(waits) == 2
+    assert node.text("cpu", "cpu.cfs_quota_us") == "-1"
 
 
 def test_a_pod_that_was_kept_is_the_same_pod(node, tmp_path):

@@ -9,13 +9,19 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
 from tests.agent.cluster import Cluster
 from tests.kube.fakeapi import FakeApi
 from tests.waiting import until
+from webhook.agent.enforcer import LEDGER, boot_of
 from webhook.agent.watched import TOPOLOGIES
+from webhook.agent.writing.cgroupfiles import KernelFiles
+from webhook.agent.writing.ledger import ActionLedger
+
+DAEMONSETS: Final = "/apis/apps/v1/daemonsets"
 
 
 def _free_port() -> int:
@@ -57,6 +63,14 @@ class Place:
         }
         rest = [str(part) for pair in given.items() if pair[0] not in flags for part in pair]
         return [str(Path(sys.executable).with_name("colocation-webhook")), "agent", *rest, *flags]
+
+    @contextmanager
+    def ledger(self) -> Iterator[ActionLedger]:
+        """Open the ledger of an agent that does not run."""
+        folder = self.folder / "state" / LEDGER
+        ledger = ActionLedger(folder, boot=boot_of(self.cluster.tree.root), identity=KernelFiles().identity)
+        yield ledger
+        ledger.close()
 
     @contextmanager
     def running(self, *flags: str) -> Iterator[subprocess.Popen[str]]:
@@ -124,3 +138,31 @@ def test_it_loads_no_flask_and_no_kubernetes() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
     assert run.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("mode", "annotations", "left"),
+    [
+        ("enforce", None, ""),
+        ("enforce", {}, "50000"),
+        ("enforce", {"colocation-webhook.io/agent": "observe"}, ""),
+        ("observe", None, "50000"),
+    ],
+)
+def test_what_was_written_is_given_back(place: Place, mode: str, annotations: Any, left: str) -> None:
+    """If its DaemonSet is gone (None here) or tells agents to observe; one that observes writes nothing."""
+    if annotations is not None:
+        place.api.put(DAEMONSETS, "agents", "colocation", metadata={"annotations": annotations})
+    file = place.cluster.tree.root / "sys/fs/cgroup/cpu/kubepods/burstable/poduid-web/cpu.cfs_quota_us"
+    file.parent.mkdir(parents=True)
+    file.write_text("50000\n")
+    with place.ledger() as ledger:
+        why = {"rule": "limits", "pod": "shop/web", "inputs": {}}
+        line = {"t": "", "path": str(file.parent), "file": file.name, "old": "-1", "new": "50000", "why": why}
+        ledger.append({**line, "cgroup": KernelFiles().identity(str(file))})
+    with place.running("--daemonset", "colocation/agents", "--mode", mode) as agent:
+        until(lambda: ("", "n1") in place.api.objects[TOPOLOGIES])
+    assert agent.returncode == 0
+    assert file.read_text().strip() == (left or "-1")
+    with place.ledger() as ledger:
+        assert bool(ledger.originals) == bool(left)

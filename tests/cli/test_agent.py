@@ -7,6 +7,7 @@ import yaml
 
 from tests.agent.plan.builders import batch, raw_pod
 from tests.agent.tree import v1_tree, write
+from tests.kube.fakeapi import FakeApi
 from webhook.agent.enforcer import LEDGER
 from webhook.agent.writing.cgroupfiles import KernelFiles
 from webhook.agent.writing.ledger import ActionLedger
@@ -244,3 +245,15 @@ def test_a_kernel_that_counts_no_memory_is_named(run, kubeconfig, tmp_path):
     assert result.exit_code == 1
     assert "no controller memory" in result.output
     assert "cgroup_enable=memory" in result.output
+
+
+def test_agents_are_removed(run, kubeconfig):
+    """The DaemonSet has to be named; what stands in the way is in the message."""
+    assert run("agent", "remove", "--kubeconfig", kubeconfig).exit_code == 2
+    result = run("agent", "remove", "--kubeconfig", kubeconfig, "--daemonset", "colocation/agents")
+    assert result.exit_code == 1
+    assert "the agents stay: DELETE" in result.output
+    with FakeApi() as api:
+        kubeconfig.write_text(kubeconfig.read_text().replace(":9", f":{api.port}"))
+        result = run("agent", "remove", "--kubeconfig", kubeconfig, "--daemonset", "colocation/agents")
+    assert (result.exit_code, result.output) == (0, "no agent is left\n")

@@ -29,6 +29,7 @@ from webhook.agent.writing.cgroupfiles import KernelFiles
 from webhook.agent.writing.ledger import ActionLedger
 from webhook.agent.writing.reconciler import Reconciler, Round
 from webhook.agent.writing.restore import Restored
+from webhook.agent.writing.writer import MOST_BUSY
 from webhook.cpuset.topology import Topology
 from webhook.kube.events import WARNING, Event, EventRecorder
 from webhook.pods.nodetopology import NodeTopology
@@ -76,6 +77,7 @@ class Enforcer:
         default_slo: the spec that holds where the node has no NodeSLO.
         events: where refusals are reported; None: nowhere.
         clock: seconds that never go back.
+        sleep: waits.
         last: what the last round did; None before the first one.
     """
 
@@ -91,6 +93,7 @@ class Enforcer:
     default_slo: Mapping[str, Any] = field(default_factory=dict)
     events: EventRecorder | None = None
     clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
     last: Round | None = field(default=None, init=False)
     _node: NodeTopology | None = field(default=None, init=False)
     _inputs: tuple[object, ...] = field(default=(), init=False)
@@ -128,6 +131,11 @@ class Enforcer:
         hardware, kubelet = self._host.hardware(), self._host.kubelet()
         if known is None or hardware is None:
             return
+        if not self.enforce and self.ledger.originals:
+            self._findings.say(
+                f"{len(self.ledger.originals)} files hold what an agent in the mode {Mode.ENFORCE} wrote and "
+                f"did not give back: set the mode {Mode.ENFORCE}, then {Mode.OBSERVE} again"
+            )
         node = self._topology(known.node, hardware.cpus, kubelet)
         done = self.last = self._reconciler.round(known.pods, node, self._settings(known, kubelet))
         for outcome, count in done.written.counts.items():
@@ -142,15 +150,44 @@ class Enforcer:
             self._report(refusal.pod, refusal.message, done)
 
     def stand_by(self) -> None:
-        """Forget node and pods: somebody else works here, also after a restart without the API server."""
+        """Give back what was written and nobody has changed since, then forget node and pods.
+
+        Somebody else works here, also after a restart without the API server.
+        """
+        if self.enforce and self.ledger.originals:
+            self._give_back(changed=False)
+        self._forget()
+
+    def _forget(self) -> None:
         if self._known is not None or self._kept is not None:
             self._known, self._kept = None, None
             self._folder.write(_KNOWN, None)
 
-    def give_back(self, pod: str | None = None) -> Restored:
-        """Write back what was there before, and write no more."""
+    def leave(self, why: str) -> None:
+        """Write back what was there before, and write no more; files that are busy are tried some times."""
         self._reconciler.enforce = False
-        return self._reconciler.give_back(pod)
+        _log.info("%s: giving back what was written", why)
+        for rest in reversed(range(MOST_BUSY)):
+            if not self._give_back(changed=True).written.again or not rest:
+                break
+            self.sleep(1.0)
+        self._forget()
+
+    def _give_back(self, *, changed: bool) -> Restored:
+        """Write back what was there before, and log what became of it."""
+        before = len(self.ledger.originals)
+        done = self._reconciler.give_back(changed=changed)
+        left = len(self.ledger.originals)
+        for path, expected, found in done.foreign:
+            _log.warning("%s: somebody else had changed %s to %s", path, expected, found)
+        for refusal in done.written.refusals:
+            _log.error("not given back: %s", refusal.message)
+        for outcome, count in done.written.counts.items():
+            self._writes.labels(outcome).inc(count)
+        if left != before:
+            rest = f", {left} not yet" if left else ""
+            _log.warning("%d files are as they were before the agent, or gone%s", before - left, rest)
+        return done
 
     def report(self) -> Mapping[str, object]:
         """Say what /readyz shows."""

@@ -16,6 +16,7 @@ from webhook.agent.enforcer import LEDGER, Enforcer, boot_of
 from webhook.agent.findings import Findings
 from webhook.agent.hierarchy import Hierarchy
 from webhook.agent.host import Host
+from webhook.agent.leaving import why_leaving
 from webhook.agent.measuring.history import History
 from webhook.agent.measuring.sampler import Sampler
 from webhook.agent.metrics import Publications, UsageCollector, platform_series
@@ -65,6 +66,7 @@ class AgentService:
         yarn: the cgroup of YARN's containers.
         enforce: whether cgroups are written.
         default_slo: the spec that holds where the node has no NodeSLO.
+        daemonset: namespace and name of what this agent is a pod of; None where nobody knows.
     """
 
     watched: Watched
@@ -76,6 +78,7 @@ class AgentService:
     yarn: str = "yarn"
     enforce: bool = False
     default_slo: Mapping[str, Any] = field(default_factory=dict)
+    daemonset: tuple[str, str] | None = None
     host: Host = field(init=False)
     sampler: Sampler = field(init=False)
     publisher: Publisher = field(init=False)
@@ -125,6 +128,8 @@ class AgentService:
             )
             tasks.start()
             self._look(enforcer)
+            if self.enforce and self.daemonset and (why := why_leaving(self.watched.api, self.daemonset)):
+                enforcer.leave(why)
             tasks.stop()
         self._history.keep()
         self.sampler.forget()

@@ -175,8 +175,11 @@ annotations: {{- toYaml . | nindent 2 }}
 - --lease={{ .Release.Namespace }}/{{ include "colocation-webhook.controllerName" . }}
 {{- end }}
 
-{{- define "colocation-webhook.controllerPod" -}}
-serviceAccountName: {{ include "colocation-webhook.controllerName" . }}
+{{/* A pod beside the webhook's. Arguments: root, account. */}}
+{{- define "colocation-webhook.accountPod" -}}
+{{- $account := .account -}}
+{{- with .root -}}
+serviceAccountName: {{ $account }}
 automountServiceAccountToken: true
 {{- with .Values.imagePullSecrets }}
 imagePullSecrets: {{- toYaml . | nindent 2 }}
@@ -194,4 +197,9 @@ nodeSelector: {{- toYaml . | nindent 2 }}
 {{- with .Values.tolerations }}
 tolerations: {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "colocation-webhook.controllerPod" -}}
+{{- include "colocation-webhook.accountPod" (dict "root" . "account" (include "colocation-webhook.controllerName" .)) }}
 {{- end }}

@@ -111,6 +111,64 @@ def test_a_pod_says_what_may_be_done(tmp_path, mode):
     assert sets(world)["be"] == "2-15"
 
 
+@pytest.mark.parametrize("mode", ["observe", "ignore"])
+@pytest.mark.parametrize(("version", "driver"), KINDS)
+def test_a_pod_that_may_not_be_written_any_more_is_given_back(tmp_path, version, driver, mode):
+    """Within two seconds; from then on its files are other people's, also after a restart of the agent."""
+    world = World(tmp_path, version, driver)
+    seed_004(world)
+    before = world.kernel.snapshot()
+    world.rounds()
+    during = world.kernel.snapshot()
+    world.pods["be"]["metadata"]["annotations"] = {"colocation-webhook.io/agent": mode}
+    world.rounds(2)
+    for place, text in world.kernel.snapshot().items():
+        assert text == (before if place[0].startswith(world.group("be")) else during)[place], place
+    given_back = [each for each in world.lines() if each["why"]["rule"] == "restore"]
+    assert given_back
+    assert all(each["why"]["inputs"] == {"agent": mode} for each in given_back)
+    quota = ("cpu.cfs_quota_us", "7000") if version == 1 else ("cpu.max", "7000 100000")
+    assert world.kernel.foreign(world.group("be"), *quota)
+    world.rounds()
+    world.restart()
+    world.rounds()
+    assert world.kernel.text(world.group("be"), quota[0]) == quota[1]
+    world.agent.give_back()
+    assert world.kernel.text(world.group("be"), quota[0]) == quota[1]
+
+
+def test_what_holds_what_was_there_before_is_not_written_and_not_ours(tmp_path):
+    """Somebody put it back by hand: a line says so, and what comes to stand there afterwards stays."""
+    world = World(tmp_path)
+    world.add("be", "BE", containers=[batch("500", "64Mi")])
+    world.rounds()
+    group, name = world.group("be"), "cpu.cfs_quota_us"
+    world.pods["be"]["metadata"]["annotations"] = {"colocation-webhook.io/agent": "ignore"}
+    for each in (world.group("be", "main"), group):
+        world.kernel.foreign(each, name, "-1")
+    tried = len(world.kernel.writes)
+    world.rounds(2)
+    path = world.hierarchy.file("cpu", group, name)
+    assert path not in [written for written, _ in world.kernel.writes[tried:]]
+    line = [each for each in world.lines() if f"{each['path']}/{each['file']}" == path][-1]
+    assert (line["old"], line["new"], line["expected"]) == ("-1", "-1", "50000")
+    assert path not in world.ledger.originals
+
+
+def test_what_somebody_else_changed_can_be_left_to_him(tmp_path):
+    """As when koordlet comes to the node: the rest is given back, and nothing is ours any more."""
+    world = World(tmp_path)
+    seed_004(world)
+    before = world.kernel.snapshot()
+    world.rounds()
+    theirs = (world.group("be", "main"), "cpu.cfs_quota_us")
+    world.kernel.foreign(*theirs, "7000")
+    done = world.agent.give_back(changed=False)
+    assert [each[1:] for each in done.foreign] == [("50000", "7000")]
+    assert world.kernel.snapshot() == {**before, theirs: "7000"}
+    assert world.ledger.originals == {}
+
+
 @pytest.mark.parametrize(("version", "driver"), KINDS)
 def test_every_file_that_was_changed_is_right_again(tmp_path, version, driver):
     """One after the other, within ten seconds; the ledger names the value that was found there."""
@@ -361,6 +419,13 @@ class Node(RuleBasedStateMachine):
         self.world.add(name, of["qos"], created=f"2026-01-{self.number % 28 + 1:02}", **fields)
         self._remember(name)
 
+    @rule(data=st.data(), mode=st.sampled_from(["enforce", "observe", "ignore"]))
+    def annotate(self, data, mode):
+        """A pod gets another mode."""
+        if self.world.pods:
+            name = data.draw(st.sampled_from(sorted(self.world.pods)))
+            self.world.pods[name]["metadata"]["annotations"]["colocation-webhook.io/agent"] = mode
+
     @rule(data=st.data())
     def stop(self, data):
         """A pod ends."""
@@ -427,6 +492,14 @@ class Node(RuleBasedStateMachine):
         plan = world.rounds(12).plan
         assert len(world.kernel.writes) == tried, "at rest nothing is written"
         self._nobody_is_on_lse_cpus(plan)
+        left_alone = [
+            world.group(name)
+            for name, raw in world.pods.items()
+            if raw["metadata"]["annotations"]["colocation-webhook.io/agent"] != "enforce"
+        ]
+        for (group, file), text in self.before.items():
+            if group.startswith(tuple(left_alone)):
+                assert world.kernel.text(group, file) == text, (group, file)
         world.agent.give_back()
         after = world.kernel.snapshot()
         assert {at: after[at] for at in self.before} == self.before

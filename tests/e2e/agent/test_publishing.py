@@ -51,6 +51,7 @@ def installed(kubectl: Kubectl, cache: Path, tmp_path_factory: pytest.TempPathFa
         for each in Helm(cache, tmp_path_factory.mktemp("agent-render")).render(VALUES, "1.37.0")
         if each["metadata"]["name"].startswith((ACCOUNT, "nodemetrics.", "noderesourcetopologies."))
         and each["kind"] != "DaemonSet"
+        and "helm.sh/hook" not in each["metadata"].get("annotations", {})
     ]
     text = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}).replace("somewhere", NAMESPACE)
     found: list[Object] = json.loads(text)["items"]

@@ -121,6 +121,18 @@ def test_the_agents_rights_in_the_cluster(helm: Helm) -> None:
         ("noderesourcetopologies", "create"),
         ("noderesourcetopologies", "patch"),
     }
+    (own,) = [
+        each for each in of_kind(objects, "Role") if each["metadata"]["name"] == role["metadata"]["name"]
+    ]
+    (daemonset,) = of_kind(objects, "DaemonSet")
+    assert own["rules"] == [
+        {
+            "apiGroups": ["apps"],
+            "resources": ["daemonsets"],
+            "resourceNames": [daemonset["metadata"]["name"]],
+            "verbs": ["get"],
+        }
+    ]
     (policy,) = of_kind(objects, "ValidatingAdmissionPolicy")
     (binding,) = of_kind(objects, "ValidatingAdmissionPolicyBinding")
     assert binding["spec"] == {"policyName": policy["metadata"]["name"], "validationActions": ["Deny"]}
@@ -130,3 +142,42 @@ def test_the_agents_rights_in_the_cluster(helm: Helm) -> None:
         for resource in rule["resources"]
     }
     assert written == {"nodemetrics", "nodemetrics/status", "noderesourcetopologies"}
+
+
+@pytest.mark.parametrize("mode", ["observe", "enforce"])
+def test_agents_know_their_daemonset_and_its_mode(helm: Helm, mode: str) -> None:
+    """An agent that ends asks for it; the annotation is a pod's, and means the same."""
+    (daemonset,) = of_kind(helm.render({"agent": {"enabled": True, "mode": mode}}, NEWEST), "DaemonSet")
+    assert daemonset["metadata"]["annotations"] == {"colocation-webhook.io/agent": mode}
+    spec = daemonset["spec"]["template"]["spec"]
+    assert f"--daemonset=somewhere/{daemonset['metadata']['name']}" in spec["containers"][0]["args"]
+    assert spec["terminationGracePeriodSeconds"] == 60
+
+
+def test_before_an_uninstall_the_agents_are_removed(helm: Helm) -> None:
+    """By a Job whose account may read and delete their DaemonSet, and which is there for that time only."""
+    objects = helm.render(AGENT, NEWEST)
+    (daemonset,) = of_kind(objects, "DaemonSet")
+    hooks = {
+        each["kind"]: each
+        for each in objects
+        if each["metadata"]["name"] == f"{daemonset['metadata']['name']}-removal"
+    }
+    assert set(hooks) == {"ServiceAccount", "Role", "RoleBinding", "Job"}
+    for kind, each in hooks.items():
+        annotations = each["metadata"]["annotations"]
+        assert annotations["helm.sh/hook"] == "pre-delete"
+        assert annotations["helm.sh/hook-delete-policy"] == "before-hook-creation,hook-succeeded"
+        assert annotations.get("helm.sh/hook-weight", "0") == ("0" if kind == "Job" else "-1")
+    (rule,) = hooks["Role"]["rules"]
+    assert (rule["resources"], rule["resourceNames"]) == (["daemonsets"], [daemonset["metadata"]["name"]])
+    assert rule["verbs"] == ["get", "delete"]
+    spec = hooks["Job"]["spec"]["template"]["spec"]
+    assert spec["serviceAccountName"] == hooks["ServiceAccount"]["metadata"]["name"]
+    (container,) = spec["containers"]
+    assert container["args"][:4] == [
+        "agent",
+        "remove",
+        "--in-cluster",
+        f"--daemonset=somewhere/{daemonset['metadata']['name']}",
+    ]

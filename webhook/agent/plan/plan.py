@@ -81,6 +81,7 @@ class Plan:
 
     Attributes:
         pods: by name; pods that are ignored are not among them.
+        ignored: those, without a plan: what was written to them before is still to be given back.
         cpus: how the node's CPUs are shared out.
         findings: what could not be done as it was asked, and why.
         classes: the groups above pods.
@@ -90,6 +91,12 @@ class Plan:
     cpus: CPUSets
     findings: tuple[str, ...] = ()
     classes: tuple[ClassPlan, ...] = ()
+    ignored: tuple[PodPlan, ...] = ()
+
+    @property
+    def all_pods(self) -> tuple[PodPlan, ...]:
+        """Return the pods whose cgroups are looked at: those with a plan, and those that are ignored."""
+        return self.pods + self.ignored
 
 
 def make_plan(pods: Iterable[AgentPod], node: NodeTopology, settings: Settings = DEFAULTS) -> Plan:
@@ -114,7 +121,8 @@ def make_plan(pods: Iterable[AgentPod], node: NodeTopology, settings: Settings =
     ]
     above = sums(((each.pod, each.protection) for each in planned), settings)
     classes = tuple(ClassPlan(kind, above.get(kind, ())) for kind in KubeQoS)
-    return Plan(tuple(planned), sets, tuple(findings), classes)
+    ignored = tuple(PodPlan(pod) for pod in alive if pod.mode is Mode.IGNORE)
+    return Plan(tuple(planned), sets, tuple(findings), classes, ignored)
 
 
 def _pod_plan(pod: AgentPod, placement: Placement | None, settings: Settings, findings: list[str]) -> PodPlan:
@@ -161,9 +169,9 @@ def _pod_plan(pod: AgentPod, placement: Placement | None, settings: Settings, fi
 
 def changed(before: Plan | None, after: Plan) -> frozenset[str]:
     """Return the uids of the pods, and the classes, for which another plan holds than before."""
-    old = {each.pod.uid: each for each in before.pods} if before is not None else {}
+    old = {each.pod.uid: each for each in before.all_pods} if before is not None else {}
     classes = {each.qos: each.targets for each in before.classes} if before is not None else {}
     return frozenset(
-        {each.pod.uid for each in after.pods if old.get(each.pod.uid) != each}
+        {each.pod.uid for each in after.all_pods if old.get(each.pod.uid) != each}
         | {str(each.qos) for each in after.classes if classes.get(each.qos, ()) != each.targets}
     )

@@ -1,6 +1,6 @@
 """What the files of a pod, or of a class of pods, hold, compared with the plan."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from webhook.agent.hierarchy import GONE, Hierarchy
 from webhook.agent.plan.agentpod import Mode
@@ -9,7 +9,7 @@ from webhook.agent.plan.settings import Weights
 from webhook.agent.plan.target import Knob, Target, Why
 from webhook.agent.writing.cgroupfiles import CgroupFiles
 from webhook.agent.writing.files import file_of, parse, render, same, stored
-from webhook.agent.writing.ledger import RESTORE, ActionLedger
+from webhook.agent.writing.ledger import RESTORE, ActionLedger, Original
 from webhook.agent.writing.order import Difference
 
 
@@ -31,9 +31,13 @@ class Comparison:
         }
 
     def differences(self, plan: PodPlan, weights: Weights = Weights.LINEAR) -> Iterator[Difference]:
-        """Yield the files of a pod that do not hold what they should; none for a pod without cgroups."""
+        """Yield the files of a pod that do not hold what they should; none for a pod without cgroups.
+
+        Files that were written and are not planned any more are among them, also where they hold already what
+        was there before: what comes to stand there afterwards is somebody else's.
+        """
         pod = plan.pod
-        if not pod.has_cgroup:
+        if not pod.has_cgroup or (pod.mode is Mode.IGNORE and not self._written):
             return
         group = self._hierarchy.pod(pod.kube_qos, pod.uid)
         yield from self._of_group(plan, group, plan.at_pod, below=False, weights=Weights.LINEAR)
@@ -46,7 +50,7 @@ class Comparison:
         for target in plan.targets:
             if found := self._of_target(target, group, below=False, weights=Weights.LINEAR):
                 yield found
-        yield from self._no_longer(plan.name, group, plan.targets, below=False)
+        yield from self._no_longer(plan.name, group, plan.targets, Mode.ENFORCE, below=False)
 
     def _of_group(
         self, plan: PodPlan, group: str, targets: Targets, *, below: bool, weights: Weights
@@ -54,8 +58,7 @@ class Comparison:
         for target in targets:
             if found := self._of_target(target, group, below=below, weights=weights):
                 yield found
-        if plan.pod.mode is Mode.ENFORCE:
-            yield from self._no_longer(plan.pod.name, group, targets, below=below)
+        yield from self._no_longer(plan.pod.name, group, targets, plan.pod.mode, below=below)
 
     def _of_target(self, target: Target, group: str, *, below: bool, weights: Weights) -> Difference | None:
         path, version = self._path(target.knob, group), self._hierarchy.version
@@ -64,22 +67,29 @@ class Comparison:
         text = render(target.knob, stored(target.knob, target.value, version, weights), version)
         return self._difference(path, target.knob, text, target.why, below=below)
 
-    def _no_longer(self, whose: str, group: str, targets: Targets, *, below: bool) -> Iterator[Difference]:
-        """Yield the files that were written and are not planned any more."""
-        ledger = self._ledger
-        if ledger is None or not ledger.originals:
+    def _no_longer(
+        self, whose: str, group: str, targets: Targets, mode: Mode, *, below: bool
+    ) -> Iterator[Difference]:
+        """Yield the files that were written and are not planned any more, or may not be written any more."""
+        written = self._written
+        if not written:
             return
-        planned = {target.knob for target in targets}
+        planned = {target.knob for target in targets} if mode is Mode.ENFORCE else set()
         if Knob.IDLE in planned:
             planned.add(Knob.SHARES)  # which the kernel keeps at the least
         for knob in Knob:
             if knob in planned:
                 continue
             path = self._path(knob, group)
-            if path and (original := ledger.originals.get(path)):
-                why = Why(RESTORE, whose, {"planned": "no more"})
+            if path and (original := written.get(path)):
+                inputs = {"planned": "no more"} if mode is Mode.ENFORCE else {"agent": str(mode)}
+                why = Why(RESTORE, whose, inputs)
                 if found := self._difference(path, knob, original.old, why, below=below):
                     yield found
+
+    @property
+    def _written(self) -> Mapping[str, Original]:
+        return self._ledger.originals if self._ledger is not None else {}
 
     def _path(self, knob: Knob, group: str) -> str | None:
         place = self._places.get(knob)
@@ -90,8 +100,10 @@ class Comparison:
         self.files_read += 1
         try:
             text = self._files.read(path)
-            if text == wanted or same(knob, text, wanted, version):
+            as_it_should = text == wanted or same(knob, text, wanted, version)
+            if as_it_should and why.rule != RESTORE:
                 return None
+            text = wanted if as_it_should else text
             value, current = parse(knob, wanted, version), parse(knob, text, version)
         except ValueError:
             return None
@@ -101,7 +113,7 @@ class Comparison:
             value = parse(knob, wanted, version)
             text, current = "", value  # this kernel has no such file: the writer reports it
         expected = ""
-        original = self._ledger.originals.get(path) if self._ledger is not None else None
+        original = self._written.get(path)
         if original is not None and original.last != text and original.cgroup == self._files.identity(path):
             expected = original.last
         return Difference(path, knob, below, text, wanted, current, value, why, expected)

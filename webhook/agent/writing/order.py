@@ -45,6 +45,11 @@ class Difference(NamedTuple):
     why: Why
     expected: str = ""
 
+    @property
+    def settled(self) -> bool:
+        """Return whether the file holds it already: only the ledger is to know."""
+        return self.text == self.wanted_text
+
 
 class Step(NamedTuple):
     """One write, which may be only a part of the difference."""

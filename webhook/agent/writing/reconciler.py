@@ -17,7 +17,7 @@ from webhook.agent.plan.plan import Plan, changed, make_plan
 from webhook.agent.plan.settings import Settings, Weights
 from webhook.agent.writing.cgroupfiles import CgroupFiles
 from webhook.agent.writing.comparison import Comparison
-from webhook.agent.writing.ledger import ActionLedger
+from webhook.agent.writing.ledger import RESTORE, ActionLedger
 from webhook.agent.writing.order import Difference, ordered
 from webhook.agent.writing.restore import Restored, restore
 from webhook.agent.writing.weights import runtime_weights
@@ -103,15 +103,18 @@ class Reconciler:
         before = self._comparison.files_read
         found: list[Difference] = []
         mine: list[tuple[str, Difference]] = []
-        due = [each for each in plan.pods if self._due.get(each.pod.uid, now) <= now]
+        due = [each for each in plan.all_pods if self._due.get(each.pod.uid, now) <= now]
         if self._weights is None:
             self._weights = runtime_weights(due, self._hierarchy, self._files)
         for each in due:
             uid = each.pod.uid
             differing = list(self._comparison.differences(each, self._weights or settings.weights))
-            found += differing
-            if each.pod.mode is Mode.ENFORCE:
-                mine += [(uid, difference) for difference in differing]
+            found += [difference for difference in differing if not difference.settled]
+            mine += [
+                (uid, difference)
+                for difference in differing
+                if each.pod.mode is Mode.ENFORCE or difference.why.rule == RESTORE
+            ]
             # Of pods that came together, each has its own turn.
             self._due[uid] = now + (
                 _AGAIN_SECONDS if uid in self._due else 1 + zlib.crc32(uid.encode()) % _SPREAD
@@ -119,7 +122,7 @@ class Reconciler:
         for above in plan.classes:
             if self._due.get(above.qos, now) <= now:
                 differing = list(self._comparison.of_class(above))
-                found += differing
+                found += [difference for difference in differing if not difference.settled]
                 mine += [(str(above.qos), difference) for difference in differing]
                 self._due[above.qos] = now + _AGAIN_SECONDS
         written, stopped = Written(), ""
@@ -129,9 +132,10 @@ class Reconciler:
         read = self._comparison.files_read - before
         return Round(plan, len(due), read, tuple(found), written, stopped)
 
-    def give_back(self, pod: str | None = None) -> Restored:
-        """Write back what was there before; of all pods, or of one by namespace/name, name or uid."""
-        return restore(self._ledger, self._files, self._writer, self._hierarchy.version, pod)
+    def give_back(self, pod: str | None = None, *, changed: bool = True) -> Restored:
+        """Write back what was there before; see ``restore``."""
+        version = self._hierarchy.version
+        return restore(self._ledger, self._files, self._writer, version, pod, changed=changed)
 
     def _planned(self, pods: Sequence[AgentPod], node: NodeTopology, settings: Settings) -> Plan:
         """Return the plan; made again where anything changed that it depends on."""
@@ -140,7 +144,7 @@ class Reconciler:
             return self._plan
         plan = make_plan(pods, node, possible(settings, self._hierarchy, self._files))
         fresh = changed(self._plan, plan)
-        there = {each.pod.uid for each in plan.pods} | {str(each.qos) for each in plan.classes}
+        there = {each.pod.uid for each in plan.all_pods} | {str(each.qos) for each in plan.classes}
         self._due = {each: 0.0 if each in fresh else due for each, due in self._due.items() if each in there}
         self._inputs, self._plan = inputs, plan
         return plan

@@ -29,7 +29,13 @@ class Restored(NamedTuple):
 
 
 def restore(
-    ledger: ActionLedger, files: CgroupFiles, writer: Writer, version: int, pod: str | None = None
+    ledger: ActionLedger,
+    files: CgroupFiles,
+    writer: Writer,
+    version: int,
+    pod: str | None = None,
+    *,
+    changed: bool = True,
 ) -> Restored:
     """Write back what each file held before the agent wrote to it.
 
@@ -39,6 +45,7 @@ def restore(
         writer: that writes them.
         version: of cgroups.
         pod: only its files: namespace/name, name or uid; None: all.
+        changed: also files that somebody else has changed since; otherwise they stay, and are his.
     """
     ledger.forget_gone()
     chosen = {
@@ -48,8 +55,10 @@ def restore(
     }
     differences = list(_differences(chosen, files, version))
     foreign = tuple((each.path, each.expected, each.text) for each in differences if each.expected)
+    if not changed:
+        differences = [_left(each) if each.expected else each for each in differences]
     written = writer.apply(ordered(differences))
-    return Restored(written, tuple(each.path for each in differences), foreign)
+    return Restored(written, tuple(each.path for each in differences if not each.settled), foreign)
 
 
 def _differences(originals: dict[str, Original], files: CgroupFiles, version: int) -> Iterator[Difference]:
@@ -72,3 +81,9 @@ def _differences(originals: dict[str, Original], files: CgroupFiles, version: in
             why=why,
             expected=original.last if text != original.last else "",
         )
+
+
+def _left(difference: Difference) -> Difference:
+    """Return what lets a file be as somebody else made it."""
+    why = difference.why._replace(inputs={**difference.why.inputs, "left": "to whoever changed it"})
+    return difference._replace(wanted_text=difference.text, wanted=difference.current, why=why)

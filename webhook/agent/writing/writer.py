@@ -19,7 +19,7 @@ from webhook.agent.plan.plan import IDLE
 from webhook.agent.plan.target import UNLIMITED, Knob, Why
 from webhook.agent.writing.cgroupfiles import CgroupFiles
 from webhook.agent.writing.files import file_of, parse, same
-from webhook.agent.writing.ledger import ActionLedger
+from webhook.agent.writing.ledger import RESTORE, ActionLedger
 from webhook.agent.writing.order import Step
 
 AGAIN_SECONDS: Final = 600.0
@@ -128,9 +128,12 @@ class Writer:
                 return self._busy_again(step, "uses more memory than that", done)
             cgroup = self._files.identity(path)
             shares = self._shares_of_idle(knob, path)
-            before = self._files.read(path)
-            self._files.write(path, step.text)
-            after = self._files.read(path)
+            before = after = self._files.read(path)
+            if before != step.text:
+                self._files.write(path, step.text)
+                after = self._files.read(path)
+            elif step.difference.why.rule != RESTORE:
+                return Outcome.WRITTEN  # by somebody else, a moment ago
         except OSError as error:
             return self._failed(step, error, done)
         self._busy.pop(path, None)

@@ -12,7 +12,7 @@ from webhook.cli.agent.actions import print_actions, restore_all
 from webhook.cli.agent.dryrun import objects_of, print_plan
 from webhook.cli.agent.place import Place
 from webhook.cli.options.access import ClusterFlags, cluster_options
-from webhook.cli.options.declarations import choice_option
+from webhook.cli.options.declarations import NAMESPACED, NamespacedName, choice_option, seconds_option
 from webhook.cli.options.listening import listen_on
 from webhook.cli.options.output import output_option
 
@@ -56,6 +56,13 @@ _state_dir = click.option(
     help="With --dry-run: Pods, and a Node and a NodeSLO, of this file instead of a cluster.",
 )
 @output_option
+@click.option(
+    "--daemonset",
+    type=NamespacedName(),
+    metavar=NAMESPACED,
+    help="What this agent is a pod of. When the agent ends and that is gone, is being deleted, or "
+    "has the mode observe, what was written is given back.",
+)
 @click.option("--restore", is_flag=True, help="Write back what was there before the agent, and end.")
 @click.option("--pod", metavar="POD", help="With --restore: only of this pod: UID, NAMESPACE/NAME or NAME.")
 @click.option(
@@ -114,6 +121,7 @@ def agent(  # noqa: PLR0913 — one parameter an option
     dry_run: bool,
     pods: Path | None,
     output: str,
+    daemonset: tuple[str, str] | None,
     restore: bool,
     pod: str | None,
     root: Path,
@@ -147,6 +155,7 @@ def agent(  # noqa: PLR0913 — one parameter an option
       kubectl get pods -A -o yaml | colocation-webhook agent --dry-run --root recorded --pods -
       colocation-webhook agent --restore --pod shop/web-0
       colocation-webhook agent log --pod shop/web-0
+      colocation-webhook agent remove --in-cluster --daemonset colocation/colocation-webhook-agent
     """  # noqa: D301 — see main
     if ctx.invoked_subcommand is not None:
         return
@@ -169,7 +178,9 @@ def agent(  # noqa: PLR0913 — one parameter an option
     from webhook.process.log import chosen, configure
 
     configure(log_level, chosen(log_format))
-    with _service(place, api, node_name, yarn_cgroup, slo, enforce=mode == "enforce") as service:
+    with _service(
+        place, api, node_name, yarn_cgroup, slo, enforce=mode == "enforce", daemonset=daemonset
+    ) as service:
         from webhook.agent.service import SecondAddress
 
         admin = listen_on("--admin-bind", admin_bind)
@@ -203,8 +214,15 @@ def _node_slo(text: str | None) -> Mapping[str, Any]:
 
 
 @contextlib.contextmanager
-def _service(
-    place: Place, api: "Client", node_name: str, yarn: str, slo: Mapping[str, Any], *, enforce: bool
+def _service(  # noqa: PLR0913 — what an agent is made of
+    place: Place,
+    api: "Client",
+    node_name: str,
+    yarn: str,
+    slo: Mapping[str, Any],
+    *,
+    enforce: bool,
+    daemonset: tuple[str, str] | None,
 ) -> Iterator["AgentService"]:
     """Put the agent together, and have its state folder meanwhile."""
     from webhook.agent.hierarchy import HierarchyError, find_hierarchy
@@ -236,6 +254,7 @@ def _service(
             yarn,
             enforce,
             slo,
+            daemonset,
         )
 
 
@@ -253,3 +272,32 @@ def log(*, state_dir: Path, pod: str | None, output: str) -> None:
       kubectl exec ds/colocation-webhook-agent -- colocation-webhook agent log -o json
     """  # noqa: D301 — see main
     print_actions(state_dir, pod, output)
+
+
+@agent.command(short_help="End all agents for good: each gives back what it wrote.")
+@cluster_options
+@click.option(
+    "--daemonset",
+    type=NamespacedName(),
+    metavar=NAMESPACED,
+    required=True,
+    help="The agents' DaemonSet.",
+)
+@seconds_option("--wait", kind=click.IntRange(min=1), default=300, text="How long to wait for the agents.")
+def remove(*, cluster: ClusterFlags, daemonset: tuple[str, str], wait: int) -> None:
+    """Delete the agents' DaemonSet, and wait until each agent has given back what it wrote.
+
+    Exit status: 1 if agents are left.
+
+    \b
+    Examples:
+      colocation-webhook agent remove --in-cluster --daemonset colocation/colocation-webhook-agent
+    """  # noqa: D301 — see main
+    from webhook.agent import leaving
+
+    api = cluster.open_or_home()
+    try:
+        leaving.remove(api, daemonset, wait)
+    except leaving.RemovalError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo("no agent is left")
