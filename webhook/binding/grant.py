@@ -45,14 +45,19 @@ class Grant(NamedTuple):
     Attributes:
         node: whose CPUs they are.
         existing: the ledger had them for the pod already.
-        counts: what the ledger leaves of the node.
+        state: the node's, with all of the ledger.
     """
 
     entry: Entry
     ledger: Ledger
     node: NodeTopology
-    counts: Counts
     existing: bool
+    state: NodeState
+
+    @property
+    def counts(self) -> Counts:
+        """What the ledger leaves of the node."""
+        return _counts(self.node, self.state, self.ledger)
 
 
 class Refusal(NamedTuple):
@@ -105,7 +110,7 @@ def grant(claim: Claim, node: NodeTopology, ledger: Ledger, *, now: dt.datetime)
         allocated_at=moment,
     )
     after = ledger.with_entries(entry)
-    return Grant(entry, after, node, _counts(node, room.state, after), existing=held is not None)
+    return Grant(entry, after, node, held is not None, room.state)
 
 
 class Room:
@@ -212,7 +217,7 @@ def counts_of(node: NodeTopology, ledger: Ledger) -> Counts:
 
 def _counts(node: NodeTopology, state: NodeState, ledger: Ledger) -> Counts:
     topology = node.cpu_topology
-    free = topology.mask(state.available())
+    free = state.available_mask()
     held = {cpu for entry in ledger.entries.values() for cpu in entry.cpus if cpu in topology.position}
     return Counts(
         cpus=topology.size,

@@ -117,6 +117,8 @@ class Ledger:
     def without(self, uids: Iterable[str]) -> "Ledger":
         """Return the ledger without these pods."""
         gone = set(uids)
+        if gone.isdisjoint(self.entries):
+            return self
         left = {uid: entry for uid, entry in self.entries.items() if uid not in gone}
         return replace(self, entries=MappingProxyType(left))
 

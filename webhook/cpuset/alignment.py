@@ -42,7 +42,7 @@ def cpu_amount(state: NodeState, request: Request) -> Amount:
     its pieces (FullPCPUs), one CPU of each core (SpreadByPCPUs).
     """
     topology = state.topology
-    available = topology.mask(state.available())
+    available = state.available_mask()
     free: list[int] = []
     pieces: list[Mapping[int, int]] = []
     for node in topology.node_masks:
@@ -72,15 +72,16 @@ def align(
     merge_hints. Nothing is assigned: assign the pod with the request restricted to the
     nodes. A pod that BestEffort admits without nodes gets the best CPUs of all nodes.
     """
-    amounts = {"cpu": cpu_amount(state, request), **(others or {})}
-    affinity = best_nodes(
-        amounts,
-        nodes=len(state.topology.nodes),
-        policy=policy,
-        strategy=request.strategy,
-        exclusive=exclusive,
-        uses=node_uses(state),
-    )
+    affinity = Affinity(0, preferred=True)
+    if policy is not NumaPolicy.NONE:  # else the amounts would not be looked at
+        affinity = best_nodes(
+            {"cpu": cpu_amount(state, request), **(others or {})},
+            nodes=len(state.topology.nodes),
+            policy=policy,
+            strategy=request.strategy,
+            exclusive=exclusive,
+            uses=node_uses(state),
+        )
     if not affinity.admit:
         return Aligned(affinity, None)
     nodes = state.topology.nodes

@@ -273,6 +273,10 @@ class NodeState:
         """Return the CPU ids that an LSE or LSR pod could get."""
         return self.topology.ids(self._snapshot.available)
 
+    def available_mask(self) -> int:
+        """Return the same as a set of positions."""
+        return self._snapshot.available
+
     def pods(self) -> Mapping[str, Pod]:
         """Return the pods by uid, all from one moment."""
         return self._snapshot.pods

@@ -18,6 +18,7 @@ class Store(Generic[Value]):
     Attributes:
         lock: may be shared between stores, to read them as they are at one moment.
         news: called after each change, in whatever thread.
+        observers: called with key, old and new value of all that changes; under the lock, in whatever thread.
         values: by namespace ("" for cluster-scoped kinds) and name.
         revision: counts changes.
         synced: everything has been listed once.
@@ -26,6 +27,9 @@ class Store(Generic[Value]):
     _read: Callable[[str, Mapping[str, Any], Value | None], Value | None]
     lock: threading.Lock = field(default_factory=threading.Lock)
     news: Callable[[], None] = lambda: None
+    observers: list[Callable[[_Key, Value | None, Value | None], None]] = field(
+        default_factory=list, init=False
+    )
     values: dict[_Key, Value] = field(default_factory=dict, init=False)
     revision: int = field(default=0, init=False)
     synced: bool = field(default=False, init=False)
@@ -83,16 +87,26 @@ class Store(Generic[Value]):
 
     def _take(self, values: dict[_Key, Value]) -> None:
         """Keep other values; the lock is held."""
-        self.values = values
+        before, self.values = self.values, values
         self.revision += 1
+        if self.observers:
+            for key in before.keys() | values.keys():
+                self._report(key, before.get(key), values.get(key))
 
     def _set(self, key: _Key, value: Value | None) -> None:
         """Keep another value; the lock is held."""
+        old = self.values.get(key)
         if value is None:
             del self.values[key]
         else:
             self.values[key] = value
         self.revision += 1
+        self._report(key, old, value)
+
+    def _report(self, key: _Key, old: Value | None, new: Value | None) -> None:
+        if old is not new:
+            for observer in self.observers:
+                observer(key, old, new)
 
 
 def _key(raw: Mapping[str, Any]) -> _Key:

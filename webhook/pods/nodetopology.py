@@ -8,6 +8,7 @@ which nothing can be bound.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from webhook.cpuset.allocation import BindPolicy, Pool, Request, Strategy
@@ -129,7 +130,7 @@ def read_node_topology(
             f"node(s) invalid CPU Topology: {name}: {missing}; koordlet or an agent writes it"
         )
     try:
-        topology = topology_from_annotation(text)
+        topology = _cpu_topology(text)
     except CpuSetError as error:
         raise NodeTopologyError(f"node(s) invalid CPU Topology: {name}: {error}") from None
     reader = _Reader(node, nrt or {}, topology)
@@ -146,6 +147,12 @@ def read_node_topology(
         max_bindable=reader.max_bindable(),
         problems=tuple(reader.problems),
     )
+
+
+@lru_cache(maxsize=256)
+def _cpu_topology(text: str) -> Topology:
+    """Nodes of one model are described by one text, and share what is made of it."""
+    return topology_from_annotation(text)
 
 
 def _has_option(kubelet: Mapping[str, Any], option: str) -> bool:

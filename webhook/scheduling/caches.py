@@ -3,7 +3,8 @@
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from heapq import heappop, heappush
+from typing import Any
 
 from webhook.kube.indexer import Indexer
 from webhook.kube.store import Store
@@ -13,43 +14,6 @@ from webhook.scheduling.loadaware.nodeusage import NodeUsage, read_usage
 from webhook.scheduling.loadaware.podload import PodLoad, read_assigned
 
 Object = Mapping[str, Any]
-Value = TypeVar("Value")
-_Key = tuple[str, str]
-
-
-class _Noted(Store[Value]):
-    """A store that names what changes in it."""
-
-    def __init__(self, read: Callable[..., Value | None], note: Callable[[str | None], None]) -> None:
-        super().__init__(read)
-        self._note = note
-
-    def _take(self, values: dict[_Key, Value]) -> None:
-        super()._take(values)
-        self._note(None)
-
-    def _set(self, key: _Key, value: Value | None) -> None:
-        super()._set(key, value)
-        self._note(key[1])
-
-
-class _NotedPods(Indexer[PodLoad]):
-    """Pods by node, which name the nodes where something changes."""
-
-    def __init__(self, read: Callable[..., PodLoad | None], note: Callable[[str | None], None]) -> None:
-        super().__init__(read, lambda pod: pod.node)
-        self._note = note
-
-    def _take(self, values: dict[_Key, PodLoad]) -> None:
-        super()._take(values)
-        self._note(None)
-
-    def _set(self, key: _Key, value: PodLoad | None) -> None:
-        old = self.values.get(key)
-        super()._set(key, value)
-        for each in (old, value):
-            if each is not None:
-                self._note(each.node)
 
 
 class Loads:
@@ -58,6 +22,8 @@ class Loads:
     Attributes:
         settings: by which nodes are judged.
         held: the pods that are about to be bound to a node; whoever changes that says so to ``note``.
+        changed: called with the name of each node that is judged otherwise, or as out of date, from then on.
+        note: takes the name of a node that is to be judged again.
         nodes, metrics, pods: what is watched.
     """
 
@@ -65,34 +31,59 @@ class Loads:
         """Begin empty; ``clock`` gives seconds since the epoch."""
         self.settings = settings
         self.held: Callable[[str], tuple[PodLoad, ...]] = lambda _: ()
+        self.changed: Callable[[str], object] = lambda _: None
         self._clock = clock
-        self._news: deque[str | None] = deque()
+        self._news: deque[str] = deque()
         self.note = note = self._news.append
         resources = settings.resources
-        self.nodes: Store[NodeShape] = _Noted(lambda _name, raw, _old: read_shape(raw, resources), note)
-        self.metrics: Store[NodeUsage] = _Noted(lambda _name, raw, _old: read_usage(raw, resources), note)
-        self.pods: Indexer[PodLoad] = _NotedPods(self._read_pod, note)
+        self.nodes: Store[NodeShape] = Store(lambda _name, raw, _old: read_shape(raw, resources))
+        self.metrics: Store[NodeUsage] = Store(lambda _name, raw, _old: read_usage(raw, resources))
+        self.pods: Indexer[PodLoad] = Indexer(self._read_pod, lambda pod: pod.node)
+        self.nodes.observers.append(lambda key, _old, _new: note(key[1]))
+        self.metrics.observers.append(lambda key, _old, _new: note(key[1]))
+        self.pods.observers.append(self._pod_changed)
+        self._stale: dict[str, None] = {}
         self._judged: dict[str, NodeLoad] = {}
+        self._expiring: list[tuple[float, str]] = []
 
     def table(self) -> Mapping[str, NodeLoad]:
         """Return how nodes are judged, by name; only those are judged again where something has changed.
 
         Used by one thread at a time.
         """
-        changed: set[str] = set()
-        while self._news:
-            name = self._news.popleft()
-            changed.update([each for _, each in list(self.nodes.values)] if name is None else [name])
-            if name is None:
-                changed.update(self._judged)
-        for name in changed:
-            shape = self.nodes.values.get(("", name))
-            if shape is None:
-                self._judged.pop(name, None)
-                continue
-            pods = (*self.pods.on_node(name), *self.held(name))
-            self._judged[name] = judge(shape, self.metrics.values.get(("", name)), pods, self.settings)
+        self.judge(len(self.nodes.values) + len(self._judged) + len(self._news))
         return self._judged
+
+    def judge(self, most: int) -> bool:
+        """Judge so many of the nodes again where something has changed, and say whether some are left."""
+        while self._news:
+            self._stale[self._news.popleft()] = None
+        for name in list(self._stale)[:most]:
+            del self._stale[name]
+            self._judge(name)
+        now = self._clock()
+        while self._expiring and self._expiring[0][0] <= now:
+            self.changed(heappop(self._expiring)[1])
+        return bool(self._stale)
+
+    def _judge(self, name: str) -> None:
+        shape = self.nodes.values.get(("", name))
+        if shape is None:
+            self._judged.pop(name, None)
+        else:
+            pods = (*self.pods.on_node(name), *self.held(name))
+            load = judge(shape, self.metrics.values.get(("", name)), pods, self.settings)
+            self._judged[name] = load
+            now = self._clock()
+            for moment in {load.score_until, load.prod.until, load.other.until}:
+                if now < moment < float("inf"):
+                    heappush(self._expiring, (moment, name))
+        self.changed(name)
+
+    def _pod_changed(self, _key: tuple[str, str], old: PodLoad | None, new: PodLoad | None) -> None:
+        for pod in (old, new):
+            if pod is not None:
+                self.note(pod.node)
 
     def _read_pod(self, _name: str, raw: Object, old: PodLoad | None) -> PodLoad | None:
         same = old is not None and old.uid == (raw["metadata"].get("uid") or "")

@@ -21,7 +21,7 @@ from webhook.process.workqueue import WorkQueue
 from webhook.scheduling.metrics import SchedulingMetrics
 from webhook.scheduling.question import read_candidates, read_evictions
 from webhook.scheduling.state import Cluster, NotKnownError
-from webhook.scheduling.verbs import filter_nodes, preempt, prioritize
+from webhook.scheduling.verbs import preempt
 
 _THREAD: Final = "scheduler"
 
@@ -99,7 +99,7 @@ class Extender:
         candidates = read_candidates(body)
         visit = self._ready().visit(candidates.pod)
         cluster = self.cluster
-        found = filter_nodes(visit.asked, candidates.names, visit, cluster.settings, cluster.wall())
+        found = cluster.rankings.filter(visit, candidates.names, cluster.wall())
         if len(found.passed) == 1:
             visit.hold(found.passed[0])  # no score will be asked for
         for reason, count in Counter([*found.unresolvable.values(), *found.failed.values()]).items():
@@ -119,7 +119,7 @@ class Extender:
         candidates = read_candidates(body)
         visit = self._ready().visit(candidates.pod)
         cluster = self.cluster
-        points = prioritize(visit.asked, candidates.names, visit, cluster.settings, cluster.wall())
+        points = cluster.rankings.prioritize(visit, candidates.names, cluster.wall())
         if points:
             visit.hold(max(points, key=points.__getitem__))
         return [{"Host": name, "Score": score} for name, score in points.items()]

@@ -104,7 +104,7 @@ def _verdict(visit: Visit, node: str) -> NodeVerdict:
             reasons.append(reason)
             remedies += _of_load(reason, uses)
     if visit.claim is not None:
-        fit = visit.fit(node)
+        fit = visit.exactly(node)
         if fit.reason:
             reasons.append(fit.reason)
             remedies.append(fit.message)

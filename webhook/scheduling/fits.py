@@ -1,19 +1,23 @@
 """CPU sets that pods would get, node by node, remembered as long as nothing has changed on the node.
 
+Nodes whose CPUs are the same, and held in the same way, are one case: what was found of one holds for all.
 Held are the entries of the ledger, the sets of pods that it does not know, what was scored for other pods a
 moment ago, and what pods would get that are nominated to the node and go before the one in question.
 """
 
 import datetime as dt
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import is_
 from typing import Any, Final, Protocol
+from weakref import WeakValueDictionary
 
 from webhook.binding.caches import Nodes, awaits_binding
 from webhook.binding.grant import Claim
 from webhook.binding.ledger import Entry, Ledger
-from webhook.binding.recovery import is_finished, with_unknown
+from webhook.binding.ledgers import LedgerStore
+from webhook.binding.recovery import is_finished, node_of, with_unknown
 from webhook.cpuset.allocation import BindPolicy
 from webhook.kube.indexer import Indexer
 from webhook.pods.nodetopology import NodeTopology, NodeTopologyError
@@ -23,12 +27,17 @@ from webhook.pods.resourcestatus import StatusError, given_cpus
 from webhook.scheduling.setfit import NO_TOPOLOGY, Fit, fit, holding
 
 Object = Mapping[str, Any]
+_Key = tuple[str, str]
 
 _MOST_REQUESTS: Final = 16
 
 
 class KnownLedgers(Protocol):
     """Ledgers as they are known."""
+
+    @property
+    def store(self) -> LedgerStore:
+        """Where they are watched."""
 
     def known(self, node: str) -> Ledger | None:
         """Return the ledger of a node; None: there is none."""
@@ -54,28 +63,61 @@ class Watched(Protocol):
         """The time of day."""
 
 
+@dataclass(eq=False)
+class _Case:
+    """Nodes that are in the same state, and what was found of them by request."""
+
+    fits: dict[CPUSetRequest, Fit] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class _Known:
     """What was found of a node, and what of: of other objects something else would be found."""
 
     made_of: tuple[object, ...]
     ledger: Ledger
-    fits: dict[CPUSetRequest, Fit] = field(default_factory=dict)
+    case: _Case
 
 
-@dataclass(eq=False)
 class Fits:
-    """Made of what binding watches, of what is held on a node for a moment, and of the default policy."""
+    """What pods would get of nodes; used by one thread at a time."""
 
-    _state: Watched
-    _held: Callable[[str], tuple[Entry, ...]]
-    _default: BindPolicy
-    _known: dict[str, _Known] = field(default_factory=dict, init=False)
-    _nominated: Mapping[str, list[Object]] = field(default_factory=dict, init=False)
-    _nominated_revision: int = field(default=-1, init=False)
+    def __init__(
+        self,
+        state: Watched,
+        held: Callable[[str], tuple[Entry, ...]],
+        default: BindPolicy,
+        note: Callable[[str], object] = lambda _: None,
+    ) -> None:
+        """Begin without anything found.
+
+        Args:
+            state: what binding watches.
+            held: the sets that count as held on a node for a moment.
+            default: what a pod's bind policy ``Default`` means.
+            note: called with the name of each node where something else may be found from then on.
+        """
+        self._state = state
+        self._held = held
+        self._default = default
+        self.note = note
+        self._known: dict[str, _Known] = {}
+        self._holding: dict[str, tuple[str, ...]] = {}  # the nodes where a pod has CPUs, by its uid
+        self._cases: WeakValueDictionary[object, _Case] = WeakValueDictionary()
+        self._unread: deque[str] = deque()
+        self._news: deque[tuple[_Key, Object | None]] = deque()
+        self._nominated: dict[_Key, Object] = {}
+        self._nominated_to: Mapping[str, list[Object]] = {}
+        by_name = self._changed
+        for store in (state.nodes.nodes, state.nodes.topologies, state.ledgers.store):
+            store.observers.append(lambda key, _old, _new: by_name(key[1]))
+        self._unread.extend(name for _, name in list(state.nodes.nodes.values))
+        with state.pods.lock:
+            state.pods.observers.append(self._pod_changed)
+            self._news.extend(state.pods.values.items())
 
     def of(self, node: str, claim: Claim, priority: int, without: frozenset[str]) -> Fit:
-        """Return what a pod would get on a node.
+        """Return what a pod would get on a node; the message is left out where the answer is remembered.
 
         Args:
             node: its name.
@@ -83,22 +125,38 @@ class Fits:
             priority: ``spec.priority`` of the pod.
             without: uids of pods that are gone by then.
         """
-        try:
-            topology = self._state.nodes.topology_of(node)
-        except NodeTopologyError as error:
-            return Fit(NO_TOPOLOGY, str(error))
-        known, now = self._of(node, topology), self._state.now()
-        first = self._before(node, claim, priority)
-        special = first or without or claim.carried is not None or claim.uid in known.ledger.entries
-        if special:
-            ledger = known.ledger.without(without) if without else known.ledger
-            return fit(claim, topology, holding(ledger, topology, first, now=now), now=now)
-        found = known.fits.get(claim.request)
+        known = self._of(node)
+        if isinstance(known, Fit):
+            return known
+        if without or claim.carried is not None or claim.uid in known.ledger.entries:
+            return self._exactly(node, known, claim, priority, without)
+        if self._before(node, claim, priority):
+            return self._exactly(node, known, claim, priority, without)
+        fits = known.case.fits
+        found = fits.get(claim.request)
         if found is None:
-            if len(known.fits) >= _MOST_REQUESTS:
-                known.fits.clear()
-            found = known.fits[claim.request] = fit(claim, topology, known.ledger, now=now)
+            if len(fits) >= _MOST_REQUESTS:
+                fits.clear()
+            found = fits[claim.request] = self._exactly(node, known, claim, priority, without)._replace(
+                message=""
+            )
         return found
+
+    def exactly(self, node: str, claim: Claim, priority: int) -> Fit:
+        """Return what a pod would get on a node, with a message that names the node."""
+        known = self._of(node)
+        return known if isinstance(known, Fit) else self._exactly(node, known, claim, priority, frozenset())
+
+    def look_again(self, most: int) -> bool:
+        """Read so many of the nodes that have changed, and say whether some are left."""
+        for _ in range(min(most, len(self._unread))):
+            self._of(self._unread.popleft())
+        return bool(self._unread)
+
+    def special(self, claim: Claim, priority: int) -> frozenset[str]:
+        """Return the nodes where a pod finds something else than others that ask for the same."""
+        first = {node for node in self._nominations() if self._before(node, claim, priority)}
+        return frozenset(first.union(self._holding.get(claim.uid, ())))
 
     def leaving(self, node: str) -> frozenset[str]:
         """Return the uids of pods on a node that are being deleted and hold CPUs until then."""
@@ -112,9 +170,14 @@ class Fits:
     def forget_deleted(self) -> None:
         """Drop what was found of Nodes that do not exist any more."""
         for name in [name for name in list(self._known) if ("", name) not in self._state.nodes.nodes.values]:
-            self._known.pop(name, None)
+            self._keep(name, None)
 
-    def _of(self, node: str, topology: NodeTopology) -> _Known:
+    def _of(self, node: str) -> _Known | Fit:
+        """Return what is known of a node, or why no pod gets a set there."""
+        try:
+            topology = self._state.nodes.topology_of(node)
+        except NodeTopologyError as error:
+            return Fit(NO_TOPOLOGY, str(error))
         ledger, pods, held = self._state.ledgers.known(node), self._state.pods.on_node(node), self._held(node)
         known = self._known.get(node)
         made_of = (topology, ledger, pods, held)
@@ -122,24 +185,72 @@ class Fits:
             valid = ledger is not None and ledger.node_uid == topology.uid
             base = ledger if ledger is not None and valid else Ledger(node, topology.uid)
             base = with_unknown(base, pods, now=self._state.now())
-            known = self._known[node] = _Known(made_of, base.with_entries(*held) if held else base)
+            base = base.with_entries(*held) if held else base
+            known = _Known(made_of, base, self._case(topology, base))
+            self._keep(node, known)
         return known
+
+    def _keep(self, node: str, known: _Known | None) -> None:
+        """Know something else of a node from now on; None: nothing."""
+        before = self._known.pop(node, None)
+        if known is not None:
+            self._known[node] = known
+        old = before.ledger.entries if before is not None else {}
+        new = known.ledger.entries if known is not None else {}
+        for uid in old.keys() - new.keys():
+            left = tuple(each for each in self._holding.pop(uid, ()) if each != node)
+            if left:
+                self._holding[uid] = left
+        for uid in new.keys() - old.keys():
+            self._holding[uid] = (*self._holding.get(uid, ()), node)
+
+    def _case(self, topology: NodeTopology, ledger: Ledger) -> _Case:
+        """Return the case of a node: all that a decision depends on, but for names."""
+        sets = Counter((each.qos, each.cpus, each.policy, each.exclusive) for each in ledger.entries.values())
+        key = replace(topology, name="", uid="", problems=()), frozenset(sets.items())
+        case = self._cases.get(key)
+        if case is None:
+            case = self._cases[key] = _Case()
+        return case
+
+    def _exactly(self, node: str, known: _Known, claim: Claim, priority: int, without: frozenset[str]) -> Fit:
+        topology, now = self._state.nodes.topology_of(node), self._state.now()
+        ledger = known.ledger.without(without) if without else known.ledger
+        first = self._before(node, claim, priority)
+        return fit(claim, topology, holding(ledger, topology, first, now=now), now=now)
+
+    def _changed(self, node: str) -> None:
+        if node:
+            self._unread.append(node)
+            self.note(node)
+
+    def _pod_changed(self, key: _Key, old: Object | None, new: Object | None) -> None:
+        self._news.append((key, new))
+        for pod in (old, new):
+            if pod is not None:
+                self._changed(node_of(pod))
+
+    def _nominations(self) -> Mapping[str, list[Object]]:
+        """Return the pods that wait for CPUs on the node to which they are nominated, by node."""
+        changed = False
+        while self._news:
+            key, pod = self._news.popleft()
+            changed |= self._nominated.pop(key, None) is not None
+            if pod is not None and _nominated_to(pod) and awaits_binding(pod):
+                self._nominated[key] = pod
+                changed = True
+        if changed:
+            by_node: dict[str, list[Object]] = {}
+            for pod in self._nominated.values():
+                by_node.setdefault(_nominated_to(pod), []).append(pod)
+            self._nominated_to = by_node
+        return self._nominated_to
 
     def _before(self, node: str, claim: Claim, priority: int) -> list[Claim]:
         """Return the pods that are nominated to a node and go before one of this priority."""
-        pods = self._state.pods
-        if pods.revision != self._nominated_revision:
-            self._nominated_revision = pods.revision
-            nominated: dict[str, list[Object]] = {}
-            for pod in list(pods.values.values()):
-                if (to := pod["status"].get("nominatedNodeName")) and awaits_binding(pod):
-                    nominated.setdefault(to, []).append(pod)
-            self._nominated = nominated
-        if node not in self._nominated:
-            return []
         there = [
             pod
-            for pod in self._nominated[node]
+            for pod in self._nominations().get(node, ())
             if pod["metadata"]["uid"] != claim.uid and (spec(pod).get("priority") or 0) >= priority
         ]
         there.sort(key=lambda pod: -(spec(pod).get("priority") or 0))
@@ -151,6 +262,10 @@ class Fits:
         except ResourceSpecError:
             return None
         return claim_of(pod, request) if request is not None else None
+
+
+def _nominated_to(pod: Object) -> str:
+    return pod["status"].get("nominatedNodeName") or ""
 
 
 def claim_of(pod: Object, request: CPUSetRequest) -> Claim:

@@ -50,7 +50,7 @@ def read_candidates(body: bytes) -> Candidates:
     pod = _pod(of)
     names, nodes = of.get("NodeNames"), of.get("Nodes")
     if names is not None:
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        if not isinstance(names, list) or not set(map(type, names)) <= {str}:
             raise ReviewError(f"NodeNames: must be a list of names, not {shown(names)}")
         return Candidates(pod, names, None)
     items = nodes.get("items") if isinstance(nodes, dict) else None

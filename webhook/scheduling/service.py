@@ -3,11 +3,10 @@
 import time
 from collections.abc import Callable, Mapping
 from threading import Event
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 
-from webhook.admission.response import Answer
 from webhook.binding.state import State
 from webhook.cpuset.allocation import BindPolicy
 from webhook.kube.client import Client
@@ -25,7 +24,8 @@ from webhook.scheduling.state import Cluster
 PREFIX: Final = "/scheduler"
 NODEMETRICS: Final = collection(NODEMETRIC_API_VERSION, NODEMETRIC_RESOURCE)
 _METRICS: Final = "scheduler-nodemetrics"
-_LOOK_SECONDS: Final = 10.0
+_UPKEEP: Final = "upkeep"
+_LOOK_SECONDS, _PAUSE_SECONDS, _FORGET_SECONDS = 0.25, 0.002, 10.0
 
 
 class Scheduling:
@@ -72,7 +72,8 @@ class Scheduling:
             wall,
         )
         metrics = SchedulingMetrics(registry)
-        self._queue: WorkQueue[Answer] = WorkQueue(1, "scheduler")
+        self._clock, self._forget_at = clock, 0.0
+        self._queue: WorkQueue[Any] = WorkQueue(1, "scheduler")
         extender = Extender(cluster, self.missing, metrics)
         verbs = {"filter": extender.filter, "prioritize": extender.prioritize, "preempt": extender.preempt}
         self.endpoints = {
@@ -109,9 +110,18 @@ class Scheduling:
     def watch(self, stop: Event, interval: float = 1.0) -> None:
         """Watch until ``stop`` is set; meant to run in a thread."""
         with watching(self._reflectors, stop):
-            run_loop(self._look, stop, name="forgetting nodes", interval=interval)
+            run_loop(self._look, stop, name="looking at nodes again", interval=interval)
         self._queue.close()
 
     def _look(self) -> float:
-        self.cluster.forget_deleted()
-        return _LOOK_SECONDS
+        """Look at some nodes that have changed, between two calls; return how long to wait."""
+        left: bool = self._queue.submit(_UPKEEP, self._upkeep).result()
+        return _PAUSE_SECONDS if left else _LOOK_SECONDS
+
+    def _upkeep(self) -> bool:
+        if self.cluster.look_again():
+            return True
+        if self._clock() >= self._forget_at:
+            self._forget_at = self._clock() + _FORGET_SECONDS
+            self.cluster.forget_deleted()
+        return False

@@ -34,11 +34,11 @@ class Snapshot:
         self.now = now
         self.nodes = Nodes()
         self.pods: Indexer[Object] = pod_store()
-        self._ledgers = LedgerStore()
+        self.store = LedgerStore()
         bound = [each for each in objects["Pod"] if labels(each).get(LABEL_QOS_CLASS) in BOUND_CLASSES]
         _fill(self.nodes.nodes, objects["Node"])
         _fill(self.nodes.topologies, objects[TOPOLOGY_KIND])
-        _fill(self._ledgers, objects[LEDGER_KIND])
+        _fill(self.store, objects[LEDGER_KIND])
         _fill(self.pods, bound)
 
     @property
@@ -48,7 +48,7 @@ class Snapshot:
 
     def known(self, node: str) -> Ledger | None:
         """Return the ledger of a node; None: there is none."""
-        return self._ledgers.values.get(("", node))
+        return self.store.values.get(("", node))
 
 
 def cluster_of(

@@ -1,23 +1,29 @@
 """What the extender knows of the cluster, and how one pod finds it."""
 
+import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 from webhook.binding.grant import Claim, Refusal
 from webhook.cpuset.allocation import BindPolicy
 from webhook.pods.resourcespec import CPUSetRequest, ResourceSpecError, read_resource_spec
 from webhook.scheduling.caches import Loads
 from webhook.scheduling.fits import Fits, Watched, claim_of
+from webhook.scheduling.journal import Journal
 from webhook.scheduling.loadaware.nodeload import NodeLoad
 from webhook.scheduling.loadaware.podload import is_of_daemonset, read_pod
+from webhook.scheduling.ranking import Rankings
 from webhook.scheduling.reservations import Reservation, Reservations
 from webhook.scheduling.setfit import UNREADABLE, Fit
 from webhook.scheduling.settings import SchedulingSettings
 from webhook.scheduling.verbs import Asked
 
 Object = Mapping[str, Any]
+
+_SLICE: Final = 20
+"""So many nodes are looked at between two calls: about a millisecond."""
 
 
 class NotKnownError(Exception):
@@ -47,17 +53,17 @@ class Cluster:
     wall: Callable[[], float] = time.time
     reservations: Reservations = field(init=False)
     fits: Fits | None = field(init=False)
+    rankings: Rankings = field(init=False)
 
     def __post_init__(self) -> None:
         """Hold nothing."""
+        journal = Journal()
+        self.rankings = Rankings(self.settings, journal)
+        self.reservations = held = Reservations(self.clock, self._is_bound, self._held_otherwise)
         if self.loads is not None:
-            self.reservations = Reservations(self.clock, self._is_bound, self.loads.note)
-            self.loads.held = self.reservations.loads
-        else:
-            self.reservations = Reservations(self.clock, self._is_bound)
-        self.fits = (
-            Fits(self.sets, self.reservations.entries, self.default) if self.sets is not None else None
-        )
+            self.loads.held = held.loads
+            self.loads.changed = journal.note
+        self.fits = Fits(self.sets, held.entries, self.default, journal.note) if self.sets else None
 
     def visit(self, pod: Object) -> "Visit":
         """Return the cluster as a pod finds it, without what was held for it before; raises NotKnownError."""
@@ -71,7 +77,21 @@ class Cluster:
         if self.loads is not None and not is_of_daemonset(pod):
             load = read_pod(pod, self.loads.settings, self.wall())
         nominated = (pod.get("status") or {}).get("nominatedNodeName") or ""
-        return Visit(self, pod, claim, Asked(load, claim is not None, str(nominated)))
+        priority = (pod.get("spec") or {}).get("priority") or 0
+        return Visit(self, pod, claim, Asked(load, claim is not None, str(nominated)), priority)
+
+    def look_again(self) -> bool:
+        """Look at some of the nodes that have changed before a pod asks, and say whether some are left."""
+        if self.loads is not None and self.loads.judge(_SLICE):
+            return True
+        if self.fits is not None and self.fits.look_again(_SLICE):
+            return True
+        return self.rankings.look_again(_SLICE, self.wall())
+
+    def exists(self, node: str) -> bool:
+        """Say whether there is such a node, as far as anything is looked at."""
+        watched = self.loads.nodes if self.loads is not None else self.sets.nodes.nodes if self.sets else None
+        return watched is not None and ("", node) in watched.values
 
     def forget_deleted(self) -> None:
         """Drop what was made of Nodes that do not exist any more."""
@@ -91,6 +111,12 @@ class Cluster:
         if opted_in is None:
             raise NotKnownError(f"the namespace {namespace} has not been listed yet")
         return request if opted_in else None
+
+    def _held_otherwise(self, node: str) -> None:
+        if self.loads is not None:
+            self.loads.note(node)
+        if self.fits is not None:
+            self.fits.note(node)
 
     def _is_bound(self, held: Reservation) -> bool:
         """Whether a pod counts by what is watched: it is bound, or a ledger has its CPUs."""
@@ -113,12 +139,41 @@ class Visit:
         pod: the v1 Pod.
         claim: what it asks for at binding; a Refusal where that cannot be read; None: no CPU set.
         asked: the rest of what is asked.
+        priority: ``spec.priority`` of the pod.
     """
 
     cluster: Cluster
     pod: Object
     claim: Claim | Refusal | None
     asked: Asked
+    priority: int
+
+    @property
+    def request(self) -> object:
+        """Which CPU set is asked for."""
+        return self.claim.request if isinstance(self.claim, Claim) else None
+
+    def alike(self) -> "Visit":
+        """Return the cluster as any pod finds it that asks for the same."""
+        claim = self.claim
+        if isinstance(claim, Claim):
+            claim = claim._replace(uid="", carried=None)
+        return replace(self, claim=claim, asked=self.asked._replace(nominated=""), priority=sys.maxsize)
+
+    @property
+    def singular(self) -> bool:
+        """Whether no other pod is like this one: it brings a set along, or its request cannot be read."""
+        return isinstance(self.claim, Refusal) or (self.claim is not None and self.claim.carried is not None)
+
+    def special(self) -> frozenset[str]:
+        """Return the nodes, of those looked at, where this pod finds something else than those alike."""
+        if not isinstance(self.claim, Claim) or self.cluster.fits is None:
+            return frozenset()
+        return self.cluster.fits.special(self.claim, self.priority)
+
+    def exists(self, node: str) -> bool:
+        """Say whether there is such a node."""
+        return self.cluster.exists(node)
 
     def loads(self) -> Mapping[str, NodeLoad]:
         """Return how the load of nodes is judged, with what is held there."""
@@ -131,8 +186,13 @@ class Visit:
             return Fit("", "")
         if isinstance(self.claim, Refusal):
             return Fit(UNREADABLE, self.claim.message)
-        priority = (self.pod.get("spec") or {}).get("priority") or 0
-        return self.cluster.fits.of(node, self.claim, priority, without)
+        return self.cluster.fits.of(node, self.claim, self.priority, without)
+
+    def exactly(self, node: str) -> Fit:
+        """Return what CPU set the pod would get, with a message about this node."""
+        if not isinstance(self.claim, Claim) or self.cluster.fits is None:
+            return self.fit(node)
+        return self.cluster.fits.exactly(node, self.claim, self.priority)
 
     def leaving(self, node: str) -> frozenset[str]:
         """Return the uids of pods that are being deleted and hold CPUs of a node."""

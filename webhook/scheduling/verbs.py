@@ -65,20 +65,38 @@ def filter_nodes(
 ) -> Filtered:
     """Say which nodes a pod may go to; ``now`` is in seconds since the epoch."""
     names = list(names)
+    return answer(asked, names, reasons(asked, names, place, settings, now), place, settings, now)
+
+
+def reasons(
+    asked: Asked, names: list[str], place: Place, settings: SchedulingSettings, now: float
+) -> dict[str, str]:
+    """Return why a pod may not go to some of these nodes."""
     cool = _cool(asked, names, place, settings, now)
-    reasons, passed = {}, cool
-    if asked.wants_set or len(cool) < len(names):
-        known = set(cool)
-        for name in names if asked.wants_set else [name for name in names if name not in known]:
-            if reason := _why_not(asked, name, place, settings, now, looked=name in known):
-                reasons[name] = reason
-        passed = [name for name in names if name not in reasons]
+    if not asked.wants_set and len(cool) == len(names):
+        return {}
+    known = set(cool)
+    looked_at = names if asked.wants_set else [name for name in names if name not in known]
+    found = ((name, _why_not(asked, name, place, settings, now, looked=name in known)) for name in looked_at)
+    return {name: reason for name, reason in found if reason}
+
+
+def answer(
+    asked: Asked,
+    names: list[str],
+    out: dict[str, str],
+    place: Place,
+    settings: SchedulingSettings,
+    now: float,
+) -> Filtered:
+    """Return the answer to filter, where these reasons keep a pod from nodes."""
+    passed = [name for name in names if name not in out] if out else names
     waits = {}
-    if asked.wants_set and asked.nominated in reasons:
+    if asked.wants_set and asked.nominated in out:
         leaving = place.leaving(asked.nominated)
         if leaving and not _why_not(asked, asked.nominated, place, settings, now, without=leaving):
-            waits[asked.nominated] = reasons.pop(asked.nominated)
-    return Filtered(passed, _few_kinds(reasons), waits)
+            waits[asked.nominated] = out.pop(asked.nominated)
+    return Filtered(passed, _few_kinds(out), waits)
 
 
 def prioritize(
@@ -95,7 +113,7 @@ def prioritize(
             points[name] = weight * ((percent + _HALF) // _POINT)
     if asked.wants_set:
         weight = settings.set_weight
-        for name in names:
+        for name in points:
             points[name] += weight * ((place.fit(name).score + _HALF) // _POINT)
     return points
 
