@@ -6,6 +6,8 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from tests.binding.builders import Clock, Replica, pod
+from webhook.admission.response import Answer
+from webhook.kube.reflector import KindStatus
 from webhook.scheduling.endpoint import Extender
 from webhook.scheduling.metrics import SchedulingMetrics
 from webhook.scheduling.service import Scheduling
@@ -36,6 +38,11 @@ def evictions(of: dict, **victims: list[str]) -> bytes:
 def waiting(name: str = "p", cpu: str = "2", qos: str = "LSR", **given) -> dict:
     """A pod that waits for a node, as a scheduler sends it."""
     return pod(name, cpu, qos, phase="Pending", **given)
+
+
+def loaded(name, cpu="16"):
+    """A Node as load awareness knows it."""
+    return {"metadata": {"name": name}, "status": {"allocatable": {"cpu": cpu, "memory": "64Gi"}}}
 
 
 class Told:
@@ -78,3 +85,17 @@ class Told:
     def preempt(self, of, **victims):
         """The nodes that are kept."""
         return list(self.extender.preempt(evictions(of, **victims))["NodeNameToMetaVictims"])
+
+
+def synced(told):
+    """The extender, once all kinds have been listed."""
+    for reflector in told.scheduling._reflectors.values():
+        reflector.contact = KindStatus(synced=True)
+    return told
+
+
+def call(told, verb, body):
+    """Status and body of a call over the endpoint."""
+    endpoint = told.scheduling.endpoints[f"/scheduler/{verb}"]
+    begun = endpoint.begin(body, 5.0)
+    return begun if isinstance(begun, Answer) else begun.result(5)

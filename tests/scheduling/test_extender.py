@@ -8,20 +8,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.binding.builders import bind, node, nrt, pod, server, store
-from tests.scheduling.builders import Told, args, evictions, sample, waiting
+from tests.scheduling.builders import Told, args, call, loaded, sample, synced, waiting
 from tests.scheduling.test_nodeload import metric
-from webhook.admission.response import Answer
-from webhook.admission.review import ReviewError
 from webhook.binding.caches import TOPOLOGIES
 from webhook.kube.paths import NODES, PODS
-from webhook.kube.reflector import KindStatus
-from webhook.scheduling.loadaware.podload import read_pod
-from webhook.scheduling.question import read_candidates
 from webhook.scheduling.settings import (
-    SchedulingSettings,
-    SchedulingSettingsError,
     read_settings,
-    read_settings_file,
 )
 
 CORES = "too few whole CPU cores for FullPCPUs"
@@ -35,11 +27,6 @@ def with_node(told, name, shape="1x2x4x2"):
     if shape:
         store(told.replica.fake, TOPOLOGIES, nrt(shape, name))
     told.replica.hear()
-
-
-def loaded(name, cpu="16"):
-    """A Node as load awareness knows it."""
-    return {"metadata": {"name": name}, "status": {"allocatable": {"cpu": cpu, "memory": "64Gi"}}}
 
 
 def measured(told, name, usage, age=10):
@@ -252,20 +239,6 @@ def test_switched_off_checks_say_nothing(fake):
     assert off.scores(waiting(), "node-1", "node-9") == {"node-1": 0, "node-9": 0}
 
 
-def synced(told):
-    """The extender, once all kinds have been listed."""
-    for reflector in told.scheduling._reflectors.values():
-        reflector.contact = KindStatus(synced=True)
-    return told
-
-
-def call(told, verb, body):
-    """Status and body of a call over the endpoint."""
-    endpoint = told.scheduling.endpoints[f"/scheduler/{verb}"]
-    begun = endpoint.begin(body, 5.0)
-    return begun if isinstance(begun, Answer) else begun.result(5)
-
-
 def test_nothing_is_answered_while_caches_fill(told):
     """Not knowing is a 503, for which the scheduler tries again, and never "no node"."""
     status, body = call(told, "filter", args(waiting(), "node-1"))
@@ -313,93 +286,3 @@ def test_recorded_preempt_calls(fake, name):
     assert set(found) == set(request.get("NodeNameToMetaVictims") or request["NodeNameToVictims"])
     for kept, victims in recorded["answer"]["NodeNameToMetaVictims"].items():
         assert found[kept] == victims
-
-
-UIDLESS = waiting()
-UIDLESS["metadata"].pop("uid")
-
-WRONG = {
-    "no JSON": ("filter", b"{", "no JSON"),
-    "a list": ("filter", b"[]", "must be an object"),
-    "no pod": ("filter", b'{"NodeNames": []}', "Pod: must be an object"),
-    "a pod without uid": ("filter", args(UIDLESS, "node-1"), "Pod.metadata.uid"),
-    "spec is a text": ("filter", args({**waiting(), "spec": "x"}, "node-1"), "Pod.spec"),
-    "status is a list": ("filter", args({**waiting(), "status": []}, "node-1"), "Pod.status"),
-    "names are numbers": ("filter", args(waiting(), NodeNames=[1]), "NodeNames"),
-    "neither names nor nodes": ("prioritize", args(waiting(), NodeNames=None), "Nodes, NodeNames"),
-    "nodes without names": ("prioritize", args(waiting(), NodeNames=None, Nodes={"items": [3]}), "items"),
-    "no victims": ("preempt", args(waiting()), "NodeNameToVictims"),
-    "victims are a list": (
-        "preempt",
-        json.dumps({"Pod": waiting(), "NodeNameToMetaVictims": []}).encode(),
-        "NodeNameToMetaVictims",
-    ),
-    "a victim without uid": ("preempt", evictions(waiting(), n=[""]), "UID"),
-}
-
-
-@pytest.mark.parametrize(("verb", "body", "message"), WRONG.values(), ids=WRONG)
-def test_bodies_of_the_wrong_shape_are_refused(told, verb, body, message):
-    """A body that no scheduler sends is a 400 that names the field."""
-    status, answer = call(told, verb, body)
-    assert status == HTTPStatus.BAD_REQUEST
-    assert message in json.loads(answer)["message"]
-
-
-@given(st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
-        st.sampled_from(["Pod", "metadata", "spec", "status", "NodeNames", "Nodes", "items", "uid", "name",
-                         "namespace", "containers", "resources", "requests", "cpu", "labels", "conditions"]),
-        inner, max_size=6),
-    max_leaves=25,
-))  # fmt: skip
-def test_no_body_is_a_fault(document):
-    """Whatever JSON comes, the answer is a refusal or a result, and never a 500."""
-    with_pod = {"Pod": waiting(), "NodeNames": ["node-1"]}
-    merged = {**with_pod, **document} if isinstance(document, dict) else document
-    if isinstance(document, dict):
-        merged["Pod"] = {**waiting(), **document}
-    try:
-        found = read_candidates(json.dumps(merged).encode())
-    except ReviewError:
-        return
-    read_pod(found.pod, SchedulingSettings().load, 0.0)
-
-
-def test_ten_thousand_names_are_answered(told):
-    """Each of them, known or not."""
-    names = [f"node-{i}" for i in range(10_000)]
-    passed, reasons = told.filter(waiting(), *names)
-    assert passed == ["node-1"]
-    assert len(reasons) == 9_999
-
-
-def test_missing_definition_of_metrics_is_no_reason_to_wait(told):
-    """Where NodeMetrics are not defined no node has one: load passes, and the call is answered."""
-    synced(told)
-    told.scheduling._reflectors["scheduler-nodemetrics"].contact = KindStatus(error="404", failures=1)
-    told.tell(nodes=[loaded("node-1")])
-    status, body = call(told, "filter", args(waiting(qos="LS"), "node-1"))
-    assert (status, json.loads(body)["NodeNames"]) == (HTTPStatus.OK, ["node-1"])
-
-
-def test_settings_file(tmp_path):
-    """An empty file has all defaults; what cannot be meant is refused with file and field."""
-    file = tmp_path / "scheduler.yaml"
-    file.write_text("")
-    assert read_settings_file(file) == SchedulingSettings()
-    for text, message in (
-        ("loadaware: {}", "loadaware: the field is unknown"),
-        ("loadAware: {usageThresholds: {cpu: -5}}", r"usageThresholds\[cpu\]: -5"),
-        ("weights: {cpuSets: 1000}", "weights.cpuSets: 1000"),
-        ("weights: 3", "weights: 3"),
-        ("cpuSets: 3", "cpuSets: 3"),
-        ("[]", "must be an object"),
-        ("{", "scheduler.yaml"),
-    ):
-        file.write_text(text)
-        with pytest.raises(SchedulingSettingsError, match=message):
-            read_settings_file(file)
-    with pytest.raises(SchedulingSettingsError, match="absent"):
-        read_settings_file(tmp_path / "absent")

@@ -103,7 +103,7 @@ class Scheduling:
         missing += [
             name
             for name, kind in self.kinds.items()
-            if not kind.synced and not (name == _METRICS and kind.failures)
+            if not kind.synced and not (name == _METRICS and not kind.served)
         ]
         return ", ".join(missing)
 

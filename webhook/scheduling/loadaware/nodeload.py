@@ -21,7 +21,7 @@ from webhook.scheduling.loadaware.loadsettings import (
     LoadSettings,
     aggregation,
 )
-from webhook.scheduling.loadaware.nodeusage import NodeUsage, amount
+from webhook.scheduling.loadaware.nodeusage import NodeUsage, amount, mapping
 from webhook.scheduling.loadaware.podload import PodLoad, Vector
 
 EXPIRED: Final = "node(s) nodeMetric expired"
@@ -83,7 +83,7 @@ class NodeLoad(NamedTuple):
 
 def read_shape(node: Mapping[str, Any], resources: tuple[str, ...]) -> NodeShape:
     """Read a v1 Node; broken annotations are not there."""
-    of = dict((node.get("status") or {}).get("allocatable") or {})
+    of = mapping(mapping(node.get("status")).get("allocatable"))
     noted = annotations(node)
     raw = _object(noted.get(ANNOTATION_RAW_ALLOCATABLE) or "")
     allocatable = tuple(amount(raw, each) or amount(of, each) for each in resources)

@@ -60,19 +60,24 @@ class NodeUsage(NamedTuple):
 
 def read_usage(obj: Mapping[str, Any], resources: tuple[str, ...]) -> NodeUsage:
     """Read a NodeMetric, of these resources."""
-    status, spec = _map(obj.get("status")), _map(obj.get("spec"))
+    status, spec = mapping(obj.get("status")), mapping(obj.get("spec"))
     node = status.get("nodeMetric")
-    interval = _map(spec.get("metricCollectPolicy")).get("reportIntervalSeconds")
+    interval = mapping(spec.get("metricCollectPolicy")).get("reportIntervalSeconds")
     update_time = read_moment(status.get("updateTime"))
     return NodeUsage(
         update_time=update_time.timestamp() if update_time is not None else 0.0,
         interval=interval if isinstance(interval, int) and interval > 0 else _REPORT_SECONDS,
         measured=isinstance(node, Mapping),
-        mean=_usage(_map(node).get("nodeUsage"), resources),
-        system=_usage(_map(node).get("systemUsage"), resources) or (0,) * len(resources),
-        recorded=dict(_recorded(_map(node), resources)),
+        mean=_usage(mapping(node).get("nodeUsage"), resources),
+        system=_usage(mapping(node).get("systemUsage"), resources) or (0,) * len(resources),
+        recorded=dict(_recorded(mapping(node), resources)),
         pods=dict(_pods(status, resources)),
     )
+
+
+def mapping(raw: object) -> Mapping[str, Any]:
+    """Return what is a mapping as it is, and an empty one in place of anything else."""
+    return raw if isinstance(raw, Mapping) else {}
 
 
 def amount(of: Mapping[str, Any], resource: str) -> int:
@@ -93,7 +98,7 @@ def amount(of: Mapping[str, Any], resource: str) -> int:
 def _recorded(node: Mapping[str, Any], resources: tuple[str, ...]) -> Iterator[tuple[Aggregation, Vector]]:
     for each in mappings(node.get("aggregatedNodeUsages")):
         for kind in AGGREGATIONS:
-            usage = _usage(_map(each.get("usage")).get(kind), resources)
+            usage = _usage(mapping(each.get("usage")).get(kind), resources)
             if usage is None:
                 continue
             try:
@@ -116,9 +121,5 @@ def _pods(
 
 def _usage(raw: object, resources: tuple[str, ...]) -> Vector | None:
     """Return a ResourceMap's amounts; None where it has none of any resource."""
-    of = _map(_map(raw).get("resources"))
+    of = mapping(mapping(raw).get("resources"))
     return tuple(amount(of, each) for each in resources) if of else None
-
-
-def _map(raw: object) -> Mapping[str, Any]:
-    return raw if isinstance(raw, Mapping) else {}
