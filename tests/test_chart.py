@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from webhook.admission.profiles.profile import FIELDS
 from webhook.admission.validating.rules import RULES
-from webhook.controller.metrics import CapacityMetrics
+from webhook.controller.metrics import CapacityMetrics, OfferedCollector
 from webhook.protocol import (
     PRIORITY_BANDS,
     PROFILE_GROUP,
@@ -156,6 +156,7 @@ def test_the_alerts_name_metrics_that_exist() -> None:
     registry = CollectorRegistry()
     ReviewMetrics(registry)
     CapacityMetrics(registry)
+    registry.register(OfferedCollector(list))
     names = set(re.findall(r"^# TYPE (\w+)", generate_latest(registry).decode(), re.MULTILINE))
     alerts = (CHART / "templates" / "prometheusrule.yaml").read_text()
     named = set(re.findall(r"colocation_webhook_[a-z_]+", alerts))

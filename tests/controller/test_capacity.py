@@ -50,6 +50,24 @@ def test_the_policy_of_a_metric_is_kept(cluster: Cluster) -> None:
     assert kept["reportIntervalSeconds"] == 60
 
 
+def test_what_is_offered_is_added_up_for_a_scrape(cluster: Cluster) -> None:
+    """Nodes by state, and the sum of what they offer; nothing where another replica publishes."""
+    registry = cluster.service.registry
+
+    def shown(name: str, **labels: str) -> float | None:
+        return registry.get_sample_value(f"colocation_webhook_capacity_{name}", labels)
+
+    heard(cluster, metric(("a/web", "2", "1Gi")))
+    cluster.controller.step()
+    assert shown("nodes", state="applied") == 1
+    assert shown("offered", resource=BATCH_CPU) == 17200
+    taker_of(cluster).seize(60)
+    cluster.pass_seconds(20)
+    cluster.controller.step()
+    assert shown("nodes", state="applied") == 0
+    assert shown("offered", resource=BATCH_CPU) == 0
+
+
 def test_late_metrics(cluster: Cluster) -> None:
     """Without a word for so long: what bound pods request; after that nothing, once they have ended."""
     heard(cluster, metric(), batch_pod("a/b", "700"))

@@ -10,7 +10,7 @@ from tests.capacity.cluster import NOW, batch_pod, config, inventory, metric, no
 from webhook.capacity.estimate import Capacity
 from webhook.capacity.sloconfig import strategy_of
 from webhook.controller.caches import KnownNode, node_store
-from webhook.controller.publication import annotation, apply_body, is_due
+from webhook.controller.publication import annotation, apply_body, due_in
 
 BATCH_CPU, BATCH_MEMORY = "kubernetes.io/batch-cpu", "kubernetes.io/batch-memory"
 ALL = {
@@ -36,9 +36,14 @@ def known(
 
 def due(of: KnownNode, *objects: dict[str, Any], since: float | None = 60.0, **settings: Any) -> bool:
     """Whether a node has to be written, so many seconds after the last write."""
+    return wait(of, *objects, since=since, **settings) == 0.0
+
+
+def wait(of: KnownNode, *objects: dict[str, Any], since: float | None, **settings: Any) -> float:
+    """In how many seconds it has to be."""
     found = inventory(node(), config(**settings), *objects)
     strategy = strategy_of(found.configuration, {}, {})
-    return is_due(of, found.capacity("node-1", NOW), strategy, since)
+    return due_in(of, found.capacity("node-1", NOW), strategy, since)
 
 
 def test_nothing_changed() -> None:
@@ -55,7 +60,7 @@ def test_nothing_changed() -> None:
         ("17454", 60, True),
         ("21333", 60, False),
         ("21334", 60, True),
-        ("18000", 301, True),
+        ("18000", 300, True),
         ("18000", None, True),
         ("1", 9.9, False),
         ("1", 10, True),
@@ -64,6 +69,14 @@ def test_nothing_changed() -> None:
 def test_thresholds(batch_cpu: str, since: float | None, written: bool) -> None:  # noqa: FBT001 — a column
     """More than a tenth is written, less after five minutes, and nothing twice in ten seconds."""
     assert due(known({**ALL, BATCH_CPU: batch_cpu}), metric(), since=since) is written
+
+
+@pytest.mark.parametrize("batch_cpu", ["18000", "17454", "1", ALL[BATCH_CPU]])
+@pytest.mark.parametrize("since", [0.0, 9.0, 10.0, 299.0, 300.0, 1000.0])
+def test_a_wait_only_gets_shorter(batch_cpu: str, since: float) -> None:
+    """While nothing changes, so much of it is over as time has passed: nobody needs to look meanwhile."""
+    of = known({**ALL, BATCH_CPU: batch_cpu})
+    assert wait(of, metric(), since=since) == max(0.0, wait(of, metric(), since=0.0) - since)
 
 
 def test_what_appears_or_disappears_is_written() -> None:

@@ -19,7 +19,7 @@ from webhook.controller.nodemetrics import keep_nodemetric
 from webhook.controller.nodeslos import NodeSLOs
 from webhook.controller.publication import (
     LEAST_SECONDS,
-    is_due,
+    due_in,
     publish,
 )
 from webhook.controller.state import State as Watched
@@ -45,10 +45,19 @@ class _Seen(NamedTuple):
 
 
 class _Look(NamedTuple):
-    """The last look at a node: at what, and what was found."""
+    """The last look at a node: at what, and what was found.
+
+    Attributes:
+        seen: at what.
+        again_at: when it is old although nothing changed.
+        due_at: from when on the node is to be written, by the clock that never goes back.
+        strategy: of the node.
+        capacity: what it should offer.
+    """
 
     seen: _Seen
     again_at: dt.datetime
+    due_at: float
     strategy: Strategy
     capacity: Capacity
 
@@ -94,7 +103,6 @@ class CapacityController:
             self._looks.clear()
             self._written_at.clear()
             self._slos.forget()
-            self._metrics.observe(())
             return None
         watched = self._watched
         configuration = watched.configuration
@@ -104,16 +112,16 @@ class CapacityController:
                 of.pop(key, None)
             for pauses in (self._pauses, self._metric_pauses):
                 pauses.forget(key)
-        looked = 0
         for name in self._changed(configuration):
             if not self._lease.elected():
                 break
             self._publish(name, configuration)
-            looked += 1
-        if looked or gone:
-            self._metrics.observe(look.capacity for look in self._looks.values())
         self._slos.step()
         return None
+
+    def capacities(self) -> list[Capacity]:
+        """Return what nodes should offer, as far as this replica looked at them; from any thread."""
+        return [look.capacity for look in list(self._looks.values())]
 
     def _standby(self) -> str:
         if not self._watched.synced:
@@ -130,7 +138,8 @@ class CapacityController:
     def _changed(self, configuration: Configuration) -> Iterator[str]:
         """Yield the nodes that have to be looked at again, or written."""
         watched = self._watched
-        now, metrics, on_node = watched.now(), watched.metrics.values, watched.pods.on_node
+        now, clock = watched.now(), watched.clock()
+        metrics, on_node = watched.metrics.values, watched.pods.on_node
         for key, known in list(watched.nodes.values.items()):
             name, look = key[1], self._looks.get(key[1])
             if look is None:
@@ -140,7 +149,7 @@ class CapacityController:
             seen = look.seen
             same = seen.node is known and seen.metric is metrics.get(key) and seen.pods is on_node(name)
             same = same and seen.configuration is configuration and now < look.again_at
-            if not same or self._due(known, look):
+            if not same or (look.due_at <= clock and self._pauses.over(name)):
                 yield name
 
     def _seen(self, name: str, configuration: Configuration) -> _Seen:
@@ -179,21 +188,15 @@ class CapacityController:
             before = replace(before, offered={**before.offered, **known.node.published})
         metric = seen.metric and seen.metric.metric
         capacity = estimate(known.node, metric, seen.pods, strategy, now, before)
-        return _Look(seen, now + _again(capacity, strategy, now), strategy, capacity)
-
-    def _due(self, known: KnownNode, look: _Look) -> bool:
-        name = known.node.name
-        if not self._pauses.over(name):
-            return False
-        written = self._written_at.get(name)
-        since = None if written is None else self._watched.clock() - written
-        return is_due(known, look.capacity, look.strategy, since)
+        clock, written = self._watched.clock(), self._written_at.get(name)
+        due_at = clock + due_in(known, capacity, strategy, None if written is None else clock - written)
+        return _Look(seen, now + _again(capacity, strategy, now), due_at, strategy, capacity)
 
     def _write(self, known: KnownNode, look: _Look) -> None:
-        if not self._due(known, look):
-            return
         watched, name = self._watched, known.node.name
         clock = watched.clock()
+        if look.due_at > clock or not self._pauses.over(name):
+            return
         self._pauses.pause(name, LEAST_SECONDS)
         try:
             answer = publish(watched.api, known, look.capacity, watched.now())
@@ -202,6 +205,9 @@ class CapacityController:
         else:
             self._metrics.writes.inc()
             self._written_at[name] = clock
+            self._looks[name] = look._replace(
+                again_at=watched.now()
+            )  # what stands there now is another thing
             watched.nodes.learn(answer, known)
 
     def _refused(self, name: str, error: ApiError) -> None:

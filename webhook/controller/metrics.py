@@ -1,44 +1,57 @@
 """The controller's metrics."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from webhook.capacity.estimate import Capacity, State
 from webhook.process.metrics import NAMESPACE
 from webhook.protocol import COLOCATION_RESOURCES
 
+_PREFIX = f"{NAMESPACE}_capacity"
+
 
 class CapacityMetrics:
-    """Counters of writes, and gauges of what nodes offer in sum."""
+    """Counters of writes, and whether this replica makes them."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         """Register them."""
-        prefix = f"{NAMESPACE}_capacity"
-
-        def gauge(name: str, text: str, *labels: str) -> Gauge:
-            return Gauge(f"{prefix}_{name}", text, labels, registry=registry)
-
-        self.leader = gauge("publishes", "Whether this replica publishes figures.")
-        self._nodes = gauge("nodes", "Nodes by the state of their figures.", "state")
-        self._offered = gauge("offered", "What is offered in sum: milli-cores, bytes.", "resource")
-        self.writes = Counter(f"{prefix}_writes", "Writes of the status of nodes.", registry=registry)
-        self.nodeslo_writes = Counter(f"{prefix}_nodeslo_writes", "Writes of NodeSLOs.", registry=registry)
+        publishes = "Whether this replica publishes figures."
+        self.leader = Gauge(f"{_PREFIX}_publishes", publishes, registry=registry)
+        self.writes = Counter(f"{_PREFIX}_writes", "Writes of the status of nodes.", registry=registry)
+        self.nodeslo_writes = Counter(f"{_PREFIX}_nodeslo_writes", "Writes of NodeSLOs.", registry=registry)
         self.refused = Counter(
-            f"{prefix}_refused_writes",
+            f"{_PREFIX}_refused_writes",
             "Writes of either that were refused, by why: conflict is a field that somebody else owns.",
             ["why"],
             registry=registry,
         )
 
-    def observe(self, found: Iterable[Capacity]) -> None:
-        """Bring the gauges up to date."""
+
+class OfferedCollector(Collector):
+    """What nodes offer in sum, added up when somebody asks."""
+
+    def __init__(self, capacities: Callable[[], Iterable[Capacity]]) -> None:
+        """Take what returns the capacities of all nodes; it is called from another thread."""
+        self._capacities = capacities
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield nodes by state, and sums by resource."""
         states, sums = dict.fromkeys(State, 0), dict.fromkeys(sorted(COLOCATION_RESOURCES), 0)
-        for capacity in found:
+        for capacity in self._capacities():
             states[capacity.state] += 1
             for name, figure in capacity.figures.items():
                 sums[name] += figure.offered or 0
+        nodes = GaugeMetricFamily(
+            f"{_PREFIX}_nodes", "Nodes by the state of their figures.", labels=["state"]
+        )
+        offered = GaugeMetricFamily(
+            f"{_PREFIX}_offered", "What is offered in sum: milli-cores, bytes.", labels=["resource"]
+        )
         for state, number in states.items():
-            self._nodes.labels(state).set(number)
+            nodes.add_metric([state], number)
         for name, value in sums.items():
-            self._offered.labels(name).set(value)
+            offered.add_metric([name], value)
+        yield from (nodes, offered)

@@ -7,6 +7,7 @@ somebody else owns stays as it is.
 import datetime as dt
 import json
 from collections.abc import Mapping
+from math import inf
 from typing import Any, Final
 
 from webhook.capacity.estimate import Capacity, State
@@ -38,11 +39,11 @@ def offered(capacity: Capacity) -> dict[str, int]:
     return {name: figure.offered for name, figure in capacity.figures.items() if figure.offered is not None}
 
 
-def is_due(known: KnownNode, capacity: Capacity, strategy: Strategy, since: float | None) -> bool:
-    """Return whether a node has to be written.
+def due_in(known: KnownNode, capacity: Capacity, strategy: Strategy, since: float | None) -> float:
+    """Return in how many seconds a node has to be written: 0: now, infinity: not while nothing changes.
 
-    That is when a resource appears or disappears, when one changes by more than
-    ``resourceDiffThreshold``, when bound pods need more than is published, and after
+    At once when a resource appears or disappears, when one changes by more than
+    ``resourceDiffThreshold``, and when bound pods need more than is published; after
     ``updateTimeThresholdSeconds`` if anything differs.
 
     Args:
@@ -53,19 +54,22 @@ def is_due(known: KnownNode, capacity: Capacity, strategy: Strategy, since: floa
     """
     wanted, there = offered(capacity), known.node.published
     if not wanted or (capacity.state is State.OFF and not known.owned):
-        return known.owned
-    if since is not None and since < LEAST_SECONDS:
-        return False
-    if not known.owned or wanted.keys() != there.keys():
-        return True
+        return 0.0 if known.owned else inf
+    least = LEAST_SECONDS
+    if known.owned and wanted.keys() == there.keys() and not _far(wanted, there, capacity, strategy):
+        if wanted == there and _state(known.annotation) == capacity.state:
+            return inf
+        least = max(least, float(strategy.values["updateTimeThresholdSeconds"]))
+    return 0.0 if since is None else max(0.0, least - since)
+
+
+def _far(wanted: Mapping[str, int], there: Mapping[str, int], capacity: Capacity, strategy: Strategy) -> bool:
+    """Whether a figure is so far from what stands there that it cannot wait."""
     threshold = strategy.values["resourceDiffThreshold"]
-    if any(
+    return any(
         abs(value - there[name]) > there[name] * threshold or there[name] < capacity.figures[name].floor
         for name, value in wanted.items()
-    ):
-        return True
-    expired = since is None or since > strategy.values["updateTimeThresholdSeconds"]
-    return expired and (wanted != there or _state(known.annotation) != capacity.state)
+    )
 
 
 def publish(api: Client, known: KnownNode, capacity: Capacity, now: dt.datetime) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from types import FrameType
 from prometheus_client import CollectorRegistry
 
 from webhook.controller.capacity import CapacityController
-from webhook.controller.metrics import CapacityMetrics
+from webhook.controller.metrics import CapacityMetrics, OfferedCollector
 from webhook.controller.state import State
 from webhook.controller.withdrawal import Withdrawal, withdraw
 from webhook.kube.client import ApiError
@@ -31,6 +31,7 @@ class ControllerService:
     def __post_init__(self) -> None:
         """Put the controller together."""
         self.capacity = CapacityController(self.state, self.lease, CapacityMetrics(self.registry))
+        self.registry.register(OfferedCollector(self.capacity.capacities))
         self._stop = Event()
 
     def run(self, admin_listener: socket.socket) -> None:
