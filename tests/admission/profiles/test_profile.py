@@ -293,7 +293,7 @@ def laugh(levels=12):
     return value
 
 
-LARGE = [laugh(), {"k": laugh()}, "x" * 10**7, [1] * 10**6, dict.fromkeys(map(str, range(10**5)), 1)]
+LARGE = [laugh(), {"k": laugh()}, "x" * 10**7, [1] * 10**5, dict.fromkeys(map(str, range(10**5)), 1)]
 
 
 @pytest.mark.parametrize("value", LARGE, ids=["lists", "map", "text", "numbers", "keys"])

@@ -170,8 +170,19 @@ def amounts(section) -> dict[str, int]:
     return {name: parse(text_of(raw)) for name, raw in (section or {}).items()}
 
 
+def asking(pod, section, cpu) -> dict:
+    """The pod, whose first container has some CPU in this section: else few random pods are translated."""
+    first = pod["spec"]["containers"][0]
+    resources = first["resources"] = first.get("resources") or {}
+    resources[section] = {"cpu": cpu} | (resources.get(section) or {})
+    return pod
+
+
 @example({"metadata": {"name": "pod-1"}, "spec": A_BARE_NUMBER}, BATCH)
-@given(strategies.pods, strategies.clusters)
+@given(
+    st.builds(asking, strategies.pods, st.sampled_from(["requests", "limits"]), strategies.cpus),
+    strategies.clusters.map(lambda cluster: cluster + BATCH),
+)
 def test_limit_range_defaults_go_and_the_figures_of_the_first_call_stay(pod, cluster) -> None:
     """Admission §3.5: LimitRanger's defaults after our patch are removed; what we had written stays."""
     first = asked(pod, cluster)
