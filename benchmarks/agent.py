@@ -1,13 +1,16 @@
 """What the agent costs a node: CPU time and memory of its process, with 200 pods that are real cgroups.
 
-Each pod has a group in each of this machine's hierarchies, as a kubelet makes them, and a third of them a
-process. A process of its own is the API server: it lists the pods, the node and its NodeMetric, and takes
-what the agent publishes. Next to the agent a naive one, which opens and parses the same files of every pod
-each second and does nothing else. Both run at the same time, so that other work on the machine meets both.
+Each pod has a group in each of this machine's hierarchies, as a kubelet makes them, with one of a container
+and one of a sandbox below it, and a third of them a process. A third is of class BE with batch resources, a
+third of class LS. A process of its own is the API server: it lists the pods, the node and its NodeMetric, and
+takes what the agent publishes. One agent observes and one enforces; next to them a naive one, which opens and
+parses the same files of every pod each second and does nothing else. All run at the same time, so that other
+work on the machine meets all of them.
 
     python -m benchmarks.agent [--pods N] [--seconds S]
 
-It needs the right to make cgroups. The exit status is 1 if a target is missed: 1 % of a core, 60 MiB.
+It needs the right to make cgroups. The exit status is 1 if the agent that enforces misses a target: 1 % of a
+core, 60 MiB.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ from benchmarks.tree import environment
 PODS: Final = 200
 SECONDS: Final = 60
 WARM_UP: Final = 25
+MODES: Final = ("observe", "enforce")
 MOST_PERCENT: Final = 1.0
 MOST_MIB: Final = 60.0
 BOOKMARK_SECONDS: Final = 60  # as the API server
@@ -51,10 +55,14 @@ from webhook.kube.client import Client
 from webhook.process.address import listen
 from webhook.process.metrics import new_registry
 
-server, kubepods, folder = sys.argv[1:]
+server, kubepods, folder, mode = sys.argv[1:]
 watched = Watched(Client(Access(server=server)), "n1")
 AgentService(
-    watched, find_hierarchy("/", kubepods), StateFolder(pathlib.Path(folder)), new_registry()
+    watched,
+    find_hierarchy("/", kubepods),
+    StateFolder(pathlib.Path(folder)),
+    new_registry(),
+    enforce=mode == "enforce",
 ).run(listen("127.0.0.1:0"))
 """
 
@@ -134,22 +142,27 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         kubepods = stack.enter_context(_groups(tops, options.pods))
         server = stack.enter_context(_api_server(options.pods))
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
-        agent = stack.enter_context(_process(_AGENT, server, kubepods, folder))
+        agents = [
+            stack.enter_context(_process(_AGENT, server, kubepods, _folder(stack), mode)) for mode in MODES
+        ]
         naive = stack.enter_context(_process(_NAIVE, stdin=_files(tops, kubepods, options.pods)))
         time.sleep(WARM_UP)
-        figures = _measured([agent, naive], options.seconds)
+        figures = _measured([*agents, naive], options.seconds)
+        wrong = _not_enforced(kubepods, options.pods)
         with urllib.request.urlopen(f"{server}/measured") as answer:
             measured = int(answer.read())
         if measured != options.pods:
             sys.exit(f"benchmarks.agent: the agent has published {measured} pods of {options.pods}")
+        if wrong:
+            sys.exit(f"benchmarks.agent: {len(wrong)} files are not as planned, among them {wrong[0]}")
     print(
         f"{options.pods} pods, {options.seconds} s; targets {MOST_PERCENT:g} % of a core, {MOST_MIB:g} MiB\n"
     )
     print(f"{'':<28}{'% of a core':>14}{'RSS MiB':>10}{'PSS MiB':>10}")
-    for name, (percent, rss, pss) in zip(("agent", "naive: opens each file"), figures, strict=True):
+    names = (*(f"agent, mode {mode}" for mode in MODES), "naive: opens each file")
+    for name, (percent, rss, pss) in zip(names, figures, strict=True):
         print(f"{name:<28}{percent:>14.2f}{rss:>10.1f}{pss:>10.1f}")
-    percent, rss, _ = figures[0]
+    percent, rss, _ = figures[MODES.index("enforce")]
     sys.exit(percent > MOST_PERCENT or rss > MOST_MIB)
 
 
@@ -157,19 +170,42 @@ def _uid(number: int) -> str:
     return f"{number:08x}-0000-4000-8000-000000000000"
 
 
+def _container(number: int, kind: str) -> str:
+    """Return the id of a pod's container or sandbox."""
+    return f"{number:04x}{kind.encode().hex():0<60}"
+
+
+def _batch(number: int) -> bool:
+    return number % 3 == 0
+
+
+def _group(number: int) -> str:
+    """Return the group of a pod, below that of all of them."""
+    return f"{'besteffort' if _batch(number) else 'burstable'}/pod{_uid(number)}"
+
+
 def _pod(number: int) -> dict[str, Any]:
     """Return a pod of the size that the API server sends."""
+    qos = ("BE", "LS", "")[number % 3]
+    batch = {"kubernetes.io/batch-cpu": "500", "kubernetes.io/batch-memory": "128Mi"}
     resources = {"requests": {"cpu": "100m", "memory": "128Mi"}}
+    if _batch(number):
+        resources = {"requests": batch, "limits": batch}
+    status = {"name": "main", "containerID": f"containerd://{_container(number, 'main')}"}
     return {
         "metadata": {
             "namespace": "shop",
             "name": f"web-{number}",
             "uid": _uid(number),
-            "labels": {"app": "web"},
+            "labels": {"app": "web", **({"koordinator.sh/qosClass": qos} if qos else {})},
             "annotations": {"note": "x" * 2000},
         },
         "spec": {"nodeName": "n1", "containers": [{"name": "main", "resources": resources}]},
-        "status": {"phase": "Running", "qosClass": "Burstable"},
+        "status": {
+            "phase": "Running",
+            "qosClass": "BestEffort" if _batch(number) else "Burstable",
+            "containerStatuses": [status],
+        },
     }
 
 
@@ -178,18 +214,23 @@ def _groups(tops: Sequence[Path], pods: int) -> Iterator[str]:
     """Make the groups of a kubelet, a process in every third pod; they are removed at the end."""
     name = f"colocation-webhook-bench-{os.getpid()}"
     kubepods = f"{name}/kubepods"
-    groups = [f"{kubepods}/burstable/pod{_uid(number)}" for number in range(pods)]
+    groups = [f"{kubepods}/{_group(number)}" for number in range(pods)]
+    below = [
+        f"{kubepods}/{_group(number)}/{_container(number, kind)}"
+        for number in range(pods)
+        for kind in ("main", "sandbox")
+    ]
     processes: list[subprocess.Popen[bytes]] = []
     made: list[Path] = []
     try:
         for top in tops:
-            for group in (name, kubepods, f"{kubepods}/besteffort", f"{kubepods}/burstable", *groups):
+            for group in (name, kubepods, f"{kubepods}/besteffort", f"{kubepods}/burstable", *groups, *below):
                 (top / group).mkdir()
                 made.append(top / group)
                 for file in ("cpuset.cpus", "cpuset.mems"):
                     if (top / file).exists():
                         (top / group / file).write_text((top / file).read_text())
-        for group in groups[::3]:
+        for group in below[::6]:
             processes.append(subprocess.Popen(["sleep", "3600"]))
             for top in tops:
                 (top / group / "cgroup.procs").write_text(str(processes[-1].pid))
@@ -250,11 +291,26 @@ def _files(tops: Sequence[Path], kubepods: str, pods: int) -> str:
     """Return the files that the naive agent reads of every pod."""
     names = {"cpuacct": "cpuacct.usage", "memory": "memory.stat", "unified": "cpu.pressure"}
     return "\n".join(
-        str(top / f"{kubepods}/burstable/pod{_uid(number)}" / names[top.name])
+        str(top / kubepods / _group(number) / names[top.name])
         for number in range(pods)
         for top in tops
         if top.name in names
     )
+
+
+def _not_enforced(kubepods: str, pods: int) -> list[Path]:
+    """Return the quotas of batch pods that are not what the agent should have written."""
+    files = [
+        _TOP / "cpu" / kubepods / _group(number) / "cpu.cfs_quota_us"
+        for number in range(pods)
+        if _batch(number)
+    ]
+    return [each for each in files if each.read_text().strip() != "50000"]
+
+
+def _folder(stack: contextlib.ExitStack) -> str:
+    """Return a folder for the state of one agent."""
+    return stack.enter_context(tempfile.TemporaryDirectory())
 
 
 def _measured(processes: Sequence[int], seconds: int) -> list[tuple[float, float, float]]:

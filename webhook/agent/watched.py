@@ -65,6 +65,8 @@ class Watched:
     metrics: Store[KnownMetric] = field(default_factory=lambda: Store(_known_metric), init=False)
     slos: Store[Mapping[str, Any]] = field(default_factory=lambda: Store(_known_slo), init=False)
     reflectors: Mapping[str, Reflector] = field(init=False)
+    _pods: tuple[NodePod, ...] = field(default=(), init=False)
+    _pods_at: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         """Say what is watched."""
@@ -103,9 +105,11 @@ class Watched:
         return self.slos.values.get(("", self.node_name))
 
     def pods_now(self) -> tuple[NodePod, ...]:
-        """Return the node's pods."""
+        """Return the node's pods: the same tuple for as long as no pod changes."""
         with self.pods.lock:
-            return tuple(self.pods.values.values())
+            if self._pods_at != self.pods.revision:
+                self._pods, self._pods_at = tuple(self.pods.values.values()), self.pods.revision
+            return self._pods
 
 
 def standby(pods: Iterable[NodePod], metric: KnownMetric | None) -> str:

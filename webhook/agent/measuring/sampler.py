@@ -123,6 +123,7 @@ class Sampler:
             name: _Scope(GroupFiles(hierarchy, hierarchy.qos(qos))) for name, qos in _CLASSES.items()
         }
         self._pods: dict[str, _Scope] = {}
+        self._last: Iterable[NodePod] | None = None
         self._round = 0
         self._failing: set[str] = set()
 
@@ -132,19 +133,15 @@ class Sampler:
         What cannot be read is left out, and logged once; a pod whose group is gone is left out in silence.
 
         Args:
-            pods: of the node.
+            pods: of the node; the same object as before means the same pods.
         """
         with self.lock:
             self._round += 1
             self._look_at_node()
-            wanted = {pod.uid: pod for pod in pods if pod.uid and not pod.finished}
-            for uid in self._pods.keys() - wanted.keys():
-                self._pods.pop(uid).files.close()
-            for i, (uid, pod) in enumerate(wanted.items()):
-                scope = self._pods.get(uid)
-                group = self._hierarchy.pod(pod.kube_qos, uid)
-                if scope is None or scope.files.group != group:
-                    scope = self._pods[uid] = _Scope(GroupFiles(self._hierarchy, group))
+            if pods is not self._last:
+                self._last = pods
+                self._take(pods)
+            for i, scope in enumerate(self._pods.values()):
                 self._look_at(scope, all_of_it=self._round % SLICES == i % SLICES)
 
     def pod(self, uid: str, seconds: float) -> Use | None:
@@ -176,6 +173,26 @@ class Sampler:
             for scope in (*self._scopes.values(), *self._pods.values()):
                 scope.files.close()
             self._pods.clear()
+            self._last = None
+
+    def _take(self, pods: Iterable[NodePod]) -> None:
+        """Keep a scope for each pod that runs, as far as there is one in its group, and for no other."""
+        groups = {
+            pod.uid: self._hierarchy.pod(pod.kube_qos, pod.uid)
+            for pod in pods
+            if pod.uid and not pod.finished
+        }
+        kept: dict[str, _Scope] = {}
+        for uid, group in groups.items():
+            scope = self._pods.pop(uid, None)
+            if scope is None or scope.files.group != group:
+                if scope is not None:
+                    scope.files.close()
+                scope = _Scope(GroupFiles(self._hierarchy, group))
+            kept[uid] = scope
+        for scope in self._pods.values():
+            scope.files.close()
+        self._pods = kept
 
     def _look_at_node(self) -> None:
         stat = self._read(self._stat.path, lambda: proc_stat(self._stat.read()))
