@@ -24,6 +24,16 @@ FILES = {
 }
 
 
+KUBECONFIG = {
+    "apiVersion": "v1",
+    "kind": "Config",
+    "current-context": "c",
+    "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+    "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}],
+    "users": [{"name": "u", "user": {}}],
+}
+
+
 @pytest.fixture
 def machine(tmp_path):
     """A recorded machine of four CPUs with a BE pod, and its objects in a file."""
@@ -104,6 +114,16 @@ def test_a_nodeslo_for_nodes_that_have_none(run, machine):
     (machine / "pods.yaml").write_text(yaml.safe_dump_all([*pods, slo]))
     found = json.loads(dry_run(run, machine, "-o", "json").output)
     assert any("cpuSuppressThresholdPercent: 650 is out of range" in each for each in found["findings"])
+
+
+@pytest.mark.parametrize("text", ["LS", "LS=x", "ls=1", "LS=20", "LS=-21", "LS=1.5"])
+def test_a_nice_value_that_is_none(run, machine, text):
+    """Exit status 2, with what to write."""
+    folder = ("--state-dir", machine / "s", "--root", machine / "root", "--kubeconfig", machine / "k")
+    (machine / "k").write_text(yaml.safe_dump(KUBECONFIG))
+    result = run("agent", "--node-name", "n", *folder, "--nice", text)
+    assert result.exit_code == 2
+    assert f"--nice {text}: write CLASS=N" in result.output
 
 
 @pytest.fixture

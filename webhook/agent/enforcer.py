@@ -27,6 +27,7 @@ from webhook.agent.topology import read_node
 from webhook.agent.watched import Watched
 from webhook.agent.writing.cgroupfiles import KernelFiles
 from webhook.agent.writing.ledger import ActionLedger
+from webhook.agent.writing.processes import Processes
 from webhook.agent.writing.reconciler import Reconciler, Round
 from webhook.agent.writing.restore import Restored
 from webhook.agent.writing.writer import MOST_BUSY
@@ -74,6 +75,7 @@ class Enforcer:
     Attributes:
         ledger: of actions.
         settings: what is switched on.
+        proc: the host's /proc, where processes are looked for if the settings ask for something of them.
         default_slo: the spec that holds where the node has no NodeSLO.
         events: where refusals are reported; None: nowhere.
         clock: seconds that never go back.
@@ -90,6 +92,7 @@ class Enforcer:
     registry: CollectorRegistry
     enforce: bool = False
     settings: Settings = field(default_factory=Settings)
+    proc: Path = Path("/proc")
     default_slo: Mapping[str, Any] = field(default_factory=dict)
     events: EventRecorder | None = None
     clock: Callable[[], float] = time.monotonic
@@ -105,7 +108,12 @@ class Enforcer:
     def __post_init__(self) -> None:
         """Put it together."""
         self._reconciler = Reconciler(
-            self._hierarchy, KernelFiles(), self.ledger, enforce=self.enforce, clock=self.clock
+            self._hierarchy,
+            KernelFiles(),
+            self.ledger,
+            enforce=self.enforce,
+            processes=Processes(self.proc, self.clock) if self.settings.for_processes else None,
+            clock=self.clock,
         )
         self._writes = Counter(
             f"{PREFIX}_cgroup_writes", "Writes to cgroups, by outcome.", ["outcome"], registry=self.registry

@@ -21,7 +21,7 @@ KUBEPODS: Final = "kubepods"
 CONTROLLERS: Final = ("cpu", "cpuacct", "cpuset", "memory")
 """Of version 1, what a hierarchy is asked for; in version 2 ``cpu`` counts, too."""
 
-GONE: Final = frozenset({errno.ENOENT, errno.ENODEV, errno.ENOTDIR, errno.ESTALE})
+GONE: Final = frozenset({errno.ENOENT, errno.ENODEV, errno.ENOTDIR, errno.ESTALE, errno.ESRCH})
 """What the kernel answers about a file whose group is not there any more, or that it never had."""
 
 _SLICE: Final = ".slice"

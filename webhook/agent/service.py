@@ -20,6 +20,7 @@ from webhook.agent.leaving import why_leaving
 from webhook.agent.measuring.history import History
 from webhook.agent.measuring.sampler import Sampler
 from webhook.agent.metrics import Publications, UsageCollector, platform_series
+from webhook.agent.plan.settings import DEFAULTS, Settings
 from webhook.agent.publisher import Publisher
 from webhook.agent.statefolder import StateFolder
 from webhook.agent.watched import Watched
@@ -65,6 +66,8 @@ class AgentService:
         kubelet_folder: None where the kubelet's files are not to be read.
         yarn: the cgroup of YARN's containers.
         enforce: whether cgroups are written.
+        settings: what is switched on.
+        proc: the host's /proc.
         default_slo: the spec that holds where the node has no NodeSLO.
         daemonset: namespace and name of what this agent is a pod of; None where nobody knows.
     """
@@ -77,6 +80,8 @@ class AgentService:
     kubelet_folder: Path | None = None
     yarn: str = "yarn"
     enforce: bool = False
+    settings: Settings = DEFAULTS
+    proc: Path = Path("/proc")
     default_slo: Mapping[str, Any] = field(default_factory=dict)
     daemonset: tuple[str, str] | None = None
     host: Host = field(init=False)
@@ -166,6 +171,8 @@ class AgentService:
             ActionLedger(self.folder.path / LEDGER, boot=boot_of(self.root), identity=identity),
             self.registry,
             self.enforce,
+            settings=self.settings,
+            proc=self.proc,
             default_slo=self.default_slo,
             events=self._events,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.e2e.cluster.kubectl import Object
@@ -66,6 +68,33 @@ def test_an_agent_that_enforces_writes_cgroups_and_events(helm: Helm) -> None:
     assert [rule for rule in more["rules"] if rule not in role["rules"]] == [
         {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]}
     ]
+
+
+def test_what_an_agent_needs_for_processes(helm: Helm) -> None:
+    """Each value adds its own rights, and nothing else changes."""
+    plain = agent_of(helm.render(AGENT, NEWEST))["spec"]
+
+    def rendered(**values: Any) -> tuple[Object, Object]:
+        spec = agent_of(helm.render({"agent": {**AGENT["agent"], **values}}, NEWEST))["spec"]
+        return spec, spec["containers"][0]
+
+    spec, container = rendered(oomScoreAdj=True)
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"], "add": ["DAC_OVERRIDE"]}
+    assert {"name": "proc", "mountPath": "/host/proc"} in container["volumeMounts"]
+    assert [each for each in spec["volumes"] if each not in plain["volumes"]] == [
+        {"name": "proc", "hostPath": {"path": "/proc", "type": "Directory"}}
+    ]
+    assert "hostPID" not in spec
+    assert {"--oom-score-adj", "--host-proc=/host/proc"} <= set(container["args"])
+    spec, container = rendered(nice={"LS": -5, "BE": 10})
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"], "add": ["SYS_NICE"]}
+    assert spec["hostPID"] is True
+    assert spec["volumes"] == plain["volumes"]
+    assert {"--nice=LS=-5", "--nice=BE=10"} <= set(container["args"])
+    spec, container = rendered(oomScoreAdj=True, nice={"BE": 10})
+    assert container["securityContext"]["capabilities"]["add"] == ["DAC_OVERRIDE", "SYS_NICE"]
+    assert spec["volumes"] == plain["volumes"]
+    assert not [each for each in container["args"] if "host-proc" in each]
 
 
 def test_the_agents_settings(helm: Helm) -> None:

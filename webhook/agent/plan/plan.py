@@ -20,6 +20,7 @@ from webhook.agent.plan.memoryqos import (
     sums,
 )
 from webhook.agent.plan.placement import OWN_CPUS, CPUSets, Placement, cpu_sets
+from webhook.agent.plan.processes import of_processes
 from webhook.agent.plan.settings import DEFAULTS, Settings
 from webhook.agent.plan.target import UNLIMITED, Knob, Target, Why
 from webhook.pods.nodetopology import NodeTopology
@@ -42,6 +43,7 @@ class PodPlan:
         at_containers: of its containers, by name.
         at_others: of cgroups below it that are of no container that is known: the sandbox, or a container
             that started a moment ago.
+        of_processes: of each process of its containers.
         protection: of its memory, of which the groups above have the sums.
     """
 
@@ -49,6 +51,7 @@ class PodPlan:
     at_pod: Targets = ()
     at_containers: Mapping[str, Targets] = field(default_factory=dict)
     at_others: Targets = ()
+    of_processes: Targets = ()
     protection: Protection = UNPROTECTED
 
     def of_container(self, container_id: str) -> Targets:
@@ -163,6 +166,7 @@ def _pod_plan(pod: AgentPod, placement: Placement | None, settings: Settings, fi
             for name in names
         },
         tuple(everywhere),
+        of_processes(pod, settings, findings),
         memory.protection,
     )
 

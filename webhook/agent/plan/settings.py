@@ -1,6 +1,7 @@
 """What the plan depends on besides pods and CPUs: what is switched on, and what the node is like."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -28,6 +29,8 @@ class Settings:
         weights: the formula of the node's container runtime.
         memory_qos: the kernel can protect and throttle memory, as the NodeSLO asks for.
         memory: bytes that the node has for pods; None: unknown.
+        oom_score_adj: whether the annotation of that name holds for the processes of a pod.
+        nice: the nice value of processes by the class of their pod; classes that are left out keep theirs.
         page: bytes; the kernel keeps limits of memory in pages.
         slo: what the node's NodeSLO asks for.
     """
@@ -40,8 +43,15 @@ class Settings:
     weights: Weights = Weights.LINEAR
     memory_qos: bool = True
     memory: int | None = None
+    oom_score_adj: bool = False
+    nice: Mapping[str, int] = field(default_factory=dict)
     page: int = 4096
     slo: NodeSLO = DEFAULT_SLO
+
+    @property
+    def for_processes(self) -> bool:
+        """Return whether something is asked for of processes."""
+        return self.oom_score_adj or bool(self.nice)
 
 
 DEFAULTS: Final = Settings()

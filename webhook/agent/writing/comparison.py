@@ -11,6 +11,7 @@ from webhook.agent.writing.cgroupfiles import CgroupFiles
 from webhook.agent.writing.files import file_of, parse, render, same, stored
 from webhook.agent.writing.ledger import RESTORE, ActionLedger, Original
 from webhook.agent.writing.order import Difference
+from webhook.agent.writing.processes import Processes
 
 
 class Comparison:
@@ -20,9 +21,16 @@ class Comparison:
         files_read: since it was made.
     """
 
-    def __init__(self, hierarchy: Hierarchy, files: CgroupFiles, ledger: ActionLedger | None) -> None:
-        """Take where cgroups are, their files, and the ledger where there is one."""
+    def __init__(
+        self,
+        hierarchy: Hierarchy,
+        files: CgroupFiles,
+        ledger: ActionLedger | None,
+        processes: Processes | None = None,
+    ) -> None:
+        """Take where cgroups are, their files, the ledger and the host's processes where there are some."""
         self.files_read = 0
+        self._processes = processes
         self._hierarchy, self._files, self._ledger = hierarchy, files, ledger
         self._places = {
             knob: (str(hierarchy.mounts[file.controller]), file.name)
@@ -43,6 +51,16 @@ class Comparison:
         yield from self._of_group(plan, group, plan.at_pod, below=False, weights=Weights.LINEAR)
         for number, below in self._hierarchy.containers(group).items():
             yield from self._of_group(plan, below, plan.of_container(number), below=True, weights=weights)
+            if number in pod.containers and self._processes is not None:
+                yield from self._of_processes(plan, number, self._processes)
+
+    def _of_processes(self, plan: PodPlan, container: str, processes: Processes) -> Iterator[Difference]:
+        version = self._hierarchy.version
+        for target in plan.of_processes:
+            text = render(target.knob, target.value, version)
+            for path in processes.paths(container, target.knob):
+                if found := self._difference(path, target.knob, text, target.why, below=True):
+                    yield found
 
     def of_class(self, plan: ClassPlan) -> Iterator[Difference]:
         """Yield the files of a group above pods that do not hold what they should."""
@@ -77,11 +95,11 @@ class Comparison:
         planned = {target.knob for target in targets} if mode is Mode.ENFORCE else set()
         if Knob.IDLE in planned:
             planned.add(Knob.SHARES)  # which the kernel keeps at the least
-        for knob in Knob:
+        for knob, (top, name) in self._places.items():
             if knob in planned:
                 continue
-            path = self._path(knob, group)
-            if path and (original := written.get(path)):
+            path = f"{top}/{group}/{name}"
+            if original := written.get(path):
                 inputs = {"planned": "no more"} if mode is Mode.ENFORCE else {"agent": str(mode)}
                 why = Why(RESTORE, whose, inputs)
                 if found := self._difference(path, knob, original.old, why, below=below):

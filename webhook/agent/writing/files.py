@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from webhook.agent.plan.settings import Weights
 from webhook.agent.plan.target import PERIOD, UNLIMITED, Knob, Value
+from webhook.agent.writing.cgroupfiles import NICE, OOM_SCORE_ADJ
 from webhook.cpuset.cpulist import format_cpulist, parse_cpulist
 
 _ENDLESS: Final = 2**62  # bytes; version 1 shows no limit as the greatest number of whole pages
@@ -34,6 +35,12 @@ _PROTECTION: Final[Mapping[Knob, File]] = {
 }
 """Of version 2; some vendors' kernels have them in version 1."""
 
+_OF_PROCESSES: Final[Mapping[Knob, File]] = {
+    Knob.OOM_SCORE_ADJ: File("process", OOM_SCORE_ADJ),
+    Knob.NICE: File("process", NICE),
+}
+"""No files of a cgroup: they are in /proc."""
+
 _V1: Final[Mapping[Knob, File]] = {
     Knob.CPUS: File("cpuset", "cpuset.cpus"),
     Knob.SHARES: File("cpu", "cpu.shares"),
@@ -42,6 +49,7 @@ _V1: Final[Mapping[Knob, File]] = {
     Knob.IDLE: File("cpu", "cpu.idle"),
     Knob.MEMORY: File("memory", "memory.limit_in_bytes"),
     **_PROTECTION,
+    **_OF_PROCESSES,
 }
 _V2: Final[Mapping[Knob, File]] = {
     Knob.CPUS: File("cpuset", "cpuset.cpus"),
@@ -50,6 +58,7 @@ _V2: Final[Mapping[Knob, File]] = {
     Knob.IDLE: File("cpu", "cpu.idle"),
     Knob.MEMORY: File("memory", "memory.max"),
     **_PROTECTION,
+    **_OF_PROCESSES,
 }
 _OF_VERSION: Final = {1: _V1, 2: _V2}
 _BY_NAME: Final = {
@@ -114,7 +123,7 @@ def render(knob: Knob, value: Value, version: int) -> str:
         return format_cpulist(value)
     if version == 1:
         return str(value)
-    text = _MAX if value == UNLIMITED else str(value)
+    text = _MAX if value == UNLIMITED and knob not in _OF_PROCESSES else str(value)
     return f"{text} {PERIOD}" if knob is Knob.QUOTA else text
 
 

@@ -19,6 +19,7 @@ from webhook.agent.writing.cgroupfiles import CgroupFiles
 from webhook.agent.writing.comparison import Comparison
 from webhook.agent.writing.ledger import RESTORE, ActionLedger
 from webhook.agent.writing.order import Difference, ordered
+from webhook.agent.writing.processes import Processes
 from webhook.agent.writing.restore import Restored, restore
 from webhook.agent.writing.weights import runtime_weights
 from webhook.agent.writing.writer import Writer, Written
@@ -63,21 +64,25 @@ class Reconciler:
         enforce: whether anything is written; may be changed between rounds.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 — a machine, and two clocks
         self,
         hierarchy: Hierarchy,
         files: CgroupFiles,
         ledger: ActionLedger,
         *,
         enforce: bool,
+        processes: Processes | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], dt.datetime] = utc_now,
     ) -> None:
-        """Take where cgroups are, their files, the ledger, seconds that only grow, and the time of day."""
+        """Take where cgroups are, their files, the ledger, the host's processes, and two clocks.
+
+        ``clock`` counts seconds that only grow; ``now`` says the time of day.
+        """
         self.enforce = enforce
         self._hierarchy, self._files, self._ledger, self._clock = hierarchy, files, ledger, clock
         self._writer = Writer(files, ledger, hierarchy.version, clock=clock, now=now)
-        self._comparison = Comparison(hierarchy, files, ledger)
+        self._comparison = Comparison(hierarchy, files, ledger, processes)
         self._inputs: tuple[object, ...] = ()
         self._plan: Plan | None = None
         self._due: dict[str, float] = {}

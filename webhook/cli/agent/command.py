@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,10 +18,12 @@ from webhook.cli.options.listening import listen_on
 from webhook.cli.options.output import output_option
 
 if TYPE_CHECKING:
+    from webhook.agent.plan.settings import Settings
     from webhook.agent.service import AgentService
     from webhook.kube.client import Client
 
 _ENABLE = "start the kernel with cgroup_enable=memory, or mount what is missing at /sys/fs/cgroup"
+_NICE = re.compile(r"-(20|1?\d)|1?\d", re.ASCII)
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
@@ -84,6 +87,25 @@ _state_dir = click.option(
     metavar="JSON",
     help="The spec of a NodeSLO, for a node that has none [default: nothing is switched on].",
 )
+@click.option(
+    "--oom-score-adj",
+    is_flag=True,
+    help="Obey the annotation koordinator.sh/oom-score-adj of pods; needs the host's /proc.",
+)
+@click.option(
+    "--nice",
+    metavar="CLASS=N",
+    multiple=True,
+    help="Nice value of the processes of a QoS class, such as LS=-5; needs the host's process ids.",
+)
+@click.option(
+    "--host-proc",
+    metavar="DIR",
+    type=_FOLDER,
+    default="/proc",
+    show_default=True,
+    help="Where the host's /proc is, for these two.",
+)
 @_state_dir
 @click.option(
     "--yarn-cgroup",
@@ -128,6 +150,9 @@ def agent(  # noqa: PLR0913 — one parameter an option
     kubepods: str | None,
     kubelet_dir: Path | None,
     node_slo: str | None,
+    oom_score_adj: bool,
+    nice: tuple[str, ...],
+    host_proc: Path,
     state_dir: Path,
     yarn_cgroup: str,
     admin_bind: str,
@@ -164,7 +189,7 @@ def agent(  # noqa: PLR0913 — one parameter an option
     if restore:
         restore_all(place, pod)
         return
-    slo = _node_slo(node_slo)
+    slo, settings = _node_slo(node_slo), _settings(nice, oom_score_adj=oom_score_adj)
     if dry_run:
         print_plan(objects_of(pods, cluster, node_name, slo), place, output)
         return
@@ -178,9 +203,10 @@ def agent(  # noqa: PLR0913 — one parameter an option
     from webhook.process.log import chosen, configure
 
     configure(log_level, chosen(log_format))
-    with _service(
-        place, api, node_name, yarn_cgroup, slo, enforce=mode == "enforce", daemonset=daemonset
-    ) as service:
+    with _service(place, api, node_name) as service:
+        service.yarn, service.enforce, service.default_slo = yarn_cgroup, mode == "enforce", slo
+        service.daemonset = daemonset
+        service.settings, service.proc = settings, host_proc
         from webhook.agent.service import SecondAddress
 
         admin = listen_on("--admin-bind", admin_bind)
@@ -213,17 +239,25 @@ def _node_slo(text: str | None) -> Mapping[str, Any]:
     return spec if isinstance(spec, dict) else {}
 
 
+def _settings(nice: tuple[str, ...], *, oom_score_adj: bool) -> "Settings":
+    """Return what is switched on of what needs rights of its own."""
+    from webhook.agent.plan.settings import Settings
+    from webhook.protocol import QOS_CLASSES
+
+    values = {}
+    for each in nice:
+        name, _, number = each.partition("=")
+        if name not in QOS_CLASSES or not _NICE.fullmatch(number):
+            classes = ", ".join(sorted(QOS_CLASSES))
+            raise click.UsageError(
+                f"--nice {each}: write CLASS=N: one of {classes}, and -20, first, to 19, last"
+            )
+        values[name] = int(number)
+    return Settings(oom_score_adj=oom_score_adj, nice=values)
+
+
 @contextlib.contextmanager
-def _service(  # noqa: PLR0913 — what an agent is made of
-    place: Place,
-    api: "Client",
-    node_name: str,
-    yarn: str,
-    slo: Mapping[str, Any],
-    *,
-    enforce: bool,
-    daemonset: tuple[str, str] | None,
-) -> Iterator["AgentService"]:
+def _service(place: Place, api: "Client", node_name: str) -> Iterator["AgentService"]:
     """Put the agent together, and have its state folder meanwhile."""
     from webhook.agent.hierarchy import HierarchyError, find_hierarchy
     from webhook.agent.service import AgentService
@@ -251,10 +285,6 @@ def _service(  # noqa: PLR0913 — what an agent is made of
             new_registry(),
             place.root,
             place.kubelet_dir,
-            yarn,
-            enforce,
-            slo,
-            daemonset,
         )
 
 
