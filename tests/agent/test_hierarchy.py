@@ -20,7 +20,6 @@ def test_version_1_with_cgroupfs(tmp_path: Path) -> None:
     assert (found.version, found.driver, found.kubepods) == (1, Driver.CGROUPFS, "kubepods")
     pod = found.pod(KubeQoS.BEST_EFFORT, UID)
     assert pod == f"kubepods/besteffort/pod{UID}"
-    assert list(found.pods(KubeQoS.BEST_EFFORT)) == [(UID, pod)]
     assert found.containers(pod) == {ID: f"{pod}/{ID}"}
     top = tmp_path / "sys/fs/cgroup"
     assert found.file("memory", pod, "memory.stat") == f"{top}/memory/{pod}/memory.stat"
@@ -35,19 +34,8 @@ def test_version_2_with_systemd(tmp_path: Path, scope: str) -> None:
     found = find_hierarchy(tmp_path)
     assert (found.version, found.driver, found.kubepods) == (2, Driver.SYSTEMD, "kubepods.slice")
     assert found.pod(KubeQoS.BURSTABLE, UID) == burstable
-    assert list(found.pods(KubeQoS.BURSTABLE)) == [(UID, burstable)]
     assert found.containers(burstable) == {ID: f"{burstable}/{scope.format(ID)}"}
     assert found.file("cpu", burstable, "cpu.max") == f"{tmp_path}/sys/fs/cgroup/{burstable}/cpu.max"
-
-
-def test_guaranteed_pods_are_beside_the_groups_of_the_other_classes(tmp_path: Path) -> None:
-    """Neither those groups nor what is in them counts as a Guaranteed pod."""
-    own = f"kubepods.slice/kubepods-pod{SYSTEMD_UID}.slice"
-    v2_tree(
-        tmp_path, own, f"kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod{SYSTEMD_UID}.slice"
-    )
-    found = find_hierarchy(tmp_path)
-    assert list(found.pods(KubeQoS.GUARANTEED)) == [(UID, own)]
 
 
 def test_controllers_that_share_a_hierarchy(tmp_path: Path) -> None:
@@ -93,7 +81,6 @@ def test_a_pod_that_is_gone_has_no_containers(tmp_path: Path) -> None:
     v2_tree(tmp_path, "kubepods")
     found = find_hierarchy(tmp_path)
     assert found.containers(found.pod(KubeQoS.BURSTABLE, UID)) == {}
-    assert list(found.pods(KubeQoS.BURSTABLE)) == []
 
 
 def test_controllers_that_are_missing_are_known(tmp_path: Path) -> None:

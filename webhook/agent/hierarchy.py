@@ -8,7 +8,7 @@ A group has the same path in every hierarchy. The kubelet's driver cgroupfs name
 
 import errno
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from os import scandir
@@ -32,7 +32,6 @@ _DEPTH: Final = 3
 _CONTAINER: Final = re.compile(
     r"(?:cri-containerd-|crio-|docker-|containerd-|libpod-)?([0-9a-f]{64})(?:\.scope)?", re.ASCII
 )
-_POD: Final = re.compile(r"pod([0-9A-Za-z_-]+)", re.ASCII)
 
 
 class HierarchyError(OSError):
@@ -98,17 +97,6 @@ class Hierarchy:
         """Return the group of a pod, by the uid that the kubelet knows (``pods.pod.kubelet_uid``)."""
         return self.child(self.qos(qos), f"pod{uid}")
 
-    def pods(self, qos: KubeQoS) -> Iterator[tuple[str, str]]:
-        """Yield uid and group of the pods of a class that have a group now."""
-        top = self.qos(qos)
-        prefix = "" if self.driver is Driver.CGROUPFS else self._prefix(top)
-        suffix = "" if self.driver is Driver.CGROUPFS else _SLICE
-        for name in self._below(top):
-            if name.startswith(prefix) and name.endswith(suffix):
-                found = _POD.fullmatch(name.removeprefix(prefix).removesuffix(suffix))
-                if found:
-                    yield found[1].replace("_", "-") if suffix else found[1], f"{top}/{name}"
-
     def containers(self, pod: str) -> dict[str, str]:
         """Return the groups of a pod's containers and sandboxes, by the id that the runtime gave them."""
         found = {}
@@ -116,9 +104,6 @@ class Hierarchy:
             if container := _CONTAINER.fullmatch(name):
                 found[container[1]] = f"{pod}/{name}"
         return found
-
-    def _prefix(self, group: str) -> str:
-        return group.rpartition("/")[2].removesuffix(_SLICE) + "-"
 
     def _below(self, group: str) -> list[str]:
         return _folders(next(iter(self.mounts.values())) / group)

@@ -33,6 +33,11 @@ class Container(NamedTuple):
         return (self.value.get("resources") or {}).get(section) or {}
 
 
+def mapping(value: object) -> Mapping[str, Any]:
+    """Return what should be an object, for fields of which no type was checked; {} where it is none."""
+    return value if isinstance(value, Mapping) else {}
+
+
 def mappings(value: object) -> list[Mapping[str, Any]]:
     """Return the objects in what should be a list of objects, for fields of which no type was checked."""
     return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []

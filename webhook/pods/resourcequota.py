@@ -7,7 +7,7 @@ of version 1.37.
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from webhook.pods.pod import SECTIONS, containers, spec
+from webhook.pods.pod import SECTIONS, containers, mapping, spec
 from webhook.pods.quantities import non_negative, text_of
 from webhook.protocol import BEST_EFFORT, NATIVE_RESOURCES
 
@@ -122,14 +122,10 @@ def _crosses(term: Mapping[str, Any]) -> bool:
 def _affinity_terms(pod: Pod) -> Iterator[Mapping[str, Any]]:
     """Yield the terms of a pod's affinities; nobody has checked types: wrong ones are passed over."""
     for kind in _AFFINITIES:
-        affinity = _map(_map(spec(pod).get("affinity")).get(kind))
+        affinity = mapping(mapping(spec(pod).get("affinity")).get(kind))
         yield from _maps(affinity.get("requiredDuringSchedulingIgnoredDuringExecution"))
         for weighted in _maps(affinity.get("preferredDuringSchedulingIgnoredDuringExecution")):
-            yield _map(weighted.get("podAffinityTerm"))
-
-
-def _map(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
+            yield mapping(weighted.get("podAffinityTerm"))
 
 
 def _maps(value: object) -> Iterator[Mapping[str, Any]]:

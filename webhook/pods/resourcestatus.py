@@ -36,8 +36,12 @@ def resource_status(topology: Topology, cpus: frozenset[int]) -> str:
     return json.dumps(status, separators=(",", ":"))
 
 
-def numa_nodes(pod: Mapping[str, Any]) -> tuple[int, ...]:
+def numa_nodes(pod: Mapping[str, Any], resource: str | None = None) -> tuple[int, ...]:
     """Return the ids of the NUMA nodes that a pod's annotation names, as often as it names each.
+
+    Args:
+        pod: a v1 Pod.
+        resource: only nodes that give the pod some of it; None: all.
 
     Raises:
         StatusError: it cannot be read.
@@ -47,7 +51,11 @@ def numa_nodes(pod: Mapping[str, Any]) -> tuple[int, ...]:
         return ()
     try:
         value = json.loads(text) or {}
-        listed = [each["node"] for each in value.get("numaNodeResources") or ()]
+        listed = [
+            each["node"]
+            for each in value.get("numaNodeResources") or ()
+            if resource is None or resource in (each.get("resources") or {})
+        ]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         listed = [None]
     if any(isinstance(each, bool) or not isinstance(each, int) or each < 0 for each in listed):

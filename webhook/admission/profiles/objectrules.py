@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from webhook.admission.profiles.podschema import DIRECTIVE
 from webhook.pods.defaulting import default_requests
-from webhook.pods.pod import ALWAYS, CONTAINER_LISTS, SECTIONS, mappings
+from webhook.pods.pod import ALWAYS, CONTAINER_LISTS, SECTIONS, mapping, mappings
 from webhook.pods.quantities import milli, parse, text_of
 from webhook.pods.requests import pod_request
 from webhook.pods.text import shown
@@ -68,11 +68,6 @@ def _one_of(*names: str, needed: bool = False) -> Callable[[_Object], _Found]:
     return check
 
 
-def _map(value: object) -> _Object:
-    """Return what should be an object."""
-    return value if isinstance(value, Mapping) else {}
-
-
 def _texts(value: object) -> list[str]:
     """Return what should be a list of texts."""
     return list(map(str, value)) if isinstance(value, list) else []
@@ -80,7 +75,7 @@ def _texts(value: object) -> list[str]:
 
 def _quantities(resources: object, section: str) -> dict[str, Any]:
     """Return a section of resources without what a patch removes."""
-    quantities = _map(_map(resources).get(section))
+    quantities = mapping(mapping(resources).get(section))
     return {k: v for k, v in quantities.items() if v is not None and not k.startswith("$")}
 
 
@@ -171,7 +166,7 @@ def _pod_level(spec: _Object) -> _Found:
 
 def _excluding(spec: _Object) -> _Found:
     """Yield single fields of a spec that exclude each other."""
-    if spec.get("dnsPolicy") == "None" and not _map(spec.get("dnsConfig")).get("nameservers"):
+    if spec.get("dnsPolicy") == "None" and not mapping(spec.get("dnsConfig")).get("nameservers"):
         problem = "leaves dnsPolicy None without dnsConfig.nameservers: set both"
         yield Flaw("nameservers", problem, ("dnsPolicy", "dnsConfig"))
     for first, second in (("hostPID", "shareProcessNamespace"), ("nodeName", "schedulingGates")):
@@ -227,15 +222,15 @@ def _container(container: _Object) -> _Found:
     names = Counter(str(port["name"]) for port in mappings(container.get("ports")) if port.get("name"))
     for name in (name for name, count in names.items() if count > 1):
         yield Flaw(f"port {name}", f"names two ports {shown(name)}: name one of them otherwise")
-    if _map(container.get("readinessProbe")).get("terminationGracePeriodSeconds") is not None:
+    if mapping(container.get("readinessProbe")).get("terminationGracePeriodSeconds") is not None:
         yield Flaw(
             "readiness", "sets readinessProbe.terminationGracePeriodSeconds, which other probes may have"
         )
     for field in ("livenessProbe", "startupProbe"):
-        times = _map(container.get(field)).get("successThreshold")
+        times = mapping(container.get(field)).get("successThreshold")
         if times not in (None, 0, 1):
             yield Flaw(field, f"sets {field}.successThreshold to {shown(times)}, which must be 1")
-    privileged = _map(container.get("securityContext")).get("privileged") is True
+    privileged = mapping(container.get("securityContext")).get("privileged") is True
     for mount in mappings(container.get("volumeMounts")):
         if mount.get("mountPropagation") == "Bidirectional" and not privileged:
             yield Flaw(
@@ -246,7 +241,7 @@ def _container(container: _Object) -> _Found:
 
 
 def _security_context(context: _Object) -> _Found:
-    grants = "CAP_SYS_ADMIN" in _texts(_map(context.get("capabilities")).get("add"))
+    grants = "CAP_SYS_ADMIN" in _texts(mapping(context.get("capabilities")).get("add"))
     if context.get("allowPrivilegeEscalation") is False and (context.get("privileged") is True or grants):
         what = "privileged" if context.get("privileged") is True else "CAP_SYS_ADMIN"
         yield Flaw(
@@ -286,20 +281,20 @@ def _label_keys(term: _Object) -> _Found:
 
 def _pod(pod: _Object) -> _Found:
     """Yield keys that narrow a selector to the pod's own label and that the selector tests already."""
-    metadata, spec = (_map(pod.get(field)) for field in ("metadata", "spec"))
-    own = _map(metadata.get("labels")).keys()
+    metadata, spec = (mapping(pod.get(field)) for field in ("metadata", "spec"))
+    own = mapping(metadata.get("labels")).keys()
     terms = [("topologySpreadConstraints", each) for each in mappings(spec.get("topologySpreadConstraints"))]
     for kind in ("podAffinity", "podAntiAffinity"):
-        affinity = _map(_map(spec.get("affinity")).get(kind))
+        affinity = mapping(mapping(spec.get("affinity")).get(kind))
         preferred = mappings(affinity.get("preferredDuringSchedulingIgnoredDuringExecution"))
         found = mappings(affinity.get("requiredDuringSchedulingIgnoredDuringExecution"))
-        found += [_map(each.get("podAffinityTerm")) for each in preferred]
+        found += [mapping(each.get("podAffinityTerm")) for each in preferred]
         terms += [(f"affinity/{kind}", each) for each in found]
     for at, term in terms:
-        selector = _map(term.get("labelSelector"))
+        selector = mapping(term.get("labelSelector"))
         named = Counter(_texts(term.get("matchLabelKeys")))
         tested = {str(each.get("key")) for each in mappings(selector.get("matchExpressions"))}
-        tested.update(_map(selector.get("matchLabels")))
+        tested.update(mapping(selector.get("matchLabels")))
         for key in (key for key, count in named.items() if key in own and (count > 1 or key in tested)):
             problem = f"leaves {shown(key)} twice in matchLabelKeys and labelSelector: name it once"
             yield Flaw(f"{at} {key}", problem, (f"spec/{at}", "metadata/labels"))
@@ -319,7 +314,7 @@ def _node_term(term: _Object) -> _Found:
 
 def _field(reference: object, *more: str) -> _Found:
     """Yield a field of the pod that can be read neither anywhere nor here."""
-    path = _map(reference).get("fieldPath")
+    path = mapping(reference).get("fieldPath")
     if isinstance(path, str) and path not in (*_FIELDS, *more) and not _SUBSCRIPT.fullmatch(path):
         yield Flaw("field", f"reads the field {shown(path)}: read one of {', '.join((*_FIELDS, *more))}")
 
@@ -334,7 +329,7 @@ def _variable_source(source: _Object) -> _Found:
 def _downward_file(file: _Object) -> _Found:
     yield from _one_of("fieldRef", "resourceFieldRef", needed=True)(file)
     yield from _field(file.get("fieldRef"), "metadata.labels", "metadata.annotations")
-    reference = _map(file.get("resourceFieldRef"))
+    reference = mapping(file.get("resourceFieldRef"))
     if reference and not reference.get("containerName"):
         yield Flaw("container", "leaves resourceFieldRef in a volume without containerName: set it")
 
@@ -349,9 +344,9 @@ def _projected(volume: _Object) -> _Found:
     paths: Counter[str] = Counter()
     for source in mappings(volume.get("sources")):
         for kind in ("secret", "configMap", "downwardAPI"):
-            items = mappings(_map(source.get(kind)).get("items"))
+            items = mappings(mapping(source.get(kind)).get("items"))
             paths.update(str(each["path"]) for each in items if each.get("path"))
-        if path := _map(source.get("clusterTrustBundle")).get("path"):
+        if path := mapping(source.get("clusterTrustBundle")).get("path"):
             paths[str(path)] += 1
     for path in (path for path, count in paths.items() if count > 1):
         yield Flaw(f"path {path}", f"projects two files onto the path {shown(path)}: give each its own")

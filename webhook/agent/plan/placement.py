@@ -5,7 +5,6 @@ that is not allowed counts for nobody, and its pod runs on the share pool. The p
 ``webhook.cpuset.sharing``.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -16,11 +15,10 @@ from webhook.cpuset.cpulist import format_cpulist
 from webhook.cpuset.qos import QoS
 from webhook.cpuset.sharing import NodeState, Pod
 from webhook.pods.nodetopology import NodeTopology
-from webhook.pods.pod import annotations
 from webhook.pods.quantities import QuantityError
 from webhook.pods.requests import pod_request
 from webhook.pods.resourcespec import ResourceSpecError, read_resource_spec
-from webhook.pods.resourcestatus import StatusError, believed_cpus, excess
+from webhook.pods.resourcestatus import StatusError, believed_cpus, excess, numa_nodes
 from webhook.protocol import (
     ANNOTATION_RESOURCE_STATUS,
     ANNOTATION_SYSTEM_QOS,
@@ -174,7 +172,11 @@ class _Pools:
 
     def _near(self, pod: AgentPod, findings: list[str]) -> frozenset[int]:
         """The share pool, or the part of it on the NUMA nodes that give the pod CPU by its annotation."""
-        numbers = _numa_nodes(pod)
+        try:
+            numbers = frozenset(numa_nodes(pod.value, CPU))
+        except StatusError as error:
+            findings.append(f"{pod.name}: {error}")
+            return self._shared
         if not numbers:
             return self._shared
         near = frozenset(
@@ -188,13 +190,3 @@ class _Pools:
                 f"{pod.name}: the share pool has no CPU on NUMA nodes {listed}: it runs on all of it"
             )
         return near or self._shared
-
-
-def _numa_nodes(pod: AgentPod) -> frozenset[int]:
-    """Return the NUMA nodes that give a pod CPU by its annotation; none where it cannot be read."""
-    text = annotations(pod.value).get(ANNOTATION_RESOURCE_STATUS)
-    try:
-        listed = json.loads(text)["numaNodeResources"] if text else ()
-        return frozenset(each["node"] for each in listed if CPU in each["resources"])
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return frozenset()

@@ -6,6 +6,8 @@ Source: Koordinator's ``slo.koordinator.sh/v1alpha1`` NodeSLO and its controller
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from webhook.pods.pod import mapping
+
 _CLASSES: Final = ("lsrClass", "lsClass", "beClass", "systemClass", "cgroupRoot")
 _QOS: Final = {
     "resctrlQOS": "shares of the last-level cache and of memory bandwidth (resctrl)",
@@ -27,32 +29,27 @@ def unbuilt(slo: Mapping[str, Any]) -> list[str]:
 
 
 def _asked(slo: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    qos = _map(slo, "resourceQOSStrategy")
-    policy = str(_map(qos, "policies").get("cpuPolicy") or "groupIdentity")
+    qos = mapping(slo.get("resourceQOSStrategy"))
+    policy = str(mapping(qos.get("policies")).get("cpuPolicy") or "groupIdentity")
     for name in _CLASSES:
-        strategy = _map(qos, name)
+        strategy = mapping(qos.get(name))
         at = f"resourceQOSStrategy.{name}"
-        if _map(strategy, "cpuQOS").get("enable") is True:
+        if mapping(strategy.get("cpuQOS")).get("enable") is True:
             yield f"{at}.cpuQOS", _CPU_POLICIES.get(policy, f"the CPU policy {policy}")
         for key, what in _QOS.items():
-            if _map(strategy, key).get("enable") is True:
+            if mapping(strategy.get(key)).get("enable") is True:
                 yield f"{at}.{key}", what
-        memory = _map(strategy, "memoryQOS")
+        memory = mapping(strategy.get("memoryQOS"))
         known = _MEMORY if name in _WITH_MEMORY else {"enable"}
         more = sorted(key for key, value in memory.items() if value and key not in known)
         if memory.get("enable") is True and more:
             yield f"{at}.memoryQOS", ", ".join(more)
-    if _map(slo, "resourceUsedThresholdWithBE").get("enable") is True:
+    if mapping(slo.get("resourceUsedThresholdWithBE")).get("enable") is True:
         yield "resourceUsedThresholdWithBE", "suppression and eviction of BE pods"
-    burst = str(_map(slo, "cpuBurstStrategy").get("policy") or "")
+    burst = str(mapping(slo.get("cpuBurstStrategy")).get("policy") or "")
     if burst not in _NO_BURST:
         yield "cpuBurstStrategy", f"CPU burst ({burst})"
-    if any(value not in (None, "0", 0) for value in _map(slo, "systemStrategy").values()):
+    if any(value not in (None, "0", 0) for value in mapping(slo.get("systemStrategy")).values()):
         yield "systemStrategy", "settings of the whole machine (sysctl)"
     if slo.get("hostApplications"):
         yield "hostApplications", "cgroups of programs that are no pods"
-
-
-def _map(of: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = of.get(key)
-    return value if isinstance(value, Mapping) else {}

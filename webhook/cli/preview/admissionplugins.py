@@ -15,7 +15,7 @@ from webhook.pods.defaulting import set_defaults
 from webhook.pods.limitrange import set_defaults as set_limit_range_defaults
 from webhook.pods.manifests.controllers import MADE_UP
 from webhook.pods.manifests.podtemplates import Object
-from webhook.pods.pod import CONTAINER_LISTS
+from webhook.pods.pod import CONTAINER_LISTS, mapping
 from webhook.pods.priority import DEFAULT_PREEMPTION_POLICY, PriorityClass, default_class
 from webhook.pods.text import shown
 from webhook.protocol import ANNOTATION_MIRROR_POD
@@ -66,14 +66,14 @@ def creation_review(pod: Object, uid: str) -> Review:
 def _set_service_account(pod: Object) -> None:
     """Name the account, and mount its token where nothing else is mounted."""
     spec = pod["spec"]
-    if ANNOTATION_MIRROR_POD in _map(pod["metadata"].get("annotations")):
+    if ANNOTATION_MIRROR_POD in mapping(pod["metadata"].get("annotations")):
         return
     if not spec.get("serviceAccountName"):
         spec["serviceAccountName"] = spec["serviceAccount"] = _ACCOUNT
     volumes = spec.get("volumes") or []
     if spec.get("automountServiceAccountToken") is False or not isinstance(volumes, list):
         return
-    names = (str(_map(volume).get("name")) for volume in volumes)
+    names = (str(mapping(volume).get("name")) for volume in volumes)
     present = next((name for name in names if name.startswith(_TOKEN_VOLUME)), None)
     mount = {"name": present or _TOKEN_VOLUME + MADE_UP, "readOnly": True, "mountPath": _TOKEN_PATH}
     mounted = [_mount(container, mount) for kind in CONTAINER_LISTS for container in _list(spec.get(kind))]
@@ -83,10 +83,10 @@ def _set_service_account(pod: Object) -> None:
 
 def _mount(container: object, mount: Object) -> bool:
     """Add a mount to a container unless its path is taken; return whether it was added."""
-    mounts = _map(container).get("volumeMounts") or []
+    mounts = mapping(container).get("volumeMounts") or []
     if not isinstance(container, dict) or not isinstance(mounts, list):
         return False
-    if any(_map(other).get("mountPath") == mount["mountPath"] for other in mounts):
+    if any(mapping(other).get("mountPath") == mount["mountPath"] for other in mounts):
         return False
     container["volumeMounts"] = [*mounts, dict(mount)]
     return True
@@ -142,7 +142,7 @@ def _tolerate(spec: Object) -> None:
             "tolerationSeconds": _TOLERATION_SECONDS,
         }
         for key in _TOLERATED
-        if not any(_tolerates(_map(one), key) for one in tolerations)
+        if not any(_tolerates(mapping(one), key) for one in tolerations)
     ]
     if added:
         spec["tolerations"] = [*tolerations, *added]
@@ -150,10 +150,6 @@ def _tolerate(spec: Object) -> None:
 
 def _tolerates(toleration: Mapping[str, Any], key: str) -> bool:
     return (toleration.get("key") or key) == key and (toleration.get("effect") or _NO_EXECUTE) == _NO_EXECUTE
-
-
-def _map(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _list(value: object) -> list[Any]:

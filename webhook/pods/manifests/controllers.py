@@ -7,7 +7,7 @@ Sources: the controllers of Deployments, StatefulSets, DaemonSets, Jobs and Cron
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from webhook.pods.pod import CONTAINER_LISTS
+from webhook.pods.pod import CONTAINER_LISTS, mapping
 from webhook.protocol import LABEL_CONTROLLER_UID
 
 Object = dict[str, Any]
@@ -84,8 +84,8 @@ def _daemon_set(pod: Object, name: str, spec: Mapping[str, Any]) -> None:
         for key, effect in tolerated.items():
             added = {"key": key, "operator": "Exists", "effect": effect}
             _put(fields["tolerations"], added)
-    affinity = _map(fields.get("affinity"))
-    node = _map(affinity.get("nodeAffinity"))
+    affinity = mapping(fields.get("affinity"))
+    node = mapping(affinity.get("nodeAffinity"))
     field = {"key": "metadata.name", "operator": "In", "values": [MADE_UP]}
     required = {"nodeSelectorTerms": [{"matchFields": [field]}]}
     node = {**node, "requiredDuringSchedulingIgnoredDuringExecution": required}
@@ -95,7 +95,7 @@ def _daemon_set(pod: Object, name: str, spec: Mapping[str, Any]) -> None:
 def _put(tolerations: list[Any], added: Object) -> None:
     """Add a toleration, or replace the one of the same key, operator, value and effect."""
     for i, toleration in enumerate(tolerations):
-        present = _map(toleration)
+        present = mapping(toleration)
         if {key: value for key, value in present.items() if key != "tolerationSeconds"} == added:
             tolerations[i] = added
             return
@@ -120,7 +120,7 @@ def _job(pod: Object, name: str, spec: Mapping[str, Any]) -> None:
 def _first_index(pod: Object, name: str) -> None:
     _name(pod, f"{name}-0-")
     _add_labels(pod, {_COMPLETION_INDEX: "0"})
-    annotations = _map(pod["metadata"].get("annotations"))
+    annotations = mapping(pod["metadata"].get("annotations"))
     pod["metadata"]["annotations"] = {**annotations, _COMPLETION_INDEX: "0"}
     pod["spec"]["hostname"] = f"{name}-0"
     source = {"fieldRef": {"fieldPath": f"metadata.labels['{_COMPLETION_INDEX}']"}}
@@ -165,9 +165,5 @@ def _add_labels(pod: Object, labels: Mapping[str, str]) -> None:
 
 def _name_of(item: object) -> str:
     """Return the name of an item of a list, or of its metadata."""
-    holder = _map(item)
-    return str(holder.get("name") or _map(holder.get("metadata")).get("name") or "")
-
-
-def _map(value: object) -> Object:
-    return value if isinstance(value, dict) else {}
+    holder = mapping(item)
+    return str(holder.get("name") or mapping(holder.get("metadata")).get("name") or "")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from webhook.capacity.nodemetric import read_moment
-from webhook.pods.pod import mappings
+from webhook.pods.pod import mapping, mappings
 from webhook.pods.quantities import QuantityError, milli, text_of, units
 from webhook.protocol import CPU, PROD
 from webhook.scheduling.loadaware.loadsettings import AGGREGATIONS, Aggregation, aggregation
