@@ -1,5 +1,6 @@
 """Round by round: cgroups come to the plan, stay there whatever others do, and are given back."""
 
+import dataclasses
 import errno
 import tempfile
 from pathlib import Path
@@ -10,13 +11,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from tests.agent.plan.builders import a_node, batch
-from tests.agent.writing.kernel import CLASSES
 from tests.agent.writing.world import World
 from webhook.agent.plan.settings import Settings
 from webhook.agent.plan.target import Knob
 from webhook.agent.writing.files import file_of, parse
 from webhook.agent.writing.writer import Outcome
 from webhook.cpuset.cpulist import parse_cpulist
+from webhook.slo.nodeslo import read_nodeslo
 
 KINDS = [(1, "cgroupfs"), (1, "systemd"), (2, "cgroupfs"), (2, "systemd")]
 
@@ -390,7 +391,7 @@ class Node(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         self.world = World(Path(self.folder.name), *kind, node=a_node("1x1x8x1", "adjacent"))
         self.number = 0
-        self.before = {}
+        self.before = self.world.kernel.snapshot()
 
     def _remember(self, name):
         """What a pod's files held before the agent."""
@@ -462,8 +463,16 @@ class Node(RuleBasedStateMachine):
         for _ in range(seconds):
             tried = len(self.world.kernel.writes)
             self.world.round()
-            groups = len(self.world.kernel.texts) - len(CLASSES) - 2
-            assert len(self.world.kernel.writes) - tried <= 2 * 8 * groups
+            groups = len(self.world.kernel.texts)
+            assert len(self.world.kernel.writes) - tried <= 2 * len(Knob) * groups
+
+    @rule(percent=st.sampled_from([0, 50]))
+    def protect(self, percent):
+        """A NodeSLO switches the protection of memory on, or off again."""
+        wanted = {"enable": percent > 0, "minLimitPercent": percent, "throttlingPercent": percent}
+        strategies = {f"{each}Class": {"memoryQOS": wanted} for each in ("lsr", "ls", "be")}
+        slo = read_nodeslo({"resourceQOSStrategy": strategies})
+        self.world.settings = dataclasses.replace(self.world.settings, slo=slo)
 
     @rule()
     def restart(self):
