@@ -12,7 +12,7 @@ from functools import lru_cache
 from operator import le
 from typing import Any, Final, NamedTuple
 
-from webhook.pods.pod import annotations
+from webhook.pods.pod import annotations, mapping
 from webhook.protocol import ANNOTATION_RAW_ALLOCATABLE, ANNOTATION_USAGE_THRESHOLDS
 from webhook.scheduling.loadaware.loadsettings import (
     PERCENT,
@@ -21,7 +21,7 @@ from webhook.scheduling.loadaware.loadsettings import (
     LoadSettings,
     aggregation,
 )
-from webhook.scheduling.loadaware.nodeusage import NodeUsage, amount, mapping
+from webhook.scheduling.loadaware.nodeusage import NodeUsage, amount
 from webhook.scheduling.loadaware.podload import PodLoad, Vector
 
 EXPIRED: Final = "node(s) nodeMetric expired"

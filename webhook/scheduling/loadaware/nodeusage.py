@@ -75,11 +75,6 @@ def read_usage(obj: Mapping[str, Any], resources: tuple[str, ...]) -> NodeUsage:
     )
 
 
-def mapping(raw: object) -> Mapping[str, Any]:
-    """Return what is a mapping as it is, and an empty one in place of anything else."""
-    return raw if isinstance(raw, Mapping) else {}
-
-
 def amount(of: Mapping[str, Any], resource: str) -> int:
     """Return a quantity of a map, cpu in milli-cores and all else in units, rounded up; 0 for none.
 
