@@ -13,10 +13,11 @@ ADMIN_PORT ?= 8081
 run: $(VENV)/installed
 	$(BIN)/colocation-webhook serve --objects examples/objects --bind 127.0.0.1:$(PORT) --admin-bind 127.0.0.1:$(ADMIN_PORT)
 
-# The allocator's own tests first: brute force, sanitizers, no memory, hostile input.
+# The allocator's own tests first: brute force, sanitizers, no memory, hostile input. Compiled modules are kept, whatever
+# the caller's environment says, because the tests start a hundred services.
 test: $(VENV)/test
 	$(MAKE) --silent --jobs=2 -C native test
-	$(BIN)/pytest -n auto
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n auto
 
 # The same with many more cases: 300,000 selections against brute force, and 5,000 new pods before a real API server.
 test-long: export RESULTS_PODS = 5000

@@ -15,6 +15,8 @@ settings.register_profile(
 CI = os.environ.get("CI") == "true" or os.environ.get("HYPOTHESIS_PROFILE") == "ci"
 settings.load_profile("ci" if CI else "default")
 
+CORES = len(os.sched_getaffinity(0))
+
 ON_REQUEST = {Path(__file__).parent / name for name in ("e2e", "image")}
 
 
@@ -27,3 +29,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
         (config.invocation_params.dir / path).resolve().is_relative_to(collection_path) for path in arguments
     )
     return None if named else True
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return what ``-n auto`` means: more workers than cores, as tests of running services mostly wait."""
+    return CORES + (CORES + 1) // 2

@@ -118,7 +118,7 @@ def test_what_is_measured_is_what_a_process_used(hierarchy: Hierarchy) -> None:
         pod = sampler.pods()[UID]
         scopes = sampler.scopes()
         assert pod.seconds == pytest.approx(own, rel=0.05, abs=0.02)
-        assert 64 * MI <= pod.memory <= 96 * MI
+        assert 63 * MI <= pod.memory <= 96 * MI  # the kernel counts in batches of pages for each CPU
         for scope in (PODS, "burstable"):
             assert scopes[scope].seconds == pytest.approx(pod.seconds, rel=0.05)
             assert scopes[scope].memory == pytest.approx(pod.memory, rel=0.1)

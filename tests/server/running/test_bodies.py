@@ -153,7 +153,7 @@ def test_small_reviews_go_on_while_eight_tenants_fill_the_rest(attacked):
         medium = review({**pod(env=[{"name": "A", "value": "a" * 200_000}]), "kind": "Pod"})
         for _ in range(10):
             assert attacked.post("/mutate?timeout=3s", medium)[0] == 200
-    assert set(outcomes) <= {200, 429}
+    assert set(outcomes) <= {200, 408, 429}  # 408: what a tenant sends on a busy machine may come too slowly
     assert 200 in outcomes
     assert resident(attacked) < before + 384
 
