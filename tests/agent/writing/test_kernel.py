@@ -155,6 +155,28 @@ def test_every_file_is_right_again_and_restored(world, machine):
     assert machine.snapshot() == before
 
 
+@pytest.mark.parametrize("mode", ["ignore", "observe"])
+def test_a_pod_that_is_the_agents_no_more_is_as_before(world, machine, mode):
+    """Each setting, shares that an idle group resets among them; without the annotation all stands again."""
+    world.add("lse", "LSE", cpus=1, set_="0")
+    world.add("be", "BE", containers=[batch("500", "64Mi")])
+    before = machine.snapshot()
+    world.rounds()
+    after = machine.snapshot()
+    annotations = {name: dict(raw["metadata"]["annotations"]) for name, raw in world.pods.items()}
+    for raw in world.pods.values():
+        raw["metadata"]["annotations"]["colocation-webhook.io/agent"] = mode
+    world.rounds(2)
+    assert machine.snapshot() == before
+    assert world.ledger.originals == {}
+    for name, raw in world.pods.items():
+        raw["metadata"]["annotations"] = annotations[name]
+    world.rounds(2)
+    assert machine.snapshot() == after
+    world.agent.give_back(changed=False)
+    assert machine.snapshot() == before
+
+
 WRITES = st.one_of(
     st.tuples(st.just("cpuset.cpus"), st.sampled_from(["the first", "the last", "all", "none there is"])),
     st.tuples(st.just("cpu.cfs_quota_us"), st.sampled_from(["-1", "500", "5000", "50000", "200000"])),
