@@ -12,13 +12,22 @@ JSON = st.recursive(
 )
 
 
+def quoted(value):
+    """The whole of it."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(quoted, value))}]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{quoted(name)}: {quoted(of)}" for name, of in value.items()) + "}"
+    return "null" if value is None else repr(value)
+
+
 @given(JSON)
 def test_a_value_is_shown_on_one_line_of_at_most_80_characters(value):
-    """Short values are shown whole, long ones are cut and end in an ellipsis."""
-    text = shown(value)
+    """Short values are shown whole, long ones are cut and end in an ellipsis; nothing is null, as in JSON."""
+    text, whole = shown(value), quoted(value)
     assert len(text.splitlines()) == 1
     assert len(text) <= 80
-    assert text == repr(value) or (text.endswith("…") and repr(value).startswith(text[:-1]))
+    assert text == whole or (text.endswith("…") and whole.startswith(text[:-1]))
 
 
 class Endless(list):

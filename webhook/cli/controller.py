@@ -6,7 +6,7 @@ import click
 
 from webhook.cli.options.access import ClusterFlags, cluster_options
 from webhook.cli.options.declarations import choice_option, config_option, lease_option
-from webhook.cli.options.listening import listen_on
+from webhook.cli.options.listening import Address, listen_on
 from webhook.protocol import CAPACITY_LEASE
 
 
@@ -16,6 +16,7 @@ from webhook.protocol import CAPACITY_LEASE
 @lease_option("--lease", CAPACITY_LEASE, "Lease by which replicas agree on which of them publishes")
 @click.option(
     "--admin-bind",
+    type=Address(),
     default="127.0.0.1:8082",
     show_default=True,
     metavar="HOST:PORT",

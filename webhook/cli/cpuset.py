@@ -23,7 +23,7 @@ from webhook.cli.options.topology import (
 )
 from webhook.cpuset.cpulist import format_cpulist
 from webhook.cpuset.discovery import topology_from_data
-from webhook.cpuset.errors import CpuSetError
+from webhook.cpuset.errors import CpuSetError, check_integer
 from webhook.cpuset.problem import solve
 from webhook.cpuset.rendering import draw_node, draw_topology
 from webhook.cpuset.suppression import be_budget, be_count
@@ -165,7 +165,9 @@ def plan(
     for note in chosen.notes:
         click.echo(note, err=True)
     placed = place(state, chosen.pods)
-    budget = be_budget(state.topology.size * 1000, -(-used_nano * 1000 // NANO), threshold_percent=threshold)
+    used_milli = -(-used_nano * 1000 // NANO)
+    check_integer("--threshold", threshold, "a percentage", most=100)
+    budget = be_budget(state.topology.size * 1000, used_milli, threshold_percent=threshold)
     best_effort = state.be_cpus(be_count(budget, cpus=state.topology.size))
     if output != "text":
         echo_data(as_data(state, placed, best_effort), output)

@@ -8,7 +8,7 @@ _LONG: Final = 1000  # of a text: which quotes stand around it depends on what c
 
 
 def shown(value: object) -> str:
-    """Return a value as messages quote it: on one line, at most 80 characters.
+    """Return a value as messages quote it: on one line, at most 80 characters; nothing is ``null``.
 
     No more of it is written out, however large it is.
     """
@@ -22,6 +22,9 @@ def shown(value: object) -> str:
 
 def _pieces(value: object) -> Iterator[str]:
     """Yield ``repr(value)`` in parts, each made when it is asked for."""
+    if value is None:
+        yield "null"
+        return
     if not isinstance(value, (Mapping, list)):
         yield repr(value[:_LONG] if isinstance(value, str) else value)
         return

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-SEED = Path(__file__).parents[2] / "data" / "koord-scheduler-config.yaml"
+SEED = Path(__file__).parents[3] / "examples" / "scheduler" / "koord-scheduler-config.yaml"
 API = "kubescheduler.config.k8s.io"
 LOADED = f"""
 kind: KubeSchedulerConfiguration
@@ -67,8 +67,8 @@ def test_text(run):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{}", "kind: None"),
-        ("kind: KubeSchedulerConfiguration", "apiVersion: None"),
+        ("{}", "kind: null"),
+        ("kind: KubeSchedulerConfiguration", "apiVersion: null"),
         (f"kind: KubeSchedulerConfiguration\napiVersion: {API}/v2", "v1beta2, v1beta3, v1"),
         (f"kind: KubeSchedulerConfiguration\napiVersion: {API}/v1", "profiles: 0"),
         (
@@ -121,3 +121,13 @@ def test_values_are_such_as_the_chart_takes(run, tmp_path):
     scoring, extender = found["withoutCounterpart"]
     assert "'RequestedToCapacityRatio': the chart's scheduler has LeastAllocated or MostAllocated" in scoring
     assert "'https://gpu': the chart's scheduler asks this webhook and no other extender" in extender
+
+
+def test_standard_input(run):
+    """A configuration comes as well from another command, and errors say from where."""
+    found = run("scheduler", "translate", "-", "-o", "json", stdin=SEED.read_bytes())
+    assert found.exit_code == 0, found.output
+    assert json.loads(found.stdout) == translated(run, SEED)
+    wrong = run("scheduler", "translate", "-", stdin=b"{")
+    assert wrong.exit_code == 1
+    assert "standard input" in wrong.output

@@ -16,7 +16,7 @@ import yaml
 from tests.e2e.cluster.binaries import ROOT, find
 from tests.e2e.release.rendering import SCHEDULER, Helm
 
-SEED = ROOT / "tests" / "data" / "koord-scheduler-config.yaml"
+SEED = ROOT / "examples" / "scheduler" / "koord-scheduler-config.yaml"
 
 
 def completed(cache: Path, folder: Path, configuration: dict[str, Any]) -> dict[str, Any]:

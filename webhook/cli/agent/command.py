@@ -14,7 +14,7 @@ from webhook.cli.agent.dryrun import objects_of, print_plan
 from webhook.cli.agent.place import Place
 from webhook.cli.options.access import ClusterFlags, cluster_options
 from webhook.cli.options.declarations import NAMESPACED, NamespacedName, choice_option, seconds_option
-from webhook.cli.options.listening import listen_on
+from webhook.cli.options.listening import Address, listen_on
 from webhook.cli.options.output import output_option
 
 if TYPE_CHECKING:
@@ -116,13 +116,17 @@ _state_dir = click.option(
 )
 @click.option(
     "--admin-bind",
+    type=Address(),
     default="127.0.0.1:8083",
     show_default=True,
     metavar="HOST:PORT",
     help="Where /healthz, /readyz and /metrics answer, without TLS.",
 )
 @click.option(
-    "--metrics-bind", metavar="HOST:PORT", help="Where metrics answer once more, at --metrics-path."
+    "--metrics-bind",
+    type=Address(),
+    metavar="HOST:PORT",
+    help="Where metrics answer once more, at --metrics-path.",
 )
 @click.option(
     "--metrics-path",

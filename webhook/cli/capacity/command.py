@@ -92,7 +92,7 @@ def capacity() -> None:
     """Explain what nodes offer to batch work. Nothing is written to the cluster."""
 
 
-@capacity.command()
+@capacity.command(short_help="Print the sum behind a node's figures, pod by pod.")
 @click.argument("node")
 @_source_options
 @output_option

@@ -1,18 +1,33 @@
-"""The sockets of flags that say where a process listens."""
+"""Flags that say where a process listens, and their sockets."""
 
 import socket
 
 import click
 
 
+class Address(click.ParamType):  # type: ignore[type-arg] # generic only since click 8.4
+    """``HOST:PORT``, refused as such before anything else is read."""
+
+    name = "address"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return it as it was given."""
+        from webhook.process.address import split_address
+
+        try:
+            split_address(value)
+        except ValueError as error:
+            flag = param.opts[0] if param is not None else ""
+            raise click.UsageError(f"{flag}: {error}; write for example {flag} 127.0.0.1:8443", ctx) from None
+        return value
+
+
 def listen_on(flag: str, address: str) -> socket.socket:
-    """Return a listening socket; the flag is named where the address is none, or cannot be had."""
+    """Return a listening socket of an ``Address``; the flag is named where it cannot be had."""
     from webhook.process.address import listen
 
     try:
         return listen(address)
-    except ValueError as error:
-        raise click.UsageError(f"{flag}: {error}; write for example {flag} 127.0.0.1:8443") from error
     except OSError as error:
         reason = error.strerror or error
         raise click.ClickException(f"{flag} {address}: {reason}; choose another address or port") from error

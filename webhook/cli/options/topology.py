@@ -15,7 +15,7 @@ from webhook.cpuset.discovery import (
     topology_from_lscpu,
     topology_from_sysfs,
 )
-from webhook.cpuset.errors import TopologyError
+from webhook.cpuset.errors import RequestError, TopologyError
 from webhook.cpuset.sharing import NodeState, PoolLimit, Reservations
 from webhook.cpuset.topology import NUMBERINGS, Topology
 from webhook.pods.documents import DocumentError, objects_of, read_documents
@@ -51,7 +51,11 @@ def load_topology(shape: str | None, numbering: str) -> Topology:
     elif not Path(shape).is_file():
         if not set(shape) <= set("0123456789x"):
             raise click.ClickException(f"--topology {shape}: no such file, and no shape such as 2x1x16x2")
-        return parse_shape(shape, numbering)
+        try:
+            return parse_shape(shape, numbering)
+        except TopologyError as error:
+            part = "" if error.value == shape else f"{error.field} {error.value} "
+            raise TopologyError("--topology", shape, part + error.problem, error.remedy) from None
     else:
         try:
             data = Path(shape).read_bytes()
@@ -84,7 +88,12 @@ class NodeFlags:
             kubelet_pinned=parse_cpulist(self.kubelet_pinned, field="--kubelet-pinned"),
         )
         limit = PoolLimit.parse(self.share_pool, field="--share-pool")
-        return NodeState(load_topology(self.shape, self.numbering), reservations, limit)
+        topology = load_topology(self.shape, self.numbering)
+        try:
+            return NodeState(topology, reservations, limit)
+        except RequestError as error:
+            flag = f"--{error.field.replace('_', '-')}"
+            raise RequestError(flag, error.value, error.problem, error.remedy) from None
 
 
 node_options = grouped(

@@ -1,5 +1,6 @@
 """``colocation-webhook scheduler``: translate Koordinator's configuration, explain where a pod may go."""
 
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from webhook.cli.options.declarations import NamespacedName
 from webhook.cli.options.output import echo_data, output_option
 from webhook.cli.scheduler.source import SourceFlags, source_options
 from webhook.cli.terminal import color_option, echo_lines, good, heading, warning
+from webhook.kube.files import read_all, read_file
 
 if TYPE_CHECKING:
     from webhook.scheduling.explanation import NodeVerdict
@@ -23,7 +25,7 @@ def scheduler() -> None:
 
 
 @scheduler.command(short_help="Translate Koordinator's configuration.")
-@click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("config", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
 @output_option
 @color_option
 def translate(*, config: Path, output: str, color: str) -> None:
@@ -32,26 +34,28 @@ def translate(*, config: Path, output: str, color: str) -> None:
     Prints the values of this chart that do the same, the configuration of a kube-scheduler of your own, and
     what has no counterpart.
 
-    CONFIG is Koordinator's KubeSchedulerConfiguration, v1beta2 to v1, or the ConfigMap that has it. With -o
-    yaml and json the kube-scheduler configuration stands under "configuration", and the chart's values under
-    "values".
+    CONFIG is Koordinator's KubeSchedulerConfiguration, v1beta2 to v1, or the ConfigMap that has it; - is
+    standard input. With -o yaml and json the kube-scheduler configuration stands under "configuration", and
+    the chart's values under "values".
 
     Exit status: 1 if it cannot be read, else 0.
 
     \b
     Examples:
-      colocation-webhook scheduler translate koord-scheduler-config.yaml
-      colocation-webhook scheduler translate koord-scheduler-config.yaml -o json
+      colocation-webhook scheduler translate examples/scheduler/koord-scheduler-config.yaml
+      kubectl get cm koord-scheduler-config -o yaml | colocation-webhook scheduler translate -
     """  # noqa: D301 — see main
     from webhook.pods.documents import DocumentError
     from webhook.scheduling.translation import TranslationError
 
+    name = "standard input" if str(config) == "-" else str(config)
     try:
-        done = _translated(config)
+        data = read_all(sys.stdin.buffer) if str(config) == "-" else read_file(config)
+        done = _translated(data, name)
     except (DocumentError, TranslationError) as error:
-        raise click.ClickException(f"{config}: {error}") from None
+        raise click.ClickException(f"{name}: {error}") from None
     except OSError as error:
-        raise click.ClickException(f"{error.filename}: {error.strerror}") from None
+        raise click.ClickException(f"{name}: {error.strerror}") from None
     if output == "text":
         echo_lines(_text(done), color)
     else:
@@ -132,11 +136,11 @@ def _namespace(pod: Mapping[str, Any]) -> str:
     return pod["metadata"].get("namespace") or "default"
 
 
-def _translated(file: Path) -> "Translation":
+def _translated(data: bytes, name: str) -> "Translation":
     from webhook.pods.documents import read_documents
     from webhook.scheduling.translation import KIND, TranslationError, translate
 
-    documents = [each.value for each in read_documents(file.read_bytes(), file.name)]
+    documents = [each.value for each in read_documents(data, name)]
     if len(documents) != 1:
         raise TranslationError(f"{len(documents)} documents: give one {KIND}, or one ConfigMap")
     (value,) = documents
@@ -147,7 +151,7 @@ def _translated(file: Path) -> "Translation":
     inner = [text for text in found if isinstance(text, str) and KIND in text]
     if len(inner) != 1:
         raise TranslationError(f"data: {len(inner)} keys have a {KIND}: give a ConfigMap with one")
-    (document,) = read_documents(inner[0].encode(), f"{file.name} data")
+    (document,) = read_documents(inner[0].encode(), f"{name} data")
     return translate(document.value)
 
 

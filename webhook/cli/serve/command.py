@@ -20,7 +20,7 @@ from webhook.cli.options.declarations import (
     lease_option,
     seconds_option,
 )
-from webhook.cli.options.listening import listen_on
+from webhook.cli.options.listening import Address, listen_on
 from webhook.cli.options.settings import optional_objects_option, settings_options
 from webhook.cli.serve.bindingflags import CpuSetFlags, cpusets_options
 from webhook.cli.serve.certificateflags import CertificateFlags, certificate_options
@@ -52,11 +52,17 @@ _EXAMPLE = Path("examples/reviews/spark-driver.json")
 )
 @lease_option("--lease", STATUS_LEASE, "Lease by which replicas agree on which of them writes statuses")
 @click.option(
-    "--bind", default="127.0.0.1:8443", show_default=True, metavar="HOST:PORT", help="Where reviews come in."
+    "--bind",
+    type=Address(),
+    default="127.0.0.1:8443",
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Where reviews come in.",
 )
 @certificate_options
 @click.option(
     "--admin-bind",
+    type=Address(),
     default="127.0.0.1:8081",
     show_default=True,
     metavar="HOST:PORT",
