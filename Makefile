@@ -84,7 +84,7 @@ bench-bind: export BEFORE ?=
 bench-bind: $(VENV)/test control-plane
 	$(BIN)/pytest -s tests/e2e/binding/test_latency.py
 
-# All tables, eight minutes or so on two quiet cores. With BEFORE=DIR instead that checkout, which has a .venv of its
+# All tables, eleven minutes or so on two quiet cores. With BEFORE=DIR instead that checkout, which has a .venv of its
 # own, and this one in turns: eight minutes or so.
 bench: $(VENV)/test
 ifdef BEFORE
@@ -98,6 +98,7 @@ else
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.scheduling
+	$(BIN)/python -m benchmarks.beside
 endif
 
 clean:
