@@ -106,6 +106,7 @@ ANNOTATION_PROFILES: Final = OWN_PREFIX + "profiles"
 ANNOTATION_PROFILES_SIGNATURE: Final = OWN_PREFIX + "profiles-signature"
 ANNOTATION_PROBABILITY_SCOPE: Final = OWN_PREFIX + "probability-scope"
 
+ANNOTATION_WOKEN: Final = OWN_PREFIX + "woken-at"  # of a pod: when a scheduler was made to look at it again
 ANNOTATION_AGENT: Final = OWN_PREFIX + "agent"  # of a pod: whether the node agent may write to its cgroups
 
 # On the Secret of managed certificates: how often it was changed by us, and what a person asks for.

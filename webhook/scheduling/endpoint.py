@@ -100,8 +100,7 @@ class Extender:
         visit = self._ready().visit(candidates.pod)
         cluster = self.cluster
         found = cluster.rankings.filter(visit, candidates.names, cluster.wall())
-        if len(found.passed) == 1:
-            visit.hold(found.passed[0])  # no score will be asked for
+        visit.settle(candidates.names, found.passed)
         for reason, count in Counter([*found.unresolvable.values(), *found.failed.values()]).items():
             self.metrics.filtered.labels(reason).inc(count)
         nodes = candidates.nodes

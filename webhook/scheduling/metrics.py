@@ -34,6 +34,12 @@ class SchedulingMetrics:
             namespace=NAMESPACE,
             registry=registry,
         )
+        self.woken = Counter(
+            "scheduler_woken_pods_total",
+            "Pods that were annotated, so that their scheduler looks at them again.",
+            namespace=NAMESPACE,
+            registry=registry,
+        )
 
     def answered(self, verb: str, outcome: str, seconds: float) -> None:
         """Count an answer."""

@@ -1,7 +1,10 @@
 """Puts scheduling together: the watches, the endpoints and the metrics of one process."""
 
+import datetime as dt
+import logging
 import time
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from threading import Event
 from typing import Any, Final
 
@@ -9,17 +12,22 @@ from prometheus_client import CollectorRegistry
 
 from webhook.binding.state import State
 from webhook.cpuset.allocation import BindPolicy
-from webhook.kube.client import Client
+from webhook.kube.client import MERGE_PATCH, ApiError, Client
 from webhook.kube.loop import run_loop
 from webhook.kube.paths import NODES, PODS, RUNNING_PODS, collection
+from webhook.kube.paths import pod as pod_path
 from webhook.kube.reflector import KindStatus, Reflector, watching
+from webhook.kube.timestamps import timestamp
 from webhook.process.workqueue import WorkQueue
-from webhook.protocol import NODEMETRIC_API_VERSION, NODEMETRIC_RESOURCE
+from webhook.protocol import ANNOTATION_WOKEN, NODEMETRIC_API_VERSION, NODEMETRIC_RESOURCE
 from webhook.scheduling.caches import Loads
 from webhook.scheduling.endpoint import Extender, VerbEndpoint
 from webhook.scheduling.metrics import SchedulingMetrics
 from webhook.scheduling.settings import SchedulingSettings
 from webhook.scheduling.state import Cluster
+from webhook.scheduling.waking import PodName
+
+_log = logging.getLogger(__name__)
 
 PREFIX: Final = "/scheduler"
 NODEMETRICS: Final = collection(NODEMETRIC_API_VERSION, NODEMETRIC_RESOURCE)
@@ -72,7 +80,8 @@ class Scheduling:
             wall,
         )
         metrics = SchedulingMetrics(registry)
-        self._clock, self._forget_at = clock, 0.0
+        self._api, self._metrics = api, metrics
+        self._clock, self._wall, self._forget_at = clock, wall, 0.0
         self._queue: WorkQueue[Any] = WorkQueue(1, "scheduler")
         extender = Extender(cluster, self.missing, metrics)
         verbs = {"filter": extender.filter, "prioritize": extender.prioritize, "preempt": extender.preempt}
@@ -115,13 +124,31 @@ class Scheduling:
 
     def _look(self) -> float:
         """Look at some nodes that have changed, between two calls; return how long to wait."""
-        left: bool = self._queue.submit(_UPKEEP, self._upkeep).result()
+        left: bool | PodName = self._queue.submit(_UPKEEP, self._upkeep).result()
+        if isinstance(left, PodName):
+            self._wake(left)
         return _PAUSE_SECONDS if left else _LOOK_SECONDS
 
-    def _upkeep(self) -> bool:
+    def _upkeep(self) -> bool | PodName:
+        """Do some of what is due; return whether more is, or a pod that is to be woken."""
         if self.cluster.look_again():
             return True
         if self._clock() >= self._forget_at:
             self._forget_at = self._clock() + _FORGET_SECONDS
             self.cluster.forget_deleted()
-        return False
+        wakes = self.cluster.settings.wake_pods and not self.missing()
+        return (self.cluster.waking.look() if wakes else None) or False
+
+    def _wake(self, pod: PodName) -> None:
+        """Have the scheduler look at a pod again: it does when an annotation changes."""
+        moment = timestamp(dt.datetime.fromtimestamp(self._wall(), dt.UTC))
+        change = {"metadata": {"uid": pod.uid, "annotations": {ANNOTATION_WOKEN: moment}}}
+        try:
+            self._api.call("PATCH", pod_path(pod.namespace, pod.name), body=change, content_type=MERGE_PATCH)
+        except ApiError as error:
+            if error.status not in {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}:
+                _log.warning(
+                    "%s/%s is not woken, its scheduler tries it within 5 minutes: %s", *pod[1:], error
+                )
+            return
+        self._metrics.woken.inc()

@@ -9,7 +9,7 @@ from webhook.pods.documents import DocumentError, read_documents
 from webhook.pods.text import shown
 from webhook.scheduling.loadaware.loadsettings import LoadSettings, LoadSettingsError, read_load_settings
 
-_FIELDS: Final = ("loadAware", "cpuSets", "weights")
+_FIELDS: Final = ("loadAware", "cpuSets", "weights", "wakePods")
 _WEIGHTS: Final = ("loadAware", "cpuSets")
 _MOST_WEIGHT: Final = 100
 
@@ -27,6 +27,7 @@ class SchedulingSettings:
         cpu_sets: whether pods that get a CPU set at binding go only where there is one.
         load_weight, set_weight: of each in the score; at 1 a part has 0 to 10 points.
         hold_seconds: how long what was scored highest for a pod counts as held, unless it is bound sooner.
+        wake_pods: whether a pod is annotated once a node would take it, so that its scheduler tries it again.
     """
 
     load: LoadSettings | None = field(default_factory=LoadSettings)
@@ -34,10 +35,11 @@ class SchedulingSettings:
     load_weight: int = 1
     set_weight: int = 1
     hold_seconds: float = 2.0
+    wake_pods: bool = True
 
 
 def read_settings(of: object) -> SchedulingSettings:
-    """Read ``{loadAware: LoadAwareSchedulingArgs or false, cpuSets: true, weights: {loadAware, cpuSets}}``.
+    """Read ``{loadAware: LoadAwareSchedulingArgs or false, cpuSets, wakePods, weights: {…}}``.
 
     Raises:
         SchedulingSettingsError: a field is unknown, or has a value that cannot be meant.
@@ -46,8 +48,10 @@ def read_settings(of: object) -> SchedulingSettings:
         raise SchedulingSettingsError(f"the settings must be an object, not {shown(of)}")
     _known(of, _FIELDS, "")
     stated, cpu_sets, weights = of.get("loadAware"), of.get("cpuSets", True), of.get("weights") or {}
-    if not isinstance(cpu_sets, bool):
-        raise SchedulingSettingsError(f"cpuSets: {shown(cpu_sets)}: write true or false")
+    wake_pods = of.get("wakePods", True)
+    for name, value in (("cpuSets", cpu_sets), ("wakePods", wake_pods)):
+        if not isinstance(value, bool):
+            raise SchedulingSettingsError(f"{name}: {shown(value)}: write true or false")
     if not isinstance(weights, Mapping):
         raise SchedulingSettingsError(f"weights: {shown(weights)}: write numbers, such as {{loadAware: 1}}")
     _known(weights, _WEIGHTS, "weights.")
@@ -55,7 +59,8 @@ def read_settings(of: object) -> SchedulingSettings:
         load = None if stated is False else read_load_settings(stated or {})
     except LoadSettingsError as error:
         raise SchedulingSettingsError(str(error)) from None
-    return SchedulingSettings(load, cpu_sets, *(_weight(weights, each) for each in _WEIGHTS))
+    load_weight, set_weight = (_weight(weights, each) for each in _WEIGHTS)
+    return SchedulingSettings(load, cpu_sets, load_weight, set_weight, wake_pods=wake_pods)
 
 
 def read_settings_file(path: Path) -> SchedulingSettings:

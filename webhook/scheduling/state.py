@@ -19,6 +19,7 @@ from webhook.scheduling.reservations import Reservation, Reservations
 from webhook.scheduling.setfit import UNREADABLE, Fit
 from webhook.scheduling.settings import SchedulingSettings
 from webhook.scheduling.verbs import Asked
+from webhook.scheduling.waking import PodName, Waking
 
 Object = Mapping[str, Any]
 
@@ -54,11 +55,13 @@ class Cluster:
     reservations: Reservations = field(init=False)
     fits: Fits | None = field(init=False)
     rankings: Rankings = field(init=False)
+    waking: "Waking[Visit]" = field(init=False)
 
     def __post_init__(self) -> None:
         """Hold nothing."""
         journal = Journal()
         self.rankings = Rankings(self.settings, journal)
+        self.waking = Waking(self._fits_somewhere, self.clock)
         self.reservations = held = Reservations(self.clock, self._is_bound, self._held_otherwise)
         if self.loads is not None:
             self.loads.held = held.loads
@@ -111,6 +114,9 @@ class Cluster:
         if opted_in is None:
             raise NotKnownError(f"the namespace {namespace} has not been listed yet")
         return request if opted_in else None
+
+    def _fits_somewhere(self, visit: "Visit", names: list[str]) -> bool:
+        return bool(self.rankings.filter(visit, names, self.wall()).passed)
 
     def _held_otherwise(self, node: str) -> None:
         if self.loads is not None:
@@ -193,6 +199,17 @@ class Visit:
         if not isinstance(self.claim, Claim) or self.cluster.fits is None:
             return self.fit(node)
         return self.cluster.fits.exactly(node, self.claim, self.priority)
+
+    def settle(self, names: list[str], passed: list[str]) -> None:
+        """Take the answer about some nodes: one that passes alone is held; without any the pod waits."""
+        metadata, waking = self.pod["metadata"], self.cluster.waking
+        pod = PodName(metadata["uid"], metadata["namespace"], metadata["name"])
+        if passed:
+            waking.placed(pod)
+        else:
+            waking.refused(pod, replace(self, pod={}), names)
+        if len(passed) == 1:
+            self.hold(passed[0])  # no score will be asked for
 
     def leaving(self, node: str) -> frozenset[str]:
         """Return the uids of pods that are being deleted and hold CPUs of a node."""

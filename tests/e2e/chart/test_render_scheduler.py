@@ -77,6 +77,28 @@ def test_checks_of_the_scheduler_can_be_switched_off(helm: Helm) -> None:
     assert "preemptVerb" not in scheduler_of(objects)[1]["extenders"][0]
 
 
+@pytest.mark.parametrize("wakes", [True, False])
+def test_only_who_wakes_pods_may_patch_them(helm: Helm, *, wakes: bool) -> None:
+    """The right and the setting come together; CPU sets have the right in any case."""
+    values = {**SCHEDULER, "scheduler": {**SCHEDULER["scheduler"], "wakePods": wakes}}
+    for more, may in ((values, wakes), ({**values, "cpusets": CPUSETS["cpusets"]}, True)):
+        objects = helm.render(more, NEWEST)
+        verbs = {
+            verb
+            for role in of_kind(objects, "ClusterRole")
+            for rule in role["rules"]
+            if "pods" in rule.get("resources", ()) and "annotations" not in role["metadata"]
+            for verb in rule["verbs"]
+        }
+        assert ("patch" in verbs) == may
+        (text,) = [
+            each["data"]["settings.yaml"]
+            for each in of_kind(objects, "ConfigMap")
+            if "settings.yaml" in each["data"]
+        ]
+        assert yaml.safe_load(text)["wakePods"] is wakes
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
