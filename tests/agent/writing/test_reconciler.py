@@ -502,12 +502,12 @@ class Node(RuleBasedStateMachine):
         assert len(world.kernel.writes) == tried, "at rest nothing is written"
         self._nobody_is_on_lse_cpus(plan)
         left_alone = [
-            world.group(name)
+            f"{world.group(name)}/"
             for name, raw in world.pods.items()
             if raw["metadata"]["annotations"]["colocation-webhook.io/agent"] != "enforce"
         ]
         for (group, file), text in self.before.items():
-            if group.startswith(tuple(left_alone)):
+            if f"{group}/".startswith(tuple(left_alone)):
                 assert world.kernel.text(group, file) == text, (group, file)
         world.agent.give_back()
         after = world.kernel.snapshot()
