@@ -30,7 +30,6 @@ _ANNOTATIONS: Final = frozenset(
         ANNOTATION_OOM_SCORE_ADJ,
         ANNOTATION_EXTENDED_RESOURCE_SPEC,
         ANNOTATION_MIRROR_POD,
-        ANNOTATION_OOM_SCORE_ADJ,
     }
 )
 _UID: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}", re.ASCII)
