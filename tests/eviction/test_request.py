@@ -41,9 +41,10 @@ def test_what_is_written_is_read() -> None:
 def test_evictions_are_noted() -> None:
     """The status says whom, when and why, and is read again."""
     noted = (Noted(NOW, "u", "shop", "a", "w", "BEMemoryEvict", "refused"),)
-    body = status_body("7", noted)
+    body = status_body("7", NOW, noted)
     assert body["metadata"] == {"resourceVersion": "7"}
-    assert read_request({**written(), "status": body["status"]}).noted == noted
+    found = read_request({**written(), "status": body["status"]})
+    assert (found.noted, found.served_at) == (noted, NOW)
     assert read_request({**written(), "status": {"evictions": [1, {"uid": "u", "time": "x"}]}}).noted == ()
 
 

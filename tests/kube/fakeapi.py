@@ -37,6 +37,7 @@ class FakeApi:
         mute: watches send nothing.
         closes: each connection after one answer.
         date: what answers say the time is (an HTTP date); None: nothing.
+        protected: names of pods that a PodDisruptionBudget protects.
         keeps_status: false: statuses are pruned, as a CRD without the fields does.
     """
 
@@ -53,6 +54,7 @@ class FakeApi:
         self.lag = 0.0
         self.late = {}
         self.mute = False
+        self.protected = set()
         self.keeps_status = True
         self.date = None
         self.closes = False

@@ -72,6 +72,9 @@ class FakeRequests(BaseHTTPRequestHandler):
         body = self._received("POST", path)
         if body is None:
             return
+        if path.endswith("/eviction"):
+            self._evict(path.removesuffix("/eviction"), body)
+            return
         parent, (namespace, _) = _place(f"{path}/new", self.api.objects)
         key = (namespace, body["metadata"]["name"])
         with self.api.lock:
@@ -81,6 +84,21 @@ class FakeRequests(BaseHTTPRequestHandler):
             body["metadata"].setdefault("uid", f"object-{self.api.version}")
             self.api.store(parent, key, body)
         self._answer(201, body)
+
+    def _evict(self, path, body):
+        """Let a pod go at once, unless a budget protects it or another one has its name."""
+        parent, key = _place(path, self.api.objects)
+        with self.api.lock:
+            old = self.api.objects[parent].get(key)
+            if old is None:
+                self._answer(404, {"kind": "Status", "reason": "NotFound"})
+            elif body["deleteOptions"]["preconditions"]["uid"] != old["metadata"]["uid"]:
+                self._answer(409, {"kind": "Status", "reason": "Conflict"})
+            elif key[1] in self.api.protected:
+                self._answer(429, {"kind": "Status", "message": "Cannot evict pod: disruption budget"})
+            else:
+                self.api.delete(parent, key[1], key[0])
+                self._answer(201, {"kind": "Status", "status": "Success"})
 
     def do_PUT(self):
         """Another state, made from the one that is there."""

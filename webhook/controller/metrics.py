@@ -1,6 +1,8 @@
 """The controller's metrics."""
 
+from collections import Counter as Count
 from collections.abc import Callable, Iterable, Iterator
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import GaugeMetricFamily
@@ -55,3 +57,31 @@ class OfferedCollector(Collector):
         for name, value in sums.items():
             offered.add_metric([name], value)
         yield from (nodes, offered)
+
+
+class EvictionMetrics:
+    """Counters of evictions, and how many nodes ask."""
+
+    STATES: Final = ("served", "waiting", "unmet", "invalid")
+    """What became of what nodes ask for: enough goes; figures after an eviction are awaited; see the log."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """Register them."""
+        prefix = f"{NAMESPACE}_eviction"
+        self.leader = Gauge(f"{prefix}_acts", "Whether this replica evicts pods.", registry=registry)
+        self.evictions = Counter(
+            f"{NAMESPACE}_evictions",
+            "Evictions that were tried, by form and outcome: evicted; protected by a budget; gone; refused.",
+            ["form", "outcome"],
+            registry=registry,
+        )
+        self._requests = Gauge(
+            f"{prefix}_requests", "Nodes that ask, by what becomes of it.", ["state"], registry=registry
+        )
+        self.observe(())
+
+    def observe(self, states: Iterable[str]) -> None:
+        """Bring the gauge up to date."""
+        found = Count(states)
+        for state in self.STATES:
+            self._requests.labels(state).set(found[state])

@@ -60,6 +60,7 @@ class NodeRequest:
         asks: in their order.
         uses: what pods use, by uid.
         absurd: why it is not to be served, "" where it can be.
+        served_at: ``observed_at`` of the figures that were acted upon last; None: none were.
         noted: evictions, newest last.
         version: of the object.
         managers: who writes its spec.
@@ -71,6 +72,7 @@ class NodeRequest:
     asks: tuple[Ask, ...] = ()
     uses: Mapping[str, Use] = field(default_factory=dict)
     absurd: str = ""
+    served_at: dt.datetime | None = None
     noted: tuple[Noted, ...] = ()
     version: str = ""
     managers: frozenset[str] = frozenset()
@@ -150,8 +152,14 @@ def request_body(
     }
 
 
-def status_body(version: str, noted: Iterable[Noted]) -> dict[str, Any]:
-    """Return the change of the status that says what was evicted; it is refused if the object changed."""
+def status_body(version: str, observed_at: dt.datetime, noted: Iterable[Noted]) -> dict[str, Any]:
+    """Return the change of the status that says what was evicted; it is refused if the object changed.
+
+    Args:
+        version: of the object that was looked at.
+        observed_at: of the figures that were acted upon.
+        noted: evictions of late.
+    """
     evictions = [
         {
             "time": timestamp(each.at),
@@ -164,7 +172,8 @@ def status_body(version: str, noted: Iterable[Noted]) -> dict[str, Any]:
         }
         for each in noted
     ]
-    return {"metadata": {"resourceVersion": version}, "status": {"evictions": evictions}}
+    status = {"observedAt": timestamp(observed_at), "evictions": evictions}
+    return {"metadata": {"resourceVersion": version}, "status": status}
 
 
 def read_request(raw: Mapping[str, Any]) -> NodeRequest:
@@ -191,6 +200,7 @@ def read_request(raw: Mapping[str, Any]) -> NodeRequest:
         asks=asks,
         uses=uses,
         absurd=absurd,
+        served_at=_moment((raw.get("status") or {}).get("observedAt")),
         noted=_noted(raw.get("status")),
         version=str(metadata.get("resourceVersion") or ""),
         managers=frozenset(

@@ -1,0 +1,87 @@
+"""What eviction knows of the cluster, watched: what nodes ask for, pods that may go, and the nodes."""
+
+import datetime as dt
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any, Final
+
+from webhook.controller.caches import KnownNode, node_store
+from webhook.eviction.candidates import Candidate, read_candidate
+from webhook.eviction.offers import offers
+from webhook.eviction.request import NodeFacts, NodeRequest, read_request
+from webhook.kube.client import Client
+from webhook.kube.indexer import Indexer
+from webhook.kube.paths import NODES, PODS, RUNNING_PODS, collection
+from webhook.kube.reflector import Reflector
+from webhook.kube.store import Store
+from webhook.kube.timestamps import utc_now
+from webhook.pods.quantities import NANO
+from webhook.protocol import CPU, EVICTION_API_VERSION, EVICTION_RESOURCE, LABEL_QOS_CLASS, MEMORY, QoSClass
+
+REQUESTS: Final = collection(EVICTION_API_VERSION, EVICTION_RESOURCE)
+_BE: Final = {"labelSelector": f"{LABEL_QOS_CLASS}={QoSClass.BE}"}
+
+
+@dataclass(eq=False)
+class EvictionState:
+    """What is watched; no call before the reflectors run.
+
+    Attributes:
+        api: the API server.
+        nodes: None: they are watched here; else by somebody else.
+        mid: whether pods of the class mid are watched, too.
+        clock: seconds, for waits.
+        now: the time of day.
+    """
+
+    api: Client
+    nodes: Store[KnownNode] | None = None
+    _: KW_ONLY
+    mid: bool = False
+    clock: Callable[[], float] = time.monotonic
+    now: Callable[[], dt.datetime] = utc_now
+    requests: Store[NodeRequest] = field(
+        default_factory=lambda: Store(lambda _name, raw, _old: read_request(raw)), init=False
+    )
+    pods: Indexer[Candidate] = field(
+        default_factory=lambda: Indexer(lambda _name, raw, _old: read_candidate(raw), lambda pod: pod.node),
+        init=False,
+    )
+    reflectors: Mapping[str, Reflector] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Say what is watched."""
+        selector = RUNNING_PODS if self.mid else {**RUNNING_PODS, **_BE}
+        reflectors = {
+            "nodeevictionrequests": Reflector(self.api, REQUESTS, self.requests),
+            "pods-to-evict": Reflector(self.api, PODS, self.pods, selector=selector),
+        }
+        if self.nodes is None:
+            self.nodes = node_store()
+            reflectors["nodes"] = Reflector(self.api, NODES, self.nodes)
+        self.reflectors = reflectors
+
+    @property
+    def synced(self) -> bool:
+        """Whether everything has been listed once."""
+        stores: tuple[Store[Any] | None, ...] = (self.requests, self.pods, self.nodes)
+        return all(each is not None and each.synced for each in stores)
+
+    def node(self, name: str) -> NodeFacts | None:
+        """Return a node; None: there is none of that name."""
+        known = self.nodes.values.get(("", name)) if self.nodes is not None else None
+        if known is None:
+            return None
+        node = known.node
+        capacity, reserved = node.capacity, node.kubelet_reserved
+        native = {
+            CPU: (capacity.cpu - reserved.cpu) * 1000 // NANO,
+            MEMORY: (capacity.memory - reserved.memory) // NANO,
+        }
+        return NodeFacts(
+            known.uid,
+            capacity.cpu * 1000 // NANO,
+            capacity.memory // NANO,
+            offers(node.published, known.annotation, native),
+        )
