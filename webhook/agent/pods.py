@@ -6,8 +6,10 @@ from typing import Any, Final, NamedTuple
 from webhook.agent.measuring.peak import Subject
 from webhook.agent.measuring.usage import Use
 from webhook.agent.plan.agentpod import AgentPod, read_agent_pod
+from webhook.eviction.asking import PodRequest
+from webhook.eviction.candidates import class_of, requests_of
 from webhook.kube.store import Store
-from webhook.pods.pod import labels
+from webhook.pods.pod import labels, spec
 from webhook.pods.qosclass import priority_class, qos_class
 from webhook.pods.quantities import QuantityError
 from webhook.pods.requests import pod_request
@@ -31,6 +33,8 @@ class NodePod(NamedTuple):
         cpus: CPU ids that its resource-status gives it; None: none.
         ending: whether it is being deleted.
         koordlet: whether it is Koordinator's agent.
+        object_uid: of the pod in the API server.
+        work: what it requests, and its priority, where it is no online work; None: it is.
         findings: what of it could not be read.
     """
 
@@ -43,6 +47,8 @@ class NodePod(NamedTuple):
     cpus: frozenset[int] | None
     ending: bool
     koordlet: bool
+    object_uid: str = ""
+    work: PodRequest | None = None
     findings: tuple[str, ...] = ()
 
     @property
@@ -105,5 +111,18 @@ def read_pod(pod: Mapping[str, Any]) -> NodePod:
         cpus=cpus,
         ending=metadata.get("deletionTimestamp") is not None,
         koordlet=labels(pod).get(KOORD_APP) == KOORDLET,
+        object_uid=metadata.get("uid") or "",
+        work=_work(pod),
         findings=tuple(findings),
     )
+
+
+def _work(pod: Mapping[str, Any]) -> PodRequest | None:
+    """Return what a pod requests that is no online work; what cannot be read counts as online work."""
+    priority_class = class_of(pod)
+    if not priority_class:
+        return None
+    try:
+        return PodRequest(spec(pod).get("priority") or 0, requests_of(pod, priority_class))
+    except QuantityError:
+        return None

@@ -13,6 +13,8 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry
 
 from webhook.agent.enforcer import LEDGER, Enforcer, boot_of
+from webhook.agent.eviction.asker import Asker
+from webhook.agent.eviction.figures import Figures
 from webhook.agent.findings import Findings
 from webhook.agent.hierarchy import Hierarchy
 from webhook.agent.host import Host
@@ -69,6 +71,7 @@ class AgentService:
         settings: what is switched on.
         proc: the host's /proc.
         default_slo: the spec that holds where the node has no NodeSLO.
+        ask_evictions: whether it asks for evictions.
         daemonset: namespace and name of what this agent is a pod of; None where nobody knows.
     """
 
@@ -84,10 +87,12 @@ class AgentService:
     proc: Path = Path("/proc")
     default_slo: Mapping[str, Any] = field(default_factory=dict)
     daemonset: tuple[str, str] | None = None
+    ask_evictions: bool = False
     host: Host = field(init=False)
     sampler: Sampler = field(init=False)
     publisher: Publisher = field(init=False)
     enforcer: Enforcer | None = field(default=None, init=False)
+    asker: Asker | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         """Put the agent together."""
@@ -105,6 +110,15 @@ class AgentService:
         )
         self._events = EventRecorder(self.watched.api, "colocation-webhook-agent")
         self.registry.register(UsageCollector(self.sampler, self.watched.pods_now))
+        if self.ask_evictions:
+            self.asker = Asker(
+                self.watched,
+                Figures(self.sampler, self.hierarchy, KernelFiles().read),
+                self._findings,
+                self.registry,
+                lambda: bool(self.publisher.standby),
+                self.default_slo,
+            )
         self._stop = Event()
 
     def run(self, admin_listener: socket.socket, second: SecondAddress | None = None) -> None:
@@ -127,10 +141,10 @@ class AgentService:
         if second is not None:
             AdminServer(second.listener, wsgi_app({("GET", second.path): self.metrics})).start()
         with watching(self.watched.reflectors, self._stop):
-            tasks = Tasks(
-                [Task("publisher", self.publisher, waited_for=True), Task("events", self._events)],
-                LOOK_SECONDS,
-            )
+            all_tasks = [Task("publisher", self.publisher, waited_for=True), Task("events", self._events)]
+            if self.asker is not None:
+                all_tasks.append(Task("asker", self.asker))
+            tasks = Tasks(all_tasks, LOOK_SECONDS)
             tasks.start()
             self._look(enforcer)
             if self.enforce and self.daemonset and (why := why_leaving(self.watched.api, self.daemonset)):

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from webhook.agent.measuring.usage import Use
 from webhook.agent.nodemetric import CollectPolicy, read_collect_policy
 from webhook.agent.pods import NodePod, pod_store
+from webhook.eviction.offers import offers
 from webhook.kube.client import Client
 from webhook.kube.paths import NODES, PODS, collection
 from webhook.kube.reflector import Reflector
@@ -18,6 +19,8 @@ from webhook.pods.pod import annotations, labels
 from webhook.pods.quantities import NANO, QuantityError, parse, text_of
 from webhook.protocol import (
     AGENT_MANAGER,
+    ANNOTATION_CAPACITY,
+    COLOCATION_RESOURCES,
     CPU,
     MEMORY,
     NODEMETRIC_API_VERSION,
@@ -34,10 +37,19 @@ TOPOLOGIES: Final = collection(TOPOLOGY_API_VERSION, TOPOLOGY_RESOURCE)
 
 
 class KnownNode(NamedTuple):
-    """The node: metadata and resources for pods, as far as they are of use; the latter also as numbers."""
+    """The node: metadata and resources for pods, as far as they are of use; the latter also as numbers.
+
+    Attributes:
+        object: the node, as far as it is of use.
+        allocatable: cores and bytes for pods.
+        uid: of the object.
+        offered: milli-cores and bytes by resource, of figures that hold.
+    """
 
     object: Mapping[str, Any]
     allocatable: Use
+    uid: str = ""
+    offered: Mapping[str, int] = {}
 
 
 class KnownMetric(NamedTuple):
@@ -138,6 +150,12 @@ def _known_node(name: str, raw: Mapping[str, Any], _old: object) -> KnownNode:
     return KnownNode(
         {"metadata": kept, "status": {"allocatable": mine}},
         Use(*(_amount(allocatable.get(each)) for each in (CPU, MEMORY))),
+        metadata.get("uid", ""),
+        offers(
+            {name: int(_amount(allocatable[name])) for name in COLOCATION_RESOURCES & allocatable.keys()},
+            annotations(raw).get(ANNOTATION_CAPACITY, ""),
+            {CPU: int(_amount(mine.get(CPU)) * 1000), MEMORY: int(_amount(mine.get(MEMORY)))},
+        ),
     )
 
 

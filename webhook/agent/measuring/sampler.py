@@ -100,6 +100,7 @@ class Sampler:
         policy: may be replaced at any time.
         node: the node's history.
         failures: how many reads failed that should not have.
+        machine: its CPUs and bytes of memory; None: not read yet.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class Sampler:
         self.policy = Policy()
         self.node = NodeHistory()
         self.failures = 0
+        self.machine: Use | None = None
         self._hierarchy = hierarchy
         self._clock = clock
         self._stat = KeptFile(f"{Path(root)}/proc/stat")
@@ -202,6 +204,8 @@ class Sampler:
             # A CPU that went offline worked until then.
             self._cpu.take(at, stat.busy_ticks * NANOSECONDS // _TICKS, max(self._cpus, stat.cpus))
             self._cpus = stat.cpus
+            if memory is not None:
+                self.machine = Use(stat.cpus, memory.total)
         for i, scope in enumerate(self._scopes.values()):
             self._look_at(scope, all_of_it=self._round % SLICES == i)
         if self._round % SLICES == 1:

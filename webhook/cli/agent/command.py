@@ -106,6 +106,11 @@ _state_dir = click.option(
     show_default=True,
     help="Where the host's /proc is, for these two.",
 )
+@click.option(
+    "--ask-evictions",
+    is_flag=True,
+    help="Ask for evictions of BE pods by a NodeEvictionRequest, where the NodeSLO says when.",
+)
 @_state_dir
 @click.option(
     "--yarn-cgroup",
@@ -157,6 +162,7 @@ def agent(  # noqa: PLR0913 — one parameter an option
     oom_score_adj: bool,
     nice: tuple[str, ...],
     host_proc: Path,
+    ask_evictions: bool,
     state_dir: Path,
     yarn_cgroup: str,
     admin_bind: str,
@@ -207,9 +213,8 @@ def agent(  # noqa: PLR0913 — one parameter an option
     from webhook.process.log import chosen, configure
 
     configure(log_level, chosen(log_format))
-    with _service(place, api, node_name) as service:
-        service.yarn, service.enforce, service.default_slo = yarn_cgroup, mode == "enforce", slo
-        service.daemonset = daemonset
+    with _service(place, api, node_name, slo, ask=ask_evictions) as service:
+        service.yarn, service.enforce, service.daemonset = yarn_cgroup, mode == "enforce", daemonset
         service.settings, service.proc = settings, host_proc
         from webhook.agent.service import SecondAddress
 
@@ -261,7 +266,9 @@ def _settings(nice: tuple[str, ...], *, oom_score_adj: bool) -> "Settings":
 
 
 @contextlib.contextmanager
-def _service(place: Place, api: "Client", node_name: str) -> Iterator["AgentService"]:
+def _service(
+    place: Place, api: "Client", node_name: str, slo: Mapping[str, Any], *, ask: bool
+) -> Iterator["AgentService"]:
     """Put the agent together, and have its state folder meanwhile."""
     from webhook.agent.hierarchy import HierarchyError, find_hierarchy
     from webhook.agent.service import AgentService
@@ -289,6 +296,8 @@ def _service(place: Place, api: "Client", node_name: str) -> Iterator["AgentServ
             new_registry(),
             place.root,
             place.kubelet_dir,
+            default_slo=slo,
+            ask_evictions=ask,
         )
 
 

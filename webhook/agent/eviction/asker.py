@@ -1,0 +1,120 @@
+"""Asks for evictions: keeps the NodeEvictionRequest while the node is short, and ends it afterwards."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry, Gauge
+
+from webhook.agent.eviction.figures import Figures
+from webhook.agent.findings import Findings
+from webhook.agent.metrics import PREFIX
+from webhook.agent.watched import Watched
+from webhook.eviction.asking import Ask, asks_of
+from webhook.eviction.candidates import Use
+from webhook.eviction.request import request_body
+from webhook.eviction.thresholds import OFF, Form, Thresholds, read_thresholds
+from webhook.kube.apply import Pauses, apply
+from webhook.kube.client import ApiError
+from webhook.kube.loop import run_loop
+from webhook.kube.paths import collection, member
+from webhook.protocol import AGENT_MANAGER, EVICTION_API_VERSION, EVICTION_RESOURCE
+
+REQUESTS: Final = collection(EVICTION_API_VERSION, EVICTION_RESOURCE)
+AGAIN_SECONDS: Final = 5.0
+"""While a node is short, its figures are written again after so long: older ones are not served."""
+
+_FIELD: Final = "resourceUsedThresholdWithBE"
+_log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Asker:
+    """Asks for one node.
+
+    Attributes:
+        standby: whether somebody else's agent works here.
+        default_slo: the spec that holds where the node has no NodeSLO.
+        clock: seconds that never go back.
+    """
+
+    _watched: Watched
+    _figures: Figures
+    _findings: Findings
+    registry: CollectorRegistry
+    standby: Callable[[], bool]
+    default_slo: Mapping[str, Any]
+    clock: Callable[[], float] = time.monotonic
+    _pauses: Pauses = field(init=False)
+    _asked: bool = field(default=True, init=False)
+    _slo: Mapping[str, Any] | None = field(default=None, init=False)
+    _thresholds: Thresholds = field(default=OFF, init=False)
+    _refusal: str = field(default="", init=False)
+
+    def __post_init__(self) -> None:
+        """Put it together."""
+        self._pauses = Pauses(self.clock)
+        self._gauge = Gauge(
+            f"{PREFIX}_eviction_asked",
+            "What is asked to be released: milli-cores, bytes.",
+            ["form", "resource"],
+            registry=self.registry,
+        )
+
+    def watch(self, stop: Event, interval: float = 1.0) -> None:
+        """Work until ``stop`` is set; meant to run in a thread."""
+        run_loop(self.step, stop, name="asking for evictions", interval=interval)
+
+    def step(self) -> float | None:
+        """Look whether the node is short, and write what is due; raises ApiError."""
+        watched, node = self._watched, self._watched.node
+        if not watched.synced or node is None or self.standby():
+            return None
+        thresholds = self._settings()
+        pods = watched.pods_now()
+        measured, uses = self._figures.gather(node, pods, thresholds)
+        asks = asks_of(measured, thresholds) if measured is not None else ()
+        self._show(asks)
+        if asks or self._asked:
+            self._write(asks, uses, node.uid)
+        return None
+
+    def _settings(self) -> Thresholds:
+        """Return what the NodeSLO says, or what holds without one."""
+        slo = self._watched.slo
+        slo = self.default_slo if slo is None else slo
+        if slo is not self._slo:
+            self._slo, self._thresholds = slo, read_thresholds(slo.get(_FIELD), _FIELD)
+            for finding in self._thresholds.findings:
+                self._findings.say(f"NodeSLO {self._watched.node_name}: {finding}")
+        return self._thresholds
+
+    def _write(self, asks: tuple[Ask, ...], uses: Mapping[str, Use], node_uid: str) -> None:
+        """Apply the request; at the end, and at the start, one that asks for nothing."""
+        name = self._watched.node_name
+        if not self._pauses.over(name):
+            return
+        body = request_body(name, node_uid, self._watched.now(), asks, uses if asks else {})
+        try:
+            apply(self._watched.api, member(REQUESTS, name), body, AGENT_MANAGER)
+        except ApiError as error:
+            owners = self._pauses.refused(name, error)
+            what = f"its fields belong to {' and '.join(owners)}" if owners else str(error)
+            if what != self._refusal:
+                self._refusal = what
+                _log.warning("NodeEvictionRequest %s is not written: %s", name, what)
+            return
+        self._refusal = ""
+        if asks:
+            self._pauses.pause(name, AGAIN_SECONDS)
+            if not self._asked:
+                _log.warning("asking for evictions: %s", "; ".join(map(str, asks)))
+        self._asked = bool(asks)
+
+    def _show(self, asks: tuple[Ask, ...]) -> None:
+        self._gauge.clear()
+        for ask in asks:
+            self._gauge.labels(str(Form(ask.form)), ask.resource).set(ask.release)
