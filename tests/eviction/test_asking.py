@@ -1,10 +1,14 @@
 """What a node asks for."""
 
+from typing import Any
+
 import pytest
 
 from tests.eviction.builders import GI
 from webhook.eviction.asking import BECpu, Measured, PodRequest, asks_of
-from webhook.eviction.thresholds import Form, Thresholds, read_thresholds
+from webhook.eviction.thresholds import Form, Thresholds
+from webhook.slo.eviction import eviction_of
+from webhook.slo.nodeslo import read_nodeslo
 
 FULL = {
     "enable": True,
@@ -38,6 +42,11 @@ SHORT = Measured(
         "kubernetes.io/batch-memory": GI,
     },
 )
+
+
+def read_thresholds(strategy: dict[str, Any]) -> Thresholds:
+    """Return what a strategy says."""
+    return eviction_of(read_nodeslo({"resourceUsedThresholdWithBE": strategy}).threshold)
 
 
 def forms(measured: Measured, thresholds: Thresholds | None = None) -> list[tuple[Form, str]]:

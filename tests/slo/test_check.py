@@ -234,3 +234,22 @@ def test_an_overlap_is_found_as_by_trying(first: dict[str, Any], second: dict[st
     found = problems(entries(first, second))
     assert bool(found) is expected
     assert {reason for reason, _ in found} <= {Reason.OVERLAP}
+
+
+def test_thresholds_that_do_nothing() -> None:
+    """Settings of eviction that are not complete are warnings, of the cluster and of entries."""
+    incomplete = {"enable": True, "cpuEvictThresholdPercent": 90}
+    entry = {
+        "nodeSelector": POOL,
+        "cpuEvictThresholdPercent": None,
+        "cpuAllocatableEvictThresholdPercent": 110,
+    }
+    data = {THRESHOLD: json.dumps({"clusterStrategy": incomplete, "nodeStrategies": [entry]})}
+    report = check_configmap(data, {})
+    assert report.problems == ()
+    says = "cpuEvictThresholdPercent: does nothing without evictEnabledPriorityThreshold"
+    assert f"{THRESHOLD}.clusterStrategy.{says}" in report.warnings
+    lacks = "cpuAllocatableEvictThresholdPercent: does nothing without cpuAllocatableEvictLowerPercent"
+    assert any(f"entry 0 of those used.{lacks}" in each for each in report.warnings)
+    off = {THRESHOLD: json.dumps({"clusterStrategy": {**incomplete, "enable": False}})}
+    assert check_configmap(off, {}).warnings == ()

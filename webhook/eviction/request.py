@@ -182,7 +182,7 @@ def read_request(raw: Mapping[str, Any]) -> NodeRequest:
     name = str(metadata.get("name") or "")
     owners = [each for each in metadata.get("ownerReferences") or () if isinstance(each, Mapping)]
     owner = next((each for each in owners if each.get("kind") == "Node"), {})
-    given = raw.get("spec")
+    given, status = raw.get("spec"), raw.get("status")
     spec: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
     asks: tuple[Ask, ...] = ()
     uses: dict[str, Use] = {}
@@ -200,8 +200,8 @@ def read_request(raw: Mapping[str, Any]) -> NodeRequest:
         asks=asks,
         uses=uses,
         absurd=absurd,
-        served_at=_moment((raw.get("status") or {}).get("observedAt")),
-        noted=_noted(raw.get("status")),
+        served_at=_moment(status.get("observedAt") if isinstance(status, Mapping) else None),
+        noted=_noted(status),
         version=str(metadata.get("resourceVersion") or ""),
         managers=frozenset(
             str(each.get("manager"))

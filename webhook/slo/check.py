@@ -15,7 +15,9 @@ from webhook.capacity.sloconfig import COLOCATION_CONFIG, json_object, listed_en
 from webhook.capacity.strategy import StrategyError, read_layer
 from webhook.pods.selectors import Requirement, Selector, SelectorError, compile_selector, satisfiable
 from webhook.pods.text import shown
-from webhook.slo.keys import KEYS
+from webhook.slo.eviction import eviction_of
+from webhook.slo.keys import KEYS, THRESHOLD_CONFIG
+from webhook.slo.nodeslo import read_nodeslo
 from webhook.slo.strategies import read_key
 
 _OTHERS: Final = ("cpu-normalization-config", "resource-amplification-config")
@@ -161,6 +163,19 @@ def _for_agents(name: str, text: str) -> Iterator[tuple[bool, str]]:
     found = read_key(name, text)
     yield from ((True, each) for each in found.problems)
     yield from ((False, each) for each in found.notes)
+    if name == THRESHOLD_CONFIG:
+        key = KEYS[name]
+        for at, value in (
+            (key.cluster, found.cluster),
+            *((f"{key.nodes}, entry {i} of those used", each.value) for i, each in enumerate(found.entries)),
+        ):
+            yield from ((False, each) for each in _evictions(value, f"{name}.{at}"))
+
+
+def _evictions(strategy: object, at: str) -> tuple[str, ...]:
+    """Return what of a strategy that can be read does nothing."""
+    spec = {KEYS[THRESHOLD_CONFIG].spec: strategy}
+    return eviction_of(read_nodeslo(spec).threshold, at).findings
 
 
 def _together(entries: list[_Named], nodes: Mapping[str, Mapping[str, str]]) -> Iterator[Problem]:

@@ -16,18 +16,19 @@ from webhook.agent.watched import Watched
 from webhook.eviction.asking import Ask, asks_of
 from webhook.eviction.candidates import Use
 from webhook.eviction.request import request_body
-from webhook.eviction.thresholds import OFF, Form, Thresholds, read_thresholds
+from webhook.eviction.thresholds import OFF, Form, Thresholds
 from webhook.kube.apply import Pauses, apply
 from webhook.kube.client import ApiError
 from webhook.kube.loop import run_loop
 from webhook.kube.paths import collection, member
 from webhook.protocol import AGENT_MANAGER, EVICTION_API_VERSION, EVICTION_RESOURCE
+from webhook.slo.eviction import eviction_of
+from webhook.slo.nodeslo import read_nodeslo
 
 REQUESTS: Final = collection(EVICTION_API_VERSION, EVICTION_RESOURCE)
 AGAIN_SECONDS: Final = 5.0
 """While a node is short, its figures are written again after so long: older ones are not served."""
 
-_FIELD: Final = "resourceUsedThresholdWithBE"
 _log = logging.getLogger(__name__)
 
 
@@ -87,7 +88,8 @@ class Asker:
         slo = self._watched.slo
         slo = self.default_slo if slo is None else slo
         if slo is not self._slo:
-            self._slo, self._thresholds = slo, read_thresholds(slo.get(_FIELD), _FIELD)
+            # What cannot be meant of it, the enforcer says.
+            self._slo, self._thresholds = slo, eviction_of(read_nodeslo(slo).threshold)
             for finding in self._thresholds.findings:
                 self._findings.say(f"NodeSLO {self._watched.node_name}: {finding}")
         return self._thresholds
