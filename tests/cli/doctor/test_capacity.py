@@ -42,6 +42,14 @@ def controller(cluster, name="c-1", phase="Running", **report):
 
 def test_who_publishes(doctor, cluster):
     """Nobody, somebody else, our controller; both are one too many, and figures without a controller old."""
+    cluster.put(
+        PODS,
+        "evictor",
+        "home",
+        metadata={"labels": {"app.kubernetes.io/component": "controller"}},
+        spec={"containers": [{"args": ["controller", "--in-cluster", "--no-capacity", "--evict"]}]},
+        status={"phase": "Running"},
+    )
     assert "publishers: our controller is not installed, and nobody publishes" in doctor()[1]["ok"]
     cluster.put(NODES, "n-1", metadata=publishes(THEIRS), status={"allocatable": BATCH})
     assert "publishers: koord-manager publishes on 1 nodes" in doctor()[1]["ok"]

@@ -84,8 +84,9 @@ def _replicas(cluster: Cluster, pods: list[Object], written: int) -> Iterator[Fi
 
 
 def _is_ours(pod: Object) -> bool:
-    containers = (pod.get("spec") or {}).get("containers") or ()
-    return any("controller" in (each.get("args") or ())[:1] for each in containers)
+    """Whether a pod is to publish; a controller may only evict."""
+    given = [each.get("args") or () for each in (pod.get("spec") or {}).get("containers") or ()]
+    return any("controller" in args[:1] and "--no-capacity" not in args for args in given)
 
 
 def _owners(node: Object) -> Iterator[str]:
