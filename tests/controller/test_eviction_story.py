@@ -86,7 +86,7 @@ class Story(RuleBasedStateMachine):
             self.put("Node", made)
         self.protected: set[str] = set()
         self.believing: set[int] = {0}
-        self.doubtful_until = self.jumped_at = 0.0
+        self.doubtful_until = self.jumped_at = self.taken_over_at = 0.0
         self.noted: dict[str, tuple[Replica, str]] = {}
         self.gone: list[tuple[float, str, str]] = []
         self.asked: dict[tuple[str, str], tuple[int, frozenset[str]]] = {}
@@ -269,6 +269,7 @@ class Story(RuleBasedStateMachine):
         """The clock of the controllers, and of all agents, is set."""
         self.now += dt.timedelta(seconds=seconds)
         self.jumped_at = self.seconds
+        self._doubt()
 
     @rule(which=st.integers(0, 1))
     def hear(self, which: int) -> None:
@@ -303,8 +304,8 @@ class Story(RuleBasedStateMachine):
         if self.believing != {which}:
             self.replicas[which].hear()
             self.believing = {which}
-            if self.seconds - self.jumped_at < 60:
-                self.doubtful_until = self.seconds + 60
+            self.taken_over_at = self.seconds
+            self._doubt()
 
     @rule()
     def both_believe(self) -> None:
@@ -316,7 +317,12 @@ class Story(RuleBasedStateMachine):
     def restart(self, which: int) -> None:
         """A replica is another process, which knows what the API server has."""
         self.replicas[which] = Replica(self)
-        if self.seconds - self.jumped_at < 60:
+        self.taken_over_at = self.seconds
+        self._doubt()
+
+    def _doubt(self) -> None:
+        """Whoever comes reads by its clock how old an eviction is: one that was set meanwhile says little."""
+        if self.seconds - min(self.jumped_at, self.taken_over_at) < 60:
             self.doubtful_until = max(self.doubtful_until, self.seconds + 60)
 
 

@@ -61,7 +61,7 @@ def test_a_whole_one_is_fine() -> None:
     ("data", "reason", "message"),
     [
         ({COLOCATION: "{"}, Reason.PARSE, "colocation-config: is not JSON"),
-        ({THRESHOLD: "null"}, Reason.PARSE, "resource-threshold-config: None is no JSON object"),
+        ({THRESHOLD: "null"}, Reason.PARSE, "resource-threshold-config: null is no JSON object"),
         ({COLOCATION: {"enable": "yes"}}, Reason.PARAMETER, "colocation-config.enable: 'yes' is not true"),
         ({COLOCATION: {"degradeTimeMinutes": 0}}, Reason.PARAMETER, "degradeTimeMinutes: 0 is out of range"),
         ({COLOCATION: {"resourceDiffThreshold": 1.5}}, Reason.PARAMETER, "resourceDiffThreshold: 1.5"),
