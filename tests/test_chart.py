@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from webhook.admission.profiles.profile import FIELDS
 from webhook.admission.validating.rules import RULES
-from webhook.controller.metrics import CapacityMetrics, OfferedCollector
+from webhook.controller.metrics import CapacityMetrics, EvictionMetrics, OfferedCollector
 from webhook.protocol import (
     PRIORITY_BANDS,
     PROFILE_GROUP,
@@ -157,6 +157,7 @@ def test_the_alerts_name_metrics_that_exist() -> None:
     ReviewMetrics(registry)
     CapacityMetrics(registry)
     registry.register(OfferedCollector(list))
+    EvictionMetrics(registry)
     names = set(re.findall(r"^# TYPE (\w+)", generate_latest(registry).decode(), re.MULTILINE))
     alerts = (CHART / "templates" / "prometheusrule.yaml").read_text()
     named = set(re.findall(r"colocation_webhook_[a-z_]+", alerts))
