@@ -67,6 +67,7 @@ class Evictor:
     _left_until: dict[str, float] = field(default_factory=dict, init=False)
     _not_before: dict[str, float] = field(default_factory=dict, init=False)
     _said: dict[str, set[str]] = field(default_factory=dict, init=False)
+    _unmet: set[str] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
         """Begin with nothing spent."""
@@ -94,6 +95,7 @@ class Evictor:
         # Who was served least of late comes first: no node takes the whole budget of the cluster.
         requests.sort(key=lambda request: self._left_until.get(request.node, 0.0))
         nodes = {request.node for request in requests}
+        self._unmet &= nodes
         self._said = {node: said for node, said in self._said.items() if node in nodes}
         self._left_until = {node: at for node, at in self._left_until.items() if node in nodes}
         states = []
@@ -102,6 +104,7 @@ class Evictor:
                 states.append(self._serve(request))
             else:
                 self._said.pop(request.node, None)
+                self._unmet.discard(request.node)
         self._metrics.observe(states)
         return None
 
@@ -138,7 +141,7 @@ class Evictor:
             self._say(node, _NUMBERS.sub("", problem), f"{problem}: nobody is evicted for it")
             return "invalid"
         if request.observed_at == request.served_at or watched.clock() < self._left_until.get(node, 0.0):
-            return "waiting"
+            return "unmet" if node in self._unmet else "waiting"
         pods, pending = self._pods(request)
         room = self._spending.room(watched.clock())
         found = select(request.asks, pods, request.uses, pending, room, mid=self._settings.mid)
@@ -147,7 +150,11 @@ class Evictor:
         done = not found.victims or (self._leads() and self._evict(request, found.victims))
         if done and not found.unmet:
             self._said.pop(node, None)
-        return "unmet" if found.unmet else "served"
+        if not found.unmet:
+            self._unmet.discard(node)
+            return "served"
+        self._unmet.add(node)
+        return "unmet"
 
     def _pods(self, request: NodeRequest) -> tuple[list[Candidate], list[Candidate]]:
         """Return the pods of a node that may go, and those that are on their way."""
