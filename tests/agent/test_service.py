@@ -73,9 +73,12 @@ class Place:
         ledger.close()
 
     @contextmanager
-    def running(self, *flags: str) -> Iterator[subprocess.Popen[str]]:
-        """Run an agent; it ends with a SIGTERM."""
-        with subprocess.Popen(self.command(*flags), stderr=subprocess.PIPE, text=True) as agent:  # noqa: S603
+    def running(self, *flags: str, prelude: str = "") -> Iterator[subprocess.Popen[str]]:
+        """Run an agent, after ``prelude`` in its process; it ends with a SIGTERM."""
+        command = self.command(*flags)
+        if prelude:
+            command[:1] = [sys.executable, "-c", f"{prelude}; from webhook.cli.main import main; main()"]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as agent:  # noqa: S603
             try:
                 yield agent
             finally:
@@ -120,7 +123,8 @@ def test_the_second_agent_of_a_node_ends(place: Place) -> None:
 
 def test_the_api_server_may_be_away(place: Place) -> None:
     """The agent stays, measures, and publishes again when it is back."""
-    with place.running() as agent:
+    soon = "import webhook.agent.publisher as p; p.FIRST_SECONDS = 3.0"
+    with place.running(prelude=soon) as agent:
         until(lambda: ("", "n1") in place.api.objects[TOPOLOGIES])
         place.api.stop()
         place.api.start()
