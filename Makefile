@@ -98,6 +98,7 @@ else
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.scheduling
+	$(BIN)/python -m benchmarks.schedulingmemory
 	$(BIN)/python -m benchmarks.beside
 endif
 

@@ -1,5 +1,6 @@
 """The three verbs, beside binding that gives the sets and with load as it was told."""
 
+import gc
 import json
 from http import HTTPStatus
 
@@ -286,3 +287,14 @@ def test_recorded_preempt_calls(fake, name):
     assert set(found) == set(request.get("NodeNameToMetaVictims") or request["NodeNameToVictims"])
     for kept, victims in recorded["answer"]["NodeNameToMetaVictims"].items():
         assert found[kept] == victims
+
+
+def test_what_is_known_is_not_collected_again(told):
+    """Once all has been listed and looked at, Python's collector leaves it alone; before that it does not."""
+    before = gc.get_freeze_count()
+    told.scheduling._look()
+    assert gc.get_freeze_count() == before
+    synced(told)
+    told.scheduling._look()
+    assert gc.get_freeze_count() > before
+    gc.unfreeze()

@@ -227,7 +227,7 @@ def _use(usage: NodeUsage, wanted: Aggregation | None, pods: Iterable[PodLoad]) 
         if reported is None:
             parts.append(pod.estimate)
         elif _not_shown(pod, since, usage.update_time):
-            parts.append(_beyond(pod.estimate, reported.usage))
+            parts.append(_beyond(pod.estimate, reported[0]))
     return _sum(parts, len(usage.system))
 
 
@@ -238,13 +238,13 @@ def _prod_use(usage: NodeUsage, pods: Iterable[PodLoad], *, with_system: bool) -
     for pod in pods:
         if not pod.prod:
             continue
-        reported = usage.pods.get(pod.key)
-        if reported is None or not reported.prod:
+        used, prod = usage.pods.get(pod.key) or (pod.estimate, False)
+        if not prod:
             parts.append(pod.estimate)
             continue
-        parts.append(reported.usage)
+        parts.append(used)
         if _not_shown(pod, since, usage.update_time):
-            parts.append(_beyond(pod.estimate, reported.usage))
+            parts.append(_beyond(pod.estimate, used))
     return _sum(parts, len(usage.system))
 
 

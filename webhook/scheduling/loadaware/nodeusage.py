@@ -4,6 +4,7 @@ What cannot be read is not there. Amounts are vectors as in ``podload``.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from webhook.capacity.nodemetric import read_moment
@@ -16,11 +17,11 @@ from webhook.scheduling.loadaware.podload import Vector
 _REPORT_SECONDS: Final = 60
 
 
-class PodUsage(NamedTuple):
-    """What a pod used, and whether it was measured as one of class prod."""
+PodUsage = tuple[Vector, bool]
+"""What a pod used, and whether it was measured as one of class prod.
 
-    usage: Vector
-    prod: bool
+A plain tuple of plain values: Python's garbage collector does not look at such again, and there are many.
+"""
 
 
 class NodeUsage(NamedTuple):
@@ -101,7 +102,13 @@ def _recorded(node: Mapping[str, Any], resources: tuple[str, ...]) -> Iterator[t
             except ValueError:
                 continue
             if over is not None:
-                yield over, usage
+                yield _same(over), usage
+
+
+@lru_cache(maxsize=256)
+def _same(over: Aggregation) -> Aggregation:
+    """Return one object for all nodes that record the same."""
+    return over
 
 
 def _pods(
@@ -111,7 +118,7 @@ def _pods(
         usage = _usage(each.get("podUsage"), resources)
         if usage is not None:
             key = (str(each.get("namespace") or ""), str(each.get("name") or ""))
-            yield key, PodUsage(usage, each.get("priority") == PROD)
+            yield key, (usage, each.get("priority") == PROD)
 
 
 def _usage(raw: object, resources: tuple[str, ...]) -> Vector | None:
