@@ -14,12 +14,14 @@ from tests.e2e.cluster.controlplane import ControlPlane
 from tests.e2e.cluster.kubectl import Kubectl
 from tests.e2e.cluster.processes import eventually
 from tests.e2e.conftest import make_namespace
+from tests.e2e.node.colocated import Colocated
 from tests.e2e.node.machine import MARK, Machine
 from tests.e2e.node.node import HERE, Node, lacking
 from tests.e2e.node.pods import BATCH_CPU, BATCH_MEMORY, DRIVER, burner, offer
 from tests.e2e.node.release import Release
 from tests.e2e.release.rendering import Helm
-from tests.image.build import NAME, build
+from tests.image.build import NAME as IMAGE
+from tests.image.build import build
 from tests.lacking import stop_if_lacking
 
 
@@ -64,15 +66,22 @@ def node(
 
 
 @pytest.fixture(scope="package")
+def own_image(node: Node, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The project's own image, on the node."""
+    folder = tmp_path_factory.mktemp("image")
+    made = build(folder)
+    made.buildah("push", IMAGE, f"oci-archive:{folder / 'image.tar'}:{IMAGE}")
+    made.buildah("rmi", "--prune")
+    node.load(folder / "image.tar")
+
+
+@pytest.fixture(scope="package")
 def release(
-    node: Node, node_control_plane: ControlPlane, cache: Path, tmp_path_factory: pytest.TempPathFactory
+    own_image: None, node_control_plane: ControlPlane, cache: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Release:
     """The chart on the node, from the project's own image."""
-    folder = tmp_path_factory.mktemp("image")
-    image = build(folder)
-    image.buildah("push", NAME, f"oci-archive:{folder / 'image.tar'}:{NAME}")
-    image.buildah("rmi", "--prune")
-    node.load(folder / "image.tar")
+    del own_image
+    folder = tmp_path_factory.mktemp("release")
     installed = Release(node_control_plane.kubectl, Helm(cache, folder), node_control_plane.url)
     installed.install()
     return installed
@@ -92,6 +101,18 @@ def namespace(kubectl: Kubectl, node: Node) -> Iterator[str]:
     yield name
     kubectl.run("-n", name, "delete", "pods", "--all", "--grace-period=1", "--timeout=60s")
     kubectl.delete("namespace", name)
+
+
+@pytest.fixture(scope="module")
+def colocated(kubectl: Kubectl, node: Node, release: Release) -> Iterator[Colocated]:
+    """Pods of three kinds, made while the agent only observes, as it does again afterwards."""
+    release.set_mode("observe")
+    # The webhook lets nobody but a scheduler give a CPU set: this one has been given.
+    namespace = make_namespace(kubectl, {"colocation-webhook.io/ignore": "true"})
+    yield Colocated(kubectl, node, namespace)
+    kubectl.run("-n", namespace, "delete", "pods", "--all", "--grace-period=1", "--timeout=60s")
+    kubectl.delete("namespace", namespace)
+    release.set_mode("observe")
 
 
 @pytest.fixture

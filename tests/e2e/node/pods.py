@@ -74,3 +74,9 @@ def offer(kubectl: Kubectl, figures: dict[str, str | None]) -> None:
     """Write figures into the node's status, as somebody who publishes resources does; None takes one off."""
     patch = json.dumps({"status": {"capacity": figures, "allocatable": figures}})
     kubectl.run("patch", "node", NAME, "--subresource=status", "--type=merge", "-p", patch)
+
+
+def offered(kubectl: Kubectl) -> int:
+    """Milli-cores of batch CPU that the node offers."""
+    figure: str = kubectl.get("node", NAME)["status"]["allocatable"][BATCH_CPU]
+    return int(figure.replace("k", "000"))

@@ -30,7 +30,8 @@ def controller(kubectl, node, cache, tmp_path_factory):
     kept = [each for each in installed if each["kind"] != "CustomResourceDefinition"]
     listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": kept})
     kubectl.run("delete", "--ignore-not-found", "-f", "-", stdin=listed)
-    kubectl.run("delete", "crd", "nodemetrics.slo.koordinator.sh")
+    # Helm installs these itself, and refuses what somebody else has made.
+    kubectl.run("delete", "crd", "nodemetrics.slo.koordinator.sh", "nodeslos.slo.koordinator.sh")
 
 
 def published(kubectl):
