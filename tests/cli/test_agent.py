@@ -105,7 +105,7 @@ def test_a_nodeslo_for_nodes_that_have_none(run, machine):
     pods = [each for each in yaml.safe_load_all((machine / "pods.yaml").read_text()) if each["kind"] == "Pod"]
     (machine / "pods.yaml").write_text(yaml.safe_dump_all(pods))
     found = json.loads(dry_run(run, machine, "--node-slo", fine, "-o", "json").output)
-    assert [each.partition(":")[0] for each in found["notBuilt"]] == ["resourceUsedThresholdWithBE"]
+    assert {each.partition(":")[0] for each in found["notBuilt"]} == {"resourceUsedThresholdWithBE"}
     for text in (wrong, "[1]", "{"):
         result = dry_run(run, machine, "--node-slo", text)
         assert result.exit_code == 2
@@ -124,6 +124,32 @@ def test_a_nice_value_that_is_none(run, machine, text):
     result = run("agent", "--node-name", "n", *folder, "--nice", text)
     assert result.exit_code == 2
     assert f"--nice {text}: write CLASS=N" in result.output
+
+
+def test_suppression(run, machine):
+    """With --suppress-be, by a NodeSLO: the sum, the CPUs, and what koordlet would do otherwise."""
+    asked = '{"resourceUsedThresholdWithBE": {"enable": true, "cpuSuppressThresholdPercent": 25}}'
+    mine = [each for each in yaml.safe_load_all((machine / "pods.yaml").read_text()) if each["kind"] == "Pod"]
+    plain = {"kind": "Pod", "apiVersion": "v1", **raw_pod("plain", "", kube="BestEffort", uid="u-plain")}
+    (machine / "pods.yaml").write_text(yaml.safe_dump_all([*mine, plain]))
+    proc = machine / "root/proc"
+    cpus = "".join(f"cpu{i} 0 0 0 0 0 0 0\n" for i in range(4))
+    (proc / "stat").write_text(f"cpu  0 0 0 0 0 0 0\n{cpus}")
+    (proc / "meminfo").write_text("MemTotal: 9 kB\nMemFree: 9 kB\nMemAvailable: 9 kB\n")
+    usage = machine / "root/sys/fs/cgroup/cpuacct/kubepods"
+    (usage / "cpuacct.usage").write_text("0\n")
+    flags = ("--node-slo", asked, "--suppress-be", "--suppress-least-cpus", "1")
+    text = dry_run(run, machine, *flags).output
+    told = text.partition("Suppression of BE pods")[2].partition("Findings")[0]
+    assert ["-", "threshold", "25%", "of", "4000"] in [line.split() for line in told.splitlines()]
+    assert "shop/plain: koordlet would suppress it, of no class, with the" in text
+    found = json.loads(dry_run(run, machine, *flags, "-o", "json").output)
+    assert found["suppression"]["cpus"] == "1 of 4"
+    be = next(each for each in found["pods"] if each["pod"] == "shop/be")
+    (why,) = {json.dumps(each["why"]) for each in be["writes"] if each["file"] == "cpuset.cpus"}
+    assert json.loads(why)["rule"] == "suppression"
+    (proc / "stat").unlink()
+    assert json.loads(dry_run(run, machine, *flags, "-o", "json").output)["suppression"]["held"]
 
 
 @pytest.fixture

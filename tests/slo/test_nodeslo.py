@@ -15,8 +15,8 @@ from webhook.slo.strategies import read_strategies, spec_of
 USED = "resourceUsedThresholdWithBE"
 EVERY = {
     "enable": True,
-    "cpuSuppressThresholdPercent": 1,
-    "cpuSuppressMinPercent": 2,
+    "cpuSuppressThresholdPercent": 2,
+    "cpuSuppressMinPercent": 1,
     "cpuSuppressPolicy": CFS_QUOTA,
     "memoryEvictThresholdPercent": 4,
     "memoryEvictLowerPercent": 3,

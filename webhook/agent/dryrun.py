@@ -1,18 +1,24 @@
 """What an agent would write on a machine, or on a recorded one; nothing is written."""
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from webhook.agent.findings import Findings
 from webhook.agent.hierarchy import Hierarchy
 from webhook.agent.kubelet import STATIC, Kubelet
+from webhook.agent.measuring.sampler import Sampler
 from webhook.agent.plan.memoryqos import memory_for_pods
 from webhook.agent.plan.plan import PodPlan, make_plan
 from webhook.agent.plan.settings import Settings
 from webhook.agent.plan.unbuilt import unbuilt
 from webhook.agent.pods import read_pod
 from webhook.agent.rendering import DryRun
-from webhook.agent.topology import read_node
+from webhook.agent.suppression.decision import Options, State
+from webhook.agent.suppression.overlay import unlike_koordlet
+from webhook.agent.suppression.suppressor import Suppressor
+from webhook.agent.topology import read_node, reserved_cpu
 from webhook.agent.writing.cgroupfiles import KernelFiles
 from webhook.agent.writing.comparison import Comparison
 from webhook.agent.writing.reconciler import possible
@@ -21,8 +27,10 @@ from webhook.cpuset.errors import CpuSetError
 from webhook.cpuset.topology import Topology
 from webhook.slo.nodeslo import read_nodeslo
 
+_SECOND: Final = 1.0
 
-def dry_run(
+
+def dry_run(  # noqa: PLR0913 — what a plan is made of
     hierarchy: Hierarchy,
     cpus: Topology,
     pods: Sequence[Mapping[str, Any]],
@@ -30,6 +38,8 @@ def dry_run(
     *,
     kubelet: Kubelet | None = None,
     slo: Mapping[str, Any] | None = None,
+    suppression: Options | None = None,
+    root: Path = Path("/"),
 ) -> DryRun:
     """Compare a plan with what cgroups hold.
 
@@ -40,13 +50,27 @@ def dry_run(
         node: the v1 Node, or {"metadata": {}} where none is known.
         kubelet: what its files say; None where they are not to be read.
         slo: the spec of the node's NodeSLO.
+        suppression: of BE pods, by what is used in a second from now on; None: they are not suppressed.
+        root: of the machine's files.
     """
     read = [read_pod(pod) for pod in pods]
     files = KernelFiles()
     static = kubelet is not None and kubelet.policy == STATIC
     wanted = Settings(kubelet_static=static, slo=read_nodeslo(slo), memory=memory_for_pods(node))
     settings = possible(wanted, hierarchy, files)
-    plan = make_plan([pod.planned for pod in read], read_node(node, cpus, kubelet, read), settings)
+    topology = read_node(node, cpus, kubelet, read)
+    plan = make_plan([pod.planned for pod in read], topology, settings)
+    state: State | None = None
+    unlike: list[str] = []
+    if suppression is not None and settings.slo.threshold.enable:
+        sampler = Sampler(hierarchy, root)
+        suppressor = Suppressor(hierarchy, files, sampler, Findings(), suppression)
+        sampler.look(read)
+        time.sleep(_SECOND)
+        sampler.look(read)
+        plan = suppressor.adjust(plan, settings, reserved_cpu(node, topology))
+        state = suppressor.state
+        unlike = unlike_koordlet(plan, settings.slo.threshold.cpu_suppress_policy)
     comparison = Comparison(hierarchy, files, None)
     now = {each.pod.uid: _cpus_now(hierarchy, each, files, cpus) for each in plan.pods}
     return DryRun(
@@ -55,7 +79,9 @@ def dry_run(
         above=tuple(each for above in plan.classes for each in comparison.of_class(above)),
         now={uid: found for uid, found in now.items() if found is not None},
         cgroups=f"cgroup v{hierarchy.version}, driver {hierarchy.driver}",
-        unbuilt=unbuilt(slo or {}),
+        unbuilt=unbuilt(slo or {}, suppressed=suppression is not None),
+        suppression=state,
+        unlike_koordlet=unlike,
     )
 
 

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -20,10 +21,12 @@ from webhook.agent.kubelet import STATIC, Kubelet
 from webhook.agent.metrics import PREFIX
 from webhook.agent.plan.agentpod import AgentPod, Mode
 from webhook.agent.plan.memoryqos import memory_for_pods
+from webhook.agent.plan.plan import Plan
 from webhook.agent.plan.settings import Settings
 from webhook.agent.plan.unbuilt import unbuilt
 from webhook.agent.statefolder import StateFolder
-from webhook.agent.topology import read_node
+from webhook.agent.suppression.suppressor import Suppressor
+from webhook.agent.topology import read_node, reserved_cpu
 from webhook.agent.watched import Watched
 from webhook.agent.writing.cgroupfiles import KernelFiles
 from webhook.agent.writing.ledger import ActionLedger
@@ -78,6 +81,7 @@ class Enforcer:
         proc: the host's /proc, where processes are looked for if the settings ask for something of them.
         default_slo: the spec that holds where the node has no NodeSLO.
         events: where refusals are reported; None: nowhere.
+        suppressor: of BE pods; None: they are never suppressed.
         clock: seconds that never go back.
         sleep: waits.
         last: what the last round did; None before the first one.
@@ -95,6 +99,7 @@ class Enforcer:
     proc: Path = Path("/proc")
     default_slo: Mapping[str, Any] = field(default_factory=dict)
     events: EventRecorder | None = None
+    suppressor: Suppressor | None = None
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     last: Round | None = field(default=None, init=False)
@@ -145,7 +150,9 @@ class Enforcer:
                 f"did not give back: set the mode {Mode.ENFORCE}, then {Mode.OBSERVE} again"
             )
         node = self._topology(known.node, hardware.cpus, kubelet)
-        done = self.last = self._reconciler.round(known.pods, node, self._settings(known, kubelet))
+        settings = self._settings(known, kubelet)
+        adjust = partial(self._suppressed, settings=settings, reserved=reserved_cpu(known.node, node))
+        done = self.last = self._reconciler.round(known.pods, node, settings, adjust)
         for outcome, count in done.written.counts.items():
             self._writes.labels(outcome).inc(count)
         self._differences.set(len(done.differences))
@@ -167,6 +174,8 @@ class Enforcer:
         self._forget()
 
     def _forget(self) -> None:
+        if self.suppressor is not None:
+            self.suppressor.forget()
         if self._known is not None or self._kept is not None:
             self._known, self._kept = None, None
             self._folder.write(_KNOWN, None)
@@ -206,7 +215,11 @@ class Enforcer:
             "stopped": done.stopped if done is not None else "",
             "ledger": self.ledger.problem,
             "filesWritten": len(self.ledger.originals),
+            "suppression": self.suppressor.report() if self.suppressor is not None else {"on": False},
         }
+
+    def _suppressed(self, plan: Plan, *, settings: Settings, reserved: int) -> Plan:
+        return plan if self.suppressor is None else self.suppressor.adjust(plan, settings, reserved)
 
     def _current(self) -> Known | None:
         """Return node, pods and NodeSLO, as watched; before that, as they were known last."""
@@ -240,7 +253,7 @@ class Enforcer:
         if spec is not self._slo:
             self._slo = spec
             self.settings = replace(self.settings, slo=read_nodeslo(spec))
-            for each in unbuilt(spec):
+            for each in unbuilt(spec, suppressed=self.suppressor is not None):
                 self._findings.say(f"NodeSLO {self._watched.node_name}: {each}")
         static = kubelet is not None and kubelet.policy == STATIC
         memory = memory_for_pods(known.node)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from webhook.agent.plan.plan import Plan, PodPlan
+from webhook.agent.suppression.decision import State
 from webhook.agent.writing.order import Difference
 from webhook.cpuset.cpulist import format_cpulist
 from webhook.cpuset.rendering import Paint, draw_node, draw_topology
@@ -14,6 +15,7 @@ from webhook.protocol import KubeQoS, QoSClass
 _WIDTH: Final = 80
 _FILE: Final = 22
 _VALUES: Final = 34
+_TERM: Final = 12
 _BESIDES_LSE: Final = "LSE pods are not alone on"
 
 
@@ -28,6 +30,8 @@ class DryRun:
         now: on which CPUs each pod may run at present, by uid; pods without cgroups are left out.
         cgroups: version and driver, as text.
         unbuilt: what a NodeSLO asks for that is not built.
+        suppression: what BE pods get; None: they are not suppressed.
+        unlike_koordlet: whom koordlet would suppress, and this agent does not, or the other way round.
     """
 
     plan: Plan
@@ -35,6 +39,15 @@ class DryRun:
     now: Mapping[str, frozenset[int]]
     cgroups: str
     unbuilt: Sequence[str] = ()
+    suppression: State | None = None
+    unlike_koordlet: Sequence[str] = ()
+
+    @property
+    def be_cpus(self) -> frozenset[int]:
+        """Return the CPUs on which BE pods may run."""
+        decision = self.suppression.decision if self.suppression is not None else None
+        return (decision.cpus if decision is not None else None) or self.plan.cpus.state.be_pool()
+
     above: Sequence[Difference] = ()
 
 
@@ -57,8 +70,14 @@ def lines_of(run: DryRun, topology: Topology, *, width: int = _WIDTH, paint: Pai
     ]
     found += ["", "CPUs now", *_before(run, topology, width, paint)]
     state = run.plan.cpus.state
-    found += ["", "CPUs as planned", *draw_node(state, state.be_pool(), width=width, paint=paint).split("\n")]
-    for title, texts in (("Findings", run.plan.findings), ("Asked for by the NodeSLO", run.unbuilt)):
+    found += ["", "CPUs as planned", *draw_node(state, run.be_cpus, width=width, paint=paint).split("\n")]
+    sections: list[tuple[str, Sequence[str]]] = [
+        ("Suppression of BE pods", _suppression(run.suppression)),
+        ("Koordlet would do otherwise", run.unlike_koordlet),
+        ("Findings", run.plan.findings),
+        ("Asked for by the NodeSLO", run.unbuilt),
+    ]
+    for title, texts in sections:
         if texts:
             found += ["", title, *(f"  - {text}" for text in texts)]
     return found
@@ -85,7 +104,21 @@ def data_of(run: DryRun) -> dict[str, Any]:
         "bePool": format_cpulist(state.be_pool()),
         "findings": list(run.plan.findings),
         "notBuilt": list(run.unbuilt),
+        "suppression": _inputs(run.suppression),
+        "unlikeKoordlet": list(run.unlike_koordlet),
     }
+
+
+def _inputs(state: State | None) -> dict[str, str] | None:
+    """Return what a decision follows from; None where nothing is suppressed."""
+    if state is None:
+        return None
+    terms = state.budget.terms() if state.budget is not None else {"held": "nothing is known of what is used"}
+    return {**terms, **(state.decision.inputs if state.decision is not None else {})}
+
+
+def _suppression(state: State | None) -> list[str]:
+    return [f"{name:<{_TERM}}{text}" for name, text in (_inputs(state) or {}).items()]
 
 
 def action_line(line: Mapping[str, Any]) -> str:

@@ -25,6 +25,8 @@ from webhook.agent.metrics import Publications, UsageCollector, platform_series
 from webhook.agent.plan.settings import DEFAULTS, Settings
 from webhook.agent.publisher import Publisher
 from webhook.agent.statefolder import StateFolder
+from webhook.agent.suppression.decision import Options
+from webhook.agent.suppression.suppressor import SuppressionCollector, Suppressor
 from webhook.agent.watched import Watched
 from webhook.agent.writing.cgroupfiles import KernelFiles
 from webhook.agent.writing.ledger import ActionLedger
@@ -73,6 +75,7 @@ class AgentService:
         default_slo: the spec that holds where the node has no NodeSLO.
         ask_evictions: whether it asks for evictions.
         daemonset: namespace and name of what this agent is a pod of; None where nobody knows.
+        suppression: of BE pods, where the NodeSLO switches it on; None: never.
     """
 
     watched: Watched
@@ -88,6 +91,7 @@ class AgentService:
     default_slo: Mapping[str, Any] = field(default_factory=dict)
     daemonset: tuple[str, str] | None = None
     ask_evictions: bool = False
+    suppression: Options | None = None
     host: Host = field(init=False)
     sampler: Sampler = field(init=False)
     publisher: Publisher = field(init=False)
@@ -176,6 +180,12 @@ class AgentService:
     def _enforcer(self) -> Enforcer:
         """Open the ledger of actions; OSError where it cannot be."""
         identity = KernelFiles().identity
+        suppressor = None
+        if self.suppression is not None:
+            suppressor = Suppressor(
+                self.hierarchy, KernelFiles(), self.sampler, self._findings, self.suppression
+            )
+            self.registry.register(SuppressionCollector(suppressor))
         return Enforcer(
             self.watched,
             self.hierarchy,
@@ -189,6 +199,7 @@ class AgentService:
             proc=self.proc,
             default_slo=self.default_slo,
             events=self._events,
+            suppressor=suppressor,
         )
 
     def _look(self, enforcer: Enforcer) -> None:

@@ -145,10 +145,15 @@ def _known_node(name: str, raw: Mapping[str, Any], _old: object) -> KnownNode:
         "labels": dict(labels(raw)),
         "annotations": {key: text for key, text in annotations(raw).items() if key in NODE_ANNOTATIONS},
     }
-    allocatable = (raw.get("status") or {}).get("allocatable") or {}
-    mine = {each: allocatable[each] for each in (CPU, MEMORY) if each in allocatable}
+    status = raw.get("status") or {}
+    allocatable = status.get("allocatable") or {}
+    mine = {
+        name: {each: of[each] for each in (CPU, MEMORY) if each in of}
+        for name in ("capacity", "allocatable")
+        if (of := status.get(name))
+    }
     return KnownNode(
-        {"metadata": kept, "status": {"allocatable": mine}},
+        {"metadata": kept, "status": mine},
         Use(*(_amount(allocatable.get(each)) for each in (CPU, MEMORY))),
         metadata.get("uid", ""),
         offers(

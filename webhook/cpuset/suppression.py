@@ -34,16 +34,19 @@ def be_budget(
     return max(budget, capacity * min_percent // 100) if min_percent else budget
 
 
-def be_count(budget: int, *, cpus: int, current: int | None = None) -> int:
-    """Return the number of CPUs of a budget: whole CPUs, rounded up, at least 2.
+def be_count(budget: int, *, cpus: int, current: int | None = None, least: int = MIN_CPUS) -> int:
+    """Return the number of CPUs of a budget: whole CPUs, rounded up, at least ``least``.
 
     On a machine with ``cpus`` logical CPUs, the number exceeds the ``current`` one by at
     most a tenth of them (rounded up); it shrinks without limit. None: no limit.
     """
-    count = max(MIN_CPUS, -(-budget // 1000))
-    if current is not None:
-        count = min(count, current - (-cpus * GROWTH_PERCENT // 100))
-    return count
+    count = max(least, -(-budget // 1000))
+    return count if current is None else min(count, current + growth(cpus))
+
+
+def growth(amount: int) -> int:
+    """Return how much of an amount of CPU may come back in one step: a tenth, rounded up."""
+    return -(-amount * GROWTH_PERCENT // 100)
 
 
 def select_be(

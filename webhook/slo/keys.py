@@ -15,6 +15,7 @@ _SWITCH: Final = Whole(0, 1)
 _FROM_0: Final = Whole(0)
 _FROM_1: Final = Whole(1)
 _MOST_PERCENT: Final = 100
+_SUPPRESS_PERCENT: Final = 65
 
 CPUSET: Final = "cpuset"
 CFS_QUOTA: Final = "cfsQuota"
@@ -23,6 +24,17 @@ CFS_QUOTA: Final = "cfsQuota"
 BY_REAL_LIMIT: Final = "evictByRealLimit"
 BY_ALLOCATABLE: Final = "evictByAllocatable"
 """What the satisfaction of BE pods is measured by."""
+
+
+def _suppression(used: Mapping[str, Any], at: str) -> Iterator[str]:
+    """Yield that BE pods would always have more than they may ever have."""
+    least, most = (
+        used.get("cpuSuppressMinPercent"),
+        used.get("cpuSuppressThresholdPercent", _SUPPRESS_PERCENT),
+    )
+    if isinstance(least, int) and isinstance(most, int) and least > most:
+        yield f"{at}.cpuSuppressMinPercent: {least} is more than cpuSuppressThresholdPercent, which is {most}"
+
 
 THRESHOLD: Final = Table(
     {
@@ -53,6 +65,7 @@ THRESHOLD: Final = Table(
         ("cpuAllocatableEvictLowerPercent", "cpuAllocatableEvictThresholdPercent"),
         ("memoryAllocatableEvictLowerPercent", "memoryAllocatableEvictThresholdPercent"),
     ),
+    also=_suppression,
 )
 
 _CPU_QOS: Final = Table(
@@ -216,7 +229,7 @@ KEYS: Final[Mapping[str, Key]] = {
         THRESHOLD,
         defaults={
             "enable": False,
-            "cpuSuppressThresholdPercent": 65,
+            "cpuSuppressThresholdPercent": _SUPPRESS_PERCENT,
             "cpuSuppressPolicy": CPUSET,
             "memoryEvictThresholdPercent": 70,
             "cpuEvictPolicy": BY_REAL_LIMIT,

@@ -98,11 +98,13 @@ class NodeSLO:
         threshold: of suppression and eviction.
         memory: by the class of pods; SYSTEM has none.
         findings: what cannot be meant, with its field, and what holds instead.
+        threshold_read: whether ``threshold`` is what was written; False: something of it cannot be meant.
     """
 
     threshold: UsedThreshold
     memory: Mapping[QoSClass, MemoryQoS]
     findings: tuple[str, ...] = ()
+    threshold_read: bool = True
 
 
 def read_nodeslo(spec: object) -> NodeSLO:
@@ -111,6 +113,7 @@ def read_nodeslo(spec: object) -> NodeSLO:
     whole = _object(spec, "spec", findings)
     key = KEYS[THRESHOLD_CONFIG]
     threshold = _strategy(THRESHOLD, whole.get(key.spec), key.spec, findings)
+    threshold_read = not findings
     at = KEYS[QOS_CONFIG].spec
     strategies = _object(whole.get(at), at, findings)
     memory: dict[QoSClass, MemoryQoS] = {}
@@ -119,7 +122,7 @@ def read_nodeslo(spec: object) -> NodeSLO:
         found = _strategy(MEMORY_QOS, strategy.get("memoryQOS"), f"{at}.{name}.memoryQOS", findings)
         memory |= dict.fromkeys(classes, MemoryQoS(**_attributes(MemoryQoS, found)))
     values = _attributes(UsedThreshold, {**key.defaults, **threshold})
-    return NodeSLO(UsedThreshold(**values), memory, tuple(findings))
+    return NodeSLO(UsedThreshold(**values), memory, tuple(findings), threshold_read)
 
 
 def _object(raw: object, at: str, findings: list[str]) -> Mapping[str, Any]:

@@ -172,3 +172,35 @@ def test_nothing_stays_open(tree: Tree) -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) > before
     sampler.forget()
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_what_is_used_at_this_moment(tmp_path):
+    """Cores of the last second: of the node, all pods, each pod; None where one of two is unknown."""
+    tree = Tree(tmp_path)
+    sampler = Sampler(tree.hierarchy, tree.root, tree.clock)
+    pods = [node_pod("a"), node_pod("b")]
+    for name in ("a", "b"):
+        tree.group(f"kubepods/burstable/poduid-{name}", 0, 0)
+    sampler.look(pods)
+    assert sampler.loads() is None
+
+    def second(**used):
+        tree.now += 1
+        tree.machine(used.pop("node"), 8 * GI)
+        tree.group("kubepods", sum(used.values()), 0)
+        for name, seconds in used.items():
+            tree.group(f"kubepods/burstable/poduid-{name}", seconds, 0)
+        sampler.look(pods)
+        return sampler.loads()
+
+    found = second(node=2.0, a=1.0, b=0.5)
+    assert (found.node, found.pods) == (pytest.approx(2.0), pytest.approx(1.5))
+    assert found.by_pod == {"uid-a": pytest.approx(1.0), "uid-b": pytest.approx(0.5)}
+    (tmp_path / "sys/fs/cgroup/cpuacct/kubepods/burstable/poduid-a/cpuacct.usage").write_text("?")
+    assert second(node=2.0, b=0.5).by_pod.keys() == {"uid-b"}
+    stat = tmp_path / "proc/stat"
+    stat.unlink()
+    sampler.forget()
+    tree.now += 1
+    sampler.look(pods)
+    assert sampler.loads() is None

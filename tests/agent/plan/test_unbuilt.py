@@ -44,7 +44,7 @@ from webhook.agent.plan.unbuilt import unbuilt
             "beClass.cpuQOS",
             "core scheduling",
         ),
-        ({"resourceUsedThresholdWithBE": {"enable": True}}, "resourceUsedThresholdWithBE", "suppression"),
+        ({"resourceUsedThresholdWithBE": {"enable": True}}, "resourceUsedThresholdWithBE", "eviction"),
         ({"cpuBurstStrategy": {"policy": "auto"}}, "cpuBurstStrategy", "auto"),
         ({"systemStrategy": {"minFreeKbytesFactor": 100}}, "systemStrategy", "sysctl"),
         ({"hostApplications": [{"name": "x"}]}, "hostApplications", "no pods"),
@@ -52,7 +52,7 @@ from webhook.agent.plan.unbuilt import unbuilt
 )
 def test_what_is_asked_for_is_named(slo, field, word):
     """With its field."""
-    (line,) = unbuilt(slo)
+    (line,) = unbuilt(slo, suppressed=True)
     assert field in line
     assert word in line
 
@@ -73,3 +73,10 @@ def test_what_is_asked_for_is_named(slo, field, word):
 def test_what_is_off_is_not(slo):
     """Nor what cannot be read."""
     assert unbuilt(slo) == []
+
+
+def test_suppression_that_is_off_at_the_agent():
+    """The NodeSLO asks for it in vain; the remedy is named."""
+    slo = {"resourceUsedThresholdWithBE": {"enable": True}}
+    assert [each for each in unbuilt(slo) if "--suppress-be" in each]
+    assert not [each for each in unbuilt(slo, suppressed=True) if "--suppress-be" in each]

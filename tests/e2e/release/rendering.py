@@ -98,6 +98,7 @@ AGENT_OPTIONS: dict[str, Any] = {
         "stateDir": "/data/agent",
         "yarnCgroup": "hadoop-yarn",
         "nodeSLO": {"resourceUsedThresholdWithBE": {"enable": True}},
+        "suppression": {"enabled": True, "leastCPUs": 1, "pressurePercent": 20},
         "platformMetrics": {"enabled": True},
         "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
         "priorityClassName": "",

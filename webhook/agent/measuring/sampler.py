@@ -26,6 +26,7 @@ from webhook.agent.measuring.keptfile import GoneError, KeptFile
 from webhook.agent.measuring.usage import (
     NANOSECONDS,
     CpuMeter,
+    Loads,
     NodeHistory,
     NodeSample,
     PodHistory,
@@ -127,6 +128,7 @@ class Sampler:
         self._pods: dict[str, _Scope] = {}
         self._last: Iterable[NodePod] | None = None
         self._round = 0
+        self._looked_at = 0.0
         self._failing: set[str] = set()
 
     def look(self, pods: Iterable[NodePod]) -> None:
@@ -139,12 +141,24 @@ class Sampler:
         """
         with self.lock:
             self._round += 1
+            self._looked_at = self._clock()
             self._look_at_node()
             if pods is not self._last:
                 self._last = pods
                 self._take(pods)
             for i, scope in enumerate(self._pods.values()):
                 self._look_at(scope, all_of_it=self._round % SLICES == i % SLICES)
+
+    def loads(self) -> Loads | None:
+        """Return what was used before the last look; None: not all of it was read then. ``lock`` is held."""
+        node, pods = (self._now(each) for each in (self._cpu, self._scopes[PODS].history.cpu))
+        if node is None or pods is None:
+            return None
+        found = {uid: self._now(each.history.cpu) for uid, each in self._pods.items()}
+        return Loads(node, pods, {uid: cores for uid, cores in found.items() if cores is not None})
+
+    def _now(self, meter: CpuMeter) -> float | None:
+        return meter.cores if meter.at >= self._looked_at else None
 
     def pod(self, uid: str, seconds: float) -> Use | None:
         """Return the mean of a pod over the last ``seconds``; None: it was not measured. ``lock`` is held."""

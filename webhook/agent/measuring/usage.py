@@ -29,29 +29,44 @@ class Use(NamedTuple):
     memory: float
 
 
+class Loads(NamedTuple):
+    """What is used at one moment, in cores.
+
+    Attributes:
+        node: by everything.
+        pods: by all pods.
+        by_pod: by each pod that was measured, by uid.
+    """
+
+    node: float
+    pods: float
+    by_pod: Mapping[str, float]
+
+
 class CpuMeter:
     """One group's CPU time, and how fast it runs.
 
     Attributes:
         seconds: CPU time since the first sample.
         cores: over the last step; None before the second sample, and after the counter went back.
+        at: when the last sample was taken.
     """
 
-    __slots__ = ("_at", "_counter", "cores", "seconds")
+    __slots__ = ("_counter", "at", "cores", "seconds")
 
     def __init__(self) -> None:
         """Begin without a sample."""
         self.seconds = 0.0
         self.cores: float | None = None
-        self._at = 0.0
+        self.at = 0.0
         self._counter = -1
 
     def take(self, at: float, nanoseconds: int, cpus: int) -> None:
         """Take the counter as it is now, on a machine with so many CPUs."""
-        before, since = self._counter, at - self._at
+        before, since = self._counter, at - self.at
         if before >= 0 and since <= 0:
             return
-        self._counter, self._at = nanoseconds, at
+        self._counter, self.at = nanoseconds, at
         self.cores = None
         if before < 0 or nanoseconds < before:
             return

@@ -28,7 +28,9 @@ from webhook.protocol import (
 LIMITS: Final = "limits"
 """The rule: what a pod was given by batch or mid resources is what it gets."""
 
-_LEAST_SHARES: Final = 2
+LEAST_SHARES: Final = 2
+"""Of a pod that requests no CPU."""
+
 _MOST_SHARES: Final = 262_144
 _LEAST_QUOTA: Final = 1000  # microseconds: the kernel takes no less
 
@@ -83,7 +85,7 @@ def pod_limits(pod: AgentPod, settings: Settings, findings: list[str]) -> PodLim
 
 def shares_of(milli: int) -> int:
     """Return CPU shares for milli-cores, as the kubelet and koordlet do."""
-    return max(_LEAST_SHARES, min(_MOST_SHARES, milli * 1024 // 1000))
+    return max(LEAST_SHARES, min(_MOST_SHARES, milli * 1024 // 1000))
 
 
 def quota_of(milli: int, ratio: int = NANO) -> int:

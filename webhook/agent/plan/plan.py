@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from webhook.agent.plan.agentpod import AgentPod, Mode
-from webhook.agent.plan.limits import LimitsError, PodLimits, pod_limits
+from webhook.agent.plan.limits import LEAST_SHARES, LimitsError, PodLimits, pod_limits
 from webhook.agent.plan.memoryqos import (
     UNPROTECTED,
     PodMemory,
@@ -45,6 +45,7 @@ class PodPlan:
             that started a moment ago.
         of_processes: of each process of its containers.
         protection: of its memory, of which the groups above have the sums.
+        shares: its weight among others of its class, also while it is idle.
     """
 
     pod: AgentPod
@@ -53,6 +54,7 @@ class PodPlan:
     at_others: Targets = ()
     of_processes: Targets = ()
     protection: Protection = UNPROTECTED
+    shares: int = LEAST_SHARES
 
     def of_container(self, container_id: str) -> Targets:
         """Return the targets of the cgroup that the runtime named by this id."""
@@ -136,6 +138,7 @@ def _pod_plan(pod: AgentPod, placement: Placement | None, settings: Settings, fi
     except LimitsError as error:
         findings.append(str(error))
     at_pod = [*limits.pod, *memory.pod]
+    shares = next((each.value for each in limits.pod if each.knob is Knob.SHARES), LEAST_SHARES)
     names = [each.name for each in containers(pod.value)]
     everywhere: list[Target] = []
     if settings.cpusets and placement is not None:
@@ -168,6 +171,7 @@ def _pod_plan(pod: AgentPod, placement: Placement | None, settings: Settings, fi
         tuple(everywhere),
         of_processes(pod, settings, findings),
         memory.protection,
+        shares if isinstance(shares, int) else LEAST_SHARES,
     )
 
 

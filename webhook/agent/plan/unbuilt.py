@@ -14,6 +14,7 @@ _QOS: Final = {
     "blkioQOS": "limits of disks (blkio)",
     "networkQOS": "limits of the network (net_cls, tc)",
 }
+_USED: Final = "resourceUsedThresholdWithBE"
 _CPU_POLICIES: Final = {
     "coreSched": "core scheduling",
     "groupIdentity": "group identity (cpu.bvt_warp_ns); cpu.idle does what it is meant for",
@@ -23,9 +24,17 @@ _WITH_MEMORY: Final = frozenset({"lsrClass", "lsClass", "beClass"})
 _NO_BURST: Final = ("", "none")
 
 
-def unbuilt(slo: Mapping[str, Any]) -> list[str]:
-    """Return what a NodeSLO's spec asks for that is not built, each with its field."""
-    return [f"{field}: {what}: not built" for field, what in _asked(slo)]
+def unbuilt(slo: Mapping[str, Any], *, suppressed: bool = False) -> list[str]:
+    """Return what a NodeSLO's spec asks for that is not done, each with its field.
+
+    Args:
+        slo: the spec.
+        suppressed: whether the agent may suppress BE pods.
+    """
+    found = [f"{field}: {what}: not built" for field, what in _asked(slo)]
+    if not suppressed and mapping(slo.get(_USED)).get("enable") is True:
+        found.append(f"{_USED}: suppression of BE pods: is off: start the agent with --suppress-be")
+    return found
 
 
 def _asked(slo: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -44,8 +53,8 @@ def _asked(slo: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         more = sorted(key for key, value in memory.items() if value and key not in known)
         if memory.get("enable") is True and more:
             yield f"{at}.memoryQOS", ", ".join(more)
-    if mapping(slo.get("resourceUsedThresholdWithBE")).get("enable") is True:
-        yield "resourceUsedThresholdWithBE", "suppression and eviction of BE pods"
+    if mapping(slo.get(_USED)).get("enable") is True:
+        yield _USED, "eviction of BE pods"
     burst = str(mapping(slo.get("cpuBurstStrategy")).get("policy") or "")
     if burst not in _NO_BURST:
         yield "cpuBurstStrategy", f"CPU burst ({burst})"

@@ -84,23 +84,31 @@ class Reconciler:
         self._writer = Writer(files, ledger, hierarchy.version, clock=clock, now=now)
         self._comparison = Comparison(hierarchy, files, ledger, processes)
         self._inputs: tuple[object, ...] = ()
+        self._lasting: Plan | None = None
         self._plan: Plan | None = None
         self._due: dict[str, float] = {}
         self._first: float | None = None
         self._has_written = False
         self._weights: Weights | None = None
 
-    def round(self, pods: Sequence[AgentPod], node: NodeTopology, settings: Settings) -> Round:
+    def round(
+        self,
+        pods: Sequence[AgentPod],
+        node: NodeTopology,
+        settings: Settings,
+        adjust: Callable[[Plan], Plan] = lambda plan: plan,
+    ) -> Round:
         """Look at the pods that are due, and write what differs.
 
         Args:
             pods: of the node; one that has not changed is best the same object as before.
             node: its CPUs, reservations and policies.
             settings: what is switched on.
+            adjust: makes the plan what it is to be at this moment.
         """
         now = self._clock()
         self._first = now if self._first is None else self._first
-        plan = self._planned(pods, node, settings)
+        plan = self._held(adjust(self._planned(pods, node, settings)))
         may_write = self.enforce and now - self._first >= PERIOD_SECONDS
         if may_write and not self._has_written:
             self._due.clear()  # what was only observed until now is written at once
@@ -145,13 +153,19 @@ class Reconciler:
     def _planned(self, pods: Sequence[AgentPod], node: NodeTopology, settings: Settings) -> Plan:
         """Return the plan; made again where anything changed that it depends on."""
         inputs = (tuple(pods), node, settings)
-        if self._plan is not None and inputs == self._inputs:
-            return self._plan
-        plan = make_plan(pods, node, possible(settings, self._hierarchy, self._files))
+        if self._lasting is None or inputs != self._inputs:
+            self._inputs = inputs
+            self._lasting = make_plan(pods, node, possible(settings, self._hierarchy, self._files))
+        return self._lasting
+
+    def _held(self, plan: Plan) -> Plan:
+        """Take a plan; pods of which it says something else than the last one are due."""
+        if plan is self._plan:
+            return plan
         fresh = changed(self._plan, plan)
         there = {each.pod.uid for each in plan.all_pods} | {str(each.qos) for each in plan.classes}
         self._due = {each: 0.0 if each in fresh else due for each, due in self._due.items() if each in there}
-        self._inputs, self._plan = inputs, plan
+        self._plan = plan
         return plan
 
     def _write(self, found: Sequence[tuple[str, Difference]], now: float) -> Written:

@@ -12,6 +12,7 @@ import click
 from webhook.cli.agent.actions import print_actions, restore_all
 from webhook.cli.agent.dryrun import objects_of, print_plan
 from webhook.cli.agent.place import Place
+from webhook.cli.agent.suppression import suppression_options
 from webhook.cli.options.access import ClusterFlags, cluster_options
 from webhook.cli.options.declarations import NAMESPACED, NamespacedName, choice_option, seconds_option
 from webhook.cli.options.listening import Address, listen_on
@@ -20,6 +21,7 @@ from webhook.cli.options.output import output_option
 if TYPE_CHECKING:
     from webhook.agent.plan.settings import Settings
     from webhook.agent.service import AgentService
+    from webhook.agent.suppression.decision import Options
     from webhook.kube.client import Client
 
 _ENABLE = "start the kernel with cgroup_enable=memory, or mount what is missing at /sys/fs/cgroup"
@@ -111,6 +113,7 @@ _state_dir = click.option(
     is_flag=True,
     help="Ask for evictions of BE pods by a NodeEvictionRequest, where the NodeSLO says when.",
 )
+@suppression_options
 @_state_dir
 @click.option(
     "--yarn-cgroup",
@@ -163,6 +166,7 @@ def agent(  # noqa: PLR0913 — one parameter an option
     nice: tuple[str, ...],
     host_proc: Path,
     ask_evictions: bool,
+    suppression: "Options | None",
     state_dir: Path,
     yarn_cgroup: str,
     admin_bind: str,
@@ -201,7 +205,7 @@ def agent(  # noqa: PLR0913 — one parameter an option
         return
     slo, settings = _node_slo(node_slo), _settings(nice, oom_score_adj=oom_score_adj)
     if dry_run:
-        print_plan(objects_of(pods, cluster, node_name, slo), place, output)
+        print_plan(objects_of(pods, cluster, node_name, slo), place, output, suppression)
         return
     if node_name is None:
         raise click.UsageError("nothing says which node this is: give --node-name NAME")
@@ -216,6 +220,7 @@ def agent(  # noqa: PLR0913 — one parameter an option
     with _service(place, api, node_name, slo, ask=ask_evictions) as service:
         service.yarn, service.enforce, service.daemonset = yarn_cgroup, mode == "enforce", daemonset
         service.settings, service.proc = settings, host_proc
+        service.suppression = suppression
         from webhook.agent.service import SecondAddress
 
         admin = listen_on("--admin-bind", admin_bind)

@@ -4,13 +4,16 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from shutil import get_terminal_size
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from webhook.cli.agent.place import Place
 from webhook.cli.options.access import ClusterFlags
 from webhook.cli.options.output import echo_data
+
+if TYPE_CHECKING:
+    from webhook.agent.suppression.decision import Options
 
 
 class Objects(NamedTuple):
@@ -21,8 +24,15 @@ class Objects(NamedTuple):
     slo: Mapping[str, Any]
 
 
-def print_plan(objects: Objects, place: Place, output: str) -> None:
-    """Print what would be written for these objects; nothing is."""
+def print_plan(objects: Objects, place: Place, output: str, suppression: "Options | None" = None) -> None:
+    """Print what would be written for these objects; nothing is.
+
+    Args:
+        objects: of which the plan is made.
+        place: where files are.
+        output: text, json or yaml.
+        suppression: of BE pods; None: they are not suppressed.
+    """
     from webhook.agent.dryrun import dry_run
     from webhook.agent.hierarchy import HierarchyError, find_hierarchy
     from webhook.agent.kubelet import read_kubelet
@@ -38,7 +48,16 @@ def print_plan(objects: Objects, place: Place, output: str) -> None:
     except (HierarchyError, CpuSetError) as error:
         raise click.ClickException(str(error)) from None
     kubelet = read_kubelet(place.kubelet_dir) if place.kubelet_dir is not None else None
-    run = dry_run(hierarchy, cpus, objects.pods, objects.node, kubelet=kubelet, slo=objects.slo)
+    run = dry_run(
+        hierarchy,
+        cpus,
+        objects.pods,
+        objects.node,
+        kubelet=kubelet,
+        slo=objects.slo,
+        suppression=suppression,
+        root=place.root,
+    )
     if output != "text":
         echo_data(data_of(run), output)
         return

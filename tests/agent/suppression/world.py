@@ -1,0 +1,89 @@
+"""A node for tests whose BE pods are suppressed: what pods use is said by the test."""
+
+from dataclasses import replace
+from threading import Lock
+
+from tests.agent.plan.builders import a_node
+from tests.agent.writing.world import World
+from webhook.agent.findings import Findings
+from webhook.agent.measuring.usage import Loads
+from webhook.agent.plan.agentpod import read_agent_pod
+from webhook.agent.plan.target import Knob
+from webhook.agent.suppression.decision import Options
+from webhook.agent.suppression.suppressor import Suppressor
+from webhook.agent.writing.files import parse
+from webhook.slo.nodeslo import read_nodeslo
+
+ON = {"enable": True}
+
+
+class Said:
+    """Implements Measures: what the test says that is used, in cores."""
+
+    def __init__(self):
+        self.lock = Lock()
+        self.known = True
+        self.system = 0.4
+        self.pods = {}
+
+    def loads(self):
+        """All of it, or nothing."""
+        if not self.known:
+            return None
+        pods = sum(self.pods.values())
+        return Loads(pods + self.system, pods, {f"uid-{name}": used for name, used in self.pods.items()})
+
+
+class SuppressedWorld(World):
+    """Pods that run, and an agent that suppresses some of them."""
+
+    def __init__(self, root, version=1, driver="cgroupfs", *, shape="1x1x8x2", least=2, **fields):
+        self.used, self.findings = Said(), Findings()
+        self.options, self.reserved = Options(least), 0
+        super().__init__(root, version, driver, node=a_node(shape), **fields)
+        self.slo(**ON)
+
+    def start(self):
+        """Start the agent anew: it knows nothing of what it decided."""
+        super().start()
+        self.suppressor = Suppressor(
+            self.hierarchy,
+            self.files or self.kernel,
+            self.used,
+            self.findings,
+            self.options,
+            clock=lambda: self.time,
+        )
+
+    def slo(self, **fields):
+        """Write the NodeSLO."""
+        self.written = fields
+        self.settings = replace(self.settings, slo=read_nodeslo({"resourceUsedThresholdWithBE": fields}))
+
+    def round(self):
+        """One round, and a second passes."""
+        done = self.agent.round(
+            [read_agent_pod(raw) for raw in self.pods.values()],
+            self.node,
+            self.settings,
+            lambda plan: self.suppressor.adjust(plan, self.settings, self.reserved),
+        )
+        self.time += 1
+        return done
+
+    @property
+    def decision(self):
+        """What was decided last; None: nothing is suppressed."""
+        return self.suppressor.state and self.suppressor.state.decision
+
+    def cpus(self, name):
+        """On which CPUs a pod's container runs."""
+        return self._value(name, "main", Knob.CPUS, {1: "cpuset.cpus", 2: "cpuset.cpus"})
+
+    def quota(self, name):
+        """The quota of a pod's own group."""
+        return self._value(name, None, Knob.QUOTA, {1: "cpu.cfs_quota_us", 2: "cpu.max"})
+
+    def _value(self, name, container, knob, files):
+        version = self.kernel.version
+        return parse(knob, self.kernel.text(self.group(name, container), files[version]), version)
