@@ -14,8 +14,11 @@ from tests.waiting import until
 from webhook.agent.enforcer import LEDGER, Enforcer, Known
 from webhook.agent.findings import Findings
 from webhook.agent.host import Host
+from webhook.agent.measuring.sampler import Sampler
 from webhook.agent.plan.agentpod import read_agent_pod
 from webhook.agent.statefolder import StateFolder
+from webhook.agent.suppression.decision import Options
+from webhook.agent.suppression.suppressor import SuppressionCollector, Suppressor
 from webhook.agent.writing.cgroupfiles import KernelFiles
 from webhook.agent.writing.ledger import ActionLedger, read_lines
 from webhook.kube.reflector import watching
@@ -103,6 +106,55 @@ def test_pods_that_are_watched_get_what_they_were_given(node):
     assert node.text("cpu", "cpu.cfs_quota_us") == "-1"
     node.look(20)
     assert node.text("cpu", "cpu.cfs_quota_us") == "-1"
+
+
+def test_be_pods_give_way(node):
+    """By the counters of a second and the NodeSLO; a scrape says so, and switched off they have all again."""
+    sampler = Sampler(node.cluster.tree.hierarchy, node.cluster.tree.root, lambda: node.time)
+    suppressor = Suppressor(
+        node.cluster.tree.hierarchy, KernelFiles(), sampler, Findings(), Options(1), lambda: node.time
+    )
+    node.enforcer.suppressor = suppressor
+    registry = CollectorRegistry()
+    registry.register(SuppressionCollector(suppressor))
+    prefix = "colocation_webhook_agent_suppression_"
+
+    def seconds(count, machine, pods):
+        for _ in range(count):
+            node.cluster.tree.machine(machine, 2**30)
+            node.cluster.tree.group("kubepods", pods, 0)
+            sampler.look(node.cluster.watched.pods_now())
+            node.look(1)
+
+    asked = {"enable": True, "cpuSuppressThresholdPercent": 75}
+    node.cluster.slo(resourceUsedThresholdWithBE=asked)
+    with watching(node.cluster.watched.reflectors, node.cluster.service._stop):
+        until(lambda: node.cluster.watched.synced)
+        seconds(14, 0.5, 0.3)
+        assert node.text("cpuset", "cpuset.cpus") == "1-3"
+        assert registry.get_sample_value(f"{prefix}budget_cores") == pytest.approx(2.5)
+        seconds(2, 2.5, 2.0)
+        assert node.text("cpuset", "cpuset.cpus") in "123"
+        assert registry.get_sample_value(f"{prefix}cpus") == 1
+        assert registry.get_sample_value(f"{prefix}others_cores") == pytest.approx(2.5)
+        assert node.enforcer.report()["suppression"]["budget"]["system"] == "-500"
+        (node.cluster.tree.root / "proc/stat").write_text("?")
+        sampler.look(node.cluster.watched.pods_now())
+        node.look(1)
+        assert registry.get_sample_value(f"{prefix}held") == 1
+        assert registry.get_sample_value(f"{prefix}budget_cores") is None
+        node.cluster.slo(resourceUsedThresholdWithBE=asked | {"cpuSuppressPolicy": "cfsQuota"})
+        until(lambda: len(node.cluster.watched.slo["resourceUsedThresholdWithBE"]) == 3)
+        seconds(2, 2.5, 2.0)
+        assert node.text("cpu", "cpu.cfs_quota_us") == "48000"
+        assert registry.get_sample_value(f"{prefix}quota_cores") == pytest.approx(0.48)
+        node.cluster.slo(resourceUsedThresholdWithBE={"enable": False})
+        until(lambda: len(node.cluster.watched.slo["resourceUsedThresholdWithBE"]) == 1)
+        seconds(1, 2.5, 2.0)
+        node.cluster.service._stop.set()
+    assert node.text("cpu", "cpu.cfs_quota_us") == "50000"
+    assert node.text("cpuset", "cpuset.cpus") == "1-3"
+    assert not list(SuppressionCollector(suppressor).collect())
 
 
 def test_an_agent_that_starts_without_the_api_server_goes_on(node):

@@ -85,6 +85,10 @@ def test_values(data: dict[str, Any], reason: Reason, message: str) -> None:
     [
         (cluster(THRESHOLD, cpuSuppressThresholdPercent=101), "101 is out of range: write a number from 0"),
         (cluster(THRESHOLD, cpuEvictLowerPercent=70, cpuEvictThresholdPercent=70), "70 is not less than"),
+        (
+            cluster(THRESHOLD, cpuSuppressMinPercent=66, cpuSuppressThresholdPercent=65),
+            "cpuSuppressMinPercent: 66 is more than cpuSuppressThresholdPercent, which is 65",
+        ),
         (cluster(THRESHOLD, cpuSuppressPolicy="set"), "'set' is unknown: write one of cpuset, cfsQuota"),
         (cluster(THRESHOLD, allocatableEvictPriorityThreshold=8000), "8000 is out of range"),
         (cluster(QOS, lsClass={"cpuQOS": {"groupIdentity": 3}}), "lsClass.cpuQOS.groupIdentity: 3 is out of"),

@@ -44,6 +44,24 @@ def test_every_field_of_the_thresholds_is_read() -> None:
     assert [getattr(read.threshold, name) for name in UsedThreshold.__slots__] == list(EVERY.values())
 
 
+@pytest.mark.parametrize(
+    ("fields", "read"),
+    [
+        ({"enable": True}, True),
+        ({"enable": 1}, False),
+        ({"cpuSuppressMinPercent": 20, "cpuSuppressThresholdPercent": 20}, True),
+        ({"cpuSuppressMinPercent": 30, "cpuSuppressThresholdPercent": 20}, False),
+    ],
+)
+def test_whether_the_thresholds_are_what_was_written(
+    fields: dict[str, Any],
+    read: bool,  # noqa: FBT001 — a parameter of the test
+) -> None:
+    """Not where something of them cannot be meant, or BE pods would have more than they may have."""
+    assert read_nodeslo({USED: fields}).threshold_read is read
+    assert read_nodeslo({USED: fields, "resourceQOSStrategy": 1}).threshold_read is read
+
+
 def test_where_nothing_is_said_nothing_is_on() -> None:
     """With the defaults of the controller, whose own NodeSLO says the same."""
     made = spec_of(read_strategies({}), {})

@@ -15,7 +15,6 @@ _SWITCH: Final = Whole(0, 1)
 _FROM_0: Final = Whole(0)
 _FROM_1: Final = Whole(1)
 _MOST_PERCENT: Final = 100
-_SUPPRESS_PERCENT: Final = 65
 
 CPUSET: Final = "cpuset"
 CFS_QUOTA: Final = "cfsQuota"
@@ -27,11 +26,8 @@ BY_ALLOCATABLE: Final = "evictByAllocatable"
 
 
 def _suppression(used: Mapping[str, Any], at: str) -> Iterator[str]:
-    """Yield that BE pods would always have more than they may ever have."""
-    least, most = (
-        used.get("cpuSuppressMinPercent"),
-        used.get("cpuSuppressThresholdPercent", _SUPPRESS_PERCENT),
-    )
+    """Yield that BE pods would always have more than they may ever have, where both are given."""
+    least, most = used.get("cpuSuppressMinPercent"), used.get("cpuSuppressThresholdPercent")
     if isinstance(least, int) and isinstance(most, int) and least > most:
         yield f"{at}.cpuSuppressMinPercent: {least} is more than cpuSuppressThresholdPercent, which is {most}"
 
@@ -229,7 +225,7 @@ KEYS: Final[Mapping[str, Key]] = {
         THRESHOLD,
         defaults={
             "enable": False,
-            "cpuSuppressThresholdPercent": _SUPPRESS_PERCENT,
+            "cpuSuppressThresholdPercent": 65,
             "cpuSuppressPolicy": CPUSET,
             "memoryEvictThresholdPercent": 70,
             "cpuEvictPolicy": BY_REAL_LIMIT,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Final, Protocol
 
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from webhook.agent.findings import Findings
@@ -49,6 +49,7 @@ class Suppressor:
         options: of the administrator.
         clock: seconds that never go back.
         state: what the last round came to; None: nothing is suppressed.
+        rounds: in which something was decided.
     """
 
     _hierarchy: Hierarchy
@@ -58,6 +59,7 @@ class Suppressor:
     options: Options = field(default_factory=Options)
     clock: Callable[[], float] = time.monotonic
     state: State | None = field(default=None, init=False)
+    rounds: int = field(default=0, init=False)
     _thresholds: UsedThreshold | None = field(default=None, init=False)
     _known_at: float | None = field(default=None, init=False)
     _made: tuple[Plan, Decision | None, Plan] | None = field(default=None, init=False)
@@ -81,6 +83,7 @@ class Suppressor:
         with self._sampler.lock:
             loads = self._sampler.loads()
         self.state = self._decided(plan, thresholds, loads, reserved)
+        self.rounds += 1
         return self._with(plan, self.state.decision, kubelet_static=settings.kubelet_static)
 
     def forget(self) -> None:
@@ -161,6 +164,9 @@ class SuppressionCollector(Collector):
         if state is None:
             return
         decision, budget = state
+        rounds = CounterMetricFamily(f"{PREFIX}_suppression_rounds", "Seconds in which it was decided.")
+        rounds.add_metric((), self._suppressor.rounds)
+        yield rounds
         values: dict[str, tuple[str, float]] = {
             "held": ("Whether BE pods keep what they have, for want of figures.", budget is None)
         }
