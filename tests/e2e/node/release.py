@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -39,13 +40,15 @@ VALUES: Final[dict[str, Any]] = {
 }
 
 
-def objects(helm: Helm, url: str, mode: str = "observe") -> list[Object]:
+def objects(
+    helm: Helm, url: str, mode: str = "observe", agent: Mapping[str, Any] | None = None
+) -> list[Object]:
     """The chart's objects, of its hooks the example profiles only, with two deviations.
 
     There is no network of pods and no kube-proxy: each pod has the node's network, and ``url`` is where the
     API server is.
     """
-    values = {**VALUES, "agent": {**VALUES["agent"], "mode": mode}}
+    values = {**VALUES, "agent": {**VALUES["agent"], "mode": mode, **(agent or {})}}
     found = [each for each in helm.render(values, "1.37.0") if not _hook(each) or each["kind"] == PROFILE]
     place = urlsplit(url)
     server = {"KUBERNETES_SERVICE_HOST": place.hostname, "KUBERNETES_SERVICE_PORT": str(place.port)}
@@ -79,10 +82,26 @@ class Release:
         self._apply([each for each in found if each not in [*definitions, *profiles]])
         eventually(lambda: self._kubectl.apply(*profiles), what="the profiles")
 
-    def set_mode(self, mode: str) -> None:
-        """Let the agent observe or enforce."""
-        found = objects(self._helm, self._url, mode)
-        self._apply([each for each in found if "-agent" in each["metadata"]["name"]])
+    def set_mode(self, mode: str, agent: Mapping[str, Any] | None = None, stat: str = "") -> None:
+        """Let the agent observe or enforce.
+
+        Args:
+            mode: of the chart.
+            agent: further values of the chart's ``agent``.
+            stat: a file of the node that it takes for /proc/stat, "": the machine's.
+        """
+        found = [
+            each
+            for each in objects(self._helm, self._url, mode, agent)
+            if "-agent" in each["metadata"]["name"]
+        ]
+        for each in found:
+            if each["kind"] == "DaemonSet" and stat:
+                spec = each["spec"]["template"]["spec"]
+                spec["volumes"].append({"name": "stat", "hostPath": {"path": stat, "type": "File"}})
+                (container,) = spec["containers"]
+                container["volumeMounts"].append({"name": "stat", "mountPath": "/proc/stat"})
+        self._apply(found)
 
     def _apply(self, found: list[Object]) -> None:
         self._kubectl.apply(*found)
