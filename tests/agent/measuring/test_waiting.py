@@ -76,6 +76,10 @@ def test_pods_that_go_and_come(pods):
     assert found == Waited("shop/web", 100)
     pods.say("web", 0.0)  # another group of that name counts from nothing
     assert pods.look() == Waited("shop/db", 0)
+    (pods.root / "sys/fs/cgroup").joinpath(
+        "cpu" if pods.version == 1 else "", "kubepods/burstable/poddb", NUMBER, "cpu.stat"
+    ).unlink()  # a container ended
+    assert pods.look() == Waited("shop/db", 0)
     pods.pods = pods.pods[1:]
     assert pods.look() == Waited("shop/db", 0)
     for path in pods.root.rglob("cpu.pressure"):

@@ -4,7 +4,9 @@ import pytest
 
 from tests.agent.plan.builders import batch
 from tests.agent.suppression.world import ON, SuppressedWorld
+from tests.agent.tree import write
 from tests.agent.writing.test_reconciler import KINDS
+from webhook.agent.suppression.decision import Options
 from webhook.agent.suppression.overlay import SUPPRESSION
 from webhook.cpuset.cpulist import format_cpulist, parse_cpulist
 from webhook.protocol import ANNOTATION_AGENT
@@ -169,6 +171,48 @@ def test_an_agent_that_starts_goes_on_from_what_stands(tmp_path, version, driver
     first = world.round()
     assert not first.written.counts
     assert world.decision.inputs["from"] == {"cpuset": "2", "cfsQuota": "192000"}[policy]
+
+
+class Pressed:
+    """A node whose LS pod waits for a CPU, as its own group's pressure says, and is throttled or not."""
+
+    def __init__(self, root):
+        self.world = a_node(root, options=Options(2, 20))
+        self.waited = self.throttled = 0.0
+        self.second()
+        self.world.rounds(15)
+
+    def second(self, waiting=0.0, throttled=0):
+        """A second passes in which it waited so long, and was throttled so often."""
+        self.waited += waiting
+        self.throttled += throttled
+        group = self.world.group("ls")
+        hierarchy = self.world.hierarchy
+        text = f"some avg10=0.00 avg60=0.00 avg300=0.00 total={int(self.waited * 10**6)}\n"
+        write(hierarchy.unified, {f"{group}/cpu.pressure": text})
+        write(hierarchy.mounts["cpu"], {f"{group}/cpu.stat": f"nr_throttled {int(self.throttled)}\n"})
+        self.world.round()
+        return len(self.world.cpus("be"))
+
+
+def test_pressure_makes_it_more_careful(tmp_path):
+    """A step less each second while the LS pod waits, then a step more; the ledger names the pod."""
+    node = Pressed(tmp_path)
+    assert len(node.world.cpus("be")) == 10
+    sizes = [node.second(waiting=0.5) for _ in range(8)]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] == 10
+    assert sizes[-1] == 2
+    last = [each for each in node.world.lines() if each["why"]["rule"] == SUPPRESSION][-1]
+    assert last["why"]["inputs"]["pressure"].startswith("shop/ls waited ")
+    calm = [node.second() for _ in range(10)]
+    assert calm[-1] == 10
+
+
+def test_pressure_of_a_throttled_pod_says_nothing(tmp_path):
+    """It waits for its own quota."""
+    node = Pressed(tmp_path)
+    assert {node.second(waiting=0.9, throttled=1) for _ in range(8)} == {10}
 
 
 def test_pods_that_are_left_alone(tmp_path):

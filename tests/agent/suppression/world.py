@@ -37,9 +37,20 @@ class Said:
 class SuppressedWorld(World):
     """Pods that run, and an agent that suppresses some of them."""
 
-    def __init__(self, root, version=1, driver="cgroupfs", *, shape="1x1x8x2", least=2, node=None, **fields):
+    def __init__(  # noqa: PLR0913
+        self,
+        root,
+        version=1,
+        driver="cgroupfs",
+        *,
+        shape="1x1x8x2",
+        least=2,
+        node=None,
+        options=None,
+        **fields,
+    ):
         self.used, self.findings = Said(), Findings()
-        self.options, self.reserved = Options(least), 0
+        self.options, self.reserved = options or Options(least), 0
         super().__init__(root, version, driver, node=node or a_node(shape), **fields)
         self.slo(**ON)
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from webhook.agent.hierarchy import Hierarchy
 from webhook.agent.measuring.counters import CounterError, pressure
-from webhook.agent.measuring.keptfile import KeptFile
+from webhook.agent.measuring.keptfile import GoneError, KeptFile
 from webhook.agent.plan.agentpod import AgentPod
 
 SECONDS: Final = 4.0
@@ -53,11 +53,10 @@ class _Pod:
             if self.pressure is None:
                 return None
             waited = pressure(self.pressure.read(), self.pressure.path).some
-            found = [_THROTTLED.search(each.read()) for each in self.stats]
+            throttled = sum(_throttled(each) for each in self.stats)
         except (OSError, CounterError):
             self.moments.clear()
             return None
-        throttled = sum(int(each[1]) for each in found if each is not None)
         if self.moments and waited < self.moments[-1].microseconds:
             self.moments.clear()
         self.moments.append(_Moment(now, waited, throttled))
@@ -73,6 +72,15 @@ class _Pod:
         for each in (self.pressure, *self.stats):
             if each is not None:
                 each.close()
+
+
+def _throttled(stat: KeptFile) -> int:
+    """Return how often a group was throttled; 0 for a container that has ended."""
+    try:
+        found = _THROTTLED.search(stat.read())
+    except GoneError:
+        return 0
+    return int(found[1]) if found is not None else 0
 
 
 class Waiting:
