@@ -97,6 +97,24 @@ def test_switched_off_be_pods_have_what_they_had(tmp_path):
     assert world.kernel.snapshot() == before
 
 
+@pytest.mark.parametrize(("version", "driver"), KINDS)
+@pytest.mark.parametrize("policy", ["cpuset", "cfsQuota"])
+def test_an_agent_without_suppression_gives_back_what_another_took(tmp_path, version, driver, policy):
+    """The chart's value switched off: a new process, which knows of it by the ledger only."""
+    world = a_node(tmp_path, version, driver)
+    world.add("bare", "BE")  # without limits there is nothing but the ledger that says what it had
+    world.slo(**ON, cpuSuppressPolicy=policy)
+    world.used.pods["ls"] = 9.0
+    world.rounds()
+    assert len(world.cpus("bare")) == 2 or 0 < world.quota("bare") < 50_000
+    world.restart()
+    world.suppressor.adjust = lambda plan, *_: plan
+    world.rounds()
+    for name, quota in (("be", 50_000), ("bare", -1)):
+        assert world.cpus(name) == parse_cpulist("2-15")
+        assert world.quota(name) == quota
+
+
 def test_where_figures_stop(tmp_path, caplog):
     """BE pods keep what they have; a finding says so after ten seconds; an LSE pod's CPUs go all the same."""
     world = a_node(tmp_path)
