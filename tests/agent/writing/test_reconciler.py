@@ -236,6 +236,21 @@ def test_restoring_one_pod(tmp_path):
             assert text == (before if "uid-be" in place[0] else during)[place], place
 
 
+def test_a_text_that_nobody_understands_keeps_back_only_its_file(tmp_path, caplog):
+    """In the ledger, which somebody has edited, or in the file: it is named, and stays in the ledger."""
+    world = World(tmp_path)
+    seed_004(world)
+    before = world.kernel.snapshot()
+    world.rounds()
+    place = (world.group("be"), "memory.limit_in_bytes")
+    path = world.hierarchy.file("memory", *place)
+    world.ledger.originals[path] = world.ledger.originals[path]._replace(old="nonsense")
+    world.agent.give_back()
+    assert world.kernel.snapshot() == {**before, place: "67108864"}
+    assert world.ledger.originals.keys() == {path}
+    assert f"{path} is not given back" in caplog.text
+
+
 def test_what_is_not_planned_any_more_is_given_back(tmp_path):
     """Here because cpu.idle was switched off: idle and the quota's shares are as they should be without."""
     world = World(tmp_path)

@@ -1,5 +1,6 @@
 """What was there before the agent is written back, file by file."""
 
+import logging
 import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
@@ -11,6 +12,7 @@ from webhook.agent.writing.ledger import RESTORE, ActionLedger, Original, is_of_
 from webhook.agent.writing.order import Difference, ordered
 from webhook.agent.writing.writer import Writer, Written
 
+_log = logging.getLogger(__name__)
 _OF_POD: Final = re.compile(r"(?:.*-)?pod[0-9A-Za-z_-]+(?:\.slice)?", re.ASCII)
 
 
@@ -67,8 +69,12 @@ def _differences(originals: dict[str, Original], files: CgroupFiles, version: in
         knob = knob_of(name, version)
         try:
             text = files.read(path)
+            current, wanted = parse(knob, text, version), parse(knob, original.old, version)
         except OSError:
             continue  # gone since
+        except ValueError as error:
+            _log.error("%s is not given back: %s", path, error)
+            continue
         why = Why(RESTORE, str(original.line["why"]["pod"]), {"written": str(original.line["t"])})
         yield Difference(
             path=path,
@@ -76,8 +82,8 @@ def _differences(originals: dict[str, Original], files: CgroupFiles, version: in
             below=not _OF_POD.fullmatch(folder.rpartition("/")[2]),
             text=text,
             wanted_text=original.old,
-            current=parse(knob, text, version),
-            wanted=parse(knob, original.old, version),
+            current=current,
+            wanted=wanted,
             why=why,
             expected=original.last if text != original.last else "",
         )
