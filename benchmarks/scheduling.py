@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import copy
 import datetime as dt
+import gc
 import json
 import random
 import statistics
@@ -150,6 +151,7 @@ def main() -> int:
     missed = False
     for nodes in SIZES:
         objects = cluster(nodes)
+        gc.freeze()  # a service has no such objects
         known = cluster_of(objects, SchedulingSettings(), lambda: NOW)
         print(f"{nodes} nodes, looked at for the first time: {look(known)}")
         extender = Extender(known, lambda: "", SchedulingMetrics(CollectorRegistry()))
