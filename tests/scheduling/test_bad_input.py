@@ -1,9 +1,12 @@
 """What no scheduler sends, and what nothing should have written: a refusal, a reason, and never a fault."""
 
 import json
+import re
 from http import HTTPStatus
+from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
@@ -17,6 +20,7 @@ from webhook.scheduling.metrics import SchedulingMetrics
 from webhook.scheduling.settings import (
     SchedulingSettings,
     SchedulingSettingsError,
+    read_settings,
     read_settings_file,
 )
 
@@ -200,6 +204,13 @@ def test_other_failures_of_metrics_are(told):
     status, body = call(told, "filter", args(waiting(qos="LS"), "node-1"))
     assert status == HTTPStatus.SERVICE_UNAVAILABLE
     assert "scheduler-nodemetrics" in json.loads(body)["message"]
+
+
+def test_documented_settings_are_the_defaults():
+    """The file in docs/scheduling.md says what an empty one means."""
+    text = (Path(__file__).parents[2] / "docs" / "scheduling.md").read_text()
+    (block,) = [each for each in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "wakePods" in each]
+    assert read_settings(yaml.safe_load(block)) == SchedulingSettings()
 
 
 def test_settings_file(tmp_path):

@@ -8,7 +8,7 @@ from tests.scheduling.test_extender import measured
 from webhook.kube.paths import PODS
 from webhook.protocol import ANNOTATION_WOKEN
 from webhook.scheduling.settings import read_settings
-from webhook.scheduling.waking import AGAIN_SECONDS, SETTLED_SECONDS
+from webhook.scheduling.waking import AGAIN_SECONDS, FORGOTTEN_SECONDS, SETTLED_SECONDS
 
 
 @pytest.fixture
@@ -69,6 +69,16 @@ def test_a_pod_is_woken_once_a_minute_at_most(told, pod):
     assert woken(told, AGAIN_SECONDS - SETTLED_SECONDS) == second
     at(told, 1_000)
     assert woken(told, SETTLED_SECONDS) > second
+
+
+@pytest.mark.usefixtures("pod")
+def test_a_pod_that_no_scheduler_asks_about_is_forgotten(told):
+    """A scheduler asks every five minutes, whatever happens."""
+    for _ in range(int(FORGOTTEN_SECONDS // SETTLED_SECONDS) + 1):
+        at(told, 15_000)
+        assert woken(told, SETTLED_SECONDS) is None
+    at(told, 1_000)
+    assert woken(told, SETTLED_SECONDS) is None
 
 
 @pytest.mark.usefixtures("pod")

@@ -34,6 +34,9 @@ PREFIX: Final = "/scheduler"
 NODEMETRICS: Final = collection(NODEMETRIC_API_VERSION, NODEMETRIC_RESOURCE)
 _METRICS: Final = "scheduler-nodemetrics"
 _UPKEEP: Final = "upkeep"
+_LOOKS: Final = 4
+"""So many pods that wait are looked at between two calls: about a millisecond."""
+
 _LOOK_SECONDS, _PAUSE_SECONDS, _FORGET_SECONDS = 0.25, 0.002, 10.0
 
 
@@ -143,8 +146,11 @@ class Scheduling:
         if self._clock() >= self._forget_at:
             self._forget_at = self._clock() + _FORGET_SECONDS
             self.cluster.forget_deleted()
-        wakes = self.cluster.settings.wake_pods and not self.missing()
-        return (self.cluster.waking.look() if wakes else None) or False
+        if self.cluster.settings.wake_pods and not self.missing():
+            for _ in range(_LOOKS):
+                if pod := self.cluster.waking.look():
+                    return pod
+        return False
 
     def _wake(self, pod: PodName) -> None:
         """Have the scheduler look at a pod again: it does when an annotation changes."""

@@ -18,6 +18,9 @@ SETTLED_SECONDS: Final = 15.0
 AGAIN_SECONDS: Final = 60.0
 """A pod is woken once in so long at most."""
 
+FORGOTTEN_SECONDS: Final = 660.0
+"""A scheduler tries a pod every five minutes at least: one that it does not ask about is gone."""
+
 _MOST_PODS: Final = 500
 _Visit = TypeVar("_Visit")
 
@@ -32,11 +35,12 @@ class PodName(NamedTuple):
 
 @dataclass(slots=True)
 class _Refused(Generic[_Visit]):
-    """What was asked for a pod, and when it is looked at again."""
+    """What was asked for a pod, when it is looked at again, and until when."""
 
     visit: _Visit
     nodes: tuple[str, ...]
     due: float
+    until: float
 
 
 @dataclass(eq=False)
@@ -60,7 +64,7 @@ class Waking(Generic[_Visit]):
         now = self._clock()
         due = max(now + SETTLED_SECONDS, self._woken.get(pod, float("-inf")) + AGAIN_SECONDS)
         self._pods.pop(pod, None)
-        self._pods[pod] = _Refused(visit, self._nodes, due)
+        self._pods[pod] = _Refused(visit, self._nodes, due, now + FORGOTTEN_SECONDS)
         if len(self._pods) > _MOST_PODS:
             del self._pods[next(iter(self._pods))]
 
@@ -83,5 +87,6 @@ class Waking(Generic[_Visit]):
             self._woken[pod] = now
             return pod
         refused.due = now + SETTLED_SECONDS
-        self._pods[pod] = refused
+        if refused.due < refused.until:
+            self._pods[pod] = refused
         return None
