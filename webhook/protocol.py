@@ -112,6 +112,8 @@ ANNOTATION_AGENT: Final = OWN_PREFIX + "agent"  # of a pod: whether the node age
 # On the Secret of managed certificates: how often it was changed by us, and what a person asks for.
 ANNOTATION_REVISION: Final = OWN_PREFIX + "revision"
 ANNOTATION_ROTATE: Final = OWN_PREFIX + "rotate"
+# On the pods of a scheduler: the newest CA that they trust.
+ANNOTATION_TRUSTED_CA: Final = OWN_PREFIX + "trusted-ca"
 LABEL_CPUSET: Final = OWN_PREFIX + "cpuset"
 CPUSET_ENABLED: Final = "enabled"
 
@@ -253,6 +255,9 @@ CAPACITY_MANAGER: Final = "colocation-webhook-capacity"
 
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 """With that name it marks a NodeMetric that we made."""
+
+CERTIFICATE_MANAGER: Final = "colocation-webhook-certificates"
+"""The field manager of the ConfigMap with the CA, and of the rollout of who reads it."""
 
 AGENT_MANAGER: Final = "colocation-webhook-agent"
 """The field manager of what an agent publishes about its node."""

@@ -9,12 +9,15 @@ from tests.kube.conftest import hurry  # noqa: F401 — a fixture
 from tests.kube.fakeapi import FakeApi
 from webhook.certificates.rotation import Terms
 from webhook.certificates.rotator import Rotator
+from webhook.certificates.trustbundle import TrustBundle
 
 NOW = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 MUTATING = f"{ADMISSION}/mutatingwebhookconfigurations"
 VALIDATING = f"{ADMISSION}/validatingwebhookconfigurations"
 SECRETS = "/api/v1/namespaces/home/secrets"
+CONFIGMAPS = "/api/v1/namespaces/home/configmaps"
+DEPLOYMENTS = "/apis/apps/v1/namespaces/home/deployments"
 KEY = ("", "kept")
 NAME = "hook.home.svc"
 
@@ -30,7 +33,7 @@ class Cluster(FakeApi):
 
     def __init__(self):
         super().__init__()
-        self.objects |= {MUTATING: {}, VALIDATING: {}, SECRETS: {}}
+        self.objects |= {MUTATING: {}, VALIDATING: {}, SECRETS: {}, CONFIGMAPS: {}, DEPLOYMENTS: {}}
         self.seconds = 0.0
 
     def configure(self):
@@ -38,17 +41,19 @@ class Cluster(FakeApi):
         self.put(MUTATING, "ours", webhooks=[hook("a")])
         self.put(VALIDATING, "ours", webhooks=[hook("b"), hook("c")])
 
-    def rotator(self, *, now=NOW, names=(NAME,), on_signing_key=lambda _: None, **terms):
+    def rotator(self, *, now=NOW, names=(NAME,), on_signing_key=lambda _: None, deployment=None, **terms):
         """A rotator of the Secret, on this cluster's clock."""
         chosen = Terms(names, **{"settle": 60, "overlap": 600} | terms)
+        api = self.api()
         return Rotator(
-            self.api(),
+            api,
             ("home", "kept"),
             ["ours"],
             chosen,
             now=lambda: now,
             clock=lambda: self.seconds,
             on_signing_key=on_signing_key,
+            trust_bundle=deployment and TrustBundle(api, ("home", "ca"), deployment),
         )
 
     def bundles(self):

@@ -28,11 +28,10 @@ def json_patch(value, operations):
 
 def merge_patch(value, body):
     """Merge, with uid and resourceVersion as preconditions; nobody owns a key that is deleted."""
-    for name in ("uid", "resourceVersion"):
-        known = value["metadata"].get(name)
-        if body.get("metadata", {}).get(name, known) != known:
-            raise Refused(409, "Conflict")
+    _check(value, body)
     made = _merged(deepcopy(value), body)
+    if "spec" in body:
+        made["metadata"]["generation"] = value["metadata"].get("generation", 0) + 1
     if deleted := [path for path in _keys(body) if _at(body, path) is None]:
         entries = made["metadata"].get("managedFields", [])
         for path in deleted:
@@ -48,7 +47,8 @@ def apply_keys(value, body, manager):
 
 
 def apply_parts(value, body, manager, *, status):
-    """A server-side apply of an object's parts, or of its status."""
+    """A server-side apply of an object's parts, or of its status; with preconditions as a merge patch."""
+    _check(value, body)
     named = {"apiVersion", "kind"} | ({"metadata"} if body["metadata"].keys() <= {"name"} else set())
     parts = {"status"} if status else body.keys() - named
     return _applied(value, body, manager, {(part,) for part in parts}, depth=1)
@@ -86,6 +86,14 @@ def _applied(value, body, manager, paths, depth):
     ours = [{"manager": manager, "operation": "Apply", "fieldsV1": fields}] if paths else []
     value["metadata"]["managedFields"] = others + ours
     return value
+
+
+def _check(value, body):
+    """The preconditions that a change may have."""
+    for name in ("uid", "resourceVersion"):
+        known = value["metadata"].get(name)
+        if body.get("metadata", {}).get(name, known) != known:
+            raise Refused(409, "Conflict")
 
 
 def _keys(body):

@@ -16,6 +16,7 @@ in between cannot undo what another one has published since.
 import datetime as dt
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from http import HTTPStatus
@@ -26,7 +27,9 @@ from webhook.certificates import cabundle
 from webhook.certificates.issuing import canonical
 from webhook.certificates.rotation import Material, Observed, Terms, plan, supersedes
 from webhook.certificates.secret import read_secret, write_secret
+from webhook.certificates.trustbundle import Found, TrustBundle
 from webhook.certificates.verifying import CertificateError, Pair, read_chain
+from webhook.kube.apply import owners_of
 from webhook.kube.client import JSON_PATCH, ApiError, Client
 from webhook.kube.loop import run_loop
 from webhook.kube.paths import collection, member
@@ -41,6 +44,12 @@ _PAUSE_SECONDS: Final = 0.1
 """Wait after each reconcile: no busy loop, even when somebody undoes every write."""
 
 _FAULT_SECONDS: Final = 5.0
+_ROLLOUT_SECONDS: Final = 2.0
+"""Seconds between two looks at a rollout that is under way."""
+
+_ROLLOUT_PATIENCE: Final = 3600.0
+"""Seconds for which a new CA waits for those who read it of the ConfigMap, before it is used without them."""
+
 _MAX_CLOCK_SKEW: Final = dt.timedelta(minutes=10)
 """A larger difference from the API server's clock is logged."""
 
@@ -67,11 +76,13 @@ class Rotator:
         now: the time of day, compared with the ends of certificates.
         clock: seconds of a monotonic clock, which measures how long a state has lasted.
         on_signing_key: called with the Secret's signing key before its pair is served.
+        trust_bundle: for clients that read the CA of a file; None: there are none.
         trusted: whether every existing configuration has been seen to trust the served certificate.
             Once true it stays true: an overwritten bundle is restored sooner than a probe would fail.
         error: why the last reconcile failed, None after a successful one.
         failures: how many reconciles have failed.
-        writes: how many writes succeeded, by ``secret`` and ``configuration``.
+        writes: how many writes succeeded: ``secret``, ``configuration``; of the trust bundle ``configmap``
+            and ``deployment``.
     """
 
     _api: Client
@@ -82,10 +93,11 @@ class Rotator:
     now: Callable[[], dt.datetime]
     clock: Callable[[], float] = time.monotonic
     on_signing_key: Callable[[bytes], None] = lambda _: None
+    trust_bundle: TrustBundle | None = None
     trusted: bool = field(default=False, init=False)
     error: str | None = field(default=None, init=False)
     failures: int = field(default=0, init=False)
-    writes: dict[str, int] = field(default_factory=lambda: {"secret": 0, "configuration": 0}, init=False)
+    writes: Counter[str] = field(default_factory=lambda: Counter(secret=0, configuration=0), init=False)
     _memory: Material | None = field(default=None, init=False)
     _pair: Pair | None = field(default=None, init=False)
     _since: dict[str, tuple[object, float]] = field(default_factory=dict, init=False)
@@ -93,6 +105,7 @@ class Rotator:
     _skewed: bool = field(default=False, init=False)
     _without_ours: set[str] = field(default_factory=set, init=False)
     _conflicts: int = field(default=0, init=False)
+    _lags: bool = field(default=False, init=False)
     _news: Event = field(default_factory=Event, init=False)
 
     def __post_init__(self) -> None:
@@ -161,9 +174,10 @@ class Rotator:
         """
         self._news.clear()
         configurations = self._read_configurations()
+        bundle = None if self.trust_bundle is None else self.trust_bundle.read()
         secret = self._api.find(member(self._secrets, self._secret[1]))
         found = self._read(secret)
-        observed = self._observed(found, configurations)
+        observed = self._observed(found, configurations, bundle)
         step = plan(found, self._memory, observed=observed, terms=self._terms, now=self._time())
         if step.material is None:
             return step.wait or 0.0
@@ -176,10 +190,11 @@ class Rotator:
                     self._serve(configurations, found)
                 raise
             return 0.0  # what was written is read again before it is served
-        if not self._serve(configurations, found):
+        if not self._serve(configurations, found) or self._brought(bundle, found):
             return 0.0
         self.error, self._conflicts = None, 0
-        return min(POLL_SECONDS, POLL_SECONDS if step.wait is None else step.wait)
+        due = POLL_SECONDS if step.wait is None else step.wait
+        return min(POLL_SECONDS, due, _ROLLOUT_SECONDS if self._lags else POLL_SECONDS)
 
     def _time(self) -> dt.datetime:
         now, theirs = self.now(), self._api.date
@@ -231,7 +246,9 @@ class Rotator:
             self._warned = message
             _log.warning("%s %s", self._secret_label, message)
 
-    def _observed(self, found: Material | None, configurations: Mapping[str, Object]) -> Observed:
+    def _observed(
+        self, found: Material | None, configurations: Mapping[str, Object], bundle: Found | None
+    ) -> Observed:
         if found is None:
             known = set(self._memory.trusted) if self._memory is not None else set()
             unknown = any(cabundle.trusted_by(one, self._names) - known for one in configurations.values())
@@ -239,6 +256,11 @@ class Rotator:
         self._lasted("unknown_ca", None)
         complete = not any(cabundle.patch(one, self._names, found.bundle) for one in configurations.values())
         versions = {path: one["metadata"]["resourceVersion"] for path, one in configurations.items()}
+        if self.trust_bundle is not None and bundle is not None:
+            self._lags = not self.trust_bundle.trusts(bundle, found)
+            lagged = self._lasted("lags", found.revision if self._lags else None)
+            complete = complete and (lagged is None or lagged > _ROLLOUT_PATIENCE)
+            versions["ConfigMap"] = bundle.version
         published = self._lasted("published", (found.revision, versions) if complete else None)
         return Observed(held=self._lasted("held", found.revision) or 0.0, published=published)
 
@@ -305,6 +327,23 @@ class Rotator:
         if failed is not None:
             raise failed
         return correct
+
+    def _brought(self, bundle: Found | None, material: Material) -> bool:
+        """Make the one change that the trust bundle needs; return whether it was made, or came too late."""
+        if self.trust_bundle is None or bundle is None:
+            return False
+        try:
+            written = self.trust_bundle.bring(bundle, material)
+        except ApiError as error:
+            if error.status != HTTPStatus.CONFLICT or owners_of(error):
+                raise
+            self._conflicted(error)
+            return True
+        if written:
+            self._conflicts = 0
+            self.writes[written] += 1
+            _log.info("%s: the %s that has the CA is up to date", self._secret_label, written)
+        return bool(written)
 
     def _conflicted(self, error: ApiError) -> None:
         """Count a conflict, after which the state is read again; raise ``error`` after too many in a row."""

@@ -68,7 +68,8 @@ class ReviewMetrics:
         )
         self.certificate_writes = counter(
             "certificate_writes_total",
-            "Secrets and webhook configurations written (managed certificates).",
+            "Secrets, webhook configurations, and the scheduler's ConfigMap and Deployment written "
+            "(managed certificates).",
             ["what"],
         )
         self.clients_refused = counter(

@@ -51,6 +51,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 - --webhook-configuration={{ $fullname }}
 - --certificate-settle={{ .Values.certificates.managed.settleSeconds }}
 - --certificate-overlap={{ .Values.certificates.managed.overlapSeconds }}
+{{- include "colocation-webhook.schedulerCAArgs" . }}
 {{- else -}}
 - --tls-cert=/etc/colocation-webhook/tls/tls.crt
 - --tls-key=/etc/colocation-webhook/tls/tls.key
@@ -153,6 +154,19 @@ annotations: {{- toYaml . | nindent 2 }}
 {{/* The ConfigMap whose ca.crt the scheduler trusts. */}}
 {{- define "colocation-webhook.schedulerCA" -}}
 {{- default (printf "%s-ca" (include "colocation-webhook.schedulerName" .)) .Values.scheduler.caConfigMap }}
+{{- end }}
+
+{{/* The flags of "serve" for that ConfigMap, where it is the webhook that keeps it. */}}
+{{- define "colocation-webhook.schedulerCAArgs" -}}
+{{- if include "colocation-webhook.keepsSchedulerCA" . }}
+- --ca-configmap={{ .Release.Namespace }}/{{ include "colocation-webhook.schedulerCA" . }}
+- --ca-deployment={{ include "colocation-webhook.schedulerName" . }}
+{{- end }}
+{{- end }}
+
+{{/* Whether the webhook keeps the ConfigMap: as it makes the CA, unless a ConfigMap is named. */}}
+{{- define "colocation-webhook.keepsSchedulerCA" -}}
+{{- if and .Values.scheduler.enabled (eq .Values.certificates.source "managed") (not .Values.scheduler.caConfigMap) }}true{{ end }}
 {{- end }}
 
 {{- define "colocation-webhook.agentName" -}}

@@ -8,6 +8,8 @@ import yaml
 
 from tests.cli.doctor.builders import (
     BATCH,
+    CONFIGMAPS,
+    DEPLOYMENTS,
     GOOD,
     HOME_PODS,
     LEASES,
@@ -40,6 +42,7 @@ def cluster(authority):
     with FakeApi() as fake:
         for path in (MUTATING, VALIDATING, LEASES, SERVICES, SECRETS, PODS, HOME_PODS, NODES):
             fake.objects[path] = {}
+        fake.objects |= {CONFIGMAPS: {}, DEPLOYMENTS: {}}
         client = {
             "service": {"name": "hook", "namespace": "home", "port": 443},
             "caBundle": base64.b64encode(ca.certificate).decode(),

@@ -12,7 +12,7 @@ def test_a_cluster_in_which_everything_works(doctor, run, tmp_path):
     assert (code, found["warning"], found["error"]) == (0, "", "")
     for subject in (
         *("webhook configurations", "serving certificate", "view of the cluster", "profiles"),
-        *("schedulers", "nodes", "publishers", "bindings", "Koordinator's webhook", "fail-open"),
+        *("schedulers", "extender", "nodes", "publishers", "bindings", "Koordinator's webhook", "fail-open"),
     ):
         assert f"{subject}: " in found["ok"]
     text = run("doctor", "--kubeconfig", tmp_path / "kubeconfig").output

@@ -13,8 +13,8 @@ def test_what_may_not_be_read_costs_one_line(doctor, cluster):
     assert found["error"].count("not checked") == 1
     assert (
         "rights: not checked: webhook configurations, serving certificate, view of the cluster, schedulers, "
-        "nodes, publishers, bindings, Koordinator's webhook: may not list mutatingwebhookconfigurations, "
-        "list leases"
+        "extender, nodes, publishers, bindings, Koordinator's webhook: may not "
+        "list mutatingwebhookconfigurations, list leases"
     ) in found["error"]
     assert "profiles: 1 of 1 are ready" in found["ok"]
 

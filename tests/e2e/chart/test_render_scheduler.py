@@ -9,6 +9,7 @@ import yaml
 
 from tests.e2e.cluster.kubectl import Object
 from tests.e2e.release.rendering import (
+    ALL_OPTIONS,
     AUTHORITY,
     CPUSETS,
     DEFAULT,
@@ -99,11 +100,72 @@ def test_only_who_wakes_pods_may_patch_them(helm: Helm, *, wakes: bool) -> None:
         assert yaml.safe_load(text)["wakePods"] is wakes
 
 
+def webhook_of(objects: list[Object]) -> tuple[list[str], list[Object]]:
+    """The flags of the webhook, and the rights in its namespace."""
+    (container,) = [
+        container
+        for each in of_kind(objects, "Deployment")
+        for container in each["spec"]["template"]["spec"]["containers"]
+        if container["name"] == "webhook"
+    ]
+    roles = {each["metadata"]["name"]: each["rules"] for each in of_kind(objects, "Role")}
+    return container["args"], roles.get("release-colocation-webhook", [])
+
+
+def test_the_ca_of_managed_certificates(helm: Helm) -> None:
+    """The webhook keeps the ConfigMap that the scheduler mounts, and may do that and restart it, no more."""
+    objects = helm.render({"scheduler": {"enabled": True}}, NEWEST)
+    flags, rules = webhook_of(objects)
+    assert "--ca-configmap=somewhere/release-colocation-webhook-scheduler-ca" in flags
+    assert "--ca-deployment=release-colocation-webhook-scheduler" in flags
+    rights = {
+        (resource, tuple(rule.get("resourceNames", ()))): rule["verbs"]
+        for rule in rules
+        for resource in rule["resources"]
+    }
+    assert rights["configmaps", ("release-colocation-webhook-scheduler-ca",)] == ["get", "create", "patch"]
+    assert rights["deployments", ("release-colocation-webhook-scheduler",)] == ["get", "patch"]
+    assert [resource for resource, _ in rights].count("deployments") == 1
+    pod, _ = scheduler_of(objects)
+    mounted = {each["name"]: each["configMap"]["name"] for each in pod["volumes"]}
+    assert mounted["ca"] == "release-colocation-webhook-scheduler-ca"
+    assert not any("secret" in each for each in pod["volumes"]), "never the key"
+    assert "ca.crt" not in json.dumps([each.get("data") for each in of_kind(objects, "ConfigMap")]).replace(
+        "caFile: /etc/kube-scheduler/ca/ca.crt", ""
+    )
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"scheduler": {"enabled": True, "caConfigMap": "mine"}}, SCHEDULER, DEFAULT],
+    ids=["own ConfigMap", "own Secret", "no scheduler"],
+)
+def test_no_right_to_what_is_not_kept(helm: Helm, values: dict[str, object]) -> None:
+    """Where another keeps the CA, the webhook may do nothing to Deployments and ConfigMaps."""
+    flags, rules = webhook_of(helm.render(values, NEWEST))
+    assert not any(each.startswith("--ca-") for each in flags)
+    assert not {"configmaps", "deployments"} & {each for rule in rules for each in rule["resources"]}
+
+
+def test_a_client_certificate(helm: Helm) -> None:
+    """With the CA of clients the scheduler shows the certificate of its Secret."""
+    scheduler = {"enabled": True, "clientCertificateSecret": "shown"}
+    objects = helm.render({"webhook": {"clientCA": AUTHORITY}, "scheduler": scheduler}, NEWEST)
+    pod, configuration = scheduler_of(objects)
+    (extender,) = configuration["extenders"]
+    folder = "/etc/kube-scheduler/client"
+    assert extender["tlsConfig"]["certFile"] == f"{folder}/tls.crt"
+    assert extender["tlsConfig"]["keyFile"] == f"{folder}/tls.key"
+    mounts = {each["mountPath"]: each["name"] for each in pod["containers"][0]["volumeMounts"]}
+    secrets = {each["name"]: each["secret"]["secretName"] for each in pod["volumes"] if "secret" in each}
+    assert secrets[mounts[folder]] == "shown"
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
         (
-            {"scheduler": {"enabled": True}},
+            {"scheduler": {"enabled": True}, "certificates": ALL_OPTIONS["certificates"]},
             "scheduler.caConfigMap: .* without a CA trusts anybody",
         ),
         ({**SCHEDULER, "webhook": {"clientCA": AUTHORITY}}, "scheduler.clientCertificateSecret"),

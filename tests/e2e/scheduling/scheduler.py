@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import os
@@ -21,40 +20,33 @@ from tests.e2e.release.installation import CHART, NAMESPACE, RELEASE, Installati
 
 NAME = f"{RELEASE}-scheduler"
 KOORD_SCHEDULER = "koord-scheduler"
-CA = "webhook-ca"
+LEADS = "Successfully acquired lease"
+CA = f"{NAME}-ca"
+CA_FLAGS = (f"--ca-configmap={NAMESPACE}/{CA}", f"--ca-deployment={NAME}")
+"""What the chart gives the webhook, too."""
 
 
 @contextlib.contextmanager
 def switched_on(release: Installation, folder: Path) -> Iterator[None]:
     """The chart's scheduler and CPU sets at binding, installed; no pod of the scheduler runs."""
-    kubectl = release.kubectl
-    hook = kubectl.get("mutatingwebhookconfiguration", RELEASE)["webhooks"][0]
-    bundle = base64.b64decode(hook["clientConfig"]["caBundle"]).decode()
-    kubectl.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": CA, "namespace": NAMESPACE},
-            "data": {"ca.crt": bundle},
-        }
-    )
-    values = {
-        "cpusets": {"enabled": True, "installTopologyCRD": True},
-        "scheduler": {"enabled": True, "caConfigMap": CA},
-    }
+    values = {"cpusets": {"enabled": True, "installTopologyCRD": True}, "scheduler": {"enabled": True}}
     _upgrade(release, folder, values)
     try:
         yield
     finally:
         _upgrade(release, folder, {"cpusets": {"enabled": False}, "scheduler": {"enabled": False}})
-        kubectl.delete("configmap", CA, namespace=NAMESPACE)
 
 
 @contextlib.contextmanager
 def scheduling(
-    release: Installation, control_plane: ControlPlane, cache: Path, folder: Path, **checks: bool
+    release: Installation,
+    control_plane: ControlPlane,
+    cache: Path,
+    folder: Path,
+    *flags: str,
+    **checks: bool,
 ) -> Iterator[Process]:
-    """The chart's scheduler and the webhook that it asks, with some checks switched off.
+    """The chart's scheduler and the webhook that it asks (with further flags), with some checks switched off.
 
     The control plane's own scheduler answers to its own name only meanwhile.
     """
@@ -68,11 +60,10 @@ def scheduling(
     release.stop()
     control_plane.schedule_for("default-scheduler")
     try:
-        release.serve(*FLAGS, f"--scheduler={settings}")
-        process = _start(release, cache, folder)
+        release.serve(*FLAGS, *CA_FLAGS, *flags, f"--scheduler={settings}")
+        process = start(release, cache, folder)
         try:
-            leads = "Successfully acquired lease"
-            eventually(lambda: leads in process.log(), seconds=60, what="the scheduler leads")
+            eventually(lambda: LEADS in process.log(), seconds=60, what="the scheduler leads")
             yield process
         finally:
             process.stop()
@@ -82,15 +73,16 @@ def scheduling(
         release.serve()
 
 
-def _start(release: Installation, cache: Path, folder: Path) -> Process:
-    """Start the scheduler by the Deployment's command, its configuration and its CA in files."""
+def start(release: Installation, cache: Path, folder: Path) -> Process:
+    """Start the scheduler by the Deployment's command, with its configuration and its CA as they are now."""
     kubectl = release.kubectl
+    folder.mkdir(exist_ok=True)
     configuration = yaml.safe_load(
         _data(kubectl.get("configmap", NAME, namespace=NAMESPACE), "scheduler.yaml")
     )
     account, ca = folder / "kubeconfig", folder / "ca.crt"
     kubectl.account(NAME, namespace=NAMESPACE, kubeconfig=account)
-    ca.write_text(_data(kubectl.get("configmap", CA, namespace=NAMESPACE), "ca.crt"))
+    ca.write_text(eventually(lambda: _data(kubectl.get("configmap", CA, namespace=NAMESPACE), "ca.crt")))
     configuration["clientConnection"]["kubeconfig"] = str(account)
     (extender,) = configuration["extenders"]
     extender["tlsConfig"]["caFile"] = str(ca)

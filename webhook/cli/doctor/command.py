@@ -34,9 +34,9 @@ def doctor(
     """Diagnose an installation in a cluster, with a remedy for every finding.
 
     Examines the webhook configurations, the serving certificate, the view of each replica,
-    the profiles and the schedulers they name, the nodes' batch resources and who publishes
-    them, who may ask for CPU sets, Koordinator's own webhook, and how often the API server
-    proceeded without an answer.
+    the profiles and the schedulers they name, whether a scheduler that asks the webhook knows
+    its CA, the nodes' batch resources and who publishes them, who may ask for CPU sets,
+    Koordinator's own webhook, and how often the API server proceeded without an answer.
     Changes nothing. Without --kubeconfig and --in-cluster, it reads KUBECONFIG or
     ~/.kube/config. Where rights are missing, it says which, examines the rest, and looks at
     the pods of the namespace of the kubeconfig's context.
@@ -49,7 +49,7 @@ def doctor(
       colocation-webhook doctor --kubeconfig F --release colocation --namespace colocation-system
       kubectl exec deploy/colocation-webhook -- colocation-webhook doctor --in-cluster
     """  # noqa: D301 — see main
-    from webhook.cli.doctor import capacity, colocation, webhooks
+    from webhook.cli.doctor import capacity, colocation, extender, webhooks
     from webhook.cli.doctor.diagnosis import Cluster, Verdict, examine
     from webhook.cli.doctor.namespace import pods_at_home
 
@@ -59,6 +59,7 @@ def doctor(
         "view of the cluster": colocation.view,
         "profiles": colocation.profiles,
         "schedulers": colocation.schedulers,
+        "extender": extender.trust,
         "nodes": colocation.nodes,
         "publishers": capacity.publishers,
         "bindings": webhooks.bindings,

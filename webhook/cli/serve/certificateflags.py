@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from webhook.server.tls import PairSource, ServingCertificate
 
 _MANAGE = "--manage-certificates"
+_CONFIGMAP = "--ca-configmap"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class CertificateFlags:
     secret: tuple[str, str] | None
     names: tuple[str, ...]
     configurations: tuple[str, ...]
+    ca_configmap: tuple[str, str] | None
+    ca_deployment: str | None
     settle: int
     overlap: int
     client_ca: Path | None
@@ -43,6 +46,10 @@ class CertificateFlags:
                 raise click.UsageError(f"{_MANAGE} {'/'.join(self.secret)} also needs {flag}")
             if self.secret is None and given:
                 raise click.UsageError(f"{flag} {given[0]} also needs {_MANAGE} NAMESPACE/SECRET")
+        if self.ca_configmap is not None and self.secret is None:
+            raise click.UsageError(f"{_CONFIGMAP} {'/'.join(self.ca_configmap)} also needs {_MANAGE}")
+        if self.ca_deployment is not None and self.ca_configmap is None:
+            raise click.UsageError(f"--ca-deployment {self.ca_deployment} also needs {_CONFIGMAP}")
         if (self.tls_cert is None) != (self.tls_key is None):
             flags = ("--tls-cert", "--tls-key") if self.tls_cert else ("--tls-key", "--tls-cert")
             raise click.UsageError(f"{flags[0]} {self.tls_cert or self.tls_key} also needs {flags[1]}")
@@ -60,6 +67,7 @@ class CertificateFlags:
             return None
         from webhook.certificates.rotation import Terms
         from webhook.certificates.rotator import Rotator
+        from webhook.certificates.trustbundle import TrustBundle
 
         if api is None:
             secret = "/".join(self.secret)
@@ -68,7 +76,13 @@ class CertificateFlags:
             )
         terms = Terms(self.names, self.settle, self.overlap)
         return Rotator(
-            api, self.secret, self.configurations, terms, now=clock.now, on_signing_key=on_signing_key
+            api,
+            self.secret,
+            self.configurations,
+            terms,
+            now=clock.now,
+            on_signing_key=on_signing_key,
+            trust_bundle=self.ca_configmap and TrustBundle(api, self.ca_configmap, self.ca_deployment),
         )
 
     def serving(
@@ -156,6 +170,18 @@ certificate_options = grouped(
         metavar="NAME",
         help="Webhook configurations of this name, mutating and validating, get the CA as caBundle; "
         "may be repeated.",
+    ),
+    click.option(
+        _CONFIGMAP,
+        "ca_configmap",
+        type=NamespacedName(),
+        metavar="NAMESPACE/CONFIGMAP",
+        help="Keep the CA of --manage-certificates in this ConfigMap as ca.crt, for a kube-scheduler.",
+    ),
+    click.option(
+        "--ca-deployment",
+        metavar="NAME",
+        help="Deployment that reads --ca-configmap at its start only: it is rolled out for each new CA.",
     ),
     seconds_option(
         "--certificate-settle",

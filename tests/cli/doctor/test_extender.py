@@ -1,0 +1,82 @@
+"""What the doctor says of a scheduler that asks the webhook: it has to know whom it asks."""
+
+import base64
+import json
+
+import pytest
+
+from tests.cli.doctor.builders import CONFIGMAPS, DEPLOYMENTS, MUTATING, NOW
+from webhook.certificates.issuing import make_authority
+
+URL = "https://hook.home.svc:443/scheduler"
+FILE = "/etc/kube-scheduler/ca/ca.crt"
+
+
+def install(cluster, authority=None, **extender):
+    """A scheduler's Deployment and configuration, as the chart makes them; ``extender``: other fields."""
+    asked = {"urlPrefix": URL, "enableHTTPS": True, "tlsConfig": {"caFile": FILE}} | extender
+    text = json.dumps({"kind": "KubeSchedulerConfiguration", "extenders": [asked]})
+    cluster.put(CONFIGMAPS, "scheduler", data={"scheduler.yaml": text})
+    cluster.put(CONFIGMAPS, "another", data={"scheduler.yaml": "kind: KubeSchedulerConfiguration", "x": "{"})
+    mounts = [
+        {"name": "configuration", "mountPath": "/etc/kube-scheduler/configuration"},
+        {"name": "ca", "mountPath": "/etc/kube-scheduler/ca"},
+    ]
+    volumes = [
+        {"name": "configuration", "configMap": {"name": "scheduler"}},
+        {"name": "ca", "configMap": {"name": "authority"}},
+    ]
+    pod = {"volumes": volumes, "containers": [{"volumeMounts": mounts}]}
+    cluster.put(DEPLOYMENTS, "scheduler", spec={"template": {"spec": pod}})
+    if authority is not None:
+        cluster.put(CONFIGMAPS, "authority", data={"ca.crt": authority.decode()})
+
+
+def test_the_ca_that_is_in_use(doctor, cluster, authority):
+    """Nothing is wrong, also while two CAs are trusted."""
+    install(cluster, authority[0].certificate + make_authority(NOW).certificate)
+    code, found = doctor()
+    assert (code, found["error"]) == (0, "")
+    assert "the extender is verified by the CA in ConfigMap authority" in found["ok"]
+
+
+@pytest.mark.parametrize(
+    ("extender", "message"),
+    [
+        ({"tlsConfig": None}, "has no CA: the scheduler trusts anybody"),
+        ({"tlsConfig": {"serverName": "hook.home.svc"}}, "has no CA: the scheduler trusts anybody"),
+        ({"tlsConfig": {"insecure": True, "caFile": FILE}}, "has no CA: the scheduler trusts anybody"),
+        ({"enableHTTPS": False}, "is asked without TLS"),
+        ({"urlPrefix": "http://hook.home.svc/scheduler"}, "is asked without TLS"),
+    ],
+)
+def test_a_scheduler_that_verifies_nobody(doctor, cluster, authority, extender, message):
+    """It is an error, with the remedy: whoever answers says where pods go."""
+    install(cluster, authority[0].certificate, **extender)
+    code, found = doctor()
+    assert code == 1
+    assert message in found["error"]
+    assert "tlsConfig.caFile" in found["error"]
+
+
+def test_another_ca_and_none(doctor, cluster, authority):
+    """A CA that is not published to the scheduler, and a ConfigMap that is not there."""
+    install(cluster)
+    assert "ConfigMap authority with the CA does not exist" in doctor()[1]["error"]
+    install(cluster, make_authority(NOW).certificate)
+    assert "ca.crt lacks 1 of the CAs that caBundle has" in doctor()[1]["error"]
+    install(cluster, authority[0].certificate)
+    both = authority[0].certificate + make_authority(NOW).certificate
+    hooks = cluster.objects[MUTATING]["", "ours"]["webhooks"]
+    hooks[0]["clientConfig"]["caBundle"] = base64.b64encode(both).decode()
+    assert "ca.crt lacks 1 of the CAs that caBundle has" in doctor()[1]["error"]
+
+
+def test_what_cannot_be_seen_is_no_error(doctor, cluster, authority):
+    """A CA in the file itself, extenders of others, and schedulers without one."""
+    install(cluster, authority[0].certificate, tlsConfig={"caData": "eA=="})
+    assert "which cannot be seen from here" in doctor()[1]["ok"]
+    install(cluster, urlPrefix="http://somebody/elses", enableHTTPS=False)
+    code, found = doctor()
+    assert code == 0
+    assert "no kube-scheduler in its namespace asks the webhook" in found["ok"]

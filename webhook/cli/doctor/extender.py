@@ -1,0 +1,115 @@
+"""Checks of a kube-scheduler that asks the webhook as its extender: which CA it trusts."""
+
+import base64
+import binascii
+import posixpath
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from webhook.certificates.verifying import CertificateError, split
+from webhook.cli.doctor.diagnosis import Cluster, Finding, Object, fail, ok
+from webhook.kube.paths import collection
+from webhook.pods.documents import DocumentError, read_documents
+
+_KIND: Final = "KubeSchedulerConfiguration"
+_VERBS: Final = "/scheduler"
+_OF_MANAGED: Final = "managed certificates: a replica does it, and its log says why it cannot; else"
+_REMEDY: Final = (
+    "upgrade the chart with scheduler.enabled=true, which gives it the CA, or set enableHTTPS and "
+    "tlsConfig.caFile in the configuration; see docs/scheduling.md"
+)
+
+
+def trust(cluster: Cluster) -> Iterator[Finding]:
+    """Yield whether schedulers in the webhook's namespace verify whom they ask, with the CA that is in use.
+
+    A kube-scheduler without a CA trusts anybody, and does not say so.
+    """
+    where = cluster.service()
+    namespace = cluster.namespace or (where[0] if where else "")
+    maps: dict[str, Object] = {}
+    if namespace:
+        listed = cluster.items(collection("v1", "configmaps", namespace))
+        maps = {each["metadata"]["name"]: each for each in listed}
+    nobody = True
+    for name, configmap in sorted(maps.items()):
+        for configuration in _configurations(configmap):
+            for extender in _ours(configuration):
+                nobody = False
+                yield _examined(cluster, namespace, name, extender, maps)
+    if nobody:
+        yield ok("no kube-scheduler in its namespace asks the webhook")
+
+
+def _configurations(configmap: Object) -> Iterator[Object]:
+    for key, text in (configmap.get("data") or {}).items():
+        if _KIND not in text:
+            continue
+        try:
+            read = [each.value for each in read_documents(text.encode(), key)]
+        except DocumentError:
+            continue  # no scheduler starts with it
+        yield from (each for each in read if isinstance(each, dict) and each.get("kind") == _KIND)
+
+
+def _ours(configuration: Object) -> Iterator[Object]:
+    for extender in configuration.get("extenders") or ():
+        if isinstance(extender, dict) and str(extender.get("urlPrefix")).rstrip("/").endswith(_VERBS):
+            yield extender
+
+
+def _examined(
+    cluster: Cluster, namespace: str, name: str, extender: Object, maps: Mapping[str, Object]
+) -> Finding:
+    tls = extender.get("tlsConfig") or {}
+    if not extender.get("enableHTTPS") or str(extender["urlPrefix"]).startswith("http:"):
+        return fail(f"ConfigMap {name}: the extender is asked without TLS: anybody may answer", _REMEDY)
+    if tls.get("insecure") or not (tls.get("caFile") or tls.get("caData")):
+        return fail(f"ConfigMap {name}: the extender has no CA: the scheduler trusts anybody", _REMEDY)
+    authority = _mounted(cluster, namespace, name, str(tls.get("caFile") or ""))
+    if authority is None:
+        return ok(f"ConfigMap {name}: the extender is verified by a CA, which cannot be seen from here")
+    if authority not in maps:
+        message = f"ConfigMap {authority} with the CA does not exist: no scheduler starts"
+        return fail(message, f"{_OF_MANAGED} make it")
+    key = posixpath.basename(tls["caFile"])
+    held = _certificates((maps[authority].get("data") or {}).get(key, "").encode())
+    if lacking := _trusted(cluster) - held:
+        message = f"ConfigMap {authority}: {key} lacks {len(lacking)} of the CAs that caBundle has"
+        return fail(message, f"{_OF_MANAGED} add them, and restart the scheduler (kubectl rollout restart)")
+    return ok(f"ConfigMap {name}: the extender is verified by the CA in ConfigMap {authority}")
+
+
+def _mounted(cluster: Cluster, namespace: str, configuration: str, file: str) -> str | None:
+    """Return the ConfigMap from which a file comes, in the Deployment that mounts the configuration."""
+    for deployment in cluster.items(collection("apps/v1", "deployments", namespace)):
+        pod = deployment["spec"]["template"]["spec"]
+        sources = {
+            each["name"]: (each.get("configMap") or {}).get("name") for each in pod.get("volumes") or ()
+        }
+        if configuration not in sources.values():
+            continue
+        for container in pod.get("containers") or ():
+            for mount in container.get("volumeMounts") or ():
+                if posixpath.dirname(file) == mount["mountPath"].rstrip("/"):
+                    return sources.get(mount["name"])
+    return None
+
+
+def _trusted(cluster: Cluster) -> set[bytes]:
+    """Return the certificates that the API server trusts of us."""
+    found: set[bytes] = set()
+    for hook in cluster.hooks():
+        try:
+            bundle = base64.b64decode(hook["clientConfig"].get("caBundle") or "", validate=True)
+        except binascii.Error:
+            continue  # another check says so
+        found |= _certificates(bundle)
+    return found
+
+
+def _certificates(pem: bytes) -> set[bytes]:
+    try:
+        return set(split(pem))
+    except CertificateError:
+        return set()
