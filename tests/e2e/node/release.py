@@ -40,15 +40,13 @@ VALUES: Final[dict[str, Any]] = {
 }
 
 
-def objects(
-    helm: Helm, url: str, mode: str = "observe", agent: Mapping[str, Any] | None = None
-) -> list[Object]:
+def objects(helm: Helm, url: str, **agent: object) -> list[Object]:
     """The chart's objects, of its hooks the example profiles only, with two deviations.
 
     There is no network of pods and no kube-proxy: each pod has the node's network, and ``url`` is where the
-    API server is.
+    API server is. ``agent``: further values of the agent.
     """
-    values = {**VALUES, "agent": {**VALUES["agent"], "mode": mode, **(agent or {})}}
+    values = {**VALUES, "agent": {**VALUES["agent"], **agent}}
     found = [each for each in helm.render(values, "1.37.0") if not _hook(each) or each["kind"] == PROFILE]
     place = urlsplit(url)
     server = {"KUBERNETES_SERVICE_HOST": place.hostname, "KUBERNETES_SERVICE_PORT": str(place.port)}
@@ -82,17 +80,17 @@ class Release:
         self._apply([each for each in found if each not in [*definitions, *profiles]])
         eventually(lambda: self._kubectl.apply(*profiles), what="the profiles")
 
-    def set_mode(self, mode: str, agent: Mapping[str, Any] | None = None, stat: str = "") -> None:
+    def set_mode(self, mode: str, stat: str = "", **agent: object) -> None:
         """Let the agent observe or enforce.
 
         Args:
             mode: of the chart.
-            agent: further values of the chart's ``agent``.
             stat: a file of the node that it takes for /proc/stat, "": the machine's.
+            agent: further values of the chart's ``agent``.
         """
         found = [
             each
-            for each in objects(self._helm, self._url, mode, agent)
+            for each in objects(self._helm, self._url, mode=mode, **agent)
             if "-agent" in each["metadata"]["name"]
         ]
         for each in found:

@@ -74,7 +74,7 @@ def _suppressing(release, kubectl, node):
     """The agent enforces and may suppress, down to one CPU; afterwards it observes again."""
     usage = Path("/sys/fs/cgroup/cpuacct", node.cgroup, "kubepods/cpuacct.usage")
     own = OwnStat(node.folder / STAT, usage)
-    release.set_mode("enforce", {"suppression": {"enabled": True, "leastCPUs": 1}}, f"/{STAT}")
+    release.set_mode("enforce", f"/{STAT}", suppression={"enabled": True, "leastCPUs": 1})
     figure = lambda: kubectl.get("node", NAME)["status"]["allocatable"][BATCH_CPU]  # noqa: E731
     eventually(lambda: int(figure().replace("k", "000")) >= 1500, seconds=90, what="room for batch pods")
     yield
