@@ -5,6 +5,7 @@ import re
 import pytest
 
 from tests.e2e.order import FOLDER, ORDER, place
+from tests.e2e.scheduling.storm import outcome
 
 FILES = sorted(FOLDER.rglob("test_*.py"))
 
@@ -37,3 +38,33 @@ def test_the_readme_has_a_row_for_each_file() -> None:
     document = (FOLDER / "README.md").read_text()
     rows = re.findall(r"^\| `([a-z_]+/test_[a-z_]+\.py)` \|", document, re.MULTILINE)
     assert sorted(rows) == [path.relative_to(FOLDER).as_posix() for path in FILES]
+
+
+BOUND = 'I1126 05:00:00.1 1 schedule_one.go:341] "Successfully bound pod to node" pod="{}" node="{}"'
+EVICTED = (
+    'I1126 05:00:00.1 1 x.go:1] "Preemptor Pod preempted victim Pod" preemptor="{}" victim="s/v" node="{}"'
+)
+DENIED = (
+    'E1126 05:00:00.1 1 schedule_one.go:1138] "Error scheduling pod; retrying" err="running Bind plugin '
+    '\\"DefaultBinder\\": admission webhook \\"bindings.cpuset\\" denied the request: {}: no room" pod="{}"'
+)
+
+
+def test_what_a_scheduler_did_is_read_of_its_log() -> None:
+    """Denied bindings by pod, and evictions for a pod whose next binding, there, was denied."""
+    log = [
+        EVICTED.format("s/a", "n16"),
+        DENIED.format("n16", "s/a"),
+        DENIED.format("n16", "s/a"),
+        BOUND.format("s/a", "n16"),
+        EVICTED.format("s/b", "n16"),
+        DENIED.format("n16-reserved", "s/b"),
+        EVICTED.format("s/c", "n16"),
+        BOUND.format("s/c", "n16"),
+        DENIED.format("n16", "elsewhere/a"),
+        'E1126 05:00:00.1 1 x.go:1] "Error scheduling pod; retrying" err="timeout" pod="s/a"',
+    ]
+    found = outcome("\n".join(log), ["s"])
+    assert found.denied == {"s/a": 2, "s/b": 1}
+    assert (found.denials, found.most_tries, found.bound, found.evictions) == (3, 3, 2, 3)
+    assert found.in_vain == ["s/a on n16"]

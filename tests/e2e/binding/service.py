@@ -32,9 +32,9 @@ def switched_on(release: Installation, failure_policy: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def binding_cpusets(release: Installation, helm: Helm, failure_policy: str) -> Iterator[Service]:
-    """The feature on, and the chart's replicas."""
-    with switched_on(release, failure_policy), serving(release, helm, *FLAGS) as service:
+def binding_cpusets(release: Installation, helm: Helm, failure_policy: str, *flags: str) -> Iterator[Service]:
+    """The feature on, and the chart's replicas, with further flags."""
+    with switched_on(release, failure_policy), serving(release, helm, *FLAGS, *flags) as service:
         yield service
 
 

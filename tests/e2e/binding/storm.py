@@ -33,7 +33,8 @@ JOBS, COMPLETIONS = 5, 16
 BARE = 170
 ROUNDS, AT_ONCE = 20, 5
 PODS = DEPLOYMENTS * REPLICAS + JOBS * COMPLETIONS + BARE + ROUNDS * AT_ONCE
-_SECONDS = 25.0
+"""Of a whole storm."""
+SECONDS = 25.0
 """Over which pods are created."""
 DISTURBANCES = (
     (disturbance.resize, 10),
@@ -59,7 +60,7 @@ class Bound(NamedTuple):
 class Storm:
     """One storm in two namespaces: one that opted in, one that did not."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 — the stage, and two choices
         self,
         control_plane: ControlPlane,
         service: Service,
@@ -67,8 +68,14 @@ class Storm:
         nodes: Sequence[FakeNode],
         namespaces: tuple[str, str],
         seed: int,
+        *,
+        scheduler: str = "default-scheduler",
+        size: float = 1.0,
     ) -> None:
-        """Take the stage; nothing happens yet. ``seed`` decides what is decided by dice."""
+        """Take the stage; nothing happens yet. ``seed`` decides what is decided by dice.
+
+        ``scheduler``: what most pods name. ``size``: the part of a whole storm, in pods and in seconds.
+        """
         self.violations: list[Violation] = []
         self.looks = 0
         self.bound: list[Bound] = []
@@ -81,6 +88,9 @@ class Storm:
         self._inside, self._outside = namespaces
         self._pool = self._inside
         self._seed = seed
+        self._scheduler = scheduler
+        self._size = size
+        self._seconds = SECONDS * size
         self._calm = threading.Event()
         self._over = threading.Event()
         self._errors: list[BaseException] = []
@@ -133,25 +143,27 @@ class Storm:
     def _create(self, dice: Random) -> None:
         """Pods by controllers and bare ones, for kube-scheduler, mixed."""
         made: list[tuple[str, Object]] = []
-        for number in range(DEPLOYMENTS):
-            what = deployment(f"deployment-{number}", REPLICAS, any_template(dice, self._pool))
+        some = lambda: any_template(dice, self._pool, schedulerName=self._scheduler)  # noqa: E731 — thrice
+        for number in range(self._part(DEPLOYMENTS)):
+            what = deployment(f"deployment-{number}", REPLICAS, some())
             made.append(("/apis/apps/v1/namespaces/{}/deployments", what))
-        for number in range(JOBS):
-            what = job(f"job-{number}", COMPLETIONS, any_template(dice, self._pool))
+        for number in range(self._part(JOBS)):
+            what = job(f"job-{number}", COMPLETIONS, some())
             made.append(("/apis/batch/v1/namespaces/{}/jobs", what))
-        for number in range(BARE):
-            what = pod(f"bare-{number}", any_template(dice, self._pool))
+        for number in range(self._part(BARE)):
+            what = pod(f"bare-{number}", some())
             made.append(("/api/v1/namespaces/{}/pods", what))
         dice.shuffle(made)
         for path, what in made:
             inside = dice.random() < 0.93
             self._make(path.format(self._inside if inside else self._outside), what)
-            time.sleep(_SECONDS / len(made))
+            time.sleep(self._seconds / len(made))
 
     def _bind(self, dice: Random) -> None:
         """Bindings of the storm's own: several at once for one node, resizes between two, some that fail."""
         tricks = ("together", "resized", "twice", "two nodes", "stale", "deleted", "reborn")
-        for number, trick in zip(range(ROUNDS), itertools.cycle(tricks), strict=False):
+        rounds = self._part(ROUNDS)
+        for number, trick in zip(range(rounds), itertools.cycle(tricks), strict=False):
             pods = []
             for index in range(AT_ONCE):
                 name = f"direct-{number}-{index}"
@@ -181,7 +193,7 @@ class Storm:
                         self._resized(made, "stale", to)
                     else:
                         self._post("stale, again", made["metadata"]["name"], to)
-            time.sleep(_SECONDS / ROUNDS)
+            time.sleep(self._seconds / rounds)
 
     def _reborn(self, made: Object, trick: str, node: str) -> None:
         """Another pod of the same name, bound before anybody has heard of it."""
@@ -213,12 +225,12 @@ class Storm:
 
     def _break(self, dice: Random) -> None:
         """Kill a replica, later both, which are started again as containers are; restart the API server."""
-        time.sleep(_SECONDS * 0.2)
+        time.sleep(self._seconds * 0.2)
         self._kill([dice.choice(self._service.replicas)])
-        time.sleep(_SECONDS * 0.2)
+        time.sleep(self._seconds * 0.2)
         # For a while no binding is reviewed, and nobody remembers a ledger that is deleted.
         self._kill(self._service.replicas)
-        time.sleep(_SECONDS * 0.2)
+        time.sleep(self._seconds * 0.2)
         try:
             self._control_plane.stop_apiserver()
             time.sleep(dice.random() * 2)
@@ -234,7 +246,7 @@ class Storm:
 
     def _disturb(self, dice: Random) -> None:
         """Resizes, and what happens to machines and ledgers, until all pods are made."""
-        ends = time.monotonic() + _SECONDS
+        ends = time.monotonic() + self._seconds
         while time.monotonic() < ends and not self._calm.wait(0.1):
             with contextlib.suppress(OSError):
                 (act,) = dice.choices(*zip(*DISTURBANCES, strict=True))
@@ -284,6 +296,9 @@ class Storm:
                 continue
             self.looks += 1
             self.violations += at_every_moment(seen)
+
+    def _part(self, number: int) -> int:
+        return max(1, round(number * self._size))
 
     def _mine(self, each: Object) -> bool:
         return each["metadata"]["namespace"] in {self._inside, self._outside}

@@ -149,6 +149,7 @@ class ControlPlane:
             f"--config={self._folder / 'scheduler.yaml'}",
             "--bind-address=127.0.0.1",
             f"--secure-port={free_ports(1)[0]}",
+            "-v=2",  # what it bound, and whom it evicted
         )
 
     def _write_files(self) -> None:

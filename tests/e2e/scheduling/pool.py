@@ -7,7 +7,7 @@ import datetime as dt
 import http.client
 import json
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tests.e2e.binding.pods import NOBODY, pod, template
 from tests.e2e.binding.service import take_away
@@ -19,6 +19,18 @@ from tests.e2e.scheduling.scheduler import KOORD_SCHEDULER
 SECONDS = 20.0
 WHOLE = {"requiredCPUBindPolicy": "FullPCPUs"}
 METRICS = "nodemetrics.slo.koordinator.sh"
+
+
+def ask(port: int, pod: Object, nodes: Sequence[str]) -> Object:
+    """What the webhook answers a scheduler that asks whether a pod may go to nodes."""
+    anybody = ssl.create_default_context()
+    anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
+    client = http.client.HTTPSConnection("localhost", port, timeout=10, context=anybody)
+    body = json.dumps({"Pod": pod, "NodeNames": list(nodes)})
+    with contextlib.closing(client):
+        client.request("POST", "/scheduler/filter", body, {"Content-Type": "application/json"})
+        answer: Object = json.load(client.getresponse())
+    return answer
 
 
 class Pool:
@@ -56,17 +68,10 @@ class Pool:
         name = f"probe-{qos.lower()}"
         with contextlib.suppress(RefusedError):  # it is there already
             self.send(name, qos, "2", schedulerName=NOBODY)
-        asked = {"Pod": self.stored(name), "NodeNames": [node]}
-        anybody = ssl.create_default_context()
-        anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
+        probe = self.stored(name)
 
         def look() -> bool:
-            client = http.client.HTTPSConnection("localhost", self._port, timeout=10, context=anybody)
-            with contextlib.closing(client):
-                client.request(
-                    "POST", "/scheduler/filter", json.dumps(asked), {"Content-Type": "application/json"}
-                )
-                answer = json.load(client.getresponse())
+            answer = ask(self._port, probe, [node])
             return holds(answer["FailedAndUnresolvableNodes"].get(node, ""))
 
         with contextlib.suppress(NotInTimeError):

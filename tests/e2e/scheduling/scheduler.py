@@ -22,19 +22,17 @@ NAME = f"{RELEASE}-scheduler"
 KOORD_SCHEDULER = "koord-scheduler"
 LEADS = "Successfully acquired lease"
 CA = f"{NAME}-ca"
-CA_FLAGS = (f"--ca-configmap={NAMESPACE}/{CA}", f"--ca-deployment={NAME}")
-"""What the chart gives the webhook, too."""
 
 
 @contextlib.contextmanager
 def switched_on(release: Installation, folder: Path) -> Iterator[None]:
     """The chart's scheduler and CPU sets at binding, installed; no pod of the scheduler runs."""
     values = {"cpusets": {"enabled": True, "installTopologyCRD": True}, "scheduler": {"enabled": True}}
-    _upgrade(release, folder, values)
+    upgrade(release, folder, values)
     try:
         yield
     finally:
-        _upgrade(release, folder, {"cpusets": {"enabled": False}, "scheduler": {"enabled": False}})
+        upgrade(release, folder, {"cpusets": {"enabled": False}, "scheduler": {"enabled": False}})
 
 
 @contextlib.contextmanager
@@ -46,22 +44,44 @@ def scheduling(
     *flags: str,
     **checks: bool,
 ) -> Iterator[Process]:
-    """The chart's scheduler and the webhook that it asks (with further flags), with some checks switched off.
-
-    The control plane's own scheduler answers to its own name only meanwhile.
-    """
+    """The chart's scheduler and the webhook that it asks, with further flags and some checks off."""
     folder.mkdir(exist_ok=True)
     checked = {"load": True, "cpuSets": True, "preemption": True, **checks}
-    _upgrade(release, folder, {"scheduler": {"checks": checked}})
-    kubectl = release.kubectl
-    settings = folder / "settings.yaml"
-    written = kubectl.get("configmap", f"{NAME}-settings", namespace=NAMESPACE)
-    settings.write_text(_data(written, settings.name))
+    upgrade(release, folder, {"scheduler": {"checks": checked}})
     release.stop()
+    try:
+        release.serve(*FLAGS, *extender_flags(release, folder), *flags)
+        with answering(release, control_plane, cache, folder) as process:
+            yield process
+    finally:
+        release.stop()
+        release.serve()
+
+
+def extender_flags(release: Installation, folder: Path) -> tuple[str, ...]:
+    """What the chart gives the webhook for the scheduler; its settings in a file."""
+    settings = folder / "settings.yaml"
+    written = release.kubectl.get("configmap", f"{NAME}-settings", namespace=NAMESPACE)
+    settings.write_text(_data(written, settings.name))
+    return (f"--ca-configmap={NAMESPACE}/{CA}", f"--ca-deployment={NAME}", f"--scheduler={settings}")
+
+
+@contextlib.contextmanager
+def answering(
+    release: Installation,
+    control_plane: ControlPlane,
+    cache: Path,
+    folder: Path,
+    *flags: str,
+    asks: bool = True,
+) -> Iterator[Process]:
+    """The chart's scheduler; the control plane's own answers to its own name only meanwhile.
+
+    ``asks``: whether it has its extender.
+    """
     control_plane.schedule_for("default-scheduler")
     try:
-        release.serve(*FLAGS, *CA_FLAGS, *flags, f"--scheduler={settings}")
-        process = start(release, cache, folder)
+        process = start(release, cache, folder, *flags, asks=asks)
         try:
             eventually(lambda: LEADS in process.log(), seconds=60, what="the scheduler leads")
             yield process
@@ -69,12 +89,13 @@ def scheduling(
             process.stop()
     finally:
         control_plane.schedule_for(*SCHEDULERS)
-        release.stop()
-        release.serve()
 
 
-def start(release: Installation, cache: Path, folder: Path) -> Process:
-    """Start the scheduler by the Deployment's command, with its configuration and its CA as they are now."""
+def start(release: Installation, cache: Path, folder: Path, *flags: str, asks: bool = True) -> Process:
+    """Start the scheduler by the Deployment's command, with its configuration and its CA as they are now.
+
+    It is started again when it ends, as a container is: who loses its Lease ends.
+    """
     kubectl = release.kubectl
     folder.mkdir(exist_ok=True)
     configuration = yaml.safe_load(
@@ -86,11 +107,13 @@ def start(release: Installation, cache: Path, folder: Path) -> Process:
     configuration["clientConnection"]["kubeconfig"] = str(account)
     (extender,) = configuration["extenders"]
     extender["tlsConfig"]["caFile"] = str(ca)
+    if not asks:
+        del configuration["extenders"]
     file = folder / "scheduler.yaml"
     file.write_text(json.dumps(configuration))
     deployment = kubectl.get("deployment", NAME, namespace=NAMESPACE)
-    _binary, *flags = deployment["spec"]["template"]["spec"]["containers"][0]["command"]
-    kept = [flag for flag in flags if not flag.startswith("--config=")]
+    _binary, *written = deployment["spec"]["template"]["spec"]["containers"][0]["command"]
+    kept = [flag for flag in written if not flag.startswith("--config=")]
     (port,) = free_ports(1)
     command = [
         str(find("kube-scheduler", cache)),
@@ -99,11 +122,14 @@ def start(release: Installation, cache: Path, folder: Path) -> Process:
         "--bind-address=127.0.0.1",
         f"--secure-port={port}",
         "-v=2",
+        *flags,
     ]
-    return Process("koord-scheduler", command, folder / "koord-scheduler.log", env=os.environ, cwd=folder)
+    again = ["/bin/bash", "-c", 'trap exit TERM; while true; do "$@"; sleep 1; done', "kubelet", *command]
+    return Process("koord-scheduler", again, folder / "koord-scheduler.log", env=os.environ, cwd=folder)
 
 
-def _upgrade(release: Installation, folder: Path, values: Mapping[str, Any]) -> None:
+def upgrade(release: Installation, folder: Path, values: Mapping[str, Any]) -> None:
+    """Upgrade the release to further values; no pod of its scheduler runs."""
     file = folder / "values.json"
     file.write_text(json.dumps(values))
     release.helm("upgrade", RELEASE, str(CHART), "--reset-then-reuse-values", f"--values={file}")
