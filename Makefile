@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PORT ?= 8443
 ADMIN_PORT ?= 8081
 
-.PHONY: run test test-long lint bench bench-bind control-plane e2e node-e2e soak storm scale wheel image image-test clean
+.PHONY: run test test-long lint bench bench-bind bench-scheduler control-plane e2e node-e2e soak storm scale wheel image image-test clean
 
 run: $(VENV)/installed
 	$(BIN)/colocation-webhook serve --objects examples/objects --bind 127.0.0.1:$(PORT) --admin-bind 127.0.0.1:$(ADMIN_PORT)
@@ -85,6 +85,13 @@ bench-bind: export BINDINGS ?= $(if $(BEFORE),120,1020)
 bench-bind: export BEFORE ?=
 bench-bind: $(VENV)/test control-plane
 	$(BIN)/pytest -s tests/e2e/binding/test_latency.py
+
+# Five minutes or so; with a sixth of the pods part of "make e2e".
+bench-scheduler: export ATTEMPTS ?= 250
+bench-scheduler: export BURST ?= 500
+bench-scheduler: export TURNS ?= 2
+bench-scheduler: $(VENV)/test control-plane
+	$(BIN)/pytest -s tests/e2e/scheduling/test_attempts.py
 
 # All tables, eleven minutes or so on two quiet cores. With BEFORE=DIR instead that checkout, which has a .venv of its
 # own, and this one in turns: eight minutes or so.

@@ -6,6 +6,7 @@ import pytest
 
 from tests.e2e.order import FOLDER, ORDER, place
 from tests.e2e.scheduling.storm import outcome
+from tests.e2e.scheduling.test_attempts import Attempts
 
 FILES = sorted(FOLDER.rglob("test_*.py"))
 
@@ -68,3 +69,25 @@ def test_what_a_scheduler_did_is_read_of_its_log() -> None:
     assert found.denied == {"s/a": 2, "s/b": 1}
     assert (found.denials, found.most_tries, found.bound, found.evictions) == (3, 3, 2, 3)
     assert found.in_vain == ["s/a on n16"]
+
+
+def test_quantiles_of_attempts() -> None:
+    """Interpolated within the bucket, of what came since; other profiles and results do not count."""
+    labels = 'profile="koord-scheduler",result="scheduled"'
+    other = labels.replace("scheduled", "unschedulable")
+    name = "scheduler_scheduling_attempt_duration_seconds"
+
+    def page(*numbers: int) -> str:
+        rows = [
+            f'{name}_bucket{{{labels},le="{limit}"}} {n}'
+            for limit, n in zip(("0.001", "0.002", "+Inf"), numbers, strict=True)
+        ]
+        return "\n".join(
+            [*rows, f'{name}_bucket{{{other},le="0.001"}} 900', f"{name}_sum{{{labels}}} {numbers[-1]}"]
+        )
+
+    found = Attempts.read(page(60, 110, 110)).since(Attempts.read(page(50, 10, 10)))
+    assert found.number == 100
+    assert found.seconds == 100
+    assert found.quantile(0.05) == (0.0005, 0.0, 0.001)
+    assert found.quantile(0.55) == pytest.approx((0.0015, 0.001, 0.002))
