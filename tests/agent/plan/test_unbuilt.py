@@ -44,7 +44,6 @@ from webhook.agent.plan.unbuilt import unbuilt
             "beClass.cpuQOS",
             "core scheduling",
         ),
-        ({"resourceUsedThresholdWithBE": {"enable": True}}, "resourceUsedThresholdWithBE", "eviction"),
         ({"cpuBurstStrategy": {"policy": "auto"}}, "cpuBurstStrategy", "auto"),
         ({"systemStrategy": {"minFreeKbytesFactor": 100}}, "systemStrategy", "sysctl"),
         ({"hostApplications": [{"name": "x"}]}, "hostApplications", "no pods"),

@@ -53,8 +53,6 @@ def _asked(slo: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         more = sorted(key for key, value in memory.items() if value and key not in known)
         if memory.get("enable") is True and more:
             yield f"{at}.memoryQOS", ", ".join(more)
-    if mapping(slo.get(_USED)).get("enable") is True:
-        yield _USED, "eviction of BE pods"
     burst = str(mapping(slo.get("cpuBurstStrategy")).get("policy") or "")
     if burst not in _NO_BURST:
         yield "cpuBurstStrategy", f"CPU burst ({burst})"
