@@ -54,7 +54,7 @@ class Cluster:
             "Node": NODES, "Pod": PODS, "NodeMetric": METRICS, "NodeSLO": SLOS, "ConfigMap": CONFIGMAPS
         }  # fmt: skip
         for each in objects:
-            metadata = dict(each["metadata"])
+            metadata = {key: value for key, value in each["metadata"].items() if key != "resourceVersion"}
             rest = {key: value for key, value in each.items() if key not in {"kind", "metadata"}}
             namespace = "k" if each["kind"] == "ConfigMap" else metadata.get("namespace", "")
             self.api.put(
@@ -77,16 +77,16 @@ class Cluster:
 
 
 def heard(cluster: Cluster, *objects: dict[str, Any]) -> None:
-    """Store objects and wait until they were heard of."""
-    before = [store.revision for store in stores(cluster)]
+    """Store objects and wait until they, and what was written meanwhile, were heard of."""
     cluster.put(*objects)
-    until(lambda: sum(store.revision for store in stores(cluster)) >= sum(before) + len(objects))
 
+    def newest(path: str) -> int:
+        with cluster.api.lock:
+            stored = list(cluster.api.objects.get(path, {}).values())
+        return max((int(each["metadata"]["resourceVersion"]) for each in stored), default=0)
 
-def stores(cluster: Cluster) -> list[Any]:
-    """Return all stores."""
-    state = cluster.state
-    return [state.nodes, state.metrics, state.nodeslos, state.pods, state.configurations, state.leases]
+    reflectors = cluster.state.reflectors.values()
+    until(lambda: all(int(each._version or 0) >= newest(each._path) for each in reflectors))
 
 
 def taker_of(cluster: Cluster) -> Lease:
