@@ -1,9 +1,10 @@
-"""The chart on a real node by Helm, as anybody would have it; its pods run."""
+"""The chart on a real node by Helm and the README's commands, as anybody would have it; its pods run."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import yaml
@@ -13,6 +14,7 @@ from tests.e2e.cluster.kubectl import Kubectl, Object
 from tests.e2e.cluster.processes import eventually
 from tests.e2e.node.release import VALUES
 from tests.e2e.release.installation import NAMESPACE, RELEASE, Installation
+from tests.e2e.release.readme import Plain, plain_cluster
 
 _POLICY: Final = "without-a-network-of-pods"
 
@@ -28,17 +30,20 @@ class ByHelm:
         """Install nothing yet; ``folder`` looks like a clone to the commands."""
         self.installation = Installation(control_plane, cache, folder)
         self.kubectl: Kubectl = control_plane.kubectl
+        self.commands: Plain = plain_cluster()
         self._url = control_plane.url
-        values = {**VALUES, "agent": {**VALUES["agent"], "mode": "enforce"}}
+        own = {key: value for key, value in VALUES.items() if key != "exampleProfiles"}
+        values = _merged(yaml.safe_load(self.commands.values), own)
         (folder / "values.yaml").write_text(yaml.safe_dump(values))
 
     def install(self) -> None:
-        """Install it, and wait until each workload is complete."""
+        """Install it by the README's command, and wait until each workload is complete."""
         self.kubectl.apply(*_deviations(self._url))
         # A new policy holds from a few seconds on.
         self.kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
         eventually(self._deviates, seconds=60, what="the admission policy")
-        self.upgrade("--install")
+        self.installation.shell(self.commands.installing)
+        self._complete()
 
     def upgrade(self, *flags: str) -> None:
         """Upgrade the release, and wait until each workload is complete."""
@@ -101,3 +106,13 @@ def _deviations(url: str) -> list[Object]:
             "spec": {"policyName": _POLICY},
         },
     ]
+
+
+def _merged(values: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as Helm lays one file over another."""
+    found = dict(values)
+    for key, value in others.items():
+        old = found.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        found[key] = _merged(old, value) if both else value  # type: ignore[arg-type] # both are mappings
+    return found

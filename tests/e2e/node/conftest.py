@@ -14,6 +14,7 @@ from tests.e2e.cluster.controlplane import ControlPlane
 from tests.e2e.cluster.kubectl import Kubectl
 from tests.e2e.cluster.processes import eventually
 from tests.e2e.conftest import make_namespace
+from tests.e2e.node import spark
 from tests.e2e.node.colocated import Colocated
 from tests.e2e.node.machine import MARK, Machine
 from tests.e2e.node.node import HERE, Node, lacking
@@ -73,6 +74,15 @@ def own_image(node: Node, tmp_path_factory: pytest.TempPathFactory) -> None:
     made.buildah("push", IMAGE, f"oci-archive:{folder / 'image.tar'}:{IMAGE}")
     made.buildah("rmi", "--prune")
     node.load(folder / "image.tar")
+
+
+@pytest.fixture(scope="package")
+def spark_image(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Spark's small image, on the node; the folder is for what tests write besides."""
+    folder = tmp_path_factory.mktemp("spark")
+    spark.save(folder / "spark.tar")
+    node.load(folder / "spark.tar")
+    return folder
 
 
 @pytest.fixture(scope="package")

@@ -1,4 +1,7 @@
-"""Spark on a real node: a small image, and Spark, Java and Python of this machine, read-only, by hostPath."""
+"""Spark on a real node: a small image, and Spark, Java and Python of this machine, read-only, by hostPath.
+
+And what a test says of an application's pods.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,24 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import pyspark
 
+from tests.e2e.cluster.kubectl import Kubectl, Object
+from tests.e2e.cluster.objects import assert_be
 from tests.e2e.cluster.processes import free_ports
 from tests.e2e.node.images import SOURCES, write
+from tests.e2e.node.node import NAME
+from tests.e2e.node.pods import BATCH_CPU, BATCH_MEMORY
 
 IMAGE: Final = "localhost/spark:1"
 HOME: Final = Path(pyspark.__file__).parent
 PI: Final = "local://" + str(HOME / "examples" / "src" / "main" / "python" / "pi.py")
+MEMORY: Final = "896Mi"
+"""Of a pod with 512 MiB: 384 MiB more, which Spark adds."""
 _USERS = b"root:x:0:0:root:/root:/bin/sh\n"
 
 
@@ -65,16 +74,11 @@ def template(folder: Path) -> Path:
     return path
 
 
-def submit(
-    url: str, namespace: str, template: Path, settings: Mapping[str, str], *arguments: str
-) -> list[str]:
-    """The command line of an application in cluster mode, by the account ``spark``."""
+def deviations(url: str, template: Path) -> dict[str, str]:
+    """What an application needs on this node beside what it says itself."""
     driver_port, block_port = free_ports(2)
-    conf = {
-        "spark.kubernetes.namespace": namespace,
-        "spark.kubernetes.container.image": IMAGE,
+    return {
         "spark.kubernetes.container.image.pullPolicy": "Never",
-        "spark.kubernetes.authenticate.driver.serviceAccountName": "spark",
         "spark.kubernetes.driver.podTemplateFile": str(template),
         "spark.kubernetes.driver.podTemplateContainerName": "spark",
         "spark.kubernetes.executor.podTemplateFile": str(template),
@@ -93,8 +97,58 @@ def submit(
         # Debian's etcd is too old for the watches of Spark's client, which the API server then refuses.
         "spark.kubernetes.executor.enableApiWatcher": "false",
         "spark.kubernetes.executor.apiPollingInterval": "2s",
+        # Else they are gone with the application, and nothing is left to look at.
+        "spark.kubernetes.executor.deleteOnTermination": "false",
+    }
+
+
+def environment(kubeconfig: Path) -> dict[str, str]:
+    """Of spark-submit."""
+    return {**os.environ, "KUBECONFIG": str(kubeconfig), "SPARK_LOCAL_IP": "127.0.0.1"}
+
+
+def submit(
+    url: str, namespace: str, template: Path, settings: Mapping[str, str], *arguments: str
+) -> list[str]:
+    """The command line of an application in cluster mode, by the account ``spark``."""
+    conf = {
+        **deviations(url, template),
+        "spark.kubernetes.namespace": namespace,
+        "spark.kubernetes.container.image": IMAGE,
+        "spark.kubernetes.authenticate.driver.serviceAccountName": "spark",
         "spark.kubernetes.submission.waitAppCompletion": "false",
         **settings,
     }
     command = [str(HOME / "bin" / "spark-submit"), f"--master=k8s://{url}", "--deploy-mode=cluster"]
     return command + [f"--conf={name}={value}" for name, value in conf.items()] + list(arguments)
+
+
+def pods(kubectl: Kubectl, namespace: str, role: str) -> list[Object]:
+    """The pods of an application."""
+    return kubectl.items("pods", namespace=namespace, selector=f"spark-role={role}")
+
+
+def assert_colocated(kubectl: Kubectl, namespace: str, cpus: Sequence[str]) -> None:
+    """Driver and two executors are BE, with so much batch CPU each, on the node."""
+    (driver,) = pods(kubectl, namespace, "driver")
+    executors = pods(kubectl, namespace, "executor")
+    assert len(executors) == 2
+    for each, cpu in zip((driver, *executors), cpus, strict=True):
+        assert_be(each, {BATCH_CPU: cpu, BATCH_MEMORY: MEMORY})
+        assert each["spec"]["nodeName"] == NAME
+
+
+class Reported:
+    """Pods that the NodeMetric has named as batch pods of a namespace."""
+
+    def __init__(self, kubectl: Kubectl, namespace: str) -> None:
+        """Begin with none."""
+        self._kubectl, self._namespace = kubectl, namespace
+        self.names: set[str] = set()
+
+    def look(self) -> None:
+        """Look once."""
+        wanted = (self._namespace, "BE", "koord-batch")
+        for each in self._kubectl.get("nodemetric", NAME)["status"]["podsMetric"]:
+            if (each["namespace"], each["qos"], each["priority"]) == wanted:
+                self.names.add(each["name"])

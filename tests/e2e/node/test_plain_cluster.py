@@ -1,23 +1,83 @@
-"""The chart by Helm on a real node where nobody has installed it; then all of it goes again, agents first."""
+"""The README's "Colocate Spark on a plain cluster", by Helm on a real node; then all of it goes again.
+
+There is no Koordinator, and nobody else has installed the chart: all that comes and goes is Helm's.
+"""
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from tests.e2e.cluster.processes import eventually
 from tests.e2e.conftest import make_namespace
+from tests.e2e.node import spark
 from tests.e2e.node.byhelm import ByHelm
 from tests.e2e.node.colocated import Colocated
+from tests.e2e.node.node import NAME
+from tests.e2e.node.pods import offered
 from tests.e2e.release.installation import NAMESPACE
+
+SPARK = "spark-pi"
+DRIVER = "spark-pi-driver"
 
 
 @pytest.fixture(scope="module")
 def chart(own_image, node_control_plane, cache, tmp_path_factory):
-    """The chart, installed; afterwards it is uninstalled."""
+    """The chart, installed as the README says; afterwards it is uninstalled."""
     del own_image
     installed = ByHelm(node_control_plane, cache, tmp_path_factory.mktemp("clone"))
     installed.install()
     yield installed
     installed.uninstall()
+
+
+@pytest.fixture
+def shell(kubectl, node_control_plane, chart, spark_image):
+    """Runs the README's commands; Spark finds what is this machine's in its folder of settings."""
+    settings = spark_image / "conf"
+    settings.mkdir()
+    conf = spark.deviations(node_control_plane.url, spark.template(spark_image))
+    (settings / "spark-defaults.conf").write_text("".join(f"{name} {text}\n" for name, text in conf.items()))
+    installation = chart.installation
+    installation.env |= {
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "SPARK_CONF_DIR": str(settings),
+        "SPARK_IMAGE": spark.IMAGE,
+        "SPARK_EXAMPLE": spark.PI,
+    }
+    yield installation.shell
+    kubectl.run("delete", "namespace", SPARK, "--ignore-not-found", "--timeout=100s")
+
+
+def test_spark_pi(kubectl, chart, shell):
+    """Each command as it stands, to the end of the job; the agent says what it wrote and why."""
+    commands = chart.commands
+    shell(commands.opting_in)
+    eventually(lambda: offered(kubectl) >= 1500, seconds=120, what="room for three pods")
+    assert NAME in shell(commands.showing)
+    assert DRIVER in shell(commands.submitting)
+    reported = spark.Reported(kubectl, SPARK)
+
+    def limited():
+        reported.look()
+        said = shell(commands.looking)
+        assert "cpu.cfs_quota_us  -1 -> 50000  limits (kubernetes.io/batch-cpu=500)" in said, said
+        return said
+
+    said = eventually(limited, seconds=120, what="the driver's limits in the ledger")
+    assert f"Node {NAME}: applied" in said
+
+    def ended():
+        reported.look()
+        (driver,) = spark.pods(kubectl, SPARK, "driver")
+        assert driver["status"]["phase"] in {"Succeeded", "Failed"}, json.dumps(driver["status"])
+        return True
+
+    eventually(ended, seconds=300, what="the driver's end")
+    assert "Pi is roughly 3.1" in shell(commands.ending)
+    spark.assert_colocated(kubectl, SPARK, ("500", "500", "500"))
+    assert DRIVER in reported.names
 
 
 @pytest.fixture(scope="module")

@@ -46,6 +46,24 @@ class OwnFiles(NamedTuple):
     trusting_new: str
 
 
+class Plain(NamedTuple):
+    """Spark on a cluster without Koordinator; the values are a document, the others are scripts."""
+
+    values: str
+    installing: str
+    opting_in: str
+    showing: str
+    submitting: str
+    looking: str
+    ending: str
+
+
+def plain_cluster() -> Plain:
+    """Read "Colocate Spark on a plain cluster"."""
+    readme, heading = ROOT / "README.md", "Colocate Spark on a plain cluster"
+    return Plain(*_blocks(readme, heading, "yaml"), *_blocks(readme, heading))
+
+
 def install() -> Install:
     """Read "Install" and "Out of the cluster"; another number of blocks is an error: none is forgotten."""
     readme = ROOT / "README.md"
@@ -70,7 +88,7 @@ def own_files() -> OwnFiles:
 CERTIFICATES = ROOT / "certs" / "README.md"
 
 
-def _blocks(readme: Path, heading: str) -> list[str]:
+def _blocks(readme: Path, heading: str, kind: str = "sh") -> list[str]:
     _, _, rest = readme.read_text().partition(f"\n## {heading}\n")
     section = re.split(r"^## ", rest, maxsplit=1, flags=re.MULTILINE)[0]
-    return re.findall(r"^```sh\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{kind}\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
