@@ -10,12 +10,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, Self
 
-from tests.e2e.cluster.binaries import find
+from tests.e2e.cluster.binaries import ROOT, find
 from tests.e2e.cluster.kubectl import Kubectl
 from tests.e2e.cluster.processes import Process, eventually, free_ports
 from tests.e2e.node import configuration, images
 
 HERE: Final = Path(__file__).parent
+FIGURES: Final = ROOT / "build" / "node.jsonl"
+"""What tests of a node have measured."""
 NAME: Final = "localhost"
 """A Node of this name is one whose kubelet the API server reaches: by its host name, over loopback."""
 

@@ -1,8 +1,7 @@
-"""The agent enforces on a real node: limits that the kernel keeps, and that stay whoever changes them."""
+"""The agent enforces on a real node: limits that the kernel keeps."""
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import pytest
 from tests.e2e.cluster.processes import eventually
 from tests.e2e.node.node import NAME
 from tests.e2e.node.pods import BATCH_CPU, batch, container, running
-from tests.e2e.node.release import NAMESPACE
 from webhook.agent.hierarchy import find_hierarchy
 from webhook.protocol import KubeQoS
 
@@ -116,34 +114,3 @@ def test_a_batch_pod_is_killed_beyond_its_memory(kubectl, node, namespace):
         return status["state"]["terminated"]["reason"]
 
     assert eventually(reason, seconds=60, what="its end") == "OOMKilled"
-
-
-def test_what_others_change_is_right_again(kubectl, node, namespace):
-    """Each file of a limit, changed by hand, and whatever a new kubelet changes; the ledger tells."""
-    kubectl.create(batch(namespace, "batch", cpu="500", memory="64Mi"))
-    stored = running(kubectl, namespace, "batch")
-    cgroup = Cgroup(node, stored)
-    wanted = limits(500, 64 << 20)
-    wait_for(cgroup, wanted)
-    foreign = [
-        ("cpu", "cpu.cfs_quota_us", False, "20000"),
-        ("cpu", "cpu.shares", False, "100"),
-        ("memory", "memory.limit_in_bytes", False, str(32 << 20)),
-        ("cpu", "cpu.cfs_quota_us", True, "-1"),
-        ("cpu", "cpu.idle", True, "0"),
-        ("memory", "memory.limit_in_bytes", True, str(128 << 20)),
-    ]
-    for controller, name, pod, value in foreign:
-        cgroup.file(controller, name, pod=pod).write_text(value)
-    wait_for(cgroup, wanted)
-    node.stop("kubelet")
-    node.start_kubelet()
-    wait_for(cgroup, wanted)
-    agent = ["exec", "daemonset/release-colocation-webhook-agent", "--", "colocation-webhook", "agent"]
-    told = [*agent, "log", "--pod", f"{namespace}/batch", "-o", "json"]
-    # A kubelet that has just started does not know its pods yet.
-    said = eventually(lambda: kubectl.run("-n", NAMESPACE, *told).stdout, what="the ledger")
-    lines = [json.loads(line) for line in said.splitlines()]
-    undone = {(each["file"], each["old"]) for each in lines if "expected" in each}
-    assert undone >= {(name, value) for _, name, _, value in foreign}
-    assert {each["why"]["pod"] for each in lines} == {f"{namespace}/batch"}

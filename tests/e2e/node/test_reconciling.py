@@ -1,0 +1,129 @@
+"""What others change is right again, whoever restarts."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.cluster.processes import eventually
+from tests.e2e.figures import show
+from tests.e2e.node.colocated import ALL, planned
+from tests.e2e.node.node import FIGURES
+from tests.e2e.node.pods import container, running
+from tests.e2e.node.release import NAMESPACE
+from webhook.agent.hierarchy import find_hierarchy
+from webhook.protocol import KubeQoS
+
+FOREIGN = {
+    "own pod cpu.cfs_quota_us": "180000",
+    "own container cpu.cfs_quota_us": "150000",
+    "batch pod cpu.cfs_quota_us": "-1",
+    "batch container cpu.cfs_quota_us": "20000",
+    "batch pod memory.limit_in_bytes": str(128 << 20),
+    "batch container memory.limit_in_bytes": str(32 << 20),
+    "batch container cpu.shares": "100",
+    "batch pod cpu.idle": "0",
+}
+"""What is written behind the agent's back; to each ``cpuset.cpus`` all CPUs."""
+
+
+@pytest.fixture(autouse=True)
+def _enforced(release, colocated):
+    """The agent has written what it plans."""
+    release.set_mode("enforce")
+    colocated.wait_for(colocated.after)
+
+
+def agent(kubectl):
+    """The agent's pod."""
+    (pod,) = kubectl.items("pods", namespace=NAMESPACE, selector="app.kubernetes.io/component=agent")
+    return pod
+
+
+def processes(node, qos, stored):
+    """The processes of a pod's container."""
+    hierarchy = find_hierarchy(kubepods=f"{node.cgroup}/kubepods")
+    below = hierarchy.containers(hierarchy.pod(qos, stored["metadata"]["uid"]))
+    group = below.get(container(stored))
+    path = Path(hierarchy.file("cpu", group, "cgroup.procs")) if group else None
+    return [int(pid) for pid in path.read_text().split()] if path else []
+
+
+def kill(node, qos, stored):
+    """End a container as the kernel does, without a word to anybody."""
+    for pid in processes(node, qos, stored):
+        os.kill(pid, signal.SIGKILL)
+
+
+def actions(kubectl, pod):
+    """What the ledger says of a pod; a kubelet that has just started does not know its pods yet."""
+    command = ["colocation-webhook", "agent", "log", "--pod", pod, "-o", "json"]
+    where = ("-n", NAMESPACE, "exec", agent(kubectl)["metadata"]["name"], "--")
+    said = eventually(lambda: kubectl.run(*where, *command).stdout, what="the ledger")
+    return [json.loads(line) for line in said.splitlines()]
+
+
+def test_each_file_that_was_changed_is_right_again(kubectl, colocated):
+    """One after the other; the ledger names what was found there, and nothing else was changed."""
+    paths, took, changed = colocated.paths(), [], []
+    for name in planned():
+        pod, _, file = name.split()
+        if file == "cpuset.cpus":
+            # A container's set is within its pod's.
+            changes = [f"{pod} pod {file}", *([name] if " pod " not in name else [])]
+        elif name in FOREIGN:
+            changes = [name]
+        else:
+            assert name == "batch pod cpu.shares", "which the kernel keeps while the pod is idle"
+            continue
+        begun = time.monotonic()
+        for each in changes:
+            paths[each].write_text(FOREIGN.get(each, ALL))
+            changed.append((each, FOREIGN.get(each, ALL)))
+        colocated.wait_for(colocated.after)
+        took.append(time.monotonic() - begun)
+    show("right again", {"files": len(took), "longest seconds": round(max(took), 1)}, FIGURES)
+    for pod in ("own", "batch", "plain"):
+        undone = {
+            (f"{each['path']}/{each['file']}".partition("/kubepods/")[2], each["old"], each["expected"])
+            for each in actions(kubectl, f"{colocated.namespace}/{pod}")
+            if "expected" in each
+        }
+        assert undone == {
+            (str(paths[name]).partition("/kubepods/")[2], text, colocated.after[name])
+            for name, text in changed
+            if name.startswith(f"{pod} ")
+        }
+
+
+def test_the_kubelet_starts_again(node, colocated):
+    """Whatever it writes."""
+    node.stop("kubelet")
+    node.start_kubelet()
+    colocated.wait_for(colocated.after)
+
+
+def test_a_container_starts_again(kubectl, node, colocated):
+    """Its successor has a cgroup of its own."""
+    before = colocated.pods["batch"]
+    kill(node, KubeQoS.BEST_EFFORT, before)
+
+    def restarted():
+        stored = running(kubectl, colocated.namespace, "batch")
+        return stored if container(stored) != container(before) else None
+
+    colocated.pods["batch"] = eventually(restarted, what="another container")
+    colocated.wait_for(colocated.after)
+
+
+def test_the_agent_is_killed(kubectl, node, colocated):
+    """All stays as it is, and what is changed meanwhile is right again when it is back."""
+    kill(node, KubeQoS.BURSTABLE, agent(kubectl))
+    name = "batch pod cpu.cfs_quota_us"
+    colocated.paths()[name].write_text(FOREIGN[name])
+    colocated.wait_for(colocated.after)
