@@ -105,7 +105,7 @@ def test_only_while_figures_are_applied() -> None:
     ("zones_", "named"),
     [
         ("x", "zones: 'x' is no list"),
-        ([3], "zones[0].name: None is no name such as node-0"),
+        ([3], "zones[0].name: null is no name such as node-0"),
         ([{"name": "socket-0"}], "zones[0].name: 'socket-0' is no name"),
         (
             [{"name": "node-0", "resources": [{"name": "cpu", "capacity": "lots"}, 3]}],
