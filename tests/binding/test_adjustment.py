@@ -191,3 +191,23 @@ def test_an_edited_annotation_is_followed_only_where_the_rules_give_that_set(sta
     books = given_to(before, claim(), claim("q"))
     found = adjusted(claim(), node_topology(**given_node), books, stated)
     assert (format_cpulist(found.entry.cpus), found.problem) == (cpus, "")
+
+
+@pytest.mark.parametrize(
+    ("cpus", "bind_policy", "held", "problem"),
+    [
+        ({0, 1}, BindPolicy.FULL_PCPUS, "0,8", ""),  # from a machine of which half of the threads were off
+        ({0, 8}, BindPolicy.SPREAD_BY_PCPUS, "0-1", ""),
+        ({0}, BindPolicy.FULL_PCPUS, "0", "its CPUs 0 are not FullPCPUs on node-1 as it is now: "),
+        ({0, 1}, BindPolicy.NONE, "0-1", ""),
+    ],
+)
+def test_what_a_node_demands_holds_for_an_entry_that_does_not_say_so(cpus, bind_policy, held, problem):
+    """One that was rebuilt from its pod, which asks for no policy: it is moved, or held with the reason."""
+    asked = claim(cpus=len(cpus), policy=BindPolicy.NONE)
+    bare = given_to(node_topology(), asked).entries["p"]
+    books = ledger(bare._replace(cpus=frozenset(cpus), policy=BindPolicy.NONE, required=False))
+    found = adjusted(asked, node_topology(bind_policy=bind_policy), books)
+    assert format_cpulist(found.entry.cpus) == held
+    assert found.problem.startswith(problem)
+    assert bool(found.problem) == bool(problem)

@@ -60,7 +60,8 @@ def overlaps(entries: Iterable[Entry]) -> list[tuple[Entry, Entry, frozenset[int
 def wrongs(ledger: Ledger, node: NodeTopology, movable: Callable[[Entry], bool]) -> dict[str, str]:
     """Return why pods cannot stay on their CPUs, by uid: a CPU does not exist, is reserved, or is another's.
 
-    Nor on CPUs that a policy, which it requires, does not allow any more since others came or went.
+    Nor on CPUs that a policy, the node's or one that it requires, does not allow any more since others came
+    or went: an entry that was rebuilt from its pod does not say what the node demanded.
 
     Of two pods that hold one CPU it is the one that can be moved, else the later one.
 
@@ -76,9 +77,13 @@ def wrongs(ledger: Ledger, node: NodeTopology, movable: Callable[[Entry], bool])
         if missing := entry.cpus - exists:
             text = f"its CPUs {format_cpulist(missing)} do not exist on {node.name}"
             found.setdefault(entry.uid, []).append(text)
-        elif entry.required and not _obeys(node.cpu_topology, entry.cpus, entry.policy):
-            text = f"its CPUs {format_cpulist(entry.cpus)} are not {entry.policy} on {node.name} as it is now"
-            found.setdefault(entry.uid, []).append(text)
+        else:
+            for policy in _demanded(entry, node):
+                if not _obeys(node.cpu_topology, entry.cpus, policy):
+                    text = (
+                        f"its CPUs {format_cpulist(entry.cpus)} are not {policy} on {node.name} as it is now"
+                    )
+                    found.setdefault(entry.uid, []).append(text)
         if entry.qos in _BOUND and (taken := entry.cpus & reserved):
             text = f"its CPUs {format_cpulist(taken)} are reserved on {node.name}"
             found.setdefault(entry.uid, []).append(text)
@@ -87,6 +92,12 @@ def wrongs(ledger: Ledger, node: NodeTopology, movable: Callable[[Entry], bool])
         text = f"its CPUs {format_cpulist(cpus)} are held by {first.pod}, too"
         found.setdefault(last.uid, []).append(text)
     return {uid: "; ".join(texts) for uid, texts in found.items()}
+
+
+def _demanded(entry: Entry, node: NodeTopology) -> set[BindPolicy]:
+    """Return the policies that a set has to obey; where node and pod contradict each other, none can."""
+    own = {entry.policy} if entry.required else set()
+    return own | ({node.bind_policy} if entry.qos in _BOUND else set())
 
 
 def _obeys(topology: Topology, cpus: frozenset[int], policy: BindPolicy) -> bool:
