@@ -40,6 +40,16 @@ VALUES: dict[str, Any] = {
 }
 
 
+@pytest.fixture
+def _same_values(release: Installation, tmp_path: Path) -> Iterator[None]:
+    """Afterwards the release has the values that it had: an older chart does not know those of eviction."""
+    values = tmp_path / "values.yaml"
+    values.write_text(release.helm("get", "values", RELEASE, "-o", "yaml"))
+    yield
+    release.helm("upgrade", RELEASE, str(CHART), "--reset-values", f"--values={values}")
+
+
+@pytest.mark.usefixtures("_same_values")
 def test_no_trace(kubectl: Kubectl, release: Installation, nodes: list[str], tmp_path: Path) -> None:
     """Switched on without capacity, used, and off again, it leaves a Lease, and no hook runs."""
     switch, name = Switch(release, tmp_path), f"{RELEASE}-controller"
