@@ -105,6 +105,20 @@ def test_a_watch_that_ends_is_taken_up_where_it_was(fake):
         assert all(q["allowWatchBookmarks"] == "true" for _, q in fake.queries if "watch" in q)
 
 
+def test_what_happens_between_list_and_watch_is_heard_of(fake):
+    """The watch begins at the version of the list, not at the time of its own request."""
+    fake.put(NAMESPACES, "gone")
+
+    def meanwhile():
+        fake.delete(NAMESPACES, "gone")
+        fake.put(NAMESPACES, "new")
+
+    fake.late["GET", NAMESPACES] = meanwhile
+    with watched(fake) as source:
+        until(lambda: names(source) == {"new"})
+        assert fake.requests["GET", NAMESPACES] == 1
+
+
 @pytest.mark.parametrize("in_the_stream", [False, True])
 def test_an_expired_version_is_listed_again(fake, in_the_stream):
     """410, as an answer or as an event: what vanished in between is gone from the view."""

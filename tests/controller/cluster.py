@@ -6,10 +6,12 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from tests.kube.fakeapi import FakeApi
+from tests.kube.fakerequests import selected
 from tests.waiting import until
 from webhook.controller.service import ControllerService
 from webhook.controller.state import State
 from webhook.kube.lease import Lease
+from webhook.kube.reflector import Reflector
 
 NODES, PODS, CONFIGMAPS = "/api/v1/nodes", "/api/v1/pods", "/api/v1/namespaces/k/configmaps"
 METRICS = "/apis/slo.koordinator.sh/v1alpha1/nodemetrics"
@@ -80,13 +82,14 @@ def heard(cluster: Cluster, *objects: dict[str, Any]) -> None:
     """Store objects and wait until they, and what was written meanwhile, were heard of."""
     cluster.put(*objects)
 
-    def newest(path: str) -> int:
+    def newest(reflector: Reflector) -> int:
         with cluster.api.lock:
-            stored = list(cluster.api.objects.get(path, {}).values())
-        return max((int(each["metadata"]["resourceVersion"]) for each in stored), default=0)
+            stored = list(cluster.api.objects.get(reflector._path, {}).values())
+        watched = (each for each in stored if selected(each, reflector.selector))
+        return max((int(each["metadata"]["resourceVersion"]) for each in watched), default=0)
 
     reflectors = cluster.state.reflectors.values()
-    until(lambda: all(int(each._version or 0) >= newest(each._path) for each in reflectors))
+    until(lambda: all(int(each._version or 0) >= newest(each) for each in reflectors))
 
 
 def taker_of(cluster: Cluster) -> Lease:

@@ -54,10 +54,7 @@ class Replica:
         )
         self.stop = threading.Event()
         self._watching = watching(self.watched.reflectors, self.stop)
-        before = len(world.api.watches)
         self._watching.__enter__()
-        # What is deleted before a watch begins would never be heard of.
-        until(lambda: len(world.api.watches) == before + len(self.watched.reflectors))
         until(lambda: self.watched.synced)
         self.heard(world)
 

@@ -5,7 +5,7 @@ import threading
 from collections import Counter
 from http.server import ThreadingHTTPServer
 
-from tests.kube.fakerequests import END, FakeRequests
+from tests.kube.fakerequests import END, FakeRequests, selected
 from webhook.kube.access import Access
 from webhook.kube.client import Client
 
@@ -60,6 +60,7 @@ class FakeApi:
         self.closes = False
         self.lock = threading.RLock()
         self.watches = []
+        self.history = []
         self.clients = []
         self.port = 0
         self.server = None
@@ -158,4 +159,12 @@ class FakeApi:
             self._event(path, "BOOKMARK", {"metadata": {"resourceVersion": str(self.version)}})
 
     def _event(self, path, kind, value):
-        self.tell(json.dumps({"type": kind, "object": value}).encode() + b"\n", path)
+        """Tell the watches that select the object, also those that begin later from an earlier version."""
+        line = json.dumps({"type": kind, "object": value}).encode() + b"\n"
+        bookmark = kind == "BOOKMARK"
+        with self.lock:
+            if not bookmark:
+                self.history.append((self.version, path, value, line))
+            for watched, query, events in self.watches:
+                if watched == path and (bookmark or selected(value, query)):
+                    events.put(line)

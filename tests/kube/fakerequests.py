@@ -13,7 +13,7 @@ from tests.kube.fakechanges import Refused, apply_keys, apply_parts, json_patch,
 END = object()
 
 
-def _selected(value, query):
+def selected(value, query):
     """Whether a field selector takes an object; of two fields that is understood, others take all."""
     field, _, wanted = query.get("fieldSelector", "").partition("=")
     if field not in {"metadata.name", "spec.nodeName"}:
@@ -185,7 +185,7 @@ class FakeRequests(BaseHTTPRequestHandler):
 
     def _list(self, path, query):
         with self.api.lock:
-            items = sorted(i for i in self.api.objects[path].items() if _selected(i[1], query))
+            items = sorted(i for i in self.api.objects[path].items() if selected(i[1], query))
             version = str(self.api.version)
         start = int(query.get("continue", 0))
         end = start + int(query.get("limit", len(items) or 1))
@@ -210,10 +210,10 @@ class FakeRequests(BaseHTTPRequestHandler):
             if since < api.oldest:
                 self._answer(410, {"kind": "Status", "reason": "Expired", "message": "too old"})
                 return
-            for value in api.objects[path].values():
-                if _selected(value, query) and int(value["metadata"]["resourceVersion"]) > since:
-                    events.put(json.dumps({"type": "ADDED", "object": value}).encode() + b"\n")
-            entry = (path, since, events)
+            for version, changed, value, line in api.history:
+                if version > since and changed == path and selected(value, query):
+                    events.put(line)
+            entry = (path, query, events)
             api.watches.append(entry)
         self.send_response(200)
         self.send_header("Transfer-Encoding", "chunked")
