@@ -86,6 +86,8 @@ def test_what_goes_with_it() -> None:
     assert pod.releases(memory_ask(), None) == 0
     assert pod.releases(memory_ask(form=Form.CPU), use) == 1500
     assert pod.releases(cpu_ask(), None) == 2000
+    odd = cpu_ask()._replace(form=Form.CPU, figures={"allocatable": 1})
+    assert pod.releases(odd, use) == 1500, "the form says what counts, whatever figures stand there"
 
 
 def test_when_it_was_asked_to_end() -> None:

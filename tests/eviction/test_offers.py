@@ -16,6 +16,7 @@ BATCH = {"kubernetes.io/batch-cpu": 8000}
         ('{"state": "withdrawn"}', False),
         ("{", False),
         ("[]", False),
+        ("[" * 10_000, False),
     ],
 )
 def test_late_metrics(annotation: str, *, holds: bool) -> None:

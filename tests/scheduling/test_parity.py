@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.reference import reference
-from webhook.capacity.nodemetric import read_moment
+from webhook.pods.moments import read_moment
 from webhook.pods.qosclass import priority_class
 from webhook.pods.requests import pod_limit, pod_request
 from webhook.protocol import MID, MID_CPU, MID_MEMORY

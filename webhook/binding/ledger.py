@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple
 from webhook.cpuset.allocation import BindPolicy, Exclusive
 from webhook.cpuset.cpulist import format_cpulist, parse_cpulist
 from webhook.kube.conditions import read_conditions
+from webhook.kube.ownerreferences import owned_by_node, owner_of_kind
 from webhook.kube.timestamps import timestamp
 from webhook.pods.text import shown
 from webhook.protocol import LEDGER_API_VERSION, LEDGER_KIND, QoSClass
@@ -27,7 +28,6 @@ READY: Final = "Ready"
 _REMEMBERED: Final = 16_384
 _LONGEST_HOLDERS: Final = 2000
 _SUMMARY: Final = ("cpus", "allocated", "free", "wholeCoresFree", "pods")
-_NODE: Final = {"apiVersion": "v1", "kind": "Node"}
 _NO_QOS: Final = "-"
 _REQUIRED: Final = "required"
 _FORM: Final = "NAMESPACE/NAME QOS CPUS POLICY[,required][,EXCLUSIVE] TIME UID"
@@ -126,7 +126,6 @@ class Ledger:
 def read_ledger(raw: Mapping[str, Any]) -> Ledger:
     """Read the object; entries that cannot be read are named in ``problems``."""
     metadata = raw.get("metadata") or {}
-    owners = metadata.get("ownerReferences") or ()
     spec = raw.get("spec")
     listed = (spec if isinstance(spec, dict) else {}).get("allocations")
     entries: dict[str, Entry] = {}
@@ -143,7 +142,7 @@ def read_ledger(raw: Mapping[str, Any]) -> Ledger:
         problems.append(f"spec.allocations: must be a list, not {shown(listed)}")
     return Ledger(
         node=metadata.get("name", ""),
-        node_uid=next((owner.get("uid", "") for owner in owners if owner.get("kind") == "Node"), ""),
+        node_uid=owner_of_kind(metadata, "Node").get("uid", ""),
         entries=MappingProxyType(entries),
         version=metadata.get("resourceVersion"),
         uid=metadata.get("uid", ""),
@@ -169,7 +168,7 @@ def write_ledger(ledger: Ledger, counts: Counts | None) -> dict[str, Any]:
     """
     metadata: dict[str, Any] = {
         "name": ledger.node,
-        "ownerReferences": [{**_NODE, "name": ledger.node, "uid": ledger.node_uid}],
+        "ownerReferences": owned_by_node(ledger.node, ledger.node_uid),
     }
     if ledger.version is not None:
         metadata |= {"resourceVersion": ledger.version, "uid": ledger.uid}

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from webhook.capacity.amounts import Amounts
-from webhook.capacity.nodemetric import NodeMetric, PodUsage, read_moment
+from webhook.capacity.nodemetric import NodeMetric, PodUsage
+from webhook.pods.moments import read_moment
 from webhook.pods.pod import spec
 from webhook.pods.qosclass import priority_class, qos_class
 from webhook.pods.quantities import NANO, QuantityError

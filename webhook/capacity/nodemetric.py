@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from webhook.capacity.amounts import NOTHING, Amounts, Reading, added, amounts
 from webhook.pods.durations import parse_duration
+from webhook.pods.moments import read_moment
 from webhook.pods.text import shown
 from webhook.protocol import MID, PROD
 
@@ -158,15 +159,6 @@ def _list(of: Mapping[str, Any], name: str, reading: Reading) -> list[Any]:
         return raw or []
     reading.findings.append(f"status.{name}: {shown(raw)} is no list; it is left out")
     return []
-
-
-def read_moment(raw: object) -> dt.datetime | None:
-    """Return a ``metav1.Time``; None where that is none, or not in any time zone."""
-    try:
-        moment = dt.datetime.fromisoformat(str(raw))
-    except ValueError:
-        return None
-    return moment if moment.tzinfo is not None else None
 
 
 def _time(raw: object, reading: Reading) -> dt.datetime | None:

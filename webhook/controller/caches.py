@@ -15,6 +15,7 @@ from webhook.capacity.strategy import StrategyError
 from webhook.kube.apply import Path, managers, owned_fields
 from webhook.kube.indexer import Indexer
 from webhook.kube.store import Store
+from webhook.pods.moments import read_moment
 from webhook.protocol import ANNOTATION_CAPACITY, CAPACITY_MANAGER, LABEL_MANAGED_BY
 from webhook.slo.strategies import Strategies, canonical, merged, read_strategies
 
@@ -154,11 +155,7 @@ def lease_store() -> Store[dt.datetime]:
         spec = raw.get("spec") or {}
         if not spec.get("holderIdentity"):
             return None
-        try:
-            renewed = dt.datetime.fromisoformat(str(spec.get("renewTime")))
-        except ValueError:
-            return None
-        return renewed if renewed.tzinfo else None
+        return read_moment(spec.get("renewTime"))
 
     return Store(read)
 

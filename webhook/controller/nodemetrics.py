@@ -8,6 +8,7 @@ from webhook.capacity.strategy import Strategy
 from webhook.controller.caches import KnownNode
 from webhook.controller.state import NODEMETRICS, State
 from webhook.kube.client import MERGE_PATCH, ApiError
+from webhook.kube.ownerreferences import owned_by_node
 from webhook.kube.paths import member
 from webhook.pods.durations import format_duration
 from webhook.protocol import (
@@ -26,15 +27,13 @@ def keep_nodemetric(watched: State, node: KnownNode, strategy: Strategy) -> None
     if known is None and not watched.serves(NODEMETRIC_RESOURCE):
         return
     if known is None:
-        owner = {"apiVersion": "v1", "kind": "Node", "name": name, "uid": node.uid}
         body = {
             "apiVersion": NODEMETRIC_API_VERSION,
             "kind": NODEMETRIC_KIND,
             "metadata": {
                 "name": name,
                 "labels": {LABEL_MANAGED_BY: CAPACITY_MANAGER},
-                # Deleted by the garbage collector together with its node.
-                "ownerReferences": [owner],
+                "ownerReferences": owned_by_node(name, node.uid),
             },
             "spec": {"metricCollectPolicy": policy},
         }

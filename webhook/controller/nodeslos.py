@@ -13,6 +13,7 @@ from webhook.controller.state import State as Watched
 from webhook.kube.apply import CONFLICT_SECONDS, Pauses, apply
 from webhook.kube.client import ApiError
 from webhook.kube.lease import Lease
+from webhook.kube.ownerreferences import owned_by_node
 from webhook.kube.paths import member
 from webhook.protocol import CAPACITY_MANAGER, NODESLO_API_VERSION, NODESLO_KIND
 from webhook.slo.strategies import Strategies, canonical, spec_of
@@ -121,6 +122,5 @@ def empty_body(name: str) -> Mapping[str, Any]:
 
 
 def _body(name: str, node_uid: str, spec: Mapping[str, Any]) -> Mapping[str, Any]:
-    # Deleted by the garbage collector together with its node.
-    owner = {"apiVersion": "v1", "kind": "Node", "name": name, "uid": node_uid}
-    return {**empty_body(name), "metadata": {"name": name, "ownerReferences": [owner]}, "spec": spec}
+    metadata = {"name": name, "ownerReferences": owned_by_node(name, node_uid)}
+    return {**empty_body(name), "metadata": metadata, "spec": spec}

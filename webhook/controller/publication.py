@@ -13,6 +13,7 @@ from typing import Any, Final
 from webhook.capacity.estimate import Capacity, State
 from webhook.capacity.strategy import Strategy
 from webhook.controller.caches import KnownNode
+from webhook.eviction.offers import state_of
 from webhook.kube.apply import apply, remove
 from webhook.kube.client import Client
 from webhook.kube.paths import NODES, member
@@ -57,7 +58,7 @@ def due_in(known: KnownNode, capacity: Capacity, strategy: Strategy, since: floa
         return 0.0 if known.owned else inf
     least = LEAST_SECONDS
     if known.owned and wanted.keys() == there.keys() and not _far(wanted, there, capacity, strategy):
-        if wanted == there and _state(known.annotation) == capacity.state:
+        if wanted == there and state_of(known.annotation) == capacity.state:
             return inf
         least = max(least, float(strategy.values["updateTimeThresholdSeconds"]))
     return 0.0 if since is None else max(0.0, least - since)
@@ -119,15 +120,6 @@ def annotation(capacity: Capacity, now: dt.datetime) -> str:
     while len(text := _json(found)) > _LONGEST and found["terms"]:
         found["terms"].popitem()
     return text
-
-
-def _state(text: str) -> object:
-    """Return the state that our annotation names."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return None
-    return value.get("state") if isinstance(value, Mapping) else None
 
 
 def _json(value: object) -> str:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from webhook.eviction.release import Figures, of_cpu, release_of
+from webhook.eviction.release import Figures, by_requests, of_cpu, release_of
 from webhook.eviction.thresholds import Form, Limits, Thresholds
-from webhook.protocol import BATCH, BATCH_CPU, CPU, MEMORY, MID, NATIVE_RESOURCES, TRANSLATION
+from webhook.protocol import BATCH, CPU, MEMORY, MID, NATIVE_RESOURCES, TRANSLATION
 
 STALE_SECONDS: Final = 10.0
 """What was measured longer ago is no reason."""
@@ -41,7 +41,7 @@ class Ask(NamedTuple):
                 f"{show(given['used'])}: at most {given['lower']} % of it is too little, {given['upper']} % "
                 "is the aim"
             )
-        elif "allocatable" in given:
+        elif by_requests(self.form):
             words = (
                 f"pods request {show(given['requested'])} of {self.resource}, the node offers "
                 f"{show(given['allocatable'])}: more than {given['threshold']} %, {given['lower']} % is the "
@@ -104,6 +104,16 @@ def requests_by(priority_class: str) -> tuple[str, str]:
     return (CPU, MEMORY) if names is None else (names[CPU], names[MEMORY])
 
 
+def resources_of(form: Form) -> tuple[str, ...]:
+    """Return the resources of which a form may ask."""
+    place = 0 if of_cpu(form) else 1
+    if form is Form.BE_CPU:
+        return (requests_by(BATCH)[place],)
+    if by_requests(form):
+        return requests_by(BATCH)[place], requests_by(MID)[place], NATIVE_RESOURCES[place]
+    return (NATIVE_RESOURCES[place],)
+
+
 def asks_of(measured: Measured, thresholds: Thresholds) -> tuple[Ask, ...]:
     """Return what a node asks for, in the order in which it is served; nothing where data is old."""
     if measured.age > STALE_SECONDS or measured.age < 0:
@@ -121,24 +131,25 @@ def _asks(measured: Measured, thresholds: Thresholds) -> Iterator[Ask]:
             "upper": satisfaction.upper,
             "usage": satisfaction.usage,
         }
-        yield _ask(Form.BE_CPU, BATCH_CPU, figures)
+        (resource,) = resources_of(Form.BE_CPU)
+        yield _ask(Form.BE_CPU, resource, figures)
     for form in Form:
         limits = thresholds.limits.get(form)
         if limits is None:
             continue
-        if form in (Form.CPU_ALLOCATABLE, Form.MEMORY_ALLOCATABLE):
-            yield from _by_requests(form, limits, measured)
+        if by_requests(form):
+            yield from _requested(form, limits, measured)
             continue
         cpu = of_cpu(form)
         used = measured.cpu_used if cpu else measured.memory_used
         if used is not None:
+            (resource,) = resources_of(form)
             figures = {"used": used, "capacity": measured.cpus if cpu else measured.memory}
-            yield _ask(form, CPU if cpu else MEMORY, figures, limits)
+            yield _ask(form, resource, figures, limits)
 
 
-def _by_requests(form: Form, limits: Limits, measured: Measured) -> Iterator[Ask]:
-    place = 0 if of_cpu(form) else 1
-    for name in (requests_by(BATCH)[place], requests_by(MID)[place], NATIVE_RESOURCES[place]):
+def _requested(form: Form, limits: Limits, measured: Measured) -> Iterator[Ask]:
+    for name in resources_of(form):
         if name not in measured.offered:
             continue
         requested = sum(

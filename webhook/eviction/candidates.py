@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from webhook.eviction.asking import Ask, requests_by
-from webhook.eviction.release import of_cpu
+from webhook.eviction.release import by_requests, of_cpu
 from webhook.eviction.thresholds import HIGHEST_PRIORITY, Form
+from webhook.kube.ownerreferences import controller_of
+from webhook.pods.moments import read_moment
 from webhook.pods.pod import FINISHED, annotations, is_mirror, labels, spec
 from webhook.pods.priority import raw_class
 from webhook.pods.quantities import QuantityError
@@ -30,6 +32,7 @@ PENDING_SECONDS: Final = 60.0
 
 _ORDER: Final = (FREE, BATCH, MID)
 _MILLI: Final = 1000
+_LONG_AGO: Final = dt.datetime.min.replace(tzinfo=dt.UTC)
 _BE_FORMS: Final = frozenset({Form.BE_CPU, Form.BE_MEMORY})
 
 
@@ -87,7 +90,7 @@ class Candidate(NamedTuple):
 
     def releases(self, ask: Ask, use: Use | None) -> int:
         """Return what goes with it of what was asked for; 0 where that is not known."""
-        if ask.form is Form.BE_CPU or "allocatable" in ask.figures:
+        if ask.form is Form.BE_CPU or by_requests(ask.form):
             return self.requests.get(ask.resource, 0)
         if use is None:
             return 0
@@ -134,7 +137,7 @@ def read_candidate(pod: Mapping[str, Any]) -> Candidate | None:
     Online pods never may, nor static ones, nor those of DaemonSets, which would come back at once.
     """
     metadata, marks = pod.get("metadata") or {}, labels(pod)
-    priority_class, owner = class_of(pod), _controller(metadata)
+    priority_class, owner = class_of(pod), controller_of(metadata)
     finished = (pod.get("status") or {}).get("phase") in FINISHED
     if not priority_class or finished or is_mirror(pod) or owner.get("kind") == "DaemonSet":
         return None
@@ -163,11 +166,6 @@ def read_candidate(pod: Mapping[str, Any]) -> Candidate | None:
         workload=owner.get("uid") or uid,
         ended_at=_ended_at(metadata),
     )
-
-
-def _controller(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
-    owners = [each for each in metadata.get("ownerReferences") or () if isinstance(each, Mapping)]
-    return next((each for each in owners if each.get("controller") is True), {})
 
 
 def _amount(pod: Mapping[str, Any], name: str) -> int:
@@ -201,9 +199,9 @@ def _ended_at(metadata: Mapping[str, Any]) -> dt.datetime | None:
     raw = metadata.get("deletionTimestamp")
     if raw is None:
         return None
+    moment = read_moment(raw)
     try:
-        moment = dt.datetime.fromisoformat(str(raw))
-        grace = int(metadata.get("deletionGracePeriodSeconds") or 0)
-        return moment - dt.timedelta(seconds=grace)
+        grace = dt.timedelta(seconds=int(metadata.get("deletionGracePeriodSeconds") or 0))
+        return moment - grace if moment is not None else _LONG_AGO
     except (ValueError, TypeError, OverflowError):
-        return dt.datetime.min.replace(tzinfo=dt.UTC)
+        return _LONG_AGO

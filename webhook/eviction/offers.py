@@ -16,12 +16,13 @@ def offers(published: Mapping[str, int], annotation: str, native: Mapping[str, i
             "": another one did.
         native: CPU and memory in its status.
     """
-    return {**native, **(published if not annotation or _state(annotation) == _APPLIED else {})}
+    return {**native, **(published if not annotation or state_of(annotation) == _APPLIED else {})}
 
 
-def _state(text: str) -> object:
+def state_of(annotation: str) -> object:
+    """Return the state of its figures that our annotation of a node names; None where it names none."""
     try:
-        value = json.loads(text)
+        value = json.loads(annotation)
     except (ValueError, RecursionError):
         return None
     return value.get("state") if isinstance(value, Mapping) else None

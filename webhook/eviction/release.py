@@ -13,14 +13,22 @@ Figures = Mapping[str, int]
 
 _WHOLE: Final = 100
 _CORE: Final = 1000
-_MOST: Final = 2**60
+MOST: Final = 2**60
+"""No figure of a node is as great."""
+
 _CPU: Final = frozenset({Form.BE_CPU, Form.CPU_ALLOCATABLE, Form.CPU})
+_BY_REQUESTS: Final = frozenset({Form.CPU_ALLOCATABLE, Form.MEMORY_ALLOCATABLE})
 _MEANS: Final = (("limit", "requested", "used"), ("meanLimit", "meanRequested", "meanUsed"))
 
 
 def of_cpu(form: Form) -> bool:
     """Whether a form is about CPU; else it is about memory."""
     return form in _CPU
+
+
+def by_requests(form: Form) -> bool:
+    """Whether a form compares what pods request with what the node offers; else it is about use."""
+    return form in _BY_REQUESTS
 
 
 def release_of(form: Form, figures: Figures) -> int:
@@ -32,16 +40,14 @@ def release_of(form: Form, figures: Figures) -> int:
             ``meanUsed``, and the percentages ``lower``, ``upper``, ``usage``; of the others ``used`` and
             ``capacity``, or ``requested`` and ``allocatable``, and the percentages ``threshold``, ``lower``.
     """
-    if any(not -_MOST < value < _MOST for value in figures.values()):
+    if any(not -MOST < value < MOST for value in figures.values()):
         return 0
     try:
-        match form:
-            case Form.BE_CPU:
-                return min(_unsatisfied(figures, *names) for names in _MEANS)
-            case Form.CPU_ALLOCATABLE | Form.MEMORY_ALLOCATABLE:
-                return _beyond(figures, figures["requested"], figures["allocatable"])
-            case _:
-                return _used_up(figures, figures["used"], figures["capacity"])
+        if form is Form.BE_CPU:
+            return min(_unsatisfied(figures, *names) for names in _MEANS)
+        if by_requests(form):
+            return _beyond(figures, figures["requested"], figures["allocatable"])
+        return _used_up(figures, figures["used"], figures["capacity"])
     except KeyError:
         return 0
 

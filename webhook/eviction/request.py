@@ -5,21 +5,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from webhook.eviction.asking import Ask, requests_by
+from webhook.eviction.asking import Ask, resources_of
 from webhook.eviction.candidates import Use
-from webhook.eviction.release import of_cpu, release_of
+from webhook.eviction.release import MOST, by_requests, of_cpu, release_of
 from webhook.eviction.thresholds import Form
+from webhook.kube.ownerreferences import owned_by_node, owner_of_kind
 from webhook.kube.timestamps import timestamp
+from webhook.pods.moments import read_moment
 from webhook.pods.text import shown
-from webhook.protocol import BATCH, CPU, EVICTION_API_VERSION, EVICTION_KIND, MEMORY, MID, NATIVE_RESOURCES
+from webhook.protocol import EVICTION_API_VERSION, EVICTION_KIND
 
 FRESH_SECONDS: Final = 15.0
 """A request that is older, or from further in the future, is not served: clocks differ by less."""
 
 MOST_PODS: Final = 1000
 REFUSED: Final = "refused"
-_MOST: Final = 2**60
-_BY_REQUESTS: Final = frozenset({Form.CPU_ALLOCATABLE, Form.MEMORY_ALLOCATABLE})
 _TOLERANCE: Final = 10  # percent, by which a node's own word for its size may differ from the kernel's
 
 
@@ -118,7 +118,7 @@ def contradiction(request: NodeRequest, node: NodeFacts | None) -> str:
         capacity = ask.figures.get("capacity", size)
         if abs(capacity - size) * 100 > size * _TOLERANCE:
             return f"{ask.form}: a capacity of {capacity}, where the node has {size}"
-        if ask.form in _BY_REQUESTS and not node.offered.get(ask.resource):
+        if by_requests(ask.form) and not node.offered.get(ask.resource):
             return f"{ask.form}: the node does not offer {ask.resource}, or its figure does not hold"
     return ""
 
@@ -130,10 +130,7 @@ def request_body(
     return {
         "apiVersion": EVICTION_API_VERSION,
         "kind": EVICTION_KIND,
-        "metadata": {
-            "name": node,
-            "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": node, "uid": node_uid}],
-        },
+        "metadata": {"name": node, "ownerReferences": owned_by_node(node, node_uid)},
         "spec": {
             "observedAt": timestamp(observed_at),
             "asks": [
@@ -180,8 +177,7 @@ def read_request(raw: Mapping[str, Any]) -> NodeRequest:
     """Read a NodeEvictionRequest; nothing of it has to be right."""
     metadata = raw.get("metadata") or {}
     name = str(metadata.get("name") or "")
-    owners = [each for each in metadata.get("ownerReferences") or () if isinstance(each, Mapping)]
-    owner = next((each for each in owners if each.get("kind") == "Node"), {})
+    owner = owner_of_kind(metadata, "Node")
     given, status = raw.get("spec"), raw.get("status")
     spec: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
     asks: tuple[Ask, ...] = ()
@@ -196,11 +192,11 @@ def read_request(raw: Mapping[str, Any]) -> NodeRequest:
     return NodeRequest(
         node=name,
         node_uid=str(owner.get("uid") or ""),
-        observed_at=_moment(spec.get("observedAt")),
+        observed_at=read_moment(spec.get("observedAt")),
         asks=asks,
         uses=uses,
         absurd=absurd,
-        served_at=_moment(status.get("observedAt") if isinstance(status, Mapping) else None),
+        served_at=read_moment(status.get("observedAt") if isinstance(status, Mapping) else None),
         noted=_noted(status),
         version=str(metadata.get("resourceVersion") or ""),
         managers=frozenset(
@@ -219,7 +215,7 @@ def _asks(raw: object) -> tuple[Ask, ...]:
         if each.get("form") not in list(Form):
             raise AbsurdError(f"{at}.form: {shown(each.get('form'))} is unknown")
         form, resource = Form(each["form"]), each.get("resource")
-        if resource not in _resources(form):
+        if resource not in resources_of(form):
             raise AbsurdError(f"{at}.resource: {shown(resource)} is none of {form}")
         given = each.get("figures")
         if not isinstance(given, Mapping):
@@ -233,15 +229,6 @@ def _asks(raw: object) -> tuple[Ask, ...]:
             priority = _whole(priority, f"{at}.priority")
         found.append(Ask(form, resource, release, figures, priority))
     return tuple(sorted(found, key=lambda ask: list(Form).index(ask.form)))
-
-
-def _resources(form: Form) -> tuple[str, ...]:
-    place = 0 if of_cpu(form) else 1
-    if form is Form.BE_CPU:
-        return (requests_by(BATCH)[0],)
-    if form in _BY_REQUESTS:
-        return requests_by(BATCH)[place], requests_by(MID)[place], NATIVE_RESOURCES[place]
-    return (CPU if of_cpu(form) else MEMORY,)
 
 
 def _uses(raw: object) -> dict[str, Use]:
@@ -264,25 +251,17 @@ def _list(raw: object, at: str) -> list[Mapping[str, Any]]:
 
 
 def _whole(raw: object, at: str) -> int:
-    if isinstance(raw, bool) or not isinstance(raw, int) or not -_MOST < raw < _MOST:
+    if isinstance(raw, bool) or not isinstance(raw, int) or not -MOST < raw < MOST:
         raise AbsurdError(f"{at}: {shown(raw)} is no whole number that can be meant")
     return raw
 
 
-def _moment(raw: object) -> dt.datetime | None:
-    try:
-        moment = dt.datetime.fromisoformat(str(raw))
-    except ValueError:
-        return None
-    return moment if moment.tzinfo is not None else None
-
-
 def _noted(status: object) -> tuple[Noted, ...]:
-    """Read the evictions of a status; what cannot be read is none of ours."""
+    """Read the evictions of a status, oldest first; what cannot be read is left out: it is not ours."""
     listed = status.get("evictions") if isinstance(status, Mapping) else None
     found = []
     for each in listed if isinstance(listed, list) else ():
-        moment = _moment(each.get("time")) if isinstance(each, Mapping) else None
+        moment = read_moment(each.get("time")) if isinstance(each, Mapping) else None
         if moment is not None and each.get("uid"):
             texts = (
                 str(each.get(name) or "")

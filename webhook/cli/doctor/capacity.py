@@ -5,12 +5,12 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
-import orjson
-
 from webhook.cli.doctor.diagnosis import Cluster, Finding, Object, ok, readyz, warn
 from webhook.cli.terminal import first_of
+from webhook.eviction.offers import state_of
 from webhook.kube import paths
 from webhook.kube.client import ApiError
+from webhook.pods.pod import annotations
 from webhook.protocol import ANNOTATION_CAPACITY, BATCH_CPU, CAPACITY_MANAGER
 
 _ADMIN_PORT: Final = 8082
@@ -37,7 +37,8 @@ def publishers(cluster: Cluster) -> Iterator[Finding]:
             "switch one of them off: capacity.enabled=false in the chart, or colocation in koord-manager",
         )
     yield from _replicas(cluster, pods, owners[CAPACITY_MANAGER])
-    late = [node["metadata"]["name"] for node in nodes if _state(node) in _LATE]
+    noted = {node["metadata"]["name"]: annotations(node).get(ANNOTATION_CAPACITY, "") for node in nodes}
+    late = [name for name, annotation in noted.items() if state_of(annotation) in _LATE]
     if late:
         yield warn(
             f"metrics of {first_of(late, _SHOWN)} are late: nothing new is let in there",
@@ -95,11 +96,3 @@ def _owners(node: Object) -> Iterator[str]:
         status: Any = (entry.get("fieldsV1") or {}).get("f:status") or {}
         if f"f:{BATCH_CPU}" in (status.get("f:allocatable") or {}):
             yield str(entry.get("manager"))
-
-
-def _state(node: Object) -> object:
-    try:
-        value = orjson.loads((node["metadata"].get("annotations") or {}).get(ANNOTATION_CAPACITY) or "{}")
-    except orjson.JSONDecodeError:
-        return None
-    return value.get("state") if isinstance(value, dict) else None

@@ -31,7 +31,7 @@ class SourceFlags(NamedTuple):
 
     def moment(self, found: Mapping[str, list[Object]], now: Callable[[], dt.datetime]) -> dt.datetime:
         """Return the time that is asked about: with files that of the newest NodeMetric, else now."""
-        from webhook.capacity.nodemetric import read_moment
+        from webhook.pods.moments import read_moment
         from webhook.protocol import NODEMETRIC_KIND
 
         measured = [

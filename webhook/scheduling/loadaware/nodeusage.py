@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from webhook.capacity.nodemetric import read_moment
+from webhook.pods.moments import read_moment
 from webhook.pods.pod import mapping, mappings
 from webhook.pods.quantities import QuantityError, milli, text_of, units
 from webhook.protocol import CPU, PROD

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from webhook.capacity.nodemetric import read_moment
+from webhook.pods.moments import read_moment
 from webhook.pods.pod import FINISHED, annotations, mappings, spec
 from webhook.pods.qosclass import priority_class
 from webhook.pods.quantities import QuantityError
