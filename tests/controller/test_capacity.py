@@ -143,7 +143,7 @@ def test_koord_manager(cluster: Cluster) -> None:
     until(lambda: cluster.state.leases.values)
     cluster.controller.step()
     assert cluster.offers() == {}
-    report = cluster.service.report()
+    report = cluster.service.checks["capacity"]()
     assert report.ready
     assert "koord-manager renews its Lease koordinator-system/koordinator-manager" in str(
         report.details["standby"]

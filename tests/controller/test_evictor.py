@@ -122,6 +122,25 @@ def test_one_budget_for_all_nodes(world: Evictions) -> None:
     assert len(world.left()) == 1
 
 
+def test_a_lease_that_cannot_be_renewed(world: Evictions) -> None:
+    """It evicts nobody, and neither readiness nor metrics say that it does."""
+    one = world.replica("one")
+    one.step(world)
+    assert one.evictor.standby == ""
+    world.short()
+    one.evictor._leads = refuse
+    with pytest.raises(ApiError):
+        one.evictor.step()
+    assert one.evictor.standby == "the Lease cannot be renewed"
+    assert one.registry.get_sample_value("colocation_webhook_eviction_acts") == 0
+    assert world.left() == set("abcd")
+
+
+def refuse() -> bool:
+    """Fail as a Lease does while the API server is away."""
+    raise ApiError("no answer", status=503)
+
+
 def test_two_that_believe_to_lead(world: Evictions) -> None:
     """The same figures are acted upon once: the status was written by the other one."""
     one, two = world.replica("one"), world.replica("two")

@@ -107,11 +107,11 @@ class CapacityController:
         watched = self._watched
         configuration = watched.configuration
         gone = [name for name in self._looks if ("", name) not in watched.nodes.values]
-        for key in gone:
+        for name in gone:
             for of in (self._looks, self._written_at):
-                of.pop(key, None)
+                of.pop(name, None)
             for pauses in (self._pauses, self._metric_pauses):
-                pauses.forget(key)
+                pauses.forget(name)
         for name in self._changed(configuration):
             if not self._lease.elected():
                 break
@@ -205,9 +205,8 @@ class CapacityController:
         else:
             self._metrics.writes.inc()
             self._written_at[name] = clock
-            self._looks[name] = look._replace(
-                again_at=watched.now()
-            )  # what stands there now is another thing
+            # What stands there now is another thing.
+            self._looks[name] = look._replace(again_at=watched.now())
             watched.nodes.learn(answer, known)
 
     def _refused(self, name: str, error: ApiError) -> None:

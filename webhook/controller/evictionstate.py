@@ -3,8 +3,8 @@
 import datetime as dt
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, Final
+from dataclasses import KW_ONLY, InitVar, dataclass, field
+from typing import Final
 
 from webhook.controller.caches import KnownNode, node_store
 from webhook.eviction.candidates import Candidate, read_candidate
@@ -29,18 +29,20 @@ class EvictionState:
 
     Attributes:
         api: the API server.
-        nodes: None: they are watched here; else by somebody else.
+        watched_nodes: a store of nodes that somebody else has watched; None: they are watched here.
+        nodes: as they are watched, here or elsewhere.
         mid: whether pods of the class mid are watched, too.
         clock: seconds, for waits.
         now: the time of day.
     """
 
     api: Client
-    nodes: Store[KnownNode] | None = None
+    watched_nodes: InitVar[Store[KnownNode] | None] = None
     _: KW_ONLY
     mid: bool = False
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], dt.datetime] = utc_now
+    nodes: Store[KnownNode] = field(init=False)
     requests: Store[NodeRequest] = field(
         default_factory=lambda: Store(lambda _name, raw, _old: read_request(raw)), init=False
     )
@@ -50,27 +52,28 @@ class EvictionState:
     )
     reflectors: Mapping[str, Reflector] = field(init=False)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, watched_nodes: Store[KnownNode] | None) -> None:
         """Say what is watched."""
         selector = RUNNING_PODS if self.mid else {**RUNNING_PODS, **_BE}
         reflectors = {
             "nodeevictionrequests": Reflector(self.api, REQUESTS, self.requests),
             "pods-to-evict": Reflector(self.api, PODS, self.pods, selector=selector),
         }
-        if self.nodes is None:
+        if watched_nodes is None:
             self.nodes = node_store()
             reflectors["nodes"] = Reflector(self.api, NODES, self.nodes)
+        else:
+            self.nodes = watched_nodes
         self.reflectors = reflectors
 
     @property
     def synced(self) -> bool:
         """Whether everything has been listed once."""
-        stores: tuple[Store[Any] | None, ...] = (self.requests, self.pods, self.nodes)
-        return all(each is not None and each.synced for each in stores)
+        return self.requests.synced and self.pods.synced and self.nodes.synced
 
     def node(self, name: str) -> NodeFacts | None:
         """Return a node; None: there is none of that name."""
-        known = self.nodes.values.get(("", name)) if self.nodes is not None else None
+        known = self.nodes.values.get(("", name))
         if known is None:
             return None
         node = known.node

@@ -19,6 +19,7 @@ from webhook.eviction.budget import MINUTE, Budget, Eviction, Spending
 from webhook.eviction.candidates import PENDING_SECONDS, Candidate
 from webhook.eviction.request import REFUSED, NodeRequest, Noted, contradiction, status_body
 from webhook.eviction.selection import Victim, select
+from webhook.kube.apply import REFUSED_SECONDS, Pauses
 from webhook.kube.client import MERGE_PATCH, ApiError
 from webhook.kube.events import WARNING, Event, EventRecorder
 from webhook.kube.lease import Lease
@@ -33,7 +34,6 @@ CPU_SECONDS: Final = 20.0
 PROTECTED_SECONDS: Final = 30.0
 """A pod that a PodDisruptionBudget protects is asked about again after so long, or when the server says."""
 
-REFUSED_SECONDS: Final = 60.0
 _REMEMBERED: Final = 2 * MINUTE
 _NUMBERS: Final = re.compile(r"[0-9]+")
 _log = logging.getLogger(__name__)
@@ -44,6 +44,21 @@ class EvictionSettings(NamedTuple):
 
     budget: Budget = Budget(20, 4, 2)
     mid: bool = False
+
+
+@dataclass(slots=True)
+class _Node:
+    """What is remembered of a node that has a request.
+
+    Attributes:
+        left_until: nobody is evicted there before, on the clock.
+        unmet: whether the last figures asked for more than may go.
+        said: keys of the findings that were logged since all was well.
+    """
+
+    left_until: float = 0.0
+    unmet: bool = False
+    said: set[str] = field(default_factory=set)
 
 
 @dataclass(eq=False)
@@ -63,15 +78,14 @@ class Evictor:
     standby: str = field(default="not elected", init=False)
     _spending: Spending = field(init=False)
     _learned: dict[Noted, float] = field(default_factory=dict, init=False)
-    _void: dict[Noted, float] = field(default_factory=dict, init=False)
-    _left_until: dict[str, float] = field(default_factory=dict, init=False)
-    _not_before: dict[str, float] = field(default_factory=dict, init=False)
-    _said: dict[str, set[str]] = field(default_factory=dict, init=False)
-    _unmet: set[str] = field(default_factory=set, init=False)
+    _void: set[Noted] = field(default_factory=set, init=False)
+    _nodes: dict[str, _Node] = field(default_factory=dict, init=False)
+    _pauses: Pauses = field(init=False)
 
     def __post_init__(self) -> None:
         """Begin with nothing spent."""
         self._spending = Spending(self._settings.budget)
+        self._pauses = Pauses(self.watched.clock)
 
     def watch(self, stop: Stop, interval: float = 1.0, lease: Lease | None = None) -> None:
         """Work until ``stop`` is set; meant to run in a thread. ``lease`` is released at the end."""
@@ -79,34 +93,38 @@ class Evictor:
 
     def step(self) -> float | None:
         """Serve every request once, if this replica is to; raises ApiError."""
-        watched = self.watched
-        leads = watched.synced and self._leads()
-        self.standby = (
-            "" if leads else "not elected" if watched.synced else "not everything has been read yet"
-        )
-        self._metrics.leader.set(leads)
-        if not leads:
-            self._metrics.observe(())
+        try:
+            self.standby = self._standby()
+        except ApiError:
+            self.standby = "the Lease cannot be renewed"
+            raise
+        finally:
+            self._metrics.leader.set(not self.standby)
+            if self.standby:
+                self._metrics.observe(())
+        if self.standby:
             return None
-        requests = [request for _, request in sorted(watched.requests.values.items())]
+        requests = [request for _, request in sorted(self.watched.requests.values.items())]
+        self._nodes = {each.node: self._nodes.get(each.node) or _Node() for each in requests}
         self._learn(requests)
-        clock = watched.clock()
-        self._not_before = {uid: until for uid, until in self._not_before.items() if clock < until}
+        self._pauses.forget_past()
         # Who was served least of late comes first: no node takes the whole budget of the cluster.
-        requests.sort(key=lambda request: self._left_until.get(request.node, 0.0))
-        nodes = {request.node for request in requests}
-        self._unmet &= nodes
-        self._said = {node: said for node, said in self._said.items() if node in nodes}
-        self._left_until = {node: at for node, at in self._left_until.items() if node in nodes}
+        requests.sort(key=lambda request: self._nodes[request.node].left_until)
         states = []
         for request in requests:
             if request.asks or request.absurd:
                 states.append(self._serve(request))
             else:
-                self._said.pop(request.node, None)
-                self._unmet.discard(request.node)
+                of = self._nodes[request.node]
+                of.unmet = False
+                of.said.clear()
         self._metrics.observe(states)
         return None
+
+    def _standby(self) -> str:
+        if not self.watched.synced:
+            return "not everything has been read yet"
+        return "" if self._leads() else "not elected"
 
     def _learn(self, requests: Iterable[NodeRequest]) -> None:
         """Count what statuses say that was evicted, by us or by whoever led before."""
@@ -119,15 +137,17 @@ class Evictor:
             if each.outcome != REFUSED:
                 age = min(max((now - each.at).total_seconds(), 0.0), MINUTE)
                 self._count(each, node, clock - age)
-        # The watch may bring for a moment what was before a write of ours.
-        for of in (self._learned, self._void):
-            for each in [each for each, at in of.items() if each not in noted and clock - at > _REMEMBERED]:
-                del of[each]
+        # What no status has is kept for a while: the watch may lag behind our own write, and lack it.
+        self._learned = {
+            each: at for each, at in self._learned.items() if each in noted or clock - at <= _REMEMBERED
+        }
+        self._void.intersection_update(self._learned)
 
     def _count(self, noted: Noted, node: str, at: float) -> None:
         self._spending.note(Eviction(noted.uid, node, noted.workload, at))
         wait = CPU_SECONDS if "CPU" in noted.form else MEMORY_SECONDS
-        self._left_until[node] = max(self._left_until.get(node, 0.0), at + wait)
+        of = self._nodes[node]
+        of.left_until = max(of.left_until, at + wait)
 
     def _serve(self, request: NodeRequest) -> str:
         """Evict what one node asks for; return what became of it, for the metrics."""
@@ -140,21 +160,19 @@ class Evictor:
         if problem:
             self._say(node, _NUMBERS.sub("", problem), f"{problem}: nobody is evicted for it")
             return "invalid"
-        if request.observed_at == request.served_at or watched.clock() < self._left_until.get(node, 0.0):
-            return "unmet" if node in self._unmet else "waiting"
+        known = self._nodes[node]
+        if request.observed_at == request.served_at or watched.clock() < known.left_until:
+            return "unmet" if known.unmet else "waiting"
         pods, pending = self._pods(request)
         room = self._spending.room(watched.clock())
         found = select(request.asks, pods, request.uses, pending, room, mid=self._settings.mid)
         for ask, why in found.unmet:
             self._say(node, f"{ask.form} {why}", f"{ask}: {why}")
         done = not found.victims or (self._leads() and self._evict(request, found.victims))
+        known.unmet = bool(found.unmet)
         if done and not found.unmet:
-            self._said.pop(node, None)
-        if not found.unmet:
-            self._unmet.discard(node)
-            return "served"
-        self._unmet.add(node)
-        return "unmet"
+            known.said.clear()
+        return "unmet" if known.unmet else "served"
 
     def _pods(self, request: NodeRequest) -> tuple[list[Candidate], list[Candidate]]:
         """Return the pods of a node that may go, and those that are on their way."""
@@ -173,7 +191,7 @@ class Evictor:
                     pending.append(each)
             elif each.uid in asked:
                 pending.append(each)
-            elif each.uid not in self._not_before:
+            elif self._pauses.over(each.uid):
                 free.append(each)
         return free, pending
 
@@ -201,20 +219,20 @@ class Evictor:
         if version is None:
             return False
         self._learned.update(dict.fromkeys(made, clock))
-        self._void.update(dict.fromkeys(made, clock))  # until the API server was asked, none of them counts
+        self._void.update(made)  # until the API server was asked, none of them counts
         refused = set()
         for noted, victim in made.items():
             if not self._leads():
                 return True
-            del self._void[noted]
+            self._void.discard(noted)
             self._count(noted, node, clock)
             if not self._call(victim, node):
                 self._spending.strike([noted.uid])
-                self._void[noted] = clock
+                self._void.add(noted)
                 refused.add(noted)
         if refused:
             if len(refused) == len(made):
-                self._left_until[node] = clock  # nobody went: others may with the next figures
+                self._nodes[node].left_until = clock  # nobody went: others may with the next figures
             outcomes = [each._replace(outcome=REFUSED) if each in refused else each for each in made]
             self._note(request, version, [*kept, *outcomes])
         return True
@@ -251,7 +269,7 @@ class Evictor:
             if not outcome:
                 raise
             self._metrics.evictions.labels(str(ask.form), outcome).inc()
-            self._not_before[of.uid] = self.watched.clock() + wait
+            self._pauses.pause(of.uid, wait)
             _log.info("pod %s/%s on %s is not evicted (%s): %s", of.namespace, of.name, node, outcome, error)
             return False
         self._metrics.evictions.labels(str(ask.form), "evicted").inc()
@@ -262,7 +280,7 @@ class Evictor:
 
     def _say(self, node: str, key: str, what: str) -> None:
         """Log a finding about a node's request, unless one of that key was, since all was well."""
-        said = self._said.setdefault(node, set())
+        said = self._nodes[node].said
         if key not in said:
             said.add(key)
             _log.warning("NodeEvictionRequest %s: %s", node, what)

@@ -3,7 +3,6 @@
 import signal
 import socket
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Event
@@ -35,6 +34,8 @@ class ControllerService:
         registry: of its metrics.
         publish: whether figures are published.
         eviction: by which settings pods are evicted; None: none is.
+        capacity: publishes; None: nobody does.
+        evictor: evicts; None: nobody does.
     """
 
     state: State
@@ -42,52 +43,67 @@ class ControllerService:
     registry: CollectorRegistry
     publish: bool = True
     eviction: EvictionSettings | None = None
+    capacity: CapacityController | None = field(default=None, init=False)
     evictor: Evictor | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         """Put the controller together."""
-        state, lease = self.state, self.lease
         self._stop = Event()
-        self._events = EventRecorder(state.api, "colocation-webhook-controller")
-        self.reflectors = dict(state.reflectors) if self.publish else {}
-        # One thread renews the Lease.
-        shown = self.registry if self.publish else CollectorRegistry()
-        self.capacity = CapacityController(state, lease, CapacityMetrics(shown))
-        shown.register(OfferedCollector(self.capacity.capacities))
-        if self.eviction is None:
-            return
+        self._events = EventRecorder(self.state.api, "colocation-webhook-controller")
+        self.reflectors: dict[str, Reflector] = {}
+        if self.publish:
+            self._begin_publishing()
+        if self.eviction is not None:
+            self._begin_evicting(self.eviction)
+
+    def _begin_publishing(self) -> None:
+        self.capacity = CapacityController(self.state, self.lease, CapacityMetrics(self.registry))
+        self.registry.register(OfferedCollector(self.capacity.capacities))
+        self.reflectors |= self.state.reflectors
+
+    def _begin_evicting(self, settings: EvictionSettings) -> None:
+        state, lease = self.state, self.lease
         nodes = state.nodes if self.publish else None
-        watched = EvictionState(state.api, nodes, mid=self.eviction.mid, clock=state.clock, now=state.now)
+        watched = EvictionState(state.api, nodes, mid=settings.mid, clock=state.clock, now=state.now)
+        # One thread renews the Lease: that which publishes, if there is one.
         leads = (lambda: lease.held) if self.publish else lease.elected
-        metrics = EvictionMetrics(self.registry)
-        self.evictor = Evictor(watched, leads, self.eviction, metrics, self._events)
+        self.evictor = Evictor(watched, leads, settings, EvictionMetrics(self.registry), self._events)
         self.reflectors |= watched.reflectors
+
+    @property
+    def checks(self) -> dict[str, Check]:
+        """What /readyz shows of each part."""
+        found: dict[str, Check] = {}
+        if self.capacity is not None:
+            found["capacity"] = partial(_report, self.state, self.capacity, "publishes")
+        if self.evictor is not None:
+            found["eviction"] = partial(_report, self.evictor.watched, self.evictor, "evicts")
+        return found
 
     def run(self, admin_listener: socket.socket) -> None:
         """Work until SIGTERM or SIGINT; the Lease is given back at the end."""
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, self._end)
-        checks: dict[str, Check] = {"capacity": self.report} if self.publish else {}
-        if self.evictor is not None:
-            checks["eviction"] = partial(self.report_eviction, self.evictor)
         routes = admin_routes(
-            checks,
+            self.checks,
             self.registry,
             lambda: None,
             instance=socket.gethostname(),
             draining=self._stop.is_set,
         )
         AdminServer(admin_listener, wsgi_app(routes)).start()
+        tasks = []
+        if self.evictor is not None:
+            tasks.append(Task("events", self._events))
+            if self.capacity is not None:
+                tasks.append(Task("evictor", self.evictor, waited_for=True))
+        background = Tasks(tasks, 1.0)
         with watching(self.reflectors, self._stop):
-            if self.evictor is None:
-                self.capacity.watch(self._stop)
-                return
-            tasks = [Task("events", self._events), Task("evictor", self.evictor, waited_for=True)]
-            background = Tasks(tasks if self.publish else tasks[:1], 1.0)
             background.start()
-            if self.publish:
+            # Whoever renews the Lease runs here: however long its last round takes, it gives it back.
+            if self.capacity is not None:
                 self.capacity.watch(self._stop)
-            else:
+            elif self.evictor is not None:
                 self.evictor.watch(self._stop, lease=self.lease)
             background.stop()
 
@@ -106,23 +122,15 @@ class ControllerService:
                 self._stop.wait(0.1)
             return withdraw(self.state, self.lease, self._stop)
 
-    def report(self) -> Report:
-        """Say what /readyz shows: ready once everything has been read, elected or not."""
-        standby, kinds = self.capacity.standby, _kinds(self.state.reflectors)
-        return Report(self.state.synced, {"publishes": not standby, "standby": standby, "watched": kinds})
-
-    def report_eviction(self, evictor: Evictor) -> Report:
-        """Say the same of eviction."""
-        watched, standby = evictor.watched, evictor.standby
-        details = {"evicts": not standby, "standby": standby, "watched": _kinds(watched.reflectors)}
-        return Report(watched.synced, details)
-
     def _end(self, _signal: int, _frame: FrameType | None) -> None:
         self._stop.set()
 
 
-def _kinds(reflectors: Mapping[str, Reflector]) -> Mapping[str, object]:
-    return {
+def _report(watched: State | EvictionState, worker: CapacityController | Evictor, what: str) -> Report:
+    """Say how a part is doing: ready once everything has been read, elected or not."""
+    kinds = {
         name: {"synced": each.contact.synced, "error": each.contact.error}
-        for name, each in reflectors.items()
+        for name, each in watched.reflectors.items()
     }
+    details = {what: not worker.standby, "standby": worker.standby, "watched": kinds}
+    return Report(watched.synced, details)

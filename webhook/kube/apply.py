@@ -68,6 +68,11 @@ class Pauses:
         """Forget an object that is gone."""
         self._until.pop(name, None)
 
+    def forget_past(self) -> None:
+        """Forget the pauses that are over, where nobody says which objects are gone."""
+        now = self.clock()
+        self._until = {name: until for name, until in self._until.items() if now < until}
+
 
 def owners_of(error: ApiError) -> list[str]:
     """Return the managers whose fields an apply would have changed; none for another failure."""
