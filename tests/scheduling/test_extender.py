@@ -292,9 +292,9 @@ def test_recorded_preempt_calls(fake, name):
 def test_what_is_known_is_not_collected_again(told):
     """Once all has been listed and looked at, Python's collector leaves it alone; before that it does not."""
     before = gc.get_freeze_count()
-    told.scheduling._look()
+    told.scheduling.upkeep.step()
     assert gc.get_freeze_count() == before
     synced(told)
-    told.scheduling._look()
+    told.scheduling.upkeep.step()
     assert gc.get_freeze_count() > before
     gc.unfreeze()

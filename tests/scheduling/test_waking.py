@@ -30,7 +30,7 @@ def at(told, milli):
 def woken(told, seconds=0.0):
     """What the pod's annotation says, once all is done that is due after so many seconds."""
     told.clock.seconds += seconds
-    while told.scheduling._look() < 0.1:
+    while told.scheduling.upkeep.step() < 0.1:
         pass
     return told.replica.fake.objects[PODS]["d", "p"]["metadata"]["annotations"].get(ANNOTATION_WOKEN)
 
@@ -91,7 +91,7 @@ def test_a_pod_that_is_gone_or_another_is_left_alone(told):
     at(told, 1_000)
     assert woken(told, SETTLED_SECONDS) is None
     del fake.objects[PODS]["d", "p"]
-    while told.scheduling._look() < 0.1:
+    while told.scheduling.upkeep.step() < 0.1:
         pass
 
 

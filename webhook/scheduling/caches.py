@@ -1,9 +1,12 @@
 """The watch caches of load awareness: nodes, their metrics, and bound pods, each trimmed to a few numbers."""
 
+import math
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from heapq import heappop, heappush
+from itertools import islice
 from typing import Any
 
 from webhook.kube.indexer import Indexer
@@ -51,14 +54,14 @@ class Loads:
 
         Used by one thread at a time.
         """
-        self.judge(len(self.nodes.values) + len(self._judged) + len(self._news))
+        self.judge(sys.maxsize)
         return self._judged
 
     def judge(self, most: int) -> bool:
         """Judge so many of the nodes again where something has changed, and say whether some are left."""
         while self._news:
             self._stale[self._news.popleft()] = None
-        for name in list(self._stale)[:most]:
+        for name in list(islice(self._stale, most)):
             del self._stale[name]
             self._judge(name)
         now = self._clock()
@@ -73,10 +76,11 @@ class Loads:
         else:
             pods = (*self.pods.on_node(name), *self.held(name))
             load = judge(shape, self.metrics.values.get(("", name)), pods, self.settings)
+            known = _ends(self._judged[name]) if name in self._judged else frozenset()
             self._judged[name] = load
             now = self._clock()
-            for moment in {load.score_until, load.prod.until, load.other.until}:
-                if now < moment < float("inf"):
+            for moment in _ends(load) - known:  # a known one stands there, or is over
+                if now < moment < math.inf:
                     heappush(self._expiring, (moment, name))
         self.changed(name)
 
@@ -89,3 +93,8 @@ class Loads:
         same = old is not None and old.uid == (raw["metadata"].get("uid") or "")
         heard_of = old.scheduled if old is not None and same else self._clock()
         return read_assigned(raw, self.settings, heard_of)
+
+
+def _ends(load: NodeLoad) -> frozenset[float]:
+    """Return when a node is judged otherwise although nothing changes, in seconds since the epoch."""
+    return frozenset((load.score_until, load.prod.until, load.other.until))

@@ -7,7 +7,7 @@ moment ago, and what pods would get that are nominated to the node and go before
 
 import datetime as dt
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from operator import is_
 from typing import Any, Final, Protocol
@@ -128,24 +128,24 @@ class Fits:
         known = self._of(node)
         if isinstance(known, Fit):
             return known
-        if without or claim.carried is not None or claim.uid in known.ledger.entries:
-            return self._exactly(node, known, claim, priority, without)
-        if self._before(node, claim, priority):
-            return self._exactly(node, known, claim, priority, without)
+        first = self._before(node, claim, priority)
+        if first or without or claim.carried is not None or claim.uid in known.ledger.entries:
+            return self._exactly(node, known, claim, first, without)
         fits = known.case.fits
         found = fits.get(claim.request)
         if found is None:
             if len(fits) >= _MOST_REQUESTS:
                 fits.clear()
-            found = fits[claim.request] = self._exactly(node, known, claim, priority, without)._replace(
-                message=""
-            )
+            found = self._exactly(node, known, claim)._replace(message="")
+            fits[claim.request] = found
         return found
 
     def exactly(self, node: str, claim: Claim, priority: int) -> Fit:
         """Return what a pod would get on a node, with a message that names the node."""
         known = self._of(node)
-        return known if isinstance(known, Fit) else self._exactly(node, known, claim, priority, frozenset())
+        if isinstance(known, Fit):
+            return known
+        return self._exactly(node, known, claim, self._before(node, claim, priority))
 
     def look_again(self, most: int) -> bool:
         """Read so many of the nodes that have changed, and say whether some are left."""
@@ -213,10 +213,17 @@ class Fits:
             case = self._cases[key] = _Case()
         return case
 
-    def _exactly(self, node: str, known: _Known, claim: Claim, priority: int, without: frozenset[str]) -> Fit:
+    def _exactly(
+        self,
+        node: str,
+        known: _Known,
+        claim: Claim,
+        first: Iterable[Claim] = (),
+        without: frozenset[str] = frozenset(),
+    ) -> Fit:
+        """Return what a pod would get after those that go before it, once others are gone."""
         topology, now = self._state.nodes.topology_of(node), self._state.now()
         ledger = known.ledger.without(without) if without else known.ledger
-        first = self._before(node, claim, priority)
         return fit(claim, topology, holding(ledger, topology, first, now=now), now=now)
 
     def _changed(self, node: str) -> None:

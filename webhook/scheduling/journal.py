@@ -11,7 +11,6 @@ class Journal:
 
     Attributes:
         note: takes the name of a node about which something has changed.
-        length: how many names were ever read out of it.
     """
 
     def __init__(self) -> None:
@@ -21,9 +20,8 @@ class Journal:
         self._first = 0
         self.note = self._news.append
 
-    @property
-    def length(self) -> int:
-        """How many names have been written so far."""
+    def read(self) -> int:
+        """Take over what was noted; return how many names there have been so far, for ``since``."""
         while self._news:
             self._names.append(self._news.popleft())
         if len(self._names) > _MOST:
@@ -32,6 +30,6 @@ class Journal:
             self._first += gone
         return self._first + len(self._names)
 
-    def since(self, length: int) -> set[str] | None:
-        """Return the names that were written after it had this length; None: that is too long ago."""
-        return set(self._names[length - self._first :]) if length >= self._first else None
+    def since(self, read: int) -> set[str] | None:
+        """Return the names that came after so many; None: that is too long ago."""
+        return set(self._names[read - self._first :]) if read >= self._first else None

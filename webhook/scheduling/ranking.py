@@ -7,6 +7,7 @@ for each pod, on the nodes that it concerns.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final, Protocol
 
 from webhook.scheduling.journal import Journal
@@ -98,7 +99,7 @@ class Rankings:
         """Look at so many of the nodes that have changed, and say whether some are left."""
         for ranking in reversed(list(self._kinds.values())):
             self._read(ranking)
-            names = list(ranking.stale)[:most]
+            names = list(islice(ranking.stale, most))
             self._rank(ranking, names, now)
             most -= len(names)
             if ranking.stale:
@@ -116,7 +117,7 @@ class Rankings:
         kind = (None if load is None else (load.prod, load.estimate), visit.request)
         ranking = self._kinds.pop(kind, None)
         if ranking is None:
-            ranking = _Ranking(visit.alike(), self._journal.length)
+            ranking = _Ranking(visit.alike(), self._journal.read())
         self._kinds[kind] = ranking
         if len(self._kinds) > _MOST_KINDS:
             del self._kinds[next(iter(self._kinds))]
@@ -131,11 +132,11 @@ class Rankings:
     def _read(self, ranking: _Ranking) -> None:
         """Forget what was found of nodes that have changed."""
         ranking.place.loads()  # what has changed there is noted, then
-        length = self._journal.length
-        if length == ranking.read:
+        read = self._journal.read()
+        if read == ranking.read:
             return
         changed = self._journal.since(ranking.read)
-        ranking.read = length
+        ranking.read = read
         if changed is None:
             changed = {*ranking.points, *ranking.reasons}
         for name in changed:

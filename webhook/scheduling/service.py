@@ -1,11 +1,7 @@
 """Puts scheduling together: the watches, the endpoints and the metrics of one process."""
 
-import datetime as dt
-import gc
-import logging
 import time
 from collections.abc import Callable, Mapping
-from http import HTTPStatus
 from threading import Event
 from typing import Any, Final
 
@@ -13,31 +9,21 @@ from prometheus_client import CollectorRegistry
 
 from webhook.binding.state import State
 from webhook.cpuset.allocation import BindPolicy
-from webhook.kube.client import MERGE_PATCH, ApiError, Client
-from webhook.kube.loop import run_loop
+from webhook.kube.client import Client
 from webhook.kube.paths import NODES, PODS, RUNNING_PODS, collection
-from webhook.kube.paths import pod as pod_path
 from webhook.kube.reflector import KindStatus, Reflector, watching
-from webhook.kube.timestamps import timestamp
 from webhook.process.workqueue import WorkQueue
-from webhook.protocol import ANNOTATION_WOKEN, NODEMETRIC_API_VERSION, NODEMETRIC_RESOURCE
+from webhook.protocol import NODEMETRIC_API_VERSION, NODEMETRIC_RESOURCE
 from webhook.scheduling.caches import Loads
 from webhook.scheduling.endpoint import Extender, VerbEndpoint
 from webhook.scheduling.metrics import SchedulingMetrics
 from webhook.scheduling.settings import SchedulingSettings
 from webhook.scheduling.state import Cluster
-from webhook.scheduling.waking import PodName
-
-_log = logging.getLogger(__name__)
+from webhook.scheduling.upkeep import Upkeep
 
 PREFIX: Final = "/scheduler"
 NODEMETRICS: Final = collection(NODEMETRIC_API_VERSION, NODEMETRIC_RESOURCE)
 _METRICS: Final = "scheduler-nodemetrics"
-_UPKEEP: Final = "upkeep"
-_LOOKS: Final = 4
-"""So many pods that wait are looked at between two calls: about a millisecond."""
-
-_LOOK_SECONDS, _PAUSE_SECONDS, _FORGET_SECONDS = 0.25, 0.002, 10.0
 
 
 class Scheduling:
@@ -46,6 +32,7 @@ class Scheduling:
     Attributes:
         cluster: what is known.
         endpoints: by path.
+        upkeep: what is done between two calls.
     """
 
     def __init__(  # noqa: PLR0913 — what scheduling is made of
@@ -84,10 +71,8 @@ class Scheduling:
             wall,
         )
         metrics = SchedulingMetrics(registry)
-        self._api, self._metrics = api, metrics
-        self._clock, self._wall, self._forget_at = clock, wall, 0.0
-        self._settled = False
         self._queue: WorkQueue[Any] = WorkQueue(1, "scheduler")
+        self.upkeep = Upkeep(cluster, self.missing, self._queue, api, metrics)
         extender = Extender(cluster, self.missing, metrics)
         verbs = {"filter": extender.filter, "prioritize": extender.prioritize, "preempt": extender.preempt}
         self.endpoints = {
@@ -124,44 +109,5 @@ class Scheduling:
     def watch(self, stop: Event, interval: float = 1.0) -> None:
         """Watch until ``stop`` is set; meant to run in a thread."""
         with watching(self._reflectors, stop):
-            run_loop(self._look, stop, name="looking at nodes again", interval=interval)
+            self.upkeep.watch(stop, interval)
         self._queue.close()
-
-    def _look(self) -> float:
-        """Look at some nodes that have changed, between two calls; return how long to wait."""
-        left: bool | PodName = self._queue.submit(_UPKEEP, self._upkeep).result()
-        if isinstance(left, PodName):
-            self._wake(left)
-        return _PAUSE_SECONDS if left else _LOOK_SECONDS
-
-    def _upkeep(self) -> bool | PodName:
-        """Do some of what is due; return whether more is, or a pod that is to be woken."""
-        if self.cluster.look_again():
-            return True
-        if not self._settled and not self.missing():
-            self._settled = True
-            # Hundreds of thousands of objects, of which few go: a collection that looked at each of them
-            # again would hold up every review for a third of a second.
-            gc.freeze()
-        if self._clock() >= self._forget_at:
-            self._forget_at = self._clock() + _FORGET_SECONDS
-            self.cluster.forget_deleted()
-        if self.cluster.settings.wake_pods and not self.missing():
-            for _ in range(_LOOKS):
-                if pod := self.cluster.waking.look():
-                    return pod
-        return False
-
-    def _wake(self, pod: PodName) -> None:
-        """Have the scheduler look at a pod again: it does when an annotation changes."""
-        moment = timestamp(dt.datetime.fromtimestamp(self._wall(), dt.UTC))
-        change = {"metadata": {"uid": pod.uid, "annotations": {ANNOTATION_WOKEN: moment}}}
-        try:
-            self._api.call("PATCH", pod_path(pod.namespace, pod.name), body=change, content_type=MERGE_PATCH)
-        except ApiError as error:
-            if error.status not in {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}:
-                _log.warning(
-                    "%s/%s is not woken, its scheduler tries it within 5 minutes: %s", *pod[1:], error
-                )
-            return
-        self._metrics.woken.inc()

@@ -10,6 +10,7 @@ Source: tried with kube-scheduler; see docs/scheduling.md.
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final, Generic, NamedTuple, TypeVar
 
 SETTLED_SECONDS: Final = 15.0
@@ -72,21 +73,19 @@ class Waking(Generic[_Visit]):
         """Forget a pod that may go somewhere."""
         self._pods.pop(pod, None)
 
-    def look(self) -> PodName | None:
-        """Look at one pod that is due, and return it if it is to be woken.
+    def look(self, most: int) -> PodName | None:
+        """Look at so many pods that are due, and return the first one that is to be woken.
 
         A pod that was woken is forgotten until it is refused again: if nobody asks, waking is in vain.
         """
         now = self._clock()
         self._woken = {pod: at for pod, at in self._woken.items() if now < at + AGAIN_SECONDS}
-        pod = next((pod for pod, refused in self._pods.items() if refused.due <= now), None)
-        if pod is None:
-            return None
-        refused = self._pods.pop(pod)
-        if self._fits(refused.visit, list(refused.nodes)):
-            self._woken[pod] = now
-            return pod
-        refused.due = now + SETTLED_SECONDS
-        if refused.due < refused.until:
-            self._pods[pod] = refused
+        for pod in list(islice((pod for pod, refused in self._pods.items() if refused.due <= now), most)):
+            refused = self._pods.pop(pod)
+            if self._fits(refused.visit, list(refused.nodes)):
+                self._woken[pod] = now
+                return pod
+            refused.due = now + SETTLED_SECONDS
+            if refused.due < refused.until:
+                self._pods[pod] = refused
         return None
