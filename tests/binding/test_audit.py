@@ -3,7 +3,7 @@
 import pytest
 
 from tests.binding.builders import NOW, ledger, node_topology
-from webhook.binding.audit import condition
+from webhook.binding.audit import condition, wrongs
 from webhook.binding.ledger import Entry
 from webhook.cpuset.allocation import BindPolicy, Exclusive
 from webhook.cpuset.sharing import Reservations
@@ -31,3 +31,12 @@ def test_the_condition_names_pods_and_cpus(entries, unrepaired, reason, message)
     found = condition(ledger(*entries), node, unrepaired)
     assert (found.status, found.reason) == (str(reason == "Consistent"), reason)
     assert message in found.message
+
+
+def test_what_is_wrong_is_said_in_one_order():
+    """Messages are compared, and stand in Events: what the pod requires comes before what the node does."""
+    held = entry("a", 0, 1, 8)._replace(required=True)
+    node = node_topology(bind_policy=BindPolicy.SPREAD_BY_PCPUS)
+    (found,) = wrongs(ledger(held), node, lambda _: True).values()
+    policies = [text.split(" are not ")[1].split()[0] for text in found.split("; ")]
+    assert policies == ["FullPCPUs", "SpreadByPCPUs"]

@@ -60,8 +60,9 @@ def overlaps(entries: Iterable[Entry]) -> list[tuple[Entry, Entry, frozenset[int
 def wrongs(ledger: Ledger, node: NodeTopology, movable: Callable[[Entry], bool]) -> dict[str, str]:
     """Return why pods cannot stay on their CPUs, by uid: a CPU does not exist, is reserved, or is another's.
 
-    Nor on CPUs that a policy, the node's or one that it requires, does not allow any more since others came
-    or went: an entry that was rebuilt from its pod does not say what the node demanded.
+    Nor on CPUs that a policy does not allow any more since others came or went: one that its entry requires,
+    or the node's as it is now. What a node demands is asked of the node: what an entry says of it is old when
+    the node has changed, and one that was rebuilt from its pod says nothing of it.
 
     Of two pods that hold one CPU it is the one that can be moved, else the later one.
 
@@ -94,10 +95,11 @@ def wrongs(ledger: Ledger, node: NodeTopology, movable: Callable[[Entry], bool])
     return {uid: "; ".join(texts) for uid, texts in found.items()}
 
 
-def _demanded(entry: Entry, node: NodeTopology) -> set[BindPolicy]:
-    """Return the policies that a set has to obey; where node and pod contradict each other, none can."""
-    own = {entry.policy} if entry.required else set()
-    return own | ({node.bind_policy} if entry.qos in _BOUND else set())
+def _demanded(entry: Entry, node: NodeTopology) -> tuple[BindPolicy, ...]:
+    """Return the policies that a set has to obey, the pod's before the node's; no set obeys two at once."""
+    own = (entry.policy,) if entry.required else ()
+    of_node = (node.bind_policy,) if entry.qos in _BOUND else ()
+    return tuple(dict.fromkeys(own + of_node))
 
 
 def _obeys(topology: Topology, cpus: frozenset[int], policy: BindPolicy) -> bool:
