@@ -159,3 +159,15 @@ def test_nodes_are_looked_at_in_slices():
         looks += 1
     assert looks > 100 // 20
     assert not world.cluster.look_again()
+
+
+def test_of_a_deleted_node_nothing_is_kept():
+    """What a pod held there makes no node special any more, until another one has its name."""
+    world = World()
+    world.change(LEDGER_KIND, "node-1", {"x": 1})
+    visit = world.cluster.visit(waiting("x", placement={"priority": 9500}))
+    for exists, special in ((True, {"node-1"}), (False, set()), (True, {"node-1"})):
+        world.change("Node", "node-1", exists)
+        while world.cluster.look_again():
+            pass
+        assert visit.special() == special

@@ -167,16 +167,12 @@ class Fits:
             if pod["metadata"].get("deletionTimestamp") and not is_finished(pod)
         )
 
-    def forget_deleted(self) -> None:
-        """Drop what was found of Nodes that do not exist any more."""
-        for name in [name for name in list(self._known) if ("", name) not in self._state.nodes.nodes.values]:
-            self._keep(name, None)
-
     def _of(self, node: str) -> _Known | Fit:
         """Return what is known of a node, or why no pod gets a set there."""
         try:
             topology = self._state.nodes.topology_of(node)
         except NodeTopologyError as error:
+            self._keep(node, None)  # often it was deleted
             return Fit(NO_TOPOLOGY, str(error))
         ledger, pods, held = self._state.ledgers.known(node), self._state.pods.on_node(node), self._held(node)
         known = self._known.get(node)

@@ -96,11 +96,6 @@ class Cluster:
         watched = self.loads.nodes if self.loads is not None else self.sets.nodes.nodes if self.sets else None
         return watched is not None and ("", node) in watched.values
 
-    def forget_deleted(self) -> None:
-        """Drop what was made of Nodes that do not exist any more."""
-        if self.fits is not None:
-            self.fits.forget_deleted()
-
     def _request(self, pod: Object) -> CPUSetRequest | Refusal | None:
         """Return what binding would give a CPU set for; None: it would give none."""
         try:

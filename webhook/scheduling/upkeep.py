@@ -27,7 +27,7 @@ _NAME: Final = "upkeep"
 _LOOKS: Final = 4
 """So many pods that wait are looked at between two calls: about a millisecond."""
 
-_LOOK_SECONDS, _PAUSE_SECONDS, _FORGET_SECONDS = 0.25, 0.002, 10.0
+_LOOK_SECONDS, _PAUSE_SECONDS = 0.25, 0.002
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +46,6 @@ class Upkeep:
     _api: Client
     _metrics: SchedulingMetrics
     _settled: bool = field(default=False, init=False)
-    _forget_at: float = field(default=0.0, init=False)
 
     def watch(self, stop: Event, interval: float = 1.0) -> None:
         """Work until ``stop`` is set; meant to run in a thread."""
@@ -70,9 +69,6 @@ class Upkeep:
             # Hundreds of thousands of objects, of which few go: a collection that looked at each of them
             # again would hold up every review for a third of a second.
             gc.freeze()
-        if cluster.clock() >= self._forget_at:
-            self._forget_at = cluster.clock() + _FORGET_SECONDS
-            cluster.forget_deleted()
         pod = cluster.waking.look(_LOOKS) if cluster.settings.wake_pods and not missing else None
         return pod is not None, pod
 
