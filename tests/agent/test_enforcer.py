@@ -11,7 +11,7 @@ from tests.agent.plan.builders import batch, raw_pod
 from tests.agent.tree import write
 from tests.kube.fakeapi import FakeApi
 from tests.waiting import until
-from webhook.agent.enforcer import LEDGER, Enforcer, Known
+from webhook.agent.enforcer import Enforcer, Known
 from webhook.agent.findings import Findings
 from webhook.agent.host import Host
 from webhook.agent.measuring.sampler import Sampler
@@ -20,7 +20,7 @@ from webhook.agent.statefolder import StateFolder
 from webhook.agent.suppression.decision import Options
 from webhook.agent.suppression.suppressor import SuppressionCollector, Suppressor
 from webhook.agent.writing.cgroupfiles import KernelFiles
-from webhook.agent.writing.ledger import ActionLedger, read_lines
+from webhook.agent.writing.ledger import LEDGER, ActionLedger, read_lines
 from webhook.kube.reflector import watching
 
 GROUP = "kubepods/besteffort/podu-be"
@@ -195,7 +195,7 @@ def test_what_a_nodeslo_asks_for(node, caplog):
 
 def test_where_the_node_has_no_nodeslo(node):
     """What the agent was told at its start holds."""
-    node.enforcer.default_slo = {"resourceUsedThresholdWithBE": {"enable": True}}
+    node.cluster.watched.default_slo = {"resourceUsedThresholdWithBE": {"enable": True}}
     with watching(node.cluster.watched.reflectors, node.cluster.service._stop):
         until(lambda: node.cluster.watched.synced)
         node.look(1)

@@ -16,10 +16,9 @@ import pytest
 from tests.agent.cluster import Cluster
 from tests.kube.fakeapi import FakeApi
 from tests.waiting import until
-from webhook.agent.enforcer import LEDGER, boot_of
 from webhook.agent.watched import TOPOLOGIES
 from webhook.agent.writing.cgroupfiles import KernelFiles
-from webhook.agent.writing.ledger import ActionLedger
+from webhook.agent.writing.ledger import ActionLedger, open_ledger
 
 DAEMONSETS: Final = "/apis/apps/v1/daemonsets"
 
@@ -67,8 +66,7 @@ class Place:
     @contextmanager
     def ledger(self) -> Iterator[ActionLedger]:
         """Open the ledger of an agent that does not run."""
-        folder = self.folder / "state" / LEDGER
-        ledger = ActionLedger(folder, boot=boot_of(self.cluster.tree.root), identity=KernelFiles().identity)
+        ledger = open_ledger(self.folder / "state", self.cluster.tree.root, KernelFiles().identity)
         yield ledger
         ledger.close()
 

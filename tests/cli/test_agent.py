@@ -8,9 +8,8 @@ import yaml
 from tests.agent.plan.builders import batch, raw_pod
 from tests.agent.tree import v1_tree, write
 from tests.kube.fakeapi import FakeApi
-from webhook.agent.enforcer import LEDGER
 from webhook.agent.writing.cgroupfiles import KernelFiles
-from webhook.agent.writing.ledger import ActionLedger
+from webhook.agent.writing.ledger import LEDGER, ActionLedger
 
 CONTAINER = "a" * 64
 POD = "kubepods/besteffort/podu-be"

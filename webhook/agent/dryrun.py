@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from webhook.agent.findings import Findings
 from webhook.agent.hierarchy import Hierarchy
-from webhook.agent.kubelet import STATIC, Kubelet
+from webhook.agent.inputs import inputs_of
+from webhook.agent.kubelet import Kubelet
 from webhook.agent.measuring.sampler import Sampler
-from webhook.agent.plan.memoryqos import memory_for_pods
 from webhook.agent.plan.plan import PodPlan, make_plan
 from webhook.agent.plan.settings import Settings
 from webhook.agent.plan.unbuilt import unbuilt
@@ -18,7 +18,6 @@ from webhook.agent.rendering import DryRun
 from webhook.agent.suppression.decision import Options, State
 from webhook.agent.suppression.overlay import unlike_koordlet
 from webhook.agent.suppression.suppressor import Suppressor
-from webhook.agent.topology import read_node, reserved_cpu
 from webhook.agent.writing.cgroupfiles import KernelFiles
 from webhook.agent.writing.comparison import Comparison
 from webhook.agent.writing.reconciler import possible
@@ -55,10 +54,8 @@ def dry_run(  # noqa: PLR0913 — what a plan is made of
     """
     read = [read_pod(pod) for pod in pods]
     files = KernelFiles()
-    static = kubelet is not None and kubelet.policy == STATIC
-    wanted = Settings(kubelet_static=static, slo=read_nodeslo(slo), memory=memory_for_pods(node))
+    topology, wanted = inputs_of(node, cpus, kubelet, read, Settings(slo=read_nodeslo(slo)))
     settings = possible(wanted, hierarchy, files)
-    topology = read_node(node, cpus, kubelet, read)
     plan = make_plan([pod.planned for pod in read], topology, settings)
     state: State | None = None
     unlike: list[str] = []
@@ -68,7 +65,7 @@ def dry_run(  # noqa: PLR0913 — what a plan is made of
         sampler.look(read)
         time.sleep(_SECOND)
         sampler.look(read)
-        plan = suppressor.adjust(plan, settings, reserved_cpu(node, topology))
+        plan = suppressor.adjust(plan, settings)
         state = suppressor.state
         unlike = unlike_koordlet(plan, settings.slo.threshold.cpu_suppress_policy)
     comparison = Comparison(hierarchy, files, None)

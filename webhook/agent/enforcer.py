@@ -17,16 +17,15 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from webhook.agent.findings import Findings
 from webhook.agent.hierarchy import Hierarchy
 from webhook.agent.host import Host
-from webhook.agent.kubelet import STATIC, Kubelet
+from webhook.agent.inputs import Inputs, inputs_of
+from webhook.agent.kubelet import Kubelet
 from webhook.agent.metrics import PREFIX
 from webhook.agent.plan.agentpod import AgentPod, Mode
-from webhook.agent.plan.memoryqos import memory_for_pods
 from webhook.agent.plan.plan import Plan
 from webhook.agent.plan.settings import Settings
 from webhook.agent.plan.unbuilt import unbuilt
 from webhook.agent.statefolder import StateFolder
 from webhook.agent.suppression.suppressor import Suppressor
-from webhook.agent.topology import read_node, reserved_cpu
 from webhook.agent.watched import Watched
 from webhook.agent.writing.cgroupfiles import KernelFiles
 from webhook.agent.writing.ledger import ActionLedger
@@ -36,25 +35,12 @@ from webhook.agent.writing.restore import Restored
 from webhook.agent.writing.writer import MOST_BUSY
 from webhook.cpuset.topology import Topology
 from webhook.kube.events import WARNING, Event, EventRecorder
-from webhook.pods.nodetopology import NodeTopology
 from webhook.protocol import KubeQoS
 from webhook.slo.nodeslo import read_nodeslo
 
-LEDGER: Final = "ledger"
-"""The folder of the ledger of actions, in the state folder."""
-
 _KNOWN: Final = "known.json"
 _KEEP_SECONDS: Final = 10.0
-_BOOT: Final = "proc/sys/kernel/random/boot_id"
 _log = logging.getLogger(__name__)
-
-
-def boot_of(root: Path) -> str:
-    """Return the kernel's boot id; "" where a recorded machine has none."""
-    try:
-        return (root / _BOOT).read_text().strip()
-    except OSError:
-        return ""
 
 
 class Known(NamedTuple):
@@ -79,7 +65,6 @@ class Enforcer:
         ledger: of actions.
         settings: what is switched on.
         proc: the host's /proc, where processes are looked for if the settings ask for something of them.
-        default_slo: the spec that holds where the node has no NodeSLO.
         events: where refusals are reported; None: nowhere.
         suppressor: of BE pods; None: they are never suppressed.
         clock: seconds that never go back.
@@ -97,14 +82,13 @@ class Enforcer:
     enforce: bool = False
     settings: Settings = field(default_factory=Settings)
     proc: Path = Path("/proc")
-    default_slo: Mapping[str, Any] = field(default_factory=dict)
     events: EventRecorder | None = None
     suppressor: Suppressor | None = None
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     last: Round | None = field(default=None, init=False)
-    _node: NodeTopology | None = field(default=None, init=False)
-    _inputs: tuple[object, ...] = field(default=(), init=False)
+    _made: Inputs | None = field(default=None, init=False)
+    _seen: tuple[object, ...] = field(default=(), init=False)
     _kept: Known | None = field(default=None, init=False)
     _kept_at: float = field(default=0.0, init=False)
     _known: Known | None = field(default=None, init=False)
@@ -149,9 +133,8 @@ class Enforcer:
                 f"{len(self.ledger.originals)} files hold what an agent in the mode {Mode.ENFORCE} wrote and "
                 f"did not give back: set the mode {Mode.ENFORCE}, then {Mode.OBSERVE} again"
             )
-        node = self._topology(known.node, hardware.cpus, kubelet)
-        settings = self._settings(known, kubelet)
-        adjust = partial(self._suppressed, settings=settings, reserved=reserved_cpu(known.node, node))
+        node, settings = self._inputs(known, hardware.cpus, kubelet)
+        adjust = partial(self._suppressed, settings=settings)
         done = self.last = self._reconciler.round(known.pods, node, settings, adjust)
         for outcome, count in done.written.counts.items():
             self._writes.labels(outcome).inc(count)
@@ -218,8 +201,8 @@ class Enforcer:
             "suppression": self.suppressor.report() if self.suppressor is not None else {"on": False},
         }
 
-    def _suppressed(self, plan: Plan, *, settings: Settings, reserved: int) -> Plan:
-        return plan if self.suppressor is None else self.suppressor.adjust(plan, settings, reserved)
+    def _suppressed(self, plan: Plan, *, settings: Settings) -> Plan:
+        return plan if self.suppressor is None else self.suppressor.adjust(plan, settings)
 
     def _current(self) -> Known | None:
         """Return node, pods and NodeSLO, as watched; before that, as they were known last."""
@@ -240,26 +223,22 @@ class Enforcer:
         self._known = known
         return known
 
-    def _topology(self, node: Mapping[str, Any], cpus: Topology, kubelet: Kubelet | None) -> NodeTopology:
-        """Return CPUs and reservations; made again where anything changed that they depend on."""
-        inputs = (node, cpus, kubelet, self._watched.pods.revision)
-        if self._node is None or inputs != self._inputs:
-            self._inputs = inputs
-            self._node = read_node(node, cpus, kubelet, self._watched.pods_now())
-        return self._node
+    def _inputs(self, known: Known, cpus: Topology, kubelet: Kubelet | None) -> Inputs:
+        """Return what the plan is made of; made again where anything changed that it depends on."""
+        self._read_slo(self._watched.default_slo if known.slo is None else known.slo)
+        seen = (known.node, cpus, kubelet, self._watched.pods.revision, self.settings)
+        if self._made is None or seen != self._seen:
+            self._seen = seen
+            self._made = inputs_of(known.node, cpus, kubelet, self._watched.pods_now(), self.settings)
+        return self._made
 
-    def _settings(self, known: Known, kubelet: Kubelet | None) -> Settings:
-        spec = self.default_slo if known.slo is None else known.slo
-        if spec is not self._slo:
-            self._slo = spec
-            self.settings = replace(self.settings, slo=read_nodeslo(spec))
-            for each in unbuilt(spec, suppressed=self.suppressor is not None):
-                self._findings.say(f"NodeSLO {self._watched.node_name}: {each}")
-        static = kubelet is not None and kubelet.policy == STATIC
-        memory = memory_for_pods(known.node)
-        if (static, memory) != (self.settings.kubelet_static, self.settings.memory):
-            self.settings = replace(self.settings, kubelet_static=static, memory=memory)
-        return self.settings
+    def _read_slo(self, spec: Mapping[str, Any]) -> None:
+        if spec is self._slo:
+            return
+        self._slo = spec
+        self.settings = replace(self.settings, slo=read_nodeslo(spec))
+        for each in unbuilt(spec, suppressed=self.suppressor is not None):
+            self._findings.say(f"NodeSLO {self._watched.node_name}: {each}")
 
     def _report(self, pod: str, message: str, done: Round) -> None:
         namespace, _, name = pod.partition("/")

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from webhook.agent.plan.agentpod import Mode
 from webhook.agent.plan.plan import Plan, PodPlan
 from webhook.agent.suppression.decision import State
 from webhook.agent.writing.order import Difference
@@ -26,12 +27,12 @@ class DryRun:
     Attributes:
         plan: what should stand there.
         differences: what does not, by the uid of the pod.
-        above: the same of the groups above pods.
         now: on which CPUs each pod may run at present, by uid; pods without cgroups are left out.
         cgroups: version and driver, as text.
         unbuilt: what a NodeSLO asks for that is not built.
         suppression: what BE pods get; None: they are not suppressed.
         unlike_koordlet: whom koordlet would suppress, and this agent does not, or the other way round.
+        above: as ``differences``, of the groups above pods.
     """
 
     plan: Plan
@@ -41,14 +42,13 @@ class DryRun:
     unbuilt: Sequence[str] = ()
     suppression: State | None = None
     unlike_koordlet: Sequence[str] = ()
+    above: Sequence[Difference] = ()
 
     @property
     def be_cpus(self) -> frozenset[int]:
         """Return the CPUs on which BE pods may run."""
         decision = self.suppression.decision if self.suppression is not None else None
         return (decision.cpus if decision is not None else None) or self.plan.cpus.state.be_pool()
-
-    above: Sequence[Difference] = ()
 
 
 def _plain(text: str, _mark: str) -> str:
@@ -155,7 +155,7 @@ def _cpus(cpus: frozenset[int] | None) -> str | None:
 def _pod_lines(plan: PodPlan, differences: Sequence[Difference], now: frozenset[int] | None) -> Iterable[str]:
     pod = plan.pod
     state = "no cgroup" if now is None else f"on CPUs {format_cpulist(now)}"
-    mode = "" if pod.mode == "enforce" else f", {pod.mode}"
+    mode = "" if pod.mode is Mode.ENFORCE else f", {pod.mode}"
     yield f"{pod.name}  {pod.qos or f'no class, {pod.kube_qos}'}{mode}, {state}"
     for each in differences:
         folder, _, name = each.path.rpartition("/")

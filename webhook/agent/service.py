@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 from types import FrameType
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry
 
-from webhook.agent.enforcer import LEDGER, Enforcer, boot_of
+from webhook.agent.enforcer import Enforcer
 from webhook.agent.eviction.asker import Asker
 from webhook.agent.eviction.figures import Figures
 from webhook.agent.findings import Findings
@@ -29,7 +29,7 @@ from webhook.agent.suppression.decision import Options
 from webhook.agent.suppression.suppressor import SuppressionCollector, Suppressor
 from webhook.agent.watched import Watched
 from webhook.agent.writing.cgroupfiles import KernelFiles
-from webhook.agent.writing.ledger import ActionLedger
+from webhook.agent.writing.ledger import open_ledger
 from webhook.kube.events import EventRecorder
 from webhook.kube.reflector import watching
 from webhook.process.admin import AdminServer, Report, Request, Response, admin_routes, wsgi_app
@@ -43,7 +43,7 @@ _OPEN_FILES: Final = 65_536
 """Descriptors: a pod has five, and a node may have some hundred pods."""
 
 
-class SecondAddress:
+class SecondAddress(NamedTuple):
     """Where metrics are served once more, for whoever knows another port and path.
 
     Attributes:
@@ -51,10 +51,8 @@ class SecondAddress:
         path: of the metrics.
     """
 
-    def __init__(self, listener: socket.socket, path: str) -> None:
-        """Take both."""
-        self.listener = listener
-        self.path = path
+    listener: socket.socket
+    path: str
 
 
 @dataclass(eq=False)
@@ -72,7 +70,6 @@ class AgentService:
         enforce: whether cgroups are written.
         settings: what is switched on.
         proc: the host's /proc.
-        default_slo: the spec that holds where the node has no NodeSLO.
         ask_evictions: whether it asks for evictions.
         daemonset: namespace and name of what this agent is a pod of; None where nobody knows.
         suppression: of BE pods, where the NodeSLO switches it on; None: never.
@@ -88,7 +85,6 @@ class AgentService:
     enforce: bool = False
     settings: Settings = DEFAULTS
     proc: Path = Path("/proc")
-    default_slo: Mapping[str, Any] = field(default_factory=dict)
     daemonset: tuple[str, str] | None = None
     ask_evictions: bool = False
     suppression: Options | None = None
@@ -100,7 +96,7 @@ class AgentService:
 
     def __post_init__(self) -> None:
         """Put the agent together."""
-        self._findings = Findings()
+        self._findings, self._files = Findings(), KernelFiles()
         self.host = Host(self._findings, self.root, self.kubelet_folder)
         self.sampler = Sampler(self.hierarchy, self.root)
         self._history = History(self.sampler, self.folder)
@@ -117,11 +113,10 @@ class AgentService:
         if self.ask_evictions:
             self.asker = Asker(
                 self.watched,
-                Figures(self.sampler, self.hierarchy, KernelFiles().read),
+                Figures(self.sampler, self.hierarchy, self._files.read),
                 self._findings,
                 self.registry,
                 lambda: bool(self.publisher.standby),
-                self.default_slo,
             )
         self._stop = Event()
 
@@ -179,11 +174,10 @@ class AgentService:
 
     def _enforcer(self) -> Enforcer:
         """Open the ledger of actions; OSError where it cannot be."""
-        identity = KernelFiles().identity
         suppressor = None
         if self.suppression is not None:
             suppressor = Suppressor(
-                self.hierarchy, KernelFiles(), self.sampler, self._findings, self.suppression
+                self.hierarchy, self._files, self.sampler, self._findings, self.suppression
             )
             self.registry.register(SuppressionCollector(suppressor))
         return Enforcer(
@@ -192,12 +186,11 @@ class AgentService:
             self.host,
             self.folder,
             self._findings,
-            ActionLedger(self.folder.path / LEDGER, boot=boot_of(self.root), identity=identity),
+            open_ledger(self.folder.path, self.root, self._files.identity),
             self.registry,
             self.enforce,
             settings=self.settings,
             proc=self.proc,
-            default_slo=self.default_slo,
             events=self._events,
             suppressor=suppressor,
         )

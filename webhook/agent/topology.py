@@ -20,7 +20,6 @@ from webhook.cpuset.qos import QoS
 from webhook.cpuset.topology import Place, Topology
 from webhook.pods.nodetopology import NodeTopology, read_node_topology
 from webhook.pods.pod import annotations
-from webhook.pods.quantities import QuantityError, milli, text_of
 from webhook.protocol import (
     ANNOTATION_BE_CPU_SHARED_POOLS,
     ANNOTATION_CPU_MANAGER_POLICY,
@@ -54,19 +53,6 @@ def read_node(
 ) -> NodeTopology:
     """Return what binding reads of a node, by what ``describe`` publishes of it."""
     return read_node_topology(node, _machine(cpus, kubelet, pods))
-
-
-def reserved_cpu(node: Mapping[str, Any], topology: NodeTopology) -> int:
-    """Return the milli-cores that are kept from pods: by the kubelet, or by the node's reservation."""
-    annotated = len(topology.reservations.reserved) * 1000
-    status = node.get("status") or {}
-    try:
-        capacity, allocatable = (
-            milli(text_of((status.get(each) or {})[CPU])) for each in ("capacity", "allocatable")
-        )
-    except (KeyError, QuantityError):
-        return annotated
-    return max(capacity - allocatable, annotated)
 
 
 def describe(

@@ -67,11 +67,13 @@ class Watched:
         api: the API server.
         node_name: of the node.
         now: the time of day.
+        default_slo: the spec that holds where the node has no NodeSLO.
     """
 
     api: Client
     node_name: str
     now: Callable[[], dt.datetime] = utc_now
+    default_slo: Mapping[str, Any] = field(default_factory=dict)
     pods: Store[NodePod] = field(default_factory=pod_store, init=False)
     nodes: Store[KnownNode] = field(default_factory=lambda: Store(_known_node), init=False)
     metrics: Store[KnownMetric] = field(default_factory=lambda: Store(_known_metric), init=False)

@@ -1,12 +1,13 @@
 """``colocation-webhook controller``: publishes what nodes offer to batch work, and evicts such work."""
 
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 
 from webhook.cli.options.access import ClusterFlags, cluster_options
-from webhook.cli.options.declarations import Decorator, choice_option, config_option, grouped, lease_option
-from webhook.cli.options.listening import Address, listen_on
+from webhook.cli.options.declarations import Decorator, config_option, grouped, lease_option
+from webhook.cli.options.listening import admin_option, listen_on
+from webhook.cli.options.log import LogFlags, log_options
 from webhook.protocol import CAPACITY_LEASE
 
 if TYPE_CHECKING:
@@ -53,14 +54,7 @@ _eviction: Final = grouped(
 @cluster_options
 @config_option
 @lease_option("--lease", CAPACITY_LEASE, "Lease by which replicas agree on which of them publishes")
-@click.option(
-    "--admin-bind",
-    type=Address(),
-    default="127.0.0.1:8082",
-    show_default=True,
-    metavar="HOST:PORT",
-    help="Where /healthz, /readyz and /metrics answer, without TLS.",
-)
+@admin_option("127.0.0.1:8082")
 @click.option(
     "--withdraw",
     is_flag=True,
@@ -74,8 +68,7 @@ _eviction: Final = grouped(
     help="Whether figures, NodeMetrics and NodeSLOs are published.",
 )
 @_eviction
-@choice_option("--log-level", choices=("debug", "info", "warning", "error"), default="info")
-@choice_option("--log-format", choices=("auto", "json", "text"), text="auto: text on a terminal, else json.")
+@log_options
 def controller(  # noqa: PLR0913 — one parameter an option
     *,
     cluster: ClusterFlags,
@@ -85,8 +78,7 @@ def controller(  # noqa: PLR0913 — one parameter an option
     withdraw: bool,
     capacity: bool,
     eviction: EvictionFlags,
-    log_level: str,
-    log_format: Literal["auto", "json", "text"],
+    log: LogFlags,
 ) -> None:
     """Publish batch and mid resources in the status of nodes; keep their NodeMetrics and NodeSLOs.
 
@@ -110,13 +102,10 @@ def controller(  # noqa: PLR0913 — one parameter an option
     from webhook.controller.state import State
     from webhook.kube.client import ApiError
     from webhook.kube.lease import Lease
-    from webhook.process.log import chosen, configure
     from webhook.process.metrics import new_registry
 
-    configure(log_level, chosen(log_format))
-    api = cluster.open()
-    if api is None:
-        raise click.UsageError("nothing says which cluster: give --kubeconfig FILE or --in-cluster")
+    log.configure()
+    api = cluster.needed()
     if not capacity and not eviction.evict:
         raise click.UsageError("--no-capacity leaves nothing to do: give --evict, too")
     namespace, name = lease or (api.access.namespace, CAPACITY_LEASE)

@@ -37,13 +37,14 @@ class Node:
         cluster.heard()
         service = cluster.service
         self.standby = False
+        asked = {"resourceUsedThresholdWithBE": THRESHOLD}
+        cluster.watched.default_slo = asked if default is None else default
         self.asker = Asker(
             cluster.watched,
             Figures(service.sampler, service.hierarchy, KernelFiles().read),
             Findings(),
             cluster.registry,
             lambda: self.standby,
-            {"resourceUsedThresholdWithBE": THRESHOLD} if default is None else default,
             cluster.tree.clock,
         )
 

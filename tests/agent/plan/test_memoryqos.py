@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.agent.plan.builders import a_pod, batch, one, plan_of, values
-from webhook.agent.plan.memoryqos import memory_for_pods
 from webhook.agent.plan.target import UNLIMITED, Knob
 from webhook.protocol import KubeQoS
 from webhook.slo.nodeslo import read_nodeslo
@@ -139,13 +138,6 @@ def test_what_cannot_be_read_is_a_finding():
     plan = plan_of(a_pod("x", "LS", containers=[container("1Xi")]), slo=slo(ls=(50, 0, 0)))
     assert any("is not a quantity" in each for each in plan.findings)
     assert set(values(plan.pods[0].at_pod)) == {Knob.CPUS}
-
-
-def test_memory_of_a_node():
-    """Bytes; None where it says nothing, or what cannot be read."""
-    assert memory_for_pods({"status": {"allocatable": {"memory": "1Ki"}}}) == 1024
-    for node in ({}, {"status": None}, {"status": {"allocatable": {"memory": "x"}}}):
-        assert memory_for_pods(node) is None
 
 
 AMOUNTS = st.integers(1, 2**34)

@@ -77,7 +77,7 @@ class SuppressedWorld(World):
             [read_agent_pod(raw) for raw in self.pods.values()],
             self.node,
             self.settings,
-            lambda plan: self.suppressor.adjust(plan, self.settings, self.reserved),
+            lambda plan: self.suppressor.adjust(plan, replace(self.settings, reserved=self.reserved)),
         )
         self.time += 1
         return done

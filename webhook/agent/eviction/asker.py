@@ -38,7 +38,6 @@ class Asker:
 
     Attributes:
         standby: whether somebody else's agent works here.
-        default_slo: the spec that holds where the node has no NodeSLO.
         clock: seconds that never go back.
     """
 
@@ -47,7 +46,6 @@ class Asker:
     _findings: Findings
     registry: CollectorRegistry
     standby: Callable[[], bool]
-    default_slo: Mapping[str, Any]
     clock: Callable[[], float] = time.monotonic
     _pauses: Pauses = field(init=False)
     _asked: bool = field(default=True, init=False)
@@ -85,13 +83,13 @@ class Asker:
 
     def _settings(self) -> Thresholds:
         """Return what the NodeSLO says, or what holds without one."""
-        slo = self._watched.slo
-        slo = self.default_slo if slo is None else slo
+        watched = self._watched
+        slo = watched.default_slo if watched.slo is None else watched.slo
         if slo is not self._slo:
             # What cannot be meant of it, the enforcer says.
             self._slo, self._thresholds = slo, eviction_of(read_nodeslo(slo).threshold)
             for finding in self._thresholds.findings:
-                self._findings.say(f"NodeSLO {self._watched.node_name}: {finding}")
+                self._findings.say(f"NodeSLO {watched.node_name}: {finding}")
         return self._thresholds
 
     def _write(self, asks: tuple[Ask, ...], uses: Mapping[str, Use], node_uid: str) -> None:

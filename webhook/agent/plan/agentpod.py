@@ -19,7 +19,9 @@ from webhook.protocol import (
     ANNOTATION_RESOURCE_STATUS,
     LABEL_QOS_CLASS,
     QOS_CLASSES,
+    QOS_OF_KUBERNETES,
     KubeQoS,
+    QoSClass,
 )
 
 _ANNOTATIONS: Final = frozenset(
@@ -71,6 +73,11 @@ class AgentPod:
     containers: Mapping[str, str] = field(default_factory=dict)
     value: Mapping[str, Any] = field(default_factory=dict)
     findings: tuple[str, ...] = ()
+
+    @property
+    def counts_as(self) -> QoSClass:
+        """Return the class that it counts as: without a label, Kubernetes' own in Koordinator's words."""
+        return QoSClass(self.qos or QOS_OF_KUBERNETES[self.kube_qos])
 
     @property
     def finished(self) -> bool:

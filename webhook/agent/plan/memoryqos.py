@@ -6,16 +6,16 @@ sums. Source: Koordinator's ``memoryQOS``; Linux' ``admin-guide/cgroup-v2``, "Me
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from webhook.agent.plan.agentpod import AgentPod, Mode
 from webhook.agent.plan.limits import LimitsError, amount_of, colocation_names, described
 from webhook.agent.plan.settings import Settings
 from webhook.agent.plan.target import UNLIMITED, Knob, Target, Why
 from webhook.pods.pod import containers
-from webhook.pods.quantities import QuantityError, text_of, units
+from webhook.pods.quantities import QuantityError
 from webhook.pods.requests import pod_request
-from webhook.protocol import MEMORY, QOS_OF_KUBERNETES, KubeQoS, QoSClass
+from webhook.protocol import MEMORY, KubeQoS
 from webhook.slo.nodeslo import MemoryQoS
 
 MEMORY_QOS: Final = "memory-qos"
@@ -48,8 +48,7 @@ def pod_memory(pod: AgentPod, settings: Settings) -> PodMemory:
     Raises:
         LimitsError: its resources cannot be read.
     """
-    kind = QoSClass(pod.qos or QOS_OF_KUBERNETES[pod.kube_qos])
-    wanted = settings.slo.memory.get(kind, _OFF)
+    wanted = settings.slo.memory.get(pod.counts_as, _OFF)
     if not (settings.memory_qos and wanted.enable):
         return PodMemory()
     value = described(pod)
@@ -105,14 +104,6 @@ def missing(settings: Settings) -> list[str]:
         return []
     text = f"NodeSLO: memoryQOS of {', '.join(asked)}: memory is not protected, for this kernel's cgroups"
     return [f"{text} have no memory.min, memory.low and memory.high: those of version 2 do"]
-
-
-def memory_for_pods(node: Mapping[str, Any]) -> int | None:
-    """Return how many bytes a v1 Node has for pods; None where it does not say."""
-    try:
-        return units(text_of(((node.get("status") or {}).get("allocatable") or {})[MEMORY]))
-    except (KeyError, QuantityError):
-        return None
 
 
 def _protection(request: int, wanted: MemoryQoS, page: int) -> Protection:

@@ -8,7 +8,7 @@ from webhook.agent.plan.settings import Settings
 from webhook.agent.plan.target import Knob, Target, Why
 from webhook.pods.pod import annotations
 from webhook.pods.text import shown
-from webhook.protocol import ANNOTATION_OOM_SCORE_ADJ, QOS_OF_KUBERNETES
+from webhook.protocol import ANNOTATION_OOM_SCORE_ADJ
 
 OOM_SCORE_ADJ: Final = "oom-score-adj"
 NICE: Final = "nice"
@@ -28,7 +28,7 @@ def of_processes(pod: AgentPod, settings: Settings, findings: list[str]) -> tupl
                 f"{pod.name}: annotation {ANNOTATION_OOM_SCORE_ADJ}: {shown(stated)} is no whole number from "
                 f"-{_MOST} to {_MOST}: it is left as the kubelet made it"
             )
-    kind = str(pod.qos or QOS_OF_KUBERNETES[pod.kube_qos])
+    kind = str(pod.counts_as)
     if kind in settings.nice:
         found.append(Target(Knob.NICE, settings.nice[kind], Why(NICE, pod.name, {"class": kind})))
     return tuple(found)

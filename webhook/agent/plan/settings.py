@@ -29,6 +29,7 @@ class Settings:
         weights: the formula of the node's container runtime.
         memory_qos: the kernel can protect and throttle memory, as the NodeSLO asks for.
         memory: bytes that the node has for pods; None: unknown.
+        reserved: milli-cores of the node that are kept from pods.
         oom_score_adj: whether the annotation of that name holds for the processes of a pod.
         nice: the nice value of processes by the class of their pod; classes that are left out keep theirs.
         page: bytes; the kernel keeps limits of memory in pages.
@@ -43,6 +44,7 @@ class Settings:
     weights: Weights = Weights.LINEAR
     memory_qos: bool = True
     memory: int | None = None
+    reserved: int = 0
     oom_score_adj: bool = False
     nice: Mapping[str, int] = field(default_factory=dict)
     page: int = 4096

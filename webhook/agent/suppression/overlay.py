@@ -16,7 +16,7 @@ from webhook.agent.suppression.decision import Decision
 from webhook.agent.suppression.division import Claim, divide
 from webhook.pods.pod import containers
 from webhook.pods.qosclass import priority_class
-from webhook.protocol import CPU, MID, PROD, QOS_OF_KUBERNETES, KubeQoS, QoSClass
+from webhook.protocol import CPU, MID, PROD, KubeQoS, QoSClass
 from webhook.slo.keys import CFS_QUOTA, CPUSET
 
 SUPPRESSION = "suppression"
@@ -53,8 +53,7 @@ def online(plan: Plan) -> list[AgentPod]:
     return [
         each.pod
         for each in plan.pods
-        if (each.pod.qos or QOS_OF_KUBERNETES[each.pod.kube_qos]) in (QoSClass.LSR, QoSClass.LS)
-        and priority_class(each.pod.value) == PROD
+        if each.pod.counts_as in (QoSClass.LSR, QoSClass.LS) and priority_class(each.pod.value) == PROD
     ]
 
 

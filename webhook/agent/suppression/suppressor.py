@@ -68,13 +68,12 @@ class Suppressor:
         """Put it together."""
         self._waiting = Waiting(self._hierarchy, self.clock)
 
-    def adjust(self, plan: Plan, settings: Settings, reserved: int) -> Plan:
+    def adjust(self, plan: Plan, settings: Settings) -> Plan:
         """Return the plan of this second.
 
         Args:
             plan: without suppression.
-            settings: with the NodeSLO.
-            reserved: milli-cores that are kept from pods.
+            settings: with the NodeSLO, and what is kept from pods.
         """
         thresholds = self._read(settings.slo)
         if thresholds is not None and not thresholds.enable:
@@ -82,7 +81,7 @@ class Suppressor:
             return plan
         with self._sampler.lock:
             loads = self._sampler.loads()
-        self.state = self._decided(plan, thresholds, loads, reserved)
+        self.state = self._decided(plan, thresholds, loads, settings.reserved)
         self.rounds += 1
         return self._with(plan, self.state.decision, kubelet_static=settings.kubelet_static)
 

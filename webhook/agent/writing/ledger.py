@@ -25,6 +25,10 @@ MOST_WAITING: Final = 10_000
 RESTORE: Final = "restore"
 """The rule of lines by which a file was given back."""
 
+LEDGER: Final = "ledger"
+"""The folder of the ledger of actions, in the state folder."""
+
+_BOOT: Final = "proc/sys/kernel/random/boot_id"
 _CURRENT: Final = "actions.jsonl"
 _BEFORE: Final = "actions.1.jsonl"
 _NEXT: Final = "actions.next.jsonl"
@@ -210,6 +214,21 @@ class ActionLedger:
             return self._identity(path) == original.cgroup
         except OSError:
             return False
+
+
+def open_ledger(state: Path, root: Path, identity: Callable[[str], int]) -> ActionLedger:
+    """Open the ledger of an agent, as ``ActionLedger`` does.
+
+    Args:
+        state: the agent's state folder.
+        root: of the machine's files; a recorded one may not say its boot.
+        identity: see ``CgroupFiles``.
+    """
+    try:
+        boot = (root / _BOOT).read_text().strip()
+    except OSError:
+        boot = ""
+    return ActionLedger(state / LEDGER, boot=boot, identity=identity)
 
 
 def read_lines(folder: Path) -> Iterator[Mapping[str, Any]]:

@@ -12,9 +12,8 @@ from webhook.cli.options.output import echo_data
 
 def print_actions(state_dir: Path, pod: str | None, output: str) -> None:
     """Print the lines of the ledger of actions, the oldest first."""
-    from webhook.agent.enforcer import LEDGER
     from webhook.agent.rendering import action_line
-    from webhook.agent.writing.ledger import is_of_pod, read_lines
+    from webhook.agent.writing.ledger import LEDGER, is_of_pod, read_lines
 
     folder = state_dir / LEDGER
     try:
@@ -39,10 +38,9 @@ def print_actions(state_dir: Path, pod: str | None, output: str) -> None:
 
 def restore_all(place: Place, pod: str | None) -> None:
     """Write back what each file held before the agent; exit status 1 where a file could not be."""
-    from webhook.agent.enforcer import LEDGER, boot_of
     from webhook.agent.hierarchy import HierarchyError, find_hierarchy
     from webhook.agent.writing.cgroupfiles import KernelFiles
-    from webhook.agent.writing.ledger import ActionLedger, LedgerError
+    from webhook.agent.writing.ledger import LedgerError, open_ledger
     from webhook.agent.writing.restore import restore
     from webhook.agent.writing.writer import Outcome, Writer
     from webhook.kube.timestamps import utc_now
@@ -50,7 +48,7 @@ def restore_all(place: Place, pod: str | None) -> None:
     files = KernelFiles()
     try:
         hierarchy = find_hierarchy(place.root, place.kubepods)
-        ledger = ActionLedger(place.state_dir / LEDGER, boot=boot_of(place.root), identity=files.identity)
+        ledger = open_ledger(place.state_dir, place.root, files.identity)
     except HierarchyError as error:
         raise click.ClickException(str(error)) from None
     except LedgerError as error:

@@ -38,6 +38,17 @@ class ClusterFlags:
             return _client("--kubeconfig", self.kubeconfig)
         return _client("--in-cluster") if self.in_cluster else None
 
+    def needed(self) -> "Client":
+        """As `open`, for a command that does nothing without one.
+
+        Raises:
+            click.UsageError: also where neither flag was given.
+            click.ClickException: as `open`.
+        """
+        if api := self.open():
+            return api
+        raise click.UsageError("nothing says which cluster: give --kubeconfig FILE or --in-cluster")
+
     def open_or_home(self) -> "Client":
         """As `open`; where neither flag was given, the files are read that kubectl would read.
 

@@ -4,6 +4,8 @@ import socket
 
 import click
 
+from webhook.cli.options.declarations import Decorator
+
 
 class Address(click.ParamType):  # type: ignore[type-arg] # generic only since click 8.4
     """``HOST:PORT``, refused as such before anything else is read."""
@@ -20,6 +22,18 @@ class Address(click.ParamType):  # type: ignore[type-arg] # generic only since c
             flag = param.opts[0] if param is not None else ""
             raise click.UsageError(f"{flag}: {error}; write for example {flag} 127.0.0.1:8443", ctx) from None
         return value
+
+
+def admin_option(address: str, answers: str = "/healthz, /readyz and /metrics answer") -> Decorator:
+    """Declare --admin-bind; without it, a process answers at ``address``."""
+    return click.option(
+        "--admin-bind",
+        type=Address(),
+        default=address,
+        show_default=True,
+        metavar="HOST:PORT",
+        help=f"Where {answers}, without TLS.",
+    )
 
 
 def listen_on(flag: str, address: str) -> socket.socket:

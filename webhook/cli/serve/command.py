@@ -7,7 +7,7 @@ import secrets
 import shlex
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,7 +20,8 @@ from webhook.cli.options.declarations import (
     lease_option,
     seconds_option,
 )
-from webhook.cli.options.listening import Address, listen_on
+from webhook.cli.options.listening import Address, admin_option, listen_on
+from webhook.cli.options.log import LogFlags, log_options
 from webhook.cli.options.settings import optional_objects_option, settings_options
 from webhook.cli.serve.bindingflags import CpuSetFlags, cpusets_options
 from webhook.cli.serve.certificateflags import CertificateFlags, certificate_options
@@ -60,14 +61,7 @@ _EXAMPLE = Path("examples/reviews/spark-driver.json")
     help="Where reviews come in.",
 )
 @certificate_options
-@click.option(
-    "--admin-bind",
-    type=Address(),
-    default="127.0.0.1:8081",
-    show_default=True,
-    metavar="HOST:PORT",
-    help="Where /healthz, /readyz, /metrics and /explain answer, without TLS.",
-)
+@admin_option("127.0.0.1:8081", "/healthz, /readyz, /metrics and /explain answer")
 @click.option("--explain", is_flag=True, help="Answer /explain on an address that is not loopback, too.")
 @settings_options
 @cpusets_options
@@ -117,8 +111,7 @@ _EXAMPLE = Path("examples/reviews/spark-driver.json")
     help="Admin port of other replicas, repeatable; all addresses of the name. With a view that is too old"
     " this replica stops being ready while one of them has a fresh view.",
 )
-@choice_option("--log-level", choices=("debug", "info", "warning", "error"), default="info")
-@choice_option("--log-format", choices=("auto", "json", "text"), text="auto: text on a terminal, else json.")
+@log_options
 @pass_clock
 def serve(  # noqa: PLR0913 — one parameter a flag
     clock: Clock,
@@ -141,8 +134,7 @@ def serve(  # noqa: PLR0913 — one parameter a flag
     grace: int,
     max_view_age: float,
     peers: tuple[str, ...],
-    log_level: str,
-    log_format: Literal["auto", "json", "text"],
+    log: LogFlags,
 ) -> None:
     """Serve admission reviews over TLS: POST /mutate and POST /validate.
 
@@ -165,7 +157,6 @@ def serve(  # noqa: PLR0913 — one parameter a flag
     from webhook.process.startup import shared_metrics
 
     with shared_metrics(workers):
-        from webhook.process.log import chosen, configure
         from webhook.process.metrics import new_registry
         from webhook.server.configreviews import ConfigReviews
         from webhook.server.decisionlog import DecisionLog
@@ -174,10 +165,9 @@ def serve(  # noqa: PLR0913 — one parameter a flag
         from webhook.server.run import Serving, run
         from webhook.server.service import ReviewService, UnauthenticatedClients
 
-        form = chosen(log_format)
-        configure(log_level, form)
+        form = log.configure()
         current, metrics = CurrentSettings(settings), ReviewMetrics(new_registry())
-        log = DecisionLog(log_level, form)
+        decisions = DecisionLog(log.log_level, form)
         clients = UnauthenticatedClients(metrics)
         client = cluster.open()
         rotator = certificates.rotator(client, clock, current.sign_with)
@@ -190,7 +180,7 @@ def serve(  # noqa: PLR0913 — one parameter a flag
         if slo_config is not None:
             if client is None:
                 raise click.UsageError("--slo-config needs a cluster: give --kubeconfig FILE or --in-cluster")
-            configs = ConfigReviews(client, slo_config, current, metrics, log)
+            configs = ConfigReviews(client, slo_config, current, metrics, decisions)
         scheduling = _scheduling(scheduler_settings, client, source, metrics.registry, bindings)
         listener = listen_on("--bind", bind)
         admin_listener = listen_on("--admin-bind", admin_bind)
@@ -200,7 +190,7 @@ def serve(  # noqa: PLR0913 — one parameter a flag
                 source,
                 current,
                 metrics,
-                log,
+                decisions,
                 certificate=certificate,
                 rotator=rotator,
                 statuses=statuses,
@@ -220,7 +210,7 @@ def serve(  # noqa: PLR0913 — one parameter a flag
                 through_flask=worker == "flask",
                 explains=explain,
                 grace_seconds=grace,
-                debug=log_level == "debug",
+                debug=log.log_level == "debug",
             ),
         )
 

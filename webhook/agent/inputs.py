@@ -1,0 +1,76 @@
+"""What a plan is made of besides pods: the CPUs of a node, and settings with what the node is like."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from webhook.agent.kubelet import STATIC, Kubelet
+from webhook.agent.plan.settings import Settings
+from webhook.agent.pods import NodePod
+from webhook.agent.topology import read_node
+from webhook.cpuset.topology import Topology
+from webhook.pods.nodetopology import NodeTopology
+from webhook.pods.quantities import QuantityError, milli, text_of, units
+from webhook.protocol import CPU, MEMORY
+
+
+class Inputs(NamedTuple):
+    """A node, as a plan needs it.
+
+    Attributes:
+        node: its CPUs, reservations and policies.
+        settings: what is switched on, and what the node is like.
+    """
+
+    node: NodeTopology
+    settings: Settings
+
+
+def inputs_of(
+    node: Mapping[str, Any],
+    cpus: Topology,
+    kubelet: Kubelet | None,
+    pods: Sequence[NodePod],
+    settings: Settings,
+) -> Inputs:
+    """Return what a plan is made of.
+
+    Args:
+        node: the v1 Node.
+        cpus: of the machine.
+        kubelet: what its files say; None where they are not to be read.
+        pods: of the node.
+        settings: what is switched on, and what the NodeSLO asks for.
+    """
+    topology = read_node(node, cpus, kubelet, pods)
+    return Inputs(
+        topology,
+        replace(
+            settings,
+            kubelet_static=kubelet is not None and kubelet.policy == STATIC,
+            memory=memory_for_pods(node),
+            reserved=reserved_cpu(node, topology),
+        ),
+    )
+
+
+def memory_for_pods(node: Mapping[str, Any]) -> int | None:
+    """Return how many bytes a v1 Node has for pods; None where it does not say."""
+    try:
+        return units(_amount(node, "allocatable", MEMORY))
+    except (KeyError, QuantityError):
+        return None
+
+
+def reserved_cpu(node: Mapping[str, Any], topology: NodeTopology) -> int:
+    """Return the milli-cores that are kept from pods: by the kubelet, or by the node's reservation."""
+    annotated = len(topology.reservations.reserved) * 1000
+    try:
+        capacity, allocatable = (milli(_amount(node, each, CPU)) for each in ("capacity", "allocatable"))
+    except (KeyError, QuantityError):
+        return annotated
+    return max(capacity - allocatable, annotated)
+
+
+def _amount(node: Mapping[str, Any], kind: str, resource: str) -> str:
+    return text_of(((node.get("status") or {}).get(kind) or {})[resource])
