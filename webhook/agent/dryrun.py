@@ -10,7 +10,8 @@ from webhook.agent.hierarchy import Hierarchy
 from webhook.agent.inputs import inputs_of
 from webhook.agent.kubelet import Kubelet
 from webhook.agent.measuring.sampler import Sampler
-from webhook.agent.plan.plan import PodPlan, make_plan
+from webhook.agent.plan.agentpod import AgentPod
+from webhook.agent.plan.plan import make_plan
 from webhook.agent.plan.settings import Settings
 from webhook.agent.plan.unbuilt import unbuilt
 from webhook.agent.pods import read_pod
@@ -20,9 +21,8 @@ from webhook.agent.suppression.overlay import unlike_koordlet
 from webhook.agent.suppression.suppressor import Suppressor
 from webhook.agent.writing.cgroupfiles import KernelFiles
 from webhook.agent.writing.comparison import Comparison
+from webhook.agent.writing.present import Present
 from webhook.agent.writing.reconciler import possible
-from webhook.cpuset.cpulist import parse_cpulist
-from webhook.cpuset.errors import CpuSetError
 from webhook.cpuset.topology import Topology
 from webhook.slo.nodeslo import read_nodeslo
 
@@ -69,7 +69,8 @@ def dry_run(  # noqa: PLR0913 — what a plan is made of
         state = suppressor.state
         unlike = unlike_koordlet(plan, settings.slo.threshold.cpu_suppress_policy)
     comparison = Comparison(hierarchy, files, None)
-    now = {each.pod.uid: _cpus_now(hierarchy, each, files, cpus) for each in plan.pods}
+    present = Present(hierarchy, files)
+    now = {each.pod.uid: _cpus_now(present, each.pod, cpus) for each in plan.pods}
     return DryRun(
         plan=plan,
         differences={each.pod.uid: tuple(comparison.differences(each)) for each in plan.pods},
@@ -82,21 +83,7 @@ def dry_run(  # noqa: PLR0913 — what a plan is made of
     )
 
 
-def _cpus_now(
-    hierarchy: Hierarchy, plan: PodPlan, files: KernelFiles, cpus: Topology
-) -> frozenset[int] | None:
+def _cpus_now(present: Present, pod: AgentPod, cpus: Topology) -> frozenset[int] | None:
     """Return on which CPUs a pod's containers may run, or its pod where it has none; None: no cgroup."""
-    group = hierarchy.pod(plan.pod.kube_qos, plan.pod.uid)
-    known = [below for number, below in hierarchy.containers(group).items() if number in plan.pod.containers]
-    name = "cpuset.cpus" if hierarchy.version == 1 else "cpuset.cpus.effective"
-    found: frozenset[int] | None = None
-    for each in known or [group]:
-        path = hierarchy.file("cpuset", each, name)
-        try:
-            text = files.read(path) if path is not None and Path(path).exists() else None
-            mine = None if text is None else parse_cpulist(text)
-        except (OSError, CpuSetError):
-            continue
-        if mine is not None:
-            found = (found or frozenset()) | mine.intersection(cpus.position)
-    return found
+    found = [mine for group in present.groups(pod) if (mine := present.cpus(group)) is not None]
+    return frozenset[int]().union(*found).intersection(cpus.position) if found else None

@@ -30,6 +30,7 @@ from webhook.agent.suppression.suppressor import SuppressionCollector, Suppresso
 from webhook.agent.watched import Watched
 from webhook.agent.writing.cgroupfiles import KernelFiles
 from webhook.agent.writing.ledger import open_ledger
+from webhook.agent.writing.present import Present
 from webhook.kube.events import EventRecorder
 from webhook.kube.reflector import watching
 from webhook.process.admin import AdminServer, Report, Request, Response, admin_routes, wsgi_app
@@ -113,7 +114,7 @@ class AgentService:
         if self.ask_evictions:
             self.asker = Asker(
                 self.watched,
-                Figures(self.sampler, self.hierarchy, self._files.read),
+                Figures(self.sampler, Present(self.hierarchy, self._files)),
                 self._findings,
                 self.registry,
                 lambda: bool(self.publisher.standby),

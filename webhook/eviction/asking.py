@@ -114,6 +114,11 @@ def resources_of(form: Form) -> tuple[str, ...]:
     return (NATIVE_RESOURCES[place],)
 
 
+def seen_enough(seconds: float, window: float) -> bool:
+    """Whether so much of a window was seen that its mean counts."""
+    return seconds * _PARTS >= window
+
+
 def asks_of(measured: Measured, thresholds: Thresholds) -> tuple[Ask, ...]:
     """Return what a node asks for, in the order in which it is served; nothing where data is old."""
     if measured.age > STALE_SECONDS or measured.age < 0:
@@ -123,7 +128,7 @@ def asks_of(measured: Measured, thresholds: Thresholds) -> tuple[Ask, ...]:
 
 def _asks(measured: Measured, thresholds: Thresholds) -> Iterator[Ask]:
     satisfaction, now, mean = thresholds.satisfaction, measured.be, measured.be_mean
-    if satisfaction and now and mean and measured.be_seconds * _PARTS >= thresholds.window:
+    if satisfaction and now and mean and seen_enough(measured.be_seconds, thresholds.window):
         figures = {
             **now._asdict(),
             **{f"mean{name.capitalize()}": value for name, value in mean._asdict().items()},

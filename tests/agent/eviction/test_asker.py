@@ -12,6 +12,7 @@ from webhook.agent.eviction.asker import REQUESTS, Asker
 from webhook.agent.eviction.figures import Figures
 from webhook.agent.findings import Findings
 from webhook.agent.writing.cgroupfiles import KernelFiles
+from webhook.agent.writing.present import Present
 from webhook.eviction.request import NodeRequest, read_request
 from webhook.kube.client import ApiError
 
@@ -41,7 +42,7 @@ class Node:
         cluster.watched.default_slo = asked if default is None else default
         self.asker = Asker(
             cluster.watched,
-            Figures(service.sampler, service.hierarchy, KernelFiles().read),
+            Figures(service.sampler, Present(service.hierarchy, KernelFiles())),
             Findings(),
             cluster.registry,
             lambda: self.standby,
@@ -57,7 +58,7 @@ class Node:
             f"{top}/cpu/{pod}/cpu.cfs_period_us": "100000\n",
         }
         write(self.cluster.tree.root, files)
-        self.asker._figures._hierarchy = self.cluster.tree.hierarchy
+        self.asker._figures._present = Present(self.cluster.tree.hierarchy, KernelFiles())
 
     def work(self, seconds: int, *, used: int = 24, cores: float = 0.5, steps: bool = True) -> None:
         """Let time pass: so many GiB of the node are used, and the BE pod works on so many cores."""

@@ -8,6 +8,7 @@ from tests.agent.tree import write
 from webhook.agent.eviction.belimit import be_limit
 from webhook.agent.hierarchy import find_hierarchy
 from webhook.agent.writing.cgroupfiles import KernelFiles
+from webhook.agent.writing.present import Present
 
 
 def limit(root: Path, version: int, *pods: tuple[str, int | None]) -> int | None:
@@ -32,7 +33,7 @@ def limit(root: Path, version: int, *pods: tuple[str, int | None]) -> int | None
             }
         write(root, {name: f"{value}\n" for name, value in files.items()})
     groups = [f"kubepods/{i}" for i in range(len(pods) + 1)]  # one is gone
-    return be_limit(KernelFiles().read, find_hierarchy(root), groups)
+    return be_limit(Present(find_hierarchy(root), KernelFiles()), groups)
 
 
 @pytest.mark.parametrize("version", [1, 2])

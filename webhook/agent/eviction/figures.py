@@ -5,18 +5,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from webhook.agent.eviction.belimit import Read, be_limit
-from webhook.agent.hierarchy import Hierarchy
+from webhook.agent.eviction.belimit import be_limit
 from webhook.agent.measuring.sampler import Sampler
 from webhook.agent.pods import NodePod
 from webhook.agent.watched import KnownNode
-from webhook.eviction.asking import BECpu, Measured
+from webhook.agent.writing.present import Present
+from webhook.eviction.asking import BECpu, Measured, seen_enough
 from webhook.eviction.candidates import Use
 from webhook.eviction.thresholds import Thresholds
 from webhook.protocol import BATCH_CPU, QoSClass
 
 _MILLI: Final = 1000
-_PARTS: Final = 3
 
 
 @dataclass(eq=False)
@@ -24,8 +23,7 @@ class Figures:
     """Gathers them; keeps what BE pods could get, requested and used of late."""
 
     _sampler: Sampler
-    _hierarchy: Hierarchy
-    _read: Read
+    _present: Present
     _samples: deque[tuple[float, BECpu]] = field(default_factory=deque, init=False)
 
     def gather(
@@ -55,7 +53,7 @@ class Figures:
             age=now - last.at,
             cpus=int(machine.cpu * _MILLI),
             memory=int(machine.memory),
-            cpu_used=int(mean[0].cpu * _MILLI) if mean is not None and seconds * _PARTS >= window else None,
+            cpu_used=int(mean[0].cpu * _MILLI) if mean is not None and seen_enough(seconds, window) else None,
             memory_used=int(last.node.memory),
             be=be,
             be_mean=be_mean,
@@ -77,8 +75,7 @@ class Figures:
         if thresholds.satisfaction is not None and thresholds.satisfaction.by_allocatable:
             limit = node.offered.get(BATCH_CPU)
         else:
-            groups = [self._hierarchy.pod(pod.kube_qos, pod.uid) for pod in be]
-            limit = be_limit(self._read, self._hierarchy, groups)
+            limit = be_limit(self._present, [self._present.group(pod.planned) for pod in be])
         if limit is None or not all(pod.object_uid in uses for pod in be):
             return
         requested = sum(pod.work.requests.get(BATCH_CPU, 0) for pod in be if pod.work is not None)

@@ -25,6 +25,7 @@ from webhook.agent.suppression.decision import Decision, Options, State, decide,
 from webhook.agent.suppression.overlay import online, suppressed, suppressible
 from webhook.agent.suppression.standing import standing
 from webhook.agent.writing.cgroupfiles import CgroupFiles
+from webhook.agent.writing.present import Present
 from webhook.slo.keys import CPUSET
 from webhook.slo.nodeslo import NodeSLO, UsedThreshold
 
@@ -67,6 +68,7 @@ class Suppressor:
     def __post_init__(self) -> None:
         """Put it together."""
         self._waiting = Waiting(self._hierarchy, self.clock)
+        self._present = Present(self._hierarchy, self._files)
 
     def adjust(self, plan: Plan, settings: Settings) -> Plan:
         """Return the plan of this second.
@@ -117,7 +119,7 @@ class Suppressor:
         before = self.state.decision if self.state is not None else None
         policy = CPUSET if thresholds is None else thresholds.cpu_suppress_policy
         if before is None or before.policy != policy:
-            before = standing(plan, policy, self._hierarchy, self._files) or before
+            before = standing(plan, policy, self._present) or before
         node = plan.cpus.state
         if loads is None or thresholds is None:
             self._say_held(loads)
