@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-HIGHEST_PRIORITY: Final = 7999
+from webhook.protocol import MID, PRIORITY_BANDS
+
+HIGHEST_PRIORITY: Final = next(band.highest for band in PRIORITY_BANDS if band.name == MID)
 """No pod above it is ever evicted: the highest of the class mid."""
 
 WINDOW_SECONDS: Final = 60

@@ -15,14 +15,17 @@ from webhook.eviction.thresholds import (
     Satisfaction,
     Thresholds,
 )
-from webhook.slo.keys import BY_ALLOCATABLE
+from webhook.slo.keys import BY_ALLOCATABLE, KEYS, THRESHOLD_CONFIG
 from webhook.slo.nodeslo import UsedThreshold
 
-_AT: Final = "resourceUsedThresholdWithBE"
+_AT: Final = KEYS[THRESHOLD_CONFIG].spec
 _USAGE_PERCENT: Final = 90
 _STEP_PERCENT: Final = 2
 _MOST_LOWER: Final = 60
 _WHOLE: Final = 100
+
+_Percents = tuple[int | None, int | None]
+"""A threshold, and the lower bound."""
 
 
 def eviction_of(used: UsedThreshold, at: str = _AT) -> Thresholds:
@@ -35,37 +38,30 @@ def eviction_of(used: UsedThreshold, at: str = _AT) -> Thresholds:
     if not used.enable:
         return OFF
     findings: list[str] = []
-    of_use, of_requests = used.evict_enabled_priority_threshold, used.allocatable_evict_priority_threshold
-    memory = (used.memory_evict_threshold_percent, used.memory_evict_lower_percent)
-    cpu = (used.cpu_evict_threshold_percent, used.cpu_evict_lower_percent)
-    limits = {Form.BE_MEMORY: _of_use("memoryEvict", memory, None, findings)}
-    for form, name, (threshold, lower) in (
-        (
-            Form.CPU_ALLOCATABLE,
-            "cpuAllocatableEvict",
-            (used.cpu_allocatable_evict_threshold_percent, used.cpu_allocatable_evict_lower_percent),
+    by_use, by_requests = used.evict_enabled_priority_threshold, used.allocatable_evict_priority_threshold
+    cpu = used.cpu_evict_threshold_percent, used.cpu_evict_lower_percent
+    memory = used.memory_evict_threshold_percent, used.memory_evict_lower_percent
+    cpu_requests = used.cpu_allocatable_evict_threshold_percent, used.cpu_allocatable_evict_lower_percent
+    memory_requests = (
+        used.memory_allocatable_evict_threshold_percent,
+        used.memory_allocatable_evict_lower_percent,
+    )
+    limits = {
+        Form.BE_MEMORY: _of_use("memoryEvict", memory, None, findings),
+        Form.CPU_ALLOCATABLE: _of_requests("cpuAllocatableEvict", cpu_requests, by_requests, findings),
+        Form.MEMORY_ALLOCATABLE: _of_requests(
+            "memoryAllocatableEvict", memory_requests, by_requests, findings
         ),
-        (
-            Form.MEMORY_ALLOCATABLE,
-            "memoryAllocatableEvict",
-            (used.memory_allocatable_evict_threshold_percent, used.memory_allocatable_evict_lower_percent),
-        ),
-    ):
-        if threshold is not None and lower is not None and of_requests is not None:
-            limits[form] = Limits(threshold, lower, of_requests)
-        elif threshold is not None:
-            missing = [f"{name}LowerPercent"] * (lower is None)
-            missing += ["allocatableEvictPriorityThreshold"] * (of_requests is None)
-            findings.append(f"{name}ThresholdPercent: does nothing without {' and '.join(missing)}")
-    if of_use is not None:
-        priority = min(of_use, HIGHEST_PRIORITY)
+    }
+    if by_use is not None:
+        priority = min(by_use, HIGHEST_PRIORITY)
         limits[Form.CPU] = _of_use("cpuEvict", cpu, priority, findings)
         limits[Form.MEMORY] = _of_use("memoryEvict", memory, priority, findings)
-    elif cpu[0] is not None:
+    elif used.cpu_evict_threshold_percent is not None:
         findings.append("cpuEvictThresholdPercent: does nothing without evictEnabledPriorityThreshold")
     return Thresholds(
         _satisfaction(used, findings),
-        {form: each for form in Form if (each := limits.get(form)) is not None},
+        {form: each for form, each in limits.items() if each is not None},
         used.cpu_evict_time_window_seconds or WINDOW_SECONDS,
         tuple(f"{at}.{each}" for each in dict.fromkeys(findings)),
     )
@@ -92,9 +88,20 @@ def _satisfaction(used: UsedThreshold, findings: list[str]) -> Satisfaction | No
     return Satisfaction(lower, upper, _USAGE_PERCENT if usage is None else usage, by_allocatable)
 
 
-def _of_use(
-    name: str, percents: tuple[int | None, int | None], priority: int | None, findings: list[str]
-) -> Limits | None:
+def _of_requests(name: str, percents: _Percents, priority: int | None, findings: list[str]) -> Limits | None:
+    """Return the limits of a form that looks at what is requested: all of it has to be given."""
+    threshold, lower = percents
+    if threshold is None:
+        return None
+    if lower is not None and priority is not None:
+        return Limits(threshold, lower, priority)
+    missing = [f"{name}LowerPercent"] * (lower is None)
+    missing += ["allocatableEvictPriorityThreshold"] * (priority is None)
+    findings.append(f"{name}ThresholdPercent: does nothing without {' and '.join(missing)}")
+    return None
+
+
+def _of_use(name: str, percents: _Percents, priority: int | None, findings: list[str]) -> Limits | None:
     """Return the limits of a form that looks at use: a lower bound need not be given."""
     threshold, lower = percents
     if threshold is None:

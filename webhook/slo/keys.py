@@ -7,6 +7,7 @@ field open, the range is that in which the agent does not skip the feature.
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
+from webhook.eviction.thresholds import HIGHEST_PRIORITY
 from webhook.protocol import PRIORITY_BAND_NAMES, QOS_CLASSES
 from webhook.slo.rules import Amount, Bandwidth, Flag, Listed, Rule, Table, Text, Unchecked, Whole
 
@@ -52,7 +53,7 @@ THRESHOLD: Final = Table(
         "cpuAllocatableEvictLowerPercent": _FROM_0,
         "memoryAllocatableEvictThresholdPercent": _FROM_0,
         "memoryAllocatableEvictLowerPercent": _FROM_0,
-        "allocatableEvictPriorityThreshold": Whole(-(2**31), 7999),
+        "allocatableEvictPriorityThreshold": Whole(-(2**31), HIGHEST_PRIORITY),
     },
     (
         ("memoryEvictLowerPercent", "memoryEvictThresholdPercent"),
@@ -133,14 +134,15 @@ _CLASS: Final = Table(
         "networkQOS": _NETWORK_QOS,
     }
 )
-_SHARING: Final = ("lsrClass", "lsClass", "beClass")
+SHARING: Final = ("lsrClass", "lsClass", "beClass")
+"""Strategies of the classes whose pods share a machine's bandwidth and memory; LSE goes by that of LSR."""
 
 
 def _bandwidths(qos: Mapping[str, Any], at: str) -> Iterator[str]:
     """Yield what is wrong with bandwidths of classes together: they share one line."""
     given = {
         (of, name): value
-        for of in _SHARING
+        for of in SHARING
         for name, value in qos.get(of, {}).get("networkQOS", {}).items()
         if name in _NETWORK
     }
@@ -151,7 +153,7 @@ def _bandwidths(qos: Mapping[str, Any], at: str) -> Iterator[str]:
         shares = [value for (_, of), value in given.items() if of == name and isinstance(value, int)]
         if sum(shares) > _MOST_PERCENT:
             whose = " + ".join(map(str, shares))
-            yield f"{at}: networkQOS.{name} of {', '.join(_SHARING)}: {whose} is more than 100 percent"
+            yield f"{at}: networkQOS.{name} of {', '.join(SHARING)}: {whose} is more than 100 percent"
 
 
 _QOS: Final = Table(
@@ -162,7 +164,7 @@ _QOS: Final = Table(
                 "netQOSPolicy": Text(("tc", "terway-qos")),
             }
         ),
-        **dict.fromkeys((*_SHARING, "systemClass", "cgroupRoot"), _CLASS),
+        **dict.fromkeys((*SHARING, "systemClass", "cgroupRoot"), _CLASS),
     },
     also=_bandwidths,
 )

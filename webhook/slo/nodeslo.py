@@ -1,7 +1,7 @@
 """A NodeSLO's spec as an agent reads it: typed, with defaults, and with a word for what cannot be meant.
 
 A strategy with a value that cannot be meant counts as absent, as a whole: half of one might do what nobody
-wants. What no agent of ours does is not read.
+wants. Strategies that our agent does not carry out, such as CPU burst, are not read.
 """
 
 import re

@@ -71,7 +71,7 @@ def pod_limits(pod: AgentPod, settings: Settings, findings: list[str]) -> PodLim
     try:
         here = {each.name: _container(each, names) for each in containers(value)}
         whole = _Amounts(
-            _whole(value, names.cpu),
+            requested(value, names.cpu),
             _whole_limit(value, names.cpu),
             _whole_limit(value, names.memory),
         )
@@ -103,11 +103,11 @@ class _Amounts(NamedTuple):
 
 
 def _targets(pod: AgentPod, names: Names, amounts: _Amounts, ratio: int, page: int) -> tuple[Target, ...]:
-    requested = Why(LIMITS, pod.name, {names.cpu: _text(amounts.request)})
-    limited = Why(LIMITS, pod.name, {names.cpu: _text(amounts.cpu)})
+    requested = Why(LIMITS, pod.name, {names.cpu: str(amounts.request)})
+    limited = Why(LIMITS, pod.name, {names.cpu: text_of_limit(amounts.cpu)})
     if ratio != NANO:
         limited = limited._replace(inputs={**limited.inputs, "normalization": f"{ratio / NANO:.2f}"})
-    memory = Why(LIMITS, pod.name, {names.memory: _text(amounts.memory)})
+    memory = Why(LIMITS, pod.name, {names.memory: text_of_limit(amounts.memory)})
     quota = UNLIMITED if amounts.cpu is None else quota_of(amounts.cpu, ratio)
     return (
         Target(Knob.SHARES, shares_of(amounts.request), requested),
@@ -122,7 +122,8 @@ def _targets(pod: AgentPod, names: Names, amounts: _Amounts, ratio: int, page: i
     )
 
 
-def _text(amount: int | None) -> str:
+def text_of_limit(amount: int | None) -> str:
+    """Return a limit as reasons name it."""
     return "none" if amount is None else str(amount)
 
 
@@ -150,7 +151,7 @@ def amount_of(resources: Mapping[str, Any], name: str) -> int | None:
     return -(-non_negative(text_of(resources[name])) // NANO) or None
 
 
-def _whole(pod: Mapping[str, Any], name: str) -> int:
+def requested(pod: Mapping[str, Any], name: str) -> int:
     """Return what the pod requests at most at one moment."""
     return -(-pod_request(pod, name) // 1000)
 

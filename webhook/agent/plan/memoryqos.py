@@ -9,12 +9,18 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from webhook.agent.plan.agentpod import AgentPod, Mode
-from webhook.agent.plan.limits import LimitsError, amount_of, colocation_names, described
+from webhook.agent.plan.limits import (
+    LimitsError,
+    amount_of,
+    colocation_names,
+    described,
+    requested,
+    text_of_limit,
+)
 from webhook.agent.plan.settings import Settings
 from webhook.agent.plan.target import UNLIMITED, Knob, Target, Why
 from webhook.pods.pod import containers
 from webhook.pods.quantities import QuantityError
-from webhook.pods.requests import pod_request
 from webhook.protocol import MEMORY, KubeQoS
 from webhook.slo.nodeslo import MemoryQoS
 
@@ -55,7 +61,7 @@ def pod_memory(pod: AgentPod, settings: Settings) -> PodMemory:
     names = colocation_names(value)
     name = MEMORY if names is None else names.memory
     try:
-        request = -(-pod_request(value, name) // 1000)
+        request = requested(value, name)
         each_requests = {
             each.name: amount_of(each.quantities("requests"), name) or 0 for each in containers(value)
         }
@@ -67,7 +73,9 @@ def pod_memory(pod: AgentPod, settings: Settings) -> PodMemory:
     for container, amount in each_requests.items():
         protected = _protection(amount, wanted, settings.page)
         limit = each_limit[container] or settings.memory
-        why = Why(MEMORY_QOS, pod.name, {name: str(amount), "limit": _text(limit), **_percents(wanted)})
+        why = Why(
+            MEMORY_QOS, pod.name, {name: str(amount), "limit": text_of_limit(limit), **_percents(wanted)}
+        )
         high = _high(amount, limit, protected, wanted, settings.page)
         found[container] = (*_targets(protected, why), Target(Knob.HIGH, high, why))
     why = Why(MEMORY_QOS, pod.name, {name: str(request), **_percents(wanted)})
@@ -132,7 +140,3 @@ def _percents(wanted: MemoryQoS) -> Mapping[str, str]:
         "low": f"{wanted.low_limit_percent}%",
         "throttling": f"{wanted.throttling_percent}%",
     }
-
-
-def _text(amount: int | None) -> str:
-    return "none" if amount is None else str(amount)

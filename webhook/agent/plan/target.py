@@ -21,9 +21,9 @@ class Knob(StrEnum):
     MEMORY = "memory"  # bytes, or UNLIMITED
     MIN = "min"  # bytes of memory that are never reclaimed
     LOW = "low"  # bytes of memory that are reclaimed last
+    HIGH = "high"  # bytes of memory above which it is throttled, or UNLIMITED
     OOM_SCORE_ADJ = "oom-score-adj"  # of a process: from -1000, killed last, to 1000, killed first
     NICE = "nice"  # of a thread: from -20, before others of its cgroup, to 19
-    HIGH = "high"  # bytes of memory above which it is throttled, or UNLIMITED
 
 
 Value = int | frozenset[int]

@@ -7,20 +7,21 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from webhook.pods.pod import mapping
+from webhook.slo.keys import KEYS, QOS_CONFIG, SHARING, THRESHOLD_CONFIG
 
-_CLASSES: Final = ("lsrClass", "lsClass", "beClass", "systemClass", "cgroupRoot")
+_CLASSES: Final = (*SHARING, "systemClass", "cgroupRoot")
 _QOS: Final = {
     "resctrlQOS": "shares of the last-level cache and of memory bandwidth (resctrl)",
     "blkioQOS": "limits of disks (blkio)",
     "networkQOS": "limits of the network (net_cls, tc)",
 }
-_USED: Final = "resourceUsedThresholdWithBE"
+_USED: Final = KEYS[THRESHOLD_CONFIG].spec
+_STRATEGIES: Final = KEYS[QOS_CONFIG].spec
 _CPU_POLICIES: Final = {
     "coreSched": "core scheduling",
     "groupIdentity": "group identity (cpu.bvt_warp_ns); cpu.idle does what it is meant for",
 }
 _MEMORY: Final = frozenset({"enable", "minLimitPercent", "lowLimitPercent", "throttlingPercent"})
-_WITH_MEMORY: Final = frozenset({"lsrClass", "lsClass", "beClass"})
 _NO_BURST: Final = ("", "none")
 
 
@@ -38,18 +39,18 @@ def unbuilt(slo: Mapping[str, Any], *, suppressed: bool = False) -> list[str]:
 
 
 def _asked(slo: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    qos = mapping(slo.get("resourceQOSStrategy"))
+    qos = mapping(slo.get(_STRATEGIES))
     policy = str(mapping(qos.get("policies")).get("cpuPolicy") or "groupIdentity")
     for name in _CLASSES:
         strategy = mapping(qos.get(name))
-        at = f"resourceQOSStrategy.{name}"
+        at = f"{_STRATEGIES}.{name}"
         if mapping(strategy.get("cpuQOS")).get("enable") is True:
             yield f"{at}.cpuQOS", _CPU_POLICIES.get(policy, f"the CPU policy {policy}")
         for key, what in _QOS.items():
             if mapping(strategy.get(key)).get("enable") is True:
                 yield f"{at}.{key}", what
         memory = mapping(strategy.get("memoryQOS"))
-        known = _MEMORY if name in _WITH_MEMORY else {"enable"}
+        known = _MEMORY if name in SHARING else {"enable"}
         more = sorted(key for key, value in memory.items() if value and key not in known)
         if memory.get("enable") is True and more:
             yield f"{at}.memoryQOS", ", ".join(more)
