@@ -56,7 +56,7 @@ class Cluster:
             watched, self.tree.hierarchy, StateFolder(self.state), self.registry, self.tree.root, kubelet
         )
         sampler, publisher = self.service.sampler, self.service.publisher
-        sampler._clock = publisher.clock = publisher._pauses.clock = self.tree.clock
+        sampler._clock = publisher.clock = self.service.applier.pauses.clock = self.tree.clock
         self.service.host.clock = self.tree.clock
 
     @property

@@ -121,7 +121,7 @@ def test_the_second_agent_of_a_node_ends(place: Place) -> None:
 
 def test_the_api_server_may_be_away(place: Place) -> None:
     """The agent stays, measures, and publishes again when it is back."""
-    soon = "import webhook.agent.publisher as p; p.FIRST_SECONDS = 3.0"
+    soon = "import webhook.agent.publishing.publisher as p; p.FIRST_SECONDS = 3.0"
     with place.running(prelude=soon) as agent:
         until(lambda: ("", "n1") in place.api.objects[TOPOLOGIES])
         place.api.stop()

@@ -4,7 +4,7 @@ from tests.agent.builders import node_pod
 from tests.agent.cluster import NODES, PODS, Cluster
 from tests.waiting import until
 from webhook.agent.measuring.usage import Use
-from webhook.agent.nodemetric import CollectPolicy
+from webhook.agent.publishing.nodemetric import CollectPolicy
 from webhook.agent.watched import NODEMETRICS, NODESLOS, KnownMetric, standby
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from webhook.agent.kubelet import STATIC, Kubelet
 from webhook.agent.plan.settings import Settings
 from webhook.agent.pods import NodePod
-from webhook.agent.topology import read_node
+from webhook.agent.publishing.topology import read_node
 from webhook.cpuset.topology import Topology
 from webhook.pods.nodetopology import NodeTopology
 from webhook.pods.quantities import QuantityError, milli, text_of, units

@@ -23,7 +23,8 @@ from webhook.agent.measuring.history import History
 from webhook.agent.measuring.sampler import Sampler
 from webhook.agent.metrics import Publications, UsageCollector, platform_series
 from webhook.agent.plan.settings import DEFAULTS, Settings
-from webhook.agent.publisher import Publisher
+from webhook.agent.publishing.applier import Applier
+from webhook.agent.publishing.publisher import Publisher
 from webhook.agent.statefolder import StateFolder
 from webhook.agent.suppression.decision import Options
 from webhook.agent.suppression.suppressor import SuppressionCollector, Suppressor
@@ -91,6 +92,7 @@ class AgentService:
     suppression: Options | None = None
     host: Host = field(init=False)
     sampler: Sampler = field(init=False)
+    applier: Applier = field(init=False)
     publisher: Publisher = field(init=False)
     enforcer: Enforcer | None = field(default=None, init=False)
     asker: Asker | None = field(default=None, init=False)
@@ -101,11 +103,14 @@ class AgentService:
         self.host = Host(self._findings, self.root, self.kubelet_folder)
         self.sampler = Sampler(self.hierarchy, self.root)
         self._history = History(self.sampler, self.folder)
+        publications = Publications(self.registry)
+        self.applier = Applier(self.watched.api, publications)
         self.publisher = Publisher(
             self.watched,
             self.sampler,
             self._history,
-            Publications(self.registry),
+            publications,
+            self.applier,
             self.host,
             self._findings,
         )
@@ -116,6 +121,7 @@ class AgentService:
                 self.watched,
                 Figures(self.sampler, Present(self.hierarchy, self._files)),
                 self._findings,
+                self.applier,
                 self.registry,
                 lambda: bool(self.publisher.standby),
             )

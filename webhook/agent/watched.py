@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from webhook.agent.measuring.usage import Use
-from webhook.agent.nodemetric import CollectPolicy, read_collect_policy
 from webhook.agent.pods import NodePod, pod_store
+from webhook.agent.publishing.nodemetric import CollectPolicy, read_collect_policy
 from webhook.eviction.offers import offers
 from webhook.kube.client import Client
 from webhook.kube.paths import NODES, PODS, collection

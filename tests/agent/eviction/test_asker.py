@@ -11,6 +11,7 @@ from tests.agent.tree import write
 from webhook.agent.eviction.asker import REQUESTS, Asker
 from webhook.agent.eviction.figures import Figures
 from webhook.agent.findings import Findings
+from webhook.agent.metrics import PREFIX
 from webhook.agent.writing.cgroupfiles import KernelFiles
 from webhook.agent.writing.present import Present
 from webhook.eviction.request import NodeRequest, read_request
@@ -44,9 +45,9 @@ class Node:
             cluster.watched,
             Figures(service.sampler, Present(service.hierarchy, KernelFiles())),
             Findings(),
+            service.applier,
             cluster.registry,
             lambda: self.standby,
-            cluster.tree.clock,
         )
 
     def limit(self, quota: int) -> None:
@@ -176,7 +177,7 @@ def test_koordlets_node(cluster: Cluster) -> None:
 
 
 def test_a_refusal(cluster: Cluster, caplog: Any) -> None:
-    """It is said once, and tried again after a minute; without an answer it goes on as the loop does."""
+    """It is said once, counted, and tried again after a minute; without an answer the loop goes on."""
     node = Node(cluster)
     path = f"{REQUESTS}/n1"
     refused = (403, {"kind": "Status", "message": "an agent writes the objects of its own node"})
@@ -184,6 +185,8 @@ def test_a_refusal(cluster: Cluster, caplog: Any) -> None:
     node.work(62)
     assert caplog.text.count("is not written: ") == 1
     assert node.writes == 2
+    labels = {"kind": "NodeEvictionRequest", "why": "other"}
+    assert cluster.registry.get_sample_value(f"{PREFIX}_refused_writes_total", labels) == 2
     cluster.api.failures["PATCH", path] = [(503, {"kind": "Status"})]
     node.work(61, steps=False)
     with pytest.raises(ApiError):

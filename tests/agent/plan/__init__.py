@@ -1,1 +1,1 @@
-"""Tests of ``webhook.process``."""
+"""Tests of ``webhook.agent.plan``."""

@@ -23,7 +23,7 @@ from tests.e2e.cluster.processes import eventually
 from tests.e2e.release.rendering import Helm
 from tests.waiting import until
 from webhook.agent.hierarchy import find_hierarchy
-from webhook.agent.publisher import FIRST_SECONDS
+from webhook.agent.publishing.publisher import FIRST_SECONDS
 from webhook.agent.service import AgentService
 from webhook.agent.statefolder import StateFolder
 from webhook.agent.watched import Watched

@@ -1,7 +1,6 @@
 """Asks for evictions: keeps the NodeEvictionRequest while the node is short, and ends it afterwards."""
 
 import logging
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from threading import Event
@@ -12,16 +11,15 @@ from prometheus_client import CollectorRegistry, Gauge
 from webhook.agent.eviction.figures import Figures
 from webhook.agent.findings import Findings
 from webhook.agent.metrics import PREFIX
+from webhook.agent.publishing.applier import Applier
 from webhook.agent.watched import Watched
 from webhook.eviction.asking import Ask, asks_of
 from webhook.eviction.candidates import Use
 from webhook.eviction.request import request_body
 from webhook.eviction.thresholds import OFF, Form, Thresholds
-from webhook.kube.apply import Pauses, apply
-from webhook.kube.client import ApiError
 from webhook.kube.loop import run_loop
 from webhook.kube.paths import collection, member
-from webhook.protocol import AGENT_MANAGER, EVICTION_API_VERSION, EVICTION_RESOURCE
+from webhook.protocol import EVICTION_API_VERSION, EVICTION_KIND, EVICTION_RESOURCE
 from webhook.slo.eviction import eviction_of
 from webhook.slo.nodeslo import read_nodeslo
 
@@ -38,24 +36,20 @@ class Asker:
 
     Attributes:
         standby: whether somebody else's agent works here.
-        clock: seconds that never go back.
     """
 
     _watched: Watched
     _figures: Figures
     _findings: Findings
+    _applier: Applier
     registry: CollectorRegistry
     standby: Callable[[], bool]
-    clock: Callable[[], float] = time.monotonic
-    _pauses: Pauses = field(init=False)
     _asked: bool = field(default=True, init=False)
     _slo: Mapping[str, Any] | None = field(default=None, init=False)
     _thresholds: Thresholds = field(default=OFF, init=False)
-    _refusal: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
         """Put it together."""
-        self._pauses = Pauses(self.clock)
         self._gauge = Gauge(
             f"{PREFIX}_eviction_asked",
             "What is asked to be released: milli-cores, bytes.",
@@ -94,24 +88,15 @@ class Asker:
 
     def _write(self, asks: tuple[Ask, ...], uses: Mapping[str, Use], node_uid: str) -> None:
         """Apply the request; at the end, and at the start, one that asks for nothing."""
+        if not self._applier.due(EVICTION_KIND):
+            return
         name = self._watched.node_name
-        if not self._pauses.over(name):
-            return
         body = request_body(name, node_uid, self._watched.now(), asks, uses if asks else {})
-        try:
-            apply(self._watched.api, member(REQUESTS, name), body, AGENT_MANAGER)
-        except ApiError as error:
-            owners = self._pauses.refused(name, error)
-            what = f"its fields belong to {' and '.join(owners)}" if owners else str(error)
-            if what != self._refusal:
-                self._refusal = what
-                _log.warning("NodeEvictionRequest %s is not written: %s", name, what)
+        again = AGAIN_SECONDS if asks else 0.0
+        if not self._applier.apply(EVICTION_KIND, member(REQUESTS, name), body, again):
             return
-        self._refusal = ""
-        if asks:
-            self._pauses.pause(name, AGAIN_SECONDS)
-            if not self._asked:
-                _log.warning("asking for evictions: %s", "; ".join(map(str, asks)))
+        if asks and not self._asked:
+            _log.warning("asking for evictions: %s", "; ".join(map(str, asks)))
         self._asked = bool(asks)
 
     def _show(self, asks: tuple[Ask, ...]) -> None:

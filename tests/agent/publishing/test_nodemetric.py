@@ -7,7 +7,7 @@ import pytest
 from tests.agent.builders import GI, MI, node_pod
 from webhook.agent.measuring.peak import Prediction
 from webhook.agent.measuring.usage import Use, Window
-from webhook.agent.nodemetric import CollectPolicy, Measured, read_collect_policy, status
+from webhook.agent.publishing.nodemetric import CollectPolicy, Measured, read_collect_policy, status
 from webhook.capacity.amounts import Amounts
 from webhook.capacity.nodemetric import PodUsage, read_nodemetric
 from webhook.pods.quantities import NANO

@@ -12,15 +12,14 @@ from webhook.agent.host import Host
 from webhook.agent.measuring.history import History
 from webhook.agent.measuring.sampler import SLICES, Policy, Sampler
 from webhook.agent.metrics import Publications
-from webhook.agent.nodemetric import PERCENTS, Measured, status
 from webhook.agent.pods import NodePod
-from webhook.agent.topology import describe
+from webhook.agent.publishing.applier import Applier
+from webhook.agent.publishing.nodemetric import PERCENTS, Measured, status
+from webhook.agent.publishing.topology import describe
 from webhook.agent.watched import NODEMETRICS, TOPOLOGIES, KnownMetric, KnownNode, Watched, standby
-from webhook.kube.apply import Pauses, apply
-from webhook.kube.client import ApiError
 from webhook.kube.loop import run_loop
 from webhook.kube.paths import member
-from webhook.protocol import AGENT_MANAGER, NODEMETRIC_API_VERSION, NODEMETRIC_KIND, TOPOLOGY_KIND
+from webhook.protocol import NODEMETRIC_API_VERSION, NODEMETRIC_KIND, TOPOLOGY_KIND
 
 FIRST_SECONDS: Final = 2.0 * SLICES
 """How long an agent looks before it reports: then each pod was looked at twice."""
@@ -44,19 +43,14 @@ class Publisher:
     _sampler: Sampler
     _history: History
     _publications: Publications
+    _applier: Applier
     _host: Host
     _findings: Findings
     clock: Callable[[], float] = time.monotonic
     standby: str = field(default="", init=False)
-    _pauses: Pauses = field(init=False)
     _described: tuple[object, ...] = field(default=(), init=False)
     _applied: dict[str, Any] | None = field(default=None, init=False)
     _applied_at: float = field(default=0.0, init=False)
-    _refusals: dict[str, str] = field(default_factory=dict, init=False)
-
-    def __post_init__(self) -> None:
-        """Put it together."""
-        self._pauses = Pauses(self.clock)
 
     def watch(self, stop: Event, interval: float = 1.0) -> None:
         """Work until ``stop`` is set; meant to run in a thread."""
@@ -81,9 +75,9 @@ class Publisher:
         if metric is not None:
             self._set_policy(metric)
         self._history.step(pods)
-        if metric is not None and self._pauses.over(NODEMETRIC_KIND):
+        if metric is not None and self._applier.due(NODEMETRIC_KIND):
             self._publish_metric(metric, node, pods)
-        if node is not None and self._pauses.over(TOPOLOGY_KIND):
+        if node is not None and self._applier.due(TOPOLOGY_KIND):
             self._publish_topology(node, pods)
         return None
 
@@ -114,7 +108,8 @@ class Publisher:
             "metadata": {"name": name},
             "status": status(measured, self._watched.now()),
         }
-        self._apply(NODEMETRIC_KIND, f"{member(NODEMETRICS, name)}/status", body, policy.report_seconds)
+        path = f"{member(NODEMETRICS, name)}/status"
+        self._applier.apply(NODEMETRIC_KIND, path, body, policy.report_seconds)
 
     def _publish_topology(self, node: KnownNode, pods: tuple[NodePod, ...]) -> None:
         hardware, kubelet = self._host.hardware(), self._host.kubelet()
@@ -131,24 +126,5 @@ class Publisher:
             self._described = seen
             return
         path = member(TOPOLOGIES, self._watched.node_name)
-        if self._apply(TOPOLOGY_KIND, path, described.body, 0.0):
+        if self._applier.apply(TOPOLOGY_KIND, path, described.body):
             self._described, self._applied, self._applied_at = seen, described.body, clock
-
-    def _apply(self, kind: str, path: str, body: dict[str, Any], again: float) -> bool:
-        """Apply an object and return whether it was taken; the next time for this kind is set."""
-        try:
-            apply(self._watched.api, path, body, AGENT_MANAGER)
-        except ApiError as error:
-            owners = self._pauses.refused(kind, error)
-            self._publications.refused.labels(kind, "conflict" if owners else "other").inc()
-            what = (
-                f"its fields belong to {' and '.join(owners)}; end one of the two" if owners else str(error)
-            )
-            if self._refusals.get(kind) != what:
-                self._refusals[kind] = what
-                _log.warning("%s is not written: %s", path, what)
-            return False
-        self._refusals.pop(kind, None)
-        self._pauses.pause(kind, again)
-        self._publications.written(kind)
-        return True

@@ -9,7 +9,7 @@ from tests.agent.builders import GI, MI
 from tests.agent.cluster import Cluster
 from tests.agent.tree import write
 from tests.waiting import until
-from webhook.agent.publisher import AGAIN_SECONDS
+from webhook.agent.publishing.publisher import AGAIN_SECONDS
 from webhook.agent.watched import NODEMETRICS, TOPOLOGIES
 from webhook.kube.apply import CONFLICT_SECONDS
 from webhook.protocol import (

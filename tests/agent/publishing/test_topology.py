@@ -7,7 +7,7 @@ from tests.agent.builders import GI, node_pod
 from webhook.agent.hardware import Cache, Hardware
 from webhook.agent.kubelet import Kubelet
 from webhook.agent.plan.plan import make_plan
-from webhook.agent.topology import describe, read_node
+from webhook.agent.publishing.topology import describe, read_node
 from webhook.cpuset.allocation import BindPolicy
 from webhook.cpuset.topology import Topology
 from webhook.pods.nodetopology import read_node_topology

@@ -1,0 +1,1 @@
+"""What an agent says of its node in Koordinator's protocol: NodeMetric and NodeResourceTopology."""
