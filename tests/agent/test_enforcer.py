@@ -18,7 +18,8 @@ from webhook.agent.measuring.sampler import Sampler
 from webhook.agent.plan.agentpod import read_agent_pod
 from webhook.agent.statefolder import StateFolder
 from webhook.agent.suppression.decision import Options
-from webhook.agent.suppression.suppressor import SuppressionCollector, Suppressor
+from webhook.agent.suppression.metrics import SuppressionCollector
+from webhook.agent.suppression.suppressor import Suppressor
 from webhook.agent.writing.cgroupfiles import KernelFiles
 from webhook.agent.writing.ledger import LEDGER, ActionLedger, read_lines
 from webhook.kube.reflector import watching

@@ -27,7 +27,8 @@ from webhook.agent.publishing.applier import Applier
 from webhook.agent.publishing.publisher import Publisher
 from webhook.agent.statefolder import StateFolder
 from webhook.agent.suppression.decision import Options
-from webhook.agent.suppression.suppressor import SuppressionCollector, Suppressor
+from webhook.agent.suppression.metrics import SuppressionCollector
+from webhook.agent.suppression.suppressor import Suppressor
 from webhook.agent.watched import Watched
 from webhook.agent.writing.cgroupfiles import KernelFiles
 from webhook.agent.writing.ledger import open_ledger

@@ -18,6 +18,7 @@ from webhook.cpuset.cpulist import format_cpulist
 from webhook.cpuset.discovery import topology_annotation
 from webhook.cpuset.qos import QoS
 from webhook.cpuset.topology import Place, Topology
+from webhook.kube.ownerreferences import owned_by_node
 from webhook.pods.nodetopology import NodeTopology, read_node_topology
 from webhook.pods.pod import annotations
 from webhook.protocol import (
@@ -97,8 +98,7 @@ def describe(
             "name": name,
             "labels": {"app.kubernetes.io/managed-by": USER_AGENT},
             "annotations": dict(sorted(stated.items())),
-            # Deleted by the garbage collector together with its node.
-            "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": name, "uid": uid}],
+            "ownerReferences": owned_by_node(name, uid),
         },
         "zones": [_zone(number, hardware) for number in cpus.nodes],
     }
