@@ -144,6 +144,21 @@ def test_a_thousand_profiles_that_all_disagree(run, objects):
     assert "more pairs conflict" in result.output
 
 
+def test_nothing_to_check_is_a_failure(run, objects):
+    """Another directory than the one of the profiles: no success is reported."""
+    directory = objects()
+    result = run("check", "--objects", directory)
+    assert result.exit_code == 1
+    assert f"nothing to check: {directory} has no ClusterColocationProfile" in result.output
+    assert "✓" not in result.output
+
+
+def test_the_directory_has_to_be_named(run):
+    """The message says what to give."""
+    result = run("check")
+    assert (result.exit_code, "Give a directory of profiles" in result.output) == (2, True)
+
+
 def test_files_that_cannot_be_read_are_a_failure(run, tmp_path):
     """File and line."""
     (tmp_path / "p.yaml").write_text("a: [")

@@ -135,6 +135,7 @@ def test_plan_passes_over_what_runs_on_no_cpu() -> None:
     assert pods == {}
     assert "Pod p has finished, ignored" in said
     assert "Service s creates no pods, ignored" in said
+    assert planned("") == ({}, "no pods: the node is drawn as it is without any\n")
 
 
 def existing(name: str, qos: str, cpus: int, *, node: str = "", cpuset: object = None) -> dict[str, Any]:
@@ -259,7 +260,7 @@ def test_plan_puts_pods_without_a_set_on_a_pool() -> None:
         ([], HUGE + "---\n" + HUGE.replace("99", "1"), "numCPUs 99"),
         ([], DEPLOYMENT.replace("replicas: 2", "replicas: -1"), "Deployment d: spec.replicas: -1"),
         ([], DEPLOYMENT.replace("replicas: 2", "replicas: 8193"), "8193 pods there are more than 8192"),
-        ([], HUGE, "numCPUs 99: not enough CPUs"),
+        ([], HUGE, "Pod p: numCPUs 99: not enough CPUs"),
     ],
 )
 def test_plan_errors(args: list[str], pods: str, message: str) -> None:

@@ -181,7 +181,7 @@ def test_share_pool_is_not_starved() -> None:
 
 def test_share_pool_is_not_emptied() -> None:
     """The last CPU stays in the share pool unless the limit is set to nothing."""
-    with pytest.raises(SharingError, match="share pool empty"):
+    with pytest.raises(SharingError, match="share pool empty; place it on a node with more CPUs free"):
         NodeState(SIXTEEN).assign(Pod("e", QoS.LSE, 16000))
     state = NodeState(SIXTEEN, limit=PoolLimit(minimum_cpus=0))
     assert len(state.assign(Pod("e", QoS.LSE, 16000))) == 16

@@ -124,7 +124,10 @@ def find_hierarchy(root: Path | str = "/", kubepods: str | None = None) -> Hiera
     version = 2 if unified == top else 1
     mounts = _enabled(top) if unified == top else _mounts(top)
     if not mounts:
-        raise HierarchyError(f"{top}: there is no cgroup hierarchy of cpu, cpuset and memory: give --root")
+        raise HierarchyError(
+            f"{top}: there is no cgroup hierarchy of cpu, cpuset and memory: "
+            "give with --root a folder that has the /sys of a node"
+        )
     group = _kubepods(next(iter(mounts.values())), kubepods)
     driver = Driver.SYSTEMD if group.endswith(_SLICE) else Driver.CGROUPFS
     return Hierarchy(version, driver, mounts, unified, group)
@@ -167,8 +170,8 @@ def _kubepods(top: Path, given: str | None) -> str:
             return found[0]
         level = below
     raise HierarchyError(
-        f"{top}: there is no group {KUBEPODS} or {KUBEPODS}{_SLICE}: start the kubelet, or name its group "
-        "with --kubepods"
+        f"{top}: there is no group {KUBEPODS} or {KUBEPODS}{_SLICE}: start the kubelet, name its group "
+        "with --kubepods, or give with --root a folder that has the /sys of a node"
     )
 
 

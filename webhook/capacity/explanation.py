@@ -214,7 +214,7 @@ def _changes(at: Situation, capacity: Capacity) -> Iterator[str]:
             yield f"{label}: {_UNPREDICTED}"
         if policy in BY_THRESHOLD:
             ten = at.node.capacity.of(resource) // 10 // UNIT[resource]
-            shown = f"{ten} milli-cores" if resource == CPU else f"{ten} bytes"
+            shown = f"{ten} milli-cores" if resource == CPU else f"{ten / 2**30:.1f}Gi"
             yield f"{label}: ten points of {resource}ReclaimThresholdPercent are {shown}"
 
 

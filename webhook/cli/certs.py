@@ -1,4 +1,4 @@
-"""``colocation-webhook certs``: certificates for a laptop, and managed certificates in a cluster."""
+"""``colocation-webhook certs``: certificates for this machine, and managed certificates in a cluster."""
 
 import contextlib
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from webhook.cli.options.output import echo_data, output_option
 
 @click.group()
 def certs() -> None:
-    """Create certificates for `serve` on a laptop; show and rotate managed ones in a cluster."""
+    """Create certificates for `serve` on this machine; show and rotate managed ones in a cluster."""
 
 
 @certs.command(short_help="Create missing files on this machine, and renew what expires soon.")

@@ -54,8 +54,8 @@ def check(
     values out of their range, nodeSelectors that overlap, and Nodes among the files that two
     entries select. Unknown keys and fields are warnings.
 
-    Exit status: 1 if there is an error (with --strict: or a warning) or the files
-    cannot be read, else 0.
+    Exit status: 1 if there is an error (with --strict: or a warning), nothing to check, or
+    the files cannot be read, else 0.
 
     \b
     Examples:
@@ -74,7 +74,11 @@ def check(
         counts = {"profiles": report.profiles, "errors": errors, "warnings": warnings}
         listed = [each.to_json() for each in configs]
         echo_data(counts | _document(report, view) | {"configMaps": listed}, output)
-    if errors or (strict and warnings):
+    nothing = not report.profiles and not configs
+    if nothing:
+        wanted = f"no ClusterColocationProfile and no ConfigMap {SLO_CONFIGMAP}"
+        click.echo(f"Error: nothing to check: {objects} has {wanted}", err=True)
+    if errors or nothing or (strict and warnings):
         sys.exit(1)
 
 
@@ -125,6 +129,8 @@ def _total(report: Report, configs: list[_Config], errors: int, warnings: int) -
         [_counted(report.profiles, "profile"), *[_counted(len(configs), "ConfigMap")] * bool(configs)]
     )
     total = f"{of}: {_counted(errors, 'error')}, {_counted(warnings, 'warning')}"
+    if not report.profiles and not configs:
+        return muted(total)
     return bad(total) if errors else warning(total) if warnings else good(f"✓ {total}")
 
 

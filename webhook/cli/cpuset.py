@@ -81,14 +81,17 @@ def cpuset() -> None:
 def allocate(problems: IO[str]) -> None:
     """Answer allocation problems, one JSON object a line, from PROBLEMS or stdin.
 
-    Every line gets one line back: {"cpuset": "0-3", "numaNodes": [0]} or {"error": "…"}.
+    A problem has topology, which "cpuset show -o json" prints (machine.json below), and numCPUs. It may have
+    available and preferred (cpulists), bindPolicy, required, exclusivePolicy, numaStrategy, numaNodes,
+    allocated and maxRefCount. Every line gets one line back: {"cpuset": "0-3", "numaNodes": [0]} or
+    {"error": "…"}.
 
     Exit status: 1 if a line was answered with an error, else 0.
 
     \b
     Examples:
       colocation-webhook cpuset allocate < problems.jsonl > answers.jsonl
-      jq -c . problem.json | colocation-webhook cpuset allocate
+      jq -c '{topology: ., numCPUs: 2}' machine.json | colocation-webhook cpuset allocate
     """  # noqa: D301 — see main
     failed = False
     for line in read_lines(problems):
@@ -160,13 +163,13 @@ def plan(
         used_nano = non_negative(used)
     except QuantityError as error:
         raise click.ClickException(f"--used: {error}") from None
+    check_integer("--threshold", threshold, "a percentage", most=100)
     state = node.state()
     chosen = choose(read_pods(pods), on_node)
-    for note in chosen.notes:
+    for note in chosen.notes or ([] if chosen.pods else ["no pods: the node is drawn as it is without any"]):
         click.echo(note, err=True)
     placed = place(state, chosen.pods)
     used_milli = -(-used_nano * 1000 // NANO)
-    check_integer("--threshold", threshold, "a percentage", most=100)
     budget = be_budget(state.topology.size * 1000, used_milli, threshold_percent=threshold)
     best_effort = state.be_cpus(be_count(budget, cpus=state.topology.size))
     if output != "text":
@@ -199,13 +202,15 @@ def show(
 ) -> None:
     """Draw this machine's CPUs, another's, or a cluster node's with the pods that hold them.
 
+    With --node, and without --kubeconfig and --in-cluster, it reads KUBECONFIG or ~/.kube/config.
+
     \b
     Examples:
       colocation-webhook cpuset show
       colocation-webhook cpuset show --topology 2x2x8x2 --numbering linux
       lscpu -J -e > machine.json && colocation-webhook cpuset show --topology machine.json
       colocation-webhook cpuset show --topology n.yaml  # kubectl get noderesourcetopology -o yaml
-      colocation-webhook cpuset show --node node-1 --kubeconfig ~/.kube/config
+      colocation-webhook cpuset show --node node-1
       colocation-webhook cpuset show -o json > machine.json
     """  # noqa: D301 — see main
     if node is not None:
@@ -240,10 +245,7 @@ def _show_node(node: str, cluster: ClusterFlags, output: str) -> None:
     from webhook.kube.paths import NODES, member
     from webhook.pods.nodetopology import NodeTopologyError, read_node_topology
 
-    api = cluster.open()
-    if api is None:
-        raise click.UsageError("--node needs a cluster: give --kubeconfig FILE or --in-cluster")
-
+    api = cluster.open_or_home()
     try:
         found = api.find(member(NODES, node))
         if found is None:

@@ -5,6 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from webhook.admission.podedit import Denied, check_shape
 from webhook.cpuset.cpulist import format_cpulist
+from webhook.cpuset.errors import NotEnoughCpusError
 from webhook.cpuset.qos import QoS
 from webhook.cpuset.sharing import NodeState, Pod
 from webhook.cpuset.topology import Topology
@@ -71,8 +72,8 @@ def place(state: NodeState, subjects: Sequence[PodOf]) -> list[Placed]:
     Pods that hold CPUs already keep them.
 
     Raises:
-        WorkloadError: a pod cannot be read, or there are more than MAX_PODS.
-        CpuSetError: a pod does not fit onto the node.
+        WorkloadError: a pod cannot be read, there are too few CPUs for it, or there are more than MAX_PODS.
+        CpuSetError: a pod would leave the others too few CPUs.
     """
     placed: list[Placed] = []
     several = len({subject.namespace for subject in subjects}) > 1
@@ -93,7 +94,7 @@ def place(state: NodeState, subjects: Sequence[PodOf]) -> list[Placed]:
             try:
                 if uid not in held:
                     state.assign(node_pod(pod, uid))
-            except ResourceSpecError as error:
+            except (ResourceSpecError, NotEnoughCpusError) as error:
                 raise WorkloadError(f"{subject.origin}: {error}") from None
             placed.append(Placed(name, qos if qos in QOS_CLASSES else "", uid))
     return placed

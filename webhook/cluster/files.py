@@ -25,6 +25,9 @@ from webhook.kube.loop import run_loop
 from webhook.pods.documents import DocumentError, objects_of, read_documents
 
 SUFFIXES: Final = (".yaml", ".yml", ".json")
+
+NO_FILES: Final = f"holds no file named {', '.join('*' + suffix for suffix in SUFFIXES)}"
+"""What is wrong with a directory of which nothing is read."""
 MAX_FILE: Final = 16 * 2**20  # bytes: a server that reads more is busy with it for a minute
 _log = logging.getLogger(__name__)
 
@@ -148,7 +151,7 @@ def _fingerprint(directory: Path) -> _Fingerprint:
             raise SourceError(f"{path}: has {stat.st_size} bytes; at most {MAX_FILE} are read: split it")
         entries.append((path, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_dev, stat.st_ino))
     if not entries:
-        raise SourceError(f"{directory}: holds no file named {', '.join('*' + s for s in SUFFIXES)}")
+        raise SourceError(f"{directory}: {NO_FILES}")
     return tuple(entries)
 
 

@@ -316,11 +316,12 @@ class NodeState:
     def _check_shared(self, after: _Snapshot, pod: Pod) -> None:
         cpus = after.shared.bit_count()
         least = self.limit.cpus(self.topology.size) * 1000
+        remedy = "place it on another node or lower the minimum of the share pool"
         needed = max(least, -(-after.requested * self.limit.request_percent // 100))
         if cpus * 1000 >= needed:
             return
         if cpus == 0 and needed == least:
-            problem = "would leave the LS share pool empty"
+            problem, remedy = "would leave the LS share pool empty", "place it on a node with more CPUs free"
         elif needed == least:
             problem = f"would leave {cpus} CPUs in the LS share pool, which keeps {least // 1000} at least"
         else:
@@ -328,9 +329,7 @@ class NodeState:
                 f"would leave {cpus} CPUs in the LS share pool, which needs "
                 f"{needed}m for {after.requested}m requested"
             )
-        raise SharingError(
-            "pod", pod.uid, problem, "place it on another node or lower the minimum of the share pool"
-        )
+        raise SharingError("pod", pod.uid, problem, remedy)
 
     def _changed(
         self, now: _Snapshot, item: _Held, pods: Mapping[str, Pod], held: Mapping[str, _Held]

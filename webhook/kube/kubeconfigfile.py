@@ -152,6 +152,11 @@ def _read(path: Path) -> dict[str, Any]:
         config = next(yaml.safe_load_all(read_file(path)), None)
     except OSError as error:
         raise AccessError(f"{path}: {error.strerror}") from None
+    except yaml.MarkedYAMLError as error:  # not as text: that has a line of the file, which may be a secret
+        mark = error.problem_mark or error.context_mark
+        at = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        what = " ".join(filter(None, (error.context, error.problem)))
+        raise AccessError(f"{path}: is not YAML: {at}{what}: correct it") from None
     except Exception as error:  # noqa: BLE001 — PyYAML lets its constructors' errors and recursion through
         raise AccessError(f"{path}: is not YAML: {' '.join(str(error).split())}: correct it") from None
     if not isinstance(config, (Mapping, type(None))):

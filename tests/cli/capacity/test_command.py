@@ -160,6 +160,7 @@ def test_what_would_change_it(tmp_path: Any) -> None:
     text = run("explain", "node-1", "--objects", tmp_path).output
     assert "batch-cpu: is limited by batch threshold: 10 % of capacity" in text
     assert "batch-memory: is at its floor" in text
+    assert "batch-memory: ten points of memoryReclaimThresholdPercent are 12.8Gi" in text
     assert "nodeConfigs[0].nodeSelector: is absent" in " ".join(text.split())
 
 
@@ -241,3 +242,13 @@ def test_wrong_input(tmp_path: Any, text: str, message: str) -> None:
     assert found.exit_code == 1
     assert message in found.output
     assert "Traceback" not in found.output
+
+
+def test_a_node_that_is_not_there(tmp_path: Any) -> None:
+    """It is said what to do about files without nodes, and about a directory of which nothing is read."""
+    for command in (("explain", "node-1"), ("show",)):
+        found = run(*command, "--objects", tmp_path)
+        assert (found.exit_code, f"{tmp_path}: holds no file named *.yaml" in found.output) == (1, True)
+    (tmp_path / "pod.json").write_text(json.dumps(pod("a/web", {"cpu": "1"})))
+    found = run("explain", "node-1", "--objects", tmp_path)
+    assert (found.exit_code, f"{tmp_path} has none: add what 'kubectl get nodes" in found.output) == (1, True)

@@ -61,6 +61,14 @@ def test_a_kubeconfig_needs_the_kubernetes_package(run, monkeypatch, tmp_path):
     )
 
 
+def test_a_kubeconfig_that_is_no_yaml_is_not_quoted(run, tmp_path):
+    """The place is said, not what stands there: it may be a token."""
+    (tmp_path / "config").write_text("users:\n- name: u\n  token: s3cret: x\n")
+    result = run("doctor", "--kubeconfig", str(tmp_path / "config"))
+    said = f"{tmp_path / 'config'}: is not YAML: line 3, column 16: mapping values are not allowed"
+    assert (result.exit_code, said in result.output, "s3cret" in result.output) == (1, True, False)
+
+
 @pytest.mark.parametrize(
     "content", ["", "{", "a: &a [*a]", "users: [{name: u, user: {token: 1}}]", "[" * 9999]
 )

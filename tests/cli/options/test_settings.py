@@ -57,6 +57,12 @@ def test_a_wrong_rule_gets_the_nearest_or_the_list(settings):
     assert "one of deny, warn, off" in settings("--rule", "whole-cpus").output
 
 
+def test_rules_stand_in_their_own_order_where_nothing_is_like_the_name(settings):
+    """The order of the document; what a few letters share says nothing."""
+    lines = [line for line in settings("--rule", "foo=deny").output.splitlines() if line.startswith("  ")]
+    assert [line.split()[0] for line in lines] == list(RULES)
+
+
 @pytest.mark.parametrize("content", [b"", b"short", b" " * 40])
 def test_a_key_file_without_a_secret_is_refused(settings, tmp_path, content):
     """The message says how to make one."""

@@ -111,7 +111,12 @@ def test_no_node_fits(run, folder):
 def test_what_is_missing_is_said(run, folder):
     """A pod or a namespace that is not there is named."""
     result = run("scheduler", "explain", "d/nobody", "--objects", str(folder))
-    assert (result.exit_code, "there is no pod d/nobody" in result.output) == (1, True)
+    assert (result.exit_code, "there is no pod d/nobody: namespace d has " in result.output) == (1, True)
+    result = run("scheduler", "explain", "e/nobody", "--objects", str(folder))
+    assert (result.exit_code, "there is no pod e/nobody: namespace e has no pod" in result.output) == (
+        1,
+        True,
+    )
     objects = [*written("cool"), {"apiVersion": "v1", "kind": "Pod", **waiting("alone")}]
     (folder / "cluster.json").write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
     result = run("scheduler", "explain", "d/alone", "--objects", str(folder))

@@ -87,11 +87,16 @@ def test_show_a_node(tmp_path, replica_of):
     assert "--node other: there is no such node" in missing.output
 
 
+def test_show_reads_kubectls_cluster(tmp_path, replica_of, monkeypatch):
+    """Where no flag says which cluster, KUBECONFIG does."""
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, replica_of[0])))
+    assert "16 CPUs, 0 held by 0 pods" in run("cpuset", "show", "--node", "node-1").output
+
+
 def test_show_says_what_does_not_go_together(tmp_path, replica_of):
-    """A node has its own topology, and is in some cluster."""
+    """A node has its own topology, and a cluster has several nodes."""
     path = kubeconfig(tmp_path, replica_of[0])
     for arguments, said in (
-        (("--node", "n"), "--node needs a cluster"),
         (("--node", "n", "--topology", "1x1x2x2"), "exclude each other"),
         (("--kubeconfig", path), "need --node NAME"),
     ):

@@ -133,7 +133,7 @@ def agent(  # noqa: PLR0913 — one parameter an option
       kubectl get pods -A -o yaml | colocation-webhook agent --dry-run --root recorded --pods -
       colocation-webhook agent --restore --pod shop/web-0
       colocation-webhook agent log --pod shop/web-0
-      colocation-webhook agent remove --in-cluster --daemonset colocation/colocation-webhook-agent
+      colocation-webhook agent remove --in-cluster --daemonset NS/colocation-webhook-agent
     """  # noqa: D301 — see main
     if ctx.invoked_subcommand is not None:
         return
@@ -214,7 +214,7 @@ def log(*, state_dir: Path, pod: str | None, output: str) -> None:
     Examples:
       colocation-webhook agent log
       colocation-webhook agent log --pod shop/web-0
-      kubectl exec ds/colocation-webhook-agent -- colocation-webhook agent log -o json
+      kubectl -n NS exec ds/colocation-webhook-agent -- colocation-webhook agent log -o json
     """  # noqa: D301 — see main
     print_actions(state_dir, pod, output)
 
@@ -230,7 +230,7 @@ def remove(*, cluster: ClusterFlags, daemonset: tuple[str, str], wait: int) -> N
 
     \b
     Examples:
-      colocation-webhook agent remove --in-cluster --daemonset colocation/colocation-webhook-agent
+      colocation-webhook agent remove --in-cluster --daemonset NS/colocation-webhook-agent
     """  # noqa: D301 — see main
     from webhook.agent import leaving
 

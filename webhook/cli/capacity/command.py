@@ -16,7 +16,7 @@ from webhook.cli.options.clock import Clock, pass_clock
 from webhook.cli.options.declarations import config_option, grouped
 from webhook.cli.options.objects import objects_in, objects_option, reading
 from webhook.cli.options.output import echo_data, output_option
-from webhook.cli.terminal import color_option, coloured
+from webhook.cli.terminal import color_option, coloured, first_of
 from webhook.kube import paths
 from webhook.kube.client import ApiError
 from webhook.protocol import (
@@ -32,6 +32,7 @@ from webhook.protocol import (
 if TYPE_CHECKING:
     from webhook.kube.client import Client
 
+_NODES_NAMED: Final = 5
 _RIGHTS: Final = (
     "get and list on nodes, pods, nodemetrics.slo.koordinator.sh, "
     "noderesourcetopologies.topology.node.k8s.io and that ConfigMap"
@@ -55,6 +56,14 @@ class _Source(NamedTuple):
                 return inventory_of(_from_cluster(self.cluster.open_or_home(), self.config, node))
         except (StrategyError, ObjectError) as error:
             raise click.ClickException(str(error)) from None
+
+    def nodes_to_name(self, found: Inventory) -> str:
+        """Say which nodes there are; of a cluster only the one that was named has been read."""
+        if self.objects is None:
+            return "'kubectl get nodes' lists them"
+        if not found.nodes:
+            return f"{self.objects} has none: add what 'kubectl get nodes -o yaml' prints"
+        return f"the nodes are {first_of(sorted(found.nodes), _NODES_NAMED)}"
 
     def moment(self, found: Inventory, clock: Clock) -> dt.datetime:
         """Return the time that is asked about."""
@@ -114,8 +123,7 @@ def explain(clock: Clock, *, node: str, source: _Source, output: str, color: str
     """  # noqa: D301 — see main
     found = source.inventory(node)
     if node not in found.nodes:
-        known = ", ".join(sorted(found.nodes)[:5]) or "none"
-        raise click.ClickException(f"there is no node {node!r}: the nodes are {known}")
+        raise click.ClickException(f"there is no node {node!r}: {source.nodes_to_name(found)}")
     explanation = found.explain(node, source.moment(found, clock))
     value = explanation.to_json() | {"findings": list(found.configuration.findings)}
     if output == "text":

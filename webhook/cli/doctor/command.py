@@ -46,8 +46,8 @@ def doctor(
     \b
     Examples:
       colocation-webhook doctor
-      colocation-webhook doctor --kubeconfig F --release colocation --namespace colocation-system
-      kubectl exec deploy/colocation-webhook -- colocation-webhook doctor --in-cluster
+      colocation-webhook doctor --namespace colocation-system --release colocation-webhook
+      kubectl -n NS exec deploy/colocation-webhook -- colocation-webhook doctor --in-cluster
     """  # noqa: D301 — see main
     from webhook.cli.doctor import capacity, colocation, extender, webhooks
     from webhook.cli.doctor.diagnosis import Cluster, Verdict, examine

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import click
 
-from webhook.cluster.files import SUFFIXES
+from webhook.cluster.files import NO_FILES, SUFFIXES
 from webhook.kube.files import read_all, read_file
 from webhook.pods.documents import MAX_BYTES, Document, DocumentError, objects_of, read_each
 from webhook.pods.manifests.podtemplates import PodOf, WorkloadError, name_of
@@ -84,7 +84,7 @@ def _files(file: str) -> Iterator[str]:
         return
     names = sorted(str(path) for path in Path(file).iterdir() if path.suffix in SUFFIXES and path.is_file())
     if not names:
-        raise FileNotFoundError(0, f"holds no file named {', '.join('*' + s for s in SUFFIXES)}")
+        raise FileNotFoundError(0, NO_FILES)
     yield from names
 
 

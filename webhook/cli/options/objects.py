@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from webhook.admission.view import View
-from webhook.cluster.files import SUFFIXES, FilesSource, SourceError
+from webhook.cluster.files import NO_FILES, SUFFIXES, FilesSource, SourceError
 from webhook.cluster.source import unready
 from webhook.kube.client import ApiError
 from webhook.pods.documents import DocumentError, objects_of, read_documents
@@ -78,13 +78,19 @@ def placed_objects(directory: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield the objects in the files of a directory, its subdirectories included, each with its place.
 
     Raises:
-        DocumentError: a file is no YAML or JSON.
+        DocumentError: a file is no YAML or JSON, or there is none.
         OSError: a file cannot be read.
     """
-    for path in sorted(directory.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(directory).parts)
-        if path.suffix in SUFFIXES and path.is_file() and not hidden:
-            for document in read_documents(path.read_bytes(), str(path)):
-                for each in objects_of(document):
-                    if isinstance(each.value, dict):
-                        yield each.source, each.value
+    files = [path for path in sorted(directory.rglob("*")) if _is_read(path, directory)]
+    if not files:
+        raise DocumentError(f"{directory}: {NO_FILES}")
+    for path in files:
+        for document in read_documents(path.read_bytes(), str(path)):
+            for each in objects_of(document):
+                if isinstance(each.value, dict):
+                    yield each.source, each.value
+
+
+def _is_read(path: Path, directory: Path) -> bool:
+    hidden = any(part.startswith(".") for part in path.relative_to(directory).parts)
+    return path.suffix in SUFFIXES and path.is_file() and not hidden

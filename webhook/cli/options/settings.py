@@ -7,6 +7,7 @@ get ``settings: Settings``, with ``rule_option`` to get ``rule``: pairs of name 
 
 from difflib import SequenceMatcher, get_close_matches
 from pathlib import Path
+from typing import Final
 
 import click
 from click.shell_completion import CompletionItem
@@ -16,11 +17,23 @@ from webhook.admission.validating.rules import RULES
 from webhook.cli.options.declarations import choice_option, grouped
 from webhook.protocol import Action
 
+_ALIKE: Final = 0.4  # below that, what two names share is chance
+
+
+class _Objects(click.Path):
+    """A directory that has to be named."""
+
+    def get_missing_message(self, param: click.Parameter, ctx: click.Context | None) -> str:
+        """Return what to give."""
+        del param, ctx
+        return "Give a directory of profiles and namespaces, such as examples/objects."
+
+
 objects_option = click.option(
     "--objects",
     required=True,
     metavar="DIR",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=_Objects(exists=True, file_okay=False, path_type=Path),
     help="Directory of profiles, PriorityClasses, Namespaces, LimitRanges and ResourceQuotas (YAML or JSON).",
 )
 
@@ -66,7 +79,8 @@ def _rules_like(name: str) -> str:
     """List all rules, one a line, those first that begin with ``name``, hold it or look like it."""
 
     def distance(rule: str) -> tuple[bool, bool, float]:
-        return not rule.startswith(name), name not in rule, -SequenceMatcher(None, name, rule).ratio()
+        likeness = SequenceMatcher(None, name, rule).ratio()
+        return not rule.startswith(name), name not in rule, -likeness if likeness >= _ALIKE else 0
 
     nearest = sorted(RULES, key=distance)
     width = max(map(len, RULES))

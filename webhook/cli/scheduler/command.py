@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -11,12 +11,14 @@ from webhook.cli.options.clock import Clock, pass_clock
 from webhook.cli.options.declarations import NamespacedName
 from webhook.cli.options.output import echo_data, output_option
 from webhook.cli.scheduler.source import SourceFlags, source_options
-from webhook.cli.terminal import color_option, echo_lines, good, heading, warning
+from webhook.cli.terminal import color_option, echo_lines, first_of, good, heading, warning
 from webhook.kube.files import read_all, read_file
 
 if TYPE_CHECKING:
     from webhook.scheduling.explanation import NodeVerdict
     from webhook.scheduling.translation import Translation
+
+_PODS_NAMED: Final = 5
 
 
 @click.group(name="scheduler", context_settings={"help_option_names": ["-h", "--help"]})
@@ -120,7 +122,9 @@ def _verdicts(
     found = source.read()
     named = [each for each in found["Pod"] if (_namespace(each), each["metadata"]["name"]) == pod]
     if not named:
-        raise click.ClickException(f"there is no pod {'/'.join(pod)}")
+        others = sorted(each["metadata"]["name"] for each in found["Pod"] if _namespace(each) == pod[0])
+        has = f"has {first_of(others, _PODS_NAMED)}" if others else "has no pod"
+        raise click.ClickException(f"there is no pod {'/'.join(pod)}: namespace {pod[0]} {has}")
     moment = source.moment(found, clock.now)
     metadata = {"uid": "", **named[0]["metadata"], "namespace": pod[0]}
     try:

@@ -114,7 +114,10 @@ class CertificateFlags:
             else:
                 given = f"--certs-dir {self.certs_dir}"
                 remedy = "choose a folder that can be written, or give --tls-cert"
-            raise click.ClickException(f"{given}: {error}; {remedy}") from error
+            what = str(error)
+            if isinstance(error, OSError) and error.strerror:
+                what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+            raise click.ClickException(f"{given}: {what}; {remedy}") from error
 
 
 def _checked_names(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:

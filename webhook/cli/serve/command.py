@@ -234,7 +234,7 @@ def _source(
     try:
         return open_source(objects, client, settings, write_status=write_status, lease=lease)
     except SourceError as error:
-        raise click.ClickException(f"--objects {objects}: {error}") from error
+        raise click.ClickException(f"--objects: {error}") from error
 
 
 def _scheduling(
