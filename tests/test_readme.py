@@ -1,7 +1,9 @@
 """The README says what is so: its commands, its answer, its flags."""
 
+import itertools
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +170,39 @@ def test_prose_has_lines_of_120_characters(place: str) -> None:
     """No line is longer but in tables and blocks of code, which cannot be wrapped."""
     prose = re.sub(r"^ *```.*?^ *```$", "", (ROOT / place).read_text(), flags=re.MULTILINE | re.DOTALL)
     assert [line for line in prose.splitlines() if len(line) > 120 and not line.startswith("|")] == []
+
+
+def test_the_job_is_submitted_by_one_command() -> None:
+    """One option a line, for the shell one command: no option is lost at the end of a line."""
+    block = next(each for each in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) if "spark-submit" in each)
+    stubs = (
+        'kubectl() { echo "${*: -1}"; }; spark-submit() { printf "%s\\n" "$@"; exit; }; SPARK_IMAGE=image\n'
+    )
+    script = stubs + block
+    done = subprocess.run(["/bin/bash", "-euc", script], capture_output=True, text=True, check=True)  # noqa: S603
+    arguments = done.stdout.splitlines()
+    assert arguments[:2] == ["--master", "k8s://jsonpath={.clusters[0].cluster.server}"]
+    assert arguments[-2:] == ["local:///opt/spark/examples/src/main/python/pi.py", "4"]
+    assert arguments.count("--conf") == block.count("--conf")
+    settings = [value for flag, value in itertools.pairwise(arguments) if flag == "--conf"]
+    assert all(re.fullmatch(r"spark\.[A-Za-z.]+=\S+", setting) for setting in settings)
+
+
+@pytest.mark.parametrize("place", ["README.md", "certs/README.md"])
+def test_the_commands_are_a_shells(place: str) -> None:
+    """Bash reads each block, and no space follows a backslash at the end of a line."""
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / place).read_text(), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        assert not re.search(r"\\[ \t]+$", block, re.MULTILINE)
+        subprocess.run(["/bin/bash", "-n", "-c", block], check=True)  # noqa: S603 — only read
+
+
+def test_examples_are_all_listed() -> None:
+    """Each folder of examples has its row."""
+    folder = ROOT / "examples"
+    listed = re.findall(r"^\| `([a-z-]+)/` \|", (folder / "README.md").read_text(), re.MULTILINE)
+    assert sorted(listed) == sorted(path.name for path in folder.iterdir() if path.is_dir())
 
 
 def test_nothing_is_left_to_fill_in() -> None:

@@ -337,7 +337,8 @@ def test_no_scheduler_has_such_a_name(helm: Helm, scheduler: str) -> None:
 def test_koordinators_feature_gates(cache: Path, tmp_path: Path) -> None:
     """The README's command sets both gates, in a chart that hands them on as Koordinator's does."""
     readme = (ROOT / "README.md").read_text()
-    (setting,) = re.findall(r"^helm upgrade koordinator .* --set (featureGates=.*)$", readme, re.MULTILINE)
+    command = r"^helm upgrade koordinator .* \\\n  --set (featureGates=.*)$"
+    (setting,) = re.findall(command, readme, re.MULTILINE)
     (tmp_path / "templates").mkdir()
     (tmp_path / "Chart.yaml").write_text("{apiVersion: v2, name: koordinator, version: 1.0.0}")
     template = tmp_path / "templates" / "arguments.yaml"
