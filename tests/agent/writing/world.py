@@ -3,7 +3,7 @@
 import datetime as dt
 import hashlib
 
-from tests.agent.plan.builders import a_node, raw_pod
+from tests.agent.plan.builders import a_node, batch, raw_pod
 from tests.agent.writing.kernel import FakeKernel
 from webhook.agent.plan.agentpod import read_agent_pod
 from webhook.agent.plan.settings import Settings
@@ -12,6 +12,9 @@ from webhook.agent.writing.ledger import ActionLedger, read_lines
 from webhook.agent.writing.reconciler import Reconciler
 from webhook.pods.pod import kubelet_uid
 from webhook.pods.qosclass import kube_qos
+
+KINDS = [(1, "cgroupfs"), (1, "systemd"), (2, "cgroupfs"), (2, "systemd")]
+"""Version and driver of cgroups: a kernel of each."""
 
 
 class World:
@@ -95,3 +98,17 @@ class World:
         """What the ledger holds, without its headers."""
         self.ledger.flush()
         return [line for line in read_lines(self.root / "ledger") if "boot" not in line]
+
+
+def seed_004(world):
+    """One pod of each class on 16 CPUs, a BE pod with limits, and one without a class."""
+    world.add("lse", "LSE", cpus=2, set_="0-1")
+    world.add("lsr", "LSR", cpus=2, set_="2-3")
+    world.add("ls", "LS")
+    world.add("be", "BE", containers=[batch("500", "64Mi")])
+    world.add("plain", "", kube="BestEffort")
+
+
+def sets(world):
+    """The CPU set of each pod's container."""
+    return {name: world.kernel.text(world.group(name, "main"), "cpuset.cpus") for name in world.pods}

@@ -1,0 +1,103 @@
+"""What the kernel answers to a write decides when it is tried again."""
+
+import errno
+
+import pytest
+
+from tests.agent.plan.builders import batch
+from tests.agent.writing.world import World, seed_004, sets
+from webhook.agent.writing.writer import Outcome
+
+
+@pytest.mark.parametrize(
+    ("number", "outcome", "tries"),
+    [
+        (errno.EBUSY, Outcome.BUSY, 5),
+        (errno.EINVAL, Outcome.REFUSED, 1),
+        (errno.EPERM, Outcome.REFUSED, 1),
+        (errno.EOPNOTSUPP, Outcome.REFUSED, 1),
+    ],
+)
+def test_what_the_kernel_refuses_is_never_a_loop(tmp_path, number, outcome, tries):
+    """One report and another try after ten minutes; what is busy is tried five times before that."""
+    world = World(tmp_path)
+    world.add("be", "BE", containers=[batch("500", "64Mi")])
+    world.rounds(10)
+    path = world.hierarchy.file("memory", world.group("be", "main"), "memory.limit_in_bytes")
+    world.kernel.fault(path, number, times=10**9)
+    reports = [world.round() for _ in range(300)]
+    attempts = [each for each in world.kernel.writes if each[0] == path]
+    assert len(attempts) == tries
+    assert reports[0].written.counts[outcome] == 1
+    refusals = [refusal for each in reports for refusal in each.written.refusals]
+    assert [(each.file, each.pod) for each in refusals] == [("memory.limit_in_bytes", "shop/be")]
+    world.time += 600
+    world.rounds(10)
+    assert len([each for each in world.kernel.writes if each[0] == path]) > tries
+    assert world.kernel.text(world.group("be"), "memory.limit_in_bytes") == "67108864"
+
+
+@pytest.mark.parametrize("number", [errno.EBUSY, errno.EPERM])
+def test_nothing_is_remembered_of_files_that_are_gone(tmp_path, number):
+    """Neither that one was busy, nor, ten minutes later, that it was refused: pods come and go for years."""
+    world = World(tmp_path)
+    seed_004(world)
+    world.add("gone", "BE", containers=[batch("500", "64Mi")])
+    world.rounds(10)
+    path = world.hierarchy.file("memory", world.group("gone", "main"), "memory.limit_in_bytes")
+    world.kernel.fault(path, number, times=10**9)
+    world.rounds(3)
+    writer = world.agent._writer
+    assert {*writer._busy, *writer._until} == {path}
+    world.end("gone")
+    world.time += 600
+    world.add("next", "BE", containers=[batch("500", "64Mi")])
+    world.rounds(3)
+    assert {*writer._busy, *writer._until} == set()
+
+
+def test_a_read_only_mount_stops_all_writes(tmp_path):
+    """And the round says so; after ten minutes one write is tried."""
+    world = World(tmp_path)
+    seed_004(world)
+    world.rounds(10)
+    world.kernel.fault("", errno.EROFS, times=10**9)
+    done = world.rounds(100)
+    assert len(world.kernel.writes) == 1
+    assert "read-only" in done.stopped
+    assert world.lines() == []
+
+
+def test_pods_that_vanish_between_list_and_write(tmp_path):
+    """Their files are gone: nothing else happens."""
+    world = World(tmp_path)
+    seed_004(world)
+    world.rounds(10)
+    raw = world.pods["be"]
+    world.end("be")
+    world.pods["be"] = raw
+    done = world.rounds(15)
+    assert not done.written.refusals
+    assert sets_but(world, "be") == {
+        "lse": "0-1", "lsr": "2-3", "ls": "4-15", "plain": "2-15",
+    }  # fmt: skip
+
+
+def sets_but(world, gone):
+    """The sets of all pods but one."""
+    raw = world.pods.pop(gone)
+    found = sets(world)
+    world.pods[gone] = raw
+    return found
+
+
+def test_memory_in_use_is_not_killed_for_a_limit(tmp_path):
+    """Version 2 would: what can be reclaimed is reclaimed first, and version 1 answers EBUSY."""
+    world = World(tmp_path, 2)
+    world.add("be", "BE", containers=[batch("500", "1Mi")])
+    group = world.group("be", "main")
+    world.kernel.used[group] = 2**30
+    world.kernel.texts[group]["memory.current"] = str(2**30)
+    world.rounds()
+    assert not world.kernel.killed
+    assert world.kernel.text(group, "memory.max") == str(2**20)
