@@ -1,7 +1,7 @@
 """Bodies of many connections share what a process may hold."""
 
 from tests.server.http.clients import LINE, TE, post
-from webhook.server.http import connection
+from webhook.server.http import connection, exchange
 from webhook.server.http.bodies import DEFAULT_BYTES, MAX_BODY, Share
 
 
@@ -32,6 +32,22 @@ def test_100_continue_is_said_when_there_is_room(many):
     assert waiting.transport.written == b""
     holders[0].connection.connection_lost(None)
     assert waiting.transport.written == b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def test_a_body_that_had_to_wait_was_not_too_slow(many, monkeypatch):
+    """429 when its time is over, as of one that waits still: the bodies of others took its time."""
+    monkeypatch.setattr(exchange, "_PROGRESS_SECONDS", 0.01)
+    length = b"Content-Length: %d\r\n" % MAX_BODY
+    holders, let_in, waiting = [many(), many()], many(), many()
+    for each in (*holders, let_in, waiting):
+        each.send(LINE + length + b"\r\n")
+    holders[0].connection.connection_lost(None)
+    assert (let_in.transport.paused, waiting.transport.paused) == (False, True)
+    let_in.send(b"x" * 1000)
+    monkeypatch.setattr(exchange.Exchange, "_left", lambda _: -1.0)
+    let_in.run(0.05)
+    answers = {each: [status for status, _ in each.answers()] for each in (holders[1], let_in, waiting)}
+    assert list(answers.values()) == [[408], [429], [429]]
 
 
 def test_small_bodies_that_find_no_room_are_refused(client):

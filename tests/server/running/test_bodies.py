@@ -138,8 +138,9 @@ def test_small_reviews_go_on_while_eight_tenants_fill_the_rest(attacked):
             while not stop.is_set():
                 number += 1
                 try:
+                    # The time that an API server gives by default: 18 MB come in it on the busiest machine.
                     outcomes.append(
-                        ask(client, path="/mutate?timeout=3s", body=bodies[number % len(bodies)])[0]
+                        ask(client, path="/mutate?timeout=10s", body=bodies[number % len(bodies)])[0]
                     )
                 except OSError:
                     client.close()
@@ -153,7 +154,7 @@ def test_small_reviews_go_on_while_eight_tenants_fill_the_rest(attacked):
         medium = review({**pod(env=[{"name": "A", "value": "a" * 200_000}]), "kind": "Pod"})
         for _ in range(10):
             assert attacked.post("/mutate?timeout=3s", medium)[0] == 200
-    assert set(outcomes) <= {200, 408, 429}  # 408: what a tenant sends on a busy machine may come too slowly
+    assert set(outcomes) <= {200, 429}
     assert 200 in outcomes
     assert resident(attacked) < before + 384
 

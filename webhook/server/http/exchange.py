@@ -208,7 +208,8 @@ class Exchange:
         """Look whether the body comes fast enough."""
         self._timer = None
         if self._left() <= 0:
-            self._refuse(too_slow(self._seconds) if self.reading else _busy())
+            waited = self._since > self._begun  # for room: the delay is not, or not only, the sender's
+            self._refuse(_busy() if waited or not self.reading else too_slow(self._seconds))
         elif self.reading and self.length < expected(time.monotonic() - self._since):
             self._refuse(too_slow(time.monotonic() - self._since))
         else:
