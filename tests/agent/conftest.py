@@ -1,4 +1,4 @@
-"""An agent at a fake API server, with its watches running."""
+"""An agent at a fake API server, with its watches running; or on cgroups of this machine."""
 
 import threading
 from collections.abc import Iterator
@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from tests.agent.cluster import Cluster
+from tests.agent.writing.machine import Machine, folders, lacking
 from tests.kube.fakeapi import FakeApi
+from tests.lacking import stop_if_lacking
 from tests.waiting import until
 from webhook.agent.measuring.keptfile import KeptFile
 from webhook.agent.writing.ledger import ActionLedger
@@ -42,3 +44,13 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
             yield made
             stop.set()
         made.service.sampler.forget()
+
+
+@pytest.fixture
+def machine() -> Iterator[Machine]:
+    """Groups of this machine for an agent that writes, of which none is left."""
+    stop_if_lacking(lacking())
+    made = Machine()
+    yield made
+    made.close()
+    assert not [each for each in folders() if made.name in each]

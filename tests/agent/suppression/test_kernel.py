@@ -5,20 +5,15 @@ Of the machine's CPU time only that of the test's own groups counts, whatever el
 
 import os
 import time
-from pathlib import Path
 
 import pytest
 
 from tests.agent.plan.builders import batch
 from tests.agent.suppression.world import ON, SuppressedWorld
-from tests.agent.writing.machine import BURN, Machine, folders, lacking
+from tests.agent.writing.machine import BURN, allowed, this_node
 from tests.lacking import stop_if_lacking
 from webhook.agent.measuring.sampler import Sampler
 from webhook.agent.pods import read_pod
-from webhook.cpuset.cpulist import parse_cpulist
-from webhook.cpuset.discovery import topology_from_sysfs
-from webhook.cpuset.sharing import Reservations
-from webhook.pods.nodetopology import NodeTopology
 
 CPUS = len(os.sched_getaffinity(0))
 WHOLE = CPUS * 100_000
@@ -63,34 +58,16 @@ class Seconds:
 
 
 @pytest.fixture
-def machine():
-    """Groups of this machine, of which none is left."""
-    stop_if_lacking(lacking())
-    stop_if_lacking("" if CPUS > 1 else "this machine has one CPU")
-    made = Machine()
-    yield made
-    made.close()
-    assert not [each for each in folders() if made.name in each]
-
-
-@pytest.fixture
 def world(machine, tmp_path):
     """An LS and a BE pod, and an agent that suppresses down to one CPU; its time is the test's."""
-    node = NodeTopology("n", "u", topology_from_sysfs(), Reservations())
-    made = SuppressedWorld(tmp_path, kernel=machine, node=node, least=1)
+    stop_if_lacking("" if CPUS > 1 else "this machine has one CPU")
+    made = SuppressedWorld(tmp_path, kernel=machine, node=this_node(), least=1)
     for group in (machine.name, f"{machine.name}/burstable"):
         machine.set(group, "cpu.shares", "20480")  # whatever else runs on this machine
     made.add("ls", "LS")
     made.add("be", "BE", containers=[batch(str(CPUS * 1000), "64Mi")])
     yield made
     made.ledger.close()
-
-
-def allowed(process):
-    """On which CPUs the kernel lets a process run."""
-    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-    line = next(each for each in lines if each.startswith("Cpus_allowed_list"))
-    return parse_cpulist(line.split()[1])
 
 
 def test_cpus(world, machine, tmp_path):

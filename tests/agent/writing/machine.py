@@ -8,6 +8,10 @@ import time
 from pathlib import Path
 
 from webhook.agent.hierarchy import CONTROLLERS, find_hierarchy
+from webhook.cpuset.cpulist import parse_cpulist
+from webhook.cpuset.discovery import topology_from_sysfs
+from webhook.cpuset.sharing import Reservations
+from webhook.pods.nodetopology import NodeTopology
 
 TOP = Path("/sys/fs/cgroup")
 BURN = "while True: pass"
@@ -149,3 +153,15 @@ def _remove(folder):
 def ended_by(process):
     """The signal that ended a process."""
     return signal.Signals(-process.wait())
+
+
+def this_node():
+    """The topology of this machine, as that of a node with nothing reserved."""
+    return NodeTopology("n", "u", topology_from_sysfs(), Reservations())
+
+
+def allowed(process):
+    """On which CPUs the kernel lets a process run."""
+    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    line = next(each for each in lines if each.startswith("Cpus_allowed_list"))
+    return parse_cpulist(line.split()[1])

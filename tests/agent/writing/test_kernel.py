@@ -11,33 +11,19 @@ from hypothesis import strategies as st
 
 from tests.agent.plan.builders import batch
 from tests.agent.writing.kernel import FakeKernel
-from tests.agent.writing.machine import ALLOCATE, BURN, TOP, Machine, ended_by, folders, lacking
+from tests.agent.writing.machine import ALLOCATE, BURN, TOP, Machine, allowed, ended_by, lacking, this_node
 from tests.agent.writing.world import World
 from tests.lacking import stop_if_lacking
 from webhook.agent.plan.settings import Settings
 from webhook.cpuset.cpulist import format_cpulist, parse_cpulist
-from webhook.cpuset.discovery import topology_from_sysfs
-from webhook.cpuset.sharing import Reservations
-from webhook.pods.nodetopology import NodeTopology
 
 MIB = 2**20
 
 
 @pytest.fixture
-def machine():
-    """Groups of this machine, of which none is left."""
-    stop_if_lacking(lacking())
-    made = Machine()
-    yield made
-    made.close()
-    assert not [each for each in folders() if made.name in each]
-
-
-@pytest.fixture
 def world(machine, tmp_path):
     """An agent that enforces there; time is the test's."""
-    node = NodeTopology("n", "u", topology_from_sysfs(), Reservations())
-    made = World(tmp_path, kernel=machine, node=node)
+    made = World(tmp_path, kernel=machine, node=this_node())
     yield made
     made.ledger.close()
 
@@ -100,12 +86,9 @@ def test_processes_are_where_the_status_says(world, machine):
     world.add("lse", "LSE", cpus=1, set_=str(first))
     running["lse"] = machine.run(world.group("lse", "main"), BURN)
     world.rounds(2)
-    allowed = {}
-    for name, process in running.items():
-        lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-        allowed[name] = next(line.split()[1] for line in lines if line.startswith("Cpus_allowed_list"))
-    shared = f"{rest[0]}-{rest[-1]}" if len(rest) > 1 else str(rest[0])
-    assert allowed == {"lse": str(first), "ls": shared, "be": shared}
+    shared = frozenset(rest)
+    found = {name: allowed(process) for name, process in running.items()}
+    assert found == {"lse": {first}, "ls": shared, "be": shared}
 
 
 def test_beyond_its_limit_of_memory_a_process_is_killed(world, machine):

@@ -9,17 +9,15 @@ from tests.cli.conftest import profile
 from tests.cli.preview.builders import POD
 
 
+def priority_class(name, value, **fields):
+    """Write a PriorityClass."""
+    meta = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}}
+    return json.dumps({**meta, "value": value, **fields})
+
+
 def test_the_pod_arrives_as_the_api_server_sends_it(run, objects):
     """Requests from limits, scheduler, priority and preemptionPolicy by the class."""
-    classes = json.dumps(
-        {
-            "apiVersion": "scheduling.k8s.io/v1",
-            "kind": "PriorityClass",
-            "metadata": {"name": "mine"},
-            "value": 7,
-            "preemptionPolicy": "Never",
-        }
-    )
+    classes = priority_class("mine", 7, preemptionPolicy="Never")
     pod = yaml.safe_load(POD)
     pod["spec"]["priorityClassName"] = "mine"
     result = run("preview", "--objects", objects(classes), "-o", "json", "-", stdin=json.dumps(pod))
@@ -27,12 +25,6 @@ def test_the_pod_arrives_as_the_api_server_sends_it(run, objects):
     assert (spec["priority"], spec["preemptionPolicy"]) == (7, "Never")
     assert spec["schedulerName"] == "default-scheduler"
     assert spec["containers"][0]["resources"]["requests"] == {"cpu": "500m", "memory": "1Gi"}
-
-
-def priority_class(name, value, **fields):
-    """Write a PriorityClass."""
-    meta = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}}
-    return json.dumps({**meta, "value": value, **fields})
 
 
 @pytest.mark.parametrize(
