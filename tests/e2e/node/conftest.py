@@ -14,12 +14,12 @@ from tests.e2e.cluster.controlplane import ControlPlane
 from tests.e2e.cluster.kubectl import Kubectl
 from tests.e2e.cluster.processes import eventually
 from tests.e2e.conftest import make_namespace
-from tests.e2e.node import spark
-from tests.e2e.node.colocated import Colocated
-from tests.e2e.node.machine import MARK, Machine
-from tests.e2e.node.node import HERE, Node, lacking
-from tests.e2e.node.pods import BATCH_CPU, BATCH_MEMORY, DRIVER, burner, offer
-from tests.e2e.node.release import Release
+from tests.e2e.node.chart.release import Release
+from tests.e2e.node.machine.node import HERE, Node, lacking
+from tests.e2e.node.machine.remains import MARK, Machine
+from tests.e2e.node.workloads import spark
+from tests.e2e.node.workloads.colocated import Colocated
+from tests.e2e.node.workloads.pods import BATCH_CPU, BATCH_MEMORY, DRIVER, burner, offer
 from tests.e2e.release.rendering import Helm
 from tests.image.build import NAME as IMAGE
 from tests.image.build import build

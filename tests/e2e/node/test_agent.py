@@ -12,9 +12,9 @@ import pytest
 
 from tests.e2e.cluster.fakenodes import TOPOLOGY
 from tests.e2e.cluster.processes import eventually
-from tests.e2e.node.node import NAME
-from tests.e2e.node.pods import burner, running
-from tests.e2e.node.release import MEAN_SECONDS, NAMESPACE
+from tests.e2e.node.chart.release import MEAN_SECONDS, NAMESPACE
+from tests.e2e.node.machine.node import NAME
+from tests.e2e.node.workloads.pods import burner, running
 from webhook.agent.hierarchy import find_hierarchy
 from webhook.protocol import KubeQoS
 

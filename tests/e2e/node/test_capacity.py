@@ -12,8 +12,8 @@ import pytest
 
 from tests.e2e.capacity.controller import Controller, install, measure
 from tests.e2e.cluster.processes import eventually
-from tests.e2e.node.node import NAME
-from tests.e2e.node.pods import BATCH_CPU, BATCH_MEMORY, batch, burner, container, offer, running
+from tests.e2e.node.machine.node import NAME
+from tests.e2e.node.workloads.pods import BATCH_CPU, BATCH_MEMORY, batch, burner, container, offer, running
 from tests.e2e.release.rendering import Helm
 
 LATE = 16 * 60.0

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.cluster.processes import eventually
-from tests.e2e.node.groups import PodGroups, hierarchy
-from tests.e2e.node.node import NAME
-from tests.e2e.node.pods import BATCH_CPU, batch, burner, running
+from tests.e2e.node.machine.node import NAME
+from tests.e2e.node.workloads.groups import PodGroups, hierarchy
+from tests.e2e.node.workloads.pods import BATCH_CPU, batch, burner, running
 from webhook.protocol import ANNOTATION_RESOURCE_STATUS, KubeQoS
 
 MEBIBYTE = 1 << 20

@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from tests.e2e.node.pods import burner, running
-from tests.e2e.node.release import NAMESPACE
+from tests.e2e.node.chart.release import NAMESPACE
+from tests.e2e.node.workloads.pods import burner, running
 
 AGENT = "daemonset/release-colocation-webhook-agent"
 ANNOTATION = "colocation-webhook.io/agent"

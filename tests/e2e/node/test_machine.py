@@ -14,14 +14,14 @@ import pytest
 
 from tests.e2e.cluster.binaries import ROOT
 from tests.e2e.cluster.processes import eventually
-from tests.e2e.node.machine import MARK, Machine
+from tests.e2e.node.machine.remains import MARK, Machine
 
 CPU = Path("/sys/fs/cgroup/cpu")
 A_NODE = """
 import sys
 from pathlib import Path
 from tests.e2e.cluster.kubectl import Kubectl
-from tests.e2e.node.node import Node
+from tests.e2e.node.machine.node import Node
 
 folder, binary, kubeconfig, cache = map(Path, sys.argv[1:])
 with Node(folder, Kubectl(binary, kubeconfig), cache, name="other"):
@@ -32,7 +32,7 @@ with Node(folder, Kubectl(binary, kubeconfig), cache, name="other"):
 CHANGES = """
 import subprocess, sys
 from pathlib import Path
-from tests.e2e.node.machine import Machine
+from tests.e2e.node.machine.remains import Machine
 
 def sh(command):
     subprocess.run(["sh", "-euc", command], check=True)

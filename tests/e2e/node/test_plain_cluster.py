@@ -11,11 +11,11 @@ import pytest
 
 from tests.e2e.cluster.processes import eventually
 from tests.e2e.conftest import make_namespace
-from tests.e2e.node import spark
-from tests.e2e.node.byhelm import ByHelm
-from tests.e2e.node.colocated import Colocated
-from tests.e2e.node.node import NAME
-from tests.e2e.node.pods import offered
+from tests.e2e.node.chart.byhelm import ByHelm
+from tests.e2e.node.machine.node import NAME
+from tests.e2e.node.workloads import spark
+from tests.e2e.node.workloads.colocated import Colocated
+from tests.e2e.node.workloads.pods import offered
 from tests.e2e.release.installation import NAMESPACE
 
 SPARK = "spark-pi"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.cluster.processes import eventually
-from tests.e2e.node.groups import PodGroups
-from tests.e2e.node.pods import burner, running
+from tests.e2e.node.workloads.groups import PodGroups
+from tests.e2e.node.workloads.pods import burner, running
 from webhook.protocol import ANNOTATION_OOM_SCORE_ADJ
 
 USER = 1000

@@ -12,10 +12,10 @@ import pytest
 
 from tests.e2e.cluster.processes import eventually
 from tests.e2e.figures import show
-from tests.e2e.node.colocated import ALL, planned
-from tests.e2e.node.node import FIGURES
-from tests.e2e.node.pods import container, running
-from tests.e2e.node.release import NAMESPACE
+from tests.e2e.node.chart.release import NAMESPACE
+from tests.e2e.node.machine.node import FIGURES
+from tests.e2e.node.workloads.colocated import ALL, planned
+from tests.e2e.node.workloads.pods import container, running
 from webhook.agent.hierarchy import find_hierarchy
 from webhook.protocol import KubeQoS
 

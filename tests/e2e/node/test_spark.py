@@ -15,9 +15,9 @@ import pytest
 
 from tests.e2e.cluster.objects import assert_be
 from tests.e2e.cluster.processes import eventually
-from tests.e2e.node import spark
-from tests.e2e.node.node import NAME
-from tests.e2e.node.pods import BATCH_CPU, BATCH_MEMORY
+from tests.e2e.node.machine.node import NAME
+from tests.e2e.node.workloads import spark
+from tests.e2e.node.workloads.pods import BATCH_CPU, BATCH_MEMORY
 
 SETTINGS = {
     "spark.driver.memory": "512m",

@@ -20,9 +20,9 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.cluster.processes import eventually
-from tests.e2e.node.node import NAME
-from tests.e2e.node.pods import BATCH_CPU, batch, burner, container, running
-from tests.e2e.node.release import NAMESPACE
+from tests.e2e.node.chart.release import NAMESPACE
+from tests.e2e.node.machine.node import NAME
+from tests.e2e.node.workloads.pods import BATCH_CPU, batch, burner, container, running
 from webhook.agent.hierarchy import find_hierarchy
 from webhook.cpuset.cpulist import parse_cpulist
 from webhook.protocol import KubeQoS

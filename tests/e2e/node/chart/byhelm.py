@@ -12,7 +12,7 @@ import yaml
 from tests.e2e.cluster.controlplane import ControlPlane
 from tests.e2e.cluster.kubectl import Kubectl, Object
 from tests.e2e.cluster.processes import eventually
-from tests.e2e.node.release import VALUES
+from tests.e2e.node.chart.release import VALUES
 from tests.e2e.release.installation import NAMESPACE, RELEASE, Installation
 from tests.e2e.release.readme import Plain, plain_cluster
 

@@ -11,8 +11,8 @@ from typing import Final
 
 from tests.e2e.cluster.kubectl import Kubectl, Object
 from tests.e2e.cluster.processes import eventually
-from tests.e2e.node.node import Node
-from tests.e2e.node.pods import batch, burner, container, offered, running
+from tests.e2e.node.machine.node import Node
+from tests.e2e.node.workloads.pods import batch, burner, container, offered, running
 from webhook.agent.hierarchy import find_hierarchy
 from webhook.cpuset.cpulist import format_cpulist
 from webhook.protocol import KubeQoS

@@ -7,8 +7,8 @@ from typing import Final
 
 from tests.e2e.cluster.kubectl import Kubectl, Object
 from tests.e2e.cluster.processes import eventually
-from tests.e2e.node.images import BURNER
-from tests.e2e.node.node import NAME
+from tests.e2e.node.machine.images import BURNER
+from tests.e2e.node.machine.node import NAME
 
 BATCH_CPU: Final = "kubernetes.io/batch-cpu"
 BATCH_MEMORY: Final = "kubernetes.io/batch-memory"
@@ -23,7 +23,7 @@ def burner(
     figures: dict[str, str] | None = None,
     labels: dict[str, str] | None = None,
 ) -> Object:
-    """A pod that uses what `images/burner.c` is told to; ``figures`` are its requests and its limits."""
+    """A pod that uses what `machine/images/burner.c` is told to; ``figures``: its requests and its limits."""
     return {
         "apiVersion": "v1",
         "kind": "Pod",

@@ -18,9 +18,9 @@ import pyspark
 from tests.e2e.cluster.kubectl import Kubectl, Object
 from tests.e2e.cluster.objects import assert_be
 from tests.e2e.cluster.processes import free_ports
-from tests.e2e.node.images import SOURCES, write
-from tests.e2e.node.node import NAME
-from tests.e2e.node.pods import BATCH_CPU, BATCH_MEMORY
+from tests.e2e.node.machine.images import SOURCES, write
+from tests.e2e.node.machine.node import NAME
+from tests.e2e.node.workloads.pods import BATCH_CPU, BATCH_MEMORY
 
 IMAGE: Final = "localhost/spark:1"
 HOME: Final = Path(pyspark.__file__).parent

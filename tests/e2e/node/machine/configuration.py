@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from tests.e2e.node.images import PAUSE
+from tests.e2e.node.machine.images import PAUSE
 
 SOCKET: Final = "/run/containerd/containerd.sock"
 NETWORKS: Final = "/var/lib/cni/net.d"

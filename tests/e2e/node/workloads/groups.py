@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.e2e.cluster.kubectl import Object
-from tests.e2e.node.node import Node
-from tests.e2e.node.pods import container
+from tests.e2e.node.machine.node import Node
+from tests.e2e.node.workloads.pods import container
 from webhook.agent.hierarchy import Hierarchy, find_hierarchy
 from webhook.protocol import KubeQoS
 

@@ -13,7 +13,7 @@ from typing import Final, Self
 from tests.e2e.cluster.binaries import ROOT, find
 from tests.e2e.cluster.kubectl import Kubectl
 from tests.e2e.cluster.processes import Process, eventually, free_ports
-from tests.e2e.node import configuration, images
+from tests.e2e.node.machine import configuration, images
 
 HERE: Final = Path(__file__).parent
 FIGURES: Final = ROOT / "build" / "node.jsonl"
