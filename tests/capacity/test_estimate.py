@@ -181,6 +181,19 @@ def test_third_parties_that_cannot_be_read_raise_nothing() -> None:
     assert later.figures[BATCH_CPU].offered == 9200
 
 
+def test_of_third_parties_that_can_be_read_in_part_that_part_is_held() -> None:
+    """It lowers what was offered before; nothing is raised."""
+    resources = {"kubernetes.io/batch-cpu": "10 k", "kubernetes.io/batch-memory": "50Gi"}
+    text = json.dumps({"allocations": [{"priority": "koord-batch", "resources": resources}]})
+    plain, noted = node(), node(annotations={"node.koordinator.sh/thirdPartyAllocations": text})
+    memory = offered(capacity(plain, metric(), config()))[1]
+    found = inventory(noted, metric())
+    for before, after in ((memory, memory - 50 * 2**30), (2**30, 2**30)):
+        known = Before({BATCH_CPU: 9200, BATCH_MEMORY: before})
+        later = estimate(found.nodes["node-1"], found.metrics["node-1"], [], strategy(), NOW, known)
+        assert (later.figures[BATCH_CPU].offered, later.figures[BATCH_MEMORY].offered) == (9200, after)
+
+
 def test_mid_needs_a_fresh_metric_under_each_policy() -> None:
     """A share of batch that needs no metric says nothing of mid."""
     reclaimable = {"prodReclaimableMetric": {"resource": {"resources": {"cpu": "6", "memory": "6Gi"}}}}

@@ -255,11 +255,15 @@ def read_node(obj: Object) -> Node:
     others, known = Amount(), True
     try:
         for each in _json(notes.get("node.koordinator.sh/thirdPartyAllocations")).get("allocations") or ():
-            if each.get("priority") == BATCH:
-                of = each.get("resources") or {}
-                names = COLOCATED[BATCH].items()
-                held = {each: quantity(of[name]) for each, name in names if of.get(name) is not None}
-                others = total((others, Amount(held)))
+            if each.get("priority") != BATCH:
+                continue
+            of = each.get("resources") or {}
+            for resource, name in COLOCATED[BATCH].items():
+                try:
+                    held = Amount({resource: quantity(of[name])}) if of.get(name) is not None else Amount()
+                    others = total((others, held))
+                except UnreadableError:  # what can be read is held all the same
+                    known = False
     except ValueError:
         others, known = Amount(), False
     return Node(
