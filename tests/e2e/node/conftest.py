@@ -19,7 +19,7 @@ from tests.e2e.node.machine.node import HERE, Node, lacking
 from tests.e2e.node.machine.remains import MARK, Machine
 from tests.e2e.node.workloads import spark
 from tests.e2e.node.workloads.colocated import Colocated
-from tests.e2e.node.workloads.pods import BATCH_CPU, BATCH_MEMORY, DRIVER, burner, offer
+from tests.e2e.node.workloads.pods import BATCH_CPU, BATCH_MEMORY, DRIVER, burner, offer, wait_for_room
 from tests.e2e.release.rendering import Helm
 from tests.image.build import NAME as IMAGE
 from tests.image.build import build
@@ -122,6 +122,15 @@ def colocated(kubectl: Kubectl, node: Node, release: Release) -> Iterator[Coloca
     yield Colocated(kubectl, node, namespace)
     kubectl.run("-n", namespace, "delete", "pods", "--all", "--grace-period=1", "--timeout=60s")
     kubectl.delete("namespace", namespace)
+    release.set_mode("observe")
+
+
+@pytest.fixture(scope="module")
+def _enforcing(release: Release, kubectl: Kubectl) -> Iterator[None]:
+    """The agent in the mode enforce, and room for batch pods; afterwards it observes again."""
+    release.set_mode("enforce")
+    wait_for_room(kubectl, 1500)
+    yield
     release.set_mode("observe")
 
 

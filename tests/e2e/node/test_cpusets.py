@@ -15,8 +15,10 @@ import pytest
 from tests.e2e.cluster.processes import eventually
 from tests.e2e.node.machine.node import NAME
 from tests.e2e.node.workloads.groups import PodGroups, hierarchy
-from tests.e2e.node.workloads.pods import BATCH_CPU, batch, burner, running
+from tests.e2e.node.workloads.pods import batch, burner, running
 from webhook.protocol import ANNOTATION_RESOURCE_STATUS, KubeQoS
+
+pytestmark = pytest.mark.usefixtures("_enforcing")
 
 MEBIBYTE = 1 << 20
 DOCUMENT = Path("docs/agent.md")
@@ -50,16 +52,6 @@ EXPLAINED = {
     ("be", "pod", "cpu.idle"): "| `cpu.idle` | only with `coreSched` and `schedIdle` | 1 on BE pods",
 }
 """Where ours hold something else, and the line of the document that says why."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _enforcing(release, kubectl):
-    """The agent in the mode enforce, and room for batch pods; afterwards it observes again."""
-    release.set_mode("enforce")
-    figure = lambda: kubectl.get("node", NAME)["status"]["allocatable"][BATCH_CPU]  # noqa: E731
-    eventually(lambda: int(figure().replace("k", "000")) >= 1000, seconds=90, what="room for batch pods")
-    yield
-    release.set_mode("observe")
 
 
 def create_pinned(kubectl, namespace, qos, *arguments):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 
 from tests.e2e.node.chart.release import NAMESPACE
 from tests.e2e.node.workloads.pods import burner, running
+from tests.e2e.repeating import repeating
 
 AGENT = "daemonset/release-colocation-webhook-agent"
 ANNOTATION = "colocation-webhook.io/agent"
@@ -20,34 +19,23 @@ def _enforced(release, colocated):
     colocated.wait_for(colocated.after)
 
 
-class Sampling:
-    """Looks at files ten times a second, as long as the block lasts.
+class Samples:
+    """Texts of files.
 
     Attributes:
-        looks: how often it did.
+        looks: how often they were looked at.
         seen: the texts that were seen, by file.
     """
 
     def __init__(self, paths):
-        self._paths, self._stop = paths, threading.Event()
+        self._paths = paths
         self.looks, self.seen = 0, {name: set() for name in paths}
-        self._thread = threading.Thread(target=self._look, daemon=True)
 
-    def _look(self):
-        while not self._stop.wait(0.1):
-            for name, path in self._paths.items():
-                self.seen[name].add(path.read_text().strip())
-            self.looks += 1
-
-    def __enter__(self):
-        """Begin."""
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        """End."""
-        self._stop.set()
-        self._thread.join()
+    def look(self):
+        """Read each file."""
+        for name, path in self._paths.items():
+            self.seen[name].add(path.read_text().strip())
+        self.looks += 1
 
 
 def agent_pod(kubectl):
@@ -61,15 +49,16 @@ def test_a_rollout_changes_no_file(kubectl, colocated):
     wanted = {name: text for name, text in colocated.after.items() if colocated.before.get(name) != text}
     old = agent_pod(kubectl)
     paths = colocated.paths()
-    with Sampling({name: paths[name] for name in wanted}) as sampling:
+    samples = Samples({name: paths[name] for name in wanted})
+    with repeating(samples.look):
         kubectl.run("-n", NAMESPACE, "rollout", "restart", AGENT)
         kubectl.run("-n", NAMESPACE, "rollout", "status", AGENT, "--timeout=100s")
-        begun = sampling.looks
+        begun = samples.looks
         # The new one looks for ten seconds before it writes.
         colocated.written("later")
-        assert sampling.looks > begun
+        assert samples.looks > begun
     assert agent_pod(kubectl) != old
-    assert sampling.seen == {name: {text} for name, text in wanted.items()}
+    assert samples.seen == {name: {text} for name, text in wanted.items()}
 
 
 @pytest.mark.parametrize("mode", ["ignore", "observe"])

@@ -12,7 +12,6 @@ import itertools
 import json
 import math
 import os
-import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -22,10 +21,10 @@ import pytest
 from tests.e2e.cluster.processes import eventually
 from tests.e2e.node.chart.release import NAMESPACE
 from tests.e2e.node.machine.node import NAME
-from tests.e2e.node.workloads.pods import BATCH_CPU, batch, burner, container, running
-from webhook.agent.hierarchy import find_hierarchy
+from tests.e2e.node.workloads.groups import PodGroups
+from tests.e2e.node.workloads.pods import batch, burner, running, wait_for_room
+from tests.e2e.repeating import repeating
 from webhook.cpuset.cpulist import parse_cpulist
-from webhook.protocol import KubeQoS
 
 PERIOD = 100_000
 STEP = len(os.sched_getaffinity(0)) * PERIOD // 10
@@ -42,45 +41,31 @@ METRICS = "http://127.0.0.1:8083/metrics"
 CONFIG = "slo-controller-config"
 
 
-class OwnStat:
-    """A /proc/stat by which this node's pods are all that runs, kept up to date."""
+@contextlib.contextmanager
+def own_stat(path, usage):
+    """Keep a /proc/stat up to date by which this node's pods are all that runs."""
+    cpus = "".join(f"cpu{each} 0 0 0 0 0 0 0\n" for each in sorted(os.sched_getaffinity(0)))
+    with path.open("wb", buffering=0) as file:
 
-    def __init__(self, path: Path, usage: Path) -> None:
-        self._usage = usage
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        self._stop = threading.Event()
-        self._write()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
+        def write():
+            ticks = int(usage.read_text()) * os.sysconf("SC_CLK_TCK") // 10**9
+            os.pwrite(file.fileno(), f"cpu  {ticks:020d} 0 0 0 0 0 0\n{cpus}".encode(), 0)
 
-    def _write(self) -> None:
-        ticks = int(self._usage.read_text()) * os.sysconf("SC_CLK_TCK") // 10**9
-        cpus = "".join(f"cpu{each} 0 0 0 0 0 0 0\n" for each in sorted(os.sched_getaffinity(0)))
-        os.pwrite(self._file, f"cpu  {ticks:020d} 0 0 0 0 0 0\n{cpus}".encode(), 0)
-
-    def _run(self) -> None:
-        while not self._stop.wait(0.05):
-            self._write()
-
-    def close(self) -> None:
-        """End it."""
-        self._stop.set()
-        self._thread.join()
-        os.close(self._file)
+        write()
+        with repeating(write, 0.05):
+            yield
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _suppressing(release, kubectl, node):
     """The agent enforces and may suppress, down to one CPU; afterwards it observes again."""
     usage = Path("/sys/fs/cgroup/cpuacct", node.cgroup, "kubepods/cpuacct.usage")
-    own = OwnStat(node.folder / STAT, usage)
-    release.set_mode("enforce", f"/{STAT}", suppression={"enabled": True, "leastCPUs": 1})
-    figure = lambda: kubectl.get("node", NAME)["status"]["allocatable"][BATCH_CPU]  # noqa: E731
-    eventually(lambda: int(figure().replace("k", "000")) >= 1500, seconds=90, what="room for batch pods")
-    yield
-    ask(kubectl, {"enable": False})
-    release.set_mode("observe")
-    own.close()
+    with own_stat(node.folder / STAT, usage):
+        release.set_mode("enforce", f"/{STAT}", suppression={"enabled": True, "leastCPUs": 1})
+        wait_for_room(kubectl, 1500)
+        yield
+        ask(kubectl, {"enable": False})
+        release.set_mode("observe")
 
 
 def ask(kubectl, strategy):
@@ -106,47 +91,24 @@ def metrics():
     return {name: float(value) for name, value in lines}
 
 
-class Files:
-    """The cgroups of a pod and of its one container."""
-
-    def __init__(self, node, stored, qos=KubeQoS.BEST_EFFORT):
-        self._hierarchy = find_hierarchy(kubepods=f"{node.cgroup}/kubepods")
-        self._pod = self._hierarchy.pod(qos, stored["metadata"]["uid"])
-        self._container = self._hierarchy.containers(self._pod)[container(stored)]
-
-    def text(self, controller, name, *, pod=False):
-        """What a file of the container holds, or of the pod."""
-        path = self._hierarchy.file(controller, self._pod if pod else self._container, name)
-        return Path(path).read_text().strip()
-
-    @property
-    def folder(self):
-        """The pod's folder, by its last name."""
-        return self._pod.rpartition("/")[2]
+class Groups(PodGroups):
+    """The cgroups of a pod, and what suppression changes in them."""
 
     def cpus(self):
         """Where the container may run."""
-        return parse_cpulist(self.text("cpuset", "cpuset.cpus"))
+        return parse_cpulist(self.text(self.container, "cpuset.cpus"))
 
     def quota(self):
         """Of the pod."""
-        return int(self.text("cpu", "cpu.cfs_quota_us", pod=True))
+        return int(self.text(self.pod, "cpu.cfs_quota_us"))
 
     def periods(self):
         """In how many periods the pod had a quota and ran."""
-        return int(self.text("cpu", "cpu.stat", pod=True).split("nr_periods")[1].split()[0])
+        return self.scheduled(self.pod, "nr_periods")
 
-    def used(self):
-        """Nanoseconds of CPU time of the pod."""
-        return int(self.text("cpuacct", "cpuacct.usage", pod=True))
-
-    def allowed(self):
+    def running_on(self):
         """On which CPUs each process of the container runs, by the kernel."""
-        for pid in self.text("cpuset", "cgroup.procs").split():
-            status = dict(
-                line.split(":", 1) for line in Path("/proc", pid, "status").read_text().splitlines()
-            )
-            yield parse_cpulist(status["Cpus_allowed_list"].strip())
+        return {frozenset(parse_cpulist(text)) for text in self.allowed(self.container)}
 
 
 def online(namespace, name, *arguments):
@@ -166,29 +128,17 @@ def told(kubectl, namespace, rule="suppression"):
 
 
 class Rounds:
-    """What the agent's metrics say of each round, looked at ten times a second."""
+    """What the agent's metrics say of each round."""
 
     def __init__(self):
         self.seen = {}
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
 
-    def __enter__(self):
-        """Begin."""
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        """End."""
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self):
-        while not self._stop.wait(0.1):
-            with contextlib.suppress(OSError):
-                found = metrics()
-                if "budget_cores" in found:
-                    self.seen[int(found["rounds_total"])] = found
+    def look(self):
+        """Read them, if the agent answers."""
+        with contextlib.suppress(OSError):
+            found = metrics()
+            if "budget_cores" in found:
+                self.seen[int(found["rounds_total"])] = found
 
     def ordered(self):
         """The rounds, the earliest first."""
@@ -199,14 +149,14 @@ def rise(kubectl, node, namespace, *arguments):
     """Start online load, wait until the kernel has counted some, and return when its container began."""
     kubectl.create(online(namespace, "online", *arguments))
     stored = running(kubectl, namespace, "online")
-    files = Files(node, stored, KubeQoS.BURSTABLE)
+    groups = Groups(node, stored)
     (status,) = stored["status"]["containerStatuses"]
     begun = dt.datetime.fromisoformat(status["state"]["running"]["startedAt"]).timestamp()
 
     def seen():
-        before, since = files.used(), time.monotonic_ns()
+        before, since = groups.used(groups.pod), time.monotonic_ns()
         time.sleep(0.5)
-        return files.used() - before > LOAD * (time.monotonic_ns() - since)
+        return groups.used(groups.pod) - before > LOAD * (time.monotonic_ns() - since)
 
     eventually(seen, seconds=60, what="online load")
     return begun
@@ -226,20 +176,20 @@ def test_by_cpus(kubectl, node, namespace):
     """Two CPUs, one while online load is high, two again: in no round more than the budget has, and why."""
     ask(kubectl, {"enable": True, "cpuSuppressPolicy": "cpuset", "cpuSuppressThresholdPercent": 65})
     kubectl.create(batch(namespace, "be", "--cpu", "1", cpu="1000", memory="64Mi"))
-    files = Files(node, running(kubectl, namespace, "be"))
+    groups = Groups(node, running(kubectl, namespace, "be"))
     eventually(lambda: metrics().get("cpus") == 2, seconds=60, what="two CPUs decided")
-    eventually(lambda: len(files.cpus()) == 2, what="two CPUs")
-    with Rounds() as rounds:
+    eventually(lambda: len(groups.cpus()) == 2, what="two CPUs")
+    rounds = Rounds()
+    with repeating(rounds.look):
         begun = rise(kubectl, node, namespace, "--cpu", "2")
 
         def narrowed():
-            allowed = {frozenset(each) for each in files.allowed()}
-            assert allowed == {frozenset(files.cpus())}
-            return len(files.cpus()) == 1
+            assert groups.running_on() == {frozenset(groups.cpus())}
+            return len(groups.cpus()) == 1
 
         eventually(narrowed, seconds=60, what="one CPU, also of the process")
         fall(kubectl, namespace)
-        eventually(lambda: len(files.cpus()) == 2, seconds=60, what="two CPUs again")
+        eventually(lambda: len(groups.cpus()) == 2, seconds=60, what="two CPUs again")
     for each in rounds.ordered():
         assert each["cpus"] <= max(1, math.ceil(each["budget_cores"])), each
     lines = [each for each in told(kubectl, namespace) if each["file"] == "cpuset.cpus"]
@@ -258,22 +208,23 @@ def test_by_quota(kubectl, node, namespace):
     """At once less, by a tenth of the machine more again; the kernel counts no more than the quotas allow."""
     ask(kubectl, {"enable": True, "cpuSuppressPolicy": "cfsQuota", "cpuSuppressThresholdPercent": 65})
     kubectl.create(batch(namespace, "be", "--cpu", "1", cpu="1000", memory="64Mi"))
-    files = Files(node, running(kubectl, namespace, "be"))
+    groups = Groups(node, running(kubectl, namespace, "be"))
     own = PERIOD  # of 1000 milli-cores
     eventually(lambda: metrics().get("quota_cores", 0) >= 1, seconds=60, what="a core's quota decided")
-    eventually(lambda: files.quota() == own, seconds=60, what="its own quota")
-    with Rounds() as rounds:
+    eventually(lambda: groups.quota() == own, seconds=60, what="its own quota")
+    rounds = Rounds()
+    with repeating(rounds.look):
         begun = rise(kubectl, node, namespace, "--cpu", "2")
-        eventually(lambda: FLOOR <= files.quota() < own - STEP, seconds=60, what="less")
-        before, periods, most = files.used(), files.periods(), files.quota()
+        eventually(lambda: FLOOR <= groups.quota() < own - STEP, seconds=60, what="less")
+        before, periods, most = groups.used(groups.pod), groups.periods(), groups.quota()
         for _ in range(50):
-            most = max(most, files.quota())
+            most = max(most, groups.quota())
             time.sleep(0.1)
-        most = max(most, files.quota())
-        used, periods = files.used() - before, files.periods() - periods
+        most = max(most, groups.quota())
+        used, periods = groups.used(groups.pod) - before, groups.periods() - periods
         assert used <= 1.05 * periods * most * 1000 + 2 * own * 1000, "two periods in part"
         fall(kubectl, namespace)
-        eventually(lambda: files.quota() == own, seconds=90, what="its own quota again")
+        eventually(lambda: groups.quota() == own, seconds=90, what="its own quota again")
     found = rounds.ordered()
     for each in found:
         assert each["quota_cores"] <= max(FLOOR / PERIOD, each["budget_cores"]) + 1e-9, each
@@ -283,7 +234,7 @@ def test_by_quota(kubectl, node, namespace):
     lines = [
         each
         for each in told(kubectl, namespace)
-        if each["file"] == "cpu.cfs_quota_us" and each["path"].endswith(files.folder)
+        if each["file"] == "cpu.cfs_quota_us" and each["path"].endswith(groups.pod.rpartition("/")[2])
     ]
     fallen = [each for each in lines if int(each["new"]) < int(each["old"])]
     risen = [each for each in lines if int(each["new"]) > int(each["old"]) > 0]
@@ -294,4 +245,4 @@ def test_by_quota(kubectl, node, namespace):
         f"\n  a smaller quota {seconds_until(fallen[0], begun):.1f} s after the online pod began, to a second"
     )
     ask(kubectl, {"enable": False})
-    eventually(lambda: not metrics() and files.quota() == own, seconds=60, what="what it had")
+    eventually(lambda: not metrics() and groups.quota() == own, seconds=60, what="what it had")

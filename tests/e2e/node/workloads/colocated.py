@@ -12,8 +12,8 @@ from typing import Final
 from tests.e2e.cluster.kubectl import Kubectl, Object
 from tests.e2e.cluster.processes import eventually
 from tests.e2e.node.machine.node import Node
-from tests.e2e.node.workloads.pods import batch, burner, container, offered, running
-from webhook.agent.hierarchy import find_hierarchy
+from tests.e2e.node.workloads.groups import hierarchy
+from tests.e2e.node.workloads.pods import batch, burner, container, running, wait_for_room
 from webhook.cpuset.cpulist import format_cpulist
 from webhook.protocol import KubeQoS
 
@@ -58,13 +58,13 @@ class Colocated:
         """Make them, and wait for them."""
         self.namespace = namespace
         self._kubectl = kubectl
-        self._hierarchy = find_hierarchy(kubepods=f"{node.cgroup}/kubepods")
+        self._hierarchy = hierarchy(node)
         own = burner(namespace, "own", figures={"cpu": "1", "memory": "32Mi"})
         own["metadata"]["labels"] = {"koordinator.sh/qosClass": "LSE"}
         status = json.dumps({"cpuset": OWN})
         own["metadata"]["annotations"] = {"scheduling.koordinator.sh/resource-status": status}
         own["spec"]["priorityClassName"] = "koord-prod"
-        eventually(lambda: offered(kubectl) >= 1000, seconds=120, what="room for batch pods")
+        wait_for_room(kubectl, 1000)
         kubectl.create(own, batch(namespace, "batch", cpu="500", memory="64Mi"), burner(namespace, "plain"))
         self.pods = {name: running(kubectl, namespace, name) for name in NAMES}
         self.before = self.settings()

@@ -38,18 +38,22 @@ class PodGroups:
         """What it holds."""
         return self.file(group, name).read_text().strip()
 
-    def used(self) -> int:
-        """Nanoseconds of CPU time of the container."""
-        return int(self.text(self.container, "cpuacct.usage"))
+    def used(self, group: str = "") -> int:
+        """Nanoseconds of CPU time of the container, or of another of them."""
+        return int(self.text(group or self.container, "cpuacct.usage"))
+
+    def scheduled(self, group: str, name: str) -> int:
+        """A figure of what the scheduler counts of one of them: ``nr_periods``, ``nr_throttled``."""
+        return int(self.text(group, "cpu.stat").split(name)[1].split()[0])
 
     def processes(self) -> list[str]:
         """The ids of the container's processes."""
         return self._processes(self.container)
 
-    def allowed(self) -> set[str]:
-        """On which CPUs the processes of container and sandbox may run, by what the kernel says of each."""
+    def allowed(self, *groups: str) -> set[str]:
+        """Where the processes of container and sandbox, or of one, may run: the kernel's word of each."""
         found = set()
-        for group in (self.container, self.sandbox):
+        for group in groups or (self.container, self.sandbox):
             for process in self._processes(group):
                 status = Path(f"/proc/{process}/status").read_text()
                 found.add(status.split("Cpus_allowed_list:")[1].split()[0])

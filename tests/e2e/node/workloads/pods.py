@@ -76,6 +76,11 @@ def offer(kubectl: Kubectl, figures: dict[str, str | None]) -> None:
     kubectl.run("patch", "node", NAME, "--subresource=status", "--type=merge", "-p", patch)
 
 
+def wait_for_room(kubectl: Kubectl, cpu: int) -> None:
+    """Wait until the node offers so many milli-cores of batch CPU."""
+    eventually(lambda: offered(kubectl) >= cpu, seconds=120, what="room for batch pods")
+
+
 def offered(kubectl: Kubectl) -> int:
     """Milli-cores of batch CPU that the node offers."""
     figure: str = kubectl.get("node", NAME)["status"]["allocatable"][BATCH_CPU]
