@@ -23,7 +23,7 @@ from typing import Any, Final
 import orjson
 
 from benchmarks.scheduling import pod
-from webhook.kube.store import Store
+from webhook.kube.cache.store import Store
 from webhook.protocol import PROD
 from webhook.scheduling.caches import Loads
 from webhook.scheduling.loadaware.loadsettings import LoadSettings

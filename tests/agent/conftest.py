@@ -14,7 +14,7 @@ from tests.lacking import stop_if_lacking
 from tests.waiting import until
 from webhook.agent.measuring.keptfile import KeptFile
 from webhook.agent.writing.ledger import ActionLedger
-from webhook.kube.reflector import watching
+from webhook.kube.cache.reflector import watching
 
 
 @pytest.fixture(autouse=True)

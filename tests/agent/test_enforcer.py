@@ -22,7 +22,7 @@ from webhook.agent.suppression.metrics import SuppressionCollector
 from webhook.agent.suppression.suppressor import Suppressor
 from webhook.agent.writing.cgroupfiles import KernelFiles
 from webhook.agent.writing.ledger import LEDGER, ActionLedger, read_lines
-from webhook.kube.reflector import watching
+from webhook.kube.cache.reflector import watching
 
 GROUP = "kubepods/besteffort/podu-be"
 FILES = {

@@ -7,7 +7,7 @@ from tests.kube.fakeapi import CLASSES, COLLECTIONS, NAMESPACES, PROFILES
 from tests.waiting import until
 from webhook.admission.profiles import index
 from webhook.cluster import cache
-from webhook.kube import reflector
+from webhook.kube.cache import reflector
 
 pytestmark = pytest.mark.usefixtures("hurry")
 

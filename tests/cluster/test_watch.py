@@ -12,7 +12,7 @@ from tests.waiting import until
 from webhook.admission import kinds
 from webhook.cluster import watch
 from webhook.cluster.source import LookUpError, unready
-from webhook.kube import reflector
+from webhook.kube.cache import reflector
 
 pytestmark = pytest.mark.usefixtures("hurry")
 

@@ -10,8 +10,8 @@ from tests.kube.fakerequests import selected
 from tests.waiting import until
 from webhook.controller.service import ControllerService
 from webhook.controller.state import State
+from webhook.kube.cache.reflector import Reflector
 from webhook.kube.lease import Lease
-from webhook.kube.reflector import Reflector
 
 NODES, PODS, CONFIGMAPS = "/api/v1/nodes", "/api/v1/pods", "/api/v1/namespaces/k/configmaps"
 METRICS = "/apis/slo.koordinator.sh/v1alpha1/nodemetrics"

@@ -8,7 +8,7 @@ from tests.capacity.cluster import config, node, ours
 from tests.controller.cluster import Cluster
 from tests.kube.fakeapi import FakeApi
 from tests.waiting import until
-from webhook.kube.reflector import watching
+from webhook.kube.cache.reflector import watching
 
 
 @pytest.fixture

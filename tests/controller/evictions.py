@@ -17,9 +17,9 @@ from webhook.eviction.budget import Budget
 from webhook.eviction.candidates import Use, read_candidate
 from webhook.eviction.request import request_body
 from webhook.kube.apply import apply
+from webhook.kube.cache.reflector import watching
 from webhook.kube.events import Event
 from webhook.kube.lease import Lease
-from webhook.kube.reflector import watching
 
 NODES, PODS = "/api/v1/nodes", "/api/v1/pods"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/n/leases"

@@ -22,8 +22,8 @@ from tests.kube.fakeapi import FakeApi
 from tests.waiting import until
 from webhook.controller.service import ControllerService
 from webhook.controller.withdrawal import withdraw
+from webhook.kube.cache.reflector import watching
 from webhook.kube.lease import Lease
-from webhook.kube.reflector import watching
 
 
 def test_from_a_metric_to_the_node(cluster: Cluster) -> None:

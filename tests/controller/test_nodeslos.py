@@ -13,8 +13,8 @@ from tests.kube.fakeapi import FakeApi
 from tests.waiting import until
 from webhook.controller.service import ControllerService
 from webhook.controller.withdrawal import withdraw
+from webhook.kube.cache.reflector import watching
 from webhook.kube.lease import Lease
-from webhook.kube.reflector import watching
 from webhook.protocol import CAPACITY_MANAGER
 
 QUICK = ours(holdSeconds=0, stepPercent=100)

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from tests.binding.builders import Clock, Replica, pod
 from webhook.admission.response import Answer
-from webhook.kube.reflector import KindStatus
+from webhook.kube.cache.reflector import KindStatus
 from webhook.scheduling.endpoint import Extender
 from webhook.scheduling.metrics import SchedulingMetrics
 from webhook.scheduling.service import Scheduling

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from tests.scheduling.builders import args, call, evictions, loaded, synced, waiting
 from tests.scheduling.test_ranking import NAMES, World
 from webhook.admission.review import ReviewError
-from webhook.kube.reflector import KindStatus
+from webhook.kube.cache.reflector import KindStatus
 from webhook.scheduling.endpoint import Extender
 from webhook.scheduling.metrics import SchedulingMetrics
 from webhook.scheduling.settings import (

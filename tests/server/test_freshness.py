@@ -6,7 +6,7 @@ import pytest
 
 from tests.waiting import Stop
 from webhook.cluster.source import SourceStatus
-from webhook.kube.reflector import KindStatus
+from webhook.kube.cache.reflector import KindStatus
 from webhook.server.freshness import ASK_AGAIN_SECONDS, Freshness
 
 KINDS = ("namespaces", "profiles")

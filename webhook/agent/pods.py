@@ -8,7 +8,7 @@ from webhook.agent.measuring.usage import Use
 from webhook.agent.plan.agentpod import AgentPod, read_agent_pod
 from webhook.eviction.asking import PodRequest
 from webhook.eviction.candidates import class_of, requests_of
-from webhook.kube.store import Store
+from webhook.kube.cache.store import Store
 from webhook.pods.pod import labels, spec
 from webhook.pods.qosclass import priority_class, qos_class
 from webhook.pods.quantities import QuantityError

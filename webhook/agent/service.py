@@ -33,8 +33,8 @@ from webhook.agent.watched import Watched
 from webhook.agent.writing.cgroupfiles import KernelFiles
 from webhook.agent.writing.ledger import open_ledger
 from webhook.agent.writing.present import Present
+from webhook.kube.cache.reflector import watching
 from webhook.kube.events import EventRecorder
-from webhook.kube.reflector import watching
 from webhook.process.admin import AdminServer, Report, Request, Response, admin_routes, wsgi_app
 from webhook.process.memory import give_back_large_blocks
 from webhook.process.metrics import CONTENT_TYPE, render

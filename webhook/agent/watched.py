@@ -9,10 +9,10 @@ from webhook.agent.measuring.usage import Use
 from webhook.agent.pods import NodePod, pod_store
 from webhook.agent.publishing.nodemetric import CollectPolicy, read_collect_policy
 from webhook.eviction.offers import offers
+from webhook.kube.cache.reflector import Reflector
+from webhook.kube.cache.store import Store
 from webhook.kube.client import Client
 from webhook.kube.paths import NODES, PODS, collection
-from webhook.kube.reflector import Reflector
-from webhook.kube.store import Store
 from webhook.kube.timestamps import utc_now
 from webhook.pods.nodetopology import NODE_ANNOTATIONS
 from webhook.pods.pod import annotations, labels

@@ -12,9 +12,9 @@ from typing import Any, Final
 from webhook.binding.recovery import is_finished, node_of
 from webhook.cpuset.allocation import Strategy
 from webhook.cpuset.sharing import PoolLimit
-from webhook.kube.indexer import Indexer
+from webhook.kube.cache.indexer import Indexer
+from webhook.kube.cache.store import Store
 from webhook.kube.paths import collection
-from webhook.kube.store import Store
 from webhook.pods.nodetopology import (
     NODE_ANNOTATIONS,
     NodeTopology,

@@ -11,9 +11,9 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from webhook.binding.ledger import Counts, Ledger, read_ledger, write_ledger
+from webhook.kube.cache.store import Store
 from webhook.kube.client import ApiError, Client
 from webhook.kube.paths import collection, member
-from webhook.kube.store import Store
 from webhook.protocol import LEDGER_API_VERSION, LEDGER_RESOURCE
 
 LEDGERS: Final = collection(LEDGER_API_VERSION, LEDGER_RESOURCE)

@@ -28,12 +28,12 @@ from webhook.binding.resizes import Resizes
 from webhook.binding.state import State
 from webhook.cpuset.allocation import BindPolicy, Strategy
 from webhook.cpuset.sharing import PoolLimit
+from webhook.kube.cache.reflector import KindStatus, Reflector, watching
 from webhook.kube.client import Client
 from webhook.kube.events import EventRecorder
 from webhook.kube.lease import Lease
 from webhook.kube.loop import run_loop
 from webhook.kube.paths import NODES, PODS
-from webhook.kube.reflector import KindStatus, Reflector, watching
 from webhook.kube.timestamps import utc_now
 from webhook.process.tasks import Task, Tasks
 

@@ -8,10 +8,10 @@ from typing import Final, NamedTuple
 
 from webhook.binding.caches import TOPOLOGIES, Nodes, Object, trim_node
 from webhook.binding.ledgers import Ledgers
+from webhook.kube.cache.indexer import Indexer
+from webhook.kube.cache.store import Store
 from webhook.kube.client import Client
-from webhook.kube.indexer import Indexer
 from webhook.kube.paths import NODES, PODS, member, pod
-from webhook.kube.store import Store
 from webhook.kube.timestamps import utc_now
 from webhook.pods.nodefit import misfit
 from webhook.pods.nodetopology import NodeTopology, NodeTopologyError

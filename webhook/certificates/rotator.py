@@ -30,11 +30,11 @@ from webhook.certificates.secret import read_secret, write_secret
 from webhook.certificates.trustbundle import Found, TrustBundle
 from webhook.certificates.verifying import CertificateError, Pair, read_chain
 from webhook.kube.apply import owners_of
+from webhook.kube.cache.reflector import Reflector, watching
+from webhook.kube.cache.store import Store
 from webhook.kube.client import JSON_PATCH, ApiError, Client
 from webhook.kube.loop import run_loop
 from webhook.kube.paths import collection, member
-from webhook.kube.reflector import Reflector, watching
-from webhook.kube.store import Store
 from webhook.protocol import ANNOTATION_ROTATE
 
 POLL_SECONDS: Final = 60.0

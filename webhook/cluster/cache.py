@@ -15,7 +15,7 @@ from webhook.admission.kinds import KINDS, PROFILES, Kind
 from webhook.admission.profiles.index import ProfileIndex
 from webhook.admission.profiles.profile import Profile, read_profile
 from webhook.admission.view import Objects, View, updated
-from webhook.kube.store import Store
+from webhook.kube.cache.store import Store
 
 
 class WatchedProfile(NamedTuple):

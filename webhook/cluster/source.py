@@ -7,7 +7,7 @@ from threading import Event
 from typing import Protocol, runtime_checkable
 
 from webhook.admission.view import View
-from webhook.kube.reflector import KindStatus
+from webhook.kube.cache.reflector import KindStatus
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,10 @@ from webhook.admission.objects import ObjectError
 from webhook.admission.view import View
 from webhook.cluster.cache import ClusterCache
 from webhook.cluster.source import LookUpError, SourceStatus, unready
+from webhook.kube.cache.reflector import Reflector, watching
 from webhook.kube.client import ApiError, Client
 from webhook.kube.loop import run_loop
 from webhook.kube.paths import member
-from webhook.kube.reflector import Reflector, watching
 
 VIEW_SECONDS: Final = 0.1
 _SHARE: Final = 10  # a view that takes t to make is followed by 10 t without one

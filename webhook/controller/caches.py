@@ -13,8 +13,8 @@ from webhook.capacity.nodemetric import NodeMetric, read_nodemetric
 from webhook.capacity.sloconfig import Configuration, read_configuration
 from webhook.capacity.strategy import StrategyError
 from webhook.kube.apply import Path, managers, owned_fields
-from webhook.kube.indexer import Indexer
-from webhook.kube.store import Store
+from webhook.kube.cache.indexer import Indexer
+from webhook.kube.cache.store import Store
 from webhook.pods.moments import read_moment
 from webhook.protocol import ANNOTATION_CAPACITY, CAPACITY_MANAGER, LABEL_MANAGED_BY
 from webhook.slo.strategies import Strategies, canonical, merged, read_strategies

@@ -10,11 +10,11 @@ from webhook.controller.caches import KnownNode, node_store
 from webhook.eviction.candidates import Candidate, read_candidate
 from webhook.eviction.offers import offers
 from webhook.eviction.request import NodeFacts, NodeRequest, read_request
+from webhook.kube.cache.indexer import Indexer
+from webhook.kube.cache.reflector import Reflector
+from webhook.kube.cache.store import Store
 from webhook.kube.client import Client
-from webhook.kube.indexer import Indexer
 from webhook.kube.paths import NODES, PODS, RUNNING_PODS, collection
-from webhook.kube.reflector import Reflector
-from webhook.kube.store import Store
 from webhook.kube.timestamps import utc_now
 from webhook.pods.quantities import NANO
 from webhook.protocol import CPU, EVICTION_API_VERSION, EVICTION_RESOURCE, LABEL_QOS_CLASS, MEMORY, QoSClass

@@ -16,10 +16,10 @@ from webhook.controller.evictor import EvictionSettings, Evictor
 from webhook.controller.metrics import CapacityMetrics, EvictionMetrics, OfferedCollector
 from webhook.controller.state import State
 from webhook.controller.withdrawal import Withdrawal, withdraw
+from webhook.kube.cache.reflector import Reflector, watching
 from webhook.kube.client import ApiError
 from webhook.kube.events import EventRecorder
 from webhook.kube.lease import Lease
-from webhook.kube.reflector import Reflector, watching
 from webhook.process.admin import AdminServer, Check, Report, admin_routes, wsgi_app
 from webhook.process.tasks import Task, Tasks
 

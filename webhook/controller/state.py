@@ -20,11 +20,11 @@ from webhook.controller.caches import (
     pod_store,
     slo_store,
 )
+from webhook.kube.cache.indexer import Indexer
+from webhook.kube.cache.reflector import Reflector
+from webhook.kube.cache.store import Store
 from webhook.kube.client import Client
-from webhook.kube.indexer import Indexer
 from webhook.kube.paths import NODES, PODS, RUNNING_PODS, collection
-from webhook.kube.reflector import Reflector
-from webhook.kube.store import Store
 from webhook.kube.timestamps import utc_now
 from webhook.protocol import (
     KOORD_MANAGER_LEASE,

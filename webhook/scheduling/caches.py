@@ -9,8 +9,8 @@ from heapq import heappop, heappush
 from itertools import islice
 from typing import Any
 
-from webhook.kube.indexer import Indexer
-from webhook.kube.store import Store
+from webhook.kube.cache.indexer import Indexer
+from webhook.kube.cache.store import Store
 from webhook.scheduling.loadaware.loadsettings import LoadSettings
 from webhook.scheduling.loadaware.nodeload import NodeLoad, NodeShape, judge, read_shape
 from webhook.scheduling.loadaware.nodeusage import NodeUsage, read_usage

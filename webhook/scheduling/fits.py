@@ -19,7 +19,7 @@ from webhook.binding.ledger import Entry, Ledger
 from webhook.binding.ledgers import LedgerStore
 from webhook.binding.recovery import is_finished, node_of, with_unknown
 from webhook.cpuset.allocation import BindPolicy
-from webhook.kube.indexer import Indexer
+from webhook.kube.cache.indexer import Indexer
 from webhook.pods.nodetopology import NodeTopology, NodeTopologyError
 from webhook.pods.pod import spec
 from webhook.pods.resourcespec import CPUSetRequest, ResourceSpecError, read_resource_spec

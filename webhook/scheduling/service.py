@@ -9,9 +9,9 @@ from prometheus_client import CollectorRegistry
 
 from webhook.binding.state import State
 from webhook.cpuset.allocation import BindPolicy
+from webhook.kube.cache.reflector import KindStatus, Reflector, watching
 from webhook.kube.client import Client
 from webhook.kube.paths import NODES, PODS, RUNNING_PODS, collection
-from webhook.kube.reflector import KindStatus, Reflector, watching
 from webhook.process.workqueue import WorkQueue
 from webhook.protocol import NODEMETRIC_API_VERSION, NODEMETRIC_RESOURCE
 from webhook.scheduling.caches import Loads

@@ -7,8 +7,8 @@ from typing import Any, Final
 from webhook.binding.caches import Nodes, opts_in, pod_store
 from webhook.binding.ledger import Ledger
 from webhook.binding.ledgers import LedgerStore
-from webhook.kube.indexer import Indexer
-from webhook.kube.store import Store
+from webhook.kube.cache.indexer import Indexer
+from webhook.kube.cache.store import Store
 from webhook.pods.pod import labels, spec
 from webhook.pods.resourcespec import BOUND_CLASSES
 from webhook.protocol import (

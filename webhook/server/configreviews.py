@@ -17,10 +17,10 @@ from typing import Any, Final
 from webhook.admission.decision import Decision, deny
 from webhook.admission.response import Answer, errored, failed, respond, unavailable
 from webhook.admission.review import Review, ReviewError, parse_review
+from webhook.kube.cache.reflector import KindStatus, Reflector, watching
+from webhook.kube.cache.store import Store
 from webhook.kube.client import Client
 from webhook.kube.paths import NODES
-from webhook.kube.reflector import KindStatus, Reflector, watching
-from webhook.kube.store import Store
 from webhook.pods.text import shown
 from webhook.process.workqueue import WorkQueue
 from webhook.server.decisionlog import DecisionLog

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 
 from webhook.cluster.source import Source, unready
-from webhook.kube.reflector import KindStatus
+from webhook.kube.cache.reflector import KindStatus
 from webhook.process.admin import Report
 from webhook.server.freshness import Freshness
 from webhook.server.tls import ServingCertificate

@@ -29,9 +29,9 @@ from webhook.cluster.source import Source, unready
 from webhook.cluster.statuswriter import StatusWriter
 from webhook.cluster.watch import ClusterSource
 from webhook.cpuset.allocation import BindPolicy
+from webhook.kube.cache.reflector import KindStatus
 from webhook.kube.client import Client
 from webhook.kube.lease import Lease
-from webhook.kube.reflector import KindStatus
 from webhook.process.admin import (
     Check,
     Report,

@@ -28,9 +28,9 @@ from webhook.agent.service import AgentService
 from webhook.agent.statefolder import StateFolder
 from webhook.agent.watched import Watched
 from webhook.kube.apply import apply
+from webhook.kube.cache.reflector import watching
 from webhook.kube.client import MERGE_PATCH, ApiError, Client
 from webhook.kube.kubeconfig import read_kubeconfig
-from webhook.kube.reflector import watching
 from webhook.process.metrics import new_registry
 
 NAMESPACE = "agents"

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhook.kube.indexer import Indexer
+from webhook.kube.cache.indexer import Indexer
 
 NAMES, NODES = ("a", "b", "c"), ("", "node-1", "node-2")
 

@@ -20,8 +20,8 @@ from typing import Any, Final
 import orjson
 
 from webhook.kube.backoff import Backoff
+from webhook.kube.cache.store import Store
 from webhook.kube.client import JSON, METADATA_LIST, METADATA_ONLY, ApiError, Client, Stream
-from webhook.kube.store import Store
 
 PAGE: Final = 500  # objects in one answer of a list
 SILENCE_SECONDS: Final = 90.0

@@ -6,8 +6,8 @@ from threading import Event
 import pytest
 
 from webhook.kube.backoff import FIRST_WAIT, LONGEST_WAIT, Backoff
-from webhook.kube.reflector import Reflector
-from webhook.kube.store import Store
+from webhook.kube.cache.reflector import Reflector
+from webhook.kube.cache.store import Store
 
 
 def test_waits_double_up_to_the_longest_and_begin_again(monkeypatch) -> None:

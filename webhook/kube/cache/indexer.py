@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from webhook.kube.store import Store
+from webhook.kube.cache.store import Store
 
 Value = TypeVar("Value")
 _Key = tuple[str, str]

@@ -1,0 +1,1 @@
+"""Lists, watches and what is kept of them."""
