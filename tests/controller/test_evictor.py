@@ -1,5 +1,6 @@
 """The evictor at a fake API server."""
 
+import datetime as dt
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from webhook.controller.evictionstate import REQUESTS
 from webhook.controller.evictor import EvictionSettings
 from webhook.eviction.budget import Budget
 from webhook.kube.client import ApiError
+from webhook.kube.timestamps import timestamp
 
 STATUS = f"{REQUESTS}/n1/status"
 
@@ -96,6 +98,28 @@ def test_a_disruption_budget(world: Evictions) -> None:
     world.short()
     one.step(world)
     assert world.left() == set()
+
+
+def test_refusals_that_could_not_be_noted(world: Evictions) -> None:
+    """The agent measured meanwhile, and the status says still that both go: others are asked and noted."""
+    world.api.protected = {"a", "b"}
+    one = world.replica(settings=EvictionSettings(Budget(2, 2, 2)))
+    world.short()
+
+    def measured() -> None:
+        before = world.api.objects[REQUESTS]["", "n1"]
+        at = timestamp(world.now + dt.timedelta(seconds=1))
+        after = {**before, "metadata": dict(before["metadata"]), "spec": before["spec"] | {"observedAt": at}}
+        world.api.store(REQUESTS, ("", "n1"), after)
+
+    world.api.late["POST", "/api/v1/namespaces/shop/pods/b/eviction"] = measured
+    one.step(world)
+    assert world.left() == set("abcd")
+    assert [each.get("outcome") for each in world.status()["evictions"]] == [None] * 2
+    world.wait(1)
+    one.step(world)
+    assert world.left() == {"a", "b"}
+    assert [each["name"] for each in world.status()["evictions"]] == ["c", "d"]
 
 
 def test_one_budget_for_all_nodes(world: Evictions) -> None:
