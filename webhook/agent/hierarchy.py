@@ -76,6 +76,11 @@ class Hierarchy:
         top = self.mounts.get(controller)
         return None if top is None else f"{top}/{group}/{name}" if group else f"{top}/{name}"
 
+    def folder(self, controller: str, group: str) -> str | None:
+        """Return the directory of a group in a controller's hierarchy; None where there is none."""
+        top = self.mounts.get(controller)
+        return f"{top}/{group}" if top is not None and (top / group).is_dir() else None
+
     def pressure(self, group: str, name: str) -> str | None:
         """Return the path of a pressure file, which only version 2 has; None where that is not mounted."""
         if self.unified is None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from webhook.cli.agent.place import Place
+from webhook.cli.agent.place import AgentPlace
 from webhook.cli.options.output import echo_data
 
 
@@ -36,7 +36,7 @@ def print_actions(state_dir: Path, pod: str | None, output: str) -> None:
         echo_data(found, output)
 
 
-def restore_all(place: Place, pod: str | None) -> None:
+def restore_all(place: AgentPlace, pod: str | None) -> None:
     """Write back what each file held before the agent; exit status 1 where a file could not be."""
     from webhook.agent.hierarchy import HierarchyError, find_hierarchy
     from webhook.agent.writing.cgroupfiles import KernelFiles

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from webhook.cli.agent.actions import print_actions, restore_all
-from webhook.cli.agent.dryrun import objects_of, print_plan
+from webhook.cli.agent.dryrun import print_plan
 from webhook.cli.agent.metrics import MetricsFlags, metrics_options
 from webhook.cli.agent.nodeslo import node_slo_option
-from webhook.cli.agent.place import Place, place_options, state_option
+from webhook.cli.agent.objects import node_name_option, objects_of, pods_option
+from webhook.cli.agent.place import AgentPlace, Place, place_options, root_options, state_option
 from webhook.cli.agent.processes import ProcessFlags, process_options
 from webhook.cli.agent.suppression import suppression_options
+from webhook.cli.agent.verification import print_cpusets
 from webhook.cli.options.access import ClusterFlags, cluster_options
 from webhook.cli.options.declarations import (
     NAMESPACED,
@@ -25,6 +27,7 @@ from webhook.cli.options.declarations import (
 from webhook.cli.options.listening import admin_option, listen_on
 from webhook.cli.options.log import LogFlags, log_options
 from webhook.cli.options.output import output_option
+from webhook.cli.terminal import color_option
 
 if TYPE_CHECKING:
     from webhook.agent.hierarchy import Hierarchy
@@ -46,25 +49,14 @@ def _pod_option(text: str) -> Decorator:
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @cluster_options
-@click.option(
-    "--node-name",
-    envvar="NODE_NAME",
-    metavar="NAME",
-    show_envvar=True,
-    help="The node of this machine.",
-)
+@node_name_option
 @choice_option(
     "--mode",
     choices=("observe", "enforce"),
     text="observe: measure, publish and plan, write to no cgroup. enforce: write, after ten seconds.",
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be written to cgroups, and end.")
-@click.option(
-    "--pods",
-    metavar="FILE",
-    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
-    help="With --dry-run: Pods, and a Node and a NodeSLO, of this file instead of a cluster.",
-)
+@pods_option("With --dry-run: ")
 @output_option
 @_daemonset_option(
     "What this agent is a pod of. When the agent ends and that is gone, is being deleted, or has the mode "
@@ -104,7 +96,7 @@ def agent(  # noqa: PLR0913 — one parameter an option
     daemonset: tuple[str, str] | None,
     restore: bool,
     pod: str | None,
-    place: Place,
+    place: AgentPlace,
     node_slo: Mapping[str, Any],
     processes: ProcessFlags,
     ask_evictions: bool,
@@ -133,6 +125,7 @@ def agent(  # noqa: PLR0913 — one parameter an option
       kubectl get pods -A -o yaml | colocation-webhook agent --dry-run --root recorded --pods -
       colocation-webhook agent --restore --pod shop/web-0
       colocation-webhook agent log --pod shop/web-0
+      colocation-webhook agent cpusets shop/web-0 --node-name node-1
       colocation-webhook agent remove --in-cluster --daemonset NS/colocation-webhook-agent
     """  # noqa: D301 — see main
     if ctx.invoked_subcommand is not None:
@@ -182,7 +175,7 @@ def _check(*, dry_run: bool, restore: bool, pods: Path | None, pod: str | None) 
 
 
 @contextlib.contextmanager
-def _held(place: Place) -> "Iterator[tuple[Hierarchy, StateFolder]]":
+def _held(place: AgentPlace) -> "Iterator[tuple[Hierarchy, StateFolder]]":
     """Find the cgroups, and have the state folder meanwhile."""
     from webhook.agent.hierarchy import HierarchyError, find_hierarchy
     from webhook.agent.statefolder import AnotherAgentError, StateFolder
@@ -217,6 +210,45 @@ def log(*, state_dir: Path, pod: str | None, output: str) -> None:
       kubectl -n NS exec ds/colocation-webhook-agent -- colocation-webhook agent log -o json
     """  # noqa: D301 — see main
     print_actions(state_dir, pod, output)
+
+
+@agent.command(short_help="Print which CPUs pods run on, and whether they should.")
+@click.argument("pod", required=False)
+@cluster_options
+@node_name_option
+@pods_option()
+@root_options
+@node_slo_option
+@color_option
+@output_option
+def cpusets(  # noqa: PLR0913 — one parameter an option
+    *,
+    pod: str | None,
+    cluster: ClusterFlags,
+    node_name: str | None,
+    pods: Path | None,
+    place: Place,
+    node_slo: Mapping[str, Any],
+    color: str,
+    output: str,
+) -> None:
+    """Print the CPU sets of POD, or of all pods of this node, as the kernel has them.
+
+    POD is NAMESPACE/NAME, NAME or UID. Of each container: its cgroup, cpuset.cpus, the set of the
+    annotation resource-status, and what should stand there by the rules of the mode enforce, whoever
+    writes it. Nothing is written.
+
+    Exit status: 1 if a container does not run on the CPUs on which it should, a pod that runs has no
+    cgroup, or there is no such pod.
+
+    \b
+    Examples:
+      colocation-webhook agent cpusets nginx-lse-56c9cd77f5-cdqbd --node-name node-1
+      colocation-webhook agent cpusets --node-name node-1 -o json
+      kubectl get pods -A -o yaml | colocation-webhook agent cpusets --root recorded --pods -
+      kubectl -n NS exec ds/colocation-webhook-agent -- colocation-webhook agent cpusets --in-cluster
+    """  # noqa: D301 — see main
+    print_cpusets(objects_of(pods, cluster, node_name, node_slo), place, pod, output, color)
 
 
 @agent.command(short_help="End all agents for good: each gives back what it wrote.")
