@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.cluster.processes import eventually
+from tests.e2e.node.chart.release import NAMESPACE as AGENTS
 from tests.e2e.node.machine.node import NAME
 from tests.e2e.node.workloads.groups import PodGroups, hierarchy
 from tests.e2e.node.workloads.pods import batch, burner, running
@@ -96,6 +97,13 @@ def placed(kubectl, node, namespace, **cpus):
     return groups
 
 
+def verified(kubectl):
+    """What ``agent cpusets`` says in the agent's pod, by the names of pods; it fails where a set differs."""
+    agent = ["exec", "daemonset/release-colocation-webhook-agent", "--", "colocation-webhook", "agent"]
+    said = kubectl.run("-n", AGENTS, *agent, "cpusets", "--in-cluster", "-o", "json").stdout
+    return {each["pod"]: each for each in json.loads(said)["pods"]}
+
+
 def test_processes_of_an_lse_pod_are_alone(kubectl, node, namespace):
     """LS and BE pods run on the other CPU; each file is koordlet's, or the document says why not."""
     create_pinned(kubectl, namespace, "LSE", "--cpu", "1")
@@ -119,6 +127,13 @@ def test_processes_of_an_lse_pod_are_alone(kubectl, node, namespace):
     eventually(as_explained, what="files other than koordlet's, each explained")
     text = DOCUMENT.read_text()
     assert not [phrase for phrase in EXPLAINED.values() if phrase not in text]
+    found = eventually(lambda: verified(kubectl), seconds=30, what="sets that do not differ")
+    for name, each in groups.items():
+        said = found[f"{namespace}/{name}"]
+        assert said["agrees"], said
+        (container,) = said["containers"]
+        assert container["cpuset"] == each.text(each.container, "cpuset.cpus")
+        assert Path(container["cgroup"]).name == Path(each.container).name
     # Suppression there took CPUs from the whole group; here that is as the kubelet made it.
     where = hierarchy(node)
     path = where.file("cpuset", where.qos(KubeQoS.BEST_EFFORT), "cpuset.cpus")
