@@ -96,12 +96,13 @@ class Enforcer:
 
     def __post_init__(self) -> None:
         """Put it together."""
+        knobs = self.settings.for_processes
         self._reconciler = Reconciler(
             self._hierarchy,
             KernelFiles(),
             self.ledger,
             enforce=self.enforce,
-            processes=Processes(self.proc, self.clock) if self.settings.for_processes else None,
+            processes=Processes(self.proc, knobs, self.clock) if knobs else None,
             clock=self.clock,
         )
         self._writes = Counter(

@@ -17,6 +17,7 @@ from webhook.agent.writing.cgroupfiles import KernelFiles
 from webhook.agent.writing.processes import AGAIN_SECONDS, Processes
 from webhook.agent.writing.reconciler import Reconciler
 
+BOTH = frozenset({Knob.OOM_SCORE_ADJ, Knob.NICE})
 KEY = "koordinator.sh/oom-score-adj"
 WAIT = "import threading; threading.Thread(target=threading.Event().wait).start()"
 
@@ -63,9 +64,9 @@ def node(root, process, **settings):
     proc = root / "host/proc"
     (proc / "self").mkdir(parents=True)
     (proc / str(process.pid)).symlink_to(f"/proc/{process.pid}")
-    found = Processes(proc, lambda: world.time)
-    found._look = lambda: {number: [f"/proc/{process.pid}"]}
     world.settings = dataclasses.replace(world.settings, **settings)
+    found = Processes(proc, world.settings.for_processes, lambda: world.time)
+    found._look = lambda: {number: [f"/proc/{process.pid}"]}
     world.agent = Reconciler(
         world.hierarchy,
         world.kernel,
@@ -101,6 +102,38 @@ def test_what_is_planned_holds_and_is_given_back(tmp_path, process):
     if os.geteuid() == 0:  # others may not lower it
         world.agent.give_back()
         assert (score(process), nice(process)) == before
+
+
+@pytest.mark.parametrize("mode", ["ignore", "observe"])
+def test_a_pod_that_is_the_agents_no_more_has_its_score_back(tmp_path, process, mode):
+    """And the next score that somebody gives it is his; without the annotation the agent's holds again."""
+    world = node(tmp_path, process, oom_score_adj=True)
+    before = score(process)
+    world.rounds()
+    annotations = world.pods["web"]["metadata"]["annotations"]
+    annotations["colocation-webhook.io/agent"] = mode
+    world.rounds(2)
+    assert score(process) == before
+    assert world.lines()[-1]["why"]["inputs"] == {"agent": mode}
+    KernelFiles().write(f"/proc/{process.pid}/oom_score_adj", "400")
+    world.rounds()
+    assert score(process) == 400
+    del annotations["colocation-webhook.io/agent"]
+    world.rounds(2)
+    assert score(process) == 300
+
+
+def test_a_pod_that_asks_for_nothing_any_more_has_its_nice_values_back(tmp_path, process):
+    """Of each thread; only what the agent has the right to is tried."""
+    if os.geteuid() != 0:
+        pytest.skip("others may not lower a nice value")
+    world = node(tmp_path, process, oom_score_adj=True, nice={"LS": 3})
+    before = score(process), nice(process)
+    world.rounds()
+    world.pods["web"]["metadata"]["annotations"].clear()
+    world.pods["web"]["metadata"]["labels"]["koordinator.sh/qosClass"] = "LSR"
+    world.rounds(2)
+    assert (score(process), nice(process)) == before
 
 
 def test_where_nothing_is_switched_on_nothing_is_touched(tmp_path, process):
@@ -139,7 +172,7 @@ def test_processes_by_their_cgroups(tmp_path):
         (tmp_path / pid / "cgroup").write_text(f"4:cpu:/{group}\n3:memory:/{group}\n")
     for thread in ("7", "9"):
         (tmp_path / "7/task" / thread).mkdir(parents=True)
-    found = Processes(tmp_path, lambda: now[0])
+    found = Processes(tmp_path, BOTH, lambda: now[0])
     assert found.paths(number, Knob.OOM_SCORE_ADJ) == [f"{tmp_path}/7/oom_score_adj"]
     wanted = {f"{tmp_path}/7/task/{thread}/nice" for thread in ("7", "9")}
     assert set(found.paths(number, Knob.NICE)) == wanted
@@ -147,4 +180,4 @@ def test_processes_by_their_cgroups(tmp_path):
     assert len(found.paths(number, Knob.OOM_SCORE_ADJ)) == 1
     now[0] += AGAIN_SECONDS
     assert len(found.paths(number, Knob.OOM_SCORE_ADJ)) == 2
-    assert Processes(tmp_path / "nowhere").paths(number, Knob.NICE) == []
+    assert Processes(tmp_path / "nowhere", BOTH).paths(number, Knob.NICE) == []

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from webhook.agent.plan.target import Knob
 from webhook.pods.quantities import NANO
 from webhook.slo.nodeslo import DEFAULT_SLO, NodeSLO
 
@@ -51,9 +52,10 @@ class Settings:
     slo: NodeSLO = DEFAULT_SLO
 
     @property
-    def for_processes(self) -> bool:
-        """Return whether something is asked for of processes."""
-        return self.oom_score_adj or bool(self.nice)
+    def for_processes(self) -> frozenset[Knob]:
+        """Return what may be set of processes."""
+        asked = {Knob.OOM_SCORE_ADJ: self.oom_score_adj, Knob.NICE: bool(self.nice)}
+        return frozenset(knob for knob, is_asked in asked.items() if is_asked)
 
 
 DEFAULTS: Final = Settings()

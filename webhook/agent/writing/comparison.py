@@ -61,6 +61,13 @@ class Comparison:
             for path in processes.paths(container, target.knob):
                 if found := self._difference(path, target.knob, text, target.why, below=True):
                     yield found
+        if not self._written:
+            return
+        planned = _planned(plan.of_processes, plan.pod.mode)
+        for knob in sorted(processes.knobs - planned):
+            for path in processes.paths(container, knob):
+                if found := self._given_back(path, knob, plan.pod.name, plan.pod.mode, below=True):
+                    yield found
 
     def of_class(self, plan: ClassPlan) -> Iterator[Difference]:
         """Yield the files of a group above pods that do not hold what they should."""
@@ -89,21 +96,24 @@ class Comparison:
         self, whose: str, group: str, targets: Targets, mode: Mode, *, below: bool
     ) -> Iterator[Difference]:
         """Yield the files that were written and are not planned any more, or may not be written any more."""
-        written = self._written
-        if not written:
+        if not self._written:
             return
-        planned = {target.knob for target in targets} if mode is Mode.ENFORCE else set()
+        planned = _planned(targets, mode)
         if Knob.IDLE in planned:
             planned.add(Knob.SHARES)  # which the kernel keeps at the least
         for knob, (top, name) in self._places.items():
             if knob in planned:
                 continue
-            path = f"{top}/{group}/{name}"
-            if original := written.get(path):
-                inputs = {"planned": "no more"} if mode is Mode.ENFORCE else {"agent": str(mode)}
-                why = Why(RESTORE, whose, inputs)
-                if found := self._difference(path, knob, original.old, why, below=below):
-                    yield found
+            if found := self._given_back(f"{top}/{group}/{name}", knob, whose, mode, below=below):
+                yield found
+
+    def _given_back(self, path: str, knob: Knob, whose: str, mode: Mode, *, below: bool) -> Difference | None:
+        """Return what brings a file to what it was before it was written; None where it was not."""
+        original = self._written.get(path)
+        if original is None or not self._is(path, original):
+            return None
+        inputs = {"planned": "no more"} if mode is Mode.ENFORCE else {"agent": str(mode)}
+        return self._difference(path, knob, original.old, Why(RESTORE, whose, inputs), below=below)
 
     @property
     def _written(self) -> Mapping[str, Original]:
@@ -132,9 +142,16 @@ class Comparison:
             text, current = "", value  # this kernel has no such file: the writer reports it
         expected = ""
         original = self._written.get(path)
-        if original is not None and original.last != text and original.cgroup == self._files.identity(path):
+        if original is not None and original.last != text and self._is(path, original):
             expected = original.last
         return Difference(path, knob, below, text, wanted, current, value, why, expected)
+
+    def _is(self, path: str, original: Original) -> bool:
+        """Whether it is still the same group or process."""
+        try:
+            return self._files.identity(path) == original.cgroup
+        except OSError:
+            return False
 
     def _stands(self, path: str) -> bool:
         try:
@@ -142,3 +159,8 @@ class Comparison:
         except OSError:
             return False
         return True
+
+
+def _planned(targets: Targets, mode: Mode) -> set[Knob]:
+    """Return what may stand as the agent has written it."""
+    return {target.knob for target in targets} if mode is Mode.ENFORCE else set()

@@ -21,10 +21,17 @@ _CONTAINER: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 class Processes:
-    """The processes of a machine; not for use from several threads."""
+    """The processes of a machine; not for use from several threads.
 
-    def __init__(self, proc: Path, clock: Callable[[], float] = time.monotonic) -> None:
-        """Take the host's /proc, and seconds that never go back."""
+    Attributes:
+        knobs: what may be set of them; for anything else the agent may not have the rights.
+    """
+
+    def __init__(
+        self, proc: Path, knobs: frozenset[Knob], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Take the host's /proc, what may be set, and seconds that never go back."""
+        self.knobs = knobs
         self._proc, self._clock = str(proc), clock
         self._found: Mapping[str, list[str]] = {}
         self._until = 0.0
