@@ -1,10 +1,11 @@
-"""The agent as the chart's DaemonSet: what it publishes of a burner is what the kernel has counted."""
+"""The agent as the chart's DaemonSet: what it publishes of a batch job is what the kernel has counted."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
 import os
+import re
 import time
 from pathlib import Path
 
@@ -12,9 +13,10 @@ import pytest
 
 from tests.e2e.cluster.fakenodes import TOPOLOGY
 from tests.e2e.cluster.processes import eventually
+from tests.e2e.figures import show
 from tests.e2e.node.chart.release import MEAN_SECONDS, NAMESPACE
-from tests.e2e.node.machine.node import NAME
-from tests.e2e.node.workloads.pods import burner, running
+from tests.e2e.node.machine.node import FIGURES, NAME
+from tests.e2e.node.workloads.pods import batch, burner, running, wait_for_room
 from webhook.agent.hierarchy import find_hierarchy
 from webhook.protocol import KubeQoS
 
@@ -32,16 +34,43 @@ def size(text):
     return int(text[:-2]) * units[text[-2:]] if text[-2:] in units else int(text)
 
 
+def requested(kubectl):
+    """Milli-cores that pods on the node have requested, and percent, as kubectl describes it."""
+    said = kubectl.run("describe", "node", NAME).stdout.partition("Allocated resources:")[2]
+    amount, percent = re.search(r"^ *cpu +(\d+m?) \((\d+)%\)", said, re.MULTILINE).groups()
+    return milli(amount), int(percent)
+
+
 @pytest.fixture
-def pod(kubectl, namespace, release):
-    """A pod that wants a CPU, may have a quarter of one, and holds 40 MiB."""
-    del release
-    figures = {"cpu": "250m", "memory": "96Mi"}
-    kubectl.create(burner(namespace, "burner", "--cpu", "1", "--memory", "40", figures=figures))
-    stored = running(kubectl, namespace, "burner")
-    written = lambda: kubectl.run("-n", namespace, "logs", "burner").stdout  # noqa: E731
-    eventually(lambda: "ready" in written(), what="its memory written")
-    return stored
+def full(kubectl, namespace, release):
+    """A service that has requested what is left of 95 % of the node's CPU, and idles; the agent enforces."""
+    release.set_mode("enforce")
+    room = milli(kubectl.get("node", NAME)["status"]["allocatable"]["cpu"]) * 95 // 100
+    service = burner(namespace, "service", labels={"koordinator.sh/qosClass": "LS"})
+    figures = {"requests": {"cpu": f"{room - requested(kubectl)[0]}m"}}
+    service["spec"]["containers"][0]["resources"] = figures
+    kubectl.create(service)
+    running(kubectl, namespace, "service")
+    assert requested(kubectl)[1] == 95
+    yield
+    release.set_mode("observe")
+
+
+def report(kubectl, namespace, name):
+    """The newest NodeMetric's status, as soon as it names a pod."""
+
+    def named():
+        status = kubectl.get("nodemetric", NAME)["status"]
+        assert (namespace, name) in [(each["namespace"], each["name"]) for each in status["podsMetric"]]
+        return status
+
+    return eventually(named, seconds=120, what=f"a report of pod {name}")
+
+
+def used(status):
+    """Milli-cores of the node, and of its pods together."""
+    pods = sum(milli(each["podUsage"]["resources"]["cpu"]) for each in status["podsMetric"])
+    return milli(status["nodeMetric"]["nodeUsage"]["resources"]["cpu"]), pods
 
 
 def mean(samples, begin, end):
@@ -50,10 +79,21 @@ def mean(samples, begin, end):
     return (after - before) / (last - first) / 1e6
 
 
-def test_a_pod_is_reported_as_the_kernel_counts_it(kubectl, node, namespace, pod):
-    """CPU by cpuacct.usage over the window of the report, memory by memory.stat, both of the pod's cgroup."""
+@pytest.mark.usefixtures("full")
+def test_what_services_do_not_use_is_used(kubectl, node, namespace):
+    """Utilisation as the first seed prints it: 95 % requested and idle, then a batch job runs beside.
+
+    The report of the job is what the kernel counts: CPU by cpuacct.usage over its window, memory by
+    memory.stat, both of the pod's cgroup.
+    """
+    idle = used(report(kubectl, namespace, "service"))
+    wait_for_room(kubectl, 1000)
+    kubectl.create(batch(namespace, "job", "--cpu", "1", "--memory", "40", cpu="1000", memory="96Mi"))
+    pod = running(kubectl, namespace, "job")
+    written = lambda: kubectl.run("-n", namespace, "logs", "job").stdout  # noqa: E731
+    eventually(lambda: "ready" in written(), what="its memory written")
     hierarchy = find_hierarchy(kubepods=f"{node.cgroup}/kubepods")
-    group = hierarchy.pod(KubeQoS.GUARANTEED, pod["metadata"]["uid"])
+    group = hierarchy.pod(KubeQoS.BEST_EFFORT, pod["metadata"]["uid"])
     usage = Path(hierarchy.file("cpuacct", group, "cpuacct.usage"))
     samples = []
 
@@ -63,7 +103,9 @@ def test_a_pod_is_reported_as_the_kernel_counts_it(kubectl, node, namespace, pod
         when = dt.datetime.fromisoformat(status["updateTime"]).timestamp()
         # The whole window is one in which the pod burnt and held; memory is looked at every ten seconds.
         assert when > samples[0][0] + MEAN_SECONDS + 10, f"of {status['updateTime']}"
-        (found,) = (each for each in status["podsMetric"] if each["namespace"] == namespace)
+        (found,) = (
+            each for each in status["podsMetric"] if (each["namespace"], each["name"]) == (namespace, "job")
+        )
         return status, found, when
 
     status, found, when = eventually(reported, seconds=4 * MEAN_SECONDS, what="a report of the pod")
@@ -78,6 +120,15 @@ def test_a_pod_is_reported_as_the_kernel_counts_it(kubectl, node, namespace, pod
     whole = status["nodeMetric"]["nodeUsage"]["resources"]
     assert milli(whole["cpu"]) >= milli(resources["cpu"])
     assert size(whole["memory"]) >= held
+    busy, cores = used(status), len(os.sched_getaffinity(0)) * 10
+    assert busy[1] - idle[1] >= 0.8 * counted
+    assert requested(kubectl)[1] == 95
+    percent = {
+        f"{what} {when}": round(figures[of] / cores, 1)
+        for when, figures in (("before", idle), ("after", busy))
+        for of, what in enumerate(("node", "pods"))
+    }
+    show("percent of CPU used, 95 requested", percent, FIGURES)
 
 
 @pytest.mark.usefixtures("release")
@@ -103,3 +154,33 @@ def test_it_has_few_rights(kubectl):
     assert set(rights.values()) == {0}
     assert (status["NoNewPrivs"].strip(), status["Seccomp"].strip()) == ("1", "2")
     assert places == {"/": 1, "/var/lib/kubelet": 1, "/var/lib/colocation-webhook": 0}
+
+
+@pytest.mark.usefixtures("release")
+def test_another_agent_of_the_node_ends(kubectl):
+    """It says who is there; the first one goes on."""
+    (first,) = kubectl.items("pods", namespace=NAMESPACE, selector="app.kubernetes.io/component=agent")
+    (container,) = first["spec"]["containers"]
+    own = {"ports", "livenessProbe", "readinessProbe", "startupProbe"}
+    second = {
+        **first,
+        "metadata": {"namespace": NAMESPACE, "name": "second"},
+        "spec": {
+            **first["spec"],
+            "restartPolicy": "Never",
+            # The kubelet lets no other pod have the node's ports of the first one.
+            "containers": [{key: value for key, value in container.items() if key not in own}],
+        },
+    }
+    del second["status"]
+    kubectl.create(second)
+    try:
+        kubectl.run(
+            "-n", NAMESPACE, "wait", "pod/second", "--for=jsonpath={.status.phase}=Failed", "--timeout=60s"
+        )
+        said = kubectl.run("-n", NAMESPACE, "logs", "second").stdout
+    finally:
+        kubectl.run("-n", NAMESPACE, "delete", "pod", "second", "--grace-period=1", "--timeout=60s")
+    assert "another agent of this node has this folder" in said
+    stored = running(kubectl, NAMESPACE, first["metadata"]["name"])
+    assert stored["status"]["containerStatuses"] == first["status"]["containerStatuses"]
