@@ -15,6 +15,7 @@ ORDER: Final = (
     "binding",
     "scheduling",
     "capacity",
+    "node/test_node.py",  # offers batch resources itself: a controller that meets them waits for ten minutes
     "node/test_capacity.py",  # with a controller of its own, before the chart's is on the node
     "node/test_plain_cluster.py",  # before anybody else has installed the chart on the node
     "node",
