@@ -71,7 +71,7 @@ def own_image(node: Node, tmp_path_factory: pytest.TempPathFactory) -> None:
     """The project's own image, on the node."""
     folder = tmp_path_factory.mktemp("image")
     made = build(folder)
-    made.buildah("push", IMAGE, f"oci-archive:{folder / 'image.tar'}:{IMAGE}")
+    made.buildah("push", "--disable-compression", IMAGE, f"oci-archive:{folder / 'image.tar'}:{IMAGE}")
     made.buildah("rmi", "--prune")
     node.load(folder / "image.tar")
 
