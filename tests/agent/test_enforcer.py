@@ -179,7 +179,7 @@ def test_what_a_nodeslo_asks_for(node, caplog):
         until(lambda: node.cluster.watched.synced)
         node.look(22)
         assert node.enforcer.settings.slo.threshold.cpu_suppress_threshold_percent == 50
-        assert "NodeSLO n1: cpuBurstStrategy: CPU burst (auto): not built" in caplog.messages
+        assert "NodeSLO n1: cpuBurstStrategy: bursts by more quota (auto): not built" in caplog.messages
         node.cluster.slo(resourceUsedThresholdWithBE={"enable": 1})
         until(lambda: node.cluster.watched.slo == {"resourceUsedThresholdWithBE": {"enable": 1}})
         node.look(1)

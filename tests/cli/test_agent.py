@@ -82,7 +82,7 @@ def test_a_dry_run_prints_what_would_be_written(run, machine):
     after = result.output.partition("CPUs as planned")[2]
     assert "0E" in after
     assert "1L+" in after
-    assert "cpuBurstStrategy: CPU burst (auto): not built" in result.output
+    assert "cpuBurstStrategy: bursts by more quota (auto): not built" in result.output
 
 
 @pytest.mark.parametrize(("form", "load"), [("json", json.loads), ("yaml", yaml.safe_load)])
@@ -93,7 +93,7 @@ def test_the_same_for_machines(run, machine, form, load):
     be = next(each for each in found["pods"] if each["pod"] == "shop/be")
     quota = next(each for each in be["writes"] if each["file"] == "cpu.cfs_quota_us")
     assert quota["why"] == {"rule": "limits", "pod": "shop/be", "inputs": {"kubernetes.io/batch-cpu": "500"}}
-    assert found["notBuilt"] == ["cpuBurstStrategy: CPU burst (auto): not built"]
+    assert found["notBuilt"] == ["cpuBurstStrategy: bursts by more quota (auto): not built"]
 
 
 def test_a_nodeslo_for_nodes_that_have_none(run, machine):

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from webhook.protocol import QoSClass
 from webhook.slo.keys import CFS_QUOTA, CPUSET, MEMORY_QOS, THRESHOLD
-from webhook.slo.nodeslo import DEFAULT_SLO, MemoryQoS, UsedThreshold, read_nodeslo
+from webhook.slo.nodeslo import DEFAULT_SLO, CPUBurst, MemoryQoS, UsedThreshold, read_nodeslo
 from webhook.slo.strategies import read_strategies, spec_of
 
+ONLY = "cpuBurstOnly"
 USED = "resourceUsedThresholdWithBE"
 EVERY = {
     "enable": True,
@@ -151,3 +152,35 @@ def test_nothing_of_it_has_to_be_right(given_: dict[str, Any]) -> None:
     assert read.threshold.cpu_suppress_policy in (CPUSET, CFS_QUOTA)
     if spec[USED] is None and spec["resourceQOSStrategy"]["beClass"]["memoryQOS"] is None:
         assert not read.findings
+
+
+@pytest.mark.parametrize(
+    ("raw", "burst", "by_kernel"),
+    [
+        (None, CPUBurst(), False),
+        ({"policy": "none"}, CPUBurst(), False),
+        ({"policy": "cfsQuotaBurstOnly"}, CPUBurst(policy="cfsQuotaBurstOnly"), False),
+        (
+            {"policy": "cpuBurstOnly", "cpuBurstPercent": 50},
+            CPUBurst(policy=ONLY, cpu_burst_percent=50),
+            True,
+        ),
+        ({"policy": "auto", "sharePoolThresholdPercent": 1}, CPUBurst(policy="auto"), True),
+    ],
+)
+def test_bursts(raw: Any, burst: CPUBurst, by_kernel: bool) -> None:  # noqa: FBT001 — a parameter of the test
+    """Off unless a policy says otherwise, with Koordinator's defaults."""
+    found = read_nodeslo({"cpuBurstStrategy": raw})
+    assert (found.burst, found.findings) == (burst, ())
+    assert found.burst.by_kernel is by_kernel
+
+
+@pytest.mark.parametrize("raw", [{"policy": "both"}, {"policy": ONLY, "cpuBurstPercent": 0}, [ONLY]])
+def test_bursts_that_cannot_be_meant(raw: Any) -> None:
+    """They count as absent, with a finding, and nothing else does."""
+    found = read_nodeslo({"cpuBurstStrategy": raw, USED: {"enable": True}})
+    assert found.burst == CPUBurst()
+    assert found.threshold.enable
+    assert found.threshold_read
+    assert all(each.startswith("cpuBurstStrategy") for each in found.findings)
+    assert found.findings

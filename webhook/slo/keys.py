@@ -168,9 +168,15 @@ _QOS: Final = Table(
     },
     also=_bandwidths,
 )
-_BURST: Final = Table(
+NO_BURST: Final = "none"
+CPU_BURST_ONLY: Final = "cpuBurstOnly"
+CFS_QUOTA_BURST_ONLY: Final = "cfsQuotaBurstOnly"
+AUTO: Final = "auto"
+"""Policies of burst: none; by what a quota left unused; by more quota; both."""
+
+BURST: Final = Table(
     {
-        "policy": Text(("none", "cpuBurstOnly", "cfsQuotaBurstOnly", "auto")),
+        "policy": Text((NO_BURST, CPU_BURST_ONLY, CFS_QUOTA_BURST_ONLY, AUTO)),
         "cpuBurstPercent": Whole(1, 10_000),
         "cfsQuotaBurstPercent": Whole(100),
         "cfsQuotaBurstPeriodSeconds": Whole(-1),
@@ -220,6 +226,7 @@ class Key(NamedTuple):
 
 THRESHOLD_CONFIG: Final = "resource-threshold-config"
 QOS_CONFIG: Final = "resource-qos-config"
+BURST_CONFIG: Final = "cpu-burst-config"
 
 KEYS: Final[Mapping[str, Key]] = {
     THRESHOLD_CONFIG: Key(
@@ -234,11 +241,11 @@ KEYS: Final[Mapping[str, Key]] = {
         },
     ),
     QOS_CONFIG: Key("resourceQOSStrategy", _QOS),
-    "cpu-burst-config": Key(
+    BURST_CONFIG: Key(
         "cpuBurstStrategy",
-        _BURST,
+        BURST,
         defaults={
-            "policy": "none",
+            "policy": NO_BURST,
             "cpuBurstPercent": 1000,
             "cfsQuotaBurstPercent": 300,
             "cfsQuotaBurstPeriodSeconds": -1,

@@ -1,18 +1,29 @@
 """A NodeSLO's spec as an agent reads it: typed, with defaults, and with a word for what cannot be meant.
 
 A strategy with a value that cannot be meant counts as absent, as a whole: half of one might do what nobody
-wants. Strategies that our agent does not carry out, such as CPU burst, are not read.
+wants. Strategies that our agent does not carry out, such as bursts by more quota, are not read.
 """
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 from webhook.capacity.strategy import StrategyError
 from webhook.pods.text import shown
 from webhook.protocol import QoSClass
-from webhook.slo.keys import KEYS, MEMORY_QOS, QOS_CONFIG, THRESHOLD, THRESHOLD_CONFIG
+from webhook.slo.keys import (
+    AUTO,
+    BURST,
+    BURST_CONFIG,
+    CPU_BURST_ONLY,
+    KEYS,
+    MEMORY_QOS,
+    NO_BURST,
+    QOS_CONFIG,
+    THRESHOLD,
+    THRESHOLD_CONFIG,
+)
 from webhook.slo.rules import Reading, Table
 
 _WORDS: Final = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -90,6 +101,27 @@ class MemoryQoS:
     throttling_percent: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CPUBurst:
+    """How far online pods may exceed their quota: ``cpuBurstStrategy``, as far as the kernel does it.
+
+    Attributes:
+        policy: one of ``keys``.
+        cpu_burst_percent: of the limit: what a group may save up.
+    """
+
+    policy: str = NO_BURST
+    cpu_burst_percent: int = 1000
+
+    @property
+    def by_kernel(self) -> bool:
+        """Whether the kernel is to keep unused quota."""
+        return self.policy in (CPU_BURST_ONLY, AUTO)
+
+
+_NO_CPU_BURST: Final = CPUBurst()
+
+
 @dataclass(frozen=True, slots=True)
 class NodeSLO:
     """What holds on a node.
@@ -99,12 +131,14 @@ class NodeSLO:
         memory: by the class of pods; SYSTEM has none.
         findings: what cannot be meant, with its field, and what holds instead.
         threshold_read: whether ``threshold`` is what was written; False: something of it cannot be meant.
+        burst: of pods that are not LSE, LSR or BE.
     """
 
     threshold: UsedThreshold
     memory: Mapping[QoSClass, MemoryQoS]
     findings: tuple[str, ...] = ()
     threshold_read: bool = True
+    burst: CPUBurst = _NO_CPU_BURST
 
 
 def read_nodeslo(spec: object) -> NodeSLO:
@@ -122,7 +156,21 @@ def read_nodeslo(spec: object) -> NodeSLO:
         found = _strategy(MEMORY_QOS, strategy.get("memoryQOS"), f"{at}.{name}.memoryQOS", findings)
         memory |= dict.fromkeys(classes, MemoryQoS(**_attributes(MemoryQoS, found)))
     values = _attributes(UsedThreshold, {**key.defaults, **threshold})
-    return NodeSLO(UsedThreshold(**values), memory, tuple(findings), threshold_read)
+    at = KEYS[BURST_CONFIG].spec
+    burst = read_burst(whole.get(at), at, findings)
+    return NodeSLO(UsedThreshold(**values), memory, tuple(findings), threshold_read, burst)
+
+
+def read_burst(raw: object, at: str, findings: list[str], below: CPUBurst = _NO_CPU_BURST) -> CPUBurst:
+    """Read a strategy of bursts; what it does not say is as in the one below it.
+
+    Args:
+        raw: the JSON value.
+        at: where it stands.
+        findings: gets what cannot be meant.
+        below: as said.
+    """
+    return replace(below, **_attributes(CPUBurst, _strategy(BURST, raw, at, findings)))
 
 
 def _object(raw: object, at: str, findings: list[str]) -> Mapping[str, Any]:
@@ -145,7 +193,9 @@ def _strategy(rule: Table, raw: object, at: str, findings: list[str]) -> Mapping
     return {} if reading.problems else found
 
 
-def _attributes(kind: type[UsedThreshold | MemoryQoS], values: Mapping[str, Any]) -> dict[str, Any]:
+def _attributes(
+    kind: type[UsedThreshold | MemoryQoS | CPUBurst], values: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return values by the attributes that hold them."""
     named = {_WORDS.sub("_", name).lower(): value for name, value in values.items()}
     return {each.name: named[each.name] for each in fields(kind) if each.name in named}

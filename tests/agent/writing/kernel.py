@@ -127,6 +127,7 @@ class FakeKernel:
                 "cpu.shares": "1024",
                 "cpu.cfs_period_us": "100000",
                 "cpu.cfs_quota_us": "-1",
+                "cpu.cfs_burst_us": "0",
                 "cpu.idle": "0",
                 "memory.limit_in_bytes": str(ENDLESS),
             }
@@ -135,6 +136,7 @@ class FakeKernel:
                 "cpuset.cpus": "",
                 "cpu.weight": "100",
                 "cpu.max": "max 100000",
+                "cpu.max.burst": "0",
                 "cpu.idle": "0",
                 "memory.max": "max",
                 "memory.min": "0",
@@ -172,11 +174,8 @@ class FakeKernel:
             texts[name] = text
         elif name in ("cpu.cfs_quota_us", "cpu.cfs_period_us"):
             self._set_bandwidth(group, name, int(text))
-        elif name == "cpu.max":
-            quota, _, period = text.partition(" ")
-            if quota != "max" and int(quota) < 1000:
-                refuse(errno.EINVAL)
-            texts[name] = f"{quota} {period or texts[name].split()[1]}"
+        elif name.startswith(("cpu.max", "cpu.cfs_burst_us")):
+            self._set_quota(texts, name, text)
         elif name == "memory.reclaim":
             self.used[group] = max(0, self.used.get(group, 0) - int(text))
             texts["memory.current"] = str(self.used[group])
@@ -204,11 +203,24 @@ class FakeKernel:
         quota = int(texts["cpu.cfs_quota_us"])
         return None if quota < 0 else quota / int(texts["cpu.cfs_period_us"])
 
+    def _set_quota(self, texts, name, text):
+        """Version 2's quota, and bursts of both: none is more than the quota."""
+        if name == "cpu.max":
+            quota, _, period = text.partition(" ")
+            if quota != "max" and int(quota) < max(1000, int(texts["cpu.max.burst"])):
+                refuse(errno.EINVAL)
+            texts[name] = f"{quota} {period or texts[name].split()[1]}"
+            return
+        quota = texts["cpu.cfs_quota_us"] if self.version == 1 else texts["cpu.max"].split()[0]
+        if int(text) < 0 or (quota not in ("-1", "max") and int(text) > int(quota)):
+            refuse(errno.EINVAL)
+        texts[name] = str(int(text))
+
     def _set_bandwidth(self, group, name, value):
         texts = self.texts[group]
         before = texts[name]
         if name.endswith("quota_us"):
-            if 0 <= value < 1000:
+            if 0 <= value < max(1000, int(texts["cpu.cfs_burst_us"])):
                 refuse(errno.EINVAL)
             value = max(-1, value)
         elif not 1000 <= value <= 1000000:

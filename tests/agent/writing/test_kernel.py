@@ -16,8 +16,17 @@ from tests.agent.writing.world import World
 from tests.lacking import stop_if_lacking
 from webhook.agent.plan.settings import Settings
 from webhook.cpuset.cpulist import format_cpulist, parse_cpulist
+from webhook.slo.nodeslo import read_nodeslo
 
 MIB = 2**20
+PEAKS = """
+import time
+while True:
+    end = time.process_time() + 0.03
+    while time.process_time() < end:
+        pass
+    time.sleep(0.3)
+"""
 
 
 @pytest.fixture
@@ -57,6 +66,24 @@ def test_a_quota_throttles(world, machine):
     assert stat["nr_throttled"] > at[0]["nr_throttled"]
     assert mine <= 1.05 * quota + 20_000_000, "one period is counted in part"
     assert mine >= 0.85 * min(quota - 20_000_000, others)
+
+
+def test_a_burst_of_what_was_not_used(world, machine):
+    """The kernel takes it next to the kubelet's quota, and lets a pod that was quiet exceed that."""
+    name = "cpu.cfs_burst_us"
+    stop_if_lacking("" if (TOP / "cpu" / machine.name / name).exists() else f"this kernel has no {name}")
+    world.settings = Settings(slo=read_nodeslo({"cpuBurstStrategy": {"policy": "cpuBurstOnly"}}))
+    world.add("ls", "LS", containers=[{"name": "main", "resources": {"limits": {"cpu": "200m"}}}])
+    groups = world.group("ls"), world.group("ls", "main")
+    for group in groups:
+        machine.set(group, "cpu.cfs_quota_us", "20000")
+    world.rounds()
+    assert [machine.text(group, name) for group in groups] == ["20000", "20000"]
+    machine.run(groups[1], PEAKS)
+    wait_for(lambda: machine.stat(groups[1])["nr_bursts"] > 0)
+    world.settings = Settings()
+    world.rounds()
+    assert [machine.text(group, name) for group in groups] == ["0", "0"]
 
 
 def test_an_idle_pod_gets_what_is_left(world, machine):

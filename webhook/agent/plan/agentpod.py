@@ -11,6 +11,7 @@ from webhook.pods.qosclass import kube_qos
 from webhook.pods.text import shown
 from webhook.protocol import (
     ANNOTATION_AGENT,
+    ANNOTATION_CPU_BURST,
     ANNOTATION_EXTENDED_RESOURCE_SPEC,
     ANNOTATION_MIRROR_POD,
     ANNOTATION_NUMA_TOPOLOGY_SPEC,
@@ -30,6 +31,7 @@ _ANNOTATIONS: Final = frozenset(
         ANNOTATION_RESOURCE_SPEC,
         ANNOTATION_NUMA_TOPOLOGY_SPEC,
         ANNOTATION_OOM_SCORE_ADJ,
+        ANNOTATION_CPU_BURST,
         ANNOTATION_EXTENDED_RESOURCE_SPEC,
         ANNOTATION_MIRROR_POD,
     }

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from webhook.agent.plan.agentpod import AgentPod, Mode
+from webhook.agent.plan.burst import PodBurst, missing_burst, pod_burst
 from webhook.agent.plan.limits import LEAST_SHARES, LimitsError, PodLimits, pod_limits
 from webhook.agent.plan.memoryqos import (
     UNPROTECTED,
@@ -118,6 +119,7 @@ def make_plan(pods: Iterable[AgentPod], node: NodeTopology, settings: Settings =
     )
     sets = cpu_sets(alive, node, kubelet_static=settings.kubelet_static)
     findings = [*node.problems, *(f"NodeSLO: {each}" for each in settings.slo.findings), *missing(settings)]
+    findings += missing_burst(settings)
     findings += [*(each for pod in alive for each in pod.findings), *sets.findings]
     planned = [
         _pod_plan(pod, sets.placements.get(pod.uid), settings, findings)
@@ -131,13 +133,15 @@ def make_plan(pods: Iterable[AgentPod], node: NodeTopology, settings: Settings =
 
 
 def _pod_plan(pod: AgentPod, placement: Placement | None, settings: Settings, findings: list[str]) -> PodPlan:
-    limits, memory = PodLimits(), PodMemory()
+    limits, memory, burst = PodLimits(), PodMemory(), PodBurst()
+    own = settings.cpusets and placement is not None and placement.rule == OWN_CPUS
     try:
         limits = pod_limits(pod, settings, findings) if settings.limits else limits
         memory = pod_memory(pod, settings)
+        burst = burst if own else pod_burst(pod, settings, findings)  # such a pod has no quota
     except LimitsError as error:
         findings.append(str(error))
-    at_pod = [*limits.pod, *memory.pod]
+    at_pod = [*limits.pod, *memory.pod, *burst.pod]
     shares = next((each.value for each in limits.pod if each.knob is Knob.SHARES), LEAST_SHARES)
     names = [each.name for each in containers(pod.value)]
     everywhere: list[Target] = []
@@ -147,7 +151,7 @@ def _pod_plan(pod: AgentPod, placement: Placement | None, settings: Settings, fi
         # Under the policy static the kubelet gives containers sets that the pod's cgroup has to contain.
         if not settings.kubelet_static:
             at_pod.append(cpus)
-        if placement.rule == OWN_CPUS:
+        if own:
             lifted = Target(Knob.QUOTA, UNLIMITED, Why(NO_QUOTA, pod.name, placement.inputs))
             at_pod = [each for each in at_pod if each.knob not in (Knob.PERIOD, Knob.QUOTA)] + [lifted]
             limits = limits._replace(containers=dict.fromkeys(names, (lifted,)))
@@ -165,7 +169,12 @@ def _pod_plan(pod: AgentPod, placement: Placement | None, settings: Settings, fi
         pod,
         tuple(at_pod),
         {
-            name: (*everywhere, *limits.containers.get(name, ()), *memory.containers.get(name, ()))
+            name: (
+                *everywhere,
+                *limits.containers.get(name, ()),
+                *memory.containers.get(name, ()),
+                *burst.containers.get(name, ()),
+            )
             for name in names
         },
         tuple(everywhere),

@@ -29,6 +29,7 @@ class Settings:
         ratio: CPU normalization of the node, in billionths.
         weights: the formula of the node's container runtime.
         memory_qos: the kernel can protect and throttle memory, as the NodeSLO asks for.
+        burst: the kernel can keep unused quota for later, as the NodeSLO asks for.
         memory: bytes that the node has for pods; None: unknown.
         reserved: milli-cores of the node that are kept from pods.
         oom_score_adj: whether the annotation of that name holds for the processes of a pod.
@@ -44,6 +45,7 @@ class Settings:
     ratio: int = NANO
     weights: Weights = Weights.LINEAR
     memory_qos: bool = True
+    burst: bool = True
     memory: int | None = None
     reserved: int = 0
     oom_score_adj: bool = False

@@ -17,6 +17,7 @@ class Knob(StrEnum):
     SHARES = "shares"  # the weight in cgroup v1's scale, 2 to 262144
     PERIOD = "period"  # microseconds
     QUOTA = "quota"  # microseconds of CPU per period, or UNLIMITED
+    BURST = "burst"  # microseconds of unused quota that are kept for later
     IDLE = "idle"  # 1: runs only where nothing else wants to
     MEMORY = "memory"  # bytes, or UNLIMITED
     MIN = "min"  # bytes of memory that are never reclaimed

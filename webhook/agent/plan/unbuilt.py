@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from webhook.pods.pod import mapping
-from webhook.slo.keys import KEYS, QOS_CONFIG, SHARING, THRESHOLD_CONFIG
+from webhook.slo.keys import AUTO, CFS_QUOTA_BURST_ONLY, KEYS, QOS_CONFIG, SHARING, THRESHOLD_CONFIG
 
 _CLASSES: Final = (*SHARING, "systemClass", "cgroupRoot")
 _QOS: Final = {
@@ -22,7 +22,6 @@ _CPU_POLICIES: Final = {
     "groupIdentity": "group identity (cpu.bvt_warp_ns); cpu.idle does what it is meant for",
 }
 _MEMORY: Final = frozenset({"enable", "minLimitPercent", "lowLimitPercent", "throttlingPercent"})
-_NO_BURST: Final = ("", "none")
 
 
 def unbuilt(slo: Mapping[str, Any], *, suppressed: bool = False) -> list[str]:
@@ -55,8 +54,8 @@ def _asked(slo: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if memory.get("enable") is True and more:
             yield f"{at}.memoryQOS", ", ".join(more)
     burst = str(mapping(slo.get("cpuBurstStrategy")).get("policy") or "")
-    if burst not in _NO_BURST:
-        yield "cpuBurstStrategy", f"CPU burst ({burst})"
+    if burst in (AUTO, CFS_QUOTA_BURST_ONLY):
+        yield "cpuBurstStrategy", f"bursts by more quota ({burst})"
     if any(value not in (None, "0", 0) for value in mapping(slo.get("systemStrategy")).values()):
         yield "systemStrategy", "settings of the whole machine (sysctl)"
     if slo.get("hostApplications"):

@@ -8,7 +8,7 @@ from webhook.agent.plan.plan import ClassPlan, PodPlan, Targets
 from webhook.agent.plan.settings import Weights
 from webhook.agent.plan.target import Knob, Target, Why
 from webhook.agent.writing.cgroupfiles import CgroupFiles
-from webhook.agent.writing.files import file_of, parse, render, same, stored
+from webhook.agent.writing.files import file_of, most_burst, parse, render, same, stored
 from webhook.agent.writing.ledger import RESTORE, ActionLedger, Original
 from webhook.agent.writing.order import Difference
 from webhook.agent.writing.processes import Processes
@@ -87,10 +87,21 @@ class Comparison:
 
     def _of_target(self, target: Target, group: str, *, below: bool, weights: Weights) -> Difference | None:
         path, version = self._path(target.knob, group), self._hierarchy.version
+        if target.knob is Knob.BURST:
+            most = self._most_burst(group)
+            target = target._replace(value=min(target.value, most) if isinstance(target.value, int) else most)
         if path is None:
             return None
         text = render(target.knob, stored(target.knob, target.value, version, weights), version)
         return self._difference(path, target.knob, text, target.why, below=below)
+
+    def _most_burst(self, group: str) -> int:
+        """Return the greatest burst that a group may have, 0 where it has no quota, or is gone."""
+        path = self._path(Knob.QUOTA, group)
+        try:
+            return 0 if path is None else most_burst(self._files.read(path))
+        except (OSError, ValueError):
+            return 0
 
     def _no_longer(
         self, whose: str, group: str, targets: Targets, mode: Mode, *, below: bool

@@ -46,6 +46,7 @@ _V1: Final[Mapping[Knob, File]] = {
     Knob.SHARES: File("cpu", "cpu.shares"),
     Knob.PERIOD: File("cpu", "cpu.cfs_period_us"),
     Knob.QUOTA: File("cpu", "cpu.cfs_quota_us"),
+    Knob.BURST: File("cpu", "cpu.cfs_burst_us"),
     Knob.IDLE: File("cpu", "cpu.idle"),
     Knob.MEMORY: File("memory", "memory.limit_in_bytes"),
     **_PROTECTION,
@@ -55,6 +56,7 @@ _V2: Final[Mapping[Knob, File]] = {
     Knob.CPUS: File("cpuset", "cpuset.cpus"),
     Knob.SHARES: File("cpu", "cpu.weight"),
     Knob.QUOTA: File("cpu", "cpu.max"),
+    Knob.BURST: File("cpu", "cpu.max.burst"),
     Knob.IDLE: File("cpu", "cpu.idle"),
     Knob.MEMORY: File("memory", "memory.max"),
     **_PROTECTION,
@@ -114,6 +116,16 @@ def same(knob: Knob, text: str, wanted: str, version: int) -> bool:
     if equal and knob is Knob.QUOTA and version == 2 and _MAX not in text:  # noqa: PLR2004
         return text.split() == wanted.split()  # another period is another limit for bursts
     return equal
+
+
+def most_burst(text: str) -> int:
+    """Return the greatest burst that the kernel takes next to this text of a quota, 0 where there is none.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    quota = text.split(maxsplit=1)[0]  # version 2 has the period next to it
+    return 0 if quota == _MAX else max(0, int(quota))
 
 
 @lru_cache(maxsize=4096)

@@ -16,8 +16,17 @@ _WIDEN, _BELOW_NARROWER, _BELOW_WIDER, _NARROW, _REST = range(5)
 _BOUNDS: Final = (Knob.PERIOD, Knob.QUOTA, Knob.CPUS, Knob.MEMORY)
 """Of which a cgroup may not have less than those below it; the period first, as a quota is meant for it."""
 
-_REST_ORDER: Final = (Knob.IDLE, Knob.SHARES, Knob.MIN, Knob.LOW, Knob.HIGH, Knob.OOM_SCORE_ADJ, Knob.NICE)
-"""Shares come after idle: leaving that state resets them. Memory's settings depend on no other cgroup."""
+_REST_ORDER: Final = (
+    Knob.BURST,
+    Knob.IDLE,
+    Knob.SHARES,
+    Knob.MIN,
+    Knob.LOW,
+    Knob.HIGH,
+    Knob.OOM_SCORE_ADJ,
+    Knob.NICE,
+)
+"""Shares come after idle: leaving that state resets them. The others depend on no other cgroup."""
 
 
 class Difference(NamedTuple):

@@ -190,4 +190,5 @@ def possible(settings: Settings, hierarchy: Hierarchy, files: CgroupFiles) -> Se
         settings,
         idle=settings.idle and there("cpu", "cpu.idle"),
         memory_qos=settings.memory_qos and there("memory", "memory.min"),
+        burst=settings.burst and any(there("cpu", each) for each in ("cpu.cfs_burst_us", "cpu.max.burst")),
     )

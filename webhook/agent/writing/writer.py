@@ -29,12 +29,17 @@ MOST_BUSY: Final = 5
 """A file that was busy so often in a row counts as refused."""
 
 _BUSY: Final = frozenset({errno.EBUSY, errno.EAGAIN, errno.EINTR})
+_BURST: Final = {Knob.BURST: frozenset({errno.EINVAL})}  # a quota that has become less meanwhile
 _BY_OTHERS: Final = {
-    Knob.CPUS: frozenset({errno.EACCES, errno.ENOSPC}),  # a parent that is narrower, or empty
-    Knob.QUOTA: frozenset({errno.EINVAL}),  # a parent or a child of another quota
-    Knob.PERIOD: frozenset({errno.EINVAL}),
+    1: {
+        Knob.CPUS: frozenset({errno.EACCES, errno.ENOSPC}),  # a parent that is narrower, or empty
+        Knob.QUOTA: frozenset({errno.EINVAL}),  # a parent or a child of another quota
+        Knob.PERIOD: frozenset({errno.EINVAL}),
+        **_BURST,
+    },
+    2: _BURST,
 }
-"""Of version 1, what depends on cgroups above and below."""
+"""By version, what depends on other files."""
 
 
 class Outcome(StrEnum):
@@ -162,7 +167,7 @@ class Writer:
             self.stopped = f"{step.difference.path}: is read-only: mount cgroups writable"
             self._stopped_until = self._clock() + AGAIN_SECONDS
             return Outcome.WITHHELD
-        others = _BY_OTHERS.get(step.difference.knob, frozenset()) if self._version == 1 else frozenset()
+        others = _BY_OTHERS[self._version].get(step.difference.knob, frozenset())
         text = os.strerror(number)
         if number in _BUSY or number in others:
             return self._busy_again(step, text, done)
