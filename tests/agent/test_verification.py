@@ -8,7 +8,7 @@ from tests.agent.plan.builders import batch, raw_pod
 from tests.agent.tree import v1_tree, v2_tree, write
 from webhook.agent.hierarchy import find_hierarchy
 from webhook.agent.kubelet import Kubelet
-from webhook.agent.verification import data_of, verify
+from webhook.agent.verification import Owed, data_of, verify
 from webhook.agent.writing.cgroupfiles import KernelFiles
 from webhook.cpuset.cpulist import parse_cpulist
 from webhook.cpuset.discovery import parse_shape
@@ -95,7 +95,14 @@ def test_seed_004(tmp_path, kind):
     assert data["shop/be"]["rule"] == "be-pool, suppression"
 
 
-@pytest.mark.parametrize("slo", [None, {"resourceUsedThresholdWithBE": {"enable": False}}])
+@pytest.mark.parametrize(
+    "slo",
+    [
+        None,
+        {"resourceUsedThresholdWithBE": {"enable": False}},
+        {"resourceUsedThresholdWithBE": {"enable": True, "cpuSuppressPolicy": "cfsQuota"}},
+    ],
+)
 def test_be_pods_have_less_only_while_they_are_suppressed(tmp_path, slo):
     """Without suppression by CPU sets a part of the pool is another set."""
     made = pods()
@@ -178,6 +185,10 @@ def test_cpus_that_the_kubelet_chose(tmp_path, pinned, agrees):
     _, by_name = look(hierarchy, [plain], kubelet=kubelet)
     assert by_name["plain"].owed.rule == "kubelet"
     assert by_name["plain"].agrees is agrees
+    twin = {"name": "twin", "containerID": f"containerd://{container_id('twin')}"}
+    plain["status"]["containerStatuses"].append(twin)
+    _, by_name = look(hierarchy, [plain], kubelet=kubelet)
+    assert (by_name["plain"].owed.rule, by_name["plain"].agrees) == ("left alone", None)
     _, by_name = look(hierarchy, [plain])
     assert (by_name["plain"].owed.rule, by_name["plain"].agrees) == ("share-pool", False)
 
@@ -197,3 +208,22 @@ def test_one_pod_of_many(tmp_path):
         assert len(found.findings) == 1
         assert found.findings[0].startswith("shop/ls: ")
     assert look(hierarchy, made, named="s")[0].pods == []
+
+
+@pytest.mark.parametrize(
+    ("cpus", "met", "met_by_less"),
+    [
+        ("2-3", True, True),
+        ("2", False, True),
+        ("", False, False),
+        ("3-4", False, False),
+        ("1-3", False, False),
+    ],
+)
+def test_what_meets_what_is_owed(cpus, met, met_by_less):
+    """The same CPUs; some of them where less is right, but no CPU at all never."""
+    found, owed = parse_cpulist(cpus), parse_cpulist("2-3")
+    assert Owed("rule", owed).is_met_by(found) is met
+    assert Owed("rule", owed, less=True).is_met_by(found) is met_by_less
+    assert Owed("rule", owed, less=True).is_met_by(None) is False
+    assert Owed("rule").is_met_by(found) is None

@@ -96,6 +96,29 @@ def test_the_same_for_machines(run, machine, form, load):
     assert found["notBuilt"] == ["cpuBurstStrategy: bursts by more quota (auto): not built"]
 
 
+def test_bursts(run, machine):
+    """Where the kernel can; what is planned is at most the quota that the kubelet has written."""
+    group = "kubepods/burstable/podu-ls"
+    cgroups = machine / "root/sys/fs/cgroup"
+    for controller in ("cpu", "cpuset", "memory", "cpuacct"):
+        (cgroups / controller / group).mkdir(parents=True)
+    write(cgroups, {name.format(group): f"{text}\n" for name, text in FILES.items()})
+    for each in ("kubepods", group):
+        write(cgroups / "cpu" / each, {"cpu.cfs_burst_us": "0\n"})
+    write(cgroups / "cpu" / group, {"cpu.cfs_quota_us": "50000\n"})
+    limited = {"name": "main", "resources": {"limits": {"cpu": "1"}}}
+    pod = {"kind": "Pod", **raw_pod("ls", "LS", containers=[limited], uid="u-ls")}
+    (machine / "pods.yaml").write_text(yaml.safe_dump(pod))
+    policy = ("--node-slo", '{"cpuBurstStrategy": {"policy": "cpuBurstOnly"}}')
+    found = json.loads(dry_run(run, machine, *policy, "-o", "json").output)
+    writes = [each for each in found["pods"][0]["writes"] if each["file"] == "cpu.cfs_burst_us"]
+    assert [(each["old"], each["new"], each["why"]["rule"]) for each in writes] == [
+        ("0", "50000", "cpu-burst")
+    ]
+    assert not [each for each in (*found["findings"], *found["notBuilt"]) if "Burst" in each]
+    assert "cfs_burst" not in dry_run(run, machine).output
+
+
 def test_a_nodeslo_for_nodes_that_have_none(run, machine):
     """By --node-slo; a NodeSLO counts instead where there is one, and a mistake there is only a finding."""
     wrong = '{"resourceUsedThresholdWithBE": {"enable": true, "cpuSuppressThresholdPercent": 650}}'

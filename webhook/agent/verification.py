@@ -49,7 +49,7 @@ class Owed(NamedTuple):
         """Whether a container may run on these and no others; None: nothing is owed."""
         if self.cpus is None:
             return None
-        return cpus == self.cpus or (self.less and bool(cpus) and cpus is not None and cpus < self.cpus)
+        return cpus == self.cpus or (self.less and cpus is not None and frozenset() < cpus < self.cpus)
 
 
 class Group(NamedTuple):
