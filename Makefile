@@ -86,7 +86,7 @@ bench-bind: export BEFORE ?=
 bench-bind: $(VENV)/test control-plane
 	$(BIN)/pytest -s tests/e2e/binding/test_latency.py
 
-# Five minutes or so; with a sixth of the pods part of "make e2e".
+# Five minutes or so; with a tenth of the pods part of "make e2e".
 bench-scheduler: export ATTEMPTS ?= 250
 bench-scheduler: export BURST ?= 500
 bench-scheduler: export TURNS ?= 2

@@ -204,7 +204,8 @@ def test_scale(
         first = time.monotonic() - started
         # The round in which every figure was new is over; the next is one of many.
         time.sleep(METRIC_SECONDS)
-        writes, cpu, at = metric(replica, "capacity_writes_total"), cpu_seconds(replica), time.monotonic()
+        writes, at = metric(replica, "capacity_writes_total"), time.monotonic()
+        cpu = cpu_seconds(replica.process)
         metrics = agents.written
         time.sleep(SECONDS)
         seconds = time.monotonic() - at
@@ -214,7 +215,7 @@ def test_scale(
             "seconds": round(seconds),
             "metrics_per_second": round((agents.written - metrics) / seconds, 1),
             "writes_per_second": round((metric(replica, "capacity_writes_total") - writes) / seconds, 2),
-            "cpu_percent": round((cpu_seconds(replica) - cpu) / seconds * 100, 2),
+            "cpu_percent": round((cpu_seconds(replica.process) - cpu) / seconds * 100, 2),
             "peak_mib": peak_mib(replica),
             "seconds_to_first_figures": round(first, 1),
         }

@@ -82,6 +82,11 @@ class Installation:
             self._served.stop()
             self._served = None
 
+    def kill(self) -> None:
+        """End the webhook at once, in the middle of whatever it does."""
+        assert self._served is not None, "nothing is served"
+        self._served.kill()
+
     def readiness(self) -> dict[str, Any]:
         """What the webhook says of itself."""
         assert self._served is not None, "nothing is served"

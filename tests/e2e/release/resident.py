@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from tests.e2e.cluster.processes import Process
 from tests.e2e.release.replicas import Replica
 
 _ESTABLISHED = "01"
@@ -45,10 +46,10 @@ def peak_mib(replica: Replica) -> float:
     return round(sum(_memory(process, "VmHWM:") for process in processes) / 1024, 1)
 
 
-def cpu_seconds(replica: Replica) -> float:
-    """The time of a CPU that the processes of a replica have used so far."""
+def cpu_seconds(process: Process) -> float:
+    """The time of a CPU that a process and its children have used so far."""
     ticks = 0
-    for pid in _tree(replica.process.pid):
+    for pid in _tree(process.pid):
         # Behind the name, which is in brackets, user and system time are the 12th and 13th.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         ticks += int(fields[11]) + int(fields[12])

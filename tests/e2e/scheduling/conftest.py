@@ -1,27 +1,35 @@
-"""The chart's scheduler, installed for the tests of a module; a pool of nodes for each test."""
+"""The chart's scheduler, installed for the tests of this folder; a pool of nodes for each test."""
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.binding.service import IN
+from tests.e2e.cluster.binaries import ROOT
+from tests.e2e.cluster.kubectl import Object
 from tests.e2e.cluster.processes import eventually
 from tests.e2e.release.installation import Installation
 from tests.e2e.release.rendering import CAPACITY, Helm
 from tests.e2e.scheduling.pool import METRICS, Pool
 from tests.e2e.scheduling.scheduler import switched_on
 
+SEED = ROOT / "examples" / "scheduler" / "koord-scheduler-config.yaml"
 
-@pytest.fixture(scope="module")
+
+@pytest.fixture(scope="package")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """For files of the scheduler."""
     return tmp_path_factory.mktemp("scheduler")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def installed_scheduler(release: Installation, cache: Path, folder: Path) -> Iterator[None]:
     """The chart's scheduler and the definition of NodeMetric; no scheduler runs."""
     kubectl = release.kubectl
@@ -41,3 +49,13 @@ def pool(release: Installation, new_namespace: Callable[..., str]) -> Iterator[P
     here = Pool(release.kubectl, new_namespace(IN), release.port)
     yield here
     here.end()
+
+
+@pytest.fixture(scope="session")
+def translated() -> Object:
+    """What ``scheduler translate`` prints of the seed's ConfigMap."""
+    program = Path(sys.executable).parent / "colocation-webhook"
+    command = [program, "scheduler", "translate", SEED, "-o", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)  # noqa: S603 — ours
+    found: Object = json.loads(done.stdout)
+    return found

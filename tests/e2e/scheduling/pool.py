@@ -50,18 +50,25 @@ class Pool:
         self._nodes.append(node)
         (make if topology else make_bare)(self.kubectl, self.namespace, [node])
         if used is not None:
-            usage = {"resources": {"cpu": str(used), "memory": "1Gi"}}
-            now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
             metric = {"apiVersion": "slo.koordinator.sh/v1alpha1", "kind": "NodeMetric"}
             self.kubectl.create({**metric, "metadata": {"name": node.name}, "spec": {}})
-            status = json.dumps({"status": {"updateTime": now, "nodeMetric": {"nodeUsage": usage}}})
-            self.kubectl.run(
-                "patch", METRICS, node.name, "--subresource=status", "--type=merge", "-p", status
-            )
+            self.measure(node.name, used)
         self._until_known(node.name, "LSR", lambda why: topology == ("NodeResourceTopology" not in why))
         if used is not None and used > node.cpus // 2:
             self._until_known(node.name, "LS", lambda why: "usage" in why)
         return node.name
+
+    def measure(self, node: str, used: int) -> None:
+        """Say that so many CPUs of a node with a NodeMetric are in use."""
+        now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        usage = {"resources": {"cpu": str(used), "memory": "1Gi"}}
+        status = json.dumps({"status": {"updateTime": now, "nodeMetric": {"nodeUsage": usage}}})
+        self.kubectl.run("patch", METRICS, node, "--subresource=status", "--type=merge", "-p", status)
+
+    def describe(self, node: str) -> None:
+        """Tell the CPUs of a node that was added without a topology."""
+        (made,) = [each for each in self._nodes if each.name == node]
+        self.kubectl.create(made.topology(self.kubectl.get("node", node)["metadata"]["uid"]))
 
     def _until_known(self, node: str, qos: str, holds: Callable[[str], bool]) -> None:
         """Wait until the webhook has heard of a node; what it does not look at, it never says."""
@@ -95,14 +102,14 @@ class Pool:
         found: str = eventually(look, seconds=seconds, what=f"{name} bound")
         return found
 
-    def why(self, name: str) -> str:
+    def why(self, name: str, reason: str = "Unschedulable") -> str:
         """What the scheduler says of a pod that it cannot place."""
 
         def look() -> str:
             conditions = self.stored(name).get("status", {}).get("conditions", [])
-            return next((each["message"] for each in conditions if each.get("reason") == "Unschedulable"), "")
+            return next((each["message"] for each in conditions if each.get("reason") == reason), "")
 
-        return eventually(look, seconds=SECONDS, what=f"{name} unschedulable")
+        return eventually(look, seconds=SECONDS, what=f"{name} {reason}")
 
     def end(self) -> None:
         """Take all of it away."""

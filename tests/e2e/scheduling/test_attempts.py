@@ -36,10 +36,10 @@ from tests.e2e.release.installation import Installation
 from tests.e2e.release.metrics import samples
 from tests.e2e.scheduling.scheduler import KOORD_SCHEDULER, answering, extender_flags, upgrade
 
-PODS = int(os.environ.get("ATTEMPTS", "40"))
+PODS = int(os.environ.get("ATTEMPTS", "25"))
 """Of each kind, in each turn; `make bench-scheduler` sends more."""
 
-BURST = int(os.environ.get("BURST", "100"))
+BURST = int(os.environ.get("BURST", "50"))
 TURNS = int(os.environ.get("TURNS", "1"))
 PAUSE = 0.04
 """Seconds between two pods for the attempts."""

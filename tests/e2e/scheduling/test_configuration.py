@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +11,10 @@ import pytest
 import trustme
 import yaml
 
-from tests.e2e.cluster.binaries import ROOT, find
+from tests.e2e.cluster.binaries import find
+from tests.e2e.cluster.kubectl import Object
 from tests.e2e.release.rendering import SCHEDULER, Helm
-
-SEED = ROOT / "examples" / "scheduler" / "koord-scheduler-config.yaml"
+from tests.e2e.scheduling.conftest import SEED
 
 
 def completed(cache: Path, folder: Path, configuration: dict[str, Any]) -> dict[str, Any]:
@@ -65,18 +63,9 @@ def test_the_charts_configuration(cache: Path, tmp_path: Path) -> None:
     assert [each["schedulerName"] for each in found["profiles"]] == ["koord-scheduler"]
 
 
-def test_the_translated_configuration(cache: Path, tmp_path: Path) -> None:
+def test_the_translated_configuration(translated: Object, cache: Path, tmp_path: Path) -> None:
     """Of the seed's ConfigMap comes a configuration that a stock scheduler reads; as it was, it does not."""
-    command = [
-        Path(sys.executable).parent / "colocation-webhook",
-        "scheduler",
-        "translate",
-        SEED,
-        "-o",
-        "json",
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)  # noqa: S603 — ours
-    found = completed(cache, tmp_path, json.loads(done.stdout)["configuration"])
+    found = completed(cache, tmp_path, translated["configuration"])
     (profile,) = found["profiles"]
     assert profile["schedulerName"] == "koord-scheduler"
     (fit,) = [each["args"] for each in profile["pluginConfig"] if each["name"] == "NodeResourcesFit"]

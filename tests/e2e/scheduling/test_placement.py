@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
-from tests.cpusetchecker.facts import STATUS
 from tests.e2e.binding.service import ledger
 from tests.e2e.cluster.controlplane import ControlPlane
-from tests.e2e.cluster.kubectl import Object
 from tests.e2e.cluster.processes import NotInTimeError, Process, eventually
 from tests.e2e.release.installation import Installation
 from tests.e2e.scheduling.pool import SECONDS, Pool
-from tests.e2e.scheduling.scheduler import KOORD_SCHEDULER, scheduling
-
-FOUR = list(yaml.safe_load_all((Path(__file__).parent / "four-deployments.yaml").read_text()))
+from tests.e2e.scheduling.scheduler import scheduling
 
 
 @pytest.fixture(scope="module")
@@ -105,32 +99,6 @@ def test_placement_needs_the_check(
             assert "bound" in str(error)
         else:
             assert found != wanted
-
-
-@pytest.mark.usefixtures("_running")
-def test_the_seeds_deployments(pool: Pool) -> None:
-    """LSE, LSR, LS and BE nginx, as the seed has them: bound, the first two with their CPUs."""
-    pool.add("large", 8)
-    kubectl = pool.kubectl
-    for made in FOUR:
-        kubectl.run("-n", pool.namespace, "create", "-f", "-", stdin=json.dumps(made))
-
-    def placed() -> list[Object]:
-        names = ",".join(each["metadata"]["name"] for each in FOUR)
-        pods = kubectl.items("pods", namespace=pool.namespace, selector=f"app in ({names})")
-        assert len(pods) == 4
-        assert all(each["spec"].get("nodeName") for each in pods), [each["status"] for each in pods]
-        return pods
-
-    pods = {each["metadata"]["labels"]["app"]: each for each in eventually(placed, seconds=60, what="placed")}
-    assert {each["spec"]["schedulerName"] for each in pods.values()} == {KOORD_SCHEDULER}
-    given = {name: each["metadata"].get("annotations", {}).get(STATUS) for name, each in pods.items()}
-    assert given["nginx-ls"] is None
-    assert given["nginx-be"] is None
-    sets = [json.loads(given[name])["cpuset"] for name in ("nginx-lse", "nginx-lsr")]
-    assert sorted(sets) == ["0,2", "1,3"] or len(set(sets)) == 2, sets
-    held = [entry["qosClass"] for entry in ledger(kubectl, pods["nginx-lse"]["spec"]["nodeName"])]
-    assert sorted(held) == ["LSE", "LSR"]
 
 
 @pytest.mark.parametrize("check", CHECKS)

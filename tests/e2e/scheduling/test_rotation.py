@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import itertools
-import threading
 from pathlib import Path
-from typing import Self
 
 import pytest
 
@@ -18,7 +15,8 @@ from tests.e2e.release.certificates import ManagedCertificates
 from tests.e2e.release.installation import NAMESPACE, Installation
 from tests.e2e.scheduling.deployment import Deployment
 from tests.e2e.scheduling.pool import Pool
-from tests.e2e.scheduling.scheduler import KOORD_SCHEDULER, scheduling
+from tests.e2e.scheduling.scheduler import KOORD_SCHEDULER, NAME, scheduling, upgrade
+from tests.e2e.scheduling.stream import Stream
 
 SETTLE, OVERLAP = 2, 5
 """Seconds; a production's are minutes and an hour."""
@@ -26,44 +24,17 @@ UNTRUSTED = ("x509:", "certificate signed by unknown authority", "Skipping exten
 """What a scheduler writes where it does not trust the webhook, or got no answer."""
 
 
-class Pods(threading.Thread):
-    """Pods under koord-scheduler, one after another, until the end."""
-
-    def __init__(self, pool: Pool) -> None:
-        super().__init__(daemon=True)
-        self._pool = pool
-        self._over = threading.Event()
-        self.names: list[str] = []
-
-    def __enter__(self) -> Self:
-        """Begin."""
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Send no more."""
-        self._over.set()
-        self.join()
-
-    def more(self) -> None:
-        """Wait until some more have been sent."""
-        sent = len(self.names)
-        eventually(lambda: len(self.names) > sent + 5, what="pods")
-
-    def run(self) -> None:
-        """Send a pod twice a second or so; some need a CPU set."""
-        for number in itertools.count():
-            if self._over.wait(0.4):
-                return
-            name = f"p-{number}"
-            self._pool.send(name, *(("LS", "100m") if number % 4 else ("LSR", "2")))
-            self.names.append(name)
-
-
 def transitions(release: Installation) -> int:
     """How often the leader of the schedulers has changed."""
     spec = release.kubectl.get("lease", KOORD_SCHEDULER, namespace=NAMESPACE)["spec"]
     return int(spec["leaseTransitions"])
+
+
+def trusted(release: Installation) -> str:
+    """The newest CA that pods of the Deployment trust, by its template."""
+    found = release.kubectl.get("deployment", NAME, namespace=NAMESPACE)
+    annotations: dict[str, str] = found["spec"]["template"]["metadata"]["annotations"]
+    return annotations.get("colocation-webhook.io/trusted-ca", "")
 
 
 def waited(pod: Object) -> float:
@@ -91,7 +62,9 @@ def test_a_ca_is_replaced_under_load(
         pool.bound("before", seconds=60)
         eventually(kept.settled, what="no rotation under way")
         authority, led = kept.secret()["ca.crt"], transitions(release)
-        with Pods(pool) as sent:
+        # Some need a CPU set.
+        send = lambda name, number: pool.send(name, *(("LS", "100m") if number % 4 else ("LSR", "2")))  # noqa: E731
+        with Stream(send) as sent:
             sent.more()
             kept.certs("rotate", "--ca")
             eventually(lambda: kept.secret()["ca.crt"] != authority, seconds=90, what="the new CA in use")
@@ -102,6 +75,10 @@ def test_a_ca_is_replaced_under_load(
         changes = transitions(release) - led
         ran = [*deployment.ended, *deployment.running.values()]
         logs = [line for each in ran for line in each.log().splitlines()]
+    told = trusted(release)
+    for seconds in ("2s", "1s"):
+        upgrade(release, tmp_path, {"scheduler": {"httpTimeout": seconds}})
+        assert trusted(release) == told != "", "an upgrade keeps what the rotation wrote"
     pods = [pool.stored(name) for name in sent.names]
     figures = {"pods": len(pods), "leader changes": changes, "longest wait, s": max(map(waited, pods))}
     show("the scheduler's CA replaced", figures)
