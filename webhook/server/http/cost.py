@@ -8,6 +8,7 @@ import re
 from typing import Final, Self
 
 from webhook.admission.review import Review, ReviewError
+from webhook.pods.pod import CONTAINER_LISTS
 
 MAX_TREE: Final = 192 * 2**20
 """Bytes of a review in memory, estimated. The most that a pod of 1.5 MiB was brought to, both copies of an
@@ -73,7 +74,9 @@ def check_containers(review: Review) -> None:
     spec = review.object.get("spec")
     if review.operation != "CREATE" or not isinstance(spec, dict):
         return
-    lists = [spec.get(key) for key in ("containers", "initContainers")]
-    number = sum(len(each) for each in lists if isinstance(each, list))
+    number = 0
+    for key in CONTAINER_LISTS:
+        if isinstance(found := spec.get(key), list):
+            number += len(found)
     if number > MAX_CONTAINERS:
         raise TooCostlyError(f"the pod has {number} containers; {MAX_CONTAINERS} are allowed", review.uid)

@@ -1,7 +1,7 @@
 """The head of a request: its limits, and what of it is read. The HTTP parser has checked its grammar."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 from urllib.parse import unquote
 
@@ -42,7 +42,7 @@ class Head(NamedTuple):
     waits: bool
 
 
-def read_head(method: bytes, target: bytes, fields: Iterable[tuple[bytes, bytes]]) -> Head:
+def read_head(method: bytes, target: bytes, fields: Sequence[tuple[bytes, bytes]]) -> Head:
     """Return the head of a request.
 
     Args:
@@ -56,17 +56,16 @@ def read_head(method: bytes, target: bytes, fields: Iterable[tuple[bytes, bytes]
     if len(target) > MAX_LINE:
         raise HttpError(414, f"the URL has {len(target)} bytes; {MAX_LINE} are allowed")
     read: dict[bytes, bytes] = {}
-    number = 0
     for raw, value in fields:
-        number += 1
         if len(raw) + len(value) > MAX_LINE:
             raise HttpError(431, f"a header field has more than {MAX_LINE} bytes")
         name = raw.lower()
-        if name in _ONCE and name in read:
-            raise HttpError(400, f"the header field {name.decode()} stands twice")
-        read[name] = value.strip(b" \t")
-    if number > MAX_FIELDS:
-        raise HttpError(431, f"there are {number} header fields; {MAX_FIELDS} are allowed")
+        if name in _ONCE:
+            if name in read:
+                raise HttpError(400, f"the header field {name.decode()} stands twice")
+            read[name] = value.strip(b" \t")
+    if len(fields) > MAX_FIELDS:
+        raise HttpError(431, f"there are {len(fields)} header fields; {MAX_FIELDS} are allowed")
     expect = read.get(b"expect", b"").lower()
     if expect not in {b"", b"100-continue"}:
         raise HttpError(417, "of what a client may expect, only 100-continue is known")
