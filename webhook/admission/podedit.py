@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from webhook.admission.editor import Cause, ObjectEdit
-from webhook.pods.pod import CONTAINER_LISTS, SECTIONS, Container, annotations, labels, spec
+from webhook.pods.pod import CONTAINER_LISTS, SECTIONS, Container, annotations
 from webhook.pods.quantities import QuantityError, non_negative, text_of
 from webhook.pods.text import shown
 
@@ -24,13 +24,11 @@ class PodEdit(ObjectEdit):
 
     def set_label(self, key: str, value: str, cause: Cause) -> None:
         """Set a label."""
-        if labels(self.value).get(key) != value:
-            self.open_object("metadata").open_object("labels").set(key, value, cause)
+        self.open_object("metadata").open_object("labels").set(key, value, cause)
 
     def set_annotation(self, key: str, value: str, cause: Cause) -> None:
         """Set an annotation."""
-        if annotations(self.value).get(key) != value:
-            self.open_object("metadata").open_object("annotations").set(key, value, cause)
+        self.open_object("metadata").open_object("annotations").set(key, value, cause)
 
     def remove_annotation(self, key: str, cause: Cause) -> None:
         """Remove an annotation if it exists."""
@@ -39,8 +37,7 @@ class PodEdit(ObjectEdit):
 
     def set_spec(self, key: str, value: Any, cause: Cause) -> None:  # noqa: ANN401 — any JSON value
         """Set a field of the spec."""
-        if spec(self.value).get(key) != value:
-            self.open_object("spec").set(key, value, cause)
+        self.open_object("spec").set(key, value, cause)
 
     def resources(self, container: Container) -> ObjectEdit:
         """Open a container's ``resources``."""
