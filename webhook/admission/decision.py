@@ -199,10 +199,10 @@ def _check_depth(operations: tuple[Operation, ...]) -> None:
 
     orjson reads up to a depth of 1024 and writes up to 254.
     """
-    for op, path, value, _ in operations:
-        if op == "add" and isinstance(value, dict) and path.startswith("/spec/"):
+    for each in operations:
+        if isinstance(each.value, dict) and each.op == "add" and each.path.startswith("/spec/"):
             try:
-                orjson.dumps([{"value": value}])  # as deep as in the patch
+                orjson.dumps([{"value": each.value}])  # as deep as in the patch
             except orjson.JSONEncodeError:
                 raise Denied(_TOO_DEEP) from None
 

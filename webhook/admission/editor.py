@@ -8,6 +8,7 @@ patched tree gives none at all.
 Source: RFC 6902 (JSON Patch), its operations add, replace and remove.
 """
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
@@ -26,26 +27,33 @@ class Cause(NamedTuple):
         return f"{self.source}: {self.field}" if self.field else self.source
 
 
-class Operation(NamedTuple):
-    """One operation of a JSON Patch, with all causes of its value."""
+@dataclasses.dataclass(slots=True)
+class Operation:
+    """One operation of a JSON Patch. Each review makes some, so it is not frozen, which costs thrice as much.
+
+    Attributes:
+        noted: all causes of its value, in order of mention; some perhaps more than once.
+    """
 
     op: str
     path: str
     value: Any
-    causes: tuple[Cause, ...]
+    noted: Sequence[Cause]
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        """The causes, each once, in order of first mention."""
+        return tuple(dict.fromkeys(self.noted))
 
 
 def json_patch(operations: Iterable[Operation]) -> list[dict[str, Any]]:
     """Return operations in the form of RFC 6902."""
     return [
-        {"op": op, "path": path} if op == "remove" else {"op": op, "path": path, "value": value}
-        for op, path, value, _ in operations
+        {"op": each.op, "path": each.path}
+        if each.op == "remove"
+        else {"op": each.op, "path": each.path, "value": each.value}
+        for each in operations
     ]
-
-
-def _distinct(causes: list[Cause]) -> tuple[Cause, ...]:
-    """Return each cause once, in order of first mention."""
-    return tuple(causes) if len(causes) == 1 else tuple(dict.fromkeys(causes))
 
 
 @lru_cache(maxsize=512)  # the fields of a pod
@@ -136,14 +144,14 @@ class ObjectEdit:
                 child.collect(at, into)
             elif key not in value:
                 if key in source:
-                    into.append(Operation("remove", at, None, _distinct(causes)))
+                    into.append(Operation("remove", at, None, causes))
             elif (new := value[key]) != old or key not in source:
                 if child is not None:
                     if not new:
                         continue  # opened, but left empty
                     causes = [*causes, *child.causes()]  # noqa: PLW2901 — with those of the child
                 op = "replace" if key in source else "add"
-                into.append(Operation(op, at, new, _distinct(causes)))
+                into.append(Operation(op, at, new, causes))
 
     def causes_at(self, parts: Sequence[str]) -> Iterator[Cause]:
         """Yield the causes of the changes at a place below this object, and around it."""
@@ -230,9 +238,7 @@ class ListEdit:
         for i, (origin, edit) in enumerate(zip(self._origins, self._edits, strict=True)):
             if origin not in staying:
                 others = edit.causes() if edit is not None else ()
-                into.append(
-                    Operation("add", f"{path}/{i}", self.value[i], _distinct([*self._causes, *others]))
-                )
+                into.append(Operation("add", f"{path}/{i}", self.value[i], [*self._causes, *others]))
         return staying
 
     def causes_at(self, parts: Sequence[str]) -> Iterator[Cause]:

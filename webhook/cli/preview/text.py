@@ -1,5 +1,6 @@
 """A simulated admission as text for people."""
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -123,7 +124,7 @@ def _parts(operation: Operation) -> Iterator[Operation]:
         for key, value in operation.value.items():
             if key not in BOOKKEEPING:
                 path = JsonPointer.from_parts([*_ANNOTATIONS, key]).path
-                yield operation._replace(path=path, value=value)
+                yield dataclasses.replace(operation, path=path, value=value)
     elif operation.path not in _BOOKKEEPING_PATHS:
         yield operation
 
