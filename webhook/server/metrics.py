@@ -9,7 +9,7 @@ from functools import cache, partial
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from webhook.admission.decision import Decision
-from webhook.process.metrics import NAMESPACE, Totals
+from webhook.process.metrics import NAMESPACE, Level, Totals
 
 _OPERATIONS = frozenset({"CREATE", "UPDATE", "DELETE", "CONNECT"})
 _BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
@@ -29,10 +29,12 @@ class ReviewMetrics:
         counter = partial(Counter, namespace=NAMESPACE, registry=registry)
         gauge = partial(Gauge, namespace=NAMESPACE, registry=registry)
         newest = partial(gauge, multiprocess_mode="livemostrecent")
-        self.in_flight = gauge(
-            "requests_in_flight",
-            "Reviews whose head has arrived and whose answer has not left.",
-            multiprocess_mode="livesum",
+        self.in_flight = Level(
+            gauge(
+                "requests_in_flight",
+                "Reviews whose head has arrived and whose answer has not left.",
+                multiprocess_mode="livesum",
+            )
         )
         self.look_ups = counter(
             "namespace_lookups_total",

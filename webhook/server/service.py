@@ -239,6 +239,7 @@ class ReviewService:
     def observe(self) -> None:
         """Bring the metrics up to date with what is counted elsewhere."""
         metrics, status, totals = self.metrics, self.source.status, self.metrics.totals
+        metrics.in_flight.show()
         totals.set(metrics.reload_errors.labels("objects"), status.reload_errors)
         metrics.loaded_at.set(status.loaded_at)
         view = self.source.view

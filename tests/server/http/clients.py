@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from prometheus_client import CollectorRegistry, Gauge
 
 from webhook.admission.response import Answer, errored
+from webhook.process.metrics import Level
 from webhook.server.http.connection import Connection
 from webhook.server.http.site import Application, Site
 
@@ -97,9 +98,9 @@ class Client:
     def __init__(self, site=None, **more):
         self.loop = asyncio.new_event_loop() if site is None else site.loop
         self.echo = Echo()
-        in_flight = Gauge("in_flight", "In flight.", registry=CollectorRegistry())
-        application = Application({"/mutate": self.echo}, in_flight, lambda: rest, **more)
-        self.in_flight = lambda: in_flight.collect()[0].samples[0].value
+        level = Level(Gauge("in_flight", "In flight.", registry=CollectorRegistry()))
+        application = Application({"/mutate": self.echo}, level, lambda: rest, **more)
+        self.in_flight = lambda: level.number
         self.site = site or Site(application, self.loop, 10, lambda: None)
         self.connection = Connection(self.site)
         self.transport = Transport()

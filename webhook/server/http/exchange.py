@@ -99,7 +99,7 @@ class Exchange:
     def begin(self) -> None:
         """Check the head, and make room for the body."""
         if self._endpoint is not None:
-            self._site.application.in_flight.inc()
+            self._site.application.in_flight.number += 1
         try:
             length = self.head.length
             check_length(length or 0)
@@ -172,7 +172,7 @@ class Exchange:
             self._share = None
         if self._endpoint is not None:
             self._endpoint = None
-            self._site.application.in_flight.dec()
+            self._site.application.in_flight.number -= 1
 
     def _left(self) -> float:
         return self._begun + self._seconds - time.monotonic()

@@ -10,9 +10,8 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING
 from wsgiref.types import WSGIApplication
 
-from prometheus_client import Gauge
-
 from webhook.admission.response import Answer
+from webhook.process.metrics import Level
 from webhook.server.endpoint import Endpoint
 from webhook.server.http.bodies import DEFAULT_BYTES, Bodies
 from webhook.server.http.lanes import Lane
@@ -43,7 +42,7 @@ class Application:
     """
 
     endpoints: Mapping[str, Endpoint]
-    in_flight: Gauge
+    in_flight: Level
     rest: Callable[[], WSGIApplication]
     through_flask: bool = False
     body_bytes: int = DEFAULT_BYTES
