@@ -27,7 +27,7 @@ def describe(pod: Mapping[str, Any]) -> _Spec:
     for container in containers(pod):
         if container.kind == "containers" or container.sidecar:
             sections = {}
-            for section in sorted(SECTIONS):
+            for section in SECTIONS:
                 quantities = container.quantities(section)
                 batch = {n: text_of(quantities[n]) for n in BATCH_RESOURCES if n in quantities}
                 if batch:

@@ -28,14 +28,16 @@ def dissolve(pod: PodEdit, table: Mapping[str, str], policy: PodLevelResources) 
     Raises:
         Denied: the policy is ``deny`` and the pod has pod-level cpu or memory.
     """
-    pod_level = spec(pod.value).get("resources") or {}
+    pod_level = spec(pod.value).get("resources")
+    if not pod_level or policy == PodLevelResources.KEEP:
+        return None
     present = [
         (section, resource)
         for section in SECTIONS
         for resource in NATIVE_RESOURCES
         if resource in (pod_level.get(section) or {})
     ]
-    if not present or policy == PodLevelResources.KEEP:
+    if not present:
         return None
     if policy == PodLevelResources.DENY:
         section, resource = present[0]
