@@ -19,6 +19,7 @@ ORDER: Final = (
     "node/test_capacity.py",  # with a controller of its own, before the chart's is on the node
     "node/test_plain_cluster.py",  # before anybody else has installed the chart on the node
     "node",
+    "vm",
     "agent",
     "certificates",
     "chart",

@@ -64,6 +64,11 @@ class Image:
         finally:
             self.buildah("rm", container)
 
+    def save(self, archive: Path) -> None:
+        """Write it for a container runtime, its layers as they are; of what was built nothing else stays."""
+        self.buildah("push", "--disable-compression", NAME, f"oci-archive:{archive}:{NAME}")
+        self.buildah("rmi", "--prune")
+
 
 def build(folder: Path) -> Image:
     """Make the bases, and build the image on them; ``folder`` is for what the build needs of this machine."""

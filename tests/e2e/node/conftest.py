@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,12 +14,11 @@ from tests.e2e.cluster.processes import eventually
 from tests.e2e.conftest import make_namespace
 from tests.e2e.node.chart.release import Release
 from tests.e2e.node.machine.node import HERE, Node, lacking
-from tests.e2e.node.machine.remains import MARK, Machine
+from tests.e2e.node.machine.remains import left_as_found
 from tests.e2e.node.workloads import spark
 from tests.e2e.node.workloads.colocated import Colocated
 from tests.e2e.node.workloads.pods import BATCH_CPU, BATCH_MEMORY, DRIVER, burner, offer, wait_for_room
 from tests.e2e.release.rendering import Helm
-from tests.image.build import NAME as IMAGE
 from tests.image.build import build
 from tests.lacking import stop_if_lacking
 
@@ -29,12 +26,8 @@ from tests.lacking import stop_if_lacking
 @pytest.fixture(scope="package")
 def untouched() -> Iterator[None]:
     """The machine before anything of a node is on it; what is otherwise in the end fails the last test."""
-    before = Machine()
-    value = secrets.token_hex(8)
-    os.environ[MARK] = value
-    yield
-    del os.environ[MARK]
-    before.assert_as_before(f"{MARK}={value}")
+    with left_as_found():
+        yield
 
 
 @pytest.fixture(scope="package")
@@ -70,9 +63,7 @@ def node(
 def own_image(node: Node, tmp_path_factory: pytest.TempPathFactory) -> None:
     """The project's own image, on the node."""
     folder = tmp_path_factory.mktemp("image")
-    made = build(folder)
-    made.buildah("push", "--disable-compression", IMAGE, f"oci-archive:{folder / 'image.tar'}:{IMAGE}")
-    made.buildah("rmi", "--prune")
+    build(folder).save(folder / "image.tar")
     node.load(folder / "image.tar")
 
 

@@ -20,7 +20,7 @@ import pytest
 
 from tests.e2e.cluster.processes import eventually
 from tests.e2e.node.chart.release import NAMESPACE
-from tests.e2e.node.machine.node import NAME
+from tests.e2e.node.chart.strategy import ask
 from tests.e2e.node.workloads.groups import PodGroups
 from tests.e2e.node.workloads.pods import batch, burner, running, wait_for_room
 from tests.e2e.repeating import repeating
@@ -38,7 +38,6 @@ LOAD = 0.35
 
 STAT = "var/lib/machine-stat"
 METRICS = "http://127.0.0.1:8083/metrics"
-CONFIG = "slo-controller-config"
 
 
 @contextlib.contextmanager
@@ -66,20 +65,6 @@ def _suppressing(release, kubectl, node):
         yield
         ask(kubectl, {"enable": False})
         release.set_mode("observe")
-
-
-def ask(kubectl, strategy):
-    """Write it into the ConfigMap, of which the controller makes the NodeSLO."""
-    text = json.dumps({"clusterStrategy": strategy})
-    patch = json.dumps({"data": {"resource-threshold-config": text}})
-    kubectl.run("-n", NAMESPACE, "patch", "configmap", CONFIG, "--type=merge", "-p", patch)
-
-    def made():
-        spec = kubectl.get("nodeslo", NAME)["spec"]["resourceUsedThresholdWithBE"]
-        assert spec.items() >= strategy.items(), spec
-        return True
-
-    eventually(made, seconds=60, what="the NodeSLO")
 
 
 def metrics():

@@ -1,4 +1,4 @@
-"""What containerd and the kubelet of a node are told: loopback only, cgroup v1, driver cgroupfs."""
+"""What containerd and the kubelet of a node are told."""
 
 from __future__ import annotations
 
@@ -9,8 +9,33 @@ from tests.e2e.node.machine.images import PAUSE
 
 SOCKET: Final = "/run/containerd/containerd.sock"
 NETWORKS: Final = "/var/lib/cni/net.d"
+CGROUPFS: Final = "cgroupfs"
+SYSTEMD: Final = "systemd"
 
-CONTAINERD: Final = f"""\
+NETWORK: Final = json.dumps(
+    # A node is Ready only with a network. No pod uses it: they all have the node's own.
+    {"cniVersion": "0.4.0", "name": "nobody", "plugins": [{"type": "loopback"}]}
+)
+POD_NETWORK: Final = json.dumps(
+    {
+        "cniVersion": "0.4.0",
+        "name": "pods",
+        "plugins": [{"type": "ptp", "ipam": {"type": "host-local", "subnet": "10.244.0.0/24"}}],
+    }
+)
+"""A network of the node's own: pods reach the node, and it them."""
+
+
+def containerd(driver: str = CGROUPFS) -> str:
+    """The configuration of containerd.
+
+    Args:
+        driver: who makes the cgroups of containers.
+    """
+    # A root without CAP_SYS_RESOURCE may not protect a process from the OOM killer: sandboxes ask for it.
+    restricted = "true" if driver == CGROUPFS else "false"
+    systemd = "true" if driver == SYSTEMD else "false"
+    return f"""\
 version = 2
 root = "/var/lib/containerd"
 state = "/run/containerd"
@@ -22,32 +47,36 @@ address = "{SOCKET}"
 [plugins."io.containerd.grpc.v1.cri"]
 sandbox_image = "{PAUSE}"
 stream_server_address = "127.0.0.1"
-# A root without CAP_SYS_RESOURCE may not protect a process from the OOM killer: sandboxes ask for it.
-restrict_oom_score_adj = true
+restrict_oom_score_adj = {restricted}
 
 [plugins."io.containerd.grpc.v1.cri".cni]
+bin_dir = "/usr/lib/cni"
 conf_dir = "{NETWORKS}"
 
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
 runtime_type = "io.containerd.runc.v2"
 
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
-SystemdCgroup = false
+SystemdCgroup = {systemd}
 """
 
-NETWORK: Final = json.dumps(
-    # A node is Ready only with a network. No pod uses it: they all have the node's own.
-    {"cniVersion": "0.4.0", "name": "nobody", "plugins": [{"type": "loopback"}]}
-)
 
+def kubelet(
+    port: int, health_port: int, *, address: str = "127.0.0.1", driver: str = CGROUPFS
+) -> dict[str, Any]:
+    """The KubeletConfiguration, as JSON.
 
-def kubelet(port: int, health_port: int) -> dict[str, Any]:
-    """The KubeletConfiguration, as JSON; both ports are of the loopback address."""
+    Args:
+        port: where the API server finds it.
+        health_port: of the loopback address.
+        address: on which it listens.
+        driver: who makes the cgroups of pods.
+    """
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
         "containerRuntimeEndpoint": f"unix://{SOCKET}",
-        "address": "127.0.0.1",
+        "address": address,
         "port": port,
         "healthzBindAddress": "127.0.0.1",
         "healthzPort": health_port,
@@ -55,7 +84,7 @@ def kubelet(port: int, health_port: int) -> dict[str, Any]:
         "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}},
         "authorization": {"mode": "AlwaysAllow"},
         "failCgroupV1": False,
-        "cgroupDriver": "cgroupfs",
+        "cgroupDriver": driver,
         "enforceNodeAllocatable": ["pods"],
         "failSwapOn": False,
         "makeIPTablesUtilChains": False,

@@ -14,6 +14,7 @@ from tests.e2e.cluster.binaries import ROOT, find
 from tests.e2e.cluster.kubectl import Kubectl
 from tests.e2e.cluster.processes import Process, eventually, free_ports
 from tests.e2e.node.machine import configuration, images
+from tests.e2e.node.machine.registration import Registration
 
 HERE: Final = Path(__file__).parent
 FIGURES: Final = ROOT / "build" / "node.jsonl"
@@ -90,7 +91,8 @@ class Node:
 
     def start_kubelet(self) -> None:
         """Start the kubelet, on the same folders each time, and wait until the Node is Ready again."""
-        since = self._heartbeat()
+        registration = Registration(self.kubectl, self.name)
+        since = registration.heartbeat()
         self.start(
             "kubelet",
             str(find("kubelet", self._cache)),
@@ -98,13 +100,7 @@ class Node:
             "--kubeconfig=/var/lib/kubeconfig",
             f"--hostname-override={self.name}",
         )
-
-        def ready() -> bool:
-            self._processes["kubelet"].require_running()
-            assert self._heartbeat() != since, f"nothing new from the kubelet, {self.folder / 'kubelet.log'}"
-            return self._condition()["status"] == "True"
-
-        eventually(ready, seconds=90, what="the Node Ready")
+        registration.wait_until_ready(since, self._processes["kubelet"].require_running)
 
     def run(self, *command: str) -> str:
         """Run a command on the node to its end; a failing one is an AssertionError with what it said."""
@@ -130,22 +126,12 @@ class Node:
     def _enter(self) -> list[str]:
         return [str(HERE / "enter.sh"), self.cgroup, self._first]
 
-    def _condition(self) -> dict[str, str]:
-        conditions = self.kubectl.get("node", self.name)["status"]["conditions"]
-        found: dict[str, str] = next(each for each in conditions if each["type"] == "Ready")
-        return found
-
-    def _heartbeat(self) -> str:
-        """When the kubelet last said how the Node is, "" before it ever did."""
-        known = self.kubectl.run("get", "node", self.name, "--ignore-not-found", "-o", "name").stdout
-        return self._condition()["lastHeartbeatTime"] if known else ""
-
     def _write_files(self) -> None:
         """Write what is read on the node below /var, which is a folder of ours there."""
         place = self.folder / "var" / "lib"
         (place / "cni" / "net.d").mkdir(parents=True)
         (place / "cni" / "net.d" / "10-nobody.conflist").write_text(configuration.NETWORK)
-        (place / "containerd.toml").write_text(configuration.CONTAINERD)
+        (place / "containerd.toml").write_text(configuration.containerd())
         (place / "kubelet.json").write_text(json.dumps(configuration.kubelet(*free_ports(2))))
         flat = self.kubectl.run("config", "view", "--raw", "--flatten").stdout
         (place / "kubeconfig").write_text(flat)

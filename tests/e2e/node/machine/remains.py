@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import secrets
 import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -133,6 +134,17 @@ class Machine:
             return True
 
         eventually(as_before, seconds=seconds, what="the machine as it was")
+
+
+@contextlib.contextmanager
+def left_as_found() -> Iterator[None]:
+    """Fail at the end of the block with what is otherwise then; what is started meanwhile is marked."""
+    before = Machine()
+    value = secrets.token_hex(8)
+    os.environ[MARK] = value
+    yield
+    del os.environ[MARK]
+    before.assert_as_before(f"{MARK}={value}")
 
 
 def _compare(

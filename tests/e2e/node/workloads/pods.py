@@ -51,8 +51,8 @@ def batch(namespace: str, name: str, *arguments: str, cpu: str, memory: str = "0
     return burner(namespace, name, *arguments, figures=figures, labels=labels)
 
 
-def running(kubectl: Kubectl, namespace: str, name: str) -> Object:
-    """Wait until a pod is Ready, and return it."""
+def running(kubectl: Kubectl, namespace: str, name: str, *, seconds: float = 60) -> Object:
+    """Wait until a pod is Ready, so long at most, and return it."""
 
     def ready() -> Object | None:
         stored = kubectl.get("pod", name, namespace=namespace)
@@ -60,7 +60,7 @@ def running(kubectl: Kubectl, namespace: str, name: str) -> Object:
         conditions = {each["type"]: each["status"] for each in stored["status"].get("conditions", [])}
         return stored if phase == "Running" and conditions.get("Ready") == "True" else None
 
-    return eventually(ready, seconds=60, what=f"pod {name} Ready")  # type: ignore[return-value]
+    return eventually(ready, seconds=seconds, what=f"pod {name} Ready")  # type: ignore[return-value]
 
 
 def container(stored: Object) -> str:
