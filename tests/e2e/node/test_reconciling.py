@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,8 @@ import pytest
 from tests.e2e.cluster.processes import eventually
 from tests.e2e.figures import show
 from tests.e2e.node.chart.release import NAMESPACE
-from tests.e2e.node.machine.node import FIGURES
-from tests.e2e.node.workloads.colocated import ALL, planned
+from tests.e2e.node.machine.node import FIGURES, NAME
+from tests.e2e.node.workloads.colocated import ALL, NAMES, planned
 from tests.e2e.node.workloads.pods import container, running
 from webhook.agent.hierarchy import find_hierarchy
 from webhook.protocol import KubeQoS
@@ -60,6 +62,12 @@ def kill(node, qos, stored):
         os.kill(pid, signal.SIGKILL)
 
 
+def ended(pod):
+    """How often the container of a pod has ended."""
+    (status,) = pod["status"]["containerStatuses"]
+    return status["restartCount"]
+
+
 def actions(kubectl, pod):
     """What the ledger says of a pod; a kubelet that has just started does not know its pods yet."""
     command = ["colocation-webhook", "agent", "log", "--pod", pod, "-o", "json"]
@@ -68,11 +76,11 @@ def actions(kubectl, pod):
     return [json.loads(line) for line in said.splitlines()]
 
 
-def test_each_file_that_was_changed_is_right_again(kubectl, colocated):
-    """One after the other; the ledger names what was found there, and nothing else was changed."""
-    paths, took, changed = colocated.paths(), [], []
-    for name in planned():
-        pod, _, file = name.split()
+def changed(colocated, pod):
+    """Change each file of a pod that the agent owns in turn; return what was written, and seconds."""
+    paths, written, took = colocated.paths(), [], []
+    for name in (each for each in planned() if each.startswith(f"{pod} ")):
+        file = name.split()[2]
         if file == "cpuset.cpus":
             # A container's set is within its pod's.
             changes = [f"{pod} pod {file}", *([name] if " pod " not in name else [])]
@@ -84,11 +92,21 @@ def test_each_file_that_was_changed_is_right_again(kubectl, colocated):
         begun = time.monotonic()
         for each in changes:
             paths[each].write_text(FOREIGN.get(each, ALL))
-            changed.append((each, FOREIGN.get(each, ALL)))
-        colocated.wait_for(colocated.after)
+            written.append((each, FOREIGN.get(each, ALL)))
+        colocated.wait_for(colocated.after, pod)
         took.append(time.monotonic() - begun)
+    return written, took
+
+
+def test_each_file_that_was_changed_is_right_again(kubectl, colocated):
+    """One after the other of each pod; the ledger names what was found, and nothing else was changed."""
+    paths = colocated.paths()
+    with ThreadPoolExecutor(len(NAMES)) as pool:
+        done = dict(zip(NAMES, pool.map(partial(changed, colocated), NAMES), strict=True))
+    colocated.wait_for(colocated.after)
+    took = [each for _, all_of_pod in done.values() for each in all_of_pod]
     show("right again", {"files": len(took), "longest seconds": round(max(took), 1)}, FIGURES)
-    for pod in ("own", "batch", "plain"):
+    for pod, (written, _) in done.items():
         undone = {
             (f"{each['path']}/{each['file']}".partition("/kubepods/")[2], each["old"], each["expected"])
             for each in actions(kubectl, f"{colocated.namespace}/{pod}")
@@ -96,8 +114,7 @@ def test_each_file_that_was_changed_is_right_again(kubectl, colocated):
         }
         assert undone == {
             (str(paths[name]).partition("/kubepods/")[2], text, colocated.after[name])
-            for name, text in changed
-            if name.startswith(f"{pod} ")
+            for name, text in written
         }
 
 
@@ -119,6 +136,23 @@ def test_a_container_starts_again(kubectl, node, colocated):
 
     colocated.pods["batch"] = eventually(restarted, what="another container")
     colocated.wait_for(colocated.after)
+
+
+def test_the_api_server_is_away(kubectl, node, node_control_plane, colocated):
+    """The last known state holds on, also for an agent that starts meanwhile."""
+    before, name = agent(kubectl), "batch pod cpu.cfs_quota_us"
+    file = colocated.paths()[name]
+    node_control_plane.stop_apiserver()
+    try:
+        file.write_text(FOREIGN[name])
+        colocated.wait_for(colocated.after)
+        kill(node, KubeQoS.BURSTABLE, before)
+        file.write_text(FOREIGN[name])
+        colocated.wait_for(colocated.after)
+    finally:
+        node_control_plane.start_apiserver()
+    kubectl.run("wait", "--for=condition=Ready", f"node/{NAME}", "--timeout=60s")
+    eventually(lambda: ended(agent(kubectl)) > ended(before), what="word of the agent's end")
 
 
 def test_the_agent_is_killed(kubectl, node, colocated):
