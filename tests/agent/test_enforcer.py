@@ -46,7 +46,7 @@ class Node:
         for group in ("kubepods", GROUP):
             for controller, files in FILES.items():
                 write(top / controller / group, {name: f"{text}\n" for name, text in files.items()})
-        self.ledger = None
+        self.ledger, self.kubelet = None, None
         self.start()
 
     def start(self) -> None:
@@ -60,7 +60,7 @@ class Node:
         self.enforcer = Enforcer(
             self.cluster.watched,
             self.cluster.tree.hierarchy,
-            Host(findings, self.cluster.tree.root, clock=lambda: self.time),
+            Host(findings, self.cluster.tree.root, self.kubelet, clock=lambda: self.time),
             StateFolder(self.cluster.state),
             findings,
             self.ledger,
@@ -169,6 +169,22 @@ def test_an_agent_that_starts_without_the_api_server_goes_on(node):
     path.write_text("-1\n")
     node.look(22)
     assert node.text("cpu", "cpu.cfs_quota_us") == "50000"
+
+
+def test_what_the_kubelet_pinned_is_known_without_the_api_server(node):
+    """An LSE pod whose CPUs the kubelet has pinned, too, keeps them when an agent starts meanwhile."""
+    kubelet = node.folder / "kubelet"
+    write(kubelet, {"cpu_manager_state": '{"policyName": "static", "entries": {"u-lse": {"main": "0"}}}'})
+    node.kubelet = kubelet
+    node.start()
+    with watching(node.cluster.watched.reflectors, node.cluster.service._stop):
+        until(lambda: node.cluster.watched.synced)
+        node.look(22)
+        node.cluster.service._stop.set()
+    assert node.enforcer.last.plan.cpus.placements["u-lse"].rule == "own-cpus"
+    node.start()
+    node.look(2)
+    assert node.enforcer.last.plan.cpus.placements["u-lse"].rule == "own-cpus"
 
 
 def test_what_a_nodeslo_asks_for(node, caplog):

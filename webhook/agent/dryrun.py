@@ -54,9 +54,10 @@ def dry_run(  # noqa: PLR0913 — what a plan is made of
     """
     read = [read_pod(pod) for pod in pods]
     files = KernelFiles()
-    topology, wanted = inputs_of(node, cpus, kubelet, read, Settings(slo=read_nodeslo(slo)))
+    planned = [pod.planned for pod in read]
+    topology, wanted = inputs_of(node, cpus, kubelet, planned, Settings(slo=read_nodeslo(slo)))
     settings = possible(wanted, hierarchy, files)
-    plan = make_plan([pod.planned for pod in read], topology, settings)
+    plan = make_plan(planned, topology, settings)
     state: State | None = None
     unlike: list[str] = []
     if suppression is not None and settings.slo.threshold.enable:

@@ -227,10 +227,10 @@ class Enforcer:
     def _inputs(self, known: Known, cpus: Topology, kubelet: Kubelet | None) -> Inputs:
         """Return what the plan is made of; made again where anything changed that it depends on."""
         self._read_slo(self._watched.default_slo if known.slo is None else known.slo)
-        seen = (known.node, cpus, kubelet, self._watched.pods.revision, self.settings)
+        seen = (known.node, cpus, kubelet, known.pods, self.settings)
         if self._made is None or seen != self._seen:
             self._seen = seen
-            self._made = inputs_of(known.node, cpus, kubelet, self._watched.pods_now(), self.settings)
+            self._made = inputs_of(known.node, cpus, kubelet, known.pods, self.settings)
         return self._made
 
     def _read_slo(self, spec: Mapping[str, Any]) -> None:

@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from webhook.agent.kubelet import STATIC, Kubelet
+from webhook.agent.plan.agentpod import AgentPod
 from webhook.agent.plan.settings import Settings
-from webhook.agent.pods import NodePod
 from webhook.agent.publishing.topology import read_node
 from webhook.cpuset.topology import Topology
 from webhook.pods.nodetopology import NodeTopology
@@ -30,7 +30,7 @@ def inputs_of(
     node: Mapping[str, Any],
     cpus: Topology,
     kubelet: Kubelet | None,
-    pods: Sequence[NodePod],
+    pods: Sequence[AgentPod],
     settings: Settings,
 ) -> Inputs:
     """Return what a plan is made of.

@@ -11,11 +11,10 @@ from typing import Any, Final, NamedTuple
 from webhook.agent.hierarchy import Hierarchy
 from webhook.agent.inputs import inputs_of
 from webhook.agent.kubelet import Kubelet
-from webhook.agent.plan.agentpod import AgentPod, Mode
+from webhook.agent.plan.agentpod import AgentPod, Mode, read_agent_pod
 from webhook.agent.plan.plan import Plan, make_plan
 from webhook.agent.plan.settings import Settings
 from webhook.agent.plan.target import Knob
-from webhook.agent.pods import read_pod
 from webhook.agent.suppression.overlay import SUPPRESSION, suppressible
 from webhook.agent.writing.cgroupfiles import CgroupFiles
 from webhook.agent.writing.present import Present
@@ -136,9 +135,9 @@ def verify(  # noqa: PLR0913 — as of a dry run
         slo: the spec of the node's NodeSLO.
         named: only of this pod: namespace/name, name, or uid.
     """
-    read = [read_pod(pod) for pod in pods]
+    read = [read_agent_pod(pod) for pod in pods]
     topology, settings = inputs_of(node, cpus, kubelet, read, Settings(slo=read_nodeslo(slo)))
-    plan = make_plan([pod.planned for pod in read], topology, settings)
+    plan = make_plan(read, topology, settings)
     threshold = settings.slo.threshold
     may_have_less = threshold.enable and threshold.cpu_suppress_policy == CPUSET
     suppressed = suppressible(plan, CPUSET) if may_have_less else frozenset[str]()

@@ -81,7 +81,8 @@ def test_a_set_that_is_not_allowed_counts_for_nobody() -> None:
     assert [pool["cpuset"] for pool in stated["cpu-shared-pools"]] == ["4-7", "8-15"]
     assert [pool["cpuset"] for pool in stated["be-cpu-shared-pools"]] == ["2-7", "8-15"]
     planned = make_plan(
-        [pod.planned for pod in pods if not pod.finished], read_node(node, CPUS, NONE, pods)
+        [pod.planned for pod in pods if not pod.finished],
+        read_node(node, CPUS, NONE, [pod.planned for pod in pods]),
     ).cpus.state
     assert planned.shared_pool() == set(range(4, 16))
 

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from webhook.agent.hardware import Hardware
 from webhook.agent.kubelet import Kubelet
+from webhook.agent.plan.agentpod import AgentPod
 from webhook.agent.plan.placement import cpu_sets
 from webhook.agent.pods import NodePod
 from webhook.cpuset.allocation import Pool, Request
@@ -21,6 +22,7 @@ from webhook.cpuset.topology import Place, Topology
 from webhook.kube.ownerreferences import owned_by_node
 from webhook.pods.nodetopology import NodeTopology, read_node_topology
 from webhook.pods.pod import annotations
+from webhook.pods.resourcestatus import StatusError, given_cpus
 from webhook.protocol import (
     ANNOTATION_BE_CPU_SHARED_POOLS,
     ANNOTATION_CPU_MANAGER_POLICY,
@@ -50,7 +52,7 @@ class Described(NamedTuple):
 
 
 def read_node(
-    node: Mapping[str, Any], cpus: Topology, kubelet: Kubelet | None, pods: Sequence[NodePod]
+    node: Mapping[str, Any], cpus: Topology, kubelet: Kubelet | None, pods: Sequence[AgentPod]
 ) -> NodeTopology:
     """Return what binding reads of a node, by what ``describe`` publishes of it."""
     return read_node_topology(node, _machine(cpus, kubelet, pods))
@@ -68,11 +70,12 @@ def describe(
         pods: of the node.
     """
     cpus = hardware.cpus
-    machine = _machine(cpus, kubelet, pods)
+    planned = [pod.planned for pod in pods]
+    machine = _machine(cpus, kubelet, planned)
     read = read_node_topology(node, machine)
     stated = machine["metadata"]["annotations"]
     # What is not allowed there, the agent that places pods by it says.
-    state = cpu_sets([pod.planned for pod in pods if not pod.finished], read).state
+    state = cpu_sets([pod for pod in planned if not pod.finished], read).state
     stated |= {
         ANNOTATION_CPU_SHARED_POOLS: _pools(cpus, state.shared_pool()),
         ANNOTATION_BE_CPU_SHARED_POOLS: _pools(cpus, state.be_pool()),
@@ -105,7 +108,7 @@ def describe(
     return Described(body, (*(kubelet.findings if kubelet is not None else ()), *read.problems))
 
 
-def _machine(cpus: Topology, kubelet: Kubelet | None, pods: Iterable[NodePod]) -> dict[str, Any]:
+def _machine(cpus: Topology, kubelet: Kubelet | None, pods: Iterable[AgentPod]) -> dict[str, Any]:
     """Return of a NodeResourceTopology what machine and kubelet say, from which the rest of it follows."""
     stated = _of_kubelet(kubelet, cpus, pods) if kubelet is not None else {}
     stated[ANNOTATION_CPU_TOPOLOGY] = topology_annotation(cpus)
@@ -115,7 +118,7 @@ def _machine(cpus: Topology, kubelet: Kubelet | None, pods: Iterable[NodePod]) -
     }
 
 
-def _of_kubelet(kubelet: Kubelet, cpus: Topology, pods: Iterable[NodePod]) -> dict[str, str]:
+def _of_kubelet(kubelet: Kubelet, cpus: Topology, pods: Iterable[AgentPod]) -> dict[str, str]:
     """Return the annotations about the kubelet's policy and the pods that it has pinned."""
     reserved = kubelet.reserved_cpus
     if not reserved and kubelet.reserved_count:
@@ -132,13 +135,21 @@ def _of_kubelet(kubelet: Kubelet, cpus: Topology, pods: Iterable[NodePod]) -> di
     pinned = []
     for uid, given in sorted(kubelet.pinned.items()):
         pod = by_uid.get(uid)
-        if pod is None or (pod.label not in _OWNED and pod.cpus is None):
-            named = {"namespace": pod.namespace, "name": pod.name} if pod is not None else {}
+        if pod is None or (pod.qos not in _OWNED and not _has_set(pod)):
+            namespace, _, name = pod.name.partition("/") if pod is not None else ("", "", "")
+            named = {"namespace": namespace, "name": name} if pod is not None else {}
             pinned.append(named | {"uid": uid, "cpuset": format_cpulist(given), "managedByKubelet": True})
     return {
         ANNOTATION_CPU_MANAGER_POLICY: _json(policy),
         ANNOTATION_POD_CPU_ALLOCS: _json(pinned or None),
     }
+
+
+def _has_set(pod: AgentPod) -> bool:
+    try:
+        return given_cpus(pod.value) is not None
+    except StatusError:  # a finding of whoever read it
+        return False
 
 
 def _pools(cpus: Topology, pool: frozenset[int]) -> str:
