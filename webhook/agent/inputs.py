@@ -10,6 +10,7 @@ from webhook.agent.plan.settings import Settings
 from webhook.agent.publishing.topology import read_node
 from webhook.cpuset.topology import Topology
 from webhook.pods.nodetopology import NodeTopology
+from webhook.pods.pod import mapping
 from webhook.pods.quantities import QuantityError, milli, text_of, units
 from webhook.protocol import CPU, MEMORY
 
@@ -73,4 +74,4 @@ def reserved_cpu(node: Mapping[str, Any], topology: NodeTopology) -> int:
 
 
 def _amount(node: Mapping[str, Any], kind: str, resource: str) -> str:
-    return text_of(((node.get("status") or {}).get(kind) or {})[resource])
+    return text_of(mapping(mapping(node.get("status")).get(kind))[resource])

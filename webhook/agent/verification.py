@@ -20,6 +20,7 @@ from webhook.agent.writing.cgroupfiles import CgroupFiles
 from webhook.agent.writing.present import Present
 from webhook.cpuset.cpulist import format_cpulist
 from webhook.cpuset.topology import Topology
+from webhook.pods.pod import mappings
 from webhook.pods.resourcestatus import StatusError, given_cpus
 from webhook.slo.keys import CPUSET
 from webhook.slo.nodeslo import read_nodeslo
@@ -75,6 +76,7 @@ class PodSets:
         owed: what should stand in the groups of its containers.
         group: its own; None: it has none.
         containers: by name; those that have a group.
+        runs: whether one of its containers does, as its kubelet says.
     """
 
     pod: AgentPod
@@ -82,14 +84,15 @@ class PodSets:
     owed: Owed
     group: Group | None
     containers: Sequence[tuple[str, Group]]
+    runs: bool
 
     @property
     def agrees(self) -> bool | None:
-        """Whether all containers run where they should; None: nothing is owed, or it has not started."""
+        """Whether all containers run where they should; None: nothing is owed, or none runs now."""
         if self.owed.cpus is None:
             return None
         if not self.containers:
-            return False if (self.pod.value.get("status") or {}).get("phase") == _RUNNING else None
+            return False if self.runs else None
         return all(self.owed.is_met_by(group.on) for _, group in self.containers)
 
 
@@ -99,7 +102,7 @@ class Report(NamedTuple):
     Attributes:
         cgroups: version and driver, as text.
         pods: by name.
-        findings: about the annotations of these pods.
+        findings: about node and NodeSLO, and about the annotations of these pods.
     """
 
     cgroups: str
@@ -142,8 +145,15 @@ def verify(  # noqa: PLR0913 — as of a dry run
     may_have_less = threshold.enable and threshold.cpu_suppress_policy == CPUSET
     suppressed = suppressible(plan, CPUSET) if may_have_less else frozenset[str]()
     present = Present(hierarchy, files)
+    running = {pod.uid for pod, raw in zip(read, pods, strict=True) if _runs(raw)}
     found = [
-        _pod_sets(each.pod, _owed(each.pod, plan, suppressed, kubelet), hierarchy, present)
+        _pod_sets(
+            each.pod,
+            _owed(each.pod, plan, suppressed, kubelet),
+            hierarchy,
+            present,
+            runs=each.pod.uid in running,
+        )
         for each in sorted(plan.all_pods, key=lambda each: (each.pod.name, each.pod.uid))
         if named is None or named in (each.pod.name, each.pod.name.rpartition("/")[2], each.pod.uid)
     ]
@@ -151,7 +161,11 @@ def verify(  # noqa: PLR0913 — as of a dry run
     return Report(
         f"cgroup v{hierarchy.version}, driver {hierarchy.driver}",
         found,
-        [each for each in plan.cpus.findings if each.startswith(names)],
+        [
+            *topology.problems,
+            *(f"NodeSLO: {each}" for each in settings.slo.findings),
+            *(each for each in plan.cpus.findings if each.startswith(names)),
+        ],
     )
 
 
@@ -168,7 +182,15 @@ def _owed(pod: AgentPod, plan: Plan, suppressed: frozenset[str], kubelet: Kubele
     return Owed("left alone")
 
 
-def _pod_sets(pod: AgentPod, owed: Owed, hierarchy: Hierarchy, present: Present) -> PodSets:
+def _runs(pod: Mapping[str, Any]) -> bool:
+    """Whether a container of a v1 Pod runs; one that crashes again and again does not while it waits."""
+    status = pod.get("status") or {}
+    states = [each.get("state") or {} for each in mappings(status.get("containerStatuses"))]
+    stopped = bool(states) and all(each.keys() & {"waiting", "terminated"} for each in states)
+    return status.get("phase") == _RUNNING and not stopped
+
+
+def _pod_sets(pod: AgentPod, owed: Owed, hierarchy: Hierarchy, present: Present, *, runs: bool) -> PodSets:
     try:
         given = given_cpus(pod.value)
     except StatusError:  # a finding of the plan
@@ -181,7 +203,7 @@ def _pod_sets(pod: AgentPod, owed: Owed, hierarchy: Hierarchy, present: Present)
         for number, each in below.items()
         if number in pod.containers and (found := _group(each, hierarchy, present)) is not None
     ]
-    return PodSets(pod, given, owed, own, sorted(containers))
+    return PodSets(pod, given, owed, own, sorted(containers), runs)
 
 
 def _group(group: str, hierarchy: Hierarchy, present: Present) -> Group | None:

@@ -8,6 +8,7 @@ tools/clientcmd and plugin/pkg/client/auth.
 
 import base64
 import os
+import re
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,9 @@ from webhook.kube.access import AccessError, check_token, http_url, parse_server
 from webhook.kube.files import read_file
 
 _Types = Mapping[type[Any], Sequence[str]]
+_QUOTED: Final = re.compile(r"'[^'<\s]{2,}'")
+"""What PyYAML quotes of a file: an alias, a tag or a value."""
+
 _PAIR: Final = ("client-certificate", "client-key")
 _TYPES: Final[Mapping[str, _Types]] = {
     "kubeconfig": {
@@ -155,10 +159,14 @@ def _read(path: Path) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:  # not as text: that has a line of the file, which may be a secret
         mark = error.problem_mark or error.context_mark
         at = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        what = " ".join(filter(None, (error.context, error.problem)))
+        what = _QUOTED.sub("'…'", " ".join(filter(None, (error.context, error.problem))))
         raise AccessError(f"{path}: is not YAML: {at}{what}: correct it") from None
-    except Exception as error:  # noqa: BLE001 — PyYAML lets its constructors' errors and recursion through
-        raise AccessError(f"{path}: is not YAML: {' '.join(str(error).split())}: correct it") from None
+    except yaml.YAMLError as error:
+        what = " ".join(str(error).split())
+        raise AccessError(f"{path}: is not YAML: {what}: correct it") from None
+    except Exception:  # noqa: BLE001 — PyYAML lets its constructors' errors, which quote values, and recursion through
+        what = "a value does not fit its tag, or is nested too deeply"
+        raise AccessError(f"{path}: is not YAML: {what}: correct it") from None
     if not isinstance(config, (Mapping, type(None))):
         raise AccessError(f"{path}: is no kubeconfig: it must be a map with clusters, users and contexts")
     fields = checked(config, _TYPES["kubeconfig"], str(path))

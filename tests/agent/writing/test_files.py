@@ -6,7 +6,17 @@ from hypothesis import strategies as st
 
 from webhook.agent.plan.settings import Weights
 from webhook.agent.plan.target import UNLIMITED, Knob
-from webhook.agent.writing.files import file_of, knob_of, parse, render, same, stored, weight_of, weights_by
+from webhook.agent.writing.files import (
+    file_of,
+    knob_of,
+    most_burst,
+    parse,
+    render,
+    same,
+    stored,
+    weight_of,
+    weights_by,
+)
 
 SHARES = [2, 102, 256, 512, 1024, 2048, 2560, 4096, 262144]
 LINEAR = [1, 4, 10, 20, 39, 79, 98, 157, 10000]
@@ -75,3 +85,16 @@ def test_what_is_written_reads_the_same(version, knob, number, cpus):
     assert knob_of(file.name, version) is knob
     value = frozenset(cpus) if knob is Knob.CPUS else stored(knob, number, version)
     assert parse(knob, render(knob, value, version), version) == value
+
+
+def test_the_greatest_burst():
+    """That of the quota; a text that is none, as a recorded machine may have it, is a ValueError."""
+    assert [most_burst(text) for text in ("50000 100000", "max 100000", "-1", "20000")] == [
+        50000,
+        0,
+        0,
+        20000,
+    ]
+    for text in ("", " ", "x"):
+        with pytest.raises(ValueError):  # noqa: PT011 — whatever its words
+            most_burst(text)

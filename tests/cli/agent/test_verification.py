@@ -153,3 +153,62 @@ def test_pods_of_a_cluster(run, machine):
         assert {(method, called.partition("?")[0]) for method, called in api.requests} == {
             ("GET", each) for each in listed
         }
+
+
+def test_pods_of_several_nodes(run, machine):
+    """Those of another node are not judged here, nor do their sets count: the node has to be named."""
+    here, far = raw_pod("here", "LS"), raw_pod("far", "LSE", cpus=2, set_="4-5")
+    for pod, node in ((here, "n"), (far, "far")):
+        pod["spec"]["nodeName"] = node
+    documents = [{"kind": "Pod", "apiVersion": "v1", **each} for each in (here, far)]
+    with (machine / "pods.yaml").open("a") as file:
+        file.write("---\n" + yaml.safe_dump_all(documents))
+    result = cpusets(run, machine)
+    assert result.exit_code == 2
+    assert "--pods has pods of far, n: give --node-name NAME" in result.output
+    assert cpusets(run, machine, "--node-name", "n", "ls").exit_code == 0
+
+
+def test_a_pod_that_waits_to_start_again(run, machine):
+    """It runs nowhere, so that nothing is said of it; one that runs and has no cgroup differs."""
+    pod = {"kind": "Pod", "apiVersion": "v1", **raw_pod("crash", "LS", uid="u-crash")}
+    for state, status in (({"waiting": {"reason": "CrashLoopBackOff"}}, 0), ({"running": {}}, 1)):
+        pod["status"] |= {"phase": "Running", "containerStatuses": [{"name": "main", "state": state}]}
+        with (machine / "pods.yaml").open("a") as file:
+            file.write("---\n" + yaml.safe_dump(pod))
+        assert cpusets(run, machine, "crash").exit_code == status
+
+
+def test_what_of_node_and_nodeslo_cannot_be_read(run, machine):
+    """It says why something else should stand than was meant."""
+    node = {
+        "kind": "Node",
+        "metadata": {"name": "n", "annotations": {"node.koordinator.sh/reservation": "x"}},
+    }
+    slo = {"kind": "NodeSLO", "metadata": {"name": "n"}, "spec": {"cpuBurstStrategy": {"policy": "x"}}}
+    with (machine / "pods.yaml").open("a") as file:
+        file.write("---\n" + yaml.safe_dump_all([node, slo]))
+    output = cpusets(run, machine).output
+    assert "annotation node.koordinator.sh/reservation: 'x' cannot be read" in output
+    assert "NodeSLO: cpuBurstStrategy.policy: 'x' is unknown" in output
+
+
+def test_nothing_to_judge(run, machine):
+    """An empty file, as of a kubectl that failed, is no success."""
+    (machine / "pods.yaml").write_text("")
+    result = cpusets(run, machine)
+    assert result.exit_code == 1
+    assert "nothing to judge" in result.output
+
+
+def test_a_pod_of_the_wrong_shape(run, machine):
+    """It is named, with the field."""
+    (machine / "pods.yaml").write_text("kind: Pod\nmetadata: {name: x}\nspec: s\n")
+    assert "--pods: pod x: spec: must be a map, not 's'" in cpusets(run, machine).output
+
+
+def test_options_before_the_subcommand(run, machine):
+    """They would not be heeded: that another machine is looked at, for example."""
+    result = run("agent", "--root", machine / "root", "cpusets", "--pods", machine / "pods.yaml")
+    assert result.exit_code == 2
+    assert "--root belongs behind cpusets" in result.output

@@ -52,7 +52,8 @@ def nobody_is_evicted_in_vain(pool: Pool) -> tuple[str, str]:
     pool.send("idle", "", "16", on=useless)
     pool.send("batch", "LSR", "14", on=useful)
     pool.send("filler", "LS", "2", on=useful, priorityClassName="koord-prod")
-    eventually(lambda: ledger(pool.kubectl, useful), seconds=SECONDS, what="the CPUs of batch")
+    # By the replica that holds the Lease, for which one that has just been started may wait a while.
+    eventually(lambda: ledger(pool.kubectl, useful), seconds=4 * SECONDS, what="the CPUs of batch")
     pool.kubectl.create(
         {
             "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass",

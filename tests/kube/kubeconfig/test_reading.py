@@ -145,3 +145,13 @@ def test_several_files_are_one(tmp_path, fake):
         read_kubeconfig(tmp_path / "none", tmp_path / "nor this")
     with pytest.raises(AccessError, match="none: No such file"):
         read_kubeconfig(tmp_path / "none")
+
+
+@pytest.mark.parametrize("text", ["*S3cret", "!!int S3cret", "!S3cret x", "!a!S3cret x"])
+def test_a_value_that_is_no_yaml_is_not_shown(tmp_path, text):
+    """It may be a token or a password that was written without quotes."""
+    path = tmp_path / "config"
+    path.write_text(f"users: [{{name: u, user: {{token: {text} }}}}]\n")
+    with pytest.raises(AccessError, match="is not YAML") as caught:
+        read_kubeconfig(path)
+    assert "S3cret" not in str(caught.value)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from webhook.pods.pod import CONTAINER_LISTS, FINISHED, annotations, kubelet_uid, labels, spec
+from webhook.pods.pod import CONTAINER_LISTS, FINISHED, annotations, kubelet_uid, labels, mappings, spec
 from webhook.pods.qosclass import kube_qos
 from webhook.pods.text import shown
 from webhook.protocol import (
@@ -143,7 +143,7 @@ def _containers(status: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Ids and names of the containers that the kubelet has reported."""
     found = []
     for kind in _STATUSES:
-        for each in status.get(kind) or ():
+        for each in mappings(status.get(kind)):
             _, _, number = str(each.get("containerID") or "").rpartition("://")
             if number:
                 found.append((number, str(each.get("name") or "")))

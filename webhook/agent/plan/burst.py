@@ -83,7 +83,9 @@ def _wanted(pod: AgentPod, of_node: CPUBurst, findings: list[str]) -> CPUBurst:
     try:
         raw = json.loads(text)
     except (ValueError, RecursionError):
-        findings.append(f"{pod.name}: annotation {ANNOTATION_CPU_BURST}: {shown(text)} is no JSON")
+        findings.append(
+            f"{pod.name}: annotation {ANNOTATION_CPU_BURST}: {shown(text)} is no JSON; it counts as absent"
+        )
         return of_node
     problems: list[str] = []
     wanted = read_burst(raw, f"annotation {ANNOTATION_CPU_BURST}", problems, of_node)

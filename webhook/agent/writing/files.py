@@ -124,7 +124,7 @@ def most_burst(text: str) -> int:
     Raises:
         ValueError: it cannot be read.
     """
-    quota = text.split(maxsplit=1)[0]  # version 2 has the period next to it
+    quota, *_ = text.split()  # version 2 has the period next to it
     return 0 if quota == _MAX else max(0, int(quota))
 
 

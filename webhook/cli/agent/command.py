@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from webhook.cli.agent.actions import print_actions, restore_all
 from webhook.cli.agent.dryrun import print_plan
@@ -122,13 +123,14 @@ def agent(  # noqa: PLR0913 — one parameter an option
       colocation-webhook agent --in-cluster --node-name node-1
       colocation-webhook agent --kubeconfig ~/.kube/config --node-name node-1 --state-dir /var/agent
       colocation-webhook agent --dry-run --node-name node-1
-      kubectl get pods -A -o yaml | colocation-webhook agent --dry-run --root recorded --pods -
+      colocation-webhook agent --dry-run --root recorded --node-name node-1 --pods pods.yaml
       colocation-webhook agent --restore --pod shop/web-0
       colocation-webhook agent log --pod shop/web-0
       colocation-webhook agent cpusets shop/web-0 --node-name node-1
       colocation-webhook agent remove --in-cluster --daemonset NS/colocation-webhook-agent
     """  # noqa: D301 — see main
     if ctx.invoked_subcommand is not None:
+        _refuse_options(ctx, ctx.invoked_subcommand)
         return
     _check(dry_run=dry_run, restore=restore, pods=pods, pod=pod)
     if restore:
@@ -162,6 +164,13 @@ def agent(  # noqa: PLR0913 — one parameter an option
             suppression=suppression,
         )
         service.run(listen_on("--admin-bind", admin_bind), metrics.listen())
+
+
+def _refuse_options(ctx: click.Context, subcommand: str) -> None:
+    """Refuse options that stand before a subcommand, which would not heed them."""
+    for each in ctx.command.params:
+        if each.name and ctx.get_parameter_source(each.name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{each.opts[-1]} belongs behind {subcommand}, if that has it")
 
 
 def _check(*, dry_run: bool, restore: bool, pods: Path | None, pod: str | None) -> None:
@@ -239,13 +248,13 @@ def cpusets(  # noqa: PLR0913 — one parameter an option
     writes it. Nothing is written.
 
     Exit status: 1 if a container does not run on the CPUs on which it should, a pod that runs has no
-    cgroup, or there is no such pod.
+    cgroup, or there is no such pod or none at all.
 
     \b
     Examples:
       colocation-webhook agent cpusets nginx-lse-56c9cd77f5-cdqbd --node-name node-1
       colocation-webhook agent cpusets --node-name node-1 -o json
-      kubectl get pods -A -o yaml | colocation-webhook agent cpusets --root recorded --pods -
+      colocation-webhook agent cpusets --root recorded --node-name node-1 --pods pods.yaml
       kubectl -n NS exec ds/colocation-webhook-agent -- colocation-webhook agent cpusets --in-cluster
     """  # noqa: D301 — see main
     print_cpusets(objects_of(pods, cluster, node_name, node_slo), place, pod, output, color)

@@ -25,8 +25,8 @@ class _Spec(click.ParamType):  # type: ignore[type-arg] # generic only since cli
 
         try:
             spec = json.loads(value)
-        except ValueError as error:
-            raise click.UsageError(f"--node-slo: is not JSON: {error}", ctx) from None
+        except (ValueError, RecursionError) as error:
+            raise click.UsageError(f"--node-slo: is not JSON: {error}: correct it", ctx) from None
         if findings := read_nodeslo(spec).findings:
             raise click.UsageError(f"--node-slo: {findings[0]}", ctx)
         return spec or {}

@@ -10,9 +10,13 @@ import click
 
 from webhook.cli.options.access import ClusterFlags
 from webhook.cli.options.declarations import Decorator
+from webhook.cli.terminal import first_of
+from webhook.pods.pod import mapping
 
 if TYPE_CHECKING:
     from webhook.kube.client import Client
+
+_NAMED: Final = 5
 
 node_name_option: Final[Decorator] = click.option(
     "--node-name", envvar="NODE_NAME", metavar="NAME", show_envvar=True, help="The node of this machine."
@@ -98,16 +102,33 @@ def _listed(api: "Client", path: str, name: str) -> Mapping[str, Any] | None:
 
 
 def _sorted(values: list[Mapping[str, Any]], node_name: str | None, slo: Mapping[str, Any]) -> Objects:
+    nodes = {
+        str(name)
+        for each in values
+        if each.get("kind") == "Pod" and (name := mapping(each.get("spec")).get("nodeName"))
+    }
+    if node_name is None and len(nodes) > 1:
+        raise click.UsageError(f"--pods has pods of {first_of(sorted(nodes), _NAMED)}: give --node-name NAME")
     pods: list[Mapping[str, Any]] = []
     node: Mapping[str, Any] = {}
     for each in values:
-        name = (each.get("metadata") or {}).get("name")
+        name = mapping(each.get("metadata")).get("name")
         if each.get("kind") == "Pod" and name:
-            bound = (each.get("spec") or {}).get("nodeName")
+            bound = mapping(each.get("spec")).get("nodeName")
             if node_name is None or bound in (None, node_name):
+                _check(each, name)
                 pods.append(each)
         elif each.get("kind") == "Node" and node_name in (None, name):
             node = each
         elif each.get("kind") == "NodeSLO" and node_name in (None, name):
             slo = each.get("spec") or {}
     return Objects(pods, node or {"metadata": {}}, slo)
+
+
+def _check(pod: Mapping[str, Any], name: object) -> None:
+    from webhook.admission.podedit import Denied, check_shape
+
+    try:
+        check_shape(pod)
+    except Denied as error:
+        raise click.ClickException(f"--pods: pod {name}: {error}: correct it") from None

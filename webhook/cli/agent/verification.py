@@ -43,6 +43,10 @@ def print_cpusets(objects: Objects, place: Place, named: str | None, output: str
         slo=objects.slo,
         named=named,
     )
+    if not objects.pods:
+        raise click.ClickException(
+            "nothing to judge: there is no pod of this node: give another --node-name, or --pods with pods"
+        )
     if named is not None and not found.pods:
         raise click.ClickException(
             f"{named}: there is no such pod among the {len(objects.pods)} of this node: "
