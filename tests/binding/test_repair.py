@@ -22,6 +22,7 @@ from tests.binding.builders import (
     store,
 )
 from webhook.binding.caches import TOPOLOGIES
+from webhook.binding.ledgers import LEDGERS
 from webhook.cpuset.cpulist import parse_cpulist
 from webhook.kube.client import ApiError
 from webhook.kube.paths import NODES, PODS
@@ -234,10 +235,10 @@ def test_what_a_pod_runs_on_is_held_until_it_runs_on_something_else(fake, replic
 
 
 @pytest.mark.parametrize("status", [400, 403, 413, 422, 500])
-@pytest.mark.parametrize("what", ["without a set", "resized", "twice", "pinned"])
+@pytest.mark.parametrize("what", ["without a set", "resized", "twice", "pinned", "outdated", "lost"])
 def test_a_pod_whose_patch_is_refused_costs_no_other(fake, replica, status, what):
     """By a policy, say: condition and Event name it, its CPUs stay its own, others are repaired at once."""
-    had = bind(replica, pod(cpu="2")) if what != "without a set" else None
+    had = bind(replica, pod(cpu="1" if what == "outdated" else "2")) if what != "without a set" else None
     if what == "without a set":
         store(fake, PODS, pod(node="node-1"))
     elif what == "resized":
@@ -245,6 +246,13 @@ def test_a_pod_whose_patch_is_refused_costs_no_other(fake, replica, status, what
     elif what == "twice":
         bind(replica, pod("a"), cpuset=had)
         replica.clock.seconds += 5
+    elif what in {"outdated", "lost"}:  # bound by an answer to the pod as it was before it became smaller
+        had = "0,8"
+        if what == "lost":
+            ledger = copy.deepcopy(fake.objects[LEDGERS]["", "node-1"])
+            ledger["spec"]["allocations"] = []
+            store(fake, LEDGERS, ledger)
+        store(fake, PODS, pod(cpu="1", node="node-1", cpuset=had))
     else:
         cpus = [{"uid": "g", "cpuset": had, "managedByKubelet": True}]
         fake.store(TOPOLOGIES, ("", "node-1"), nrt(annotations={ALLOCS: json.dumps(cpus)}))

@@ -163,15 +163,23 @@ def _why_not(held: Entry, asked: Request, numa: NumaPolicy, node: NodeTopology, 
 
 
 def both(
-    wanted: Entry | None, given: Entry | None, before: Entry | None, node: NodeTopology, ledger: Ledger
+    wanted: Entry | None,
+    stated: frozenset[int] | None,
+    before: Entry | None,
+    node: NodeTopology,
+    ledger: Ledger,
 ) -> Entry | None:
-    """Return the entry with what a pod runs on and with what it is to have, but for what others hold."""
+    """Return the entry with what a pod runs on and with what it is to have, but for what others hold.
+
+    All that its annotation names counts, also what is more than its request: it may have become smaller
+    between the answer that chose the set and its binding.
+    """
     if wanted is None:
         return None
     cpus = wanted.cpus | (before.cpus if before is not None else frozenset())
-    if given is not None and not given.cpus <= cpus:
+    if stated is not None and not stated <= cpus:
         others = ledger.without([wanted.uid]).entries.values()
-        cpus |= given.cpus & state_of(node, others).available()
+        cpus |= stated & state_of(node, others).available()
     return wanted._replace(cpus=cpus)
 
 

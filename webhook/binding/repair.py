@@ -242,7 +242,7 @@ class Repair:
             patched = self._patched(pod, step, entry)
         except ApiError as error:
             if not error.of_server and error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
-                self._conclude(node, step, step.before or given, deadline)  # it runs on what it ran on
+                self._conclude(node, step, step.kept(given, asked.stated), deadline)
             raise
         if patched:
             self._conclude(node, step, entry, deadline)
@@ -282,7 +282,7 @@ class Repair:
         if before is not None and given is not None and given.cpus != asked.stated:
             given = None  # no edit: the pod became smaller, or somebody claims too much
         found = adjust(claim, given, topology, stored, wrong=wrong, now=now)
-        return _Step(found, before, both(found.entry, asked.given, before, topology, stored), topology)
+        return _Step(found, before, both(found.entry, asked.stated, before, topology, stored), topology)
 
     def _wrong(self, ledger: Ledger, topology: NodeTopology, entry: Entry) -> str:
         return wrongs(ledger, topology, self._movable).get(entry.uid, "")
@@ -379,3 +379,10 @@ class _Step(NamedTuple):
     before: Entry | None = None
     during: Entry | None = None
     topology: NodeTopology | None = None
+
+    def kept(self, given: Entry | None, stated: frozenset[int] | None) -> Entry | None:
+        """Return what it holds where its annotation stays as it is: what it held, and what that names."""
+        entry, during = self.before or given, self.during
+        if entry is None or during is None or stated is None:
+            return entry
+        return entry._replace(cpus=entry.cpus | (stated & during.cpus))
