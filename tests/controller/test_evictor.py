@@ -152,7 +152,7 @@ def test_a_lease_that_cannot_be_renewed(world: Evictions) -> None:
     one.step(world)
     assert one.evictor.standby == ""
     world.short()
-    one.evictor._leads = refuse
+    one.evictor._standby._elected = refuse
     with pytest.raises(ApiError):
         one.evictor.step()
     assert one.evictor.standby == "the Lease cannot be renewed"
@@ -168,7 +168,7 @@ def refuse() -> bool:
 def test_two_that_believe_to_lead(world: Evictions) -> None:
     """The same figures are acted upon once: the status was written by the other one."""
     one, two = world.replica("one"), world.replica("two")
-    two.evictor._leads = lambda: True
+    two.evictor._leads = two.evictor._standby._elected = lambda: True
     world.short()
     for each in (one, two):
         each.heard(world)

@@ -17,11 +17,8 @@ from webhook.controller.caches import KnownMetric, KnownNode
 from webhook.controller.metrics import CapacityMetrics
 from webhook.controller.nodemetrics import keep_nodemetric
 from webhook.controller.nodeslos import NodeSLOs
-from webhook.controller.publication import (
-    LEAST_SECONDS,
-    due_in,
-    publish,
-)
+from webhook.controller.publication import LEAST_SECONDS, due_in, publish
+from webhook.controller.standby import Standby
 from webhook.controller.state import State as Watched
 from webhook.kube.apply import CONFLICT_SECONDS, REFUSED_SECONDS, Pauses
 from webhook.kube.client import ApiError
@@ -64,17 +61,13 @@ class _Look(NamedTuple):
 
 @dataclass(eq=False)
 class CapacityController:
-    """Publishes figures while it holds its Lease, and no other controller does so.
-
-    Attributes:
-        standby: why it does nothing at the moment; "" while it works.
-    """
+    """Publishes figures while it holds its Lease, and no other controller does so."""
 
     _watched: Watched
     _lease: Lease
     _metrics: CapacityMetrics
     _slos: NodeSLOs = field(init=False)
-    standby: str = field(default="not elected", init=False)
+    _standby: Standby = field(init=False)
     _looks: dict[str, _Look] = field(default_factory=dict, init=False)
     _written_at: dict[str, float] = field(default_factory=dict, init=False)
     _pauses: Pauses = field(init=False)
@@ -82,8 +75,15 @@ class CapacityController:
 
     def __post_init__(self) -> None:
         """Put it together."""
-        self._slos = NodeSLOs(self._watched, self._lease, self._metrics)
+        watched, leader = self._watched, self._metrics.leader
+        self._slos = NodeSLOs(watched, self._lease, self._metrics)
+        self._standby = Standby(lambda: watched.synced, self._lease.elected, leader, self._other)
         self._pauses, self._metric_pauses = Pauses(self._watched.clock), Pauses(self._watched.clock)
+
+    @property
+    def standby(self) -> str:
+        """Return why it does nothing at the moment; "" while it works."""
+        return self._standby.reason
 
     def watch(self, stop: Event, interval: float = 1.0) -> None:
         """Work until ``stop`` is set; meant to run in a thread."""
@@ -91,14 +91,7 @@ class CapacityController:
 
     def step(self) -> float | None:
         """Look at the nodes once, if this replica is to; raises ApiError."""
-        try:
-            self.standby = self._standby()
-        except ApiError:
-            self.standby = "the Lease cannot be renewed"
-            raise
-        finally:
-            self._metrics.leader.set(not self.standby)
-        if self.standby:
+        if self._standby.look():
             # Whoever acts meanwhile writes figures that are not ours: what was known is old afterwards.
             self._looks.clear()
             self._written_at.clear()
@@ -123,11 +116,8 @@ class CapacityController:
         """Return what nodes should offer, as far as this replica looked at them; from any thread."""
         return [look.capacity for look in list(self._looks.values())]
 
-    def _standby(self) -> str:
-        if not self._watched.synced:
-            return "not everything has been read yet"
-        if not self._lease.elected():
-            return "not elected"
+    def _other(self) -> str:
+        """Say who else publishes; "" where nobody does."""
         now = self._watched.now()
         for (namespace, name), renewed in self._watched.leases.values.items():
             # One from the future is a wrong clock: whoever wrote it renews it again, if he is there.

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from webhook.controller.evictionstate import REQUESTS, EvictionState
 from webhook.controller.metrics import EvictionMetrics
+from webhook.controller.standby import Standby
 from webhook.eviction.budget import MINUTE, Budget, Eviction, Spending
 from webhook.eviction.candidates import PENDING_SECONDS, Candidate
 from webhook.eviction.request import REFUSED, NodeRequest, Noted, contradiction, status_body
@@ -67,7 +68,6 @@ class Evictor:
 
     Attributes:
         watched: the cluster.
-        standby: why it does nothing at the moment; "" while it works.
     """
 
     watched: EvictionState
@@ -75,7 +75,7 @@ class Evictor:
     _settings: EvictionSettings
     _metrics: EvictionMetrics
     _events: EventRecorder
-    standby: str = field(default="not elected", init=False)
+    _standby: Standby = field(init=False)
     _spending: Spending = field(init=False)
     _learned: dict[Noted, float] = field(default_factory=dict, init=False)
     _void: set[Noted] = field(default_factory=set, init=False)
@@ -84,8 +84,14 @@ class Evictor:
 
     def __post_init__(self) -> None:
         """Begin with nothing spent."""
+        self._standby = Standby(lambda: self.watched.synced, self._leads, self._metrics.leader)
         self._spending = Spending(self._settings.budget)
         self._pauses = Pauses(self.watched.clock)
+
+    @property
+    def standby(self) -> str:
+        """Return why it does nothing at the moment; "" while it works."""
+        return self._standby.reason
 
     def watch(self, stop: Stop, interval: float = 1.0, lease: Lease | None = None) -> None:
         """Work until ``stop`` is set; meant to run in a thread. ``lease`` is released at the end."""
@@ -94,16 +100,11 @@ class Evictor:
     def step(self) -> float | None:
         """Serve every request once, if this replica is to; raises ApiError."""
         try:
-            self.standby = self._standby()
-        except ApiError:
-            self.standby = "the Lease cannot be renewed"
-            raise
+            if self._standby.look():
+                return None
         finally:
-            self._metrics.leader.set(not self.standby)
             if self.standby:
                 self._metrics.observe(())
-        if self.standby:
-            return None
         requests = [request for _, request in sorted(self.watched.requests.values.items())]
         self._nodes = {each.node: self._nodes.get(each.node) or _Node() for each in requests}
         self._learn(requests)
@@ -120,11 +121,6 @@ class Evictor:
                 of.said.clear()
         self._metrics.observe(states)
         return None
-
-    def _standby(self) -> str:
-        if not self.watched.synced:
-            return "not everything has been read yet"
-        return "" if self._leads() else "not elected"
 
     def _learn(self, requests: Iterable[NodeRequest]) -> None:
         """Count what statuses say that was evicted, by us or by whoever led before."""
