@@ -3,6 +3,7 @@
 # there yet, and prints the file that tells buildah where they are. As root it installs what it needs for that,
 # and for running the image. The first run takes about two minutes, a second one none.
 set -euo pipefail
+. "$(dirname "$0")/../debian.sh"
 folder="${XDG_CACHE_HOME:-$HOME/.cache}/colocation-webhook/image"
 export CONTAINERS_STORAGE_CONF="$folder/storage.conf"
 
@@ -10,17 +11,9 @@ say() { printf 'image: %s\n' "$*" >&2; }
 
 packages=()
 for name in buildah mmdebstrap runc; do
-  command -v "$name" > /dev/null || [ -x "/usr/sbin/$name" ] || packages+=("$name")
+  ! lacks "$name" || packages+=("$name")
 done
-if [ ${#packages[@]} -gt 0 ]; then
-  if [ "$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then
-    say "missing: install ${packages[*]} (names of Debian)"
-    exit 1
-  fi
-  say "installing ${packages[*]}"
-  apt-get update -qq >&2
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >&2
-fi
+install_packages "${packages[@]}"
 
 mkdir -p "$folder"
 exec 9> "$folder/lock"

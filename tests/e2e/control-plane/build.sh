@@ -8,6 +8,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/versions.sh"
+. "$here/../../debian.sh"
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/colocation-webhook/control-plane/kubernetes-$KUBERNETES-helm-$HELM"
 bin="$cache/bin"
 assets="${KUBEBUILDER_ASSETS:-}"
@@ -83,15 +84,6 @@ fi
 packages=()
 have etcd || command -v etcd > /dev/null || packages+=(etcd-server)
 command -v java > /dev/null || [ -n "${JAVA_HOME:-}" ] || packages+=(default-jre-headless)
-if [ ${#packages[@]} -gt 0 ]; then
-  if [ "$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then
-    say "missing: install ${packages[*]} (names of Debian), or put etcd into KUBEBUILDER_ASSETS"
-    exit 1
-  fi
-  say "installing ${packages[*]}"
-  apt-get update -qq >&2
-  # RUNLEVEL: the package of etcd would start a service of its own; tests start theirs.
-  RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >&2
-fi
+INSTEAD=", or put etcd into KUBEBUILDER_ASSETS" install_packages "${packages[@]}"
 
 printf '%s\n' "$bin"

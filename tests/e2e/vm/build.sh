@@ -7,6 +7,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../control-plane/versions.sh"
+. "$here/../../debian.sh"
 key=$(cat "$0" "$here/../control-plane/versions.sh" | sha256sum | cut -c1-12)
 folder="${XDG_CACHE_HOME:-$HOME/.cache}/colocation-webhook/vm/kubernetes-$KUBERNETES-$key"
 
@@ -18,18 +19,10 @@ declare -A of=(
 )
 packages=()
 for name in "${!of[@]}"; do
-  command -v "$name" > /dev/null || [ -x "/usr/sbin/$name" ] || packages+=("${of[$name]}")
+  ! lacks "$name" || packages+=("${of[$name]}")
 done
-command -v cc > /dev/null || packages+=(gcc libc6-dev)
-if [ ${#packages[@]} -gt 0 ]; then
-  if [ "$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then
-    say "missing: install ${packages[*]} (names of Debian)"
-    exit 1
-  fi
-  say "installing ${packages[*]}"
-  apt-get update -qq >&2
-  RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >&2
-fi
+! lacks cc || packages+=(gcc libc6-dev)
+install_packages "${packages[@]}"
 
 mkdir -p "$folder"
 # Two runs at once would make the same thing twice.
