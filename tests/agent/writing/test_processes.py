@@ -11,6 +11,7 @@ import pytest
 
 from tests.agent.writing.kernel import FakeKernel
 from tests.agent.writing.world import World
+from tests.lacking import stop_if_lacking
 from tests.waiting import until
 from webhook.agent.plan.target import Knob
 from webhook.agent.writing.cgroupfiles import KernelFiles
@@ -125,8 +126,7 @@ def test_a_pod_that_is_the_agents_no_more_has_its_score_back(tmp_path, process, 
 
 def test_a_pod_that_asks_for_nothing_any_more_has_its_nice_values_back(tmp_path, process):
     """Of each thread; only what the agent has the right to is tried."""
-    if os.geteuid() != 0:
-        pytest.skip("others may not lower a nice value")
+    stop_if_lacking("" if os.geteuid() == 0 else "only root may lower a nice value")
     world = node(tmp_path, process, oom_score_adj=True, nice={"LS": 3})
     before = score(process), nice(process)
     world.rounds()

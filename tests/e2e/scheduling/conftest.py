@@ -13,12 +13,13 @@ import pytest
 
 from tests.e2e.binding.service import IN
 from tests.e2e.cluster.binaries import ROOT
+from tests.e2e.cluster.controlplane import ControlPlane
 from tests.e2e.cluster.kubectl import Object
-from tests.e2e.cluster.processes import eventually
+from tests.e2e.cluster.processes import Process, eventually
 from tests.e2e.release.installation import Installation
 from tests.e2e.release.rendering import CAPACITY, Helm
 from tests.e2e.scheduling.pool import METRICS, Pool
-from tests.e2e.scheduling.scheduler import switched_on
+from tests.e2e.scheduling.scheduler import scheduling, switched_on
 
 SEED = ROOT / "examples" / "scheduler" / "koord-scheduler-config.yaml"
 
@@ -41,6 +42,20 @@ def installed_scheduler(release: Installation, cache: Path, folder: Path) -> Ite
     with switched_on(release, folder):
         yield
     kubectl.delete("crd", METRICS)
+
+
+@pytest.fixture(scope="module")
+def running(
+    installed_scheduler: None,
+    release: Installation,
+    control_plane: ControlPlane,
+    cache: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Process]:
+    """The chart's scheduler, with its extender and all checks."""
+    del installed_scheduler
+    with scheduling(release, control_plane, cache, tmp_path_factory.mktemp("running")) as process:
+        yield process
 
 
 @pytest.fixture

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.binding.service import ledger
 from tests.e2e.cluster.controlplane import ControlPlane
-from tests.e2e.cluster.processes import NotInTimeError, Process, eventually
+from tests.e2e.cluster.processes import NotInTimeError, eventually
 from tests.e2e.release.installation import Installation
 from tests.e2e.scheduling.pool import SECONDS, Pool
 from tests.e2e.scheduling.scheduler import scheduling
-
-
-@pytest.fixture(scope="module")
-def _running(
-    installed_scheduler: None, release: Installation, control_plane: ControlPlane, cache: Path, folder: Path
-) -> Iterator[Process]:
-    del installed_scheduler
-    with scheduling(release, control_plane, cache, folder / "all") as process:
-        yield process
 
 
 def one_node_fits(pool: Pool) -> tuple[str, str]:
@@ -103,14 +93,14 @@ def test_placement_needs_the_check(
 
 
 @pytest.mark.parametrize("check", CHECKS)
-@pytest.mark.usefixtures("_running")
+@pytest.mark.usefixtures("running")
 def test_placement(pool: Pool, check: str) -> None:
     """With all checks pods go where they should."""
     wanted, found = CHECKS[check](pool)
     assert found == wanted
 
 
-@pytest.mark.usefixtures("_running")
+@pytest.mark.usefixtures("running")
 def test_reasons(pool: Pool) -> None:
     """Why a pod waits stands in its status, counted by cause."""
     for number in (1, 2):

@@ -6,8 +6,7 @@ import contextlib
 import itertools
 import json
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -22,7 +21,7 @@ from tests.e2e.figures import show
 from tests.e2e.release.installation import Installation
 from tests.e2e.release.resident import cpu_seconds
 from tests.e2e.scheduling.pool import WHOLE, Pool
-from tests.e2e.scheduling.scheduler import KOORD_SCHEDULER, calls, scheduling
+from tests.e2e.scheduling.scheduler import KOORD_SCHEDULER, calls
 
 WOKEN = "colocation-webhook.io/woken-at"
 SILENT_SECONDS = 3.0
@@ -36,16 +35,6 @@ SETTLING, CHANGES = 180, 180
 
 SHARE = 0.1
 """Of a core."""
-
-
-@pytest.fixture(scope="module")
-def running(
-    installed_scheduler: None, release: Installation, control_plane: ControlPlane, cache: Path, folder: Path
-) -> Iterator[Process]:
-    """The chart's scheduler, with its extender."""
-    del installed_scheduler
-    with scheduling(release, control_plane, cache, folder / "waiting") as process:
-        yield process
 
 
 def hot_node(pool: Pool) -> tuple[str, Callable[[], None]]:
