@@ -37,11 +37,11 @@ from webhook.protocol import (
     PROD,
     TOPOLOGY_KIND,
 )
+from webhook.scheduling.cluster.snapshot import KINDS, cluster_of
+from webhook.scheduling.cluster.state import Cluster
 from webhook.scheduling.endpoint import Extender
 from webhook.scheduling.metrics import SchedulingMetrics
 from webhook.scheduling.settings import SchedulingSettings
-from webhook.scheduling.snapshot import KINDS, cluster_of
-from webhook.scheduling.state import Cluster
 
 Json = dict[str, Any]
 

@@ -25,10 +25,10 @@ import orjson
 from benchmarks.scheduling import pod
 from webhook.kube.cache.store import Store
 from webhook.protocol import PROD
-from webhook.scheduling.caches import Loads
+from webhook.scheduling.cluster.caches import Loads
+from webhook.scheduling.cluster.state import Cluster
 from webhook.scheduling.loadaware.loadsettings import LoadSettings
 from webhook.scheduling.settings import SchedulingSettings
-from webhook.scheduling.state import Cluster
 
 Json = dict[str, Any]
 

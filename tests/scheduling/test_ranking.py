@@ -12,8 +12,8 @@ from tests.scheduling.test_nodeload import metric
 from webhook.binding.ledger import Entry, Ledger, write_ledger
 from webhook.cpuset.allocation import BindPolicy, Exclusive
 from webhook.protocol import CPUSET_ENABLED, LABEL_CPUSET, LEDGER_KIND, NODEMETRIC_KIND, TOPOLOGY_KIND
+from webhook.scheduling.cluster.snapshot import KINDS, cluster_of
 from webhook.scheduling.settings import read_settings
-from webhook.scheduling.snapshot import KINDS, cluster_of
 from webhook.scheduling.verbs import filter_nodes, prioritize
 
 NAMES = ("node-1", "node-2", "node-3")

@@ -18,9 +18,9 @@ import orjson
 from webhook.admission.response import Answer, errored
 from webhook.admission.review import ReviewError
 from webhook.process.workqueue import WorkQueue
+from webhook.scheduling.cluster.state import Cluster, NotKnownError
 from webhook.scheduling.metrics import SchedulingMetrics
 from webhook.scheduling.question import read_candidates, read_evictions
-from webhook.scheduling.state import Cluster, NotKnownError
 from webhook.scheduling.verbs import preempt
 
 _THREAD: Final = "scheduler"

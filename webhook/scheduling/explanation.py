@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 from webhook.cpuset.cpulist import format_cpulist
 from webhook.protocol import CPU
+from webhook.scheduling.cluster.state import Visit
 from webhook.scheduling.loadaware.loadsettings import PERCENT
 from webhook.scheduling.loadaware.nodeload import EXPIRED, NodeLoad, greatest_use, scores, why_not
 from webhook.scheduling.loadaware.podload import rounded
-from webhook.scheduling.state import Visit
 from webhook.scheduling.verbs import prioritize
 
 _GI = 2**30

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, Protocol
 
-from webhook.scheduling.journal import Journal
+from webhook.scheduling.cluster.journal import Journal
 from webhook.scheduling.loadaware.podload import Vector
 from webhook.scheduling.settings import SchedulingSettings
 from webhook.scheduling.verbs import Asked, Filtered, Place, answer, prioritize, reasons

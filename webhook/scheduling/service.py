@@ -14,11 +14,11 @@ from webhook.kube.client import Client
 from webhook.kube.paths import NODES, PODS, RUNNING_PODS, collection
 from webhook.process.workqueue import WorkQueue
 from webhook.protocol import NODEMETRIC_API_VERSION, NODEMETRIC_RESOURCE
-from webhook.scheduling.caches import Loads
+from webhook.scheduling.cluster.caches import Loads
+from webhook.scheduling.cluster.state import Cluster
 from webhook.scheduling.endpoint import Extender, VerbEndpoint
 from webhook.scheduling.metrics import SchedulingMetrics
 from webhook.scheduling.settings import SchedulingSettings
-from webhook.scheduling.state import Cluster
 from webhook.scheduling.upkeep import Upkeep
 
 PREFIX: Final = "/scheduler"

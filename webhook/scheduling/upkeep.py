@@ -19,8 +19,8 @@ from webhook.kube.paths import pod as pod_path
 from webhook.kube.timestamps import timestamp
 from webhook.process.workqueue import WorkQueue
 from webhook.protocol import ANNOTATION_WOKEN
+from webhook.scheduling.cluster.state import Cluster
 from webhook.scheduling.metrics import SchedulingMetrics
-from webhook.scheduling.state import Cluster
 from webhook.scheduling.waking import PodName
 
 _NAME: Final = "upkeep"

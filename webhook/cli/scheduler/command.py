@@ -114,10 +114,10 @@ def _verdicts(
     pod: tuple[str, str], source: SourceFlags, settings: Path | None, clock: Clock
 ) -> "list[NodeVerdict]":
     from webhook.admission.podedit import Denied, check_shape
+    from webhook.scheduling.cluster.snapshot import cluster_of
+    from webhook.scheduling.cluster.state import NotKnownError
     from webhook.scheduling.explanation import explain
     from webhook.scheduling.settings import SchedulingSettings, SchedulingSettingsError, read_settings_file
-    from webhook.scheduling.snapshot import cluster_of
-    from webhook.scheduling.state import NotKnownError
 
     found = source.read()
     named = [each for each in found["Pod"] if (_namespace(each), each["metadata"]["name"]) == pod]

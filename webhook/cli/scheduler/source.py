@@ -80,7 +80,7 @@ source_options: Final = grouped(
 
 def _from_files(folder: Path) -> dict[str, list[Object]]:
     from webhook.pods.documents import DocumentError
-    from webhook.scheduling.snapshot import KINDS
+    from webhook.scheduling.cluster.snapshot import KINDS
 
     found: dict[str, list[Object]] = {kind: [] for kind in KINDS}
     for place, each in placed_objects(folder):

@@ -17,9 +17,9 @@ from webhook.protocol import (
     NODEMETRIC_KIND,
     TOPOLOGY_KIND,
 )
-from webhook.scheduling.caches import Loads
+from webhook.scheduling.cluster.caches import Loads
+from webhook.scheduling.cluster.state import Cluster
 from webhook.scheduling.settings import SchedulingSettings
-from webhook.scheduling.state import Cluster
 
 Object = Mapping[str, Any]
 

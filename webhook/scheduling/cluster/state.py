@@ -9,13 +9,13 @@ from typing import Any, Final
 from webhook.binding.grant import Claim, Refusal
 from webhook.cpuset.allocation import BindPolicy
 from webhook.pods.resourcespec import CPUSetRequest, ResourceSpecError, read_resource_spec
-from webhook.scheduling.caches import Loads
+from webhook.scheduling.cluster.caches import Loads
+from webhook.scheduling.cluster.journal import Journal
+from webhook.scheduling.cluster.reservations import Reservation, Reservations
 from webhook.scheduling.fits import Fits, Watched, claim_of
-from webhook.scheduling.journal import Journal
 from webhook.scheduling.loadaware.nodeload import NodeLoad
 from webhook.scheduling.loadaware.podload import is_of_daemonset, read_pod
 from webhook.scheduling.ranking import Rankings
-from webhook.scheduling.reservations import Reservation, Reservations
 from webhook.scheduling.setfit import UNREADABLE, Fit
 from webhook.scheduling.settings import SchedulingSettings
 from webhook.scheduling.verbs import Asked
