@@ -234,7 +234,7 @@ def test_restore_while_an_agent_runs(run, written):
         (["--dry-run", "--restore"], "exclude each other"),
         (["--pods", "-"], "--pods goes with --dry-run"),
         (["--pod", "x"], "--pod goes with --restore"),
-        (["--dry-run"], "give --node-name NAME for a cluster's, or --pods FILE"),
+        (["--dry-run"], "give --node-name NAME for those of a cluster's node, or --pods FILE"),
         ([], "give --node-name NAME"),
     ],
 )

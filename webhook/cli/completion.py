@@ -9,7 +9,7 @@ from webhook.cli.main import PROGRAM, main
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print a script with which SHELL completes commands, options and values.
+    """Print a script with which a shell completes commands, options and values.
 
     \b
     Examples:

@@ -128,7 +128,11 @@ def _known_topology(text: str) -> Topology:
 @node_options
 @click.option("--node", "on_node", metavar="NAME", help="Only pods that are bound to this node, or to none.")
 @click.option(
-    "--used", default="0", metavar="CPU", show_default=True, help="What all but BE uses now, such as 900m."
+    "--used",
+    default="0",
+    metavar="CPU",
+    show_default=True,
+    help="CPU that all but BE pods use now, such as 900m.",
 )
 @click.option(
     "--threshold",

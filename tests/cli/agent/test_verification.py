@@ -102,7 +102,8 @@ def test_what_is_not_there(run, machine):
     assert "✗ it has no cgroup" in result.output
     result = run("agent", "cpusets", "--root", machine / "root")
     assert result.exit_code == 2
-    assert "give --node-name NAME for a cluster's, or --pods FILE" in result.output.replace("\n", " ")
+    said = result.output.replace("\n", " ")
+    assert "give --node-name NAME for those of a cluster's node, or --pods FILE" in said
     v1_tree(machine / "old", "kubepods")
     for each in (machine / "old/sys/fs/cgroup/cpuset").iterdir():
         each.rmdir()

@@ -107,7 +107,8 @@ def test_the_emergency_command(
 ) -> None:
     """The README's command switches the webhook off; the next upgrade switches it on again."""
     readme = (ROOT / "README.md").read_text()
-    command = f"kubectl delete {CONFIGURATIONS} -l app.kubernetes.io/name=colocation-webhook"
+    kinds = CONFIGURATIONS.replace("configurations", "configuration")
+    command = f"kubectl delete {kinds} -l app.kubernetes.io/name=colocation-webhook"
     for text in (readme, (CHART / "README.md").read_text()):
         assert f"\n{command}\n" in text, "a line of its own, to be copied"
     place = new_namespace({"koordinator.sh/enable-colocation": "true"})
@@ -163,7 +164,7 @@ def test_upgrade_from_the_earlier_chart(
     own = ("--set=certificates.source=secret", "--set-file=certificates.caBundle=certs/ca.crt")
     reinstall(release, earlier_chart, *own)
     # The account is a new one: the README's commands, but for the upgrade they begin with, make a new token.
-    upgrade, _, tokens = install().pointing_out.partition("\n")
+    upgrade, tokens = re.split(r"(?<!\\)\n", install().pointing_out, maxsplit=1)
     assert upgrade.startswith("helm ")
     release.stop()
     release.shell(tokens)

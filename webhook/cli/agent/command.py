@@ -60,8 +60,8 @@ def _pod_option(text: str) -> Decorator:
 @pods_option("With --dry-run: ")
 @output_option
 @_daemonset_option(
-    "What this agent is a pod of. When the agent ends and that is gone, is being deleted, or has the mode "
-    "observe, what was written is given back."
+    "The DaemonSet of this agent's pod. When the agent ends and the DaemonSet is gone, is being deleted, or "
+    "has the mode observe, what was written is given back."
 )
 @click.option("--restore", is_flag=True, help="Write back what was there before the agent, and end.")
 @_pod_option("With --restore: only of this pod")

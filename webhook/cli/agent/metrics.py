@@ -46,7 +46,7 @@ metrics_options = grouped(
         default="/actuator/prometheus",
         show_default=True,
         metavar="PATH",
-        help="Their path there.",
+        help="Path of the metrics at --metrics-bind.",
     ),
 )
 """Add the options; pass ``metrics``."""

@@ -49,7 +49,7 @@ def objects_of(
         return _of_file(pods, node_name, slo)
     if node_name is None:
         raise click.UsageError(
-            "nothing says which pods: give --node-name NAME for a cluster's, or --pods FILE"
+            "nothing says which pods: give --node-name NAME for those of a cluster's node, or --pods FILE"
         )
     return _of_cluster(cluster, node_name, slo)
 

@@ -72,7 +72,7 @@ process_options = grouped(
         type=FOLDER,
         default="/proc",
         show_default=True,
-        help="Where the host's /proc is, for these two.",
+        help="Where the host's /proc is, for --oom-score-adj and --nice.",
     ),
 )
 """Add the options; pass ``processes``."""

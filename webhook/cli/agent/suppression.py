@@ -33,7 +33,7 @@ suppression_options = grouped(
         type=click.IntRange(1, _MOST_CPUS),
         default=_LEAST,
         show_default=True,
-        help="So many CPUs BE pods keep.",
+        help="How many CPUs BE pods keep at least.",
     ),
     click.option(
         "--suppress-pressure",

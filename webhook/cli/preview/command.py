@@ -58,7 +58,7 @@ def preview(  # noqa: PLR0913 — one parameter an option
 
     FILE is a file or directory, read as kubectl reads it; - is standard input. Shown are
     Pods, Kubernetes' kinds with a pod template (Deployment, StatefulSet, DaemonSet, Job,
-    CronJob, …), and SparkApplications, whose driver and executor pods are built as the
+    CronJob, …), and SparkApplications and SparkConnects, whose pods are built as the
     operator and Spark build them. Of other kinds, whose controllers are not known, pod
     templates are shown as a guess. A document that cannot be read does not hide the others.
 

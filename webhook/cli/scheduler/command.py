@@ -85,7 +85,7 @@ def explain(
     output: str,
     color: str,
 ) -> None:
-    """Print of every node whether a pod may go there, and why.
+    """Print to which nodes a pod may go, and why.
 
     What the extender would answer now, with figures: load, CPU sets, scores, and what would make a node fit.
     What kube-scheduler checks itself (requests, taints, affinity) is not looked at. With --objects, now is
