@@ -252,6 +252,21 @@ def test_a_folder_without_cgroups(run, tmp_path):
     assert "there is no cgroup hierarchy" in result.output
 
 
+def test_a_folder_without_cpus(run, tmp_path):
+    """The file that is missing, and a remedy that this command has."""
+    v1_tree(tmp_path, "kubepods")
+    result = run("agent", "--dry-run", "--root", tmp_path, "--pods", "-", stdin="")
+    assert result.exit_code == 1
+    assert "cpu/online': cannot be read" in result.output
+    assert "--topology" not in result.output
+
+
+def test_a_node_without_pods(run, machine):
+    """One empty line stands between the sum and the CPUs."""
+    result = run("agent", "--dry-run", "--root", machine / "root", "--pods", "-", stdin="")
+    assert "0 pods, 0 files would be written; nothing was\n\nCPUs now\n" in result.output
+
+
 @pytest.fixture
 def kubeconfig(tmp_path):
     """A kubeconfig of an API server that nobody will call."""

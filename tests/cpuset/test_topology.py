@@ -209,11 +209,17 @@ def test_sysfs_without_numa(tmp_path: Path) -> None:
 
 def test_sysfs_missing(tmp_path: Path) -> None:
     """A missing or malformed file is named."""
-    with pytest.raises(TopologyError, match=r"online.*cannot be read"):
+    with pytest.raises(
+        TopologyError, match=r"online': cannot be read \(No such file or directory\); give the"
+    ):
         topology_from_sysfs(tmp_path)
     root = sysfs(tmp_path, {0: (0, "0", "0", 0)})
-    (root / "devices/system/cpu/cpu0/topology/physical_package_id").write_text("zero")
+    package = root / "devices/system/cpu/cpu0/topology/physical_package_id"
+    package.write_text("zero")
     with pytest.raises(TopologyError, match="is not a number"):
+        topology_from_sysfs(root)
+    package.write_text("null é")
+    with pytest.raises(TopologyError, match=r"physical_package_id': cannot be read \(it is not ASCII\)"):
         topology_from_sysfs(root)
 
 

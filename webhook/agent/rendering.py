@@ -58,10 +58,9 @@ def _plain(text: str, _mark: str) -> str:
 def lines_of(run: DryRun, topology: Topology, *, width: int = _WIDTH, paint: Paint = _plain) -> list[str]:
     """Return the lines of a report, none wider than ``width`` where no name or value is too long."""
     count = sum(len(each) for each in run.differences.values()) + len(run.above)
-    found = [
-        f"{run.cgroups}: {len(run.plan.pods)} pods, {count} files would be written; nothing was",
-        "",
-    ]
+    found = [f"{run.cgroups}: {len(run.plan.pods)} pods, {count} files would be written; nothing was"]
+    if run.plan.pods or run.above:
+        found.append("")
     for each in run.plan.pods:
         found += _pod_lines(each, run.differences.get(each.pod.uid, ()), run.now.get(each.pod.uid))
     found += [

@@ -83,8 +83,8 @@ def controller(  # noqa: PLR0913 — one parameter an option
     """Publish batch and mid resources in the status of nodes; keep their NodeMetrics and NodeSLOs.
 
     Figures come from NodeMetrics, which koordlet or our agent fills, and from the ConfigMap of --config;
-    without it, nothing is offered. NodeSLOs tell agents what stands in it. One replica
-    publishes, the others stand by; all stand by while Koordinator's koord-manager publishes.
+    without it, nothing is offered. NodeSLOs carry the ConfigMap's settings to agents. One
+    replica publishes, the others stand by; all stand by while Koordinator's koord-manager publishes.
     A field that somebody else owns is never taken: the log names the owner. "capacity
     explain" says how a figure was found.
 

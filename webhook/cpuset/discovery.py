@@ -12,6 +12,8 @@ from webhook.cpuset.lscpu import read_lscpu
 from webhook.cpuset.siblings import socket_numbers, topology_of_whole_cores
 from webhook.cpuset.topology import Cpu, Topology
 
+_SYS_REMEDY: Final = "give the /sys of a machine"
+
 _READS: Final = 3
 """How often the kernel's files are read before CPUs that come and go are an error."""
 
@@ -125,10 +127,10 @@ def _json(text: str, field: str) -> Any:
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError) as error:
-        raise TopologyError(
-            str(path), None, f"cannot be read ({error})", "give a machine by --topology instead"
-        ) from None
+    except OSError as error:
+        raise TopologyError("file", str(path), f"cannot be read ({error.strerror})", _SYS_REMEDY) from None
+    except UnicodeDecodeError:
+        raise TopologyError("file", str(path), "cannot be read (it is not ASCII)", _SYS_REMEDY) from None
 
 
 def _cpulist_file(path: Path) -> frozenset[int]:
@@ -138,7 +140,7 @@ def _cpulist_file(path: Path) -> frozenset[int]:
 def _number_file(path: Path) -> int:
     text = _read(path).strip()
     if not re.fullmatch(r"-?[0-9]{1,9}", text):
-        raise TopologyError(str(path), text, "is not a number", "give a machine by --topology instead")
+        raise TopologyError(str(path), text, "is not a number", _SYS_REMEDY)
     return int(text)
 
 

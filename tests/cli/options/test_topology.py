@@ -82,3 +82,14 @@ def test_a_core_in_two_numa_nodes_is_said(tmp_path: Path, capsys: pytest.Capture
     path.write_text(TABLE.replace("1 0 0 0 yes", "1 1 0 0 yes"), encoding="utf-8")
     assert load_topology(str(path), "adjacent") == Topology.regular(1, 1, 2, 2)
     assert "CPUs 1 lie in another NUMA node" in capsys.readouterr().err
+
+
+def test_this_machine_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then the option says which machine it is."""
+
+    def refused() -> Topology:
+        raise TopologyError("file", "online", "cannot be read", "give the /sys of a machine")
+
+    monkeypatch.setattr("webhook.cli.options.topology.topology_from_sysfs", refused)
+    with pytest.raises(TopologyError, match="cannot be read; give a machine by --topology instead"):
+        load_topology(None, "adjacent")

@@ -130,4 +130,4 @@ def test_standard_input(run):
     assert json.loads(found.stdout) == translated(run, SEED)
     wrong = run("scheduler", "translate", "-", stdin=b"{")
     assert wrong.exit_code == 1
-    assert "standard input" in wrong.output
+    assert wrong.output.count("standard input") == 1

@@ -47,7 +47,11 @@ def load_topology(shape: str | None, numbering: str) -> Topology:
         TopologyError: it describes no machine.
     """
     if shape is None:
-        found = topology_from_sysfs()
+        try:
+            found = topology_from_sysfs()
+        except TopologyError as error:
+            remedy = "give a machine by --topology instead"
+            raise TopologyError(error.field, error.value, error.problem, remedy) from None
     elif not Path(shape).is_file():
         if not set(shape) <= set("0123456789x"):
             raise click.ClickException(f"--topology {shape}: no such file, and no shape such as 2x1x16x2")

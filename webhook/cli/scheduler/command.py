@@ -54,7 +54,9 @@ def translate(*, config: Path, output: str, color: str) -> None:
     try:
         data = read_all(sys.stdin.buffer) if str(config) == "-" else read_file(config)
         done = _translated(data, name)
-    except (DocumentError, TranslationError) as error:
+    except DocumentError as error:
+        raise click.ClickException(str(error)) from None
+    except TranslationError as error:
         raise click.ClickException(f"{name}: {error}") from None
     except OSError as error:
         raise click.ClickException(f"{name}: {error.strerror}") from None
