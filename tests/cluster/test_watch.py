@@ -119,6 +119,15 @@ def test_what_happens_between_list_and_watch_is_heard_of(fake):
         assert fake.requests["GET", NAMESPACES] == 1
 
 
+def test_what_is_made_quietly_is_heard_of_by_no_watch(fake):
+    """Also not by one that begins later: a test of what is not known yet depends on it."""
+    fake.late["GET", NAMESPACES] = lambda: fake.quietly(NAMESPACES, "unheard")
+    with watched(fake) as source:
+        fake.put(NAMESPACES, "new")
+        until(lambda: names(source))
+        assert names(source) == {"new"}
+
+
 @pytest.mark.parametrize("in_the_stream", [False, True])
 def test_an_expired_version_is_listed_again(fake, in_the_stream):
     """410, as an answer or as an event: what vanished in between is gone from the view."""

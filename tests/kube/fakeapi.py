@@ -117,16 +117,25 @@ class FakeApi:
     def put(self, path, name, namespace="", **fields):
         """Make or change an object, and tell the watches."""
         with self.lock:
-            self.version += 1
-            stored = self.objects.setdefault(path, {})
-            old = stored.get((namespace, name))
-            metadata = {"name": name, "resourceVersion": str(self.version)}
-            metadata["generation"] = (old or {}).get("metadata", {}).get("generation", 0) + 1
-            if namespace:
-                metadata["namespace"] = namespace
-            metadata |= fields.pop("metadata", {})
-            stored[namespace, name] = {"metadata": metadata, **fields}
-            self._event(path, "MODIFIED" if old else "ADDED", stored[namespace, name])
+            kind, value = self._kept(path, name, namespace, fields)
+            self._event(path, kind, value)
+
+    def quietly(self, path, name, **fields):
+        """Make an object of which no watch hears, also none that begins later."""
+        with self.lock:
+            self._kept(path, name, "", fields)
+
+    def _kept(self, path, name, namespace, fields):
+        self.version += 1
+        stored = self.objects.setdefault(path, {})
+        old = stored.get((namespace, name))
+        metadata = {"name": name, "resourceVersion": str(self.version)}
+        metadata["generation"] = (old or {}).get("metadata", {}).get("generation", 0) + 1
+        if namespace:
+            metadata["namespace"] = namespace
+        metadata |= fields.pop("metadata", {})
+        value = stored[namespace, name] = {"metadata": metadata, **fields}
+        return "MODIFIED" if old else "ADDED", value
 
     def store(self, path, key, value):
         """Store an object that a client sent."""
@@ -143,14 +152,6 @@ class FakeApi:
             value = self.objects[path].pop((namespace, name))
             value["metadata"]["resourceVersion"] = str(self.version)
             self._event(path, "DELETED", value)
-
-    def quietly(self, path, name, **fields):
-        """Make an object of which no watch hears."""
-        watches, self.watches = self.watches, []
-        try:
-            self.put(path, name, **fields)
-        finally:
-            self.watches = watches
 
     def bookmark(self, path):
         """Move the watches of a kind on."""
