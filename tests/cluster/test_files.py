@@ -4,11 +4,11 @@ import json
 import os
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
+from tests.waiting import until
 from webhook.cluster.files import MAX_FILE, FilesSource, SourceError
 from webhook.cluster.source import unready
 
@@ -219,14 +219,6 @@ def test_watch_outlives_a_fault_of_ours(tmp_path, monkeypatch):
     finally:
         stop.set()
         thread.join(5)
-
-
-def until(condition):
-    """Wait for a condition, five seconds at most."""
-    deadline = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def test_reading_many_profiles_is_linear_work(tmp_path):

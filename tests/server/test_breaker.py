@@ -232,10 +232,9 @@ def test_it_ends_when_the_profile_changes(lab):
     heard(lab)
     one.round()
     assert one.create() == "web"
-    old = lab.source.view
     stored = status(lab.fake)
     lab.fake.put(PROFILES, "p", spec={"labelSuffixes": {"app": "-other"}}, status=stored)
-    until(lambda: lab.source.view is not old)
+    until(lambda: lab.source.view.profiles["p"].label_suffixes == (("app", "-other"),))
     one.round()
     assert one.create() == "web-other"
     one.round()
