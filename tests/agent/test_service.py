@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -15,19 +14,13 @@ import pytest
 
 from tests.agent.cluster import Cluster
 from tests.kube.fakeapi import FakeApi
+from tests.ports import free_ports
 from tests.waiting import until
 from webhook.agent.watched import TOPOLOGIES
 from webhook.agent.writing.cgroupfiles import KernelFiles
 from webhook.agent.writing.ledger import ActionLedger, open_ledger
 
 DAEMONSETS: Final = "/apis/apps/v1/daemonsets"
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 def _get(port: int, path: str) -> str:
@@ -95,7 +88,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
 
 def test_it_serves_and_publishes_until_it_is_told_to_end(place: Place) -> None:
     """Health, readiness and metrics; metrics once more where a platform looks for them; exit status 0."""
-    admin, second = _free_port(), _free_port()
+    admin, second = free_ports(2)
     flags = ("--admin-bind", f"127.0.0.1:{admin}", "--metrics-bind", f"127.0.0.1:{second}")
     with place.running(*flags) as agent:
         until(lambda: ("", "n1") in place.api.objects[TOPOLOGIES])

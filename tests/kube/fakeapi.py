@@ -6,6 +6,7 @@ from collections import Counter
 from http.server import ThreadingHTTPServer
 
 from tests.kube.fakerequests import END, FakeRequests, selected
+from tests.ports import free_ports
 from webhook.kube.access import Access
 from webhook.kube.client import Client
 
@@ -81,7 +82,7 @@ class FakeApi:
         class Handler(FakeRequests):
             api = fake
 
-        self.server = _Server(("127.0.0.1", self.port), Handler)
+        self.server = _Server(("127.0.0.1", self.port or free_ports(1)[0]), Handler)
         self.port = self.server.server_address[1]
         if self.tls is not None:
             self.server.socket = self.tls.wrap_socket(self.server.socket, server_side=True)

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from tests.server.running.service import free_port
+from tests.ports import free_ports
 from webhook.server import peers as asking
 from webhook.server.peers import Peers
 
@@ -64,7 +64,7 @@ def test_only_a_ready_replica_with_a_fresh_view_that_is_not_ourselves_serves(sta
 def test_the_first_that_serves_is_returned_and_nobody_there_is_no_error():
     """Closed ports and names that do not exist are passed over."""
     with answering(200, report()) as port:
-        nobody = [("127.0.0.1", free_port()), ("no such name.invalid", 1), ("a" * 80, 1)]
+        nobody = [("127.0.0.1", free_ports(1)[0]), ("no such name.invalid", 1), ("a" * 80, 1)]
         assert Peers([*nobody, ("127.0.0.1", port)], "me").fresh() == f"127.0.0.1:{port}"
         assert Peers(nobody, "me").fresh() is None
 

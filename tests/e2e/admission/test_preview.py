@@ -20,8 +20,9 @@ from tests.e2e.cluster import secondwebhook
 from tests.e2e.cluster.controlplane import ControlPlane
 from tests.e2e.cluster.fakenodes import FakeNode, make_bare
 from tests.e2e.cluster.kubectl import Kubectl, Object, RefusedError
-from tests.e2e.cluster.processes import Process, eventually, free_ports, stopping
+from tests.e2e.cluster.processes import Process, eventually, stopping
 from tests.e2e.conftest import make_namespace
+from tests.ports import free_ports
 from webhook.admission.review import Review, parse_review
 from webhook.admission.settings import Settings
 from webhook.admission.view import build_view

@@ -13,8 +13,9 @@ import pytest
 from tests.e2e.cluster import secondwebhook
 from tests.e2e.cluster.kubectl import Kubectl
 from tests.e2e.cluster.objects import BE_FIGURES, assert_be, pod, resources
-from tests.e2e.cluster.processes import Process, eventually, free_ports, stopping
+from tests.e2e.cluster.processes import Process, eventually, stopping
 from tests.e2e.release.installation import Installation
+from tests.ports import free_ports
 
 SIDECAR_FIGURES = {"kubernetes.io/batch-cpu": "100", "kubernetes.io/batch-memory": "64Mi"}
 

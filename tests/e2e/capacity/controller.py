@@ -14,9 +14,10 @@ from typing import Any
 
 from tests.e2e.cluster.binaries import ROOT
 from tests.e2e.cluster.kubectl import Kubectl, Object
-from tests.e2e.cluster.processes import eventually, free_ports
+from tests.e2e.cluster.processes import eventually
 from tests.e2e.release.rendering import Helm
 from tests.e2e.release.replicas import Replica
+from tests.ports import free_ports
 
 NAMESPACE = "somewhere"
 """The namespace of rendered objects."""

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from tests.e2e.cluster.binaries import ROOT
 from tests.e2e.cluster.kubectl import Kubectl, Object
-from tests.e2e.cluster.processes import Process, eventually, free_ports, stopping
+from tests.e2e.cluster.processes import Process, eventually, stopping
 from tests.e2e.release.installation import CHART, NAMESPACE, RELEASE, Installation
+from tests.ports import free_ports
 
 CONTROLLER = f"{RELEASE}-controller"
 

@@ -18,13 +18,14 @@ from tests.e2e.capacity.controller import CONTROLLER, NAMESPACE
 from tests.e2e.capacity.switching import Switch, everything, node_objects
 from tests.e2e.cluster.binaries import ROOT
 from tests.e2e.cluster.kubectl import Kubectl, Object
-from tests.e2e.cluster.processes import eventually, free_ports, stopping
+from tests.e2e.cluster.processes import eventually, stopping
 from tests.e2e.conftest import make_namespace
 from tests.e2e.release.installation import CHART, RELEASE, Installation
 from tests.e2e.release.installation import NAMESPACE as INSTALLED
 from tests.e2e.release.rendering import Helm
 from tests.e2e.release.replicas import Replica
 from tests.eviction.builders import GI, memory_ask
+from tests.ports import free_ports
 from webhook.eviction.candidates import Use
 from webhook.eviction.request import request_body
 from webhook.kube.apply import apply

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from tests.e2e.cluster.controlplane import ControlPlane
 from tests.e2e.cluster.objects import assert_be, pod
-from tests.e2e.cluster.processes import free_ports
 from tests.e2e.release.certificates import ManagedCertificates
 from tests.e2e.release.installation import CHART, Installation
 from tests.e2e.release.replicas import Replica
+from tests.ports import free_ports
 
 RELEASE = "kept"
 NAMESPACE = "kept-system"

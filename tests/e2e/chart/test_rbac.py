@@ -20,10 +20,11 @@ from tests.e2e.cluster.apiclient import ApiClient
 from tests.e2e.cluster.controlplane import ControlPlane
 from tests.e2e.cluster.kubectl import Kubectl, Object, RefusedError
 from tests.e2e.cluster.objects import pod, profile
-from tests.e2e.cluster.processes import NotInTimeError, eventually, free_ports
+from tests.e2e.cluster.processes import NotInTimeError, eventually
 from tests.e2e.release.installation import NAMESPACE, Installation
 from tests.e2e.release.rendering import DEFAULT, Helm
 from tests.e2e.release.replicas import Replica
+from tests.ports import free_ports
 
 NEW_NAMESPACES = 10
 CONFIGURATIONS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")

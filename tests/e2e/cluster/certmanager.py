@@ -12,7 +12,8 @@ import yaml
 
 from tests.e2e.cluster.binaries import CERT_MANAGER, built
 from tests.e2e.cluster.controlplane import ControlPlane
-from tests.e2e.cluster.processes import Process, free_ports, stopping
+from tests.e2e.cluster.processes import Process, stopping
+from tests.ports import free_ports
 
 
 @contextlib.contextmanager

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.e2e.cluster.binaries import find
 from tests.e2e.cluster.kubectl import Kubectl
-from tests.e2e.cluster.processes import Process, eventually, free_ports
+from tests.e2e.cluster.processes import Process, eventually
+from tests.ports import free_ports
 
 ADMIN_TOKEN = "admin"  # noqa: S105 — of an API server that lives as long as the test run, on loopback
 SCHEDULERS = ("default-scheduler", "koord-scheduler")

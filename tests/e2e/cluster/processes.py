@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -76,21 +74,6 @@ class Process:
             self.signal_all(signum)
             if self.ended(STOP_SECONDS):
                 return
-
-
-def free_ports(number: int) -> list[int]:
-    """Ports of the loopback address that nobody listens on, all different.
-
-    Not those that the kernel gives to clients (from 32768 on): what is stopped and started again on a port
-    must find it free.
-    """
-    found: list[int] = []
-    while len(found) < number:
-        port = random.randrange(20000, 32768)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            found += [port] if port not in found else []
-    return found
 
 
 def eventually(look: Callable[[], T], *, seconds: float = 30.0, what: str = "") -> T:

@@ -15,8 +15,9 @@ from typing import Self
 
 from tests.e2e.cluster.kubectl import Kubectl, Object, RefusedError
 from tests.e2e.cluster.network import ClusterNetwork
-from tests.e2e.cluster.processes import eventually, free_ports
+from tests.e2e.cluster.processes import eventually
 from tests.e2e.release.installation import NAMESPACE, RELEASE, Installation
+from tests.ports import free_ports
 
 _LOOK_SECONDS = 0.5
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from tests.e2e.cluster.binaries import ROOT, find
 from tests.e2e.cluster.controlplane import ControlPlane
-from tests.e2e.cluster.processes import free_ports
 from tests.e2e.release.readme import install
 from tests.e2e.release.replicas import Replica
+from tests.ports import free_ports
 
 NAMESPACE = "colocation-system"
 RELEASE = "colocation-webhook"

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.e2e.cluster.forwarder import Forwarder
-from tests.e2e.cluster.processes import free_ports
 from tests.e2e.release.installation import CHART, RELEASE, Installation
 from tests.e2e.release.kubelet import Kubelet, Rules
 from tests.e2e.release.rendering import DEFAULT, Helm
 from tests.e2e.release.replicas import Replica
+from tests.ports import free_ports
 
 NEWEST_VERSION = "1.37.0"
 

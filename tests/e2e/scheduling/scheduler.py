@@ -17,9 +17,10 @@ from tests.e2e.binding.service import FLAGS
 from tests.e2e.cluster.binaries import find
 from tests.e2e.cluster.controlplane import SCHEDULERS, ControlPlane
 from tests.e2e.cluster.kubectl import Kubectl, Object
-from tests.e2e.cluster.processes import Process, eventually, free_ports
+from tests.e2e.cluster.processes import Process, eventually
 from tests.e2e.release.installation import CHART, NAMESPACE, RELEASE, Installation
 from tests.e2e.release.metrics import samples
+from tests.ports import free_ports
 
 NAME = f"{RELEASE}-scheduler"
 KOORD_SCHEDULER = "koord-scheduler"

@@ -30,11 +30,12 @@ from tests.e2e.cluster.apiclient import MERGE_PATCH, ApiClient
 from tests.e2e.cluster.controlplane import ControlPlane
 from tests.e2e.cluster.fakenodes import FakeNode
 from tests.e2e.cluster.kubectl import Object
-from tests.e2e.cluster.processes import eventually, free_ports
+from tests.e2e.cluster.processes import eventually
 from tests.e2e.figures import show
 from tests.e2e.release.installation import Installation
 from tests.e2e.release.metrics import samples
 from tests.e2e.scheduling.scheduler import KOORD_SCHEDULER, answering, extender_flags, upgrade
+from tests.ports import free_ports
 
 PODS = int(os.environ.get("ATTEMPTS", "25"))
 """Of each kind, in each turn; `make bench-scheduler` sends more."""

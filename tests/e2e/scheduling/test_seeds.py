@@ -21,10 +21,11 @@ from tests.e2e.cluster.binaries import find
 from tests.e2e.cluster.controlplane import SCHEDULERS, ControlPlane
 from tests.e2e.cluster.kubectl import Kubectl, Object
 from tests.e2e.cluster.objects import assert_be
-from tests.e2e.cluster.processes import Process, eventually, free_ports, stopping
+from tests.e2e.cluster.processes import Process, eventually, stopping
 from tests.e2e.release.installation import Installation
 from tests.e2e.scheduling.pool import Pool
 from tests.e2e.scheduling.scheduler import KOORD_SCHEDULER, LEADS, scheduling, upgrade
+from tests.ports import free_ports
 
 FOUR = list(yaml.safe_load_all((Path(__file__).parent / "four-deployments.yaml").read_text()))
 COLOCATED = {"koordinator.sh/enable-colocation": "true"}

@@ -9,8 +9,10 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
 from pathlib import Path
+
+from tests.ports import free_ports
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[3]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -39,7 +41,7 @@ class Service:
         self.folder = folder
         self.objects = folder / "objects"
         self.certs = folder / "certs"
-        self.port, self.admin_port = free_port(), free_port()
+        self.port, self.admin_port = free_ports(2)
         self.tls = tls
         if not self.objects.exists():
             self.objects.mkdir()
@@ -59,7 +61,7 @@ class Service:
             self.arguments, stdout=subprocess.PIPE, stderr=self.log, env=ENVIRONMENT, cwd=self.folder
         )
         self.curl = next((line.decode() for line in self.process.stdout if line.startswith(b"curl")), "")
-        wait_for(lambda: self.admin("/readyz")[0] == self.begins)
+        until(lambda: self.admin("/readyz")[0] == self.begins)
         return self
 
     def __exit__(self, *_):
@@ -133,20 +135,3 @@ def ask(connection, method="POST", path="/mutate", body=REVIEW, headers=JSON):
     connection.request(method, path, body, headers)
     response = connection.getresponse()
     return response.status, json.loads(response.read())
-
-
-def free_port():
-    """A port nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_for(condition, seconds=15.0):
-    """Poll until ``condition()`` is true; its last value."""
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        if time.monotonic() > end:
-            raise AssertionError(f"not within {seconds} s: {value!r}")
-        time.sleep(0.02)
-    return value

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from tests.server.running.service import REVIEW, Service, ask, wait_for
+from tests.server.running.service import REVIEW, Service, ask
+from tests.waiting import until
 from webhook.process.admin import is_loopback
 
 
@@ -118,19 +119,19 @@ def test_two_workers_add_up_their_metrics(tmp_path):
         for _ in range(6):
             assert service.metric(line) == 40
         assert service.metric("colocation_webhook_requests_in_flight") == 0
-        ended, _ = wait_for(lambda: len(found := service.workers()) == 2 and found)
+        ended, _ = until(lambda: len(found := service.workers()) == 2 and found)
         os.kill(ended, signal.SIGTERM)
-        wait_for(lambda: ended not in service.workers() and len(service.workers()) == 2)
+        until(lambda: ended not in service.workers() and len(service.workers()) == 2)
         assert service.metric(line) == 40
         (service.objects / "broken.yaml").write_text("kind: [")
         errors = 'colocation_webhook_reload_errors_total{what="objects"}'
-        wait_for(lambda: service.metric(errors) == 2)
+        until(lambda: service.metric(errors) == 2)
 
 
 def test_two_workers_know_the_certificate(tmp_path):
     """The expiry is that of the certificate, not the 0 that the master started with."""
     with Service(tmp_path, "--workers", "2") as service:
         expiry = "colocation_webhook_certificate_expiry_timestamp_seconds"
-        wait_for(lambda: service.metric(expiry) > time.time())
-        wait_for(lambda: service.metric("colocation_webhook_view_loaded_timestamp_seconds") > 0)
+        until(lambda: service.metric(expiry) > time.time())
+        until(lambda: service.metric("colocation_webhook_view_loaded_timestamp_seconds") > 0)
         assert service.metric('colocation_webhook_profiles{ready="true"}') == 1

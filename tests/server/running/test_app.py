@@ -9,6 +9,7 @@ import urllib.request
 
 import pytest
 
+from tests.ports import free_ports
 from tests.server.running.service import (
     ENVIRONMENT,
     JSON,
@@ -16,11 +17,10 @@ from tests.server.running.service import (
     REVIEW,
     ROOT,
     Service,
-    free_port,
-    wait_for,
 )
 from tests.server.running.test_cluster import ClusterService
 from tests.server.running.test_cluster import fake as fake  # noqa: PLC0414 — a fixture
+from tests.waiting import until
 from webhook.server.app import create_app
 
 REVIEWS = sorted((ROOT / "tests" / "data" / "reviews").glob("*.json"))
@@ -31,11 +31,11 @@ SPARK = (ROOT / "examples" / "reviews" / "spark-driver.json").read_bytes()
 @contextlib.contextmanager
 def gunicorn(*flags, cwd):
     """The service under gunicorn's own worker; the URL of its port."""
-    port = free_port()
+    port = free_ports(1)[0]
     command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--no-control-socket", *flags]
     with subprocess.Popen(command, env=ENVIRONMENT, cwd=cwd, stderr=subprocess.DEVNULL) as process:  # noqa: S603 — ours
         try:
-            wait_for(lambda: fetched(f"http://127.0.0.1:{port}/readyz")[0] == 200)
+            until(lambda: fetched(f"http://127.0.0.1:{port}/readyz")[0] == 200)
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
@@ -121,7 +121,7 @@ def test_leases_are_released_when_gunicorn_stops(tmp_path, fake):
         return [lease["spec"]["holderIdentity"] for lease in leases.values()]
 
     with gunicorn("webhook.server.app:create_app(kubeconfig='kubeconfig')", cwd=tmp_path):
-        wait_for(lambda: any(holders()))
+        until(lambda: any(holders()))
     assert holders() == [""]
 
 

@@ -8,9 +8,9 @@ import pytest
 from tests.binding import builders
 from tests.binding.builders import EVENTS, held, node, nrt, pod, review, store
 from tests.kube.fakeapi import NAMESPACES
-from tests.server.running.service import wait_for
 from tests.server.running.test_cluster import ClusterService
 from tests.server.running.test_cluster import fake as fake  # noqa: PLC0414 — a fixture
+from tests.waiting import until
 from webhook.binding import endpoint
 from webhook.binding.caches import TOPOLOGIES
 from webhook.binding.ledgers import LEDGERS
@@ -48,7 +48,7 @@ def test_a_binding_from_review_to_ledger_and_back(tmp_path, cluster):
         assert service.metric('colocation_webhook_bindings_total{outcome="none"} 1.0')
         watched = json.loads(service.admin("/readyz")[1])["view"]["watched"]
         assert watched["nodecpuallocations"]["synced"]
-        wait_for(lambda: held(cluster) == {})
+        until(lambda: held(cluster) == {})
 
 
 def test_a_pod_of_another_namespace_gets_nothing(tmp_path, cluster):

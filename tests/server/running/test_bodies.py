@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.server.http.test_cost import HONEST, LARGE, pod, review
-from tests.server.running.service import REVIEW, Service, ask, wait_for
+from tests.server.running.service import REVIEW, Service, ask
+from tests.waiting import until
 from webhook.server.http.bodies import MAX_BODY
 
 MIB = 2**20
@@ -103,7 +104,7 @@ def test_bodies_that_are_held_cost_a_bounded_amount(attacked):
             stop.wait()
 
     with in_threads(*[hold] * 80):
-        wait_for(lambda: attacked.metric("colocation_webhook_requests_in_flight") >= 10)
+        until(lambda: attacked.metric("colocation_webhook_requests_in_flight") >= 10)
         for _ in range(100):
             assert "patch" in attacked.post("/mutate?timeout=3s")[1]["response"]
         time.sleep(3)
@@ -146,7 +147,7 @@ def test_small_reviews_go_on_while_eight_tenants_fill_the_rest(attacked):
                     client.close()
 
     with in_threads(*[tenant] * 8):
-        wait_for(lambda: len(outcomes) > 8, 60)
+        until(lambda: len(outcomes) > 8, 60)
         for _ in range(100):
             status, answer = attacked.post("/mutate?timeout=3s")
             assert status == 200
@@ -206,11 +207,11 @@ def test_what_finds_no_room_is_asked_to_come_again(tmp_path):
     """More than may wait: 429 with Retry-After; one that waits gets its turn when another ends."""
     with Service(tmp_path, "--max-body-memory", "32", tls=False) as service, contextlib.ExitStack() as stack:
         first = stack.enter_context(contextlib.closing(begin(service, MAX_BODY)))
-        wait_for(lambda: service.metric("colocation_webhook_requests_in_flight") == 1)
+        until(lambda: service.metric("colocation_webhook_requests_in_flight") == 1)
         waiting = [
             stack.enter_context(contextlib.closing(begin(service, 7 * MIB + len(REVIEW)))) for _ in range(16)
         ]
-        wait_for(lambda: service.metric("colocation_webhook_requests_in_flight") == 17)
+        until(lambda: service.metric("colocation_webhook_requests_in_flight") == 17)
         late = stack.enter_context(contextlib.closing(begin(service, 7 * MIB)))
         answer = late.recv(65536)
         assert answer.startswith(b"HTTP/1.1 429 ")

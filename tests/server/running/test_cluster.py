@@ -10,7 +10,9 @@ import pytest
 import yaml
 
 from tests.kube.fakeapi import CLASSES, COLLECTIONS, NAMESPACES, PROFILES, FakeApi
-from tests.server.running.service import PROFILE, REVIEW, Service, free_port, wait_for
+from tests.ports import free_ports
+from tests.server.running.service import PROFILE, REVIEW, Service
+from tests.waiting import until
 from webhook.admission.response import Answer
 from webhook.admission.review import Webhook
 from webhook.admission.settings import Settings
@@ -74,12 +76,12 @@ def test_reviews_readiness_metrics_and_statuses(tmp_path, fake):
         report = json.loads(service.admin("/readyz")[1])["view"]
         assert report["watched"]["namespaces"]["synced"] is True
         assert report["ageSeconds"] < 10
-        wait_for(
+        until(
             lambda: service.metric(
                 'colocation_webhook_watch_contact_timestamp_seconds{resource="namespaces"}'
             )
         )
-        wait_for(lambda: fake.objects[PROFILES]["", "spark"].get("status"))
+        until(lambda: fake.objects[PROFILES]["", "spark"].get("status"))
         service.process.terminate()
         service.process.wait(10)
     lease = fake.objects["/apis/coordination.k8s.io/v1/namespaces/home/leases"]["", "colocation-webhook"]
@@ -96,7 +98,7 @@ def test_a_namespace_made_a_moment_ago(tmp_path, fake):
         answers_now = held(fake, f"{NAMESPACES}/{HOME}")
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             waiting = [pool.submit(service.post) for _ in range(8)]
-            wait_for(lambda: service.metric("colocation_webhook_requests_in_flight") == 8)
+            until(lambda: service.metric("colocation_webhook_requests_in_flight") == 8)
             assert service.post(body=in_namespace("known"))[0] == 200
             assert not any(each.done() for each in waiting)
             answers_now.set()
@@ -128,14 +130,14 @@ def test_until_it_is_synced_nothing_is_decided(tmp_path, fake):
     service = ClusterService(tmp_path, fake, "--no-write-status")
     service.begins = 503
     with service:
-        wait_for(lambda: b"priorityclasses is forbidden" in service.admin("/readyz")[1])
-        wait_for(lambda: b'"clustercolocationprofiles":{"synced":true' in service.admin("/readyz")[1])
+        until(lambda: b"priorityclasses is forbidden" in service.admin("/readyz")[1])
+        until(lambda: b'"clustercolocationprofiles":{"synced":true' in service.admin("/readyz")[1])
         status, answer = service.post(body=in_namespace("known"))
         assert (status, "not synced yet: " in answer["message"]) == (503, True)
         assert "priorityclasses" in answer["message"]
         assert service.admin("/explain", REVIEW)[0] == 503
         fake.failures.clear()
-        wait_for(lambda: service.admin("/readyz")[0] == 200)
+        until(lambda: service.admin("/readyz")[0] == 200)
         assert service.post(body=in_namespace("known"))[0] == 200
 
 
@@ -144,7 +146,7 @@ def test_a_replica_with_an_old_view_gives_way_to_a_fresh_one(tmp_path, fake):
     stale = "colocation_webhook_view_stale"
     with FakeApi() as other, contextlib.ExitStack() as stack:
         other.objects |= fake.objects
-        peers = [free_port(), free_port()]
+        peers = free_ports(2)
         services = []
         for name, api, admin in (("a", fake, peers[0]), ("b", other, peers[1])):
             (tmp_path / name).mkdir()
@@ -170,22 +172,22 @@ def test_a_replica_with_an_old_view_gives_way_to_a_fresh_one(tmp_path, fake):
         stack.callback(speak.set)
         # One watch of one replica: the profiles'. It is refused from now on.
         silent.add((fake, PROFILES))
-        wait_for(lambda: a.admin("/readyz")[0] == 503)
+        until(lambda: a.admin("/readyz")[0] == 503)
         report = json.loads(a.admin("/readyz")[1])
         assert report["view"]["stale"] == ["clustercolocationprofiles"]
         assert report["view"]["servedBy"] == f"127.0.0.1:{peers[1]}"
-        wait_for(lambda: a.metric(stale) == 1)
+        until(lambda: a.metric(stale) == 1)
         assert (b.admin("/readyz")[0], b.metric(stale)) == (200, 0)
         assert a.post(body=in_namespace("known"))[0] == 200
         # Nobody hears anything: both serve.
         silent.update((api, path) for api in (fake, other) for path in COLLECTIONS)
-        wait_for(lambda: b.metric(stale) == 1)
-        wait_for(lambda: a.admin("/readyz")[0] == 200)
+        until(lambda: b.metric(stale) == 1)
+        until(lambda: a.admin("/readyz")[0] == 200)
         assert b.admin("/readyz")[0] == 200
         # All is well again.
         silent.clear()
-        wait_for(lambda: json.loads(a.admin("/readyz")[1])["view"]["stale"] == [])
-        wait_for(lambda: a.metric(stale) == 0)
+        until(lambda: json.loads(a.admin("/readyz")[1])["view"]["stale"] == [])
+        until(lambda: a.metric(stale) == 0)
 
 
 class Source:

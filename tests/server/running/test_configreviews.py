@@ -8,9 +8,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from tests.kube.fakeapi import FakeApi
-from tests.server.running.service import wait_for
 from tests.server.running.test_cluster import ClusterService
 from tests.server.running.test_cluster import fake as fake  # noqa: PLC0414 — a fixture
+from tests.waiting import until
 from webhook.admission.response import Answer
 from webhook.admission.review import ReviewError
 from webhook.admission.settings import Mode, Settings
@@ -165,7 +165,7 @@ def test_a_process(tmp_path: Any, fake: FakeApi) -> None:
     """``serve --slo-config`` watches nodes and answers; without the flag there is no such path."""
     fake.put(NODES, "n", metadata={"labels": {"pool": "a", "zone": "b"}})
     with ClusterService(tmp_path, fake, "--slo-config", "/".join(CONFIG)) as service:
-        wait_for(lambda: json.loads(service.admin("/readyz")[1])["view"]["watched"]["node-labels"]["synced"])
+        until(lambda: json.loads(service.admin("/readyz")[1])["view"]["watched"]["node-labels"]["synced"])
         status, answer = service.post("/validate-config", review(TWO))
         assert status == 200
         assert "both select n:" in answer["response"]["status"]["message"]

@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from tests.server.running.service import JSON, REVIEW, Service, ask, wait_for
+from tests.server.running.service import JSON, REVIEW, Service, ask
+from tests.waiting import until
 
 HEAD = b"POST /mutate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
 FEW = "import webhook.server.run as r; r.MAX_CONNECTIONS = 20; "
@@ -76,7 +77,7 @@ def test_busy_connections_are_not_closed_for_a_new_one(tmp_path):
         busy = [stack.enter_context(contextlib.closing(service.raw())) for _ in range(20)]
         for client in busy:
             client.sendall(HEAD % len(REVIEW) + b"\r\n" + REVIEW[:10])
-        wait_for(lambda: service.metric("colocation_webhook_requests_in_flight") == 20)
+        until(lambda: service.metric("colocation_webhook_requests_in_flight") == 20)
         late = stack.enter_context(contextlib.closing(service.raw()))
         with contextlib.suppress(ConnectionError):
             assert late.recv(1) == b""
@@ -149,6 +150,6 @@ def test_a_hook_that_fails_does_not_stop_the_service(tmp_path):
         "ReviewService.observe = observe\n"
     )
     with Service(tmp_path, tls=False, prelude=broken) as service:
-        wait_for(lambda: any("injected" in str(line) for line in service.lines))
+        until(lambda: any("injected" in str(line) for line in service.lines))
         assert service.post()[0] == 200
         assert len(service.workers()) == 1

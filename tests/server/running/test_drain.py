@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from tests.server.running.service import JSON, REVIEW, Service, wait_for
+from tests.server.running.service import JSON, REVIEW, Service
+from tests.waiting import until
 
 HANGS_SECONDS = 60
 """Longer than any drain takes on a busy machine: what is not over then has hung."""
@@ -17,7 +18,7 @@ HANGS_SECONDS = 60
 
 def arrives(service):
     """Wait until a request is under way."""
-    wait_for(lambda: service.metric("colocation_webhook_requests_in_flight") == 1)
+    until(lambda: service.metric("colocation_webhook_requests_in_flight") == 1)
 
 
 @pytest.mark.parametrize("tls", [True, False])
@@ -47,7 +48,7 @@ def test_no_request_fails_in_a_drain_under_load(tmp_path, tls):
         threads = [threading.Thread(target=work) for _ in range(24)]
         for thread in threads:
             thread.start()
-        wait_for(lambda: len(outcomes) > 10 * len(threads))
+        until(lambda: len(outcomes) > 10 * len(threads))
         service.process.send_signal(signal.SIGTERM)
         for thread in threads:
             thread.join(HANGS_SECONDS)
@@ -67,7 +68,7 @@ def test_a_request_under_way_is_finished_and_readiness_says_draining(tmp_path):
         client.sendall(f"{head}Content-Length: {len(REVIEW)}\r\n\r\n".encode() + REVIEW[:100])
         arrives(service)
         service.process.send_signal(signal.SIGTERM)
-        wait_for(lambda: b'"draining":true' in service.admin("/readyz")[1])
+        until(lambda: b'"draining":true' in service.admin("/readyz")[1])
         assert service.admin("/readyz")[0] == 503
         client.sendall(REVIEW[100:])
         received = client.recv(65536)

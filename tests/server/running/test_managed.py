@@ -11,8 +11,9 @@ import yaml
 
 from tests.certificates.conftest import MUTATING, SECRETS, Cluster
 from tests.kube.fakeapi import CLASSES, NAMESPACES, PROFILES
-from tests.server.running.service import PROFILE, ask, wait_for
+from tests.server.running.service import PROFILE, ask
 from tests.server.running.test_cluster import HOME, ClusterService
+from tests.waiting import until
 from webhook.protocol import ANNOTATION_PROFILES_SIGNATURE
 
 FLAGS = (
@@ -60,7 +61,7 @@ def cluster():
 
 def signature(service):
     """What is signed on a pod, by a worker that knows the cluster."""
-    _, answer = wait_for(lambda: (answered := service.post())[0] == 200 and answered)
+    _, answer = until(lambda: (answered := service.post())[0] == 200 and answered)
     patch = json.loads(base64.b64decode(answer["response"]["patch"]))
     (annotations,) = (each["value"] for each in patch if each["path"] == "/metadata/annotations")
     return annotations[ANNOTATION_PROFILES_SIGNATURE]
@@ -73,13 +74,13 @@ def test_it_comes_up_before_it_is_trusted_and_is_ready_after(tmp_path, cluster):
     service.begins = 503
     with service:
         assert service.admin("/healthz")[0] == 200
-        wait_for(lambda: "no right to patch" in str(service.readiness()[1]["error"]))
+        until(lambda: "no right to patch" in str(service.readiness()[1]["error"]))
         assert service.readiness()[1]["ready"] is False
-        wait_for(lambda: service.readiness()[0] == 200)
+        until(lambda: service.readiness()[0] == 200)
         assert service.readiness()[1]["error"] is None
         assert service.post()[0] == 200
         writes = 'colocation_webhook_certificate_writes_total{what="%s"}'
-        wait_for(lambda: service.metric(writes % "configuration") == 2)
+        until(lambda: service.metric(writes % "configuration") == 2)
         assert service.metric(writes % "secret") == 1
         assert service.metric('colocation_webhook_reload_errors_total{what="certificate"}') == 4
         assert service.metric("colocation_webhook_certificate_reads_total") > 1
@@ -115,8 +116,8 @@ def test_two_replicas_through_rotations(tmp_path, cluster):
         for asked in ("leaf", "ca"):
             leaf = one.leaf()
             cluster.annotate(asked)
-            wait_for(lambda leaf=leaf: one.leaf() != leaf and one.leaf() == two.leaf())
-        wait_for(lambda: cluster.bundles()[0].count(b"BEGIN") == 1)
+            until(lambda leaf=leaf: one.leaf() != leaf and one.leaf() == two.leaf())
+        until(lambda: cluster.bundles()[0].count(b"BEGIN") == 1)
         assert ask(old)[0] == 200
         assert signature(one) == signature(two) == before
         assert "last-ca.crt" not in cluster.secret["data"]

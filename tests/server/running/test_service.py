@@ -13,7 +13,8 @@ import jsonpatch
 import orjson
 import pytest
 
-from tests.server.running.service import ENVIRONMENT, JSON, PROFILE, REVIEW, Service, ask, wait_for
+from tests.server.running.service import ENVIRONMENT, JSON, PROFILE, REVIEW, Service, ask
+from tests.waiting import until
 
 MIB = 2**20
 
@@ -203,14 +204,14 @@ def test_files_are_reloaded_and_a_broken_one_keeps_the_view(tmp_path):
     """A broken file shows in /readyz and a metric; the service stays ready with what it had."""
     with Service(tmp_path, tls=False) as service:
         (service.objects / "broken.yaml").write_text("kind: [")
-        report = wait_for(lambda: (r := json.loads(service.admin("/readyz")[1]))["view"]["error"] and r)
+        report = until(lambda: (r := json.loads(service.admin("/readyz")[1]))["view"]["error"] and r)
         assert report["ready"] is True
         assert report["view"]["reloadErrors"] == 1
         assert service.metric('colocation_webhook_reload_errors_total{what="objects"}') == 1
         assert "patch" in service.post()[1]["response"]
         (service.objects / "broken.yaml").unlink()
         (service.objects / "profile.yaml").write_text(PROFILE.replace("executor", "driver"))
-        wait_for(lambda: json.loads(service.admin("/readyz")[1])["view"]["error"] is None)
+        until(lambda: json.loads(service.admin("/readyz")[1])["view"]["error"] is None)
         assert "patch" not in service.post()[1]["response"]
 
 

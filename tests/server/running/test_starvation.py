@@ -13,8 +13,9 @@ import yaml
 
 from tests.kube.fakeapi import CLASSES, NAMESPACES, PROFILES, FakeApi
 from tests.pods.test_documents import LAUGH
-from tests.server.running.service import JSON, PROFILE, REVIEW, Service, wait_for
+from tests.server.running.service import JSON, PROFILE, REVIEW, Service
 from tests.server.running.test_cluster import ClusterService, in_namespace
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -41,13 +42,13 @@ def test_a_file_of_little_that_makes_much_keeps_the_view(quiet, text, message):
     file = quiet.objects / "laugh.yaml"
     (quiet.folder / "laugh").write_text(text)
     (quiet.folder / "laugh").rename(file)
-    error = wait_for(lambda: json.loads(quiet.admin("/readyz")[1])["view"]["error"])
+    error = until(lambda: json.loads(quiet.admin("/readyz")[1])["view"]["error"])
     assert message in error
     assert len(error) < 300
     assert quiet.admin("/healthz")[0] == 200
     assert quiet.post()[1]["response"]["patchType"] == "JSONPatch"
     file.unlink()
-    wait_for(lambda: json.loads(quiet.admin("/readyz")[1])["view"]["error"] is None)
+    until(lambda: json.loads(quiet.admin("/readyz")[1])["view"]["error"] is None)
 
 
 HEAD = b"POST /explain HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 5000\r\n\r\n"
@@ -109,7 +110,7 @@ def test_a_request_that_does_not_arrive_whole_is_given_up(quiet, begun):
             except OSError:
                 return True
 
-        wait_for(closed)
+        until(closed)
     assert b"Traceback" not in (quiet.folder / "log").read_bytes()
 
 
@@ -187,7 +188,7 @@ def test_look_ups_that_are_open_at_the_end_are_no_errors(tmp_path, number):
             connections = [service.connect() for _ in range(9)]
             for i, connection in enumerate(connections):
                 connection.request("POST", "/mutate?timeout=2s", in_namespace(f"new-{i}"), JSON)
-            wait_for(lambda: service.metric("colocation_webhook_requests_in_flight") == 9)
+            until(lambda: service.metric("colocation_webhook_requests_in_flight") == 9)
             service.process.send_signal(number)
             service.process.wait(30)
             held.set()

@@ -9,7 +9,8 @@ import ssl
 import pytest
 import trustme
 
-from tests.server.running.service import Service, ask, wait_for
+from tests.server.running.service import Service, ask
+from tests.waiting import until
 from webhook.certificates.files import ensure
 from webhook.certificates.issuing import issue, make_authority
 from webhook.certificates.verifying import CertificateError
@@ -109,10 +110,10 @@ def test_new_connections_see_the_new_certificate_and_old_ones_live_on(tmp_path):
         (tmp_path / "new").symlink_to("second")
         (tmp_path / "new").rename(tmp_path / "data")
         second = (tmp_path / "second" / "tls.crt").read_text().split()
-        wait_for(lambda: peer(service).split() == second)
+        until(lambda: peer(service).split() == second)
         assert ask(old)[0] == 200
         (tmp_path / "second" / "tls.key").write_text("half")
-        wait_for(lambda: b'"error":null' not in service.admin("/readyz")[1].partition(b"certificate")[2])
+        until(lambda: b'"error":null' not in service.admin("/readyz")[1].partition(b"certificate")[2])
         assert service.metric('colocation_webhook_reload_errors_total{what="certificate"}') == 1
         assert peer(service).split() == second
 
@@ -154,19 +155,19 @@ def test_a_client_certificate_can_be_required(tmp_path, clients):
         assert "client certificate" in answer["message"]
         assert service.metric("colocation_webhook_clients_refused_total") == 2
         assert post(service, "second")[0] == 0
-        wait_for(lambda: service.metric("colocation_webhook_clients_refused_total") == 3)
+        until(lambda: service.metric("colocation_webhook_clients_refused_total") == 3)
         told = [line["message"] for line in service.lines if "--client-ca" in line.get("message", "")]
         assert len(told) == 2  # once a minute for each reason
         assert "unable to get local issuer certificate" in told[0]
         assert "none was shown" in told[1]
         before = peer(service)
         trusted.write_text("half")
-        wait_for(lambda: service.metric('colocation_webhook_reload_errors_total{what="certificate"}') == 1)
+        until(lambda: service.metric('colocation_webhook_reload_errors_total{what="certificate"}') == 1)
         assert post(service, "first")[0] == 200
         # A file of CAs that is no good keeps no new certificate away.
         (tmp_path / "certs" / "tls.crt").unlink()
         ensure(tmp_path / "certs", [], NOW)
-        wait_for(lambda: peer(service) != before)
+        until(lambda: peer(service) != before)
         shutil.copy(clients / "second" / "ca.crt", trusted)
-        wait_for(lambda: post(service, "second")[0] == 200)
+        until(lambda: post(service, "second")[0] == 200)
         assert post(service, "first")[0] == 0

@@ -12,9 +12,10 @@ from typing import Final, Self
 
 from tests.e2e.cluster.binaries import ROOT, find
 from tests.e2e.cluster.kubectl import Kubectl
-from tests.e2e.cluster.processes import Process, eventually, free_ports
+from tests.e2e.cluster.processes import Process, eventually
 from tests.e2e.node.machine import configuration, images
 from tests.e2e.node.machine.registration import Registration
+from tests.ports import free_ports
 
 HERE: Final = Path(__file__).parent
 FIGURES: Final = ROOT / "build" / "node.jsonl"

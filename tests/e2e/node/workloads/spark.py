@@ -17,10 +17,10 @@ import pyspark
 
 from tests.e2e.cluster.kubectl import Kubectl, Object
 from tests.e2e.cluster.objects import assert_be
-from tests.e2e.cluster.processes import free_ports
 from tests.e2e.node.machine.images import SOURCES, write
 from tests.e2e.node.machine.node import NAME
 from tests.e2e.node.workloads.pods import BATCH_CPU, BATCH_MEMORY
+from tests.ports import free_ports
 
 IMAGE: Final = "localhost/spark:1"
 HOME: Final = Path(pyspark.__file__).parent

@@ -16,13 +16,14 @@ from typing import Final, Self
 from urllib.parse import urlsplit
 
 from tests.e2e.cluster.kubectl import Kubectl
-from tests.e2e.cluster.processes import eventually, free_ports
+from tests.e2e.cluster.processes import eventually
 from tests.e2e.node.machine import configuration, images
 from tests.e2e.node.machine.node import NAME
 from tests.e2e.node.machine.registration import Registration
 from tests.e2e.vm.machine import qemu
 from tests.e2e.vm.machine.qemu import HOST, Qemu
 from tests.e2e.vm.machine.shape import Shape
+from tests.ports import free_ports
 
 NGINX: Final = "release.daocloud.io/kpanda/nginx:1.25.3-alpine"
 """The image that the seed's deployments name; here it only waits."""
