@@ -72,6 +72,10 @@ class Place:
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as agent:  # noqa: S603
             try:
                 yield agent
+            except AssertionError:
+                agent.terminate()
+                print(*agent.stderr or (), sep="")
+                raise
             finally:
                 agent.send_signal(signal.SIGTERM)
                 agent.wait(20)

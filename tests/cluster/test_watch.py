@@ -227,7 +227,7 @@ def test_a_connection_that_falls_silent_is_given_up(fake, monkeypatch):
 
 
 def test_a_server_that_ends_each_watch_at_once_makes_no_busy_loop(fake):
-    """In half a second a handful are asked for, with the waits of these tests; they count as failures."""
+    """A handful in half a second, with the waits of these tests, not hundreds; they count as failures."""
     ended = threading.Event()
 
     def cut():
@@ -237,11 +237,10 @@ def test_a_server_that_ends_each_watch_at_once_makes_no_busy_loop(fake):
     cutting = threading.Thread(target=cut)
     with watched(fake) as source:
         cutting.start()
-        before, began = fake.requests["WATCH", NAMESPACES], time.monotonic()
+        before = fake.requests["WATCH", NAMESPACES]
         time.sleep(0.5)
+        assert fake.requests["WATCH", NAMESPACES] - before < 100
         until(lambda: source.status.kinds["namespaces"].failures > 1)
-        asked = fake.requests["WATCH", NAMESPACES] - before
-        assert asked < 12 * (time.monotonic() - began) / 0.5
         ended.set()
         cutting.join()
 
