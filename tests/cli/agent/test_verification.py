@@ -170,6 +170,20 @@ def test_pods_of_several_nodes(run, machine):
     assert cpusets(run, machine, "--node-name", "n", "ls").exit_code == 0
 
 
+def test_a_node_of_which_the_file_knows_nothing(run, machine):
+    """Its plan would be empty, as if there were nothing to do."""
+    pod = {"kind": "Pod", "apiVersion": "v1", **raw_pod("here", "LS")}
+    pod["spec"]["nodeName"] = "n"
+    (machine / "pods.yaml").write_text(yaml.safe_dump(pod))
+    for command in (["cpusets"], ["--dry-run"]):
+        result = run(
+            "agent", *command, "--root", machine / "root", "--pods", machine / "pods.yaml", "--node-name", "o"
+        )
+        assert result.exit_code == 2
+        assert "--node-name o: --pods has neither that Node nor a pod of it" in result.output
+        assert "its pods are of n" in result.output
+
+
 def test_a_pod_that_waits_to_start_again(run, machine):
     """It runs nowhere, so that nothing is said of it; one that runs and has no cgroup differs."""
     pod = {"kind": "Pod", "apiVersion": "v1", **raw_pod("crash", "LS", uid="u-crash")}

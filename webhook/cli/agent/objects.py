@@ -122,6 +122,11 @@ def _sorted(values: list[Mapping[str, Any]], node_name: str | None, slo: Mapping
             node = each
         elif each.get("kind") == "NodeSLO" and node_name in (None, name):
             slo = each.get("spec") or {}
+    if nodes and not pods and not node:
+        raise click.UsageError(
+            f"--node-name {node_name}: --pods has neither that Node nor a pod of it: "
+            f"its pods are of {first_of(sorted(nodes), _NAMED)}"
+        )
     return Objects(pods, node or {"metadata": {}}, slo)
 
 
