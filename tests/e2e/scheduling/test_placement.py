@@ -23,7 +23,7 @@ def one_node_fits(pool: Pool) -> tuple[str, str]:
     # By requests it is the least attractive one.
     pool.send("filler", "LS", "6", on=fits)
     pool.send("whole", "LSR", "8")
-    return fits, pool.bound("whole", seconds=8.0)
+    return fits, pool.bound("whole")
 
 
 def a_hot_node_is_left(pool: Pool) -> tuple[str, str]:
@@ -32,7 +32,7 @@ def a_hot_node_is_left(pool: Pool) -> tuple[str, str]:
     cool = pool.add("cool", 8, used=0)
     pool.send("filler", "LS", "6", on=cool)
     pool.send("web", "LS", "2")
-    return cool, pool.bound("web", seconds=8.0)
+    return cool, pool.bound("web")
 
 
 def nobody_is_evicted_in_vain(pool: Pool) -> tuple[str, str]:
