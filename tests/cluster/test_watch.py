@@ -134,7 +134,6 @@ def test_an_expired_version_is_listed_again(fake, in_the_stream):
     fake.put(NAMESPACES, "a")
     fake.put(NAMESPACES, "b")
     with watched(fake) as source:
-        until(lambda: len(fake.watches) == len(COLLECTIONS))
         del fake.objects[NAMESPACES]["", "a"]
         fake.quietly(NAMESPACES, "c")
         fake.oldest = fake.version
@@ -155,7 +154,6 @@ def test_an_expired_version_is_listed_again(fake, in_the_stream):
 def test_garbage_in_a_stream_is_survived_by_listing_again(fake, garbage):
     """What else was lost cannot be known."""
     with watched(fake) as source:
-        until(lambda: len(fake.watches) == len(COLLECTIONS))
         fake.quietly(NAMESPACES, "lost")
         fake.tell(garbage, NAMESPACES)
         until(lambda: "lost" in names(source))
@@ -216,7 +214,6 @@ def test_a_connection_that_falls_silent_is_given_up(fake, monkeypatch):
     monkeypatch.setattr(reflector, "SILENCE_SECONDS", 0.2)
     fake.mute = True
     with watched(fake) as source:
-        until(lambda: len(fake.watches) == len(COLLECTIONS))
         fake.put(NAMESPACES, "a")
         fake.cut()  # the first ones wait for their full time
         fake.mute = False
@@ -276,7 +273,6 @@ def test_only_what_changed_is_made_again(fake):
 def test_a_new_namespace_is_looked_up_once_for_all_who_wait(fake):
     """The view has it when the future is done; the watch had not told."""
     with watched(fake) as source:
-        until(lambda: len(fake.watches) == len(COLLECTIONS))
         fake.quietly(NAMESPACES, "new", metadata={"labels": {"team": "a"}})
         fake.lag = 0.1
         waiting = [source.look_up("new") for _ in range(50)]
@@ -291,7 +287,6 @@ def test_a_new_namespace_is_looked_up_once_for_all_who_wait(fake):
 def test_a_look_up_does_not_take_back_what_the_watch_told_since(fake):
     """Labels that change while the answer is on its way are those that count."""
     with watched(fake) as source:
-        until(lambda: len(fake.watches) == len(COLLECTIONS))
 
         def changed_meanwhile():
             fake.put(NAMESPACES, "new", metadata={"labels": {"team": "b"}})
@@ -338,7 +333,6 @@ def test_a_missing_right_is_waited_for_while_rights_are_being_granted(fake, monk
     """At the start, or while a watch is refused; later a 403 is an answer."""
     monkeypatch.setattr(watch, "START_SECONDS", 0.0)
     with watched(fake) as source:
-        until(lambda: len(fake.watches) == len(COLLECTIONS))
         fake.quietly(NAMESPACES, "x")
         if refused:
             watching = source._reflectors[kinds.NAMESPACES.resource]

@@ -91,15 +91,16 @@ def score(process):
 
 def test_what_is_planned_holds_and_is_given_back(tmp_path, process):
     """For each thread; a foreign change is right again; the ledger names them."""
-    world = node(tmp_path, process, oom_score_adj=True, nice={"LS": 3})
     before = score(process), nice(process)
+    wanted = 4 if before[1] == {3} else 3
+    world = node(tmp_path, process, oom_score_adj=True, nice={"LS": wanted})
     world.rounds()
-    assert (score(process), nice(process)) == (300, {3})
+    assert (score(process), nice(process)) == (300, {wanted})
     KernelFiles().write(f"/proc/{process.pid}/oom_score_adj", "400")
     world.rounds(10)
     assert score(process) == 300
     assert {line["file"] for line in world.lines() if "/proc/" in line["path"]} == {"oom_score_adj", "nice"}
-    os.setpriority(os.PRIO_PROCESS, process.pid, 3)
+    os.setpriority(os.PRIO_PROCESS, process.pid, wanted)
     if os.geteuid() == 0:  # others may not lower it
         world.agent.give_back()
         assert (score(process), nice(process)) == before

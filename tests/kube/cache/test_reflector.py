@@ -62,3 +62,26 @@ def test_a_list_and_a_watch_ask_for_different_forms(metadata_only, forms) -> Non
         name: dict(part.partition("=")[::2] for part in form.split(";")) for name, form in asked.forms.items()
     }
     assert (said["list"].get("as"), said["watch"].get("as")) == forms
+
+
+class Opening(Asked):
+    """Stands in for an API server, and for a watch of it, that is being opened when all have to end."""
+
+    def __init__(self, stop):
+        super().__init__(stop)
+        self.ended = Event()
+        self.abort = self.ended.set
+
+    def stream(self, _path, *, opened, **_):
+        """A watch on which nothing happens."""
+        self._stop.set()
+        opened(self)
+        yield from () if self.ended.wait(10) else (b"nobody ended it",)
+
+
+def test_a_watch_that_is_being_opened_at_the_end_is_ended() -> None:
+    """It would wait for an event long after all others."""
+    stop = Event()
+    opening = Opening(stop)
+    Reflector(opening, "/api/v1/nodes", Store(dict)).run(stop)
+    assert opening.ended.is_set()

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field, replace
+from functools import partial
 from http import HTTPStatus
 from threading import Event, Thread
 from typing import Any, Final
@@ -166,7 +167,7 @@ class Reflector:
                 query=query,
                 accept=METADATA_ONLY if self.metadata_only else JSON,
                 silence=SILENCE_SECONDS,
-                opened=self._opened,
+                opened=partial(self._opened, stop),
             )
             opened, heard = time.monotonic(), False
             for line in lines:
@@ -180,9 +181,11 @@ class Reflector:
             # The server sees no error here, but a watch that never brings anything has to be visible.
             raise ApiError(f"watch {self._path}: it ended at once, without an event")
 
-    def _opened(self, stream: Stream) -> None:
+    def _opened(self, stop: Event, stream: Stream) -> None:
         self._stream = stream
         self._heard()
+        if stop.is_set():  # it was while this one was being opened: who ended the others did not see it
+            stream.abort()
 
     def _event(self, line: bytes) -> None:
         try:
