@@ -137,6 +137,7 @@ class _Machine(RuleBasedStateMachine):
         self.replica.endpoint.close()
         if deleted:
             self.fake.objects[LEDGERS].clear()
+        if not self.fake.objects[LEDGERS]:
             self.under_way.clear()
         clock = self.replica.clock
         self.replica = Replica(self.fake, grace=GRACE, clock=clock)
@@ -163,6 +164,14 @@ class _Machine(RuleBasedStateMachine):
         for _, name in self._pods():
             for cpu in parse_cpulist(annotation(self.fake, name) or ""):
                 assert owner.setdefault(cpu, name) == name
+
+    @invariant()
+    def nothing_unheld(self):
+        """What annotations name stands in the ledger, where there is one, until they name something else."""
+        ledger = held(self.fake)
+        for _, name in self._pods() if ledger is not None else ():
+            cpus = parse_cpulist(annotation(self.fake, name) or "")
+            assert cpus <= parse_cpulist(ledger.get(name, "")), (name, cpus, ledger)
 
     @rule()
     def rest(self):

@@ -127,6 +127,28 @@ def test_a_pod_that_became_smaller_before_its_ledger_was_lost(fake, refused):
     replica.endpoint.close()
 
 
+@LOST
+@pytest.mark.parametrize("by", ["another binding", "a look through"])
+def test_a_pod_that_became_smaller_before_its_ledger_heard_of_it(fake, replica, by, refused):
+    """Its ledger was lost before it was bound, and made again without it: it is entered as it is."""
+    store(fake, PODS, pod("early", cpu="1", node="node-1", cpuset="7"))
+    replica.hear()
+    replica.round()
+    store(fake, PODS, pod(cpu="2", node="node-1", cpuset="0-1,8-9"))
+    if refused:
+        fake.failures["PATCH", "/api/v1/namespaces/d/pods/p"] = [(422, {"message": "no"})] * 99
+    if by == "another binding":
+        replica.hear()
+        assert replica.cpuset(known(replica, pod("q", cpu="2"))) == "2,10"
+        assert held(fake) == {"early": "7", "p": "0-1,8-9", "q": "2,10"}
+    else:
+        replica.reconciler._look_through("node-1")
+        assert held(fake) == {"early": "7", "p": "0-1,8-9"}
+    settle(replica, 2)
+    cpus = "0-1,8-9" if refused else "0,8"
+    assert (held(fake)["p"], annotation(fake)) == (cpus, cpus)
+
+
 def test_whose_ledger_is_lost_has_what_it_asks_for_before_what_others_claim(fake, replica):
     """Of what annotations name beyond requests only CPUs of this machine that nobody else has are held."""
     for name, cpuset in (("a", "0-7,500"), ("b", "2,9-10"), ("c", "4,12")):

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from webhook.binding.grant import Claim, Grant, Refusal, Room, agreed_terms, grant, state_of, too_amplified
+from webhook.binding.grant import Claim, Grant, Refusal, Room, agreed_terms, grant, too_amplified
 from webhook.binding.ledger import Entry, Ledger
+from webhook.binding.recovery import unheld
 from webhook.cpuset.allocation import Exclusive, Holder, Pool, Request
 from webhook.cpuset.cpulist import format_cpulist
 from webhook.cpuset.errors import NotEnoughCpusError
@@ -178,8 +179,7 @@ def both(
         return None
     cpus = wanted.cpus | (before.cpus if before is not None else frozenset())
     if stated is not None and not stated <= cpus:
-        others = ledger.without([wanted.uid]).entries.values()
-        cpus |= stated & state_of(node, others).available()
+        cpus |= unheld(stated, ledger, node.cpu_topology.position.keys(), but=wanted.uid)
     return wanted._replace(cpus=cpus)
 
 

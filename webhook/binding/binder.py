@@ -7,11 +7,11 @@ stored ledger before it is given. A replica makes one binding of a node at a tim
 
 import datetime as dt
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from threading import Lock
-from typing import Final
+from typing import Any, Final
 
 from webhook.binding.grant import Claim, Grant, Refusal, counts_of, grant
 from webhook.binding.ledger import Entry, Ledger
@@ -129,7 +129,14 @@ class Binder:
     ) -> Ledger:
         """Return a valid ledger, with the sets of all other pods that this replica knows."""
         ledger = self._valid(topology, ledger, deadline)
-        return with_unknown(ledger, self._state.pods.on_node(topology.name), but=but, now=self._state.now())
+        return self.with_pods(topology, ledger, self._state.pods.on_node(topology.name), but=but)
+
+    def with_pods(
+        self, topology: NodeTopology, ledger: Ledger, pods: Iterable[Mapping[str, Any]], *, but: str = ""
+    ) -> Ledger:
+        """Return a node's ledger with the sets of pods that it does not know; ``but`` is a uid."""
+        exist = topology.cpu_topology.position.keys()
+        return with_unknown(ledger, pods, exist, self._opted_in, but=but, now=self._state.now())
 
     def _rebuilt(self, topology: NodeTopology, old: Ledger | None, deadline: Deadline) -> Ledger:
         node = topology.name
@@ -150,13 +157,8 @@ class Binder:
             kept = [e for e in before.entries.values() if readable or e.allocated_at >= since]
         fresh = replace(old or Ledger(node, ""), node_uid=topology.uid, entries={}, problems=())
         _log.info("ledger of node %s: rebuilt with %d CPU sets of its pods", node, len(entries))
-        beyond = {
-            e.uid: found.beyond[e.uid]
-            for e in entries
-            if e.uid in found.beyond and self._opted_in(e.namespace)
-        }
         ledger = fresh.with_entries(*kept).with_entries(*entries)
-        return with_beyond(ledger, beyond, topology.cpu_topology.position.keys())
+        return with_beyond(ledger, found.beyond, topology.cpu_topology.position.keys(), self._opted_in)
 
     @contextmanager
     def _locked(self, node: str, deadline: Deadline) -> Iterator[None]:

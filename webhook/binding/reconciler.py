@@ -8,7 +8,7 @@ about one node's ledger, or about one pod, costs that one only.
 import datetime as dt
 import heapq
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import partial
 from threading import Event
@@ -213,28 +213,27 @@ class Reconciler:
             if (reason := self._reason(node, entry, live)) is not None:
                 gone[uid] = entry
                 _log.info("ledger of %s: the entry of %s is dropped: %s", node, entry.pod, reason)
-        self._change(node, gone, {})
+        self._change(node, gone)
 
-    def _change(self, node: str, gone: Mapping[str, Entry], found: Mapping[str, Entry]) -> None:
-        """Drop entries that are still as they were, and enter those that are not there."""
-        if not gone and not found:
-            return
+    def _change(self, node: str, gone: Mapping[str, Entry], pods: Iterable[Object] = ()) -> None:
+        """Drop entries that are still as they were, and enter the sets of pods that are not there."""
+        dropped = entered = 0
 
-        def changed(_topology: NodeTopology, stored: Ledger, rebuilt: bool) -> Ledger | None:  # noqa: FBT001 — Change
+        def changed(topology: NodeTopology, stored: Ledger, rebuilt: bool) -> Ledger | None:  # noqa: FBT001 — Change
+            nonlocal dropped, entered
             # An entry that was renewed meanwhile is another one.
-            uids = [uid for uid, entry in gone.items() if stored.entries.get(uid) == entry]
-            new = [
-                entry
-                for uid, entry in found.items()
-                if uid not in stored.entries or (uid in gone and stored.entries[uid] == gone[uid])
-            ]
-            if not uids and not new:
-                return stored if rebuilt else None
-            return stored.without(uids).with_entries(*new)
+            left = stored.without(uid for uid, entry in gone.items() if stored.entries.get(uid) == entry)
+            wanted = self._binder.with_pods(topology, left, pods)
+            dropped = len(stored.entries.keys() - wanted.entries.keys())
+            entered = len(wanted.entries.keys() - left.entries.keys())
+            return wanted if rebuilt or dropped or entered else None
 
+        known = self._state.ledgers.known(node) or Ledger(node, "")
+        if changed(self._state.nodes.topology_of(node), known, False) is None:  # noqa: FBT003 — Change
+            return
         if self._binder.change(node, changed, deadline=self._deadline()) is not None:
-            self._metrics.repairs.labels("dropped").inc(len(gone.keys() - found.keys()))
-            self._metrics.repairs.labels("entered").inc(len(found))
+            self._metrics.repairs.labels("dropped").inc(dropped)
+            self._metrics.repairs.labels("entered").inc(entered)
 
     def _to_look_through(self) -> list[str]:
         """The nodes whose turn it is: so many that all are done in FOREIGN_SECONDS, the longest ago first."""
@@ -269,8 +268,7 @@ class Reconciler:
         foreign = {uid: entry for uid, entry in entries.items() if entry.qos not in BOUND_CLASSES}
         moved = {uid for uid in foreign.keys() & held.keys() if foreign[uid].cpus != held[uid].cpus}
         gone = {uid: entry for uid, entry in foreign.items() if uid not in there or uid in moved}
-        found = {uid: entry for uid, entry in held.items() if uid not in entries or uid in moved}
-        self._change(node, gone, found)
+        self._change(node, gone, pods)
 
     def _unreported(self, node: str, ledger: Ledger) -> bool:
         """Whether ledger, topology or failed repairs are others than when the condition was written."""

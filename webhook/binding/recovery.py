@@ -9,10 +9,10 @@ annotation names are held until then, if nobody else has them.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from webhook.binding.ledger import Entry, Ledger
 from webhook.cpuset.allocation import BindPolicy, Exclusive
@@ -21,6 +21,9 @@ from webhook.pods.quantities import QuantityError
 from webhook.pods.resourcespec import BOUND_CLASSES, ResourceSpecError, read_resource_spec
 from webhook.pods.resourcestatus import StatusError, believed_cpus, excess, given_cpus
 from webhook.protocol import LABEL_QOS_CLASS, QOS_CLASSES
+
+_THREADS: Final = 8
+"""Of a core; without them, which are off then, the ids of a machine's CPUs end so much earlier."""
 
 
 class Recovered(NamedTuple):
@@ -70,24 +73,69 @@ def recover(pods: Iterable[Mapping[str, Any]], node: str, *, now: dt.datetime) -
     return Recovered(tuple(entries), tuple(problems), beyond)
 
 
-def with_beyond(ledger: Ledger, beyond: Mapping[str, frozenset[int]], exist: AbstractSet[int]) -> Ledger:
-    """Return a ledger whose entries have these CPUs, too, as far as they exist and nobody else has them."""
-    taken = frozenset[int]().union(*(entry.cpus for entry in ledger.entries.values()))
+def unheld(cpus: frozenset[int], ledger: Ledger, exist: AbstractSet[int], *, but: str) -> frozenset[int]:
+    """Return of the CPUs that an annotation names those that nobody else has, and that a machine may have.
+
+    Its CPUs may be off for a while, and a pod runs there again when they are back.
+
+    Args:
+        cpus: that an annotation names.
+        ledger: of the node.
+        exist: the CPUs of the machine as it is.
+        but: the uid of the pod.
+    """
+    taken = frozenset[int]().union(*(each.cpus for uid, each in ledger.entries.items() if uid != but))
+    ids = _THREADS * (max(exist, default=0) + 1)
+    return frozenset(cpu for cpu in cpus - taken if cpu < ids)
+
+
+def with_beyond(
+    ledger: Ledger,
+    beyond: Mapping[str, frozenset[int]],
+    exist: AbstractSet[int],
+    opted_in: Callable[[str], bool | None],
+) -> Ledger:
+    """Return a ledger whose entries have these CPUs, too, as far as nobody else has them.
+
+    Args:
+        ledger: of a node.
+        beyond: by the uids of entries.
+        exist: the CPUs of the machine.
+        opted_in: whether sets are put right in a namespace; where they are not, an entry gets no more.
+    """
     for uid, cpus in beyond.items():
-        entry, more = ledger.entries[uid], (cpus & exist) - taken
-        ledger = ledger.with_entries(entry._replace(cpus=entry.cpus | more))
-        taken |= more
+        entry = ledger.entries[uid]
+        if opted_in(entry.namespace):
+            more = unheld(cpus, ledger, exist, but=uid)
+            ledger = ledger.with_entries(entry._replace(cpus=entry.cpus | more))
     return ledger
 
 
 def with_unknown(
-    ledger: Ledger, pods: Iterable[Mapping[str, Any]], *, but: str = "", now: dt.datetime
+    ledger: Ledger,
+    pods: Iterable[Mapping[str, Any]],
+    exist: AbstractSet[int],
+    opted_in: Callable[[str], bool | None],
+    *,
+    but: str = "",
+    now: dt.datetime,
 ) -> Ledger:
-    """Return the ledger of a node with the sets of pods there that it does not know; ``but`` is a uid."""
+    """Return the ledger of a node with the sets of pods there that it does not know.
+
+    Args:
+        ledger: of the node.
+        pods: some of which may run there.
+        exist: the CPUs of the machine.
+        opted_in: whether sets are put right in a namespace.
+        but: the uid of a pod that is left out.
+        now: the time of day.
+    """
     unknown = [pod for pod in pods if pod["metadata"]["uid"] not in ledger.entries]
     unknown = [pod for pod in unknown if pod["metadata"]["uid"] != but]
-    found = recover(unknown, ledger.node, now=now).entries if unknown else ()
-    return ledger.with_entries(*found) if found else ledger
+    if not unknown:
+        return ledger
+    found = recover(unknown, ledger.node, now=now)
+    return with_beyond(ledger.with_entries(*found.entries), found.beyond, exist, opted_in)
 
 
 def entry_of(pod: Mapping[str, Any], cpus: frozenset[int], *, now: dt.datetime) -> Entry:

@@ -87,6 +87,7 @@ class Fits:
         state: Watched,
         held: Callable[[str], tuple[Entry, ...]],
         default: BindPolicy,
+        opted_in: Callable[[str], bool | None],
         note: Callable[[str], object] = lambda _: None,
     ) -> None:
         """Begin without anything found.
@@ -95,11 +96,13 @@ class Fits:
             state: what binding watches.
             held: the sets that count as held on a node for a moment.
             default: what a pod's bind policy ``Default`` means.
+            opted_in: whether the pods of a namespace get CPU sets.
             note: called with the name of each node where something else may be found from then on.
         """
         self._state = state
         self._held = held
         self._default = default
+        self._opted_in = opted_in
         self.note = note
         self._known: dict[str, _Known] = {}
         self._holding: dict[str, tuple[str, ...]] = {}  # the nodes where a pod has CPUs, by its uid
@@ -180,7 +183,8 @@ class Fits:
         if known is None or not all(map(is_, known.made_of, made_of)):
             valid = ledger is not None and ledger.node_uid == topology.uid
             base = ledger if ledger is not None and valid else Ledger(node, topology.uid)
-            base = with_unknown(base, pods, now=self._state.now())
+            exist = topology.cpu_topology.position.keys()
+            base = with_unknown(base, pods, exist, self._opted_in, now=self._state.now())
             base = base.with_entries(*held) if held else base
             known = _Known(made_of, base, self._case(topology, base))
             self._keep(node, known)

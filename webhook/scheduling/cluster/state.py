@@ -66,7 +66,9 @@ class Cluster:
         if self.loads is not None:
             self.loads.held = held.loads
             self.loads.changed = journal.note
-        self.fits = Fits(self.sets, held.entries, self.default, journal.note) if self.sets else None
+        self.fits = (
+            Fits(self.sets, held.entries, self.default, self.opted_in, journal.note) if self.sets else None
+        )
 
     def visit(self, pod: Object) -> "Visit":
         """Return the cluster as a pod finds it, without what was held for it before; raises NotKnownError."""
