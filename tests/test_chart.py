@@ -21,6 +21,12 @@ from webhook.protocol import (
     PROFILE_VERSION,
     QOS_CLASSES,
 )
+from webhook.scheduling.loadaware.loadsettings import (
+    AGGREGATIONS,
+    IGNORED,
+    LoadSettingsError,
+    read_load_settings,
+)
 from webhook.server.metrics import ReviewMetrics
 from webhook.slo.keys import KEYS
 
@@ -85,7 +91,8 @@ def test_every_value_has_a_schema() -> None:
     # These are free in their form, rules has no defaults, and parent charts hand global to every chart.
     whole = (
         "resources", "podSecurityContext", "securityContext", "rules", "capacity.resources",
-        "capacity.colocationConfig", "capacity.agentConfig", "scheduler.resources", "agent.resources",
+        "capacity.colocationConfig", "capacity.agentConfig", "scheduler.resources", "scheduler.loadAware",
+        "agent.resources",
     )  # fmt: skip
 
     def outer(name: str) -> str:
@@ -100,6 +107,45 @@ def test_the_schema_has_the_keys_for_agents() -> None:
     """A misspelled key of the ConfigMap is refused by Helm; else nobody would read it."""
     schema = json.loads((CHART / "values.schema.json").read_text())
     assert list(schema["properties"]["capacity"]["properties"]["agentConfig"]["properties"]) == list(KEYS)
+
+
+class Recorded(dict[str, Any]):
+    """Arguments that say which of them were asked for."""
+
+    def __init__(self, of: Mapping[str, Any]) -> None:
+        super().__init__(of)
+        self.asked: list[str] = []
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Note the name, and answer."""
+        self.asked.append(name)
+        return super().get(name, default)
+
+
+def test_the_schema_has_the_arguments_of_load() -> None:
+    """Helm knows each of LoadAwareSchedulingArgs with its bounds; else new replicas would not start."""
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    whole = schema["properties"]["scheduler"]["properties"]["loadAware"]
+    inner = Recorded({"usageThresholds": {}})
+    args = Recorded({"aggregated": inner})
+    read_load_settings(args)
+    known = whole["properties"]
+    assert set(known) == {*args.asked, *IGNORED}
+    assert set(known["aggregated"]["properties"]) == set(inner.asked)
+    assert known["aggregated"]["properties"]["usageAggregationType"]["enum"] == ["", *AGGREGATIONS]
+    samples = {"boolean": True, "string": "", "array": []}
+    for name, of in known.items():
+        if of["type"] in samples:
+            read_load_settings({name: samples[of["type"]]})
+            continue
+        if name == "aggregated":
+            continue
+        bounds = of.get("additionalProperties", of)
+        put = (lambda value: {"cpu": value}) if "additionalProperties" in of else (lambda value: value)
+        for edge, beyond in ((bounds["minimum"], -1), (bounds["maximum"], 1)):
+            read_load_settings({name: put(edge)})
+            with pytest.raises(LoadSettingsError, match=name):
+                read_load_settings({name: put(edge + beyond)})
 
 
 @pytest.fixture(scope="module")

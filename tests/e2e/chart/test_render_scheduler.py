@@ -171,9 +171,17 @@ def test_a_client_certificate(helm: Helm) -> None:
         ({**SCHEDULER, "webhook": {"clientCA": AUTHORITY}}, "scheduler.clientCertificateSecret"),
         ({**OWN_SECRET, "scheduler": {"enabled": True, "caConfigMap": "ca"}}, "scheduler.caConfigMap: with"),
         ({**OWN_SECRET, "scheduler": {"enabled": True, "name": "default-scheduler"}}, "scheduler.name"),
+        (
+            {**SCHEDULER, "scheduler": {"enabled": True, "loadAware": {"usageThresholds": {"cpu": -1}}}},
+            "usageThresholds/cpu.*minimum",
+        ),
+        (
+            {**SCHEDULER, "scheduler": {"enabled": True, "loadAware": {"usageThreshold": {}}}},
+            "usageThreshold",
+        ),
     ],
 )
 def test_scheduler_is_refused(helm: Helm, values: dict[str, object], message: str) -> None:
-    """Without a CA, and where it would place pods of another scheduler."""
+    """Without a CA, where it would place pods of another scheduler, and with settings that nobody reads."""
     with pytest.raises(AssertionError, match=message):
         helm.render(values, NEWEST)

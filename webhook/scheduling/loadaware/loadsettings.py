@@ -14,12 +14,13 @@ from webhook.protocol import CPU, MEMORY
 
 PERCENT: Final = 100
 AGGREGATIONS: Final = ("avg", "p50", "p90", "p95", "p99")
+IGNORED: Final = ("apiVersion", "kind", "supportedResources")
+"""Arguments that say nothing of load."""
 
 _FACTORS: Final = {CPU: 85, MEMORY: 70}
 _THRESHOLDS: Final = {CPU: 65, MEMORY: 95}
 _WEIGHTS: Final = {CPU: 1, MEMORY: 1}
 _MOST: Final = 2**31 - 1
-_IGNORED: Final = ("apiVersion", "kind", "supportedResources")
 
 
 class LoadSettingsError(ValueError):
@@ -153,7 +154,7 @@ class _Reader:
     def __init__(self, of: Mapping[str, Any], at: str = "") -> None:
         self._of = of
         self._at = at
-        self._left = {name for name in of if name not in _IGNORED}
+        self._left = {name for name in of if name not in IGNORED}
 
     def flag(self, name: str, *, default: bool = False) -> bool:
         value = self._take(name)
