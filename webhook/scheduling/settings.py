@@ -9,9 +9,10 @@ from webhook.pods.documents import DocumentError, read_documents
 from webhook.pods.text import shown
 from webhook.scheduling.loadaware.loadsettings import LoadSettings, LoadSettingsError, read_load_settings
 
+MOST_WEIGHT: Final = 100
+
 _FIELDS: Final = ("loadAware", "cpuSets", "weights", "wakePods")
 _WEIGHTS: Final = ("loadAware", "cpuSets")
-_MOST_WEIGHT: Final = 100
 
 
 class SchedulingSettingsError(ValueError):
@@ -80,9 +81,9 @@ def read_settings_file(path: Path) -> SchedulingSettings:
 
 def _weight(weights: Mapping[str, object], name: str) -> int:
     value = weights.get(name, 1)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_WEIGHT:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_WEIGHT:
         raise SchedulingSettingsError(
-            f"weights.{name}: {shown(value)}: write a whole number from 0 to {_MOST_WEIGHT}"
+            f"weights.{name}: {shown(value)}: write a whole number from 0 to {MOST_WEIGHT}"
         )
     return value
 

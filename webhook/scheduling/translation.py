@@ -20,6 +20,7 @@ from webhook.protocol import (
     SPREAD_BY_PCPUS,
 )
 from webhook.scheduling.loadaware.loadsettings import LoadSettingsError, read_load_settings
+from webhook.scheduling.settings import MOST_WEIGHT
 
 API_VERSION: Final = "kubescheduler.config.k8s.io/v1"
 KIND: Final = "KubeSchedulerConfiguration"
@@ -27,6 +28,7 @@ _GROUP: Final = API_VERSION.partition("/")[0]
 _VERSIONS: Final = ("v1beta2", "v1beta3", "v1")
 LEASE: Final = "koord-scheduler"
 _STRATEGIES: Final = (LEAST_ALLOCATED, MOST_ALLOCATED)
+_CLUSTERS_OWN: Final = "default-scheduler"
 
 _LOAD: Final = "LoadAwareScheduling"
 _NUMA: Final = "NodeNUMAResource"
@@ -131,9 +133,15 @@ def _lease(configuration: Mapping[str, Any], done: Translation) -> dict[str, Any
 
 
 def _profile(profile: Mapping[str, Any], done: Translation) -> dict[str, Any]:
-    name = str(profile.get("schedulerName") or "default-scheduler")
+    name = str(profile.get("schedulerName") or _CLUSTERS_OWN)
     values = done.values["scheduler"]
-    values["name"] = name
+    if name == _CLUSTERS_OWN:
+        done.without_counterpart.append(
+            f"schedulerName {name}: the cluster's own scheduler has that name: the chart's has another "
+            "(scheduler.name), which pods or a profile have to say"
+        )
+    else:
+        values["name"] = name
     arguments: list[dict[str, Any]] = []
     for each in mappings(profile.get("pluginConfig")):
         plugin, args = str(each.get("name")), _arguments(each.get("args"))
@@ -216,11 +224,11 @@ def _plugins(profile: Mapping[str, Any], values: dict[str, Any], done: Translati
         for state in ("disabled", "enabled"):
             listed = mappings(of.get(state))
             mine = [dict(each) for each in listed if each.get("name") in _THEIRS]
-            others += [str(each.get("name")) for each in listed if each.get("name") not in _THEIRS]
             if mine:
                 lists[state] = mine
-            if point == "score":
-                _weights(listed, values)
+            if state == "enabled":
+                others += [str(each.get("name")) for each in listed if each.get("name") not in _THEIRS]
+                _weights(listed, values, done)
         # With everything switched off and nothing of its own on, a point would be empty: leave it as it was.
         off = [each for each in lists.get("disabled", ()) if each["name"] == "*"]
         if lists and not (off and "enabled" not in lists):
@@ -229,11 +237,20 @@ def _plugins(profile: Mapping[str, Any], values: dict[str, Any], done: Translati
     return kept
 
 
-def _weights(listed: list[Mapping[str, Any]], values: dict[str, Any]) -> None:
+def _weights(listed: list[Mapping[str, Any]], values: dict[str, Any], done: Translation) -> None:
+    """Take over how much a plugin counts; 0 is not stated, and counts 1."""
     for each in listed:
-        name = {_LOAD: "loadAware", _NUMA: "cpuSets"}.get(str(each.get("name")))
-        if name is not None and isinstance(each.get("weight"), int):
-            values.setdefault("weights", {})[name] = each["weight"]
+        plugin, weight = str(each.get("name")), each.get("weight")
+        name = {_LOAD: "loadAware", _NUMA: "cpuSets"}.get(plugin)
+        if name is None or weight in (None, 0):
+            continue
+        if isinstance(weight, int) and not isinstance(weight, bool) and 0 < weight <= MOST_WEIGHT:
+            values.setdefault("weights", {})[name] = weight
+        else:
+            done.without_counterpart.append(
+                f"{plugin}, weight {shown(weight)}: scheduler.weights.{name} is 1 to {MOST_WEIGHT}: it is "
+                "left at 1; lower the weights of the other plugins instead"
+            )
 
 
 def _used(others: list[str], done: Translation) -> Iterator[str]:

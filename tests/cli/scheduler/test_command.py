@@ -93,6 +93,7 @@ def test_plugins_of_nobody_are_named(run, tmp_path):
     """What neither side knows is left out, and said."""
     file = tmp_path / "config.yaml"
     profile = {
+        "schedulerName": "mine",
         "pluginConfig": [{"name": "Mine", "args": {}}, {"name": "NodeNUMAResource", "args": {
             "defaultCPUBindPolicy": "SpreadByPCPUs", "numaScoringStrategy": {"type": "LeastAllocated"}}}],
         "plugins": {"filter": {"enabled": [{"name": "Theirs"}, {"name": "NodeName"}]}},
@@ -112,7 +113,8 @@ def test_values_are_such_as_the_chart_takes(run, tmp_path):
     strategy = {"type": "RequestedToCapacityRatio", "resources": [{"name": "cpu", "weight": 1}]}
     fit = {"name": "NodeResourcesFit", "args": {"kind": "NodeResourcesFitArgs", "scoringStrategy": strategy}}
     whole = {"kind": "KubeSchedulerConfiguration", "apiVersion": f"{API}/v1",
-             "profiles": [{"pluginConfig": [fit]}], "extenders": [{"urlPrefix": "https://gpu"}]}  # fmt: skip
+             "profiles": [{"schedulerName": "mine", "pluginConfig": [fit]}],
+             "extenders": [{"urlPrefix": "https://gpu"}]}  # fmt: skip
     file.write_text(json.dumps(whole))
     found = translated(run, file)
     assert "scoringStrategy" not in found["values"]["scheduler"]
@@ -121,6 +123,36 @@ def test_values_are_such_as_the_chart_takes(run, tmp_path):
     scoring, extender = found["withoutCounterpart"]
     assert "'RequestedToCapacityRatio': the chart's scheduler has LeastAllocated or MostAllocated" in scoring
     assert "'https://gpu': the chart's scheduler asks this webhook and no other extender" in extender
+
+
+def test_what_the_chart_would_refuse_is_said(run, tmp_path):
+    """The name of the cluster's own scheduler, and a weight out of range, are no values; 0 counts 1."""
+    scored = [{"name": "LoadAwareScheduling", "weight": 5000}, {"name": "NodeNUMAResource", "weight": 0}]
+    profile = {"plugins": {"score": {"enabled": scored}}}
+    whole = {"kind": "KubeSchedulerConfiguration", "apiVersion": f"{API}/v1", "profiles": [profile]}
+    file = tmp_path / "config.yaml"
+    file.write_text(json.dumps(whole))
+    found = translated(run, file)
+    assert found["values"] == {"scheduler": {"enabled": True}, "cpusets": {"enabled": True}}
+    name, weight = found["withoutCounterpart"]
+    assert name.startswith("schedulerName default-scheduler: the cluster's own scheduler has that name")
+    assert weight.startswith("LoadAwareScheduling, weight 5000: scheduler.weights.loadAware is 1 to 100")
+
+
+def test_what_is_switched_off_is_not_done(run, tmp_path):
+    """A plugin of Koordinator's that a profile disables is neither taken over nor missed."""
+    off = [{"name": "LoadAwareScheduling", "weight": 3}, {"name": "Coscheduling"}, {"name": "NodeName"}]
+    profile = {"schedulerName": "mine", "plugins": {"filter": {"disabled": off}}}
+    whole = {"kind": "KubeSchedulerConfiguration", "apiVersion": f"{API}/v1", "profiles": [profile]}
+    file = tmp_path / "config.yaml"
+    file.write_text(json.dumps(whole))
+    found = translated(run, file)
+    assert found["values"] == {"scheduler": {"enabled": True, "name": "mine"}}
+    assert found["withoutCounterpart"] == []
+    assert found["configuration"]["profiles"][0]["plugins"] == {
+        "filter": {"disabled": [{"name": "NodeName"}]}
+    }
+    assert not any("LoadAware" in line for line in found["takenOver"])
 
 
 def test_standard_input(run):
