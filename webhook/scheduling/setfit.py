@@ -20,6 +20,10 @@ _NO_SUCH_SET: Final = {
     BindPolicy.FULL_PCPUS: "too few whole CPU cores for FullPCPUs",
     BindPolicy.SPREAD_BY_PCPUS: "too few CPU cores for SpreadByPCPUs",
 }
+_SHORT: Final = {
+    "SharePool": "too few CPUs left for pods without CPU sets",
+    "UnderWay": "a binding of the pod with other CPUs may be under way",
+}
 
 
 class Fit(NamedTuple):
@@ -65,10 +69,8 @@ def holding(ledger: Ledger, node: NodeTopology, claims: Iterable[Claim], *, now:
 
 def _reason(refusal: Refusal, claim: Claim, node: NodeTopology) -> str:
     """Shorten binding's message: no figures and no names, and the same words for the same cause."""
-    if refusal.reason == "SharePool":
-        return "too few CPUs left for pods without CPU sets"
     if refusal.reason != "NoSuchSet":
-        return refusal.message.partition(":")[0]
+        return _SHORT.get(refusal.reason) or refusal.message.partition(":")[0]
     terms = agreed_terms(claim.request, node)
     if isinstance(terms, Refusal):
         return terms.message.partition(":")[0]
