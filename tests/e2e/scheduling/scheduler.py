@@ -141,6 +141,9 @@ def start(
         str(find("kube-scheduler", cache)),
         *kept,
         f"--config={file}",
+        # What a pod's own account is used for without being told.
+        f"--authentication-kubeconfig={account}",
+        f"--authorization-kubeconfig={account}",
         "--bind-address=127.0.0.1",
         f"--secure-port={own}",
         "-v=2",
