@@ -1,5 +1,7 @@
 """What the pods of a node hold, by their annotations."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,16 +14,19 @@ from tests.binding.builders import (
     bind,
     held,
     known,
+    nrt,
     pod,
     resized,
     settle,
     store,
 )
-from webhook.binding.caches import trim_pod
+from webhook.binding.caches import TOPOLOGIES, trim_pod
 from webhook.binding.ledgers import LEDGERS
 from webhook.binding.recovery import Recovered, recover
 from webhook.cpuset.cpulist import format_cpulist, parse_cpulist
 from webhook.kube.paths import PODS
+
+TOPOLOGY = "node.koordinator.sh/cpu-topology"
 
 
 def test_sets_of_bound_pods_are_found_whatever_their_class():
@@ -147,6 +152,23 @@ def test_a_pod_that_became_smaller_before_its_ledger_heard_of_it(fake, replica, 
     settle(replica, 2)
     cpus = "0-1,8-9" if refused else "0,8"
     assert (held(fake)["p"], annotation(fake)) == (cpus, cpus)
+
+
+def test_a_cpu_that_is_offline_is_held_until_the_annotation_names_it_no_more(fake):
+    """It may be back before the set of a pod that became smaller is put right."""
+    store(fake, PODS, pod("p", cpu="1", node="node-1", cpuset="0,8"))
+    without_8 = nrt()
+    detail = json.loads(without_8["metadata"]["annotations"][TOPOLOGY])["detail"]
+    rows = [row for row in detail if row["id"] != 8]
+    without_8["metadata"]["annotations"][TOPOLOGY] = json.dumps({"detail": rows})
+    store(fake, TOPOLOGIES, without_8)
+    replica = Replica(fake)
+    assert replica.cpuset(known(replica, pod("q", cpu="2"))) == "1,9"
+    assert held(fake)["p"] == "0,8"
+    store(fake, TOPOLOGIES, nrt())
+    replica.hear()
+    assert 8 not in parse_cpulist(replica.cpuset(known(replica, pod("r", cpu="3"))))
+    replica.endpoint.close()
 
 
 def test_whose_ledger_is_lost_has_what_it_asks_for_before_what_others_claim(fake, replica):

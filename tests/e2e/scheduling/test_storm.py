@@ -85,7 +85,7 @@ class Stage:
                         if asks:
                             port = service.forwarder.port
                             eventually(lambda: _all_placed(looker, port), seconds=120, what="what fits bound")
-                    assert storm.violations == []
+                    assert storm.violations == [], storm.violations
                     return outcome(process.log()[before:], spaces)
             finally:
                 for each in spaces:
