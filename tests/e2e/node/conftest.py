@@ -13,7 +13,8 @@ from tests.e2e.cluster.kubectl import Kubectl
 from tests.e2e.cluster.processes import eventually
 from tests.e2e.conftest import make_namespace
 from tests.e2e.node.chart.release import Release
-from tests.e2e.node.machine.node import HERE, Node, lacking
+from tests.e2e.node.machine.needs import HERE, lacking
+from tests.e2e.node.machine.node import Node
 from tests.e2e.node.machine.remains import left_as_found
 from tests.e2e.node.workloads import spark
 from tests.e2e.node.workloads.colocated import Colocated
@@ -34,7 +35,8 @@ def untouched() -> Iterator[None]:
 def pieces() -> None:
     """What a node needs of the machine."""
     done = subprocess.run([HERE / "install.sh"], stderr=subprocess.PIPE, text=True, check=False)  # noqa: S603 — our own script
-    stop_if_lacking((done.stderr.strip() or "install.sh failed") if done.returncode else lacking())
+    installed = "" if done.returncode == 0 else done.stderr.strip() or "install.sh failed"
+    stop_if_lacking(installed or "; ".join(lacking()))
 
 
 @pytest.fixture(scope="package")

@@ -17,6 +17,7 @@ from tests.e2e.cluster.processes import eventually
 from tests.e2e.node.machine.remains import MARK, Machine
 
 CPU = Path("/sys/fs/cgroup/cpu")
+NEEDS = "tests.e2e.node.machine.needs"
 A_NODE = """
 import sys
 from pathlib import Path
@@ -86,6 +87,51 @@ def test_what_is_otherwise_is_seen():
     assert len(said) == len(patterns), done.stdout
     for pattern, line in zip(patterns, said, strict=True):
         assert re.fullmatch(pattern, line)
+
+
+@pytest.mark.parametrize(
+    ("otherwise", "said"),
+    [
+        ("true", []),
+        (
+            "mkdir bin; ln -s /usr/bin/* bin; rm bin/containerd; export PATH=$PWD/bin",
+            ["the Debian package containerd"],
+        ),
+        (
+            "umount /sys/fs/cgroup/freezer",
+            ["cgroup v1: no hierarchy of freezer in .*"],
+        ),
+        (
+            "mount -o remount,bind,ro /sys/fs/cgroup/pids",
+            ["namespaces and cgroups of its own: mkdir: .*: Read-only file system"],
+        ),
+        (
+            "mkdir low up work; mount -t overlay overlay -o lowerdir=low,upperdir=up,workdir=work both",
+            ["overlayfs in .*/both: mount: .*"],
+        ),
+    ],
+    ids=["nothing", "a program", "a hierarchy", "a hierarchy to write to", "a file system for layers"],
+)
+def test_what_a_machine_lacks_is_said(pieces, tmp_path, otherwise, said):
+    """Each in one line, on a machine that lacks it; the trial itself leaves nothing there."""
+    del pieces
+    before = Machine()
+    (tmp_path / "both").mkdir()
+    command = (
+        f"cd {tmp_path}; {otherwise}; export TMPDIR={tmp_path}/both; cd {ROOT}; {sys.executable} -m {NEEDS}"
+    )
+    done = subprocess.run(  # noqa: S603 — our own program
+        ["/usr/bin/unshare", "--mount", "/bin/sh", "-euc", command],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    lines = done.stdout.splitlines()
+    patterns = [f"a real node lacks here: {each}" for each in said] or ["a real node lacks nothing here"]
+    assert len(lines) == len(patterns), done.stdout + done.stderr
+    for pattern, line in zip(patterns, lines, strict=True):
+        assert re.fullmatch(pattern, line)
+    before.assert_as_before("MARK=1")
 
 
 @pytest.mark.parametrize("end", ["exception", "SIGKILL"])

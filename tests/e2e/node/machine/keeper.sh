@@ -13,6 +13,19 @@ trap '' HUP INT TERM
 # Where each hierarchy is mounted.
 hierarchies=$(awk '$0 ~ / - cgroup2? / {print $5}' /proc/self/mountinfo)
 
+# What was killed with the first process is gone in a moment.
+clean() {
+  for hierarchy in $hierarchies; do
+    for _ in $(seq 200); do
+      [ -d "$hierarchy/$name" ] || break
+      find "$hierarchy/$name" -depth -type d -exec rmdir {} + 2> /dev/null && break
+      sleep 0.05
+    done
+  done
+  rm -rf "$folder/var"
+}
+trap clean EXIT
+
 for hierarchy in $hierarchies; do
   mkdir "$hierarchy/$name"
   # A set of CPUs and memory nodes has to be there before the first process.
@@ -29,12 +42,3 @@ done
   done
   exec unshare --cgroup --mount --propagation private --pid --fork --kill-child "$here/inside.sh" "$folder"
 ) || echo "keeper: the node ended with $?" >&2
-
-# What was killed with the first process is gone in a moment.
-for hierarchy in $hierarchies; do
-  for _ in $(seq 200); do
-    find "$hierarchy/$name" -depth -type d -exec rmdir {} + 2> /dev/null && break
-    sleep 0.05
-  done
-done
-rm -rf "$folder/var"

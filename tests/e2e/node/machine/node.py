@@ -14,27 +14,14 @@ from tests.e2e.cluster.binaries import ROOT, find
 from tests.e2e.cluster.kubectl import Kubectl
 from tests.e2e.cluster.processes import Process, eventually
 from tests.e2e.node.machine import configuration, images
+from tests.e2e.node.machine.needs import HERE
 from tests.e2e.node.machine.registration import Registration
 from tests.ports import free_ports
 
-HERE: Final = Path(__file__).parent
 FIGURES: Final = ROOT / "build" / "node.jsonl"
 """What tests of a node have measured."""
 NAME: Final = "localhost"
 """A Node of this name is one whose kubelet the API server reaches: by its host name, over loopback."""
-
-
-_CONTROLLERS = ("blkio", "cpu", "cpuacct", "cpuset", "devices", "freezer", "memory", "pids", "systemd")
-
-
-def lacking() -> str:
-    """Return what this machine lacks for a node, in one line, or ""."""
-    if os.geteuid() != 0:
-        return "a real node needs root"
-    missing = [name for name in _CONTROLLERS if not Path("/sys/fs/cgroup", name, "cgroup.procs").exists()]
-    if missing:
-        return f"a real node needs cgroup v1: no hierarchy of {', '.join(missing)} in /sys/fs/cgroup"
-    return ""
 
 
 class Node:
