@@ -17,6 +17,7 @@ ORDER: Final = (
     "capacity",
     "node/test_node.py",  # offers batch resources itself: a controller that meets them waits for ten minutes
     "node/test_capacity.py",  # with a controller of its own, before the chart's is on the node
+    "node/test_machine.py",  # with another Node, which an agent of the chart would want to run on
     "node/test_plain_cluster.py",  # before anybody else has installed the chart on the node
     "node",
     "vm",

@@ -108,23 +108,20 @@ def namespace(kubectl: Kubectl, node: Node) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def colocated(kubectl: Kubectl, node: Node, release: Release) -> Iterator[Colocated]:
-    """Pods of three kinds, made while the agent only observes, as it does again afterwards."""
+    """Pods of three kinds, made while the agent only observes."""
     release.set_mode("observe")
     # The webhook lets nobody but a scheduler give a CPU set: this one has been given.
     namespace = make_namespace(kubectl, {"colocation-webhook.io/ignore": "true"})
     yield Colocated(kubectl, node, namespace)
     kubectl.run("-n", namespace, "delete", "pods", "--all", "--grace-period=1", "--timeout=60s")
     kubectl.delete("namespace", namespace)
-    release.set_mode("observe")
 
 
 @pytest.fixture(scope="module")
-def _enforcing(release: Release, kubectl: Kubectl) -> Iterator[None]:
-    """The agent in the mode enforce, and room for batch pods; afterwards it observes again."""
+def _enforcing(release: Release, kubectl: Kubectl) -> None:
+    """The agent in the mode enforce, and room for batch pods. Whoever needs another mode says so."""
     release.set_mode("enforce")
     wait_for_room(kubectl, 1500)
-    yield
-    release.set_mode("observe")
 
 
 @pytest.fixture
@@ -137,8 +134,8 @@ def _offers_end(kubectl: Kubectl, node: Node) -> Iterator[None]:
 
 @pytest.fixture
 def opted_in(kubectl: Kubectl, namespace: str, release: Release) -> str:
-    """A namespace that opted in to colocation; the webhook answers."""
-    del release
+    """A namespace that opted in to colocation; the webhook answers, the agent only observes."""
+    release.set_mode("observe")
     kubectl.run("label", "namespace", namespace, "koordinator.sh/enable-colocation=true")
     asked = burner(namespace, "asked", figures={"cpu": "1", "memory": "1Gi"}, labels=DRIVER)
 
@@ -146,5 +143,5 @@ def opted_in(kubectl: Kubectl, namespace: str, release: Release) -> str:
         stored = kubectl.create(asked, dry_run=True)
         return bool(stored["metadata"]["labels"].get("koordinator.sh/qosClass") == "BE")
 
-    eventually(mutated, what="a mutated pod")
+    eventually(mutated, seconds=90, what="a mutated pod")
     return namespace

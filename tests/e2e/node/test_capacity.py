@@ -95,4 +95,4 @@ def test_without_the_floor_a_new_kubelet_ends_the_pod(kubectl, node, namespace, 
         return kubectl.get("pod", "batch", namespace=namespace)["status"]["phase"] in {"Failed", "Succeeded"}
 
     eventually(ended, what="the pod ended")
-    assert f"OutOf{BATCH_CPU}" in reasons(kubectl, namespace)
+    eventually(lambda: f"OutOf{BATCH_CPU}" in reasons(kubectl, namespace), what="the Event about it")

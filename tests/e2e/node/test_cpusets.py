@@ -93,7 +93,7 @@ def placed(kubectl, node, namespace, **cpus):
         assert found == {name: {text} for name, text in cpus.items()}, found
         return True
 
-    eventually(there, seconds=60, what="processes on their CPUs")
+    eventually(there, seconds=90, what="processes on their CPUs")
     return groups
 
 
@@ -124,10 +124,10 @@ def test_processes_of_an_lse_pod_are_alone(kubectl, node, namespace):
         assert differing() == EXPLAINED.keys(), differing()
         return True
 
-    eventually(as_explained, what="files other than koordlet's, each explained")
+    eventually(as_explained, seconds=90, what="files other than koordlet's, each explained")
     text = DOCUMENT.read_text()
     assert not [phrase for phrase in EXPLAINED.values() if phrase not in text]
-    found = eventually(lambda: verified(kubectl), seconds=30, what="sets that do not differ")
+    found = eventually(lambda: verified(kubectl), seconds=90, what="sets that do not differ")
     for name, each in groups.items():
         said = found[f"{namespace}/{name}"]
         assert said["agrees"], said
@@ -157,7 +157,7 @@ def test_an_idle_pod_leaves_the_cpu_to_others(kubectl, node, namespace):
     groups = placed(kubectl, node, namespace, lse="0", be="1", twin="1")
     be, twin = groups["be"], groups["twin"]
     written = lambda: (be.text(be.pod, "cpu.idle"), be.text(be.container, "cpu.shares"))  # noqa: E731
-    eventually(lambda: written() == ("1", "1024"), what="an idle pod with a core's shares")
+    eventually(lambda: written() == ("1", "1024"), seconds=90, what="an idle pod with a core's shares")
     # Of a pod without batch resources the agent writes no shares.
     for group in (twin.pod, twin.container):
         twin.file(group, "cpu.shares").write_text("1024")

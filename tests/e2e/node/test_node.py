@@ -61,7 +61,8 @@ def test_a_pod_is_where_the_agent_looks_for_it(kubectl, namespace, hierarchy, qo
     """
     kubectl.create(burner(namespace, "pod", "--cpu", "1", figures=figures))
     stored = running(kubectl, namespace, "pod")
-    assert kubectl.run("-n", namespace, "logs", "pod").stdout == "burner: ready\n"
+    written = lambda: kubectl.run("-n", namespace, "logs", "pod").stdout  # noqa: E731
+    assert eventually(written, what="what it has written") == "burner: ready\n"
     group = hierarchy.pod(qos, stored["metadata"]["uid"])
     containers = hierarchy.containers(group)
     (sandbox,) = containers.keys() - {container(stored)}

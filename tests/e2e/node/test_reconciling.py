@@ -72,7 +72,7 @@ def actions(kubectl, pod):
     """What the ledger says of a pod; a kubelet that has just started does not know its pods yet."""
     command = ["colocation-webhook", "agent", "log", "--pod", pod, "-o", "json"]
     where = ("-n", NAMESPACE, "exec", agent(kubectl)["metadata"]["name"], "--")
-    said = eventually(lambda: kubectl.run(*where, *command).stdout, what="the ledger")
+    said = eventually(lambda: kubectl.run(*where, *command).stdout, seconds=90, what="the ledger")
     return [json.loads(line) for line in said.splitlines()]
 
 
@@ -89,10 +89,17 @@ def changed(colocated, pod):
         else:
             assert name == "batch pod cpu.shares", "which the kernel keeps while the pod is idle"
             continue
+        texts = {each: FOREIGN.get(each, ALL) for each in changes}
+
+        def write(texts=texts):
+            for each, text in texts.items():
+                paths[each].write_text(text)
+            return True
+
+        # Refused where the agent was here between a pod's set and its container's.
+        eventually(write, what=f"{name} changed")
         begun = time.monotonic()
-        for each in changes:
-            paths[each].write_text(FOREIGN.get(each, ALL))
-            written.append((each, FOREIGN.get(each, ALL)))
+        written += texts.items()
         colocated.wait_for(colocated.after, pod)
         took.append(time.monotonic() - begun)
     return written, took
@@ -134,7 +141,7 @@ def test_a_container_starts_again(kubectl, node, colocated):
         stored = running(kubectl, colocated.namespace, "batch")
         return stored if container(stored) != container(before) else None
 
-    colocated.pods["batch"] = eventually(restarted, what="another container")
+    colocated.pods["batch"] = eventually(restarted, seconds=90, what="another container")
     colocated.wait_for(colocated.after)
 
 
@@ -152,7 +159,7 @@ def test_the_api_server_is_away(kubectl, node, node_control_plane, colocated):
     finally:
         node_control_plane.start_apiserver()
     kubectl.run("wait", "--for=condition=Ready", f"node/{NAME}", "--timeout=60s")
-    eventually(lambda: ended(agent(kubectl)) > ended(before), what="word of the agent's end")
+    eventually(lambda: ended(agent(kubectl)) > ended(before), seconds=90, what="word of the agent's end")
 
 
 def test_the_agent_is_killed(kubectl, node, colocated):

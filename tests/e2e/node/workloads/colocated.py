@@ -114,7 +114,8 @@ class Colocated:
         stored = running(self._kubectl, self.namespace, name)
         group = self._hierarchy.pod(KubeQoS.BEST_EFFORT, stored["metadata"]["uid"])
         quota = Path(str(self._hierarchy.file("cpu", group, "cpu.cfs_quota_us")))
-        eventually(lambda: quota.read_text() == "10000\n", what="the quota of a pod that has just come")
+        limited = lambda: quota.read_text() == "10000\n"  # noqa: E731
+        eventually(limited, seconds=90, what="the quota of a pod that has just come")
         self._kubectl.run("-n", self.namespace, "delete", "pod", name, "--grace-period=1", "--timeout=60s")
 
     def _groups(self, name: str) -> dict[str, str]:

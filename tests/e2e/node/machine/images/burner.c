@@ -1,7 +1,7 @@
 /*
- * Uses what it is told to, until it is asked to end: burner [--after S] [--cpu N] [--memory MIB] [--seconds S]
+ * Uses what it is told to, until it is asked to end: burner [--asked 1] [--cpu N] [--memory MIB] [--seconds S]
  *
- * --after S     waits S seconds first
+ * --asked 1     waits for SIGUSR1 first
  * --cpu N       N processes that never wait
  * --memory MIB  that many MiB, each page written once, in steps of one MiB
  * --seconds S   ends by itself after S seconds, with status 0
@@ -33,14 +33,25 @@ static void hold(unsigned long mebibytes) {
     }
 }
 
+static void wait_for_signal(void) {
+    sigset_t signals;
+    int which;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &signals, 0);
+    printf("burner: waits\n");
+    fflush(stdout);
+    sigwait(&signals, &which);
+}
+
 int main(int count, char **words) {
-    unsigned long cpus = 0, mebibytes = 0, seconds = 0, after = 0;
+    unsigned long cpus = 0, mebibytes = 0, seconds = 0, asked = 0;
     for (int each = 1; each + 1 < count; each += 2) {
         unsigned long figure = strtoul(words[each + 1], 0, 10);
         if (!strcmp(words[each], "--cpu")) cpus = figure;
         else if (!strcmp(words[each], "--memory")) mebibytes = figure;
         else if (!strcmp(words[each], "--seconds")) seconds = figure;
-        else if (!strcmp(words[each], "--after")) after = figure;
+        else if (!strcmp(words[each], "--asked")) asked = figure;
         else {
             fprintf(stderr, "burner: %s is not known\n", words[each]);
             return 2;
@@ -49,8 +60,8 @@ int main(int count, char **words) {
     signal(SIGTERM, end);
     signal(SIGINT, end);
     signal(SIGALRM, end);
-    alarm(seconds ? after + seconds : 0);
-    for (unsigned left = after; left;) left = sleep(left);
+    if (asked) wait_for_signal();
+    alarm(seconds);
     while (cpus--) {
         if (!fork()) {
             prctl(PR_SET_PDEATHSIG, SIGKILL);
