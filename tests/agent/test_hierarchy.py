@@ -1,5 +1,6 @@
 """The cgroups of a node, found in trees of both versions and both drivers."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,18 @@ def test_a_machine_without_a_kubelet_is_named(tmp_path: Path) -> None:
         find_hierarchy(tmp_path)
     v2_tree(tmp_path, "system.slice")
     with pytest.raises(HierarchyError, match=r"there is no group kubepods .*, or give with --root"):
+        find_hierarchy(tmp_path)
+
+
+def test_a_folder_that_nobody_may_look_at_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root without capabilities meets such ones, too."""
+    v1_tree(tmp_path, "kubepods")
+
+    def refused(path: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", refused)
+    with pytest.raises(HierarchyError, match=r"/sys/fs/cgroup/.*: Permission denied: run this as root"):
         find_hierarchy(tmp_path)
 
 

@@ -1,6 +1,8 @@
 """``agent``: what would be written is printed, what was written is printed and taken back."""
 
 import json
+import shutil
+from collections import Counter
 
 import pytest
 import yaml
@@ -83,6 +85,32 @@ def test_a_dry_run_prints_what_would_be_written(run, machine):
     assert "0E" in after
     assert "1L+" in after
     assert "cpuBurstStrategy: bursts by more quota (auto): not built" in result.output
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda top: shutil.rmtree(top / "memory"), "there is no cgroup controller memory: nothing of it"),
+        (
+            lambda top: (top / "cpuset" / POD / "cpuset.cpus").write_bytes(b"\xff\n"),
+            f"cpuset/{POD}/cpuset.cpus: '\N{REPLACEMENT CHARACTER}' for '1-3' is not understood: it is left",
+        ),
+    ],
+    ids=["controller", "text"],
+)
+def test_what_cannot_be_done_is_a_finding(run, machine, spoil, said):
+    """All other files would be written all the same."""
+    everything = json.loads(dry_run(run, machine, "-o", "json").output)
+    spoil(machine / "root/sys/fs/cgroup")
+    found = json.loads(dry_run(run, machine, "-o", "json").output)
+    (finding,) = set(found["findings"]) - set(everything["findings"])
+    assert said in finding
+    before, after = (
+        [write["file"] for pod in each["pods"] for write in pod["writes"]] for each in (everything, found)
+    )
+    left = Counter(before) - Counter(after)
+    assert left in (Counter({"memory.limit_in_bytes": 2}), Counter({"cpuset.cpus": 1}))
+    assert after
 
 
 @pytest.mark.parametrize(("form", "load"), [("json", json.loads), ("yaml", yaml.safe_load)])

@@ -72,10 +72,13 @@ def dry_run(  # noqa: PLR0913 — what a plan is made of
     comparison = Comparison(hierarchy, files, None)
     present = Present(hierarchy, files)
     now = {each.pod.uid: _cpus_now(present, each.pod, cpus) for each in plan.pods}
+    differences = {each.pod.uid: tuple(comparison.differences(each)) for each in plan.pods}
+    above = tuple(each for above in plan.classes for each in comparison.of_class(above))
     return DryRun(
         plan=plan,
-        differences={each.pod.uid: tuple(comparison.differences(each)) for each in plan.pods},
-        above=tuple(each for above in plan.classes for each in comparison.of_class(above)),
+        differences=differences,
+        above=above,
+        findings=(*plan.findings, *comparison.problems.values()),
         now={uid: found for uid, found in now.items() if found is not None},
         cgroups=f"cgroup v{hierarchy.version}, driver {hierarchy.driver}",
         unbuilt=unbuilt(slo or {}, suppressed=suppression is not None),

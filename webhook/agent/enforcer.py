@@ -141,7 +141,8 @@ class Enforcer:
             self._writes.labels(outcome).inc(count)
         self._differences.set(len(done.differences))
         self._stopped.set(bool(done.stopped))
-        for finding in (*done.plan.findings, *filter(None, (done.stopped, self.ledger.problem))):
+        problems = (*done.problems, *filter(None, (done.stopped, self.ledger.problem)))
+        for finding in (*done.plan.findings, *problems):
             self._findings.say(finding)
         for refusal in done.written.refusals:
             self._refused.labels(refusal.file).inc()

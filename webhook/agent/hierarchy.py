@@ -122,9 +122,17 @@ def find_hierarchy(root: Path | str = "/", kubepods: str | None = None) -> Hiera
         kubepods: the group of all pods, where a machine has several; else it is looked for.
 
     Raises:
-        HierarchyError: there are none, or several groups of that name; names the remedy.
+        HierarchyError: there are none, several groups of that name, or nobody may look; names the remedy.
     """
-    top = Path(root) / _CGROUPS
+    try:
+        return _find(Path(root) / _CGROUPS, kubepods)
+    except PermissionError as error:
+        raise HierarchyError(
+            f"{error.filename}: {error.strerror}: run this as root, or give a copy with --root"
+        ) from None
+
+
+def _find(top: Path, kubepods: str | None) -> Hierarchy:
     unified = next((each for each in (top, top / "unified") if (each / "cgroup.controllers").is_file()), None)
     version = 2 if unified == top else 1
     mounts = _enabled(top) if unified == top else _mounts(top)

@@ -33,6 +33,7 @@ class DryRun:
         suppression: what BE pods get; None: they are not suppressed.
         unlike_koordlet: whom koordlet would suppress, and this agent does not, or the other way round.
         above: as ``differences``, of the groups above pods.
+        findings: what could not be done as it was asked, or be read, and why.
     """
 
     plan: Plan
@@ -43,6 +44,7 @@ class DryRun:
     suppression: State | None = None
     unlike_koordlet: Sequence[str] = ()
     above: Sequence[Difference] = ()
+    findings: Sequence[str] = ()
 
     @property
     def be_cpus(self) -> frozenset[int]:
@@ -73,7 +75,7 @@ def lines_of(run: DryRun, topology: Topology, *, width: int = _WIDTH, paint: Pai
     sections: list[tuple[str, Sequence[str]]] = [
         ("Suppression of BE pods", _suppression(run.suppression)),
         ("Koordlet would do otherwise", run.unlike_koordlet),
-        ("Findings", run.plan.findings),
+        ("Findings", run.findings),
         ("Asked for by the NodeSLO", run.unbuilt),
     ]
     for title, texts in sections:
@@ -101,7 +103,7 @@ def data_of(run: DryRun) -> dict[str, Any]:
         "above": [_data(difference) for difference in run.above],
         "sharedPool": format_cpulist(state.shared_pool()),
         "bePool": format_cpulist(state.be_pool()),
-        "findings": list(run.plan.findings),
+        "findings": list(run.findings),
         "notBuilt": list(run.unbuilt),
         "suppression": _inputs(run.suppression),
         "unlikeKoordlet": list(run.unlike_koordlet),

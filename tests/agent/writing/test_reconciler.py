@@ -1,5 +1,7 @@
 """Round by round: cgroups come to the plan, and stay there whatever others do."""
 
+import errno
+
 import pytest
 
 from tests.agent.plan.builders import batch
@@ -118,6 +120,28 @@ def test_every_file_that_was_changed_is_right_again(tmp_path, version, driver):
             assert (line["old"], line["expected"]) == (found, right)
     assert tried > len(owned) / 2
     assert hold(world)
+
+
+def test_what_cannot_be_read_is_left_alone_and_said_once(tmp_path, monkeypatch):
+    """Of each kind of file the first; everything else is written, and it is too as soon as it can be read."""
+    world = World(tmp_path)
+    seed_004(world)
+    world.add("other", "BE")
+    read, refusing = world.kernel.read, True
+
+    def refused(path):
+        if refusing and path.endswith("cpu.idle") and "/pod" in path:
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return read(path)
+
+    monkeypatch.setattr(world.kernel, "read", refused)
+    (problem,) = world.rounds().problems
+    assert problem.endswith("/cpu.idle: cannot be read, Permission denied: it is left as it is")
+    assert sets(world)["be"] == "2-15"
+    assert world.kernel.text(world.group("be"), "cpu.idle") == "0"
+    refusing = False
+    world.rounds(10)
+    assert world.kernel.text(world.group("be"), "cpu.idle") == "1"
 
 
 def test_pods_that_come_change_the_sets_of_others_at_once(tmp_path):

@@ -20,6 +20,8 @@ from tests.e2e.release.installation import NAMESPACE
 
 SPARK = "spark-pi"
 DRIVER = "spark-pi-driver"
+LIMITED = "cpu.cfs_quota_us  -1 -> 50000  limits (kubernetes.io/batch-cpu=500)"
+"""A line of the ledger about each of its pods."""
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,12 @@ def shell(kubectl, node_control_plane, chart, spark_image):
     kubectl.run("delete", "namespace", SPARK, "--ignore-not-found", "--timeout=100s")
 
 
+def told(kubectl, pod):
+    """What the agent's ledger says of a pod of the application."""
+    command = ["exec", "daemonset/colocation-webhook-agent", "--", "colocation-webhook", "agent", "log"]
+    return kubectl.run("-n", NAMESPACE, *command, "--pod", f"{SPARK}/{pod}").stdout
+
+
 def test_spark_pi(kubectl, chart, shell):
     """Each command as it stands, to the end of the job; the agent says what it wrote and why."""
     commands = chart.commands
@@ -62,7 +70,7 @@ def test_spark_pi(kubectl, chart, shell):
     def limited():
         reported.look()
         said = shell(commands.looking)
-        assert "cpu.cfs_quota_us  -1 -> 50000  limits (kubernetes.io/batch-cpu=500)" in said, said
+        assert LIMITED in said, said
         return said
 
     said = eventually(limited, seconds=120, what="the driver's limits in the ledger")
@@ -77,6 +85,8 @@ def test_spark_pi(kubectl, chart, shell):
     eventually(ended, seconds=300, what="the driver's end")
     assert "Pi is roughly 3.1" in shell(commands.ending)
     spark.assert_colocated(kubectl, SPARK, ("500", "500", "500"))
+    for executor in spark.pods(kubectl, SPARK, "executor"):
+        assert LIMITED in told(kubectl, executor["metadata"]["name"])
     assert DRIVER in reported.names
 
 

@@ -1,6 +1,7 @@
 """What the files of a pod, or of a class of pods, hold, compared with the plan."""
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from webhook.agent.hierarchy import GONE, Hierarchy
 from webhook.agent.plan.agentpod import Mode
@@ -13,12 +14,16 @@ from webhook.agent.writing.ledger import RESTORE, ActionLedger, Original
 from webhook.agent.writing.order import Difference
 from webhook.agent.writing.processes import Processes
 
+_WRITTEN_TO: Final = ("cpu", "cpuset", "memory")
+
 
 class Comparison:
     """Compares plans with the files of a machine; its ledger says what was written there before.
 
     Attributes:
         files_read: since it was made.
+        problems: controllers that are not there, and of each kind of file and each reason the first one
+            that could not be read or understood; by both.
     """
 
     def __init__(
@@ -30,6 +35,11 @@ class Comparison:
     ) -> None:
         """Take where cgroups are, their files, the ledger and the host's processes where there are some."""
         self.files_read = 0
+        self.problems: dict[tuple[str, str], str] = {
+            (each, ""): f"there is no cgroup controller {each}: nothing of it is planned or written"
+            for each in _WRITTEN_TO
+            if each in hierarchy.lacking
+        }
         self._processes = processes
         self._hierarchy, self._files, self._ledger = hierarchy, files, ledger
         self._places = {
@@ -145,9 +155,13 @@ class Comparison:
             text = wanted if as_it_should else text
             value, current = parse(knob, wanted, version), parse(knob, text, version)
         except ValueError:
+            self._left_alone(path, "", f"{text!r} for {wanted!r} is not understood")
             return None
         except OSError as error:
-            if error.errno not in GONE or not self._stands(path):
+            if not self._stands(path):
+                return None
+            if error.errno not in GONE:
+                self._left_alone(path, str(error.strerror), f"cannot be read, {error.strerror}")
                 return None
             value = parse(knob, wanted, version)
             text, current = "", value  # this kernel has no such file: the writer reports it
@@ -156,6 +170,9 @@ class Comparison:
         if original is not None and original.last != text and self._is(path, original):
             expected = original.last
         return Difference(path, knob, below, text, wanted, current, value, why, expected)
+
+    def _left_alone(self, path: str, reason: str, why: str) -> None:
+        self.problems.setdefault((path.rpartition("/")[2], reason), f"{path}: {why}: it is left as it is")
 
     def _is(self, path: str, original: Original) -> bool:
         """Whether it is still the same group or process."""
@@ -167,8 +184,8 @@ class Comparison:
     def _stands(self, path: str) -> bool:
         try:
             self._files.identity(path)
-        except OSError:
-            return False
+        except OSError as error:
+            return error.errno not in GONE
         return True
 
 

@@ -47,6 +47,7 @@ class Round:
         differences: that were found: what is written, or would be.
         written: what became of the writes; nothing while the agent only observes.
         stopped: why nothing is written although it should be, "" otherwise.
+        problems: see ``Comparison``.
     """
 
     plan: Plan
@@ -55,6 +56,7 @@ class Round:
     differences: tuple[Difference, ...]
     written: Written = field(default_factory=Written)
     stopped: str = ""
+    problems: tuple[str, ...] = ()
 
 
 class Reconciler:
@@ -143,7 +145,8 @@ class Reconciler:
             written = self._write(mine, now)
             stopped = self._writer.stopped
         read = self._comparison.files_read - before
-        return Round(plan, len(due), read, tuple(found), written, stopped)
+        problems = tuple(self._comparison.problems.values())
+        return Round(plan, len(due), read, tuple(found), written, stopped, problems)
 
     def give_back(self, pod: str | None = None, *, changed: bool = True) -> Restored:
         """Write back what was there before; see ``restore``."""
