@@ -1,14 +1,18 @@
 #!/bin/bash
 # What starts Spark's pods, as the entrypoint of Spark's own image does. The driver is known by its address: where
-# there is no DNS, nobody finds it by the name of its Service.
+# there is no DNS, nobody finds it by the name of its Service. On a machine that is quick it stays until the agent, which
+# reports every thirty seconds, has certainly reported it.
 set -euo pipefail
 role=$1
 shift
 case "$role" in
   driver)
-    exec "$SPARK_HOME/bin/spark-submit" --deploy-mode client \
+    status=0
+    "$SPARK_HOME/bin/spark-submit" --deploy-mode client \
       --conf "spark.driver.bindAddress=$SPARK_DRIVER_BIND_ADDRESS" \
-      --conf "spark.driver.host=$SPARK_DRIVER_BIND_ADDRESS" "$@"
+      --conf "spark.driver.host=$SPARK_DRIVER_BIND_ADDRESS" "$@" || status=$?
+    [ "$SECONDS" -ge 40 ] || sleep $((40 - SECONDS))
+    exit "$status"
     ;;
   executor)
     mapfile -t options < <(env | sed -n 's/^SPARK_JAVA_OPT_[0-9]*=//p')
