@@ -24,7 +24,7 @@ def test_version_1_with_cgroupfs(tmp_path: Path) -> None:
     assert found.containers(pod) == {ID: f"{pod}/{ID}"}
     top = tmp_path / "sys/fs/cgroup"
     assert found.file("memory", pod, "memory.stat") == f"{top}/memory/{pod}/memory.stat"
-    assert found.pressure(pod, "cpu.pressure") == f"{top}/unified/{pod}/cpu.pressure"
+    assert found.unified_file(pod, "cpu.pressure") == f"{top}/unified/{pod}/cpu.pressure"
 
 
 @pytest.mark.parametrize("scope", ["cri-containerd-{}.scope", "crio-{}.scope", "docker-{}.scope"])
@@ -47,7 +47,7 @@ def test_controllers_that_share_a_hierarchy(tmp_path: Path) -> None:
     assert found.file("cpuacct", "", "cpuacct.usage") in {
         f"{top}/{name}/cpuacct.usage" for name in ("cpuacct", "cpu,cpuacct")
     }
-    assert found.pressure("", "cpu.pressure") is None
+    assert found.unified_file("", "cpu.pressure") is None
 
 
 def test_a_kubelet_below_a_group_of_its_own(tmp_path: Path) -> None:

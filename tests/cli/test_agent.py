@@ -166,6 +166,14 @@ def test_a_nodeslo_for_nodes_that_have_none(run, machine):
     assert any("cpuSuppressThresholdPercent: 650 is out of range" in each for each in found["findings"])
 
 
+@pytest.mark.parametrize("more", [(), ("--mode", "enforce"), ("--ask-evictions",)])
+def test_a_last_resort_needs_figures_and_cgroups(run, more):
+    """Exit status 2, with what it goes with."""
+    result = run("agent", "--node-name", "n", "--kill-after", "60", *more)
+    assert result.exit_code == 2
+    assert "--kill-after goes with --ask-evictions, whose figures it needs" in result.output
+
+
 @pytest.mark.parametrize("text", ["LS", "LS=x", "ls=1", "LS=20", "LS=-21", "LS=1.5"])
 def test_a_nice_value_that_is_none(run, machine, text):
     """Exit status 2, with what to write."""

@@ -81,8 +81,8 @@ class Hierarchy:
         top = self.mounts.get(controller)
         return f"{top}/{group}" if top is not None and (top / group).is_dir() else None
 
-    def pressure(self, group: str, name: str) -> str | None:
-        """Return the path of a pressure file, which only version 2 has; None where that is not mounted."""
+    def unified_file(self, group: str, name: str) -> str | None:
+        """Return the path of a file that only version 2 has, such as pressure; None: that is not mounted."""
         if self.unified is None:
             return None
         return f"{self.unified}/{group}/{name}" if group else f"{self.unified}/{name}"

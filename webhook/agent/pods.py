@@ -7,7 +7,7 @@ from webhook.agent.measuring.peak import Subject
 from webhook.agent.measuring.usage import Use
 from webhook.agent.plan.agentpod import AgentPod, read_agent_pod
 from webhook.eviction.asking import PodRequest
-from webhook.eviction.candidates import class_of, requests_of
+from webhook.eviction.candidates import Candidate, class_of, read_candidate, requests_of
 from webhook.kube.cache.store import Store
 from webhook.pods.pod import labels, spec
 from webhook.pods.qosclass import priority_class, qos_class
@@ -32,6 +32,8 @@ class NodePod(NamedTuple):
         request: cores and bytes.
         cpus: CPU ids that its resource-status gives it; None: none.
         ending: whether it is being deleted.
+        leaving: the same pod in the order of those that may be evicted; None: it is none of them, or nobody
+            asked it to end.
         koordlet: whether it is Koordinator's agent.
         object_uid: of the pod in the API server.
         work: what it requests, and its priority, where it is no online work; None: it is.
@@ -49,6 +51,7 @@ class NodePod(NamedTuple):
     koordlet: bool
     object_uid: str = ""
     work: PodRequest | None = None
+    leaving: Candidate | None = None
     findings: tuple[str, ...] = ()
 
     @property
@@ -97,6 +100,7 @@ def read_pod(pod: Mapping[str, Any]) -> NodePod:
         cpus = None
         findings.append(f"{name}: {error}; it counts as none")
     planned = read_agent_pod(pod)
+    ending = metadata.get("deletionTimestamp") is not None
     if not planned.has_cgroup:
         findings.append(
             f"{name}: uid {shown(planned.uid)} is none that a kubelet gives; the pod is not measured"
@@ -109,10 +113,11 @@ def read_pod(pod: Mapping[str, Any]) -> NodePod:
         priority_class=priority_class(pod),
         request=request,
         cpus=cpus,
-        ending=metadata.get("deletionTimestamp") is not None,
+        ending=ending,
         koordlet=labels(pod).get(KOORD_APP) == KOORDLET,
         object_uid=metadata.get("uid") or "",
         work=_work(pod),
+        leaving=read_candidate(pod) if ending else None,
         findings=tuple(findings),
     )
 

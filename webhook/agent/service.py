@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from webhook.agent.enforcer import Enforcer
 from webhook.agent.eviction.asker import Asker
 from webhook.agent.eviction.figures import Figures
+from webhook.agent.eviction.killer import Killer
 from webhook.agent.findings import Findings
 from webhook.agent.hierarchy import Hierarchy
 from webhook.agent.host import Host
@@ -31,10 +32,12 @@ from webhook.agent.suppression.metrics import SuppressionCollector
 from webhook.agent.suppression.suppressor import Suppressor
 from webhook.agent.watched import Watched
 from webhook.agent.writing.cgroupfiles import KernelFiles
+from webhook.agent.writing.kill import Kills
 from webhook.agent.writing.ledger import open_ledger
 from webhook.agent.writing.present import Present
 from webhook.kube.cache.reflector import watching
 from webhook.kube.events import EventRecorder
+from webhook.kube.timestamps import utc_now
 from webhook.process.admin import AdminServer, Report, Request, Response, admin_routes, wsgi_app
 from webhook.process.memory import give_back_large_blocks
 from webhook.process.metrics import CONTENT_TYPE, render
@@ -74,6 +77,8 @@ class AgentService:
         settings: what is switched on.
         proc: the host's /proc.
         ask_evictions: whether it asks for evictions.
+        kill_after: seconds after which a BE pod that was asked to end, while its node is short of memory, is
+            killed in the mode enforce; 0: never.
         daemonset: namespace and name of what this agent is a pod of; None where nobody knows.
         suppression: of BE pods, where the NodeSLO switches it on; None: never.
     """
@@ -90,6 +95,7 @@ class AgentService:
     proc: Path = Path("/proc")
     daemonset: tuple[str, str] | None = None
     ask_evictions: bool = False
+    kill_after: float = 0.0
     suppression: Options | None = None
     host: Host = field(init=False)
     sampler: Sampler = field(init=False)
@@ -136,6 +142,7 @@ class AgentService:
         give_back_large_blocks()
         self._history.restore()
         enforcer = self.enforcer = self._enforcer()
+        killer = self._killer(enforcer)
         routes = admin_routes(
             {"agent": self.report},
             self.registry,
@@ -153,7 +160,7 @@ class AgentService:
                 all_tasks.append(Task("asker", self.asker))
             tasks = Tasks(all_tasks, LOOK_SECONDS)
             tasks.start()
-            self._look(enforcer)
+            self._look(enforcer, killer)
             if self.enforce and self.daemonset and (why := why_leaving(self.watched.api, self.daemonset)):
                 enforcer.leave(why)
             tasks.stop()
@@ -203,7 +210,22 @@ class AgentService:
             suppressor=suppressor,
         )
 
-    def _look(self, enforcer: Enforcer) -> None:
+    def _killer(self, enforcer: Enforcer) -> Killer | None:
+        """Return what kills as the last resort; None where nobody asked for that."""
+        if self.asker is None or not self.enforce or not self.kill_after:
+            return None
+        asker, kills = self.asker, Kills(self.hierarchy, self._files, enforcer.ledger, utc_now)
+        return Killer(
+            self.watched,
+            kills,
+            self._findings,
+            self._events,
+            self.registry,
+            lambda: asker.shortage,
+            self.kill_after,
+        )
+
+    def _look(self, enforcer: Enforcer, killer: Killer | None) -> None:
         """Look at the counters each second, until the end."""
         due = time.monotonic()
         while not self._stop.is_set():
@@ -212,6 +234,8 @@ class AgentService:
             else:
                 self.sampler.look(self.watched.pods_now())
                 enforcer.look()
+                if killer is not None:
+                    killer.look()
             due = max(due + LOOK_SECONDS, time.monotonic())  # what was missed is not made up for
             self._stop.wait(due - time.monotonic())
 

@@ -33,7 +33,7 @@ class Ask(NamedTuple):
 
     def __str__(self) -> str:
         """Say it with the figures that justify it, in one sentence."""
-        show = _cores if of_cpu(self.form) else _bytes
+        show = _cores if of_cpu(self.form) else bytes_text
         given = self.figures
         if self.form is Form.BE_CPU:
             words = (
@@ -119,6 +119,12 @@ def seen_enough(seconds: float, window: float) -> bool:
     return seconds * _PARTS >= window
 
 
+def bytes_text(number: int) -> str:
+    """Return bytes as messages say them: ``6.4Gi``."""
+    gibi, mebi = number / 2**30, number / 2**20
+    return f"{gibi:.1f}Gi" if gibi >= 1 else f"{mebi:.0f}Mi"
+
+
 def asks_of(measured: Measured, thresholds: Thresholds) -> tuple[Ask, ...]:
     """Return what a node asks for, in the order in which it is served; nothing where data is old."""
     if measured.age > STALE_SECONDS or measured.age < 0:
@@ -173,8 +179,3 @@ def _ask(form: Form, resource: str, figures: Figures, limits: Limits | None = No
 
 def _cores(milli: int) -> str:
     return f"{milli / 1000:g} cores"
-
-
-def _bytes(number: int) -> str:
-    gibi, mebi = number / 2**30, number / 2**20
-    return f"{gibi:.1f}Gi" if gibi >= 1 else f"{mebi:.0f}Mi"

@@ -132,11 +132,11 @@ class Machine:
         for controller in CONTROLLERS:
             top = TOP / controller / self.name
             for folder in sorted((each for each in top.rglob("*") if each.is_dir()), reverse=True):
-                _remove(folder)
-            _remove(top)
+                remove_group(folder)
+            remove_group(top)
 
 
-def _remove(folder):
+def remove_group(folder):
     """Remove a group; one whose last process ended a moment ago is busy for another one."""
     for _ in range(400):
         try:

@@ -95,6 +95,7 @@ def test_contradictions_are_refused_before_anything_happens(release: Installatio
         ("webhook.clientCA=-----BEGIN CERTIFICATE----------END CERTIFICATE-----", "--client-ca FILE"),
         ("webhook.clientCA=clients.crt", "clientCA"),
         ("mode=strict", "'enforce', 'audit'"),
+        ("eviction.killAfterSeconds=60", "agent.mode=enforce"),
         ("replicas=3", "'replicas' not allowed"),
         ("webhook.mutating.timeoutSeconds=30", "30"),
     ):

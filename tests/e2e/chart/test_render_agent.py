@@ -97,6 +97,18 @@ def test_what_an_agent_needs_for_processes(helm: Helm) -> None:
     assert not [each for each in container["args"] if "host-proc" in each]
 
 
+def test_the_last_resort_adds_no_right(helm: Helm) -> None:
+    """One argument more; without the value the agent kills nobody."""
+    values: Object = {"agent": {**AGENT["agent"], "mode": "enforce"}, "eviction": {"enabled": True}}
+    before = helm.render(values, NEWEST)
+    after = helm.render({**values, "eviction": {"enabled": True, "killAfterSeconds": 60}}, NEWEST)
+    (plain,), (container,) = (agent_of(each)["spec"]["containers"] for each in (before, after))
+    assert [each for each in container["args"] if each not in plain["args"]] == ["--kill-after=60"]
+    assert not [each for each in plain["args"] if "kill" in each]
+    container["args"].remove("--kill-after=60")
+    assert before == after
+
+
 def test_the_agents_settings(helm: Helm) -> None:
     """What the values say is in its command line, its annotations and its pod."""
     objects = helm.render(AGENT_OPTIONS, NEWEST)

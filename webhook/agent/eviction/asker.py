@@ -1,6 +1,7 @@
 """Asks for evictions: keeps the NodeEvictionRequest while the node is short, and ends it afterwards."""
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from threading import Event
@@ -9,6 +10,7 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry, Gauge
 
 from webhook.agent.eviction.figures import Figures
+from webhook.agent.eviction.lastresort import Shortage
 from webhook.agent.findings import Findings
 from webhook.agent.metrics import PREFIX
 from webhook.agent.publishing.applier import Applier
@@ -36,6 +38,8 @@ class Asker:
 
     Attributes:
         standby: whether somebody else's agent works here.
+        clock: seconds that never go back.
+        shortage: what was found last, and written where it was due; None: nothing is known.
     """
 
     _watched: Watched
@@ -44,6 +48,8 @@ class Asker:
     _applier: Applier
     registry: CollectorRegistry
     standby: Callable[[], bool]
+    clock: Callable[[], float] = time.monotonic
+    shortage: Shortage | None = field(default=None, init=False)
     _asked: bool = field(default=True, init=False)
     _slo: Mapping[str, Any] | None = field(default=None, init=False)
     _thresholds: Thresholds = field(default=OFF, init=False)
@@ -71,8 +77,10 @@ class Asker:
         measured, uses = self._figures.gather(node, pods, thresholds)
         asks = asks_of(measured, thresholds) if measured is not None else ()
         self._show(asks)
+        now = self.clock()
         if asks or self._asked:
             self._write(asks, uses, node.uid)
+        self.shortage = Shortage(now - measured.age, asks, uses) if measured is not None else None
         return None
 
     def _settings(self) -> Thresholds:

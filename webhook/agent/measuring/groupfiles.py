@@ -29,7 +29,7 @@ class GroupFiles:
         self._memory = KeptFile(
             hierarchy.file("memory", group, "memory.stat") or f"no hierarchy of memory: {group}"
         )
-        paths = {each: hierarchy.pressure(group, f"{each}.pressure") for each in PRESSURES}
+        paths = {each: hierarchy.unified_file(group, f"{each}.pressure") for each in PRESSURES}
         self._pressure = {each: KeptFile(path) for each, path in paths.items() if path is not None}
 
     def cpu(self) -> int:

@@ -40,7 +40,7 @@ class _Pod:
     def __init__(self, pod: AgentPod, hierarchy: Hierarchy) -> None:
         self.pod = pod
         group = hierarchy.pod(pod.kube_qos, pod.uid)
-        path = hierarchy.pressure(group, "cpu.pressure")
+        path = hierarchy.unified_file(group, "cpu.pressure")
         self.pressure = KeptFile(path) if path is not None else None
         groups = [group, *hierarchy.containers(group).values()]
         paths = [hierarchy.file("cpu", each, "cpu.stat") for each in groups]

@@ -25,6 +25,9 @@ MOST_WAITING: Final = 10_000
 RESTORE: Final = "restore"
 """The rule of lines by which a file was given back."""
 
+LAST_RESORT: Final = "last-resort"
+"""The rule of lines by which processes were killed, or were to be: nothing of it can be given back."""
+
 LEDGER: Final = "ledger"
 """The folder of the ledger of actions, in the state folder."""
 
@@ -171,6 +174,8 @@ class ActionLedger:
         self.flush()
 
     def _remember(self, line: Mapping[str, Any]) -> None:
+        if line["why"]["rule"] == LAST_RESORT:
+            return
         path = f"{line['path']}/{line['file']}"
         before = self.originals.get(path)
         if line["why"]["rule"] == RESTORE:

@@ -10,6 +10,7 @@ from click.core import ParameterSource
 
 from webhook.cli.agent.actions import print_actions, restore_all
 from webhook.cli.agent.dryrun import print_plan
+from webhook.cli.agent.eviction import EvictionFlags, eviction_options
 from webhook.cli.agent.metrics import MetricsFlags, metrics_options
 from webhook.cli.agent.nodeslo import node_slo_option
 from webhook.cli.agent.objects import node_name_option, objects_of, pods_option
@@ -68,11 +69,7 @@ def _pod_option(text: str) -> Decorator:
 @place_options
 @node_slo_option
 @process_options
-@click.option(
-    "--ask-evictions",
-    is_flag=True,
-    help="Ask for evictions of BE pods by a NodeEvictionRequest, where the NodeSLO says when.",
-)
+@eviction_options
 @suppression_options
 @click.option(
     "--yarn-cgroup",
@@ -100,7 +97,7 @@ def agent(  # noqa: PLR0913 — one parameter an option
     place: AgentPlace,
     node_slo: Mapping[str, Any],
     processes: ProcessFlags,
-    ask_evictions: bool,
+    eviction: EvictionFlags,
     suppression: "Options | None",
     yarn_cgroup: str,
     admin_bind: str,
@@ -133,6 +130,7 @@ def agent(  # noqa: PLR0913 — one parameter an option
         _refuse_options(ctx, ctx.invoked_subcommand)
         return
     _check(dry_run=dry_run, restore=restore, pods=pods, pod=pod)
+    eviction.check(mode)
     if restore:
         restore_all(place, pod)
         return
@@ -160,7 +158,8 @@ def agent(  # noqa: PLR0913 — one parameter an option
             settings=processes.settings(),
             proc=processes.host_proc,
             daemonset=daemonset,
-            ask_evictions=ask_evictions,
+            ask_evictions=eviction.ask_evictions,
+            kill_after=eviction.kill_after,
             suppression=suppression,
         )
         service.run(listen_on("--admin-bind", admin_bind), metrics.listen())
