@@ -100,6 +100,24 @@ def test_a_disruption_budget(world: Evictions) -> None:
     assert world.left() == set()
 
 
+def test_a_disruption_budget_that_forbids_all(world: Evictions, caplog: Any) -> None:
+    """Nobody goes, and what is said names who is kept; once."""
+    world.api.protected = set("abcd")
+    one = world.replica()
+    for _ in range(4):
+        world.short()
+        one.step(world)
+        world.wait(5)
+    assert world.left() == set("abcd")
+    said = [line for line in caplog.text.splitlines() if "no pod is left that may go for it" in line]
+    assert len(said) == 1
+    assert said[0].endswith(
+        "; refused by the Eviction API, as for a PodDisruptionBudget: shop/a, shop/b, shop/c and 1 more"
+    )
+    state = {"state": "unmet"}
+    assert one.registry.get_sample_value("colocation_webhook_eviction_requests", state) == 1
+
+
 def test_refusals_that_could_not_be_noted(world: Evictions) -> None:
     """The agent measured meanwhile, and the status says still that both go: others are asked and noted."""
     world.api.protected = {"a", "b"}

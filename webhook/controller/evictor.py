@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 from webhook.controller.evictionstate import REQUESTS, EvictionState
 from webhook.controller.metrics import EvictionMetrics
 from webhook.controller.standby import Standby
+from webhook.eviction.asking import Ask
 from webhook.eviction.budget import MINUTE, Budget, Eviction, Spending
 from webhook.eviction.candidates import PENDING_SECONDS, Candidate
 from webhook.eviction.request import REFUSED, NodeRequest, Noted, contradiction, status_body
@@ -36,6 +37,7 @@ PROTECTED_SECONDS: Final = 30.0
 """A pod that a PodDisruptionBudget protects is asked about again after so long, or when the server says."""
 
 _REMEMBERED: Final = 2 * MINUTE
+_NAMED: Final = 3
 _NUMBERS: Final = re.compile(r"[0-9]+")
 _log = logging.getLogger(__name__)
 
@@ -163,7 +165,8 @@ class Evictor:
         room = self._spending.room(watched.clock())
         found = select(request.asks, pods, request.uses, pending, room, mid=self._settings.mid)
         for ask, why in found.unmet:
-            self._say(node, f"{ask.form} {why}", f"{ask}: {why}")
+            kept = self._refused(node, ask)
+            self._say(node, f"{ask.form} {why} {bool(kept)}", f"{ask}: {why}{kept}")
         done = not found.victims or (self._leads() and self._evict(request, found.victims))
         known.unmet = bool(found.unmet)
         if done and not found.unmet:
@@ -190,6 +193,17 @@ class Evictor:
             elif self._pauses.over(each.uid):
                 free.append(each)
         return free, pending
+
+    def _refused(self, node: str, ask: Ask) -> str:
+        """Return which pods are left alone since the API server refused to evict them, "": none."""
+        found = [
+            f"{each.namespace}/{each.name}"
+            for each in self.watched.pods.on_node(node)
+            if not self._pauses.over(each.uid) and each.allows(ask, mid=self._settings.mid)
+        ]
+        more = f" and {len(found) - _NAMED} more" * (len(found) > _NAMED)
+        names = ", ".join(sorted(found)[:_NAMED])
+        return f"; refused by the Eviction API, as for a PodDisruptionBudget: {names}{more}" if found else ""
 
     def _evict(self, request: NodeRequest, victims: Iterable[Victim]) -> bool:
         """Note the decision, then carry it out; return whether it was noted."""

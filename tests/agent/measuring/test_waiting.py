@@ -45,6 +45,21 @@ def pods(request, tmp_path):
     return Pods(tmp_path, request.param)
 
 
+def test_what_the_machine_lacks(pods):
+    """A kernel that counts no pressure; where version 2 is not mounted nobody counts any."""
+    assert (
+        "kubepods/cpu.pressure: No such file or directory: start the kernel with psi=1"
+        in pods.waiting.lacking()
+    )
+    top = pods.root / "sys/fs/cgroup" / ("unified" if pods.version == 1 else "")
+    write(top, {"kubepods/cpu.pressure": ""})
+    assert pods.waiting.lacking() == ""
+    if pods.version == 1:
+        (top / "cgroup.controllers").unlink()
+        alone = Waiting(find_hierarchy(pods.root), lambda: pods.now)
+        assert alone.lacking().startswith("cgroups of version 1 have no pressure: mount version 2")
+
+
 def test_the_pod_that_waited_most_of_late(pods):
     """As the share of the last seconds; before that nothing is known."""
     for i in range(int(SECONDS)):

@@ -207,7 +207,7 @@ class Pressed:
         group = self.world.group("ls")
         hierarchy = self.world.hierarchy
         text = f"some avg10=0.00 avg60=0.00 avg300=0.00 total={int(self.waited * 10**6)}\n"
-        write(hierarchy.unified, {f"{group}/cpu.pressure": text})
+        write(hierarchy.unified, {f"{each}/cpu.pressure": text for each in (hierarchy.kubepods, group)})
         write(hierarchy.mounts["cpu"], {f"{group}/cpu.stat": f"nr_throttled {int(self.throttled)}\n"})
         self.world.round()
         return len(self.world.cpus("be"))
@@ -231,6 +231,19 @@ def test_pressure_of_a_throttled_pod_says_nothing(tmp_path):
     """It waits for its own quota."""
     node = Pressed(tmp_path)
     assert {node.second(waiting=0.9, throttled=1) for _ in range(8)} == {10}
+
+
+def test_a_machine_without_pressure(tmp_path, caplog):
+    """The budget alone counts, and that is said once, with the remedy."""
+    node = Pressed(tmp_path)
+    hierarchy = node.world.hierarchy
+    node.second()
+    (hierarchy.unified / hierarchy.kubepods / "cpu.pressure").unlink()
+    for _ in range(3):
+        node.world.round()
+    assert len(node.world.cpus("be")) == 10
+    assert caplog.text.count("the budget alone counts: ") == 1
+    assert "kubepods/cpu.pressure: No such file or directory: start the kernel with psi=1" in caplog.text
 
 
 def test_pods_that_are_left_alone(tmp_path):

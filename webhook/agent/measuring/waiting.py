@@ -91,6 +91,18 @@ class Waiting:
         self._hierarchy, self._clock = hierarchy, clock
         self._pods: dict[str, _Pod] = {}
 
+    def lacking(self) -> str:
+        """Return what this machine lacks for it, with the remedy; "" where it lacks nothing."""
+        path = self._hierarchy.unified_file(self._hierarchy.kubepods, "cpu.pressure")
+        if path is None:
+            return "cgroups of version 1 have no pressure: mount version 2 next to it"
+        try:
+            with open(path, "rb") as file:  # noqa: PTH123 — a path is text here
+                file.read(1)
+        except OSError as error:
+            return f"{path}: {error.strerror}: start the kernel with psi=1"
+        return ""
+
     def look(self, pods: Iterable[AgentPod]) -> Waited | None:
         """Look at these pods once, and return the one that waited most; None: nothing is known of any."""
         wanted: Mapping[str, AgentPod] = {pod.uid: pod for pod in pods if pod.has_cgroup}

@@ -126,7 +126,14 @@ class Suppressor:
     def _pressure(self, plan: Plan) -> str:
         """Return which online pod waits too long for a CPU; "" where none does, or nobody asks."""
         limit = self.options.pressure_percent
-        worst = self._waiting.look(online(plan)) if limit else None
+        if not limit:
+            return ""
+        if lacking := self._waiting.lacking():
+            self._findings.say(
+                f"what online pods wait for a CPU is not known, so the budget alone counts: {lacking}"
+            )
+            return ""
+        worst = self._waiting.look(online(plan))
         return f"{worst.pod} waited {worst.percent}%" if worst is not None and worst.percent > limit else ""
 
     def _say_held(self, loads: Loads | None) -> None:
