@@ -166,6 +166,30 @@ def test_a_nodeslo_for_nodes_that_have_none(run, machine):
     assert any("cpuSuppressThresholdPercent: 650 is out of range" in each for each in found["findings"])
 
 
+def test_the_configmap_for_nodes_that_have_no_nodeslo(run, machine):
+    """The one that --config names, for the node's labels; a NodeSLO counts first, --node-slo last."""
+    strategy = {"clusterStrategy": {"enable": True}, "nodeStrategies": []}
+    config = {
+        "kind": "ConfigMap",
+        "metadata": {"namespace": "koordinator-system", "name": "slo-controller-config"},
+        "data": {"resource-threshold-config": json.dumps(strategy)},
+    }
+    pods = [each for each in yaml.safe_load_all((machine / "pods.yaml").read_text()) if each["kind"] == "Pod"]
+    named = ("--config", "koordinator-system/slo-controller-config")
+
+    def asked(*flags, objects=()):
+        (machine / "pods.yaml").write_text(yaml.safe_dump_all([*pods, config, *objects]))
+        found = json.loads(dry_run(run, machine, *flags, "-o", "json").output)
+        return "suppression" in "".join(found["notBuilt"])
+
+    assert asked(*named)
+    assert not asked()
+    assert not asked("--config", "koordinator-system/another")
+    off = {"kind": "NodeSLO", "metadata": {"name": "n"}, "spec": {}}
+    assert not asked(*named, objects=[off])
+    assert asked(*named, "--node-slo", '{"resourceUsedThresholdWithBE": {"enable": false}}')
+
+
 @pytest.mark.parametrize("more", [(), ("--mode", "enforce"), ("--ask-evictions",)])
 def test_a_last_resort_needs_figures_and_cgroups(run, more):
     """Exit status 2, with what it goes with."""

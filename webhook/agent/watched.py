@@ -1,6 +1,7 @@
 """What an agent knows of the cluster: its node, the node's pods, NodeMetric and NodeSLO, watched."""
 
 import datetime as dt
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -30,10 +31,13 @@ from webhook.protocol import (
     TOPOLOGY_API_VERSION,
     TOPOLOGY_RESOURCE,
 )
+from webhook.slo.strategies import Strategies, read_strategies, spec_of
 
 NODEMETRICS: Final = collection(NODEMETRIC_API_VERSION, NODEMETRIC_RESOURCE)
 NODESLOS: Final = collection(NODESLO_API_VERSION, NODESLO_RESOURCE)
 TOPOLOGIES: Final = collection(TOPOLOGY_API_VERSION, TOPOLOGY_RESOURCE)
+
+_log = logging.getLogger(__name__)
 
 
 class KnownNode(NamedTuple):
@@ -67,18 +71,22 @@ class Watched:
         api: the API server.
         node_name: of the node.
         now: the time of day.
-        default_slo: the spec that holds where the node has no NodeSLO.
+        default_slo: the spec that holds where the node has no NodeSLO, and no ConfigMap says one.
+        config: namespace and name of Koordinator's ConfigMap, for a node that has no NodeSLO; None: not read.
     """
 
     api: Client
     node_name: str
     now: Callable[[], dt.datetime] = utc_now
     default_slo: Mapping[str, Any] = field(default_factory=dict)
+    config: tuple[str, str] | None = None
     pods: Store[NodePod] = field(default_factory=pod_store, init=False)
     nodes: Store[KnownNode] = field(default_factory=lambda: Store(_known_node), init=False)
     metrics: Store[KnownMetric] = field(default_factory=lambda: Store(_known_metric), init=False)
     slos: Store[Mapping[str, Any]] = field(default_factory=lambda: Store(_known_slo), init=False)
-    reflectors: Mapping[str, Reflector] = field(init=False)
+    strategies: Store[Strategies] = field(default_factory=lambda: Store(_known_strategies), init=False)
+    reflectors: dict[str, Reflector] = field(init=False)
+    _made: "_Made | None" = field(default=None, init=False)
     _pods: tuple[NodePod, ...] = field(default=(), init=False)
     _pods_at: int = field(default=0, init=False)
 
@@ -92,6 +100,10 @@ class Watched:
             "nodemetric": Reflector(self.api, NODEMETRICS, self.metrics, selector=named),
             "nodeslo": Reflector(self.api, NODESLOS, self.slos, selector=named),
         }
+        if self.config is not None:
+            namespace, name = self.config
+            path, one = collection("v1", "configmaps", namespace), {"fieldSelector": f"metadata.name={name}"}
+            self.reflectors["configmap"] = Reflector(self.api, path, self.strategies, selector=one)
 
     @property
     def synced(self) -> bool:
@@ -100,6 +112,7 @@ class Watched:
         return (
             self.pods.synced
             and self.nodes.synced
+            and (self.config is None or self.strategies.synced)
             and all(synced or not self.reflectors[name].contact.served for name, synced in optional)
         )
 
@@ -115,8 +128,22 @@ class Watched:
 
     @property
     def slo(self) -> Mapping[str, Any] | None:
-        """Return the spec of the node's NodeSLO; None: there is none."""
-        return self.slos.values.get(("", self.node_name))
+        """Return the spec of the node's NodeSLO, else what the ConfigMap says; None: there is neither.
+
+        It is the same object for as long as it says the same.
+        """
+        found = self.slos.values.get(("", self.node_name))
+        if found is not None or self.config is None:
+            return found
+        node, made = self.node, self._made
+        # One that is deleted goes on as it was, as in Koordinator.
+        strategies = self.strategies.values.get(self.config, made.strategies if made is not None else None)
+        if strategies is None or node is None:
+            return None
+        labels = node.object["metadata"]["labels"]
+        if made is None or made.strategies is not strategies or made.labels != labels:
+            made = self._made = _Made(strategies, labels, spec_of(strategies, labels))
+        return made.spec
 
     def pods_now(self) -> tuple[NodePod, ...]:
         """Return the node's pods: the same tuple for as long as no pod changes."""
@@ -172,6 +199,24 @@ def _amount(raw: object) -> float:
         return parse(text_of(raw)) / NANO
     except QuantityError:
         return 0.0
+
+
+class _Made(NamedTuple):
+    """The spec that a ConfigMap says for a node of these labels."""
+
+    strategies: Strategies
+    labels: Mapping[str, str]
+    spec: Mapping[str, Any]
+
+
+def _known_strategies(name: str, raw: Mapping[str, Any], old: Strategies | None) -> Strategies:
+    """Read the ConfigMap; while a key cannot be read, what it said last is kept."""
+    found = read_strategies(raw.get("data") or {}, old)
+    if old is not None and found == old:
+        return old
+    for finding in found.findings:
+        _log.warning("ConfigMap %s: %s", name, finding)
+    return found
 
 
 def _known_slo(_name: str, raw: Mapping[str, Any], _old: object) -> Mapping[str, Any]:

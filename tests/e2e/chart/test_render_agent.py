@@ -97,6 +97,25 @@ def test_what_an_agent_needs_for_processes(helm: Helm) -> None:
     assert not [each for each in container["args"] if "host-proc" in each]
 
 
+def test_an_agent_that_reads_the_configmap_may_read_that_one(helm: Helm) -> None:
+    """Nothing else, and only where it is named."""
+    values: Object = {"agent": {**AGENT["agent"], "configMap": "koordinator-system/slo-controller-config"}}
+    before, after = helm.render(AGENT, NEWEST), helm.render(values, NEWEST)
+    role, binding = (each for each in after if each["metadata"]["name"].endswith("-agent-config"))
+    assert role["metadata"]["namespace"] == binding["metadata"]["namespace"] == "koordinator-system"
+    assert role["rules"] == [
+        {
+            "apiGroups": [""],
+            "resources": ["configmaps"],
+            "resourceNames": ["slo-controller-config"],
+            "verbs": ["list", "watch"],
+        }
+    ]
+    (container,) = agent_of(after)["spec"]["containers"]
+    container["args"].remove("--config=koordinator-system/slo-controller-config")
+    assert [each for each in after if each not in (role, binding)] == before
+
+
 def test_the_last_resort_adds_no_right(helm: Helm) -> None:
     """One argument more; without the value the agent kills nobody."""
     values: Object = {"agent": {**AGENT["agent"], "mode": "enforce"}, "eviction": {"enabled": True}}

@@ -1,9 +1,9 @@
 """``colocation-webhook agent``: measures a node, publishes what was measured, and enforces on it."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
@@ -12,7 +12,7 @@ from webhook.cli.agent.actions import print_actions, restore_all
 from webhook.cli.agent.dryrun import print_plan
 from webhook.cli.agent.eviction import EvictionFlags, eviction_options
 from webhook.cli.agent.metrics import MetricsFlags, metrics_options
-from webhook.cli.agent.nodeslo import node_slo_option
+from webhook.cli.agent.nodeslo import SLOFlags, slo_options
 from webhook.cli.agent.objects import node_name_option, objects_of, pods_option
 from webhook.cli.agent.place import AgentPlace, Place, place_options, root_options, state_option
 from webhook.cli.agent.processes import ProcessFlags, process_options
@@ -67,7 +67,7 @@ def _pod_option(text: str) -> Decorator:
 @click.option("--restore", is_flag=True, help="Write back what was there before the agent, and end.")
 @_pod_option("With --restore: only of this pod")
 @place_options
-@node_slo_option
+@slo_options
 @process_options
 @eviction_options
 @suppression_options
@@ -95,7 +95,7 @@ def agent(  # noqa: PLR0913 — one parameter an option
     restore: bool,
     pod: str | None,
     place: AgentPlace,
-    node_slo: Mapping[str, Any],
+    slo: SLOFlags,
     processes: ProcessFlags,
     eviction: EvictionFlags,
     suppression: "Options | None",
@@ -135,7 +135,7 @@ def agent(  # noqa: PLR0913 — one parameter an option
         restore_all(place, pod)
         return
     if dry_run:
-        print_plan(objects_of(pods, cluster, node_name, node_slo), place, output, suppression)
+        print_plan(objects_of(pods, cluster, node_name, slo), place, output, suppression)
         return
     if node_name is None:
         raise click.UsageError("nothing says which node this is: give --node-name NAME")
@@ -147,7 +147,7 @@ def agent(  # noqa: PLR0913 — one parameter an option
 
     with _held(place) as (hierarchy, folder):
         service = AgentService(
-            Watched(api, node_name, default_slo=node_slo),
+            Watched(api, node_name, default_slo=slo.node_slo, config=slo.config),
             hierarchy,
             folder,
             new_registry(),
@@ -226,7 +226,7 @@ def log(*, state_dir: Path, pod: str | None, output: str) -> None:
 @node_name_option
 @pods_option()
 @root_options
-@node_slo_option
+@slo_options
 @color_option
 @output_option
 def cpusets(  # noqa: PLR0913 — one parameter an option
@@ -236,7 +236,7 @@ def cpusets(  # noqa: PLR0913 — one parameter an option
     node_name: str | None,
     pods: Path | None,
     place: Place,
-    node_slo: Mapping[str, Any],
+    slo: SLOFlags,
     color: str,
     output: str,
 ) -> None:
@@ -256,7 +256,7 @@ def cpusets(  # noqa: PLR0913 — one parameter an option
       colocation-webhook agent cpusets --root recorded --node-name node-1 --pods pods.yaml
       kubectl -n NS exec ds/colocation-webhook-agent -- colocation-webhook agent cpusets --in-cluster
     """  # noqa: D301 — see main
-    print_cpusets(objects_of(pods, cluster, node_name, node_slo), place, pod, output, color)
+    print_cpusets(objects_of(pods, cluster, node_name, slo), place, pod, output, color)
 
 
 @agent.command(short_help="End all agents for good: each gives back what it wrote.")

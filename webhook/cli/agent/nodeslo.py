@@ -1,12 +1,12 @@
-"""The option of ``agent`` for what holds on a node that has no NodeSLO."""
+"""The options of ``agent`` for what holds on a node that has no NodeSLO."""
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, NamedTuple
 
 import click
 
-from webhook.cli.options.declarations import Decorator
+from webhook.cli.options.declarations import NAMESPACED, NamespacedName, grouped
 
 
 class _Spec(click.ParamType):  # type: ignore[type-arg] # generic only since click 8.4
@@ -32,10 +32,37 @@ class _Spec(click.ParamType):  # type: ignore[type-arg] # generic only since cli
         return spec or {}
 
 
-node_slo_option: Final[Decorator] = click.option(
-    "--node-slo",
-    type=_Spec(),
-    metavar="JSON",
-    default={},
-    help="The spec of a NodeSLO, for a node that has none [default: nothing is switched on].",
+class SLOFlags(NamedTuple):
+    """For a node without a NodeSLO: the ConfigMap, where one is to be read, and what holds without either."""
+
+    node_slo: Mapping[str, Any]
+    config: tuple[str, str] | None
+
+    def of(self, configmap: Mapping[str, Any] | None, node: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what holds for a v1 Node; None: there is no such ConfigMap."""
+        from webhook.pods.pod import labels
+        from webhook.slo.strategies import read_strategies, spec_of
+
+        if configmap is None:
+            return self.node_slo
+        return spec_of(read_strategies(configmap.get("data") or {}), labels(node))
+
+
+slo_options = grouped(
+    "slo",
+    SLOFlags,
+    click.option(
+        "--config",
+        type=NamespacedName(),
+        metavar=NAMESPACED,
+        help="Koordinator's ConfigMap, to be read for a node that has no NodeSLO [default: it is not read].",
+    ),
+    click.option(
+        "--node-slo",
+        type=_Spec(),
+        metavar="JSON",
+        default={},
+        help="The spec of a NodeSLO, for a node without both [default: nothing is switched on].",
+    ),
 )
+"""Add the options; pass ``slo``."""

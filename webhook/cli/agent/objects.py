@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
+from webhook.cli.agent.nodeslo import SLOFlags
 from webhook.cli.options.access import ClusterFlags
 from webhook.cli.options.declarations import Decorator
 from webhook.cli.terminal import first_of
@@ -29,7 +30,7 @@ def pods_option(only: str = "") -> Decorator:
         "--pods",
         metavar="FILE",
         type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
-        help=f"{only}Pods, and a Node and a NodeSLO, of this file instead of a cluster.",
+        help=f"{only}Pods, and a Node, a NodeSLO and a ConfigMap, of this file instead of a cluster.",
     )
 
 
@@ -41,9 +42,7 @@ class Objects(NamedTuple):
     slo: Mapping[str, Any]
 
 
-def objects_of(
-    pods: Path | None, cluster: ClusterFlags, node_name: str | None, slo: Mapping[str, Any]
-) -> Objects:
+def objects_of(pods: Path | None, cluster: ClusterFlags, node_name: str | None, slo: SLOFlags) -> Objects:
     """Read them from a file, or from a cluster where no file is named; ``slo``: where there is no NodeSLO."""
     if pods is not None:
         return _of_file(pods, node_name, slo)
@@ -54,7 +53,7 @@ def objects_of(
     return _of_cluster(cluster, node_name, slo)
 
 
-def _of_file(path: Path, node_name: str | None, slo: Mapping[str, Any]) -> Objects:
+def _of_file(path: Path, node_name: str | None, slo: SLOFlags) -> Objects:
     """Read Pods, and a Node and a NodeSLO where there are some, from a file or standard input."""
     from webhook.kube.files import read_all, read_file
     from webhook.pods import documents as texts
@@ -70,7 +69,7 @@ def _of_file(path: Path, node_name: str | None, slo: Mapping[str, Any]) -> Objec
     return _sorted(values, node_name, slo)
 
 
-def _of_cluster(cluster: ClusterFlags, node_name: str, default: Mapping[str, Any]) -> Objects:
+def _of_cluster(cluster: ClusterFlags, node_name: str, flags: SLOFlags) -> Objects:
     """Ask an API server for the pods of a node, the node, and its NodeSLO."""
     from webhook.kube.client import ApiError
     from webhook.kube.paths import NODES, PODS, collection
@@ -81,11 +80,15 @@ def _of_cluster(cluster: ClusterFlags, node_name: str, default: Mapping[str, Any
         pods = api.get(PODS, fieldSelector=f"spec.nodeName={node_name}").get("items") or []
         node = _listed(api, NODES, node_name)
         slo = _listed(api, collection(NODESLO_API_VERSION, NODESLO_RESOURCE), node_name)
+        configmap = None
+        if slo is None and flags.config is not None:
+            configmap = _listed(api, collection("v1", "configmaps", flags.config[0]), flags.config[1])
     except ApiError as error:
         raise click.ClickException(str(error)) from None
     if node is None:
         raise click.ClickException(f"--node-name {node_name}: there is no such node")
-    return Objects(list(pods), node, default if slo is None else slo.get("spec") or {})
+    spec = flags.of(configmap, node) if slo is None else slo.get("spec") or {}
+    return Objects(list(pods), node, spec)
 
 
 def _listed(api: "Client", path: str, name: str) -> Mapping[str, Any] | None:
@@ -101,7 +104,7 @@ def _listed(api: "Client", path: str, name: str) -> Mapping[str, Any] | None:
     return next(iter(items), None)
 
 
-def _sorted(values: list[Mapping[str, Any]], node_name: str | None, slo: Mapping[str, Any]) -> Objects:
+def _sorted(values: list[Mapping[str, Any]], node_name: str | None, flags: SLOFlags) -> Objects:
     nodes = {
         str(name)
         for each in values
@@ -111,6 +114,8 @@ def _sorted(values: list[Mapping[str, Any]], node_name: str | None, slo: Mapping
         raise click.UsageError(f"--pods has pods of {first_of(sorted(nodes), _NAMED)}: give --node-name NAME")
     pods: list[Mapping[str, Any]] = []
     node: Mapping[str, Any] = {}
+    slo: Mapping[str, Any] | None = None
+    configmap: Mapping[str, Any] | None = None
     for each in values:
         name = mapping(each.get("metadata")).get("name")
         if each.get("kind") == "Pod" and name:
@@ -122,12 +127,19 @@ def _sorted(values: list[Mapping[str, Any]], node_name: str | None, slo: Mapping
             node = each
         elif each.get("kind") == "NodeSLO" and node_name in (None, name):
             slo = each.get("spec") or {}
+        elif each.get("kind") == "ConfigMap" and flags.config == (_namespace(each), name):
+            configmap = each
     if nodes and not pods and not node:
         raise click.UsageError(
             f"--node-name {node_name}: --pods has neither that Node nor a pod of it: "
             f"its pods are of {first_of(sorted(nodes), _NAMED)}"
         )
-    return Objects(pods, node or {"metadata": {}}, slo)
+    node = node or {"metadata": {}}
+    return Objects(pods, node, flags.of(configmap, node) if slo is None else slo)
+
+
+def _namespace(each: Mapping[str, Any]) -> object:
+    return mapping(each.get("metadata")).get("namespace")
 
 
 def _check(pod: Mapping[str, Any], name: object) -> None:
