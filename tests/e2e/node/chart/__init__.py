@@ -1,1 +1,1 @@
-"""The chart on the node: its objects with the two deviations, or by Helm and the commands of the README."""
+"""The chart on the node: its objects with a few deviations, or by Helm and the commands of the README."""

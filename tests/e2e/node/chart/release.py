@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -39,13 +40,19 @@ VALUES: Final[dict[str, Any]] = {
 }
 
 
-def objects(helm: Helm, url: str, **agent: object) -> list[Object]:
-    """The chart's objects, of its hooks the example profiles only, with two deviations.
+def objects(helm: Helm, url: str, eviction: Mapping[str, Any] | None = None, **agent: object) -> list[Object]:
+    """The chart's objects, of its hooks the example profiles only, with deviations.
 
-    There is no network of pods and no kube-proxy: each pod has the node's network, and ``url`` is where the
-    API server is. ``agent``: further values of the agent.
+    There is no network of pods and no kube-proxy: each pod has the node's network, and its successor
+    waits for its end. ``url`` is where the API server is.
+
+    Args:
+        helm: which renders them.
+        url: of the API server.
+        eviction: the chart's values of that name.
+        agent: further values of the agent.
     """
-    values = {**VALUES, "agent": {**VALUES["agent"], **agent}}
+    values = {**VALUES, "eviction": eviction or {}, "agent": {**VALUES["agent"], **agent}}
     found = [each for each in helm.render(values, "1.37.0") if not _hook(each) or each["kind"] == PROFILE]
     place = urlsplit(url)
     server = {"KUBERNETES_SERVICE_HOST": place.hostname, "KUBERNETES_SERVICE_PORT": str(place.port)}
@@ -53,6 +60,8 @@ def objects(helm: Helm, url: str, **agent: object) -> list[Object]:
         if each["kind"] in {"DaemonSet", "Deployment"}:
             spec = each["spec"]["template"]["spec"]
             spec["hostNetwork"] = True
+            if each["kind"] == "Deployment":
+                each["spec"]["strategy"] = {"type": "Recreate"}  # two pods would want the same port
             for container in spec["containers"]:
                 container.setdefault("env", [])
                 container["env"] += [{"name": name, "value": value} for name, value in server.items()]
@@ -78,6 +87,12 @@ class Release:
         profiles = [each for each in found if each["kind"] == PROFILE]
         self._apply([each for each in found if each not in [*definitions, *profiles]])
         eventually(lambda: self._kubectl.apply(*profiles), what="the profiles")
+
+    def set_eviction(self, eviction: Mapping[str, Any], **agent: object) -> None:
+        """Let the controller evict and agents ask, or not; values of the chart."""
+        found = objects(self._helm, self._url, eviction, **agent)
+        parts = ("-agent", "-controller", "evict")
+        self._apply([each for each in found if any(part in each["metadata"]["name"] for part in parts)])
 
     def set_mode(self, mode: str, stat: str = "", **agent: object) -> None:
         """Let the agent observe or enforce.

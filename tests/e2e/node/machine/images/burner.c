@@ -1,10 +1,11 @@
 /*
- * Uses what it is told to, until it is asked to end: burner [--asked 1] [--cpu N] [--memory MIB] [--seconds S]
+ * Uses what it is told to, until it is asked to end: burner [--asked 1] [--cpu N] [--memory MIB] …
  *
  * --asked 1     waits for SIGUSR1 first
  * --cpu N       N processes that never wait
  * --memory MIB  that many MiB, each page written once, in steps of one MiB
  * --seconds S   ends by itself after S seconds, with status 0
+ * --stubborn 1  does not end when it is asked to
  *
  * Without arguments it only waits.
  */
@@ -45,19 +46,20 @@ static void wait_for_signal(void) {
 }
 
 int main(int count, char **words) {
-    unsigned long cpus = 0, mebibytes = 0, seconds = 0, asked = 0;
+    unsigned long cpus = 0, mebibytes = 0, seconds = 0, asked = 0, stubborn = 0;
     for (int each = 1; each + 1 < count; each += 2) {
         unsigned long figure = strtoul(words[each + 1], 0, 10);
         if (!strcmp(words[each], "--cpu")) cpus = figure;
         else if (!strcmp(words[each], "--memory")) mebibytes = figure;
         else if (!strcmp(words[each], "--seconds")) seconds = figure;
         else if (!strcmp(words[each], "--asked")) asked = figure;
+        else if (!strcmp(words[each], "--stubborn")) stubborn = figure;
         else {
             fprintf(stderr, "burner: %s is not known\n", words[each]);
             return 2;
         }
     }
-    signal(SIGTERM, end);
+    signal(SIGTERM, stubborn ? SIG_IGN : end);
     signal(SIGINT, end);
     signal(SIGALRM, end);
     if (asked) wait_for_signal();
