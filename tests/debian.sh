@@ -1,5 +1,8 @@
 # Packages of Debian that a script of the tests needs. To be sourced by bash scripts that have a function `say`.
 
+# What the caller left open is closed: mmdebstrap would come to pipes of two digits, which dash does not take.
+exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&-
+
 # lacks COMMAND: whether it is neither on the PATH nor where Debian keeps what is root's.
 lacks() { ! command -v "$1" > /dev/null && [ ! -x "/usr/sbin/$1" ]; }
 
