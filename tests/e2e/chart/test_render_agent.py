@@ -53,6 +53,14 @@ def test_the_agent_has_few_rights_on_its_node(helm: Helm, values: Object) -> Non
     )
 
 
+def test_an_agent_has_two_minutes_to_start(helm: Helm) -> None:
+    """On a node that is short of CPU it takes longer than a running one may be silent."""
+    (container,) = agent_of(helm.render(AGENT, NEWEST))["spec"]["containers"]
+    startup, liveness = container["startupProbe"], container["livenessProbe"]
+    assert startup["httpGet"] == liveness["httpGet"]
+    assert startup["periodSeconds"] * startup["failureThreshold"] == 120
+
+
 def test_an_agent_that_enforces_writes_cgroups_and_events(helm: Helm) -> None:
     """And nothing else more than one that observes."""
     values: Object = {"agent": {**AGENT["agent"], "mode": "enforce"}}
