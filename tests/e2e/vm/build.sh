@@ -85,7 +85,7 @@ TMPDIR="$work" unshare --mount --propagation private mmdebstrap --quiet --varian
 cp "$work"/root/boot/vmlinuz-* "$folder/kernel"
 cp "$work"/root/boot/initrd.img-* "$folder/initrd"
 rm -rf "$work"/root/boot/*
-mke2fs -q -t ext4 -E lazy_itable_init=1,lazy_journal_init=1 -d "$work/root" "$work/root.raw" 8G
+mke2fs -q -t ext4 -E lazy_itable_init=1,lazy_journal_init=1 -d "$work/root" "$work/root.raw" 8G >&2
 qemu-img convert -f raw -O qcow2 "$work/root.raw" "$work/root.qcow2"
 mv "$work/root.qcow2" "$folder/root.qcow2"
 printf '%s\n' "$folder"
