@@ -105,31 +105,18 @@ def changed(colocated, pod):
     return written, took
 
 
-def test_each_file_that_was_changed_is_right_again(kubectl, colocated):
-    """One after the other of each pod; the ledger names what was found, and nothing else was changed."""
-    paths = colocated.paths()
-    with ThreadPoolExecutor(len(NAMES)) as pool:
-        done = dict(zip(NAMES, pool.map(partial(changed, colocated), NAMES), strict=True))
-    colocated.wait_for(colocated.after)
-    took = [each for _, all_of_pod in done.values() for each in all_of_pod]
-    show("right again", {"files": len(took), "longest seconds": round(max(took), 1)}, FIGURES)
-    for pod, (written, _) in done.items():
-        undone = {
-            (f"{each['path']}/{each['file']}".partition("/kubepods/")[2], each["old"], each["expected"])
-            for each in actions(kubectl, f"{colocated.namespace}/{pod}")
-            if "expected" in each
-        }
-        assert undone == {
-            (str(paths[name]).partition("/kubepods/")[2], text, colocated.after[name])
-            for name, text in written
-        }
+def test_the_kubelet_starts_again(kubectl, node, colocated):
+    """Whatever it writes; and it ends no pod for what stands in their cgroups.
 
-
-def test_the_kubelet_starts_again(node, colocated):
-    """Whatever it writes."""
+    It counts the shares of a pod's cgroup as CPU that the pod requests, where they are more than that.
+    """
     node.stop("kubelet")
     node.start_kubelet()
+    # It admits pods one after another: those that it finds before one that comes now.
+    colocated.written("later")
     colocated.wait_for(colocated.after)
+    for name, before in colocated.pods.items():
+        assert container(running(kubectl, colocated.namespace, name)) == container(before)
 
 
 def test_a_container_starts_again(kubectl, node, colocated):
@@ -143,6 +130,27 @@ def test_a_container_starts_again(kubectl, node, colocated):
 
     colocated.pods["batch"] = eventually(restarted, seconds=90, what="another container")
     colocated.wait_for(colocated.after)
+
+
+def test_each_file_that_was_changed_is_right_again(kubectl, colocated):
+    """One after the other of each pod; the ledger names what was found, and nothing else was changed."""
+    paths = colocated.paths()
+    before = {pod: len(actions(kubectl, f"{colocated.namespace}/{pod}")) for pod in NAMES}
+    with ThreadPoolExecutor(len(NAMES)) as pool:
+        done = dict(zip(NAMES, pool.map(partial(changed, colocated), NAMES), strict=True))
+    colocated.wait_for(colocated.after)
+    took = [each for _, all_of_pod in done.values() for each in all_of_pod]
+    show("right again", {"files": len(took), "longest seconds": round(max(took), 1)}, FIGURES)
+    for pod, (written, _) in done.items():
+        undone = {
+            (f"{each['path']}/{each['file']}".partition("/kubepods/")[2], each["old"], each["expected"])
+            for each in actions(kubectl, f"{colocated.namespace}/{pod}")[before[pod] :]
+            if "expected" in each
+        }
+        assert undone == {
+            (str(paths[name]).partition("/kubepods/")[2], text, colocated.after[name])
+            for name, text in written
+        }
 
 
 def test_the_api_server_is_away(kubectl, node, node_control_plane, colocated):
