@@ -42,7 +42,7 @@ e2e: $(VENV)/e2e control-plane
 	$(BIN)/pytest tests/e2e --ignore tests/e2e/scheduling --ignore tests/e2e/node --ignore tests/e2e/vm
 	$(BIN)/pytest tests/e2e/scheduling --ignore tests/e2e/scheduling/test_storm.py
 
-# A real kubelet with containerd on this machine, which is as before afterwards; ten minutes or so.
+# A real kubelet with containerd on this machine, which is as before afterwards; twenty minutes or so.
 node-e2e: $(VENV)/e2e control-plane
 	$(BIN)/pytest tests/e2e/node
 
