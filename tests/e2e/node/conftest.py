@@ -12,6 +12,7 @@ from tests.e2e.cluster.controlplane import ControlPlane
 from tests.e2e.cluster.kubectl import Kubectl
 from tests.e2e.cluster.processes import eventually
 from tests.e2e.conftest import make_namespace
+from tests.e2e.node.chart import suppressing as suppression
 from tests.e2e.node.chart.release import Release
 from tests.e2e.node.machine.needs import HERE, lacking
 from tests.e2e.node.machine.node import Node
@@ -122,6 +123,13 @@ def _enforcing(release: Release, kubectl: Kubectl) -> None:
     """The agent in the mode enforce, and room for batch pods. Whoever needs another mode says so."""
     release.set_mode("enforce")
     wait_for_room(kubectl, 1500)
+
+
+@pytest.fixture(scope="module")
+def suppressing(release: Release, kubectl: Kubectl, node: Node) -> Iterator[None]:
+    """The agent enforces and may suppress, down to one CPU; afterwards it observes again."""
+    with suppression.suppressing(release, kubectl, node):
+        yield
 
 
 @pytest.fixture

@@ -1,8 +1,4 @@
-"""BE work gives way on a real node: online load rises and it shrinks, falls and it grows by the step.
-
-What others do on this machine is no part of the node: the agent's /proc/stat says of the CPUs' time what the
-kernel counted for the node's own pods.
-"""
+"""BE work gives way on a real node: online load rises and it shrinks, falls and it grows by the step."""
 
 from __future__ import annotations
 
@@ -13,16 +9,15 @@ import json
 import math
 import os
 import time
-import urllib.request
-from pathlib import Path
 
 import pytest
 
 from tests.e2e.cluster.processes import eventually
 from tests.e2e.node.chart.release import NAMESPACE
 from tests.e2e.node.chart.strategy import ask
+from tests.e2e.node.chart.suppressing import metrics
 from tests.e2e.node.workloads.groups import PodGroups
-from tests.e2e.node.workloads.pods import batch, burner, running, wait_for_room
+from tests.e2e.node.workloads.pods import batch, online, running
 from tests.e2e.repeating import repeating
 from webhook.cpuset.cpulist import parse_cpulist
 
@@ -36,44 +31,7 @@ FLOOR = 2000
 LOAD = 0.35
 """Cores of an online pod that leave BE pods one CPU of two, at 65 percent, whatever else runs here."""
 
-STAT = "var/lib/machine-stat"
-METRICS = "http://127.0.0.1:8083/metrics"
-
-
-@contextlib.contextmanager
-def own_stat(path, usage):
-    """Keep a /proc/stat up to date by which this node's pods are all that runs."""
-    cpus = "".join(f"cpu{each} 0 0 0 0 0 0 0\n" for each in sorted(os.sched_getaffinity(0)))
-    with path.open("wb", buffering=0) as file:
-
-        def write():
-            ticks = int(usage.read_text()) * os.sysconf("SC_CLK_TCK") // 10**9
-            os.pwrite(file.fileno(), f"cpu  {ticks:020d} 0 0 0 0 0 0\n{cpus}".encode(), 0)
-
-        write()
-        with repeating(write, 0.05):
-            yield
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _suppressing(release, kubectl, node):
-    """The agent enforces and may suppress, down to one CPU; afterwards it observes again."""
-    usage = Path("/sys/fs/cgroup/cpuacct", node.cgroup, "kubepods/cpuacct.usage")
-    with own_stat(node.folder / STAT, usage):
-        release.set_mode("enforce", f"/{STAT}", suppression={"enabled": True, "leastCPUs": 1})
-        wait_for_room(kubectl, 1500)
-        yield
-        ask(kubectl, {"enable": False})
-        release.set_mode("observe")
-
-
-def metrics():
-    """The agent's metrics of suppression, by their short names."""
-    with urllib.request.urlopen(METRICS, timeout=5) as answer:
-        text = answer.read().decode()
-    prefix = "colocation_webhook_agent_suppression_"
-    lines = (line.removeprefix(prefix).split() for line in text.splitlines() if line.startswith(prefix))
-    return {name: float(value) for name, value in lines}
+pytestmark = pytest.mark.usefixtures("suppressing")
 
 
 class Groups(PodGroups):
@@ -94,14 +52,6 @@ class Groups(PodGroups):
     def running_on(self):
         """On which CPUs each process of the container runs, by the kernel."""
         return {frozenset(parse_cpulist(text)) for text in self.allowed(self.container)}
-
-
-def online(namespace, name, *arguments):
-    """A pod of class LS that asks for little and may use all."""
-    pod = burner(namespace, name, *arguments, labels={"koordinator.sh/qosClass": "LS"})
-    pod["spec"]["restartPolicy"] = "Never"
-    pod["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "50m"}}
-    return pod
 
 
 def told(kubectl, namespace, rule="suppression"):
@@ -132,7 +82,9 @@ class Rounds:
 
 def rise(kubectl, node, namespace, *arguments):
     """Start online load, wait until the kernel has counted some, and return when its container began."""
-    kubectl.create(online(namespace, "online", *arguments))
+    pod = online(namespace, "online", *arguments)
+    pod["spec"]["restartPolicy"] = "Never"
+    kubectl.create(pod)
     stored = running(kubectl, namespace, "online")
     groups = Groups(node, stored)
     (status,) = stored["status"]["containerStatuses"]

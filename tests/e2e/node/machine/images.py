@@ -17,14 +17,15 @@ from typing import Any, Final
 SOURCES: Final = Path(__file__).parent / "images"
 PAUSE: Final = "localhost/pause:1"
 BURNER: Final = "localhost/burner:1"
-"""`images/burner.c` says what it does."""
+WEB: Final = "localhost/web:1"
+"""`images/burner.c` and `images/web.c` say what they do."""
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def build(folder: Path) -> list[Path]:
     """Compile each program and write its image into ``folder``; return the archives."""
-    return [_image(folder, name) for name in (PAUSE, BURNER)]
+    return [_image(folder, name) for name in (PAUSE, BURNER, WEB)]
 
 
 def _image(folder: Path, name: str) -> Path:

@@ -51,6 +51,13 @@ def batch(namespace: str, name: str, *arguments: str, cpu: str, memory: str = "0
     return burner(namespace, name, *arguments, figures=figures, labels=labels)
 
 
+def online(namespace: str, name: str, *arguments: str, cpu: str = "50m") -> Object:
+    """A burner of class LS that requests little and may use all."""
+    pod = burner(namespace, name, *arguments, labels={"koordinator.sh/qosClass": "LS"})
+    pod["spec"]["containers"][0]["resources"] = {"requests": {"cpu": cpu}}
+    return pod
+
+
 def running(kubectl: Kubectl, namespace: str, name: str, *, seconds: float = 60) -> Object:
     """Wait until a pod is Ready, so long at most, and return it."""
 
