@@ -132,11 +132,17 @@ def test_the_schema_has_the_arguments_of_load() -> None:
     known = whole["properties"]
     assert set(known) == {*args.asked, *IGNORED}
     assert set(known["aggregated"]["properties"]) == set(inner.asked)
-    assert known["aggregated"]["properties"]["usageAggregationType"]["enum"] == ["", *AGGREGATIONS]
-    samples = {"boolean": True, "string": "", "array": []}
+    assert known["aggregated"]["properties"]["usageAggregationType"]["enum"] == ["", *AGGREGATIONS, None]
+    samples = {"boolean": True, "string": ""}
     for name, of in known.items():
-        if of["type"] in samples:
-            read_load_settings({name: samples[of["type"]]})
+        read_load_settings({name: None})  # as if it were not stated
+        if name == "supportedResources":
+            assert of == {}  # of any form, and not looked at
+            continue
+        kind, none = of["type"]
+        assert none == "null"
+        if kind in samples:
+            read_load_settings({name: samples[kind]})
             continue
         if name == "aggregated":
             continue

@@ -180,6 +180,21 @@ def test_whose_ledger_is_lost_has_what_it_asks_for_before_what_others_claim(fake
     assert held(fake) == {"a": "0-1,3,5-7", "b": "2,9-10", "c": "4,12", "q": "8,11"}
 
 
+@pytest.mark.parametrize("text", ['{"preferredCPUBindPolicy": "ConstrainedBurst"}', "{"])
+@pytest.mark.parametrize("by", ["another binding", "a look through"])
+def test_a_claim_of_a_pod_whose_set_nobody_puts_right(fake, replica, by, text):
+    """It asks for none, or nobody can read for what: it would keep what it claims for good."""
+    replica.cpuset(known(replica, pod("first", cpu="1")))
+    made = pod("greedy", cpu="1", node="node-1", cpuset="2-7,10-15")
+    made["metadata"]["annotations"]["scheduling.koordinator.sh/resource-spec"] = text
+    store(fake, PODS, made)
+    if by == "another binding":
+        assert replica.cpuset(known(replica, pod("q", cpu="8")))
+    else:
+        replica.reconciler._look_through("node-1")
+    assert held(fake)["greedy"] == "2"
+
+
 @pytest.mark.parametrize("opted_in", [True, False])
 def test_a_claim_beyond_a_request_lasts_a_round(fake, opted_in):
     """And no time at all in a namespace where nobody puts it right."""

@@ -18,7 +18,7 @@ def watched(server, *, wait=True):
     thread.start()
     try:
         if wait:
-            until(lambda: source.status.ready and len(server.watches) == len(COLLECTIONS))
+            until(lambda: source.status.ready and {path for path, *_ in server.watches} == set(COLLECTIONS))
         yield source
     finally:
         stop.set()

@@ -231,6 +231,8 @@ class AgentService:
         while not self._stop.is_set():
             if self.publisher.standby:
                 enforcer.stand_by()
+                if killer is not None:
+                    killer.end()
             else:
                 self.sampler.look(self.watched.pods_now())
                 enforcer.look()
@@ -238,6 +240,8 @@ class AgentService:
                     killer.look()
             due = max(due + LOOK_SECONDS, time.monotonic())  # what was missed is not made up for
             self._stop.wait(due - time.monotonic())
+        if killer is not None:
+            killer.end()
 
     def _end(self, _signal: int, _frame: FrameType | None) -> None:
         self._stop.set()

@@ -18,7 +18,7 @@ from webhook.binding.ledger import Entry, Ledger
 from webhook.cpuset.allocation import BindPolicy, Exclusive
 from webhook.pods.pod import FINISHED, labels, spec
 from webhook.pods.quantities import QuantityError
-from webhook.pods.resourcespec import BOUND_CLASSES, ResourceSpecError, read_resource_spec
+from webhook.pods.resourcespec import ResourceSpecError, read_resource_spec
 from webhook.pods.resourcestatus import StatusError, believed_cpus, excess, given_cpus
 from webhook.protocol import LABEL_QOS_CLASS, QOS_CLASSES
 
@@ -32,7 +32,7 @@ class Recovered(NamedTuple):
     Attributes:
         entries: with the CPUs that each pod is believed.
         problems: what is wrong with the annotations.
-        beyond: the further CPUs that LSE and LSR pods among them name, by uid.
+        beyond: the further CPUs that those among them name that ask for a set, by uid.
     """
 
     entries: tuple[Entry, ...] = ()
@@ -68,9 +68,17 @@ def recover(pods: Iterable[Mapping[str, Any]], node: str, *, now: dt.datetime) -
             problems.append(f"{name}: {problem}")
         if cpus and named:
             entries.append(entry := entry_of(pod, cpus, now=now))
-            if problem and entry.qos in BOUND_CLASSES:
+            if problem and _is_put_right(pod):
                 beyond[entry.uid] = named - cpus
     return Recovered(tuple(entries), tuple(problems), beyond)
+
+
+def _is_put_right(pod: Mapping[str, Any]) -> bool:
+    """Whether a pod asks for a set, which the reconciler gives it where its namespace has opted in."""
+    try:
+        return read_resource_spec(pod) is not None
+    except ResourceSpecError:
+        return False
 
 
 def unheld(cpus: frozenset[int], ledger: Ledger, exist: AbstractSet[int], *, but: str) -> frozenset[int]:

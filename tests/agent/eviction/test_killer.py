@@ -11,6 +11,7 @@ from tests.agent.eviction.node import BE, Node
 from tests.agent.tree import write
 from tests.agent.writing.test_kill import Files
 from tests.waiting import until
+from webhook.agent.eviction.asker import REQUESTS
 from webhook.agent.eviction.killer import Killer
 from webhook.agent.writing.kill import Kills
 from webhook.agent.writing.ledger import LAST_RESORT, ActionLedger, read_lines
@@ -175,6 +176,39 @@ def test_an_api_server_that_is_away(cluster: Cluster, tmp_path: Path) -> None:
     node.killer.look()
     assert node.said == ["LastResort", "LastResortWithdrawn"]
     cluster.api.start()
+
+
+def test_an_agent_that_ends(cluster: Cluster, tmp_path: Path) -> None:
+    """What it has announced it does not do, and says so."""
+    node = Short(cluster, tmp_path, **ENDING)
+    while not node.said:
+        node.seconds(1)
+    node.killer.end()
+    node.killer.end()
+    assert node.said == ["LastResort", "LastResortWithdrawn"]
+    assert not node.killed
+
+
+def test_a_group_that_goes_as_it_is_announced(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was said of it, and so nothing is taken back."""
+
+    def gone(*_: object) -> None:
+        raise FileNotFoundError
+
+    node = Short(cluster, tmp_path, **ENDING)
+    monkeypatch.setattr(Kills, "announce", gone)
+    node.seconds(80)
+    assert (node.said, node.killed) == ([], False)
+
+
+def test_a_request_that_is_refused(cluster: Cluster, tmp_path: Path) -> None:
+    """The node has asked nobody then, whatever it has measured."""
+    node = Short(cluster, tmp_path, **ENDING)
+    cluster.api.failures["PATCH", f"{REQUESTS}/n1"] = [(403, {"message": "no"})] * 99
+    node.seconds(80)
+    assert (node.said, node.lines, node.killed) == ([], [], False)
 
 
 def test_koordlets_node(cluster: Cluster, tmp_path: Path) -> None:

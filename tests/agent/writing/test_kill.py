@@ -5,7 +5,6 @@ import errno
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from tests.agent.tree import v1_tree, v2_tree, write
 from tests.agent.writing.machine import Machine, remove_group
 from tests.lacking import stop_if_lacking
+from tests.waiting import until
 from webhook.agent.hierarchy import find_hierarchy
 from webhook.agent.plan.target import Why
 from webhook.agent.writing.cgroupfiles import KernelFiles
@@ -131,8 +131,7 @@ def stubborn(machine: Machine) -> Iterator[tuple[str, list[subprocess.Popen[byte
     inner.mkdir(parents=True)
     ignore = f"trap '' TERM; echo 0 >{inner}/cgroup.procs; while :; do sleep 1; done"
     processes = [subprocess.Popen(["/bin/sh", "-c", ignore]) for _ in range(2)]  # noqa: S603
-    while len((inner / "cgroup.procs").read_text().split()) < 2:
-        time.sleep(0.01)
+    until(lambda: {str(each.pid) for each in processes} <= set((inner / "cgroup.procs").read_text().split()))
     yield name, processes
     for each in processes:
         each.kill()
@@ -155,5 +154,4 @@ def test_this_kernel(stubborn: tuple[str, list[subprocess.Popen[bytes]]], tmp_pa
     assert kills.obstacle(group) == ""
     kills.kill(group, WHY)
     assert [each.wait() for each in processes] == [-signal.SIGKILL] * 2
-    while kills.runs(group):
-        time.sleep(0.01)
+    until(lambda: not kills.runs(group))

@@ -184,6 +184,27 @@ def test_a_node_of_which_the_file_knows_nothing(run, machine):
         assert "its pods are of n" in result.output
 
 
+@pytest.mark.parametrize(
+    ("data", "status", "said"),
+    [
+        ({"resource-threshold-config": "{"}, 0, "ConfigMap ns/c: resource-threshold-config: is not JSON"),
+        ({"resource-threshold-config": 5}, 0, "ConfigMap ns/c: resource-threshold-config: is not JSON"),
+        (["a"], 2, "ConfigMap ns/c: data: must be an object: correct it"),
+        (None, 0, "ConfigMap ns/c: there is none, so --node-slo holds"),
+    ],
+)
+def test_what_of_the_configmap_cannot_be_read(run, machine, data, status, said):
+    """The plan is made without it, and says so."""
+    objects = [{"kind": "Pod", "apiVersion": "v1", **each} for each in pods()]
+    if data is not None:
+        metadata = {"namespace": "ns", "name": "c"}
+        objects.append({"kind": "ConfigMap", "apiVersion": "v1", "metadata": metadata, "data": data})
+    (machine / "pods.yaml").write_text(yaml.safe_dump_all(objects))
+    flags = ("--root", machine / "root", "--pods", machine / "pods.yaml", "--config", "ns/c")
+    result = run("agent", "--dry-run", *flags)
+    assert (result.exit_code, said in result.output) == (status, True), result.output
+
+
 def test_a_pod_that_waits_to_start_again(run, machine):
     """It runs nowhere, so that nothing is said of it; one that runs and has no cgroup differs."""
     pod = {"kind": "Pod", "apiVersion": "v1", **raw_pod("crash", "LS", uid="u-crash")}

@@ -39,7 +39,7 @@ class Asker:
     Attributes:
         standby: whether somebody else's agent works here.
         clock: seconds that never go back.
-        shortage: what was found last, and written where it was due; None: nothing is known.
+        shortage: what was found last and asked for; None: nothing is known, or the request was refused.
     """
 
     _watched: Watched
@@ -51,6 +51,7 @@ class Asker:
     clock: Callable[[], float] = time.monotonic
     shortage: Shortage | None = field(default=None, init=False)
     _asked: bool = field(default=True, init=False)
+    _taken: bool = field(default=False, init=False)
     _slo: Mapping[str, Any] | None = field(default=None, init=False)
     _thresholds: Thresholds = field(default=OFF, init=False)
 
@@ -80,7 +81,8 @@ class Asker:
         now = self.clock()
         if asks or self._asked:
             self._write(asks, uses, node.uid)
-        self.shortage = Shortage(now - measured.age, asks, uses) if measured is not None else None
+        known = measured if self._taken else None
+        self.shortage = Shortage(now - known.age, asks, uses) if known is not None else None
         return None
 
     def _settings(self) -> Thresholds:
@@ -101,7 +103,8 @@ class Asker:
         name = self._watched.node_name
         body = request_body(name, node_uid, self._watched.now(), asks, uses if asks else {})
         again = AGAIN_SECONDS if asks else 0.0
-        if not self._applier.apply(EVICTION_KIND, member(REQUESTS, name), body, again):
+        self._taken = self._applier.apply(EVICTION_KIND, member(REQUESTS, name), body, again)
+        if not self._taken:
             return
         if asks and not self._asked:
             _log.warning("asking for evictions: %s", "; ".join(map(str, asks)))

@@ -6,7 +6,7 @@ Nothing is done on figures or pods that are not of this moment: not while the AP
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter
@@ -67,6 +67,12 @@ class Killer:
         if step is not None:
             self._do(step, pods.get(step.pod.uid))
 
+    def end(self) -> None:
+        """Look no more, for a while or at all: what was announced is withdrawn."""
+        announced, self._state = self._state.notice, State()
+        if announced is not None:
+            self._do(announced[0]._replace(kind=Kind.WITHDRAW), None)
+
     def _may(self, pod: NodePod) -> bool:
         """Whether the processes of a pod that was asked to end may be killed, and can be."""
         of = pod.planned
@@ -88,6 +94,7 @@ class Killer:
         outcome, problem = str(step.kind), ""
         try:
             if not self._carried_out(step, pod):
+                self._state = replace(self._state, notice=None)
                 return
         except OSError as error:
             outcome, problem = REFUSED, error.strerror or str(error)
@@ -124,7 +131,7 @@ def _words(step: Step, node: str, problem: str) -> tuple[str, str]:
         return "LastResort", f"{soon}: {given}"
     if step.kind is Kind.KILL:
         return "KilledForNode", f"its processes on {node} were killed as the last resort: {given}"
-    return "LastResortWithdrawn", f"its processes on {node} are not killed: there is no need any more"
+    return "LastResortWithdrawn", f"its processes on {node} are not killed: not all of it holds any more"
 
 
 def _inputs(step: Step) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """The last resort, decided: which pod's processes end where its node stays short of memory; pure.
 
-Only a pod of class BE that was asked to end long ago, and has not: the controller's order and budgets and
-PodDisruptionBudgets have decided on it, and the kubelet does not start its containers again. Only for memory:
-CPU is taken back by suppression, memory goes with the processes that hold it.
+Only a pod of class BE that was asked to end long ago, and has not: by the controller, whose order, budgets
+and PodDisruptionBudgets have decided on it, or by its owner. The kubelet does not start its containers
+again. Only for memory: CPU is taken back by suppression, memory goes with the processes that hold it.
 """
 
 from collections.abc import Mapping, Sequence

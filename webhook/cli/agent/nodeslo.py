@@ -39,13 +39,22 @@ class SLOFlags(NamedTuple):
     config: tuple[str, str] | None
 
     def of(self, configmap: Mapping[str, Any] | None, node: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return what holds for a v1 Node; None: there is no such ConfigMap."""
+        """Return what holds for a v1 Node, and say what cannot be read; None: there is no such ConfigMap."""
         from webhook.pods.pod import labels
         from webhook.slo.strategies import read_strategies, spec_of
 
+        name = "/".join(self.config or ())
         if configmap is None:
+            if name:
+                click.echo(f"ConfigMap {name}: there is none, so --node-slo holds", err=True)
             return self.node_slo
-        return spec_of(read_strategies(configmap.get("data") or {}), labels(node))
+        data = configmap.get("data") or {}
+        if not isinstance(data, Mapping):
+            raise click.UsageError(f"ConfigMap {name}: data: must be an object: correct it")
+        strategies = read_strategies(data)
+        for finding in strategies.findings:
+            click.echo(f"ConfigMap {name}: {finding}", err=True)
+        return spec_of(strategies, labels(node))
 
 
 slo_options = grouped(
