@@ -188,7 +188,7 @@ def _known_node(name: str, raw: Mapping[str, Any], _old: object) -> KnownNode:
         offers(
             {name: int(_amount(allocatable[name])) for name in COLOCATION_RESOURCES & allocatable.keys()},
             annotations(raw).get(ANNOTATION_CAPACITY, ""),
-            {CPU: int(_amount(mine.get(CPU)) * 1000), MEMORY: int(_amount(mine.get(MEMORY)))},
+            {CPU: int(_amount(allocatable.get(CPU)) * 1000), MEMORY: int(_amount(allocatable.get(MEMORY)))},
         ),
     )
 

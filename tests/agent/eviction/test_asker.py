@@ -7,6 +7,7 @@ import pytest
 from tests.agent.builders import GI
 from tests.agent.cluster import Cluster
 from tests.agent.eviction.node import THRESHOLD, Node
+from tests.waiting import until
 from webhook.agent.eviction.asker import REQUESTS
 from webhook.agent.metrics import PREFIX
 from webhook.kube.client import ApiError
@@ -127,7 +128,7 @@ def test_a_refusal(cluster: Cluster, caplog: Any) -> None:
 
 
 def test_requests_of_figures_that_hold(cluster: Cluster) -> None:
-    """Batch CPU that the node offers counts; what late metrics left of it does not."""
+    """Batch CPU that the node offers counts, what late metrics left of it does not; native CPU does."""
     fields = {
         "enable": True,
         "cpuAllocatableEvictThresholdPercent": 110,
@@ -144,9 +145,8 @@ def test_requests_of_figures_that_hold(cluster: Cluster) -> None:
             metadata={"uid": "uid-n1", "annotations": noted},
             status={"allocatable": allocatable},
         )
-        while (known := cluster.watched.node) is None or ("kubernetes.io/batch-cpu" in known.offered) != bool(
-            asks
-        ):
-            pass
+        native = {"cpu": 4000, "memory": 32 * GI}
+        offered = native | ({"kubernetes.io/batch-cpu": 2000} if asks else {})
+        until(lambda offered=offered: getattr(cluster.watched.node, "offered", None) == offered)
         node.work(30, used=8)
         assert len(node.request.asks) == asks
