@@ -179,7 +179,7 @@ def test_the_configmap_for_nodes_that_have_no_nodeslo(run, machine):
 
     def asked(*flags, objects=()):
         (machine / "pods.yaml").write_text(yaml.safe_dump_all([*pods, config, *objects]))
-        found = json.loads(dry_run(run, machine, *flags, "-o", "json").output)
+        found = json.loads(dry_run(run, machine, *flags, "-o", "json").stdout)
         return "suppression" in "".join(found["notBuilt"])
 
     assert asked(*named)
