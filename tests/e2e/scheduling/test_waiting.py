@@ -37,35 +37,44 @@ SHARE = 0.1
 """Of a core."""
 
 
-def hot_node(pool: Pool) -> tuple[str, Callable[[], None]]:
+def hot_node(pool: Pool, name: str) -> tuple[str, Callable[[], None]]:
     """A pod whose node is used too much, until its NodeMetric falls."""
-    node = pool.add("hot", 8, used=15)
-    pool.send("web", "LS", "2")
-    assert "cpu usage exceed threshold" in pool.why("web")
-    return "web", lambda: pool.measure(node, 0)
+    node = pool.add(name, 8, used=15)
+    pool.send(name, "LS", "2")
+    assert "cpu usage exceed threshold" in pool.why(name)
+    return node, lambda: pool.measure(node, 0)
 
 
-def unknown_cpus(pool: Pool) -> tuple[str, Callable[[], None]]:
+def unknown_cpus(pool: Pool, name: str) -> tuple[str, Callable[[], None]]:
     """A pod that is to have a CPU set, until the CPUs of its node are told."""
-    node = pool.add("bare", 8, topology=False)
-    pool.send("whole", "LSR", "4")
-    assert "no NodeResourceTopology" in pool.why("whole")
-    return "whole", lambda: pool.describe(node)
+    node = pool.add(name, 8, topology=False)
+    pool.send(name, "LSR", "4")
+    assert "no NodeResourceTopology" in pool.why(name)
+    return node, lambda: pool.describe(node)
 
 
 @pytest.mark.usefixtures("running")
 @pytest.mark.parametrize("cause", [hot_node, unknown_cpus])
 def test_a_pod_is_woken(
-    release: Installation, pool: Pool, cause: Callable[[Pool], tuple[str, Callable[[], None]]]
+    release: Installation, pool: Pool, cause: Callable[[Pool, str], tuple[str, Callable[[], None]]]
 ) -> None:
-    """The scheduler hears of neither change and would try the pod in five minutes: the webhook wakes it."""
-    name, end = cause(pool)
-    _silent(release)
-    end()
-    gone = time.monotonic()
-    pool.bound(name, seconds=60.0)
-    show("a waiting pod woken", {"cause": cause.__name__, "seconds": round(time.monotonic() - gone, 1)})
-    assert WOKEN in pool.stored(name)["metadata"]["annotations"]
+    """The scheduler hears of neither change and would try the pod in five minutes: the webhook wakes it.
+
+    Where it comes by itself, for some event of the cluster, nothing is shown: another pod waits elsewhere.
+    """
+    for name in ("first", "second", "third"):
+        node, end = cause(pool, name)
+        _silent(release)
+        end()
+        gone = time.monotonic()
+        pool.bound(name, seconds=60.0)
+        seconds = round(time.monotonic() - gone, 1)
+        woken = WOKEN in pool.stored(name)["metadata"]["annotations"]
+        show("a waiting pod woken", {"cause": cause.__name__, "seconds": seconds, "by us": woken})
+        if woken:
+            return
+        pool.kubectl.delete("node", node)
+    pytest.fail("the scheduler came by itself three times")
 
 
 def _silent(release: Installation) -> None:
