@@ -16,8 +16,8 @@ settings.register_profile(
     "search", max_examples=400, deadline=None, suppress_health_check=SLOW_IS_FINE, print_blob=True
 )
 settings.register_profile("ci", settings.get_profile("search"), derandomize=True, database=None)
-CI = "ci" if os.environ.get("CI") == "true" else "default"
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", CI))
+CI = os.environ.get("CI") == "true"
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if CI else "default"))
 
 CORES = len(os.sched_getaffinity(0))
 

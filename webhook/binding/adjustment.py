@@ -179,7 +179,7 @@ def both(
         return None
     cpus = wanted.cpus | (before.cpus if before is not None else frozenset())
     if stated is not None and not stated <= cpus:
-        cpus |= unheld(stated, ledger, node.cpu_topology.position.keys(), but=wanted.uid)
+        cpus |= unheld(stated, ledger, node, but=wanted.uid)
     return wanted._replace(cpus=cpus)
 
 

@@ -135,8 +135,7 @@ class Binder:
         self, topology: NodeTopology, ledger: Ledger, pods: Iterable[Mapping[str, Any]], *, but: str = ""
     ) -> Ledger:
         """Return a node's ledger with the sets of pods that it does not know; ``but`` is a uid."""
-        exist = topology.cpu_topology.position.keys()
-        return with_unknown(ledger, pods, exist, self._opted_in, but=but, now=self._state.now())
+        return with_unknown(ledger, pods, topology, self._opted_in, but=but, now=self._state.now())
 
     def _rebuilt(self, topology: NodeTopology, old: Ledger | None, deadline: Deadline) -> Ledger:
         node = topology.name
@@ -158,7 +157,7 @@ class Binder:
         fresh = replace(old or Ledger(node, ""), node_uid=topology.uid, entries={}, problems=())
         _log.info("ledger of node %s: rebuilt with %d CPU sets of its pods", node, len(entries))
         ledger = fresh.with_entries(*kept).with_entries(*entries)
-        return with_beyond(ledger, found.beyond, topology.cpu_topology.position.keys(), self._opted_in)
+        return with_beyond(ledger, found.beyond, topology, self._opted_in)
 
     @contextmanager
     def _locked(self, node: str, deadline: Deadline) -> Iterator[None]:

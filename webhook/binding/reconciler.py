@@ -261,13 +261,17 @@ class Reconciler:
                 raise
             _log.warning("ledger of %s: its pods are looked through another time: %s", node, error)
             return
-        there = {pod["metadata"]["uid"] for pod in pods if not is_finished(pod)}
-        held = {entry.uid: entry for entry in recover(pods, node, now=self._state.now()).entries}
         known = self._state.ledgers.known(node)
         entries = known.entries if known is not None else {}
         foreign = {uid: entry for uid, entry in entries.items() if entry.qos not in BOUND_CLASSES}
-        moved = {uid for uid in foreign.keys() & held.keys() if foreign[uid].cpus != held[uid].cpus}
-        gone = {uid: entry for uid, entry in foreign.items() if uid not in there or uid in moved}
+        theirs = [pod for pod in pods if pod["metadata"]["uid"] in foreign]
+        there = {pod["metadata"]["uid"] for pod in theirs if not is_finished(pod)}
+        held = {entry.uid: entry.cpus for entry in recover(theirs, node, now=self._state.now()).entries}
+        gone = {
+            uid: entry
+            for uid, entry in foreign.items()
+            if uid not in there or held.get(uid, entry.cpus) != entry.cpus
+        }
         self._change(node, gone, pods)
 
     def _unreported(self, node: str, ledger: Ledger) -> bool:

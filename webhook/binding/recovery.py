@@ -10,15 +10,15 @@ annotation names are held until then, if nobody else has them.
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
-from collections.abc import Set as AbstractSet
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from webhook.binding.ledger import Entry, Ledger
 from webhook.cpuset.allocation import BindPolicy, Exclusive
+from webhook.pods.nodetopology import NodeTopology
 from webhook.pods.pod import FINISHED, labels, spec
 from webhook.pods.quantities import QuantityError
-from webhook.pods.resourcespec import ResourceSpecError, read_resource_spec
+from webhook.pods.resourcespec import CPUSetRequest, ResourceSpecError, read_resource_spec
 from webhook.pods.resourcestatus import StatusError, believed_cpus, excess, given_cpus
 from webhook.protocol import LABEL_QOS_CLASS, QOS_CLASSES
 
@@ -68,53 +68,45 @@ def recover(pods: Iterable[Mapping[str, Any]], node: str, *, now: dt.datetime) -
             problems.append(f"{name}: {problem}")
         if cpus and named:
             entries.append(entry := entry_of(pod, cpus, now=now))
-            if problem and _is_put_right(pod):
+            if problem and _request(pod) is not None:  # then the reconciler puts it right
                 beyond[entry.uid] = named - cpus
     return Recovered(tuple(entries), tuple(problems), beyond)
 
 
-def _is_put_right(pod: Mapping[str, Any]) -> bool:
-    """Whether a pod asks for a set, which the reconciler gives it where its namespace has opted in."""
-    try:
-        return read_resource_spec(pod) is not None
-    except ResourceSpecError:
-        return False
-
-
-def unheld(cpus: frozenset[int], ledger: Ledger, exist: AbstractSet[int], *, but: str) -> frozenset[int]:
-    """Return of the CPUs that an annotation names those that nobody else has, and that a machine may have.
+def unheld(cpus: frozenset[int], ledger: Ledger, node: NodeTopology, *, but: str) -> frozenset[int]:
+    """Return of the CPUs that an annotation names those that nobody else has, and that the node may have.
 
     Its CPUs may be off for a while, and a pod runs there again when they are back.
 
     Args:
         cpus: that an annotation names.
         ledger: of the node.
-        exist: the CPUs of the machine as it is.
+        node: as it is.
         but: the uid of the pod.
     """
     taken = frozenset[int]().union(*(each.cpus for uid, each in ledger.entries.items() if uid != but))
-    ids = _THREADS * (max(exist, default=0) + 1)
+    ids = _THREADS * (max(node.cpu_topology.position, default=0) + 1)
     return frozenset(cpu for cpu in cpus - taken if cpu < ids)
 
 
 def with_beyond(
     ledger: Ledger,
     beyond: Mapping[str, frozenset[int]],
-    exist: AbstractSet[int],
+    node: NodeTopology,
     opted_in: Callable[[str], bool | None],
 ) -> Ledger:
     """Return a ledger whose entries have these CPUs, too, as far as nobody else has them.
 
     Args:
-        ledger: of a node.
+        ledger: of the node.
         beyond: by the uids of entries.
-        exist: the CPUs of the machine.
+        node: it.
         opted_in: whether sets are put right in a namespace; where they are not, an entry gets no more.
     """
     for uid, cpus in beyond.items():
         entry = ledger.entries[uid]
         if opted_in(entry.namespace):
-            more = unheld(cpus, ledger, exist, but=uid)
+            more = unheld(cpus, ledger, node, but=uid)
             ledger = ledger.with_entries(entry._replace(cpus=entry.cpus | more))
     return ledger
 
@@ -122,7 +114,7 @@ def with_beyond(
 def with_unknown(
     ledger: Ledger,
     pods: Iterable[Mapping[str, Any]],
-    exist: AbstractSet[int],
+    node: NodeTopology,
     opted_in: Callable[[str], bool | None],
     *,
     but: str = "",
@@ -133,7 +125,7 @@ def with_unknown(
     Args:
         ledger: of the node.
         pods: some of which may run there.
-        exist: the CPUs of the machine.
+        node: it.
         opted_in: whether sets are put right in a namespace.
         but: the uid of a pod that is left out.
         now: the time of day.
@@ -143,16 +135,12 @@ def with_unknown(
     if not unknown:
         return ledger
     found = recover(unknown, ledger.node, now=now)
-    return with_beyond(ledger.with_entries(*found.entries), found.beyond, exist, opted_in)
+    return with_beyond(ledger.with_entries(*found.entries), found.beyond, node, opted_in)
 
 
 def entry_of(pod: Mapping[str, Any], cpus: frozenset[int], *, now: dt.datetime) -> Entry:
     """Return the entry of a pod that has a set; policies as the pod asks for, where that can be read."""
-    metadata = pod.get("metadata") or {}
-    try:
-        request = read_resource_spec(pod)
-    except ResourceSpecError:
-        request = None
+    metadata, request = pod.get("metadata") or {}, _request(pod)
     qos = labels(pod).get(LABEL_QOS_CLASS, "")
     return Entry(
         uid=metadata.get("uid", ""),
@@ -165,3 +153,11 @@ def entry_of(pod: Mapping[str, Any], cpus: frozenset[int], *, now: dt.datetime) 
         exclusive=request.exclusive if request else Exclusive.NONE,
         allocated_at=now.replace(microsecond=0),
     )
+
+
+def _request(pod: Mapping[str, Any]) -> CPUSetRequest | None:
+    """Return the set that a pod asks for; None: none, or nobody can read which."""
+    try:
+        return read_resource_spec(pod)
+    except ResourceSpecError:
+        return None

@@ -183,8 +183,7 @@ class Fits:
         if known is None or not all(map(is_, known.made_of, made_of)):
             valid = ledger is not None and ledger.node_uid == topology.uid
             base = ledger if ledger is not None and valid else Ledger(node, topology.uid)
-            exist = topology.cpu_topology.position.keys()
-            base = with_unknown(base, pods, exist, self._opted_in, now=self._state.now())
+            base = with_unknown(base, pods, topology, self._opted_in, now=self._state.now())
             base = base.with_entries(*held) if held else base
             known = _Known(made_of, base, self._case(topology, base))
             self._keep(node, known)

@@ -248,8 +248,8 @@ def _weights(listed: list[Mapping[str, Any]], values: dict[str, Any], done: Tran
             values.setdefault("weights", {})[name] = weight
         else:
             done.without_counterpart.append(
-                f"{plugin}, weight {shown(weight)}: scheduler.weights.{name} is 1 to {MOST_WEIGHT}: it is "
-                "left at 1; lower the weights of the other plugins instead"
+                f"{plugin}, weight {shown(weight)}: scheduler.weights.{name} is 1 to {MOST_WEIGHT}, and "
+                "does not change by it; lower the weights of the other plugins instead"
             )
 
 

@@ -88,6 +88,14 @@ class Short(Node):
         return (self.cluster.tree.root / GROUP / "cgroup.kill").read_text() == "1\n"
 
 
+def announced(cluster: Cluster, folder: Path) -> Short:
+    """A node that has just said that it will kill."""
+    node = Short(cluster, folder, **ENDING)
+    while not node.said:
+        node.seconds(1)
+    return node
+
+
 def test_said_before_and_after(cluster: Cluster, tmp_path: Path, caplog: Any) -> None:
     """By an Event about the pod, the log, the ledger and a metric, all with the figures."""
     node = Short(cluster, tmp_path, **ENDING)
@@ -135,9 +143,7 @@ def test_nobody_else(cluster: Cluster, tmp_path: Path, metadata: dict[str, Any])
 
 def test_it_recovers_in_time(cluster: Cluster, tmp_path: Path) -> None:
     """What was announced is withdrawn, and said to be."""
-    node = Short(cluster, tmp_path, **ENDING)
-    while not node.said:
-        node.seconds(1)
+    node = announced(cluster, tmp_path)
     node.seconds(30, used=8)
     assert node.said == ["LastResort", "LastResortWithdrawn"]
     assert not node.killed
@@ -145,9 +151,7 @@ def test_it_recovers_in_time(cluster: Cluster, tmp_path: Path) -> None:
 
 def test_it_ends_in_time(cluster: Cluster, tmp_path: Path) -> None:
     """Nothing runs in its group any more."""
-    node = Short(cluster, tmp_path, **ENDING)
-    while not node.said:
-        node.seconds(1)
+    node = announced(cluster, tmp_path)
     write(cluster.tree.root, {f"{GROUP}/cgroup.events": "populated 0\n"})
     node.seconds(30)
     assert node.said == ["LastResort", "LastResortWithdrawn"]
@@ -156,9 +160,7 @@ def test_it_ends_in_time(cluster: Cluster, tmp_path: Path) -> None:
 
 def test_figures_that_stop(cluster: Cluster, tmp_path: Path) -> None:
     """Nobody looks at the node any more: what it asked for last is no reason."""
-    node = Short(cluster, tmp_path, **ENDING)
-    while not node.said:
-        node.seconds(1)
+    node = announced(cluster, tmp_path)
     for _ in range(30):
         cluster.tree.now += 1
         node.killer.look()
@@ -168,9 +170,7 @@ def test_figures_that_stop(cluster: Cluster, tmp_path: Path) -> None:
 
 def test_an_api_server_that_is_away(cluster: Cluster, tmp_path: Path) -> None:
     """Its pods may have changed, and nobody would read what is said."""
-    node = Short(cluster, tmp_path, **ENDING)
-    while not node.said:
-        node.seconds(1)
+    node = announced(cluster, tmp_path)
     cluster.api.stop()
     until(lambda: cluster.watched.reflectors["pods"].contact.error is not None)
     node.killer.look()
@@ -180,9 +180,7 @@ def test_an_api_server_that_is_away(cluster: Cluster, tmp_path: Path) -> None:
 
 def test_an_agent_that_ends(cluster: Cluster, tmp_path: Path) -> None:
     """What it has announced it does not do, and says so."""
-    node = Short(cluster, tmp_path, **ENDING)
-    while not node.said:
-        node.seconds(1)
+    node = announced(cluster, tmp_path)
     node.killer.end()
     node.killer.end()
     assert node.said == ["LastResort", "LastResortWithdrawn"]
