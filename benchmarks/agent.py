@@ -46,7 +46,7 @@ _CONTROLLERS: Final = ("cpu", "cpuacct", "cpuset", "memory", "unified")
 _AGENT: Final = """
 import pathlib, sys
 import webhook.cli.main
-from webhook.agent.hierarchy import find_hierarchy
+from webhook.agent.machine.hierarchy import find_hierarchy
 from webhook.agent.service import AgentService
 from webhook.agent.statefolder import StateFolder
 from webhook.agent.watched import Watched

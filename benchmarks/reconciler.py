@@ -30,16 +30,16 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry
 
 from benchmarks.tree import Tree
-from webhook.binding.audit import condition
 from webhook.binding.binder import Binder
 from webhook.binding.caches import Nodes, pod_store, waiting_store
 from webhook.binding.grant import counts_of
 from webhook.binding.ledger import Ledger, write_ledger
 from webhook.binding.ledgers import Ledgers
 from webhook.binding.metrics import BindingMetrics
-from webhook.binding.reconciler import Reconciler
+from webhook.binding.reconciling.audit import condition
+from webhook.binding.reconciling.reconciler import Reconciler
+from webhook.binding.reconciling.repair import Repair
 from webhook.binding.recovery import recover
-from webhook.binding.repair import Repair
 from webhook.binding.service import GRACE_SECONDS
 from webhook.binding.state import State
 from webhook.cpuset.cpulist import format_cpulist

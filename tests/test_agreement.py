@@ -16,7 +16,7 @@ from webhook.admission.validating.validation import violations
 from webhook.cli.cpuset import cpuset
 from webhook.cli.preview.simulation import simulate
 from webhook.cpuset.cpulist import parse_cpulist
-from webhook.pods.defaulting import default_pod_requests
+from webhook.pods.apiserver.defaulting import default_pod_requests
 from webhook.pods.documents import read_documents
 from webhook.pods.manifests.workloads import pods_of
 from webhook.pods.resourcespec import ResourceSpecError, read_resource_spec

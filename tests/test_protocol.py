@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.rules_document import rules_document
+from tests.project.rules_document import rules_document
 from webhook import protocol
 from webhook.admission.profiles.profile import FIELDS
 from webhook.admission.validating.rules import RULES

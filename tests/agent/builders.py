@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.agent.tree import write
-from webhook.agent.hierarchy import Hierarchy, find_hierarchy
+from webhook.agent.machine.hierarchy import Hierarchy, find_hierarchy
 from webhook.agent.pods import NodePod, read_pod
 
 MI = 2**20

@@ -13,7 +13,7 @@ from tests.kube.fakeapi import FakeApi
 from tests.waiting import until
 from webhook.agent.enforcer import Enforcer, Known
 from webhook.agent.findings import Findings
-from webhook.agent.host import Host
+from webhook.agent.machine.host import Host
 from webhook.agent.measuring.sampler import Sampler
 from webhook.agent.plan.agentpod import read_agent_pod
 from webhook.agent.statefolder import StateFolder

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.agent.builders import node_pod
-from webhook.agent.hierarchy import Driver, Hierarchy
+from webhook.agent.machine.hierarchy import Driver, Hierarchy
 from webhook.agent.measuring.keptfile import GoneError, KeptFile
 from webhook.agent.measuring.sampler import Sampler
 

@@ -13,7 +13,7 @@ import pytest
 from tests.agent.builders import MI, node_pod
 from tests.lacking import stop_if_lacking
 from tests.waiting import until
-from webhook.agent.hierarchy import CONTROLLERS, Hierarchy, find_hierarchy
+from webhook.agent.machine.hierarchy import CONTROLLERS, Hierarchy, find_hierarchy
 from webhook.agent.measuring.groupfiles import GroupFiles
 from webhook.agent.measuring.keptfile import GoneError
 from webhook.agent.measuring.sampler import PODS, SLICES, Sampler

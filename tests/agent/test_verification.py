@@ -6,8 +6,8 @@ import pytest
 
 from tests.agent.plan.builders import batch, raw_pod
 from tests.agent.tree import v1_tree, v2_tree, write
-from webhook.agent.hierarchy import find_hierarchy
-from webhook.agent.kubelet import Kubelet
+from webhook.agent.machine.hierarchy import find_hierarchy
+from webhook.agent.machine.kubelet import Kubelet
 from webhook.agent.verification import Owed, data_of, verify
 from webhook.agent.writing.cgroupfiles import KernelFiles
 from webhook.cpuset.cpulist import parse_cpulist

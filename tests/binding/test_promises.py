@@ -17,7 +17,7 @@ from tests.binding.builders import (
     settle,
     store,
 )
-from tests.binding.test_repair import TAKEN
+from tests.binding.reconciling.test_repair import TAKEN
 from webhook.binding.caches import TOPOLOGIES
 from webhook.binding.ledgers import LEDGERS
 from webhook.cpuset.cpulist import parse_cpulist

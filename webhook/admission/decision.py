@@ -26,9 +26,9 @@ from webhook.admission.settings import Mode, PodLevelResources, Settings
 from webhook.admission.validating.rules import SCHEDULER_RULE, VALID_RESULT
 from webhook.admission.validating.validation import Follow, Violation, action_of, keep, violations
 from webhook.admission.view import View
+from webhook.pods.apiserver.resourcequota import WITHOUT_NATIVE
 from webhook.pods.pod import annotations, labels, spec
 from webhook.pods.priority import effective_class
-from webhook.pods.resourcequota import WITHOUT_NATIVE
 from webhook.pods.resourcespec import BOUND_CLASSES
 from webhook.protocol import (
     ANNOTATION_MIRROR_POD,

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from webhook.pods.limitrange import QUANTITIES, LimitRange, limit_range_of
+from webhook.pods.apiserver.limitrange import QUANTITIES, LimitRange, limit_range_of
+from webhook.pods.apiserver.resourcequota import ResourceQuota, Scope
 from webhook.pods.priority import DEFAULT_PREEMPTION_POLICY, PriorityClass
 from webhook.pods.quantities import QuantityError, parse, text_of
-from webhook.pods.resourcequota import ResourceQuota, Scope
 from webhook.pods.text import shown
 from webhook.protocol import LABEL_NAMESPACE_NAME, NATIVE_RESOURCES
 

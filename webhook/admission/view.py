@@ -13,9 +13,9 @@ from webhook.admission.kinds import KINDS, PRIORITY_CLASSES, Kind
 from webhook.admission.objects import ObjectError
 from webhook.admission.profiles.index import ProfileIndex
 from webhook.admission.profiles.profile import Profile, ProfileError
-from webhook.pods.limitrange import LimitRange
+from webhook.pods.apiserver.limitrange import LimitRange
+from webhook.pods.apiserver.resourcequota import ResourceQuota
 from webhook.pods.priority import BUILTIN, PriorityClass
-from webhook.pods.resourcequota import ResourceQuota
 from webhook.pods.text import shown
 from webhook.protocol import LABEL_NAMESPACE_NAME, PROFILE_API_VERSION, PROFILE_KIND
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from webhook.agent.findings import Findings
-from webhook.agent.hierarchy import Hierarchy
 from webhook.agent.inputs import inputs_of
-from webhook.agent.kubelet import Kubelet
+from webhook.agent.machine.hierarchy import Hierarchy
+from webhook.agent.machine.kubelet import Kubelet
 from webhook.agent.measuring.sampler import Sampler
 from webhook.agent.plan.agentpod import AgentPod
 from webhook.agent.plan.plan import make_plan

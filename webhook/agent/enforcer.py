@@ -15,10 +15,10 @@ from typing import Any, Final, NamedTuple
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from webhook.agent.findings import Findings
-from webhook.agent.hierarchy import Hierarchy
-from webhook.agent.host import Host
 from webhook.agent.inputs import Inputs, inputs_of
-from webhook.agent.kubelet import Kubelet
+from webhook.agent.machine.hierarchy import Hierarchy
+from webhook.agent.machine.host import Host
+from webhook.agent.machine.kubelet import Kubelet
 from webhook.agent.metrics import PREFIX
 from webhook.agent.plan.agentpod import AgentPod, Mode
 from webhook.agent.plan.plan import Plan

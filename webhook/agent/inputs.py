@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from webhook.agent.kubelet import STATIC, Kubelet
+from webhook.agent.machine.kubelet import STATIC, Kubelet
 from webhook.agent.plan.agentpod import AgentPod
 from webhook.agent.plan.settings import Settings
 from webhook.agent.publishing.topology import read_node

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from webhook.agent.hierarchy import Hierarchy
+from webhook.agent.machine.hierarchy import Hierarchy
 from webhook.agent.measuring.counters import CounterError
 from webhook.agent.measuring.groupfiles import GroupFiles
 from webhook.agent.measuring.peak import Prediction

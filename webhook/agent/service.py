@@ -17,9 +17,9 @@ from webhook.agent.eviction.asker import Asker
 from webhook.agent.eviction.figures import Figures
 from webhook.agent.eviction.killer import Killer
 from webhook.agent.findings import Findings
-from webhook.agent.hierarchy import Hierarchy
-from webhook.agent.host import Host
 from webhook.agent.leaving import why_leaving
+from webhook.agent.machine.hierarchy import Hierarchy
+from webhook.agent.machine.host import Host
 from webhook.agent.measuring.history import History
 from webhook.agent.measuring.sampler import Sampler
 from webhook.agent.metrics import Publications, UsageCollector, platform_series

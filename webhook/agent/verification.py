@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from webhook.agent.hierarchy import Hierarchy
 from webhook.agent.inputs import inputs_of
-from webhook.agent.kubelet import Kubelet
+from webhook.agent.machine.hierarchy import Hierarchy
+from webhook.agent.machine.kubelet import Kubelet
 from webhook.agent.plan.agentpod import AgentPod, Mode, read_agent_pod
 from webhook.agent.plan.plan import Plan, make_plan
 from webhook.agent.plan.settings import Settings

@@ -1,8 +1,8 @@
 """Draws a node's CPU map and the pods that hold its CPUs, from the ledger, for a terminal."""
 
-from webhook.binding.audit import overlaps
 from webhook.binding.grant import counts_of, state_of
 from webhook.binding.ledger import READY, Entry, Ledger
+from webhook.binding.reconciling.audit import overlaps
 from webhook.cpuset.cpulist import format_cpulist
 from webhook.cpuset.rendering import Paint, draw_node
 from webhook.pods.nodetopology import NodeTopology

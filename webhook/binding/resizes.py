@@ -9,10 +9,10 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from webhook.admission.validating.validation import fixed
-from webhook.binding.adjustment import adjust
-from webhook.binding.audit import wrongs
 from webhook.binding.grant import Claim
 from webhook.binding.ledger import Entry, Ledger
+from webhook.binding.reconciling.adjustment import adjust
+from webhook.binding.reconciling.audit import wrongs
 from webhook.binding.recovery import entry_of, node_of
 from webhook.binding.state import State
 from webhook.cpuset.allocation import BindPolicy

@@ -22,8 +22,8 @@ from webhook.binding.endpoint import BindEndpoint
 from webhook.binding.ledgers import LEDGERS, Ledgers
 from webhook.binding.metrics import BindingMetrics
 from webhook.binding.promises import Promises
-from webhook.binding.reconciler import Reconciler
-from webhook.binding.repair import Repair
+from webhook.binding.reconciling.reconciler import Reconciler
+from webhook.binding.reconciling.repair import Repair
 from webhook.binding.resizes import Resizes
 from webhook.binding.state import State
 from webhook.cpuset.allocation import BindPolicy, Strategy

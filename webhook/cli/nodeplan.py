@@ -9,7 +9,7 @@ from webhook.cpuset.errors import NotEnoughCpusError
 from webhook.cpuset.qos import QoS
 from webhook.cpuset.sharing import NodeState, Pod
 from webhook.cpuset.topology import Topology
-from webhook.pods.defaulting import default_pod_requests, default_requests
+from webhook.pods.apiserver.defaulting import default_pod_requests, default_requests
 from webhook.pods.manifests.podtemplates import Object, PodOf, WorkloadError
 from webhook.pods.pod import FINISHED, labels, spec
 from webhook.pods.priority import BUILTIN

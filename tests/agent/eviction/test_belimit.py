@@ -6,7 +6,7 @@ import pytest
 
 from tests.agent.tree import write
 from webhook.agent.eviction.belimit import be_limit
-from webhook.agent.hierarchy import find_hierarchy
+from webhook.agent.machine.hierarchy import find_hierarchy
 from webhook.agent.writing.cgroupfiles import KernelFiles
 from webhook.agent.writing.present import Present
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.agent.plan.builders import a_pod
 from tests.agent.tree import v1_tree, v2_tree, write
-from webhook.agent.hierarchy import find_hierarchy
+from webhook.agent.machine.hierarchy import find_hierarchy
 from webhook.agent.measuring.waiting import SECONDS, Waited, Waiting
 
 NUMBER = "c" * 64

@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 from tests.agent.builders import GI, node_pod
-from webhook.agent.hardware import Cache, Hardware
-from webhook.agent.kubelet import Kubelet
+from webhook.agent.machine.hardware import Cache, Hardware
+from webhook.agent.machine.kubelet import Kubelet
 from webhook.agent.plan.plan import make_plan
 from webhook.agent.publishing.topology import describe, read_node
 from webhook.cpuset.allocation import BindPolicy

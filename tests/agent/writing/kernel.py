@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 
 from tests.agent.tree import v1_tree, v2_tree
-from webhook.agent.hierarchy import find_hierarchy
+from webhook.agent.machine.hierarchy import find_hierarchy
 from webhook.cpuset.cpulist import format_cpulist, parse_cpulist
 
 ENDLESS = 9223372036854771712

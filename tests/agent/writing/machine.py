@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from webhook.agent.hierarchy import CONTROLLERS, find_hierarchy
+from webhook.agent.machine.hierarchy import CONTROLLERS, find_hierarchy
 from webhook.cpuset.cpulist import parse_cpulist
 from webhook.cpuset.discovery import topology_from_sysfs
 from webhook.cpuset.sharing import Reservations

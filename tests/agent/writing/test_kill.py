@@ -14,7 +14,7 @@ from tests.agent.tree import v1_tree, v2_tree, write
 from tests.agent.writing.machine import Machine, remove_group
 from tests.lacking import stop_if_lacking
 from tests.waiting import until
-from webhook.agent.hierarchy import find_hierarchy
+from webhook.agent.machine.hierarchy import find_hierarchy
 from webhook.agent.plan.target import Why
 from webhook.agent.writing.cgroupfiles import KernelFiles
 from webhook.agent.writing.kill import Kills

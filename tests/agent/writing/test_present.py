@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.agent.tree import write
-from webhook.agent.hierarchy import find_hierarchy
+from webhook.agent.machine.hierarchy import find_hierarchy
 from webhook.agent.plan.target import UNLIMITED
 from webhook.agent.writing.cgroupfiles import KernelFiles
 from webhook.agent.writing.present import Present

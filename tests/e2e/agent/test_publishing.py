@@ -22,7 +22,7 @@ from tests.e2e.cluster.kubectl import Kubectl, Object
 from tests.e2e.cluster.processes import eventually
 from tests.e2e.release.rendering import Helm
 from tests.waiting import until
-from webhook.agent.hierarchy import find_hierarchy
+from webhook.agent.machine.hierarchy import find_hierarchy
 from webhook.agent.publishing.publisher import FIRST_SECONDS
 from webhook.agent.service import AgentService
 from webhook.agent.statefolder import StateFolder

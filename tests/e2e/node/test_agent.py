@@ -18,7 +18,7 @@ from tests.e2e.node.chart.release import MEAN_SECONDS, NAMESPACE
 from tests.e2e.node.machine.node import FIGURES, NAME
 from tests.e2e.node.workloads.pods import batch, burner, running, wait_for_room
 from tests.e2e.repeating import repeating
-from webhook.agent.hierarchy import find_hierarchy
+from webhook.agent.machine.hierarchy import find_hierarchy
 from webhook.protocol import KubeQoS
 
 MEBIBYTE = 1 << 20

@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.cluster.processes import eventually
 from tests.e2e.node.machine.node import NAME
 from tests.e2e.node.workloads.pods import BATCH_CPU, batch, burner, container, offer, running
-from webhook.agent.hierarchy import Driver, find_hierarchy
+from webhook.agent.machine.hierarchy import Driver, find_hierarchy
 from webhook.protocol import KubeQoS
 
 

@@ -18,7 +18,7 @@ from tests.e2e.node.chart.release import NAMESPACE
 from tests.e2e.node.machine.node import FIGURES, NAME
 from tests.e2e.node.workloads.colocated import ALL, NAMES, planned
 from tests.e2e.node.workloads.pods import container, running
-from webhook.agent.hierarchy import find_hierarchy
+from webhook.agent.machine.hierarchy import find_hierarchy
 from webhook.protocol import KubeQoS
 
 FOREIGN = {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.e2e.cluster.objects import assert_be
 from tests.e2e.node.workloads.pods import BATCH_CPU, BATCH_MEMORY, DRIVER, burner, running
-from webhook.agent.hierarchy import find_hierarchy
+from webhook.agent.machine.hierarchy import find_hierarchy
 from webhook.protocol import KubeQoS
 
 FIGURES = {"cpu": "200m", "memory": "64Mi"}

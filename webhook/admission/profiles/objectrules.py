@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from webhook.admission.profiles.podschema import DIRECTIVE
-from webhook.pods.defaulting import default_requests
+from webhook.pods.apiserver.defaulting import default_requests
 from webhook.pods.pod import ALWAYS, CONTAINER_LISTS, SECTIONS, mapping, mappings
 from webhook.pods.quantities import milli, parse, text_of
 from webhook.pods.requests import pod_request

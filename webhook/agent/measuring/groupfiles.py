@@ -1,6 +1,6 @@
 """The counters of one cgroup, read from its files, which stay open."""
 
-from webhook.agent.hierarchy import Hierarchy
+from webhook.agent.machine.hierarchy import Hierarchy
 from webhook.agent.measuring.counters import Memory, Pressure, cpu_stat, memory_stat, number, pressure
 from webhook.agent.measuring.keptfile import GoneError, KeptFile
 

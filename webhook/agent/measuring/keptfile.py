@@ -8,7 +8,7 @@ import errno
 import os
 from typing import Final
 
-from webhook.agent.hierarchy import GONE
+from webhook.agent.machine.hierarchy import GONE
 
 _CHUNK: Final = 8192
 _WHOLE: Final = 3072

@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Final, NamedTuple, TypeVar
 
-from webhook.agent.hierarchy import Hierarchy
+from webhook.agent.machine.hierarchy import Hierarchy
 from webhook.agent.measuring.counters import (
     CounterError,
     Pressure,

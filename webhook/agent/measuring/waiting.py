@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
-from webhook.agent.hierarchy import Hierarchy
+from webhook.agent.machine.hierarchy import Hierarchy
 from webhook.agent.measuring.counters import CounterError, pressure
 from webhook.agent.measuring.keptfile import GoneError, KeptFile
 from webhook.agent.plan.agentpod import AgentPod

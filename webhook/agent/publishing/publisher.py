@@ -8,7 +8,7 @@ from threading import Event
 from typing import Any, Final
 
 from webhook.agent.findings import Findings
-from webhook.agent.host import Host
+from webhook.agent.machine.host import Host
 from webhook.agent.measuring.history import History
 from webhook.agent.measuring.sampler import SLICES, Policy, Sampler
 from webhook.agent.metrics import Publications

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
-from webhook.agent.hardware import Hardware
-from webhook.agent.kubelet import Kubelet
+from webhook.agent.machine.hardware import Hardware
+from webhook.agent.machine.kubelet import Kubelet
 from webhook.agent.plan.agentpod import AgentPod
 from webhook.agent.plan.placement import cpu_sets
 from webhook.agent.pods import NodePod

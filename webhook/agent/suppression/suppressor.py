@@ -10,7 +10,7 @@ from threading import Lock
 from typing import Final, Protocol
 
 from webhook.agent.findings import Findings
-from webhook.agent.hierarchy import Hierarchy
+from webhook.agent.machine.hierarchy import Hierarchy
 from webhook.agent.measuring.usage import Loads
 from webhook.agent.measuring.waiting import Waiting
 from webhook.agent.plan.plan import Plan

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from webhook.agent.hierarchy import GONE, Hierarchy
+from webhook.agent.machine.hierarchy import GONE, Hierarchy
 from webhook.agent.plan.agentpod import Mode
 from webhook.agent.plan.plan import ClassPlan, PodPlan, Targets
 from webhook.agent.plan.settings import Weights

@@ -8,7 +8,7 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from webhook.agent.hierarchy import Hierarchy
+from webhook.agent.machine.hierarchy import Hierarchy
 from webhook.agent.plan.target import Why
 from webhook.agent.writing.cgroupfiles import CgroupFiles
 from webhook.agent.writing.ledger import ActionLedger

@@ -1,6 +1,6 @@
 """What the cgroups of pods hold at present, whoever wrote it."""
 
-from webhook.agent.hierarchy import Hierarchy
+from webhook.agent.machine.hierarchy import Hierarchy
 from webhook.agent.plan.agentpod import AgentPod
 from webhook.agent.plan.target import PERIOD, UNLIMITED, Knob, Value
 from webhook.agent.writing.cgroupfiles import CgroupFiles

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from webhook.agent.hierarchy import Hierarchy
+from webhook.agent.machine.hierarchy import Hierarchy
 from webhook.agent.plan.agentpod import AgentPod, Mode
 from webhook.agent.plan.plan import Plan, changed, make_plan
 from webhook.agent.plan.settings import Settings, Weights

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from webhook.agent.hierarchy import Hierarchy
+from webhook.agent.machine.hierarchy import Hierarchy
 from webhook.agent.plan.limits import shares_of
 from webhook.agent.plan.plan import PodPlan
 from webhook.agent.plan.settings import Weights

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from webhook.agent.hierarchy import GONE
+from webhook.agent.machine.hierarchy import GONE
 from webhook.agent.plan.plan import IDLE
 from webhook.agent.plan.target import UNLIMITED, Knob, Why
 from webhook.agent.writing.cgroupfiles import CgroupFiles

@@ -38,7 +38,7 @@ def print_actions(state_dir: Path, pod: str | None, output: str) -> None:
 
 def restore_all(place: AgentPlace, pod: str | None) -> None:
     """Write back what each file held before the agent; exit status 1 where a file could not be."""
-    from webhook.agent.hierarchy import HierarchyError, find_hierarchy
+    from webhook.agent.machine.hierarchy import HierarchyError, find_hierarchy
     from webhook.agent.writing.cgroupfiles import KernelFiles
     from webhook.agent.writing.ledger import LedgerError, open_ledger
     from webhook.agent.writing.restore import restore

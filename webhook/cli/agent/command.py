@@ -32,7 +32,7 @@ from webhook.cli.options.output import output_option
 from webhook.cli.terminal import color_option
 
 if TYPE_CHECKING:
-    from webhook.agent.hierarchy import Hierarchy
+    from webhook.agent.machine.hierarchy import Hierarchy
     from webhook.agent.statefolder import StateFolder
     from webhook.agent.suppression.decision import Options
 
@@ -185,7 +185,7 @@ def _check(*, dry_run: bool, restore: bool, pods: Path | None, pod: str | None) 
 @contextlib.contextmanager
 def _held(place: AgentPlace) -> "Iterator[tuple[Hierarchy, StateFolder]]":
     """Find the cgroups, and have the state folder meanwhile."""
-    from webhook.agent.hierarchy import HierarchyError, find_hierarchy
+    from webhook.agent.machine.hierarchy import HierarchyError, find_hierarchy
     from webhook.agent.statefolder import AnotherAgentError, StateFolder
 
     with contextlib.ExitStack() as stack:

@@ -9,8 +9,8 @@ import click
 from webhook.cli.options.declarations import Decorator, grouped
 
 if TYPE_CHECKING:
-    from webhook.agent.hierarchy import Hierarchy
-    from webhook.agent.kubelet import Kubelet
+    from webhook.agent.machine.hierarchy import Hierarchy
+    from webhook.agent.machine.kubelet import Kubelet
     from webhook.cpuset.topology import Topology
 
 FOLDER: Final = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -45,8 +45,8 @@ class Place:
         Raises:
             click.ClickException: there are no cgroups of a kubelet, or no CPUs.
         """
-        from webhook.agent.hierarchy import HierarchyError, find_hierarchy
-        from webhook.agent.kubelet import read_kubelet
+        from webhook.agent.machine.hierarchy import HierarchyError, find_hierarchy
+        from webhook.agent.machine.kubelet import read_kubelet
         from webhook.cpuset.discovery import topology_from_sysfs
         from webhook.cpuset.errors import CpuSetError
 

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from webhook.admission.review import Review
 from webhook.admission.view import View
-from webhook.pods.defaulting import set_defaults
-from webhook.pods.limitrange import set_defaults as set_limit_range_defaults
+from webhook.pods.apiserver.defaulting import set_defaults
+from webhook.pods.apiserver.limitrange import set_defaults as set_limit_range_defaults
 from webhook.pods.manifests.controllers import MADE_UP
 from webhook.pods.manifests.podtemplates import Object
 from webhook.pods.pod import CONTAINER_LISTS, mapping

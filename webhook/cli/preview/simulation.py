@@ -16,7 +16,7 @@ from webhook.admission.review import Review, Webhook
 from webhook.admission.settings import Settings
 from webhook.admission.view import View
 from webhook.cli.preview.admissionplugins import arrive, creation_review
-from webhook.pods.defaulting import default_pod_requests
+from webhook.pods.apiserver.defaulting import default_pod_requests
 from webhook.pods.manifests.controllers import MADE_UP
 from webhook.pods.manifests.podtemplates import Object, PodOf, WorkloadError
 from webhook.pods.pod import labels

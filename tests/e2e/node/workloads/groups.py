@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.e2e.cluster.kubectl import Object
 from tests.e2e.node.machine.node import Node
 from tests.e2e.node.workloads.pods import container
-from webhook.agent.hierarchy import Hierarchy, find_hierarchy
+from webhook.agent.machine.hierarchy import Hierarchy, find_hierarchy
 from webhook.protocol import KubeQoS
 
 

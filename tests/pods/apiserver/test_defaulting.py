@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from webhook.pods.defaulting import default_pod_requests, default_requests
+from webhook.pods.apiserver.defaulting import default_pod_requests, default_requests
 
 
 def pod(*containers, **spec):

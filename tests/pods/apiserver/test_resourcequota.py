@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhook.pods.resourcequota import ResourceQuota, Scope, is_best_effort
+from webhook.pods.apiserver.resourcequota import ResourceQuota, Scope, is_best_effort
 
 OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
 CLASSES = ("", "koord-batch", "koord-prod")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.agent.tree import write
-from webhook.agent.hardware import Cache, l3_caches, numa_memory
+from webhook.agent.machine.hardware import Cache, l3_caches, numa_memory
 
 
 def test_caches_that_cpus_share(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from webhook.pods.limitrange import ANNOTATION, QUANTITIES, limit_range_of, set_defaults
+from webhook.pods.apiserver.limitrange import ANNOTATION, QUANTITIES, limit_range_of, set_defaults
 
 
 def limit_range(name="r", *items, **fields):

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from tests.agent.tree import write
-from webhook.agent.kubelet import read_kubelet
+from webhook.agent.machine.kubelet import read_kubelet
 
 CHECKPOINT = {
     "policyName": "static",

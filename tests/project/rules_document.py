@@ -1,6 +1,6 @@
 """Makes ``docs/rules.md`` from the tables of rules.
 
-Run ``python -m tests.rules_document > docs/rules.md`` after a change of the rules. A test
+Run ``python -m tests.project.rules_document > docs/rules.md`` after a change of the rules. A test
 compares the two.
 """
 

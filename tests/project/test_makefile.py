@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 NEEDS = "colocation-webhook needs Python 3.11 or newer"
 PYTHON = """\
 #!/bin/sh

@@ -11,12 +11,12 @@ from dataclasses import KW_ONLY, dataclass, field
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
-from webhook.binding.adjustment import Adjustment, adjust, as_it_is, both
-from webhook.binding.audit import wrongs
 from webhook.binding.binder import Binder
 from webhook.binding.grant import Claim
 from webhook.binding.ledger import Entry, Ledger
 from webhook.binding.metrics import BindingMetrics
+from webhook.binding.reconciling.adjustment import Adjustment, adjust, as_it_is, both
+from webhook.binding.reconciling.audit import wrongs
 from webhook.binding.recovery import entry_of, is_finished, node_of
 from webhook.binding.state import Deadline, State
 from webhook.cpuset.allocation import BindPolicy

@@ -7,7 +7,7 @@ import pytest
 from tests.binding.builders import Clock, Replica, bind, held, node, nrt, pod, resized, settle, store
 from webhook.binding.caches import TOPOLOGIES
 from webhook.binding.ledgers import LEDGERS
-from webhook.binding.reconciler import FOREIGN_SECONDS
+from webhook.binding.reconciling.reconciler import FOREIGN_SECONDS
 from webhook.kube.paths import NODES, PODS
 
 GRACE = 60.0

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.agent.tree import v1_tree, v2_tree, write
-from webhook.agent.hierarchy import Driver, HierarchyError, find_hierarchy
+from webhook.agent.machine.hierarchy import Driver, HierarchyError, find_hierarchy
 from webhook.protocol import KubeQoS
 
 ID = "0" * 63 + "a"

@@ -12,7 +12,7 @@ import pytest
 
 from webhook import protocol
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 MODULES = sorted((ROOT / "webhook").rglob("*.py"))
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "manager", "misc", "base", "core"}
 MOST_LINES = 400

@@ -19,7 +19,7 @@ from webhook.cli.main import main
 from webhook.cli.options.objects import load_view
 from webhook.protocol import ANNOTATION_PROFILES_SIGNATURE, QOS_CLASSES
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 DRIVER = (ROOT / "examples" / "reviews" / "spark-driver.json").read_bytes()
 

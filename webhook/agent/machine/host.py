@@ -10,8 +10,8 @@ from threading import Lock
 from typing import Final
 
 from webhook.agent.findings import Findings
-from webhook.agent.hardware import Hardware, l3_caches, numa_memory
-from webhook.agent.kubelet import Kubelet, KubeletFiles
+from webhook.agent.machine.hardware import Hardware, l3_caches, numa_memory
+from webhook.agent.machine.kubelet import Kubelet, KubeletFiles
 from webhook.cpuset.discovery import topology_from_sysfs
 from webhook.cpuset.errors import TopologyError
 

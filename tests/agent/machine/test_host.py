@@ -6,7 +6,7 @@ import pytest
 
 from tests.agent.tree import write
 from webhook.agent.findings import MOST_FINDINGS, Findings
-from webhook.agent.host import HARDWARE_SECONDS, Host
+from webhook.agent.machine.host import HARDWARE_SECONDS, Host
 
 CPU = "sys/devices/system/cpu"
 

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.binding.builders import NOW, ledger, node_topology
-from webhook.binding.audit import condition, wrongs
 from webhook.binding.ledger import Entry
+from webhook.binding.reconciling.audit import condition, wrongs
 from webhook.cpuset.allocation import BindPolicy, Exclusive
 from webhook.cpuset.sharing import Reservations
 

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.binding.builders import NOW, claim, ledger, node_topology
-from webhook.binding.adjustment import adjust
-from webhook.binding.audit import not_for_pods, overlaps, wrongs
 from webhook.binding.grant import Grant, grant
+from webhook.binding.reconciling.adjustment import adjust
+from webhook.binding.reconciling.audit import not_for_pods, overlaps, wrongs
 from webhook.cpuset.allocation import BindPolicy, Exclusive
 from webhook.cpuset.cpulist import format_cpulist
 from webhook.cpuset.discovery import parse_shape

@@ -14,14 +14,14 @@ from functools import partial
 from threading import Event
 from typing import Final, NamedTuple
 
-from webhook.binding.audit import condition, reason_to_drop
 from webhook.binding.binder import Binder
 from webhook.binding.caches import Object
 from webhook.binding.grant import counts_of
 from webhook.binding.ledger import Entry, Ledger
 from webhook.binding.metrics import BindingMetrics
+from webhook.binding.reconciling.audit import condition, reason_to_drop
+from webhook.binding.reconciling.repair import Repair, retry_seconds
 from webhook.binding.recovery import is_finished, recover
-from webhook.binding.repair import Repair, retry_seconds
 from webhook.binding.state import Deadline, OutOfTimeError, State
 from webhook.kube.client import ApiError
 from webhook.kube.conditions import with_conditions

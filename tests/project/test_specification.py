@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SECTION = "\N{SECTION SIGN}"
 CITATION = re.compile(rf"\b(?:Admission|CPU sets|Practice) {SECTION}[0-9]+(?:\.[0-9]+)?(?![.]?[0-9])")
 HEADING = re.compile(rf"^#{{3,4}} ({CITATION.pattern}):", re.MULTILINE)

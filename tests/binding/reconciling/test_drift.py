@@ -22,10 +22,10 @@ from tests.binding.builders import (
     settle,
     store,
 )
-from tests.binding.test_repair import TAKEN
-from webhook.binding.audit import not_for_pods
+from tests.binding.reconciling.test_repair import TAKEN
 from webhook.binding.caches import TOPOLOGIES
 from webhook.binding.ledgers import LEDGERS
+from webhook.binding.reconciling.audit import not_for_pods
 from webhook.cpuset.cpulist import parse_cpulist
 from webhook.kube.paths import PODS
 

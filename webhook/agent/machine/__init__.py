@@ -1,0 +1,1 @@
+"""What machine and kubelet say of themselves."""

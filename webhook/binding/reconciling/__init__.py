@@ -1,0 +1,1 @@
+"""Drift between pods and ledgers, put right by the leader."""
