@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import yaml
 
 from tests.e2e.cluster.binaries import CERT_MANAGER, built
 from tests.e2e.cluster.controlplane import ControlPlane
+from tests.e2e.cluster.kubectl import Kubectl, RefusedError
 from tests.e2e.cluster.processes import Process, stopping
 from tests.ports import free_ports
 
@@ -39,6 +41,39 @@ def running(control_plane: ControlPlane, folder: Path) -> Iterator[None]:
                 name, [str(cache / name), *common, *flags], folder / f"{name}.log", env=os.environ, cwd=folder
             )
             processes.append(stack.enter_context(stopping(process)))
+        stack.enter_context(_trying_again(kubectl))
         yield
         for process in processes:
             process.require_running()
+
+
+@contextlib.contextmanager
+def _trying_again(kubectl: Kubectl) -> Iterator[None]:
+    """Have certificates that failed tried again at once, as an administrator would.
+
+    A new one fails now and then where two of cert-manager's controllers choose a key for it ("CSR not signed
+    by referenced private key"); it would be tried again after an hour.
+    """
+    kind, over = "certificates.cert-manager.io", threading.Event()
+    forgotten = json.dumps({"status": {"lastFailureTime": None, "failedIssuanceAttempts": None}})
+
+    def look() -> None:
+        listed = json.loads(kubectl.run("get", kind, "--all-namespaces", "-o", "json").stdout)
+        for metadata in (
+            each["metadata"] for each in listed["items"] if each.get("status", {}).get("lastFailureTime")
+        ):
+            place = ["-n", metadata["namespace"], metadata["name"], "--subresource=status"]
+            kubectl.run("patch", kind, *place, "--type=merge", "-p", forgotten)
+
+    def watch() -> None:
+        while not over.wait(2.0):
+            with contextlib.suppress(RefusedError):  # it is gone again
+                look()
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
