@@ -243,7 +243,11 @@ def test_plan_puts_pods_without_a_set_on_a_pool() -> None:
             "",
             "--topology '0x1x2x2': sockets 0 is not a count",
         ),
-        (["--topology", "machine.json"], "", "machine.json: no such file, and no shape such as 2x1x16x2"),
+        (
+            ["--topology", "machine.json"],
+            "",
+            "'machine.json': no such file, and no shape; write for example",
+        ),
         (["--threshold", "140"], "", "--threshold 140: "),
         ([], "a: [", "standard input:2:1: not YAML"),
         ([], "\x00", "standard input:1: holds a NUL byte"),
@@ -264,9 +268,9 @@ def test_plan_puts_pods_without_a_set_on_a_pool() -> None:
     ],
 )
 def test_plan_errors(args: list[str], pods: str, message: str) -> None:
-    """What is wrong is said in one line, with exit status 1."""
+    """What is wrong is said in one line; the exit status is 2 where it is an option, 1 for the input."""
     result = run("plan", *NODE, *args, "-", stdin=pods)
-    assert result.exit_code == 1
+    assert result.exit_code == (2 if args else 1)
     assert message in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
 

@@ -46,15 +46,23 @@ COLOURS = {
 }
 
 
+class _WrongOption(click.ClickException):
+    """An option's value cannot be meant: the exit status of wrong usage, in one line."""
+
+    exit_code = click.UsageError.exit_code
+
+
 def one_line(command: Callable[..., None]) -> Callable[..., None]:
-    """Turn what is wrong with the input into one line and exit status 1."""
+    """Turn what is wrong into one line: with an option exit status 2, with the input 1."""
 
     @wraps(command)
     def guarded(*args: object, **kwargs: object) -> None:
         try:
             command(*args, **kwargs)
         except (CpuSetError, WorkloadError) as error:
-            raise click.ClickException(" ".join(str(error).split())) from None
+            of_option = isinstance(error, CpuSetError) and error.field.startswith("--")
+            kind = _WrongOption if of_option else click.ClickException
+            raise kind(" ".join(str(error).split())) from None
         except TooLongError as error:
             raise click.ClickException(f"{error.strerror}") from None
         except BrokenPipeError:
@@ -166,7 +174,7 @@ def plan(
     try:
         used_nano = non_negative(used)
     except QuantityError as error:
-        raise click.ClickException(f"--used: {error}") from None
+        raise _WrongOption(f"--used: {error}") from None
     check_integer("--threshold", threshold, "a percentage", most=100)
     state = node.state()
     chosen = choose(read_pods(pods), on_node)

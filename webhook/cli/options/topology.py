@@ -43,8 +43,8 @@ def load_topology(shape: str | None, numbering: str) -> Topology:
     What is taken otherwise than it is described is said on standard error.
 
     Raises:
-        click.ClickException: the file is not there, or cannot be read.
-        TopologyError: it describes no machine.
+        click.ClickException: the file cannot be read.
+        TopologyError: it is neither a file nor a shape, or describes no machine.
     """
     if shape is None:
         try:
@@ -54,7 +54,9 @@ def load_topology(shape: str | None, numbering: str) -> Topology:
             raise TopologyError(error.field, error.value, error.problem, remedy) from None
     elif not Path(shape).is_file():
         if not set(shape) <= set("0123456789x"):
-            raise click.ClickException(f"--topology {shape}: no such file, and no shape such as 2x1x16x2")
+            raise TopologyError(
+                "--topology", shape, "no such file, and no shape", "write for example 2x1x16x2"
+            )
         try:
             return parse_shape(shape, numbering)
         except TopologyError as error:

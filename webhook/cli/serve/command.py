@@ -288,7 +288,10 @@ def _announce(
     """Say where things are and how to try it, on stdout: stderr has log lines only."""
     reviews = f"{'https' if tls else 'http'}://{_address(listener)}"
     click.echo(f"Serving {reviews}/mutate and /validate")
-    click.echo(f"Health, metrics and explanations: http://{_address(admin_listener)}")
+    admin = f"http://{_address(admin_listener)}"
+    click.echo(
+        f"Health and metrics: {admin}/healthz, {admin}/metrics; why, to who posts a review: {admin}/explain"
+    )
     unknown = tls and authority is None
     whose = ", with the CA of the certificate in CA.crt" if unknown else ""
     click.echo(f"Try it from another terminal{whose}:")
