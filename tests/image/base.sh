@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Makes, from Debian 12, the two bases that stand in for python:3.11 and python:3.11-slim, where they are not
-# there yet, and prints the file that tells buildah where they are. As root it installs what it needs for that,
-# and for running the image. The first run takes about two minutes, a second one none.
+# base.sh FOLDER: makes there, from Debian 12, the two bases that stand in for python:3.11 and python:3.11-slim, where
+# they are not there yet, and prints the file that tells buildah where they are. As root it installs what it needs for
+# that, and for running the image. The first run takes about two minutes, a second one none. The caller sees to it that
+# nobody else uses FOLDER meanwhile: what a run left there that was ended goes.
 set -euo pipefail
 . "$(dirname "$0")/../debian.sh"
-folder="${XDG_CACHE_HOME:-$HOME/.cache}/colocation-webhook/image"
+folder=$1
 export CONTAINERS_STORAGE_CONF="$folder/storage.conf"
 
 say() { printf 'image: %s\n' "$*" >&2; }
@@ -15,11 +16,10 @@ for name in buildah mmdebstrap runc; do
 done
 install_packages "${packages[@]}"
 
-mkdir -p "$folder"
-exec 9> "$folder/lock"
-flock 9
 printf '[storage]\ndriver = "overlay"\ngraphroot = "%s"\nrunroot = "%s"\n' "$folder/storage" "$folder/run" \
   > "$CONTAINERS_STORAGE_CONF"
+buildah rm --all >&2
+buildah rmi --prune >&2
 
 # Debian's documents and translations are in neither of Python's images.
 leave_out=()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -65,14 +66,28 @@ class Image:
             self.buildah("rm", container)
 
     def save(self, archive: Path) -> None:
-        """Write it for a container runtime, its layers as they are; of what was built nothing else stays."""
+        """Write it for a container runtime, its layers as they are."""
         self.buildah("push", "--disable-compression", NAME, f"oci-archive:{archive}:{NAME}")
-        self.buildah("rmi", "--prune")
 
 
-def build(folder: Path) -> Image:
-    """Make the bases, and build the image on them; ``folder`` is for what the build needs of this machine."""
-    bases = Bases(*command(HERE / "base.sh").split())
+@contextlib.contextmanager
+def built(folder: Path) -> Iterator[Image]:
+    """Make the bases, and build the image on them.
+
+    Other runs on this machine wait: they use the same storage, and name their image alike. What a run left
+    there that was ended, its containers too, goes first.
+
+    Args:
+        folder: for what the build needs of this machine.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "colocation-webhook/image"
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed, also by the end of this process
+        yield _build(folder, Bases(*command(HERE / "base.sh", cache).split()))
+
+
+def _build(folder: Path, bases: Bases) -> Image:
     flags = ["--build-arg", f"BUILD_BASE={bases.build}", "--build-arg", f"BASE={bases.slim}"]
     # As root in a sandbox: no new namespaces for the build's own commands, which need the package index.
     flags += ["--isolation", "chroot", "--network", "host", "--pull-never"]

@@ -7,16 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.image.build import Image, build
+from tests.image.build import Image, built
 
 
 @pytest.fixture(scope="session")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
     """The image of this tree."""
-    built = build(tmp_path_factory.mktemp("build"))
-    yield built
-    # The bases stay; what earlier builds left goes.
-    built.buildah("rmi", "--prune")
+    with built(tmp_path_factory.mktemp("build")) as image:
+        yield image
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.image.build import NAME, Image, build
+from tests.image.build import NAME, Image, built
 
 PREFIX = "opt/colocation-webhook"
 
@@ -65,5 +65,5 @@ def _mebibytes(number: int) -> str:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as scratch:
-        print(tables(build(Path(scratch))))
+    with tempfile.TemporaryDirectory() as scratch, built(Path(scratch)) as built_image:
+        print(tables(built_image))

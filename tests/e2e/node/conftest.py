@@ -21,7 +21,7 @@ from tests.e2e.node.workloads import spark
 from tests.e2e.node.workloads.colocated import Colocated
 from tests.e2e.node.workloads.pods import BATCH_CPU, BATCH_MEMORY, DRIVER, burner, offer, wait_for_room
 from tests.e2e.release.rendering import Helm
-from tests.image.build import build
+from tests.image.build import built
 from tests.lacking import stop_if_lacking
 
 
@@ -66,7 +66,8 @@ def node(
 def own_image(node: Node, tmp_path_factory: pytest.TempPathFactory) -> None:
     """The project's own image, on the node."""
     folder = tmp_path_factory.mktemp("image")
-    build(folder).save(folder / "image.tar")
+    with built(folder) as image:
+        image.save(folder / "image.tar")
     node.load(folder / "image.tar")
 
 
