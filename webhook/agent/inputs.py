@@ -1,8 +1,9 @@
 """What a plan is made of besides pods: the CPUs of a node, and settings with what the node is like."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from webhook.agent.machine.kubelet import STATIC, Kubelet
 from webhook.agent.plan.agentpod import AgentPod
@@ -13,6 +14,9 @@ from webhook.pods.nodetopology import NodeTopology
 from webhook.pods.pod import mapping
 from webhook.pods.quantities import QuantityError, milli, text_of, units
 from webhook.protocol import CPU, MEMORY
+
+_VERSION: Final = re.compile(r"v(\d{1,4})\.(\d{1,4})", re.ASCII)
+_COUNTED: Final = (1, 36)
 
 
 class Inputs(NamedTuple):
@@ -49,10 +53,22 @@ def inputs_of(
         replace(
             settings,
             kubelet_static=kubelet is not None and kubelet.policy == STATIC,
+            counted=counts_shares(node),
             memory=memory_for_pods(node),
             reserved=reserved_cpu(node, topology),
         ),
     )
+
+
+def counts_shares(node: Mapping[str, Any]) -> bool:
+    """Return whether shares of a pod's cgroup on a v1 Node count as CPU that the pod requests.
+
+    From Kubernetes 1.36 on a kubelet reports them in ``status.resources`` of the pod, and scheduler and
+    kubelet count the most of what is asked for, allocated and reported (component-helpers, ``PodRequests``).
+    """
+    info = mapping(mapping(node.get("status")).get("nodeInfo"))
+    version = _VERSION.match(text) if isinstance(text := info.get("kubeletVersion"), str) else None
+    return version is not None and (int(version[1]), int(version[2])) >= _COUNTED
 
 
 def memory_for_pods(node: Mapping[str, Any]) -> int | None:

@@ -16,7 +16,7 @@ from webhook.kube.client import Client
 from webhook.kube.paths import NODES, PODS, collection
 from webhook.kube.timestamps import utc_now
 from webhook.pods.nodetopology import NODE_ANNOTATIONS
-from webhook.pods.pod import annotations, labels
+from webhook.pods.pod import annotations, labels, mapping
 from webhook.pods.quantities import NANO, QuantityError, parse, text_of
 from webhook.protocol import (
     AGENT_MANAGER,
@@ -181,6 +181,8 @@ def _known_node(name: str, raw: Mapping[str, Any], _old: object) -> KnownNode:
         for name in ("capacity", "allocatable")
         if (of := status.get(name))
     }
+    if version := mapping(status.get("nodeInfo")).get("kubeletVersion"):
+        mine["nodeInfo"] = {"kubeletVersion": version}
     return KnownNode(
         {"metadata": kept, "status": mine},
         Use(*(_amount(allocatable.get(each)) for each in (CPU, MEMORY))),
