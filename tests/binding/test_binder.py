@@ -2,6 +2,8 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from tests.binding.builders import Replica, held, known, node, pod, store
 from webhook.binding.ledgers import LEDGERS
 from webhook.kube.paths import NODES, PODS
@@ -72,6 +74,61 @@ def test_a_deleted_ledger_does_not_free_what_was_promised(fake, replica):
     del fake.objects[LEDGERS]["", "node-1"]
     assert replica.cpuset(known(replica, pod("two"))) == "1,9"
     assert held(fake) == {"one": "0,8", "two": "1,9"}
+
+
+@pytest.mark.parametrize(
+    ("late", "entered"),
+    [("it is gone", False), ("it has ended", False), ("another one has its name", False), ("it runs", True)],
+)
+@pytest.mark.parametrize("by", ["another binding", "a look through"])
+def test_a_pod_that_a_watch_is_late_to_tell_of_the_end_of(fake, replica, late, entered, by):
+    """Its CPUs are another one's by now: it is entered only if it is still there."""
+    store(fake, PODS, pod("first", node="node-1", cpuset="0,8"))
+    other = Replica(fake)
+    old = fake.objects[PODS]["d", "first"]
+    fake.delete(PODS, "first", "d")
+    replica.hear()
+    assert replica.cpuset(known(replica, pod("second"))) == "0,8"
+    if late == "it has ended":
+        store(fake, PODS, old | {"status": {"phase": "Succeeded"}})
+    elif late == "another one has its name":
+        store(fake, PODS, pod("first", uid="another", node="node-1", cpuset="1,9"))
+    elif late == "it runs":
+        store(fake, PODS, old)
+    if by == "another binding":
+        assert other.cpuset(store(fake, PODS, pod("third"))) == "1,9"
+        third = {"third": "1,9"}
+    else:
+        other.reconciler._change("node-1", {}, [old])
+        third = {}
+    assert held(fake) == {"second": "0,8", **third, **({"first": "0,8"} if entered else {})}
+    other.endpoint.close()
+
+
+def test_a_promise_that_a_replica_is_late_to_hear_the_end_of(fake, replica):
+    """It rebuilds the ledger from what pods have, which is newer than what it knows of the ledger."""
+    assert replica.cpuset(known(replica, pod("first"))) == "0,8"
+    other = Replica(fake)
+    fake.delete(PODS, "first", "d")
+    fake.delete(LEDGERS, "node-1")
+    store(fake, PODS, pod("second", node="node-1", cpuset="0,8"))
+    assert other.cpuset(store(fake, PODS, pod("third"))) == "1,9"
+    assert held(fake) == {"second": "0,8", "third": "1,9"}
+    other.endpoint.close()
+
+
+def test_a_set_that_a_replica_is_late_to_hear_became_smaller(fake, replica):
+    """What the pod had then is another one's by now."""
+    store(fake, PODS, pod("first", cpu="4", node="node-1", cpuset="0-1,8-9"))
+    replica.hear()
+    replica.cpuset(known(replica, pod("zero", cpu="1")))
+    other = Replica(fake)
+    fake.delete(LEDGERS, "node-1")
+    store(fake, PODS, pod("first", cpu="2", node="node-1", cpuset="0,8"))
+    store(fake, PODS, pod("second", cpu="1", node="node-1", cpuset="1"))
+    assert other.cpuset(store(fake, PODS, pod("third")))
+    assert {name: held(fake)[name] for name in ("first", "second")} == {"first": "0,8-9", "second": "1"}
+    other.endpoint.close()
 
 
 def test_an_answer_that_is_lost_promises_nothing_twice(fake, replica):

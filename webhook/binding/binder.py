@@ -16,7 +16,15 @@ from typing import Any, Final
 from webhook.binding.grant import Claim, Grant, Refusal, counts_of, grant
 from webhook.binding.ledger import Entry, Ledger
 from webhook.binding.ledgers import Changed
-from webhook.binding.recovery import recover, with_beyond, with_unknown
+from webhook.binding.recovery import (
+    is_finished,
+    node_of,
+    recover,
+    shared,
+    unheld,
+    with_beyond,
+    with_unknown,
+)
 from webhook.binding.state import Deadline, OutOfTimeError, State
 from webhook.pods.nodetopology import NodeTopology, NodeTopologyError
 
@@ -129,13 +137,35 @@ class Binder:
     ) -> Ledger:
         """Return a valid ledger, with the sets of all other pods that this replica knows."""
         ledger = self._valid(topology, ledger, deadline)
-        return self.with_pods(topology, ledger, self._state.pods.on_node(topology.name), but=but)
+        pods = self._state.pods.on_node(topology.name)
+        return self.with_pods(topology, ledger, pods, deadline=deadline, but=but)
 
     def with_pods(
-        self, topology: NodeTopology, ledger: Ledger, pods: Iterable[Mapping[str, Any]], *, but: str = ""
+        self,
+        topology: NodeTopology,
+        ledger: Ledger,
+        pods: Iterable[Mapping[str, Any]],
+        *,
+        deadline: Deadline,
+        but: str = "",
     ) -> Ledger:
-        """Return a node's ledger with the sets of pods that it does not know; ``but`` is a uid."""
-        return with_unknown(ledger, pods, topology, self._opted_in, but=but, now=self._state.now())
+        """Return a node's ledger with the sets of pods that it does not know.
+
+        Args:
+            topology: of the node.
+            ledger: of the node.
+            pods: as they were read or watched at some time.
+            deadline: for reading those of them that are believed only as they are stored.
+            but: the uid of a pod that is left out.
+
+        Raises:
+            OutOfTimeError: there was no time to read.
+            ApiError: the API server did not answer, or refused.
+        """
+        wanted = with_unknown(ledger, pods, topology, self._opted_in, but=but, now=self._state.now())
+        if wanted is ledger:
+            return ledger
+        return self._without_gone(wanted, wanted.entries.keys() - ledger.entries.keys(), deadline)
 
     def _rebuilt(self, topology: NodeTopology, old: Ledger | None, deadline: Deadline) -> Ledger:
         node = topology.name
@@ -143,21 +173,41 @@ class Binder:
         for problem in (*(old.problems if old is not None else ()), *found.problems):
             _log.warning("ledger of node %s: an entry cannot be read: %s", node, problem)
         before = old or self._state.ledgers.last_seen(node)
+        known: Mapping[str, Entry] = {}
         kept: list[Entry] = []
-        entries = found.entries
         if before is not None:
-            # Of a pod that became smaller, or is being moved, more was held than its request says now.
             known = before.entries
-            entries = tuple(
-                known[e.uid] if e.uid in known and known[e.uid].cpus > e.cpus else e for e in entries
-            )
             since = self._state.now() - dt.timedelta(seconds=self.grace)
             readable = bool(before.problems) and before.node_uid == topology.uid
-            kept = [e for e in before.entries.values() if readable or e.allocated_at >= since]
+            kept = [e for e in known.values() if readable or e.allocated_at >= since]
         fresh = replace(old or Ledger(node, ""), node_uid=topology.uid, entries={}, problems=())
-        _log.info("ledger of node %s: rebuilt with %d CPU sets of its pods", node, len(entries))
-        ledger = fresh.with_entries(*kept).with_entries(*entries)
+        _log.info("ledger of node %s: rebuilt with %d CPU sets of its pods", node, len(found.entries))
+        ledger = fresh.with_entries(*kept).with_entries(*found.entries)
+        promised = ledger.entries.keys() - {each.uid for each in found.entries}
+        ledger = self._without_gone(ledger, promised, deadline)
+        for each in found.entries:
+            # Of a pod that became smaller, or is being moved, more was held than its request says now.
+            held = known.get(each.uid)
+            if held is not None and held.cpus > each.cpus:
+                more = unheld(held.cpus, ledger, topology, but=each.uid)
+                ledger = ledger.with_entries(held._replace(cpus=each.cpus | more))
         return with_beyond(ledger, found.beyond, topology, self._opted_in)
+
+    def _without_gone(self, ledger: Ledger, heard: Iterable[str], deadline: Deadline) -> Ledger:
+        """Leave out entries that were only heard of, by uid, whose CPUs others have by now.
+
+        A watch may be late, by seconds after the API server was away: of a pod that another one shares a
+        CPU with it is asked whether it is still there.
+        """
+        gone = [each.uid for each in shared(ledger, heard) if not self._there(each, ledger.node, deadline)]
+        return ledger.without(gone)
+
+    def _there(self, entry: Entry, node: str, deadline: Deadline) -> bool:
+        """Whether the pod of an entry runs on a node, or may still be bound to it."""
+        pod = self._state.live_pod(entry.namespace, entry.name, deadline)
+        if pod is None or pod["metadata"]["uid"] != entry.uid or is_finished(pod):
+            return False
+        return node_of(pod) in ("", node)
 
     @contextmanager
     def _locked(self, node: str, deadline: Deadline) -> Iterator[None]:

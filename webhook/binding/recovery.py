@@ -9,6 +9,7 @@ annotation names are held until then, if nobody else has them.
 """
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -71,6 +72,13 @@ def recover(pods: Iterable[Mapping[str, Any]], node: str, *, now: dt.datetime) -
             if problem and _request(pod) is not None:  # then the reconciler puts it right
                 beyond[entry.uid] = named - cpus
     return Recovered(tuple(entries), tuple(problems), beyond)
+
+
+def shared(ledger: Ledger, uids: Iterable[str]) -> list[Entry]:
+    """Return those of a ledger's entries, by uid, of which another one has a CPU, too."""
+    holders = Counter(cpu for each in ledger.entries.values() for cpu in each.cpus)
+    entries = [ledger.entries[uid] for uid in uids]
+    return [each for each in entries if any(holders[cpu] > 1 for cpu in each.cpus)]
 
 
 def unheld(cpus: frozenset[int], ledger: Ledger, node: NodeTopology, *, but: str) -> frozenset[int]:

@@ -166,6 +166,12 @@ class _Machine(RuleBasedStateMachine):
                 assert owner.setdefault(cpu, name) == name
 
     @invariant()
+    def ledger_never_twice(self):
+        """Nor does the ledger."""
+        sets = [parse_cpulist(cpus) for cpus in (held(self.fake) or {}).values()]
+        assert sum(map(len, sets)) == len(frozenset().union(*sets)), held(self.fake)
+
+    @invariant()
     def nothing_unheld(self):
         """What annotations name stands in the ledger, where there is one, until they name something else."""
         ledger = held(self.fake)
@@ -200,7 +206,48 @@ class _Machine(RuleBasedStateMachine):
             assert len(unnamed) <= (int(more[1]) if more else 0), (unnamed, told)
 
 
-_Machine.TestCase.settings = settings(
-    max_examples=30, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
-)
+class _Late(_Machine):
+    """The same with two replicas, one of which hears nothing until it is its turn and something happens."""
+
+    def __init__(self):
+        super().__init__()
+        self.other = Replica(self.fake, grace=GRACE, clock=self.replica.clock)
+
+    def teardown(self):
+        self.other.endpoint.close()
+        super().teardown()
+
+    @rule()
+    def turn(self):
+        self.replica, self.other = self.other, self.replica
+
+    @rule(cpu=st.integers(1, 5))
+    def bound_by_the_late_one(self, cpu):
+        self.turn()
+        made = store(self.fake, PODS, pod(f"p{self.made}", cpu=str(cpu)))
+        self.made += 1
+        if self._ask(made):
+            self._land(made, self.under_way.pop()[1])
+
+    @rule(cpu=st.integers(1, 5), dice=st.randoms(use_true_random=False))
+    def much_at_once(self, cpu, dice):
+        """A ledger and pods go, and both replicas bind: the late one has heard of none of it."""
+        self.ledger_deleted()
+        self.delete(dice)
+        self.bound(cpu, asked=True)
+        self.bound_by_the_late_one(cpu)
+
+    @rule()
+    def ledger_deleted(self):
+        """Of a promise that only a deleted ledger knew replicas must have heard."""
+        self.replica.hear(LEDGERS)
+        self.other.hear(LEDGERS)
+        super().ledger_deleted()
+
+
+for _each in (_Machine, _Late):
+    _each.TestCase.settings = settings(
+        max_examples=30, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+    )
 TestMachine = _Machine.TestCase
+TestLate = _Late.TestCase

@@ -223,7 +223,7 @@ class Reconciler:
             nonlocal dropped, entered
             # An entry that was renewed meanwhile is another one.
             left = stored.without(uid for uid, entry in gone.items() if stored.entries.get(uid) == entry)
-            wanted = self._binder.with_pods(topology, left, pods)
+            wanted = self._binder.with_pods(topology, left, pods, deadline=self._deadline())
             dropped = len(stored.entries.keys() - wanted.entries.keys())
             entered = len(wanted.entries.keys() - left.entries.keys())
             return wanted if rebuilt or dropped or entered else None
