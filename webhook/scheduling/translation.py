@@ -5,6 +5,7 @@ the values of our chart that do the same, and what has no counterpart, with the 
 ignores the arguments of plugins that it does not have, and does not start with their names: both go.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -29,6 +30,7 @@ _VERSIONS: Final = ("v1beta2", "v1beta3", "v1")
 LEASE: Final = "koord-scheduler"
 _STRATEGIES: Final = (LEAST_ALLOCATED, MOST_ALLOCATED)
 _CLUSTERS_OWN: Final = "default-scheduler"
+_NAME: Final = re.compile(r"(?=.{1,63}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 _LOAD: Final = "LoadAwareScheduling"
 _NUMA: Final = "NodeNUMAResource"
@@ -133,15 +135,8 @@ def _lease(configuration: Mapping[str, Any], done: Translation) -> dict[str, Any
 
 
 def _profile(profile: Mapping[str, Any], done: Translation) -> dict[str, Any]:
-    name = str(profile.get("schedulerName") or _CLUSTERS_OWN)
     values = done.values["scheduler"]
-    if name == _CLUSTERS_OWN:
-        done.without_counterpart.append(
-            f"schedulerName {name}: the cluster's own scheduler has that name: the chart's has another "
-            "(scheduler.name), which pods or a profile have to say"
-        )
-    else:
-        values["name"] = name
+    name = _name(profile, values, done)
     arguments: list[dict[str, Any]] = []
     for each in mappings(profile.get("pluginConfig")):
         plugin, args = str(each.get("name")), _arguments(each.get("args"))
@@ -163,6 +158,25 @@ def _profile(profile: Mapping[str, Any], done: Translation) -> dict[str, Any]:
     return translated
 
 
+def _name(profile: Mapping[str, Any], values: dict[str, Any], done: Translation) -> str:
+    """Return the name of a profile, and take it over where the chart's scheduler can have it."""
+    stated = profile.get("schedulerName") or _CLUSTERS_OWN
+    name = str(stated)
+    if name == _CLUSTERS_OWN:
+        done.without_counterpart.append(
+            f"schedulerName {name}: the cluster's own scheduler has that name: the chart's has another "
+            "(scheduler.name), which pods or a profile have to say"
+        )
+    elif isinstance(stated, str) and _NAME.fullmatch(name):
+        values["name"] = name
+    else:
+        done.without_counterpart.append(
+            f"schedulerName {shown(stated)}: scheduler.name is a DNS subdomain name, 63 characters at most: "
+            "it is left at its default; choose such a name, which pods or a profile have to say"
+        )
+    return name
+
+
 def _arguments(given: object) -> dict[str, Any]:
     """Return the arguments of a plugin without their version, which a v1 configuration does not need."""
     if not isinstance(given, Mapping):
@@ -180,8 +194,40 @@ def _fit(args: Mapping[str, Any], values: dict[str, Any], done: Translation) -> 
             f"{' or '.join(_STRATEGIES)}; a scheduler of your own can have it"
         )
         return
-    values["scoringStrategy"] = {name: strategy[name] for name in ("type", "resources") if name in strategy}
+    wrong = list(_wrong_resources(strategy.get("resources")))
+    done.without_counterpart.extend(f"NodeResourcesFit, scoringStrategy.{each}" for each in wrong)
+    if wrong:
+        return
+    # A scheduler takes no weight, and 0, for 1; no resources for its own default, which is not the chart's.
+    resources = [
+        {"name": each["name"], "weight": each.get("weight") or 1} for each in strategy.get("resources") or ()
+    ]
+    values["scoringStrategy"] = {"type": strategy["type"], "resources": resources}
     done.taken_over.append("NodeResourcesFit: as it is; the chart has it as scheduler.scoringStrategy")
+
+
+def _wrong_resources(stated: object) -> Iterator[str]:
+    """Yield what the chart refuses of the resources that count in the score."""
+    left = "scheduler.scoringStrategy is left at its default"
+    if stated is not None and not isinstance(stated, list):
+        yield f"resources {shown(stated)}: {left}; write a list of names and weights"
+        return
+    for i, each in enumerate(stated or ()):
+        if (
+            not isinstance(each, Mapping)
+            or not isinstance(each.get("name"), str)
+            or each.keys() - {"name", "weight"}
+        ):
+            yield f"resources[{i}] {shown(each)}: {left}; write a name and a weight"
+        elif not (each.get("weight") is None or _is_whole(each["weight"], 0)):
+            yield (
+                f"resources[{i}].weight {shown(each['weight'])} of {each['name']}: {left}; "
+                f"write a whole number from 1 to {MOST_WEIGHT}"
+            )
+
+
+def _is_whole(weight: object, least: int) -> bool:
+    return isinstance(weight, int) and not isinstance(weight, bool) and least <= weight <= MOST_WEIGHT
 
 
 def _load_aware(args: Mapping[str, Any], values: dict[str, Any], done: Translation) -> None:
@@ -244,7 +290,7 @@ def _weights(listed: list[Mapping[str, Any]], values: dict[str, Any], done: Tran
         name = {_LOAD: "loadAware", _NUMA: "cpuSets"}.get(plugin)
         if name is None or weight in (None, 0):
             continue
-        if isinstance(weight, int) and not isinstance(weight, bool) and 0 < weight <= MOST_WEIGHT:
+        if _is_whole(weight, 1):
             values.setdefault("weights", {})[name] = weight
         else:
             done.without_counterpart.append(

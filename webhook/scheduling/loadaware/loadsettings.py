@@ -154,7 +154,7 @@ class _Reader:
     def __init__(self, of: Mapping[str, Any], at: str = "") -> None:
         self._of = of
         self._at = at
-        self._left = {name for name in of if name not in IGNORED}
+        self._left = {name for name in of if at or name not in IGNORED}
 
     def flag(self, name: str, *, default: bool = False) -> bool:
         value = self._take(name)
@@ -180,8 +180,10 @@ class _Reader:
 
     def aggregation(self, kind: str, duration: str) -> Aggregation | None:
         stated, over = self._take(kind), self._take(duration)
-        if stated and stated not in AGGREGATIONS:
+        if stated is not None and stated not in ("", *AGGREGATIONS):
             raise self._wrong(kind, stated, f"use one of {', '.join(AGGREGATIONS)}")
+        if over is not None and not isinstance(over, str):
+            raise self._wrong(duration, over, "write a duration, for example 10m or 1h30m")
         try:
             return aggregation(stated, over)
         except ValueError as error:
