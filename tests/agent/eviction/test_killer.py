@@ -168,6 +168,16 @@ def test_figures_that_stop(cluster: Cluster, tmp_path: Path) -> None:
     assert not node.killed
 
 
+def test_an_api_server_that_is_slow(cluster: Cluster, tmp_path: Path) -> None:
+    """Its answers hold up the figures for some seconds each time: it takes longer, and is not in vain."""
+    node = Short(cluster, tmp_path, **ENDING)
+    for _ in range(30):
+        node.seconds(4)
+        node.seconds(5, steps=False)  # the request is under way
+    assert node.said == ["LastResort", "KilledForNode"]
+    assert node.killed
+
+
 def test_an_api_server_that_is_away(cluster: Cluster, tmp_path: Path) -> None:
     """Its pods may have changed, and nobody would read what is said."""
     node = announced(cluster, tmp_path)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from webhook.eviction.asking import Ask
+from webhook.eviction.asking import STALE_SECONDS, Ask
 from webhook.eviction.candidates import Candidate, Use
 from webhook.eviction.thresholds import Form
 
@@ -24,7 +24,7 @@ PAUSE_SECONDS: Final = 12.0
 """Nobody else is announced for so long after a kill; by then the memory of every pod was measured again."""
 
 GAP_SECONDS: Final = 3.0
-"""Looks that are further apart say nothing of what was in between; nor do figures that are older."""
+"""Figures that are further apart say nothing of what was in between; nor is anything done on older ones."""
 
 
 class Shortage(NamedTuple):
@@ -72,16 +72,16 @@ class State:
     """What is remembered from one look to the next.
 
     Attributes:
-        looked_at: the last look that had figures; None: there was none.
-        short_since: since when each look found the node short; None: it is not.
+        measured_at: when it was last measured that the node is short; None: it is not, or nobody knows.
+        short_for: seconds for which it was found short; a time without figures does not count.
         ending_since: when each pod was first seen ending, by uid.
         notice: what was announced, and when.
         free_at: nobody is announced before.
         done: uids of pods whose processes were killed, or cannot be.
     """
 
-    looked_at: float | None = None
-    short_since: float | None = None
+    measured_at: float | None = None
+    short_for: float = 0.0
     ending_since: Mapping[str, float] = field(default_factory=dict)
     notice: tuple[Step, float] | None = None
     free_at: float = 0.0
@@ -104,17 +104,23 @@ def look(
     ending = {uid: state.ending_since.get(uid, now) for uid in uids}
     state = replace(state, ending_since=ending, done=state.done & uids)
     asks = [each for each in shortage.asks if each.form in FORMS and each.release > 0] if shortage else []
-    if shortage is None or not asks or not 0 <= now - shortage.at <= GAP_SECONDS:
+    if shortage is None or not asks or not 0 <= now - shortage.at <= STALE_SECONDS:
         return _calm(state)
-    if state.looked_at is None or now - state.looked_at > GAP_SECONDS:
+    if now - shortage.at > GAP_SECONDS:
+        return state, None  # a pause, as where the API server is slow: nothing is done, and nothing counts
+    gap = shortage.at - state.measured_at if state.measured_at is not None else 0.0
+    if gap > STALE_SECONDS:
         state, step = _calm(state)
-        return replace(state, looked_at=now, short_since=now), step
-    since = now if state.short_since is None else state.short_since
-    state = replace(state, looked_at=now, short_since=since)
+        return replace(state, measured_at=shortage.at), step
+    counted = gap if gap <= GAP_SECONDS else 0.0
+    state = replace(state, measured_at=shortage.at, short_for=state.short_for + counted)
     late = [
         each
         for each in pods
-        if each.be and each.uid not in state.done and now - ending[each.uid] >= after and now - since >= after
+        if each.be
+        and each.uid not in state.done
+        and now - ending[each.uid] >= after
+        and state.short_for >= after
     ]
     fitting = [
         Step(Kind.ANNOUNCE, pod, ask, used, now - ending[pod.uid])
@@ -152,4 +158,4 @@ def _next(state: State, now: float, fitting: Sequence[Step]) -> tuple[State, Ste
 def _calm(state: State) -> tuple[State, Step | None]:
     """Begin again: the node is not short, or nobody knows."""
     step = state.notice[0]._replace(kind=Kind.WITHDRAW) if state.notice is not None else None
-    return replace(state, looked_at=None, short_since=None, notice=None), step
+    return replace(state, measured_at=None, short_for=0.0, notice=None), step
