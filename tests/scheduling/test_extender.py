@@ -67,6 +67,24 @@ def test_namespaces_that_have_not_opted_in_are_not_looked_at(fake):
     assert told.filter(waiting(), "node-9") == (["node-9"], {})
 
 
+def test_a_namespace_that_opts_in_or_out_is_seen_at_once(fake):
+    """Where sets are put right, CPUs that an annotation names beyond its request are nobody's until then."""
+    opted_in = {"d": True, "other": False}
+    told = Told(fake, opted_in=opted_in.get)
+    greedy = pod("greedy", cpu="1", node="node-1", cpuset="0-15")
+    greedy["metadata"]["namespace"] = "other"
+    store(fake, PODS, greedy)
+    told.replica.hear()
+    of = waiting(cpu="8")
+    for now in (False, True, True, False, True):
+        opted_in["other"] = now
+        assert told.filter(of, "node-1")[0] == ([] if now else ["node-1"])
+    opted_in["other"] = False
+    while told.cluster.look_again():
+        pass
+    assert told.cluster.visit(of).fit("node-1").reason == ""
+
+
 def test_unknown_namespace_is_not_answered(fake):
     """Whether a pod gets a CPU set is not guessed."""
     told = synced(Told(fake, opted_in=lambda _: None))

@@ -104,3 +104,16 @@ def test_nobody_is_woken_where_that_is_switched_off(fake):
     assert told.filter(of, "node-1")[0] == []
     at(told, 1_000)
     assert woken(told, SETTLED_SECONDS) is None
+
+
+def test_a_namespace_that_opts_out_wakes_its_pods(fake):
+    """They get no CPU set any more, and go where there is none."""
+    opted_in = {"d": True}
+    told = synced(Told(fake, opted_in=opted_in.get))
+    store(fake, PODS, waiting())
+    told.tell(nodes=[loaded("node-9")], metrics=[measured(told, "node-9", 1_000)])
+    assert told.filter(waiting(), "node-9")[0] == []
+    assert woken(told, SETTLED_SECONDS) is None
+    told.tell(nodes=[loaded("node-9")], metrics=[measured(told, "node-9", 1_000)])
+    opted_in["d"] = False
+    assert woken(told, SETTLED_SECONDS) is not None

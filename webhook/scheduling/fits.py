@@ -1,8 +1,9 @@
-"""CPU sets that pods would get, node by node, remembered as long as nothing has changed on the node.
+"""CPU sets that pods would get, node by node, remembered as long as nothing has changed that they hang on.
 
 Nodes whose CPUs are the same, and held in the same way, are one case: what was found of one holds for all.
 Held are the entries of the ledger, the sets of pods that it does not know, what was scored for other pods a
-moment ago, and what pods would get that are nominated to the node and go before the one in question.
+moment ago, and what pods would get that are nominated to the node and go before the one in question. Whether
+a namespace has opted in matters where the annotation of a pod names more CPUs than it asks for.
 """
 
 import datetime as dt
@@ -72,11 +73,19 @@ class _Case:
 
 @dataclass(slots=True)
 class _Known:
-    """What was found of a node, and what of: of other objects something else would be found."""
+    """What was found of a node, and what of: of other objects something else would be found.
+
+    Attributes:
+        made_of: objects.
+        ledger: with all that is held.
+        case: of the node.
+        opted_in: the namespaces that matter, and whether they had opted in.
+    """
 
     made_of: tuple[object, ...]
     ledger: Ledger
     case: _Case
+    opted_in: Mapping[str, bool]
 
 
 class Fits:
@@ -105,6 +114,7 @@ class Fits:
         self._opted_in = opted_in
         self.note = note
         self._known: dict[str, _Known] = {}
+        self._by_namespace: set[str] = set()  # the nodes where it matters whether a namespace has opted in
         self._holding: dict[str, tuple[str, ...]] = {}  # the nodes where a pod has CPUs, by its uid
         self._cases: WeakValueDictionary[object, _Case] = WeakValueDictionary()
         self._unread: deque[str] = deque()
@@ -150,6 +160,14 @@ class Fits:
             return known
         return self._exactly(node, known, claim, self._before(node, claim, priority))
 
+    def ask_namespaces(self) -> None:
+        """Forget what was found of nodes where a namespace that matters has opted in, or out, since then."""
+        for node in tuple(self._by_namespace):
+            before = self._known[node].opted_in
+            if any(bool(self._opted_in(each)) is not answer for each, answer in before.items()):
+                self._keep(node, None)
+                self._changed(node)
+
     def look_again(self, most: int) -> bool:
         """Read so many of the nodes that have changed, and say whether some are left."""
         for _ in range(min(most, len(self._unread))):
@@ -181,19 +199,28 @@ class Fits:
         known = self._known.get(node)
         made_of = (topology, ledger, pods, held)
         if known is None or not all(map(is_, known.made_of, made_of)):
+            opted_in: dict[str, bool] = {}
+
+            def asked(namespace: str) -> bool:
+                opted_in[namespace] = bool(self._opted_in(namespace))
+                return opted_in[namespace]
+
             valid = ledger is not None and ledger.node_uid == topology.uid
             base = ledger if ledger is not None and valid else Ledger(node, topology.uid)
-            base = with_unknown(base, pods, topology, self._opted_in, now=self._state.now())
+            base = with_unknown(base, pods, topology, asked, now=self._state.now())
             base = base.with_entries(*held) if held else base
-            known = _Known(made_of, base, self._case(topology, base))
+            known = _Known(made_of, base, self._case(topology, base), opted_in)
             self._keep(node, known)
         return known
 
     def _keep(self, node: str, known: _Known | None) -> None:
         """Know something else of a node from now on; None: nothing."""
         before = self._known.pop(node, None)
+        self._by_namespace.discard(node)
         if known is not None:
             self._known[node] = known
+            if known.opted_in:
+                self._by_namespace.add(node)
         old = before.ledger.entries if before is not None else {}
         new = known.ledger.entries if known is not None else {}
         for uid in old.keys() - new.keys():

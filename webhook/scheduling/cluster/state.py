@@ -75,7 +75,8 @@ class Cluster:
         metadata = pod["metadata"]
         self.reservations.release(metadata["uid"])
         claim: Claim | Refusal | None = None
-        if self.sets is not None:
+        if self.fits is not None:
+            self.fits.ask_namespaces()
             request = self._request(pod)
             claim = claim_of(pod, request) if isinstance(request, CPUSetRequest) else request
         load = None
@@ -89,8 +90,10 @@ class Cluster:
         """Look at some of the nodes that have changed before a pod asks, and say whether some are left."""
         if self.loads is not None and self.loads.judge(_SLICE):
             return True
-        if self.fits is not None and self.fits.look_again(_SLICE):
-            return True
+        if self.fits is not None:
+            self.fits.ask_namespaces()
+            if self.fits.look_again(_SLICE):
+                return True
         return self.rankings.look_again(_SLICE, self.wall())
 
     def exists(self, node: str) -> bool:
@@ -113,6 +116,8 @@ class Cluster:
         return request if opted_in else None
 
     def _fits_somewhere(self, visit: "Visit", names: list[str]) -> bool:
+        if isinstance(visit.claim, Claim) and not self.opted_in(visit.claim.namespace):
+            visit = replace(visit, claim=None, asked=visit.asked._replace(wants_set=False))
         return bool(self.rankings.filter(visit, names, self.wall()).passed)
 
     def _held_otherwise(self, node: str) -> None:
