@@ -188,13 +188,25 @@ def test_the_job_is_submitted_by_one_command() -> None:
     assert all(re.fullmatch(r"spark\.[A-Za-z.]+=\S+", setting) for setting in settings)
 
 
-@pytest.mark.parametrize("place", ["README.md", "certs/README.md"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "README.md",
+        "certs/README.md",
+        *(
+            str(path.relative_to(ROOT))
+            for path in sorted((ROOT / "docs").glob("*.md"))
+            if "```sh\n" in path.read_text()
+        ),
+    ],
+)
 def test_the_commands_are_a_shells(place: str) -> None:
-    """Bash reads each block, and no space follows a backslash at the end of a line."""
+    """Bash reads each block; no line ends with a space after a backslash, or is wider than 120 characters."""
     blocks = re.findall(r"```sh\n(.*?)```", (ROOT / place).read_text(), re.DOTALL)
     assert blocks
     for block in blocks:
         assert not re.search(r"\\[ \t]+$", block, re.MULTILINE)
+        assert [line for line in block.splitlines() if len(line) > 120] == []
         subprocess.run(["/bin/bash", "-n", "-c", block], check=True)  # noqa: S603 — only read
 
 
