@@ -1,6 +1,7 @@
 """What the kernel answers to a write decides when it is tried again."""
 
 import errno
+import os
 
 import pytest
 
@@ -54,6 +55,27 @@ def test_nothing_is_remembered_of_files_that_are_gone(tmp_path, number):
     world.add("next", "BE", containers=[batch("500", "64Mi")])
     world.rounds(3)
     assert {*writer._busy, *writer._until} == set()
+
+
+def test_the_cgroup_in_which_the_agent_is(tmp_path):
+    """The kernel refuses it from within (``nsdelegate``): tried once, said once, and nobody's refusal."""
+    world = World(tmp_path, 2)
+    seed_004(world)
+    world.add("agent", "", kube="BestEffort")
+    own, other = world.group("agent", "main"), world.group("ls", "main")
+    for group, processes in ((own, f"0\n{os.getpid()}"), (other, "0\n0")):
+        world.kernel.texts[group]["cgroup.procs"] = processes
+        world.kernel.fault(f"{group}/cpuset.cpus", errno.EPERM, times=10**9)
+    world.rounds(10)
+    reports = [world.round() for _ in range(700)]
+    tried = [path for path, _ in world.kernel.writes if path.endswith(f"{own}/cpuset.cpus")]
+    assert len(tried) == 1
+    refusals = [each for report in reports for each in report.written.refusals]
+    assert {each.pod for each in refusals} == {"shop/ls"}
+    assert [each for each in reports[-1].differences if own in each.path] == []
+    (problem,) = reports[-1].problems
+    assert f"{own}: of the agent's own" in problem
+    assert world.kernel.text(world.group("agent"), "cpuset.cpus") == "2-15"
 
 
 def test_a_read_only_mount_stops_all_writes(tmp_path):

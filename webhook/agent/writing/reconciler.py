@@ -123,7 +123,11 @@ class Reconciler:
             self._weights = runtime_weights(due, self._hierarchy, self._files)
         for each in due:
             uid = each.pod.uid
-            differing = list(self._comparison.differences(each, self._weights or settings.weights))
+            differing = [
+                difference
+                for difference in self._comparison.differences(each, self._weights or settings.weights)
+                if not self._writer.is_own(difference.path)
+            ]
             found += [difference for difference in differing if not difference.settled]
             mine += [
                 (uid, difference)
@@ -146,6 +150,10 @@ class Reconciler:
             stopped = self._writer.stopped
         read = self._comparison.files_read - before
         problems = tuple(self._comparison.problems.values())
+        if own := self._writer.own:
+            problems += (
+                f"{own}: of the agent's own the kernel takes nothing from within: it is left as it is",
+            )
         return Round(plan, len(due), read, tuple(found), written, stopped, problems)
 
     def give_back(self, pod: str | None = None, *, changed: bool = True) -> Restored:

@@ -3,6 +3,11 @@
 ENOENT and ENODEV: the cgroup is gone. EBUSY: the next round, five times; so does what depends on cgroups
 above or below, which may change meanwhile. Anything else: this kernel does not take it; one report, and
 again after ten minutes. EROFS: nothing at all is written for ten minutes.
+
+In version 2 EPERM is the answer, too, to whoever writes to the cgroup at the root of their own namespace
+where cgroups are mounted with ``nsdelegate``: an agent in a container cannot write to that container's. That
+is no refusal that anybody could do something about. Source: the kernel's documentation, cgroup-v2,
+"Delegation Containment".
 """
 
 import datetime as dt
@@ -88,6 +93,7 @@ class Writer:
 
     Attributes:
         stopped: why nothing is written at present, "" where something may be.
+        own: the folder of the cgroup in which this process is, once the kernel has refused it; "" before.
     """
 
     def __init__(
@@ -100,7 +106,7 @@ class Writer:
         now: Callable[[], dt.datetime],
     ) -> None:
         """Take files of cgroups of a version, the ledger, seconds that only grow, and the time of day."""
-        self.stopped = ""
+        self.stopped = self.own = ""
         self._files, self._ledger, self._version = files, ledger, version
         self._clock, self._now = clock, now
         self._until: dict[str, float] = {}
@@ -120,8 +126,12 @@ class Writer:
         return done
 
     def withheld(self, path: str) -> bool:
-        """Whether a file was refused a short while ago."""
-        return self._until.get(path, 0.0) > self._clock()
+        """Whether a file was refused a short while ago, or can never be written."""
+        return self.is_own(path) or self._until.get(path, 0.0) > self._clock()
+
+    def is_own(self, path: str) -> bool:
+        """Whether a file is of the cgroup that this process cannot write to, for it is in it."""
+        return path.rpartition("/")[0] == self.own
 
     def _one(self, step: Step, done: Written) -> Outcome:
         path = step.difference.path
@@ -167,11 +177,22 @@ class Writer:
             self.stopped = f"{step.difference.path}: is read-only: mount cgroups writable"
             self._stopped_until = self._clock() + AGAIN_SECONDS
             return Outcome.WITHHELD
+        if number == errno.EPERM and self._holds_us(step.difference.path):
+            self.own = step.difference.path.rpartition("/")[0]
+            return Outcome.WITHHELD
         others = _BY_OTHERS[self._version].get(step.difference.knob, frozenset())
         text = os.strerror(number)
         if number in _BUSY or number in others:
             return self._busy_again(step, text, done)
         return self._refused(step, number, text, done)
+
+    def _holds_us(self, path: str) -> bool:
+        """Whether this process is in the cgroup of a file; the ids of others mean nothing here."""
+        try:
+            processes = self._files.read(f"{path.rpartition('/')[0]}/cgroup.procs")
+        except OSError:
+            return False
+        return self._version != 1 and str(os.getpid()) in processes.split()
 
     def _busy_again(self, step: Step, text: str, done: Written) -> Outcome:
         path = step.difference.path
