@@ -29,9 +29,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.process import free_port, started
 from benchmarks.scheduling import cluster, pod
 from benchmarks.server import CLIENT_CORE, REVIEW, Running, serve_command, target_of, workplace
+from benchmarks.service.process import free_port, started
 from benchmarks.tree import Tree
 from webhook.certificates.files import CertificateFiles
 from webhook.protocol import (

@@ -29,8 +29,8 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from benchmarks import memory, startup
-from benchmarks.process import on_server_core
 from benchmarks.server import serving, workplace
+from benchmarks.service.process import on_server_core
 from benchmarks.tree import ROOT, Tree, environment
 
 CONNECTIONS: Final = 8

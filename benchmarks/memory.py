@@ -20,8 +20,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks.load import ask, run
 from benchmarks.server import Running, serving, workplace
+from benchmarks.service.load import ask, run
 from benchmarks.tree import Tree
 
 SERVICES: Final = {

@@ -21,9 +21,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.load import Load, Target, run
-from benchmarks.objects import write_profiles
-from benchmarks.process import Server, free_port, started
+from benchmarks.service.load import Load, Target, run
+from benchmarks.service.objects import write_profiles
+from benchmarks.service.process import Server, free_port, started
 from benchmarks.tree import Tree
 from webhook.certificates.files import CertificateFiles, ensure
 
@@ -114,7 +114,7 @@ def _baseline(folder: Path) -> Iterator[Running]:
     arguments = (
         "-m gunicorn --no-control-socket --worker-class gthread --threads 80 --keep-alive 100 "
         f"--log-level error --bind 127.0.0.1:{port} "
-        f"--certfile {files.certificate} --keyfile {files.key} benchmarks.baseline:app"
+        f"--certfile {files.certificate} --keyfile {files.key} benchmarks.service.baseline:app"
     )
     command = [sys.executable, *arguments.split()]
     with started(command, port, folder / "baseline.log") as server:

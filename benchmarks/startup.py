@@ -19,9 +19,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks.load import ask
-from benchmarks.process import free_port, on_server_core, spawned
 from benchmarks.server import serve_command, target_of, workplace
+from benchmarks.service.load import ask
+from benchmarks.service.process import free_port, on_server_core, spawned
 from benchmarks.tree import Tree, environment
 from webhook.certificates.files import CertificateFiles
 

@@ -19,8 +19,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks.load import run
 from benchmarks.server import serving, workplace
+from benchmarks.service.load import run
 from benchmarks.tree import Tree, environment
 
 PROFILES: Final = (1, 10_000)

@@ -11,8 +11,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.process import free_port, started
 from benchmarks.server import HEAD, Running, line, serve_command, target_of, workplace
+from benchmarks.service.process import free_port, started
 from benchmarks.tree import Tree
 from webhook.certificates.files import CertificateFiles
 

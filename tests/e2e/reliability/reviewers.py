@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.load import Target, run
+from benchmarks.service.load import Target, run
 
 _CONNECTIONS = 4
 _SECONDS = 0.5
