@@ -1,5 +1,6 @@
 """What is different between two objects."""
 
+import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +11,12 @@ BEFORE = {
     "metadata": {"labels": {"a": "b"}},
     "spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": "1", "memory": "1Gi"}}}], "x": 1},
 }
+
+
+@pytest.mark.parametrize("text", ["y", "N", "1e3", "-1.e+2", ".5E1", "0o7", "123", "on", "0x1f"])
+def test_a_text_that_looks_like_something_else_has_quotes(text):
+    """Helm and kubectl read YAML otherwise than PyYAML does: to them 1e3 is a number, and y is true."""
+    assert yaml_of({text: text}) == f"'{text}': '{text}'\n"
 
 
 def test_nothing_differs():

@@ -9,6 +9,9 @@ import yaml
 
 _CONTEXT: Final = 2  # unchanged lines shown around a change
 _WIDE: Final = 2**16  # lines are never wrapped: a diff compares lines
+_OTHERWISE: Final = re.compile(r"[yYnN]|[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|[-+]?0o[0-7]+")
+"""Texts that Helm and kubectl take for a number or a truth value, and PyYAML writes without quotes."""
+
 _KEY: Final = re.compile(r"( *)((?:- )*)([^\s:][^:]*):(?: |$)")
 
 _Base: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -31,7 +34,8 @@ class _Dumper(_Base):  # type: ignore[misc] # the base class is known only at ru
 
 
 def _text(dumper: Any, value: str) -> Any:  # noqa: ANN401 — PyYAML's types
-    style = "|" if "\n" in value else None
+    quoted = "'" if _OTHERWISE.fullmatch(value) else None
+    style = "|" if "\n" in value else quoted
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 
