@@ -10,49 +10,10 @@ import pytest
 
 from tests.e2e.cluster.processes import eventually
 from tests.e2e.node.workloads.groups import PodGroups
+from tests.e2e.node.workloads.limits import limits, wait_for
 from tests.e2e.node.workloads.pods import batch, running
 
 pytestmark = pytest.mark.usefixtures("_enforcing")
-
-PERIOD = 100_000
-"""Microseconds of a CFS period."""
-
-
-def standing(groups):
-    """What an agent writes, as it stands."""
-    files = {
-        "pod idle": (groups.pod, "cpu.idle"),
-        "pod quota": (groups.pod, "cpu.cfs_quota_us"),
-        "pod memory": (groups.pod, "memory.limit_in_bytes"),
-        "shares": (groups.container, "cpu.shares"),
-        "quota": (groups.container, "cpu.cfs_quota_us"),
-        "memory": (groups.container, "memory.limit_in_bytes"),
-    }
-    return {name: int(groups.text(*where)) for name, where in files.items()}
-
-
-def limits(cpu, memory):
-    """What stands in the cgroups of a pod with one container and so many milli-cores and bytes."""
-    quota = PERIOD * cpu // 1000
-    return {
-        "pod idle": 1,
-        "pod quota": quota,
-        "pod memory": memory,
-        "shares": max(2, cpu * 1024 // 1000),
-        "quota": quota,
-        "memory": memory,
-    }
-
-
-def wait_for(groups, wanted):
-    """Wait until the files are as planned."""
-
-    def as_planned():
-        found = standing(groups)
-        assert found == wanted, found
-        return True
-
-    eventually(as_planned, seconds=90, what="the files as planned")
 
 
 def test_a_batch_pod_is_throttled(kubectl, node, namespace):
