@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import json
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from tests.e2e.capacity.controller import QUICK
 from tests.e2e.cluster.kubectl import Kubectl, Object
 from tests.e2e.cluster.processes import eventually
-from tests.e2e.release.rendering import Helm
+from tests.e2e.release.rendering import NEWEST, Helm
 from tests.image.build import NAME
 
 NAMESPACE: Final = "somewhere"
@@ -17,6 +20,8 @@ NAMESPACE: Final = "somewhere"
 MEAN_SECONDS: Final = 60
 """Over how long the agent's reports are; the shortest that there is."""
 PROFILE: Final = "ClusterColocationProfile"
+_SCHEDULER: Final = "scheduler.yaml"
+_WEBHOOK: Final = "https://127.0.0.1:8443"
 
 _REPOSITORY, _, _TAG = NAME.rpartition(":")
 VALUES: Final[dict[str, Any]] = {
@@ -40,23 +45,33 @@ VALUES: Final[dict[str, Any]] = {
 }
 
 
-def objects(helm: Helm, url: str, eviction: Mapping[str, Any] | None = None, **agent: object) -> list[Object]:
+def objects(
+    helm: Helm,
+    url: str,
+    eviction: Mapping[str, Any] | None = None,
+    scheduler: Mapping[str, Any] | None = None,
+    **agent: object,
+) -> list[Object]:
     """The chart's objects, of its hooks the example profiles only, with deviations.
 
-    There is no network of pods and no kube-proxy: each pod has the node's network, and its successor
-    waits for its end. ``url`` is where the API server is.
+    There is no network of pods, no DNS and no kube-proxy: each pod has the node's network, its successor
+    waits for its end, and the scheduler asks the webhook's port. ``url`` is where the API server is.
 
     Args:
         helm: which renders them.
         url: of the API server.
         eviction: the chart's values of that name.
+        scheduler: the chart's values of that name.
         agent: further values of the agent.
     """
-    values = {**VALUES, "eviction": eviction or {}, "agent": {**VALUES["agent"], **agent}}
-    found = [each for each in helm.render(values, "1.37.0") if not _hook(each) or each["kind"] == PROFILE]
+    parts = {"eviction": eviction or {}, "scheduler": scheduler or {}, "agent": {**VALUES["agent"], **agent}}
+    rendered = helm.render({**VALUES, **parts}, NEWEST)
+    found = [each for each in rendered if not _hook(each) or each["kind"] == PROFILE]
     place = urlsplit(url)
     server = {"KUBERNETES_SERVICE_HOST": place.hostname, "KUBERNETES_SERVICE_PORT": str(place.port)}
     for each in found:
+        if text := each.get("data", {}).get(_SCHEDULER):
+            each["data"][_SCHEDULER] = re.sub(r"(?<=urlPrefix: )https://[^/]+", _WEBHOOK, text)
         if each["kind"] in {"DaemonSet", "Deployment"}:
             spec = each["spec"]["template"]["spec"]
             spec["hostNetwork"] = True
@@ -115,12 +130,32 @@ class Release:
                 container["volumeMounts"].append({"name": "stat", "mountPath": "/proc/stat"})
         self._apply(found)
 
+    @contextlib.contextmanager
+    def scheduling(self, scheduler: Mapping[str, Any]) -> Iterator[None]:
+        """Have the chart's scheduler, by values of the chart; afterwards all is as without it."""
+        without = objects(self._helm, self._url)
+        found = objects(self._helm, self._url, scheduler=scheduler)
+        try:
+            self._apply([each for each in found if each not in without])
+            yield
+        finally:
+            kept = {_identity(each) for each in without}
+            gone = [each for each in found if _identity(each) not in kept]
+            listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": gone})
+            self._kubectl.run("delete", "--ignore-not-found", "-f", "-", stdin=listed)
+            self._apply([each for each in without if each not in found])
+
     def _apply(self, found: list[Object]) -> None:
         self._kubectl.apply(*found)
         for each in found:
             if each["kind"] in {"DaemonSet", "Deployment"}:
                 name = f"{each['kind']}/{each['metadata']['name']}".lower()
                 self._kubectl.run("-n", NAMESPACE, "rollout", "status", name, "--timeout=100s")
+
+
+def _identity(each: Object) -> tuple[str, str, str]:
+    metadata = each["metadata"]
+    return each["kind"], metadata.get("namespace", ""), metadata["name"]
 
 
 def _hook(each: Object) -> bool:

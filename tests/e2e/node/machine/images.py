@@ -1,4 +1,4 @@
-"""Container images without a registry: one static program each, written as OCI archives."""
+"""Container images without a registry: one program each, written as OCI archives."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import platform
+import re
 import subprocess
 import tarfile
 from collections.abc import Mapping, Sequence
@@ -37,6 +38,17 @@ def _image(folder: Path, name: str) -> Path:
     archive = folder / f"{program}.tar"
     write(archive, name, {program: binary.read_bytes()}, entrypoint=[f"/{program}"])
     return archive
+
+
+def save_binary(archive: Path, name: str, binary: Path) -> None:
+    """Write an image of a program of this machine with its libraries; found by its name, as on a PATH."""
+    linked = subprocess.run(  # noqa: S603 — our own program
+        ["/usr/bin/env", "ldd", binary], capture_output=True, text=True, check=False
+    )
+    libraries = re.findall(r"(/\S+) \(0x", linked.stdout)  # none of a static program
+    files = {each.removeprefix("/"): Path(each).read_bytes() for each in libraries}
+    program = f"usr/local/bin/{binary.name}"
+    write(archive, name, {program: binary.read_bytes(), **files}, entrypoint=[f"/{program}"])
 
 
 def write(

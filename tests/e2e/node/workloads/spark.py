@@ -54,21 +54,25 @@ def _places() -> list[str]:
     return found
 
 
-def template(folder: Path) -> Path:
-    """Write the pod template of driver and executors: the node's network, and the folders of this machine."""
-    places = {f"machine-{number}": place for number, place in enumerate(_places())}
-    spec = {
+def on_this_machine(container: str, *further: Path) -> Object:
+    """What a pod of Spark needs here: the node's network, and this machine's folders in a container of it.
+
+    Args:
+        container: its name.
+        further: folders beside those that Spark needs.
+    """
+    places = {f"machine-{number}": place for number, place in enumerate([*_places(), *map(str, further)])}
+    mounts = [{"name": name, "mountPath": place, "readOnly": True} for name, place in places.items()]
+    return {
         "hostNetwork": True,
         "volumes": [{"name": name, "hostPath": {"path": place}} for name, place in places.items()],
-        "containers": [
-            {
-                "name": "spark",
-                "volumeMounts": [
-                    {"name": name, "mountPath": place, "readOnly": True} for name, place in places.items()
-                ],
-            }
-        ],
+        "containers": [{"name": container, "volumeMounts": mounts}],
     }
+
+
+def template(folder: Path) -> Path:
+    """Write the pod template of driver and executors."""
+    spec = on_this_machine("spark")
     path = folder / "pod-template.yaml"
     path.write_text(json.dumps({"apiVersion": "v1", "kind": "Pod", "spec": spec}))
     return path
