@@ -61,6 +61,22 @@ class Node(RuleBasedStateMachine):
             name = data.draw(st.sampled_from(sorted(self.world.pods)))
             self.world.pods[name]["metadata"]["annotations"]["colocation-webhook.io/agent"] = mode
 
+    @rule(data=st.data(), name=st.sampled_from(["main", ""]))
+    def start_again(self, data, name):
+        """A container, or a sandbox, starts again: it begins on the CPUs of its pod's group."""
+        if self.world.pods:
+            self._start_again(data.draw(st.sampled_from(sorted(self.world.pods))), name)
+
+    def _start_again(self, pod, name):
+        """By itself it would have what its pod's group held before the agent."""
+        kernel, above, group = self.world.kernel, self.world.group(pod), self.world.group(pod, name)
+        kernel.remove(group)
+        kernel.make(group)
+        self.before |= {at: text for at, text in kernel.snapshot().items() if at[0] == group}
+        original = self.world.ledger.originals.get(self.world.hierarchy.file("cpuset", above, "cpuset.cpus"))
+        if kernel.version == 1 and original and kernel.text(above, "cpuset.cpus") == original.last:
+            self.before[group, "cpuset.cpus"] = original.old
+
     @rule(data=st.data())
     def stop(self, data):
         """A pod ends."""
@@ -131,6 +147,9 @@ class Node(RuleBasedStateMachine):
         world.kernel._faults.clear()
         world.time += 600  # what was refused is tried again
         world.rounds(30)
+        for name in world.pods:
+            self._start_again(name, "main")
+        world.rounds(10)
         tried = len(world.kernel.writes)
         plan = world.rounds(12).plan
         assert len(world.kernel.writes) == tried, "at rest nothing is written"

@@ -125,3 +125,86 @@ def test_what_is_not_planned_any_more_is_given_back(tmp_path):
         "-1",
         "2",
     )
+
+
+LATE = "f" * 64
+"""A container that starts when the agent has written."""
+
+
+@pytest.mark.parametrize("driver", ["cgroupfs", "systemd"])
+def test_a_container_that_began_on_its_pods_cpus_has_those_before_them(tmp_path, driver):
+    """In version 1 it begins with what the agent wrote to the pod's group; by itself it would not have.
+
+    A change by somebody else is named as such, also after a restart of the agent.
+    """
+    world = World(tmp_path, 1, driver)
+    seed_004(world)
+    world.rounds()
+    late = world.kernel.make(world.container(world.group("be"), LATE))
+    path = world.hierarchy.file("cpuset", late, "cpuset.cpus")
+    assert world.kernel.text(late, "cpuset.cpus") == "2-15"
+    tried = len(world.kernel.writes)
+    world.rounds(10)
+    assert not world.kernel.writes[tried:]
+    (line,) = [each for each in world.lines() if f"{each['path']}/{each['file']}" == path]
+    assert (line["old"], line["new"], line["why"]["rule"]) == ("0-15", "2-15", "be-pool")
+    assert line["why"]["inputs"]["began"] == "on its pod's CPUs"
+    world.restart()
+    world.rounds()
+    for group in (world.group("be"), late):
+        world.kernel.foreign(group, "cpuset.cpus", "0-15")
+    world.rounds(10)
+    line = [each for each in world.lines() if f"{each['path']}/{each['file']}" == path][-1]
+    assert (line["old"], line["expected"], line["new"]) == ("0-15", "2-15", "2-15")
+    world.agent.give_back()
+    assert world.kernel.text(late, "cpuset.cpus") == "0-15"
+
+
+def test_a_container_that_began_on_its_pods_cpus_while_these_change(tmp_path):
+    """What it began with is no choice of anybody's, though it is not what is planned by now."""
+    world = World(tmp_path)
+    seed_004(world)
+    world.rounds()
+    late = world.kernel.make(world.container(world.group("be"), LATE))
+    world.add("another", "LSE", cpus=2, set_="4-5")
+    world.round()
+    assert world.kernel.text(late, "cpuset.cpus") == "2-3,6-15"
+    world.agent.give_back()
+    assert world.kernel.text(late, "cpuset.cpus") == "0-15"
+
+
+def test_a_container_whose_cpus_were_as_planned_before_keeps_them(tmp_path):
+    """Somebody else had given them to it, not to its pod."""
+    world = World(tmp_path)
+    seed_004(world)
+    group = world.group("be", "main")
+    assert world.kernel.foreign(group, "cpuset.cpus", "2-15")
+    before = world.kernel.snapshot()
+    world.rounds()
+    assert world.kernel.foreign(group, "cpuset.cpus", "7")
+    lines = len(world.lines())
+    world.rounds(10)
+    (line,) = world.lines()[lines:]
+    assert (line["old"], line["expected"], line["new"]) == ("7", "2-15", "2-15")
+    world.agent.give_back()
+    assert world.kernel.snapshot() == before
+
+
+@pytest.mark.parametrize("mode", ["observe", "ignore"])
+def test_a_container_that_nobody_has_looked_at_is_given_back_with_its_pod(tmp_path, mode):
+    """It began a moment before its pod is not the agent's any more, or before the agent ends."""
+    for way in ("annotation", "agent"):
+        world = World(tmp_path / way)
+        seed_004(world)
+        before = world.kernel.snapshot()
+        world.rounds()
+        late = world.kernel.make(world.container(world.group("be"), LATE))
+        if way == "annotation":
+            world.pods["be"]["metadata"]["annotations"] = {"colocation-webhook.io/agent": mode}
+            world.rounds(2)
+        else:
+            world.agent.give_back("shop/be")
+        assert world.kernel.text(late, "cpuset.cpus") == "0-15"
+        assert world.kernel.text(world.group("be"), "cpuset.cpus") == "0-15"
+        world.agent.give_back()
+        assert {at: text for at, text in world.kernel.snapshot().items() if at[0] != late} == before

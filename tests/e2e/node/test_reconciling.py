@@ -105,6 +105,19 @@ def changed(colocated, pod):
     return written, took
 
 
+def start_again(kubectl, node, colocated):
+    """End the batch pod's container, and wait for its successor and what the agent makes of it."""
+    before = colocated.pods["batch"]
+    kill(node, KubeQoS.BEST_EFFORT, before)
+
+    def restarted():
+        stored = running(kubectl, colocated.namespace, "batch")
+        return stored if container(stored) != container(before) else None
+
+    colocated.pods["batch"] = eventually(restarted, seconds=90, what="another container")
+    colocated.wait_for(colocated.after)
+
+
 def test_the_kubelet_starts_again(kubectl, node, colocated):
     """Whatever it writes; and it ends no pod for what stands in their cgroups.
 
@@ -121,19 +134,15 @@ def test_the_kubelet_starts_again(kubectl, node, colocated):
 
 def test_a_container_starts_again(kubectl, node, colocated):
     """Its successor has a cgroup of its own."""
-    before = colocated.pods["batch"]
-    kill(node, KubeQoS.BEST_EFFORT, before)
-
-    def restarted():
-        stored = running(kubectl, colocated.namespace, "batch")
-        return stored if container(stored) != container(before) else None
-
-    colocated.pods["batch"] = eventually(restarted, seconds=90, what="another container")
-    colocated.wait_for(colocated.after)
+    start_again(kubectl, node, colocated)
 
 
-def test_each_file_that_was_changed_is_right_again(kubectl, colocated):
-    """One after the other of each pod; the ledger names what was found, and nothing else was changed."""
+def test_each_file_that_was_changed_is_right_again(kubectl, node, colocated):
+    """One after the other of each pod; the ledger names what was found, and nothing else was changed.
+
+    Also of a container that began on the CPUs which the agent had written to its pod.
+    """
+    start_again(kubectl, node, colocated)
     paths = colocated.paths()
     before = {pod: len(actions(kubectl, f"{colocated.namespace}/{pod}")) for pod in NAMES}
     with ThreadPoolExecutor(len(NAMES)) as pool:
@@ -141,16 +150,14 @@ def test_each_file_that_was_changed_is_right_again(kubectl, colocated):
     colocated.wait_for(colocated.after)
     took = [each for _, all_of_pod in done.values() for each in all_of_pod]
     show("right again", {"files": len(took), "longest seconds": round(max(took), 1)}, FIGURES)
+    where = {str(path).partition("/kubepods/")[2]: name for name, path in paths.items()}
     for pod, (written, _) in done.items():
-        undone = {
-            (f"{each['path']}/{each['file']}".partition("/kubepods/")[2], each["old"], each["expected"])
+        lines = [
+            (where.get(f"{each['path']}/{each['file']}".partition("/kubepods/")[2], each["path"]), each)
             for each in actions(kubectl, f"{colocated.namespace}/{pod}")[before[pod] :]
-            if "expected" in each
-        }
-        assert undone == {
-            (str(paths[name]).partition("/kubepods/")[2], text, colocated.after[name])
-            for name, text in written
-        }
+        ]
+        undone = {(name, each["old"], each["expected"]) for name, each in lines if "expected" in each}
+        assert undone == {(name, text, colocated.after[name]) for name, text in written}, lines
 
 
 def test_the_api_server_is_away(kubectl, node, node_control_plane, colocated):
@@ -176,3 +183,10 @@ def test_the_agent_is_killed(kubectl, node, colocated):
     name = "batch pod cpu.cfs_quota_us"
     colocated.paths()[name].write_text(FOREIGN[name])
     colocated.wait_for(colocated.after)
+
+
+def test_a_container_that_started_meanwhile_is_given_back(kubectl, node, release, colocated):
+    """It began on the CPUs which the agent had written to its pod; without the agent it has all of them."""
+    start_again(kubectl, node, colocated)
+    release.set_mode("observe")
+    assert colocated.settings() == colocated.before

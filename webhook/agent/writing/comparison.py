@@ -8,6 +8,7 @@ from webhook.agent.plan.agentpod import Mode
 from webhook.agent.plan.plan import ClassPlan, PodPlan, Targets
 from webhook.agent.plan.settings import Weights
 from webhook.agent.plan.target import Knob, Target, Why
+from webhook.agent.writing.begun import begun_with
 from webhook.agent.writing.cgroupfiles import CgroupFiles
 from webhook.agent.writing.files import file_of, most_burst, parse, render, same, stored
 from webhook.agent.writing.ledger import RESTORE, ActionLedger, Original
@@ -15,6 +16,7 @@ from webhook.agent.writing.order import Difference
 from webhook.agent.writing.processes import Processes
 
 _WRITTEN_TO: Final = ("cpu", "cpuset", "memory")
+_BEGAN: Final = {"began": "on its pod's CPUs"}
 
 
 class Comparison:
@@ -58,11 +60,58 @@ class Comparison:
         if not pod.has_cgroup or (pod.mode is Mode.IGNORE and not self._written):
             return
         group = self._hierarchy.pod(pod.kube_qos, pod.uid)
-        yield from self._of_group(plan, group, plan.at_pod, below=False, weights=Weights.LINEAR)
+        at_pod = list(self._of_group(plan, group, plan.at_pod, below=False, weights=Weights.LINEAR))
+        yield from at_pod
+        first = any(each.knob is Knob.CPUS and each.path not in self._written for each in at_pod)
         for number, below in self._hierarchy.containers(group).items():
+            if found := self._unwritten(plan, number, below, first=first):
+                yield found
             yield from self._of_group(plan, below, plan.of_container(number), below=True, weights=weights)
             if number in pod.containers and self._processes is not None:
                 yield from self._of_processes(plan, number, self._processes)
+
+    def _unwritten(self, plan: PodPlan, number: str, below: str, *, first: bool) -> Difference | None:
+        """Return what the ledger is to know of a container's CPUs that need no write, though its pod's did.
+
+        It began with them, see ``webhook.agent.writing.begun``; or, where its pod's are written for the first
+        time, it had them before.
+        """
+        path = self._path(Knob.CPUS, below)
+        if self._ledger is None or self._hierarchy.version != 1 or path is None:
+            return None
+        try:
+            began = begun_with(path, self._written, self._files)
+            if began is None and not first:
+                return None
+            self.files_read += 1
+            text = self._files.read(path)
+            old = text if began is None else began.old
+            value, by_itself = parse(Knob.CPUS, text, 1), parse(Knob.CPUS, old, 1)
+        except (OSError, ValueError):
+            return None  # the comparison with the plan says so
+        target = next((each for each in plan.of_container(number) if each.knob is Knob.CPUS), None)
+        if target is None or plan.pod.mode is not Mode.ENFORCE:
+            if began is None:
+                return None
+            wanted_text, wanted, before = old, by_itself, ""
+            why = Why(RESTORE, plan.pod.name, {**_no_more(plan.pod.mode), **_BEGAN})
+        elif began is None and value != target.value:
+            return None  # the line of the write says what it held
+        else:
+            wanted_text, wanted, before = text, value, old
+            inputs = {"found": "as planned"} if began is None else _BEGAN
+            why = target.why._replace(inputs={**target.why.inputs, **inputs})
+        return Difference(
+            path,
+            Knob.CPUS,
+            below=True,
+            text=text,
+            wanted_text=wanted_text,
+            current=value,
+            wanted=wanted,
+            why=why,
+            before=before,
+        )
 
     def _of_processes(self, plan: PodPlan, container: str, processes: Processes) -> Iterator[Difference]:
         version = self._hierarchy.version
@@ -133,8 +182,7 @@ class Comparison:
         original = self._written.get(path)
         if original is None or not self._is(path, original):
             return None
-        inputs = {"planned": "no more"} if mode is Mode.ENFORCE else {"agent": str(mode)}
-        return self._difference(path, knob, original.old, Why(RESTORE, whose, inputs), below=below)
+        return self._difference(path, knob, original.old, Why(RESTORE, whose, _no_more(mode)), below=below)
 
     @property
     def _written(self) -> Mapping[str, Original]:
@@ -187,6 +235,11 @@ class Comparison:
         except OSError as error:
             return error.errno not in GONE
         return True
+
+
+def _no_more(mode: Mode) -> dict[str, str]:
+    """Return why a file is given back, as a line of the ledger names it."""
+    return {"planned": "no more"} if mode is Mode.ENFORCE else {"agent": str(mode)}
 
 
 def _planned(targets: Targets, mode: Mode) -> set[Knob]:

@@ -42,6 +42,8 @@ class Difference(NamedTuple):
         wanted: what it should hold, parsed.
         why: it should.
         expected: what the agent wrote there before, where somebody else changed that; else "".
+        before: what the ledger is to name as ``old``, where the agent has not written it yet, but it is its
+            all the same; else "", and what is found is.
     """
 
     path: str
@@ -53,6 +55,7 @@ class Difference(NamedTuple):
     wanted: Value
     why: Why
     expected: str = ""
+    before: str = ""
 
     @property
     def settled(self) -> bool:

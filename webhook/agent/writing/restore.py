@@ -1,11 +1,14 @@
 """What was there before the agent is written back, file by file."""
 
+import contextlib
 import logging
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from webhook.agent.plan.target import Why
+from webhook.agent.plan.target import Knob, Why
+from webhook.agent.writing.begun import begun_with
 from webhook.agent.writing.cgroupfiles import CgroupFiles
 from webhook.agent.writing.files import knob_of, parse
 from webhook.agent.writing.ledger import RESTORE, ActionLedger, Original, is_of_pod
@@ -55,12 +58,27 @@ def restore(
         for path, original in ledger.originals.items()
         if pod is None or is_of_pod(original.line, pod)
     }
+    if version == 1:
+        chosen |= dict(_begun(chosen, ledger.originals, files))
     differences = list(_differences(chosen, files, version))
     foreign = tuple((each.path, each.expected, each.text) for each in differences if each.expected)
     if not changed:
         differences = [_left(each) if each.expected else each for each in differences]
     written = writer.apply(ordered(differences))
     return Restored(written, tuple(each.path for each in differences if not each.settled), foreign)
+
+
+def _begun(
+    chosen: Mapping[str, Original], originals: Mapping[str, Original], files: CgroupFiles
+) -> Iterator[tuple[str, Original]]:
+    """Yield the sets of containers that began on their pod's CPUs and have not been looked at since."""
+    for path in chosen:
+        folder, _, name = path.rpartition("/")
+        if _of_pod(folder) and knob_of(name, 1) is Knob.CPUS:
+            with contextlib.suppress(OSError), os.scandir(folder) as entries:
+                for below in [f"{entry.path}/{name}" for entry in entries if entry.is_dir()]:
+                    if original := begun_with(below, originals, files):
+                        yield below, original
 
 
 def _differences(originals: dict[str, Original], files: CgroupFiles, version: int) -> Iterator[Difference]:
@@ -79,7 +97,7 @@ def _differences(originals: dict[str, Original], files: CgroupFiles, version: in
         yield Difference(
             path=path,
             knob=knob,
-            below=not _OF_POD.fullmatch(folder.rpartition("/")[2]),
+            below=not _of_pod(folder),
             text=text,
             wanted_text=original.old,
             current=current,
@@ -87,6 +105,11 @@ def _differences(originals: dict[str, Original], files: CgroupFiles, version: in
             why=why,
             expected=original.last if text != original.last else "",
         )
+
+
+def _of_pod(folder: str) -> bool:
+    """Whether it is the group of a pod, not one above or below."""
+    return _OF_POD.fullmatch(folder.rpartition("/")[2]) is not None
 
 
 def _left(difference: Difference) -> Difference:

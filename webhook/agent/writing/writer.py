@@ -147,12 +147,12 @@ class Writer:
             if before != step.text:
                 self._files.write(path, step.text)
                 after = self._files.read(path)
-            elif step.difference.why.rule != RESTORE:
+            elif step.difference.why.rule != RESTORE and not step.difference.before:
                 return Outcome.WRITTEN  # by somebody else, a moment ago
         except OSError as error:
             return self._failed(step, error, done)
         self._busy.pop(path, None)
-        self._account(path, before, after, step, cgroup)
+        self._account(path, step.difference.before or before, after, step, cgroup)
         self._account_shares(shares, step, cgroup)
         if not same(knob, after, step.text, self._version):
             return self._refused(step, 0, f"the kernel made {after!r} of it", done)
