@@ -89,6 +89,29 @@ def test_what_is_otherwise_is_seen():
         assert re.fullmatch(pattern, line)
 
 
+def test_what_another_run_does_meanwhile_is_its_own():
+    """Its processes in their namespaces, and its cgroups, the empty ones too; for itself both are left."""
+    before, mark = Machine(), f"{MARK}={secrets.token_hex(8)}"
+    tree = Path("/sys/fs/cgroup/pids", f"colocation-test-{secrets.token_hex(4)}")
+    does = f"mkdir -p {tree}/full {tree}/empty; echo $$ > {tree}/full/cgroup.procs; exec sleep 60"
+    name, value = mark.split("=")
+    stray = ["setsid", "--fork", "unshare", "--uts", "sh", "-euc", does]
+    subprocess.run(stray, env={"PATH": os.environ["PATH"], name: value}, check=True)  # noqa: S603 — our own program
+    found = f"{tree}/full/cgroup.procs"
+    (pid,) = eventually(lambda: Path(found).read_text().split(), what=found)
+    try:
+        said = before.differences(Machine(), mark)
+        assert {f"cgroup {each} is new" for each in (tree, tree / "empty", tree / "full")} <= set(said)
+        assert [each for each in said if each.startswith(f"process {pid}: ")]
+        of_others = before.differences(Machine(), f"{MARK}=1")
+        assert not [each for each in of_others if str(tree) in each or f"process {pid}: " in each]
+    finally:
+        os.kill(int(pid), signal.SIGKILL)
+        eventually(lambda: not Path(found).read_text().split(), what="the end of the other run")
+        for each in (tree / "full", tree / "empty", tree):
+            each.rmdir()
+
+
 @pytest.mark.parametrize(
     ("otherwise", "said"),
     [

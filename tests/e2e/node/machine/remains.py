@@ -73,9 +73,10 @@ class Process(NamedTuple):
                 found.add(str(Path(f"/proc/{self.pid}/ns/{kind}").readlink()))
         return found
 
-    def marked(self, mark: str) -> bool:
-        """Whether its environment, as it was given, has the mark."""
-        return mark.encode() in _bytes(f"/proc/{self.pid}/environ").split(b"\0")
+    def of_another_run(self) -> bool:
+        """Whether it, or a process that it comes from, has the mark of any run."""
+        family = (self.pid, *self.parents())
+        return any(each.startswith(f"{MARK}=") for pid in family for each in _environment(pid))
 
     def __str__(self) -> str:
         """Number and command line."""
@@ -108,22 +109,35 @@ class Machine:
         """Return what is otherwise now, each in one line.
 
         Of the processes that are new those are named which this one started, which have ``mark``, or which
-        live in a namespace that is new: others work on this machine, too.
+        live in a namespace that is new and are of no other run: others work on this machine, too.
         """
         ours = {each for each in now.processes - self.processes if self._is_ours(each, mark)}
         # What others ran in before, or run in now, is theirs to make and to remove.
         theirs = self.inhabited.keys() | {
             cgroup for cgroup, pids in now.inhabited.items() if not pids & {each.pid for each in ours}
         }
+        theirs |= self._trees_of_others(now, theirs)
         found = []
         for kind, before in self.state.items():
             passed_over = theirs if kind == "cgroup" else set()
             found += sorted(_compare(kind, before, now.state[kind], passed_over))
         return found + [f"{process} is new" for process in sorted(ours)]
 
+    def _trees_of_others(self, now: Machine, theirs: set[str]) -> set[str]:
+        """The cgroups of trees that came or went as a whole, and in which others run, or ran, alone."""
+        before, after = self.state["cgroup"], now.state["cgroup"]
+        apart = set(before.values()) ^ set(after.values())
+        inhabited = self.inhabited.keys() | now.inhabited.keys()
+        others = {(before | after)[each] for each in inhabited & theirs}
+        shared = {(before | after)[each] for each in inhabited - theirs}
+        found = apart & others - shared
+        return {cgroup for cgroup, tree in (before | after).items() if tree in found}
+
     def _is_ours(self, process: Process, mark: str) -> bool:
-        ours = os.getpid() in process.parents() or process.marked(mark)
-        return ours or bool(process.namespaces() - self.namespaces)
+        parents = list(process.parents())
+        if os.getpid() in parents or any(mark in _environment(pid) for pid in (process.pid, *parents)):
+            return True
+        return not process.of_another_run() and bool(process.namespaces() - self.namespaces)
 
     def assert_as_before(self, mark: str, *, seconds: float = 30.0) -> None:
         """Fail with every difference that is still there after a while: what was ended needs a moment."""
@@ -167,14 +181,17 @@ def _mounts() -> dict[str, str]:
 
 
 def _cgroups() -> dict[str, str]:
-    """All but those of others at work, which are named by the number of a process that runs."""
+    """Each with the tree that it is in: what stands directly below the root of a hierarchy.
+
+    All but those of others at work, which are named by the number of a process that runs.
+    """
     roots = [line.split()[4] for line in _text("/proc/self/mountinfo").splitlines() if " - cgroup" in line]
     found = {}
     for root in roots:
         for folder, names, _ in os.walk(root):
             if folder == root:
                 names[:] = [name for name in names if not _at_work(name)]
-            found[folder] = ""
+            found[folder] = "/".join([root, *Path(folder).relative_to(root).parts[:1]])
     return found
 
 
@@ -203,6 +220,11 @@ def _parameters() -> dict[str, str]:
 def _files() -> dict[str, str]:
     listed = (each for folder in FOLDERS for each in (Path(folder), *Path(folder).rglob("*")))
     return {str(each): "" for each in listed if each.exists() or each.is_symlink()}
+
+
+def _environment(pid: int) -> set[str]:
+    """What it was given when it started."""
+    return set(_bytes(f"/proc/{pid}/environ").decode(errors="replace").split("\0"))
 
 
 def _statistics(pid: int) -> list[str]:
