@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.cluster.processes import eventually
-from tests.e2e.node.chart.release import NAMESPACE as AGENTS
+from tests.e2e.node.chart.verification import verified
 from tests.e2e.node.machine.node import NAME
 from tests.e2e.node.workloads.groups import PodGroups, hierarchy
 from tests.e2e.node.workloads.pods import batch, burner, running
@@ -95,13 +95,6 @@ def placed(kubectl, node, namespace, **cpus):
 
     eventually(there, seconds=90, what="processes on their CPUs")
     return groups
-
-
-def verified(kubectl):
-    """What ``agent cpusets`` says in the agent's pod, by the names of pods; it fails where a set differs."""
-    agent = ["exec", "daemonset/release-colocation-webhook-agent", "--", "colocation-webhook", "agent"]
-    said = kubectl.run("-n", AGENTS, *agent, "cpusets", "--in-cluster", "-o", "json").stdout
-    return {each["pod"]: each for each in json.loads(said)["pods"]}
 
 
 def test_processes_of_an_lse_pod_are_alone(kubectl, node, namespace):

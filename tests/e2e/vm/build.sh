@@ -2,7 +2,7 @@
 # Makes what a virtual machine needs to be a node, where it is not there yet, and prints its folder: root.qcow2, kernel,
 # initrd and the key for ssh. As root it installs QEMU and mmdebstrap.
 #
-# The root is Debian 12 with systemd, containerd and runc, and the control plane's own kubelet. It is made anew when
+# The root is Debian 12 with systemd, containerd and runc, and the control plane's own kubelet and kubectl. It is made anew when
 # this file or the kubelet's version changes. The first run takes some minutes, a second one none.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -37,7 +37,7 @@ if [ "$(id -u)" != 0 ]; then
   exit 1
 fi
 
-kubelet="$("$here/../control-plane/build.sh")/kubelet"
+binaries=$("$here/../control-plane/build.sh")
 work=$(mktemp -d "$folder/work.XXXXXX")
 trap 'rm -rf --one-file-system "$work"' EXIT
 rm -f "$folder"/id "$folder"/id.pub
@@ -45,7 +45,7 @@ ssh-keygen -q -t ed25519 -N '' -C node -f "$folder/id"
 
 # What is put into the root.
 files="$work/files"
-install -D -m 755 "$kubelet" "$files/usr/local/bin/kubelet"
+install -D -m 755 -t "$files/usr/local/bin" "$binaries/kubelet" "$binaries/kubectl"
 install -D -m 600 "$folder/id.pub" "$files/root/.ssh/authorized_keys"
 mkdir -p "$files/etc/systemd/network" "$files/etc/ssh/sshd_config.d" "$files/etc/systemd/system"
 # The addresses of QEMU's user network.

@@ -8,17 +8,29 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.binding.service import IN
+from tests.e2e.capacity.controller import Controller
+from tests.e2e.capacity.controller import install as install_controller
 from tests.e2e.cluster.controlplane import ControlPlane
 from tests.e2e.cluster.kubectl import Kubectl
+from tests.e2e.cluster.processes import eventually
 from tests.e2e.conftest import make_namespace
 from tests.e2e.figures import show
-from tests.e2e.node.machine.node import FIGURES
+from tests.e2e.node.chart.release import NAMESPACE as AGENTS
+from tests.e2e.node.chart.release import Release
+from tests.e2e.node.chart.strategy import ask
+from tests.e2e.node.machine.node import FIGURES, NAME
 from tests.e2e.node.machine.remains import left_as_found
+from tests.e2e.node.workloads.pods import offered
 from tests.e2e.release.installation import Installation
 from tests.e2e.release.readme import install
-from tests.e2e.vm.machine.guest import Guest
+from tests.e2e.release.rendering import Helm
+from tests.e2e.scheduling.scheduler import scheduling, switched_on
+from tests.e2e.vm.machine.guest import SECONDS, Guest
 from tests.e2e.vm.machine.qemu import HOST
-from tests.e2e.vm.machine.shape import PLAIN
+from tests.e2e.vm.machine.shape import PLAIN, Shape
+from tests.e2e.vm.seed import STRATEGY, enforce
+from tests.image.build import built
 from tests.lacking import stop_if_lacking
 
 BUILD = Path(__file__).parent / "build.sh"
@@ -73,20 +85,86 @@ def release(
 
 
 @pytest.fixture(scope="package")
+def own_image(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project's own image, in an archive."""
+    del root
+    folder = tmp_path_factory.mktemp("image")
+    with built(folder) as image:
+        image.save(folder / "image.tar")
+    return folder / "image.tar"
+
+
+@pytest.fixture(scope="package", params=[PLAIN], ids=str)
 def guest(
-    release: Installation, root: Path, kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    release: Installation,
+    root: Path,
+    own_image: Path,
+    kubectl: Kubectl,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Guest]:
-    """The node, Ready: 16 CPUs, cgroup v2, driver systemd."""
+    """The node, Ready; of another shape where a test says so."""
     del release
-    with Guest(tmp_path_factory.mktemp("vm"), root, kubectl, PLAIN) as running:
-        show(f"virtual machine {PLAIN.name}", running.seconds, FIGURES)
+    shape: Shape = request.param
+    with Guest(tmp_path_factory.mktemp("vm"), root, kubectl, shape, own_image) as running:
+        show(f"virtual machine {shape}", running.seconds, FIGURES)
         yield running
+
+
+@pytest.fixture(scope="package")
+def _deciding(
+    release: Installation, control_plane: ControlPlane, cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """Of the chart what decides, on this machine beside the webhook: CPU sets, scheduler, controller."""
+    kubectl, folder = release.kubectl, tmp_path_factory.mktemp("vm-deciding")
+    helm = Helm(cache, folder)
+    install_controller(kubectl, helm)
+    with (
+        switched_on(release, folder),
+        Controller(kubectl, helm, folder).running(),
+        # An emulated processor that waits for a real one seems busy.
+        scheduling(release, control_plane, cache, folder / "scheduler", load=False),
+    ):
+        yield
+
+
+@pytest.fixture(scope="package")
+def agent(
+    _deciding: None,
+    guest: Guest,
+    control_plane: ControlPlane,
+    cache: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Release:
+    """The agent, a pod of the DaemonSet: it enforces and suppresses, and there is room for batch pods."""
+    kubectl = guest.kubectl
+    url = f"https://{HOST}:{control_plane.port}"
+    installed = Release(kubectl, Helm(cache, tmp_path_factory.mktemp("agent")), url, network=True)
+    with guest.timed("agent"):
+        enforce(installed)
+        ask(kubectl, STRATEGY)
+        eventually(lambda: _described(kubectl), seconds=SECONDS, what="the node's topology")
+        eventually(lambda: offered(kubectl) >= 2000, seconds=SECONDS, what="room for batch pods")
+    show(f"virtual machine {guest.shape}, agent", guest.seconds, FIGURES)
+    return installed
+
+
+def _described(kubectl: Kubectl) -> bool:
+    """Whether the agent has described this node, not one before it of the same name."""
+    (owner,) = kubectl.get("noderesourcetopology", NAME)["metadata"]["ownerReferences"]
+    return bool(owner["uid"] == kubectl.get("node", NAME)["metadata"]["uid"])
 
 
 @pytest.fixture
 def namespace(kubectl: Kubectl, guest: Guest) -> Iterator[str]:
-    """A namespace of a test."""
-    del guest
-    name = make_namespace(kubectl, {})
+    """A namespace that opted in to CPU sets; no pod of a test before is on the node any more."""
+
+    def alone() -> bool:
+        listed = kubectl.run("get", "pods", "-A", "-o", "jsonpath={.items[*].metadata.namespace}").stdout
+        assert set(listed.split()) <= {AGENTS}, listed
+        return True
+
+    eventually(alone, seconds=SECONDS, what=f"{guest.name} without pods")
+    name = make_namespace(kubectl, IN)
     yield name
     kubectl.delete("namespace", name)

@@ -13,14 +13,23 @@ _SLICES = {
 }
 
 
-def group(stored: Object) -> str:
-    """The folder of a running pod's one container, under cgroup v2 with the driver systemd."""
+def read(guest: Guest, stored: Object, name: str, controller: str = "cpuset") -> str:
+    """What a file of a running pod's one container holds; ``controller``: whose it is in version 1."""
+    hierarchy = f"{controller}/" if guest.shape.cgroups == 1 else ""
+    return guest.run("cat", f"/sys/fs/cgroup/{hierarchy}kubepods.slice/{_group(stored)}/{name}").strip()
+
+
+def allowed(guest: Guest, stored: Object) -> str:
+    """On which CPUs the kernel lets its one process run."""
+    (process,) = read(guest, stored, "cgroup.procs").split()
+    status = guest.run("cat", f"/proc/{process}/status")
+    (found,) = [line for line in status.splitlines() if line.startswith("Cpus_allowed_list:")]
+    return found.partition(":")[2].strip()
+
+
+def _group(stored: Object) -> str:
+    """The folder of its container below ``kubepods.slice``, by the driver systemd."""
     pod = _SLICES[stored["status"]["qosClass"]].format(uid=stored["metadata"]["uid"].replace("-", "_"))
     (status,) = stored["status"]["containerStatuses"]
     container = status["containerID"].replace("containerd://", "cri-containerd-") + ".scope"
-    return f"/sys/fs/cgroup/kubepods.slice/{pod}/{container}"
-
-
-def read(guest: Guest, stored: Object, name: str) -> str:
-    """What a file of that folder holds."""
-    return guest.run("cat", f"{group(stored)}/{name}").strip()
+    return f"{pod}/{container}"

@@ -50,18 +50,21 @@ def objects(
     url: str,
     eviction: Mapping[str, Any] | None = None,
     scheduler: Mapping[str, Any] | None = None,
+    *,
+    network: bool = False,
     **agent: object,
 ) -> list[Object]:
     """The chart's objects, of its hooks the example profiles only, with deviations.
 
-    There is no network of pods, no DNS and no kube-proxy: each pod has the node's network, its successor
-    waits for its end, and the scheduler asks the webhook's port. ``url`` is where the API server is.
+    There is no DNS and no kube-proxy: the scheduler asks the webhook's port, and ``url`` is where the API
+    server is. Without a network of pods each of them has the node's own, and its successor waits for its end.
 
     Args:
         helm: which renders them.
         url: of the API server.
         eviction: the chart's values of that name.
         scheduler: the chart's values of that name.
+        network: whether there is a network of pods.
         agent: further values of the agent.
     """
     parts = {"eviction": eviction or {}, "scheduler": scheduler or {}, "agent": {**VALUES["agent"], **agent}}
@@ -74,9 +77,10 @@ def objects(
             each["data"][_SCHEDULER] = re.sub(r"(?<=urlPrefix: )https://[^/]+", _WEBHOOK, text)
         if each["kind"] in {"DaemonSet", "Deployment"}:
             spec = each["spec"]["template"]["spec"]
-            spec["hostNetwork"] = True
-            if each["kind"] == "Deployment":
-                each["spec"]["strategy"] = {"type": "Recreate"}  # two pods would want the same port
+            if not network:
+                spec["hostNetwork"] = True
+                if each["kind"] == "Deployment":
+                    each["spec"]["strategy"] = {"type": "Recreate"}  # two pods would want the same port
             for container in spec["containers"]:
                 container.setdefault("env", [])
                 container["env"] += [{"name": name, "value": value} for name, value in server.items()]
@@ -86,14 +90,14 @@ def objects(
 class Release:
     """The chart's objects on a control plane with a node."""
 
-    def __init__(self, kubectl: Kubectl, helm: Helm, url: str) -> None:
-        """Apply nothing yet; ``url``: of the API server."""
-        self._kubectl, self._helm, self._url = kubectl, helm, url
+    def __init__(self, kubectl: Kubectl, helm: Helm, url: str, *, network: bool = False) -> None:
+        """Apply nothing yet; ``url``: of the API server; ``network``: whether pods have one."""
+        self._kubectl, self._helm, self._url, self._network = kubectl, helm, url, network
 
     def install(self) -> None:
         """Apply all objects and wait until each workload is complete."""
         self._kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-        found = objects(self._helm, self._url)
+        found = objects(self._helm, self._url, network=self._network)
         definitions = [each for each in found if each["kind"] == "CustomResourceDefinition"]
         self._kubectl.apply(*definitions)
         names = [f"crd/{each['metadata']['name']}" for each in definitions]
@@ -105,7 +109,7 @@ class Release:
 
     def set_eviction(self, eviction: Mapping[str, Any], **agent: object) -> None:
         """Let the controller evict and agents ask, or not; values of the chart."""
-        found = objects(self._helm, self._url, eviction, **agent)
+        found = objects(self._helm, self._url, eviction, network=self._network, **agent)
         parts = ("-agent", "-controller", "evict")
         self._apply([each for each in found if any(part in each["metadata"]["name"] for part in parts)])
 
@@ -119,7 +123,7 @@ class Release:
         """
         found = [
             each
-            for each in objects(self._helm, self._url, mode=mode, **agent)
+            for each in objects(self._helm, self._url, network=self._network, mode=mode, **agent)
             if "-agent" in each["metadata"]["name"]
         ]
         for each in found:
@@ -133,8 +137,8 @@ class Release:
     @contextlib.contextmanager
     def scheduling(self, scheduler: Mapping[str, Any]) -> Iterator[None]:
         """Have the chart's scheduler, by values of the chart; afterwards all is as without it."""
-        without = objects(self._helm, self._url)
-        found = objects(self._helm, self._url, scheduler=scheduler)
+        without = objects(self._helm, self._url, network=self._network)
+        found = objects(self._helm, self._url, network=self._network, scheduler=scheduler)
         try:
             self._apply([each for each in found if each not in without])
             yield

@@ -16,14 +16,15 @@ NETWORK: Final = json.dumps(
     # A node is Ready only with a network. No pod uses it: they all have the node's own.
     {"cniVersion": "0.4.0", "name": "nobody", "plugins": [{"type": "loopback"}]}
 )
+_ADDRESSES = {"type": "host-local", "subnet": "10.244.0.0/24", "routes": [{"dst": "0.0.0.0/0"}]}
 POD_NETWORK: Final = json.dumps(
     {
         "cniVersion": "0.4.0",
         "name": "pods",
-        "plugins": [{"type": "ptp", "ipam": {"type": "host-local", "subnet": "10.244.0.0/24"}}],
+        "plugins": [{"type": "ptp", "ipam": _ADDRESSES}],
     }
 )
-"""A network of the node's own: pods reach the node, and it them."""
+"""A network of the node's own: pods reach the node, it them, and through it they reach what it does."""
 
 
 def containerd(driver: str = CGROUPFS) -> str:

@@ -20,12 +20,15 @@ ADDRESS: Final = "10.0.2.15"
 HOST: Final = "10.0.2.2"
 """What listens on this machine's loopback address is found there."""
 
+# With the clock that the kernel takes otherwise, hpet, each look at the time is a system call, and each of
+# these waits for the one lock of QEMU's devices.
 _KERNEL = (
     "root=/dev/vda rw console=ttyS0 net.ifnames=0 psi=1 mitigations=off nowatchdog apparmor=0 selinux=0 "
-    "audit=0 systemd.show_status=0 quiet"
+    "audit=0 systemd.show_status=0 quiet tsc=reliable clocksource=tsc"
 )
 _BINARY = "qemu-system-x86_64"
 _DISK, _MEMORY = "disk.qcow2", "memory"
+_SHOWN_BYTES = 1 << 30
 
 
 class Qemu:
@@ -45,6 +48,9 @@ class Qemu:
         self._shape = shape
         self._ports = ports
         self._disk = folder / _DISK
+        self._shown = folder / "shown"
+        self._shown.touch()
+        os.truncate(self._shown, _SHOWN_BYTES)
         # The names of such sockets are short: those of the tests' own folders are not.
         self._sockets = tempfile.TemporaryDirectory(prefix="qemu-")
         self._control = Path(self._sockets.name) / "control"
@@ -94,6 +100,16 @@ class Qemu:
         shutil.move(self._disk, part / _DISK)
         part.rename(snapshot)
 
+    def show(self, file: Path) -> str:
+        """Let the machine read a file, in place of the last one; return where, followed by zeros."""
+        assert file.stat().st_size <= _SHOWN_BYTES, f"{file}: more than {_SHOWN_BYTES} bytes"
+        with self._shown.open("r+b") as place, file.open("rb") as content:
+            # The kernel there believes that it is a disk, which has one size.
+            place.truncate(0)
+            shutil.copyfileobj(content, place)
+            place.truncate(_SHOWN_BYTES)
+        return "/dev/vdb"
+
     def stop(self) -> None:
         """End it, if it runs, as if it had lost power."""
         if self._process is not None:
@@ -124,11 +140,14 @@ class Qemu:
             # It ends when this process does, however that ends.
             *("setpriv", "--pdeathsig", "KILL", _BINARY),
             *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
-            *("-machine", "q35,accel=tcg", *self._shape.flags()),
+            # One thread takes the CPUs in turn: of several that wait for real ones, those that spin for a
+            # lock burn the time of the one that holds it.
+            *("-machine", "q35", "-accel", "tcg,thread=single", *self._shape.flags()),
             *("-kernel", str(self._root / "kernel"), "-initrd", str(self._root / "initrd")),
-            *("-append", _KERNEL),
+            *("-append", " ".join([_KERNEL, *self._shape.kernel()])),
             # What is lost in a crash of this machine is nobody's loss here.
             *("-drive", f"file={self._disk},if=virtio,format=qcow2,cache=unsafe"),
+            *("-drive", f"file={self._shown},if=virtio,format=raw,readonly=on"),
             *("-netdev", f"user,id=net{leading}", "-device", "virtio-net-pci,netdev=net,romfile="),
             *("-device", "virtio-rng-pci"),
             *("-serial", f"file:{self.folder / 'console.log'}"),
