@@ -6,6 +6,7 @@ import pytest
 
 from tests.binding.builders import Replica, held, known, node, pod, store
 from webhook.binding.ledgers import LEDGERS
+from webhook.cpuset.cpulist import format_cpulist
 from webhook.kube.paths import NODES, PODS
 
 
@@ -103,6 +104,34 @@ def test_a_pod_that_a_watch_is_late_to_tell_of_the_end_of(fake, replica, late, e
         third = {}
     assert held(fake) == {"second": "0,8", **third, **({"first": "0,8"} if entered else {})}
     other.endpoint.close()
+
+
+@pytest.mark.parametrize("status", [403, 500])
+def test_a_pod_that_cannot_be_looked_up_costs_no_other(fake, replica, status):
+    """It is entered: what is not known to be gone holds its CPUs."""
+    store(fake, PODS, pod("first", node="node-1", cpuset="0,8"))
+    other = Replica(fake)
+    fake.delete(PODS, "first", "d")
+    replica.hear()
+    assert replica.cpuset(known(replica, pod("second"))) == "0,8"
+    fake.failures["GET", "/api/v1/namespaces/d/pods/first"] = [(status, {"message": "no"})] * 9
+    assert other.cpuset(store(fake, PODS, pod("third"))) == "1,9"
+    assert held(fake) == {"first": "0,8", "second": "0,8", "third": "1,9"}
+    other.endpoint.close()
+
+
+def test_what_a_pod_claims_is_not_kept_from_it_by_one_that_is_gone(fake, replica):
+    """Of a pod that became smaller all CPUs are held that its annotation names: nobody else has them."""
+    gone = pod("first", node="node-1", cpuset="3,11")
+    replica.cpuset(known(replica, pod("zero", cpu="1")))
+    store(fake, PODS, smaller := pod("smaller", node="node-1", cpuset="2-3,10-11"))
+    deadline = replica.state.deadline(9.0)
+    ledger, topology = replica.state.ledgers.known("node-1"), replica.state.node_topology("node-1", deadline)
+    found = replica.binder.with_pods(topology, ledger, iter([gone, smaller]), deadline=deadline)
+    assert {each.name: format_cpulist(each.cpus) for each in found.entries.values()} == {
+        "zero": "0",
+        "smaller": "2-3,10-11",
+    }
 
 
 def test_a_promise_that_a_replica_is_late_to_hear_the_end_of(fake, replica):

@@ -19,8 +19,14 @@ CERTIFICATE = "/etc/pip.crt"
 """Where the Dockerfile mounts the secret pip.crt."""
 
 
-def command(*arguments: str | Path, env: dict[str, str] | None = None) -> str:
-    """What a command prints; a failing one is an AssertionError with all it said."""
+def command(*arguments: str | Path, env: dict[str, str] | None = None, keeps: Sequence[int] = ()) -> str:
+    """What a command prints; a failing one is an AssertionError with all it said.
+
+    Args:
+        arguments: of the command, its name first.
+        env: beside this process's own.
+        keeps: file descriptors that stay open until it has ended, also where this process ends before.
+    """
     done = subprocess.run(  # noqa: S603 — the tests' own command lines
         [str(each) for each in arguments],
         capture_output=True,
@@ -28,6 +34,7 @@ def command(*arguments: str | Path, env: dict[str, str] | None = None) -> str:
         check=False,
         cwd=ROOT,
         env={**os.environ, **(env or {})},
+        pass_fds=keeps,
     )
     if done.returncode:
         raise AssertionError(f"{' '.join(map(str, arguments))}: {done.stdout}{done.stderr}")
@@ -83,11 +90,12 @@ def built(folder: Path) -> Iterator[Image]:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "colocation-webhook/image"
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed, also by the end of this process
-        yield _build(folder, Bases(*command(HERE / "base.sh", cache).split()))
+        fcntl.flock(lock, fcntl.LOCK_EX)  # until all who have it open have ended
+        bases = Bases(*command(HERE / "base.sh", cache, keeps=[lock.fileno()]).split())
+        yield _build(folder, bases, lock.fileno())
 
 
-def _build(folder: Path, bases: Bases) -> Image:
+def _build(folder: Path, bases: Bases, lock: int) -> Image:
     flags = ["--build-arg", f"BUILD_BASE={bases.build}", "--build-arg", f"BASE={bases.slim}"]
     # As root in a sandbox: no new namespaces for the build's own commands, which need the package index.
     flags += ["--isolation", "chroot", "--network", "host", "--pull-never"]
@@ -97,6 +105,7 @@ def _build(folder: Path, bases: Bases) -> Image:
         *flags,
         *_secrets(folder),
         env={"CONTAINERS_STORAGE_CONF": bases.storage, "PATH": _without_docker(folder)},
+        keeps=[lock],
     )
     return Image(bases)
 

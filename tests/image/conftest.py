@@ -10,14 +10,14 @@ import pytest
 from tests.image.build import Image, built
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
     """The image of this tree."""
     with built(tmp_path_factory.mktemp("build")) as image:
         yield image
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def root(image: Image) -> Iterator[Path]:
     """Its root file system."""
     with image.mounted() as folder:

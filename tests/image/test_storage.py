@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from tests.image.build import HERE, command
+from tests.image.build import HERE, Image, command
 
 
-def test_what_a_run_left_that_was_ended_goes(tmp_path: Path) -> None:
+def test_what_a_run_left_that_was_ended_goes(tmp_path: Path, image: Image) -> None:
     """A container on an image that lost its name to a later one: both go, the bases stay."""
+    del image  # buildah is there
     # Where it points is what base.sh writes, too; it is asked for by the first bases.
     environment = {"CONTAINERS_STORAGE_CONF": str(tmp_path / "storage.conf")}
     (tmp_path / "storage.conf").write_text(

@@ -56,7 +56,8 @@ NUMA = st.fixed_dictionaries(
     {}, optional={"defaultCPUBindPolicy": ODD, "scoringStrategy": st.one_of(FIT, ODD)}
 )
 SCORED = st.fixed_dictionaries(
-    {"name": st.sampled_from(["LoadAwareScheduling", "NodeNUMAResource"])}, optional={"weight": ODD}
+    {"name": st.one_of(st.sampled_from(["LoadAwareScheduling", "NodeNUMAResource"]), ODD)},
+    optional={"weight": ODD},
 )
 
 

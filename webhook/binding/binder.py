@@ -26,6 +26,7 @@ from webhook.binding.recovery import (
     with_unknown,
 )
 from webhook.binding.state import Deadline, OutOfTimeError, State
+from webhook.kube.client import ApiError
 from webhook.pods.nodetopology import NodeTopology, NodeTopologyError
 
 _TRIES: Final = 50
@@ -162,10 +163,15 @@ class Binder:
             OutOfTimeError: there was no time to read.
             ApiError: the API server did not answer, or refused.
         """
-        wanted = with_unknown(ledger, pods, topology, self._opted_in, but=but, now=self._state.now())
+        now, pods = self._state.now(), list(pods)
+        wanted = with_unknown(ledger, pods, topology, self._opted_in, but=but, now=now)
         if wanted is ledger:
             return ledger
-        return self._without_gone(wanted, wanted.entries.keys() - ledger.entries.keys(), deadline)
+        gone = self._gone(wanted, wanted.entries.keys() - ledger.entries.keys(), deadline)
+        if not gone:
+            return wanted
+        there = [pod for pod in pods if pod["metadata"]["uid"] not in gone]
+        return with_unknown(ledger, there, topology, self._opted_in, but=but, now=now)
 
     def _rebuilt(self, topology: NodeTopology, old: Ledger | None, deadline: Deadline) -> Ledger:
         node = topology.name
@@ -184,7 +190,7 @@ class Binder:
         _log.info("ledger of node %s: rebuilt with %d CPU sets of its pods", node, len(found.entries))
         ledger = fresh.with_entries(*kept).with_entries(*found.entries)
         promised = ledger.entries.keys() - {each.uid for each in found.entries}
-        ledger = self._without_gone(ledger, promised, deadline)
+        ledger = ledger.without(self._gone(ledger, promised, deadline))
         for each in found.entries:
             # Of a pod that became smaller, or is being moved, more was held than its request says now.
             held = known.get(each.uid)
@@ -193,18 +199,22 @@ class Binder:
                 ledger = ledger.with_entries(held._replace(cpus=each.cpus | more))
         return with_beyond(ledger, found.beyond, topology, self._opted_in)
 
-    def _without_gone(self, ledger: Ledger, heard: Iterable[str], deadline: Deadline) -> Ledger:
-        """Leave out entries that were only heard of, by uid, whose CPUs others have by now.
+    def _gone(self, ledger: Ledger, heard: Iterable[str], deadline: Deadline) -> set[str]:
+        """Return of pods that were only heard of, by uid, those that are gone and whose CPUs others have.
 
-        A watch may be late, by seconds after the API server was away: of a pod that another one shares a
-        CPU with it is asked whether it is still there.
+        A watch may be late, by seconds after the API server was away: a pod that another one shares a CPU
+        with is looked up.
         """
-        gone = [each.uid for each in shared(ledger, heard) if not self._there(each, ledger.node, deadline)]
-        return ledger.without(gone)
+        return {each.uid for each in shared(ledger, heard) if not self._there(each, ledger.node, deadline)}
 
     def _there(self, entry: Entry, node: str, deadline: Deadline) -> bool:
-        """Whether the pod of an entry runs on a node, or may still be bound to it."""
-        pod = self._state.live_pod(entry.namespace, entry.name, deadline)
+        """Whether the pod of an entry runs on a node, or may still be bound to it; if in doubt it does."""
+        try:
+            pod = self._state.live_pod(entry.namespace, entry.name, deadline)
+        except ApiError as error:
+            if error.of_server:
+                raise
+            return True
         if pod is None or pod["metadata"]["uid"] != entry.uid or is_finished(pod):
             return False
         return node_of(pod) in ("", node)

@@ -269,11 +269,12 @@ def _plugins(profile: Mapping[str, Any], values: dict[str, Any], done: Translati
         lists = {}
         for state in ("disabled", "enabled"):
             listed = mappings(of.get(state))
-            mine = [dict(each) for each in listed if each.get("name") in _THEIRS]
+            names = [str(each.get("name")) for each in listed]
+            mine = [dict(each) for each, name in zip(listed, names, strict=True) if name in _THEIRS]
             if mine:
                 lists[state] = mine
             if state == "enabled":
-                others += [str(each.get("name")) for each in listed if each.get("name") not in _THEIRS]
+                others += [name for name in names if name not in _THEIRS]
                 _weights(listed, values, done)
         # With everything switched off and nothing of its own on, a point would be empty: leave it as it was.
         off = [each for each in lists.get("disabled", ()) if each["name"] == "*"]

@@ -13,7 +13,10 @@ BEFORE = {
 }
 
 
-@pytest.mark.parametrize("text", ["y", "N", "1e3", "-1.e+2", ".5E1", "0o7", "123", "on", "0x1f"])
+MORE = ("0X1F", "0B101", "0O17", "-0X1", "1_0e3", "12e_3", "0o1_7", "1_0.5e3", "-_1", "1e+3_0")
+
+
+@pytest.mark.parametrize("text", ["y", "N", "1e3", "-1.e+2", ".5E1", "0o7", "123", "on", "0x1f", *MORE])
 def test_a_text_that_looks_like_something_else_has_quotes(text):
     """Helm and kubectl read YAML otherwise than PyYAML does: to them 1e3 is a number, and y is true."""
     assert yaml_of({text: text}) == f"'{text}': '{text}'\n"

@@ -57,6 +57,17 @@ def test_scheduler(helm: Helm) -> None:
     assert not any("feature-gates" in each for each in older["containers"][0]["command"]), "not known there"
 
 
+@pytest.mark.parametrize("name", ["1e3", "123", "true"])
+def test_a_name_that_is_a_text_only_with_quotes(helm: Helm, name: str) -> None:
+    """It stays a text wherever it stands."""
+    objects = helm.render({"scheduler": {"enabled": True, "name": name}}, NEWEST)
+    _, configuration = scheduler_of(objects)
+    assert [each["schedulerName"] for each in configuration["profiles"]] == [name]
+    named = [rule.get("resourceNames", []) for each in of_kind(objects, "Role") for rule in each["rules"]]
+    assert all(isinstance(each, str) for names in named for each in names)
+    assert [name] in named
+
+
 def test_scheduler_is_off_by_default(helm: Helm) -> None:
     """Without it no scheduler, and no right for it."""
     for values in (DEFAULT, CPUSETS):

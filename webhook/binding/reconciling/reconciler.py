@@ -218,12 +218,13 @@ class Reconciler:
     def _change(self, node: str, gone: Mapping[str, Entry], pods: Iterable[Object] = ()) -> None:
         """Drop entries that are still as they were, and enter the sets of pods that are not there."""
         dropped = entered = 0
+        deadline = self._deadline()
 
         def changed(topology: NodeTopology, stored: Ledger, rebuilt: bool) -> Ledger | None:  # noqa: FBT001 — Change
             nonlocal dropped, entered
             # An entry that was renewed meanwhile is another one.
             left = stored.without(uid for uid, entry in gone.items() if stored.entries.get(uid) == entry)
-            wanted = self._binder.with_pods(topology, left, pods, deadline=self._deadline())
+            wanted = self._binder.with_pods(topology, left, pods, deadline=deadline)
             dropped = len(stored.entries.keys() - wanted.entries.keys())
             entered = len(wanted.entries.keys() - left.entries.keys())
             return wanted if rebuilt or dropped or entered else None
@@ -231,7 +232,7 @@ class Reconciler:
         known = self._state.ledgers.known(node) or Ledger(node, "")
         if changed(self._state.nodes.topology_of(node), known, False) is None:  # noqa: FBT003 — Change
             return
-        if self._binder.change(node, changed, deadline=self._deadline()) is not None:
+        if self._binder.change(node, changed, deadline=deadline) is not None:
             self._metrics.repairs.labels("dropped").inc(dropped)
             self._metrics.repairs.labels("entered").inc(entered)
 

@@ -9,8 +9,10 @@ import yaml
 
 _CONTEXT: Final = 2  # unchanged lines shown around a change
 _WIDE: Final = 2**16  # lines are never wrapped: a diff compares lines
-_OTHERWISE: Final = re.compile(r"[yYnN]|[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|[-+]?0o[0-7]+")
-"""Texts that Helm and kubectl take for a number or a truth value, and PyYAML writes without quotes."""
+_OTHERWISE: Final = re.compile(
+    r"[yYnN]|[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|[-+]?0[xXbBoO][0-9a-fA-F]+"
+)
+"""Texts, each "_" left out, that Helm and kubectl take for a number or a truth value, and PyYAML does not."""
 
 _KEY: Final = re.compile(r"( *)((?:- )*)([^\s:][^:]*):(?: |$)")
 
@@ -34,7 +36,7 @@ class _Dumper(_Base):  # type: ignore[misc] # the base class is known only at ru
 
 
 def _text(dumper: Any, value: str) -> Any:  # noqa: ANN401 — PyYAML's types
-    quoted = "'" if _OTHERWISE.fullmatch(value) else None
+    quoted = "'" if _OTHERWISE.fullmatch(value.replace("_", "")) else None
     style = "|" if "\n" in value else quoted
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
