@@ -109,6 +109,19 @@ def test_the_ring_keeps_its_size_and_the_first_values(tmp_path):
     assert originals(again) == {"podu-0/cpu.shares": ("0", "500"), "podu-1/cpu.shares": ("1", "501")}
 
 
+def test_the_ring_keeps_the_last_two_values(tmp_path):
+    """Of a file that was written again; a line after which it holds the same is no other value."""
+    ledger = open_ledger(tmp_path, limit=2_000)
+    for new in ("2", "3", "4", "4"):
+        ledger.append(line(0, new=new))
+    for _ in range(30):
+        ledger.append(line(1))
+    ledger.close()
+    assert not [each for each in lines(tmp_path) if each["new"] == "4"]
+    again = open_ledger(tmp_path)
+    assert [(each.last, each.previous) for each in again.originals.values()] == [("4", "3"), ("2", None)]
+
+
 def test_a_rotation_that_was_interrupted(tmp_path):
     """Between its two renames: the next file is taken."""
     ledger = open_ledger(tmp_path)

@@ -42,6 +42,13 @@ def test_limits_grow_from_the_top_and_shrink_from_the_bottom(current, wanted, fi
     assert [step.difference.path.rpartition("/")[0] for step in steps[:2]] == [first, first]
 
 
+def test_what_the_ledger_is_to_know_comes_first():
+    """Until then it is known by its pod's file alone."""
+    pod = difference("/p/cpuset.cpus", Knob.CPUS, "2-3", "0-3", below=False)
+    container = difference("/p/c/cpuset.cpus", Knob.CPUS, "2-3", "2-3", below=True)._replace(before="0-3")
+    assert [step.difference for step in ordered([pod, container])] == [container, pod]
+
+
 def test_shares_come_after_idle():
     """To leave that state resets them."""
     steps = ordered(

@@ -74,7 +74,8 @@ class Node(RuleBasedStateMachine):
         kernel.make(group)
         self.before |= {at: text for at, text in kernel.snapshot().items() if at[0] == group}
         original = self.world.ledger.originals.get(self.world.hierarchy.file("cpuset", above, "cpuset.cpus"))
-        if kernel.version == 1 and original and kernel.text(above, "cpuset.cpus") == original.last:
+        agents = (original.last, original.previous) if original else ()
+        if kernel.version == 1 and kernel.text(above, "cpuset.cpus") in agents:
             self.before[group, "cpuset.cpus"] = original.old
 
     @rule(data=st.data())

@@ -7,6 +7,9 @@ import pytest
 
 from tests.agent.plan.builders import batch
 from tests.agent.writing.world import World, seed_004, sets
+from webhook.agent.plan.target import Why
+from webhook.agent.writing.begun import unwritten
+from webhook.agent.writing.order import ordered
 from webhook.agent.writing.writer import Outcome
 
 
@@ -57,6 +60,23 @@ def test_nothing_is_remembered_of_files_that_are_gone(tmp_path, number):
     assert {*writer._busy, *writer._until} == set()
 
 
+def test_what_only_the_ledger_is_to_know_is_never_written(tmp_path):
+    """Somebody has changed the file since it was looked at: there is no line, either."""
+    world = World(tmp_path)
+    group = world.add("be", "BE")
+    path = world.hierarchy.file("cpuset", group, "cpuset.cpus")
+    known = unwritten(path, "0-15", "0-7", Why("be-pool", "shop/be", {}))
+    world.kernel.foreign(world.group("be", "main"), "cpuset.cpus", "7")
+    world.kernel.foreign(world.group("be", ""), "cpuset.cpus", "7")
+    assert world.kernel.foreign(group, "cpuset.cpus", "7")
+    world.agent._writer.apply(ordered([known]))
+    assert (world.kernel.writes, world.lines()) == ([], [])
+    assert world.kernel.foreign(group, "cpuset.cpus", "0-15")
+    world.agent._writer.apply(ordered([known]))
+    assert world.kernel.writes == []
+    assert [(each["old"], each["new"]) for each in world.lines()] == [("0-7", "0-15")]
+
+
 def test_the_cgroup_in_which_the_agent_is(tmp_path):
     """The kernel refuses it from within (``nsdelegate``): tried once, said once, and nobody's refusal."""
     world = World(tmp_path, 2)
@@ -74,7 +94,7 @@ def test_the_cgroup_in_which_the_agent_is(tmp_path):
     assert {each.pod for each in refusals} == {"shop/ls"}
     assert [each for each in reports[-1].differences if own in each.path] == []
     (problem,) = reports[-1].problems
-    assert f"{own}: of the agent's own" in problem
+    assert f"{own}: this is the agent's own container" in problem
     assert world.kernel.text(world.group("agent"), "cpuset.cpus") == "2-15"
 
 

@@ -8,7 +8,7 @@ from webhook.agent.plan.agentpod import Mode
 from webhook.agent.plan.plan import ClassPlan, PodPlan, Targets
 from webhook.agent.plan.settings import Weights
 from webhook.agent.plan.target import Knob, Target, Why
-from webhook.agent.writing.begun import begun_with
+from webhook.agent.writing.begun import as_known, begun_with, is_to_be_given_back, known, unwritten
 from webhook.agent.writing.cgroupfiles import CgroupFiles
 from webhook.agent.writing.files import file_of, most_burst, parse, render, same, stored
 from webhook.agent.writing.ledger import RESTORE, ActionLedger, Original
@@ -16,7 +16,6 @@ from webhook.agent.writing.order import Difference
 from webhook.agent.writing.processes import Processes
 
 _WRITTEN_TO: Final = ("cpu", "cpuset", "memory")
-_BEGAN: Final = {"began": "on its pod's CPUs"}
 
 
 class Comparison:
@@ -64,54 +63,42 @@ class Comparison:
         yield from at_pod
         first = any(each.knob is Knob.CPUS and each.path not in self._written for each in at_pod)
         for number, below in self._hierarchy.containers(group).items():
-            if found := self._unwritten(plan, number, below, first=first):
-                yield found
+            yield from self._unwritten(plan, number, below, first=first)
             yield from self._of_group(plan, below, plan.of_container(number), below=True, weights=weights)
             if number in pod.containers and self._processes is not None:
                 yield from self._of_processes(plan, number, self._processes)
 
-    def _unwritten(self, plan: PodPlan, number: str, below: str, *, first: bool) -> Difference | None:
-        """Return what the ledger is to know of a container's CPUs that need no write, though its pod's did.
+    def _unwritten(self, plan: PodPlan, number: str, below: str, *, first: bool) -> Iterator[Difference]:
+        """Yield what the ledger is to know of a container's CPUs that need no write, though its pod's did.
 
-        It began with them, see ``webhook.agent.writing.begun``; or, where its pod's are written for the first
-        time, it had them before.
+        It began with them, see ``webhook.agent.writing.begun``: where it is not to have them any more, what
+        gives them back is among it; or, where its pod's are written for the first time, it had them before.
         """
         path = self._path(Knob.CPUS, below)
         if self._ledger is None or self._hierarchy.version != 1 or path is None:
-            return None
+            return
+        if known(path, self._written, self._files):
+            return
+        mode = plan.pod.mode
+        targets = plan.of_container(number) if mode is Mode.ENFORCE else ()
+        target = next((each for each in targets if each.knob is Knob.CPUS), None)
         try:
             began = begun_with(path, self._written, self._files)
-            if began is None and not first:
-                return None
-            self.files_read += 1
-            text = self._files.read(path)
-            old = text if began is None else began.old
-            value, by_itself = parse(Knob.CPUS, text, 1), parse(Knob.CPUS, old, 1)
+            self.files_read += began is not None or first
+            if began is not None and target is not None:
+                yield as_known(path, began, target.why)
+            elif began is not None and is_to_be_given_back(began):
+                yield as_known(path, began)
+                why = Why(RESTORE, plan.pod.name, _no_more(mode))
+                if given_back := self._difference(path, Knob.CPUS, began.old, why, below=True):
+                    yield given_back
+            elif began is None and first and target is not None:
+                text = self._files.read(path)
+                if parse(Knob.CPUS, text, 1) == target.value:
+                    found = {**target.why.inputs, "found": "as planned"}
+                    yield unwritten(path, text, text, target.why._replace(inputs=found))
         except (OSError, ValueError):
-            return None  # the comparison with the plan says so
-        target = next((each for each in plan.of_container(number) if each.knob is Knob.CPUS), None)
-        if target is None or plan.pod.mode is not Mode.ENFORCE:
-            if began is None:
-                return None
-            wanted_text, wanted, before = old, by_itself, ""
-            why = Why(RESTORE, plan.pod.name, {**_no_more(plan.pod.mode), **_BEGAN})
-        elif began is None and value != target.value:
-            return None  # the line of the write says what it held
-        else:
-            wanted_text, wanted, before = text, value, old
-            inputs = {"found": "as planned"} if began is None else _BEGAN
-            why = target.why._replace(inputs={**target.why.inputs, **inputs})
-        return Difference(
-            path,
-            Knob.CPUS,
-            below=True,
-            text=text,
-            wanted_text=wanted_text,
-            current=value,
-            wanted=wanted,
-            why=why,
-            before=before,
-        )
+            return  # the comparison with the plan says so
 
     def _of_processes(self, plan: PodPlan, container: str, processes: Processes) -> Iterator[Difference]:
         version = self._hierarchy.version

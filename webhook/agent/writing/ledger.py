@@ -52,12 +52,14 @@ class Original(NamedTuple):
         last: what it held after the last one.
         cgroup: the number of its folder.
         line: the first line about it.
+        previous: what it held before the last write, if that was not the first.
     """
 
     old: str
     last: str
     cgroup: int
     line: Mapping[str, Any]
+    previous: str | None = None
 
 
 class ActionLedger:
@@ -177,13 +179,13 @@ class ActionLedger:
         if line["why"]["rule"] == LAST_RESORT:
             return
         path = f"{line['path']}/{line['file']}"
-        before = self.originals.get(path)
+        before, last = self.originals.get(path), line.get("last", line["new"])
         if line["why"]["rule"] == RESTORE:
             self.originals.pop(path, None)
         elif before is None or before.cgroup != line["cgroup"]:
-            self.originals[path] = Original(line["old"], line.get("last", line["new"]), line["cgroup"], line)
-        else:
-            self.originals[path] = before._replace(last=line.get("last", line["new"]))
+            self.originals[path] = Original(line["old"], last, line["cgroup"], line, line.get("previous"))
+        elif last != before.last:
+            self.originals[path] = before._replace(last=last, previous=before.last)
 
     def _header(self) -> bytes:
         return orjson.dumps({"boot": self._boot}, option=orjson.OPT_APPEND_NEWLINE)
@@ -204,7 +206,10 @@ class ActionLedger:
         self.forget_gone()
         following = self._folder / _NEXT
         carried = [
-            orjson.dumps({**each.line, "carried": True, "last": each.last}, option=orjson.OPT_APPEND_NEWLINE)
+            orjson.dumps(
+                {**each.line, "carried": True, "last": each.last, "previous": each.previous},
+                option=orjson.OPT_APPEND_NEWLINE,
+            )
             for each in self.originals.values()
         ]
         following.write_bytes(b"".join([self._header(), *carried]))

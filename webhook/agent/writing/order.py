@@ -1,6 +1,7 @@
 """In which order differences are written, so that the kernel takes each of them: pure.
 
-A cgroup may not be narrower than those below it. So parents are widened first, from the top down, and
+What only the ledger is to know comes first: it is known by the file of a group above, which may be written
+next. A cgroup may not be narrower than those below it. So parents are widened first, from the top down, and
 narrowed last, from the bottom up; a parent that moves to other CPUs has the old and the new ones meanwhile.
 Source: docs/agent.md, "The order of writes", tried on a kernel for version 1.
 """
@@ -11,7 +12,7 @@ from typing import Final, NamedTuple
 from webhook.agent.plan.target import UNLIMITED, Knob, Value, Why
 from webhook.cpuset.cpulist import format_cpulist
 
-_WIDEN, _BELOW_NARROWER, _BELOW_WIDER, _NARROW, _REST = range(5)
+_KNOWN, _WIDEN, _BELOW_NARROWER, _BELOW_WIDER, _NARROW, _REST = range(6)
 
 _BOUNDS: Final = (Knob.PERIOD, Knob.QUOTA, Knob.CPUS, Knob.MEMORY)
 """Of which a cgroup may not have less than those below it; the period first, as a quota is meant for it."""
@@ -43,7 +44,7 @@ class Difference(NamedTuple):
         why: it should.
         expected: what the agent wrote there before, where somebody else changed that; else "".
         before: what the ledger is to name as ``old``, where the agent has not written it yet, but it is its
-            all the same; else "", and what is found is.
+            all the same: nothing is written; else "", and what is found is.
     """
 
     path: str
@@ -79,6 +80,8 @@ def ordered(differences: Iterable[Difference]) -> list[Step]:
 
 def _steps(difference: Difference) -> list[tuple[int, int, str, Step]]:
     knob, current, wanted = difference.knob, difference.current, difference.wanted
+    if difference.before:
+        return [(_KNOWN, 0, difference.path, Step(difference, difference.wanted_text))]
     if knob not in _BOUNDS:
         return [(_REST, _REST_ORDER.index(knob), difference.path, Step(difference, difference.wanted_text))]
     rank = _BOUNDS.index(knob)

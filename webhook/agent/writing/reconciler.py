@@ -132,7 +132,7 @@ class Reconciler:
             mine += [
                 (uid, difference)
                 for difference in differing
-                if each.pod.mode is Mode.ENFORCE or difference.why.rule == RESTORE
+                if each.pod.mode is Mode.ENFORCE or difference.why.rule == RESTORE or difference.before
             ]
             # Of pods that came together, each has its own turn.
             self._due[uid] = now + (
@@ -151,9 +151,8 @@ class Reconciler:
         read = self._comparison.files_read - before
         problems = tuple(self._comparison.problems.values())
         if own := self._writer.own:
-            problems += (
-                f"{own}: of the agent's own the kernel takes nothing from within: it is left as it is",
-            )
+            why = "the kernel refuses writes from within it, so it is left as it is"
+            problems += (f"{own}: this is the agent's own container: {why}",)
         return Round(plan, len(due), read, tuple(found), written, stopped, problems)
 
     def give_back(self, pod: str | None = None, *, changed: bool = True) -> Restored:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from webhook.agent.plan.target import Knob, Why
-from webhook.agent.writing.begun import begun_with
+from webhook.agent.writing.begun import as_known, begun_with, is_to_be_given_back
 from webhook.agent.writing.cgroupfiles import CgroupFiles
 from webhook.agent.writing.files import knob_of, parse
 from webhook.agent.writing.ledger import RESTORE, ActionLedger, Original, is_of_pod
@@ -58,13 +58,12 @@ def restore(
         for path, original in ledger.originals.items()
         if pod is None or is_of_pod(original.line, pod)
     }
-    if version == 1:
-        chosen |= dict(_begun(chosen, ledger.originals, files))
-    differences = list(_differences(chosen, files, version))
+    begun = dict(_begun(chosen, ledger.originals, files)) if version == 1 else {}
+    differences = list(_differences(chosen | begun, files, version))
     foreign = tuple((each.path, each.expected, each.text) for each in differences if each.expected)
     if not changed:
         differences = [_left(each) if each.expected else each for each in differences]
-    written = writer.apply(ordered(differences))
+    written = writer.apply(ordered([*(as_known(*each) for each in begun.items()), *differences]))
     return Restored(written, tuple(each.path for each in differences if not each.settled), foreign)
 
 
@@ -75,10 +74,20 @@ def _begun(
     for path in chosen:
         folder, _, name = path.rpartition("/")
         if _of_pod(folder) and knob_of(name, 1) is Knob.CPUS:
-            with contextlib.suppress(OSError), os.scandir(folder) as entries:
-                for below in [f"{entry.path}/{name}" for entry in entries if entry.is_dir()]:
-                    if original := begun_with(below, originals, files):
-                        yield below, original
+            for below in _groups_below(folder):
+                began, own = None, f"{below}/{name}"
+                with contextlib.suppress(OSError):  # gone since: its siblings are not
+                    began = begun_with(own, originals, files)
+                if began is not None and is_to_be_given_back(began):
+                    yield own, began
+
+
+def _groups_below(folder: str) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.path for entry in entries if entry.is_dir()]
+    except OSError:
+        return []
 
 
 def _differences(originals: dict[str, Original], files: CgroupFiles, version: int) -> Iterator[Difference]:

@@ -144,10 +144,10 @@ class Writer:
             cgroup = self._files.identity(path)
             shares = self._shares_of_idle(knob, path)
             before = after = self._files.read(path)
-            if before != step.text:
+            if before != step.text and not step.difference.before:
                 self._files.write(path, step.text)
                 after = self._files.read(path)
-            elif step.difference.why.rule != RESTORE and not step.difference.before:
+            elif before != step.text or (step.difference.why.rule != RESTORE and not step.difference.before):
                 return Outcome.WRITTEN  # by somebody else, a moment ago
         except OSError as error:
             return self._failed(step, error, done)
