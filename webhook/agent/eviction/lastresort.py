@@ -75,7 +75,7 @@ class State:
         measured_at: when it was last measured that the node is short; None: it is not, or nobody knows.
         short_for: seconds for which it was found short; a time without figures does not count.
         ending_since: when each pod was first seen ending, by uid.
-        notice: what was announced, and when.
+        notice: what was announced, and when; a time without figures does not count: it moves on by that.
         free_at: nobody is announced before.
         done: uids of pods whose processes were killed, or cannot be.
     """
@@ -114,6 +114,9 @@ def look(
         return replace(state, measured_at=shortage.at), step
     counted = gap if gap <= GAP_SECONDS else 0.0
     state = replace(state, measured_at=shortage.at, short_for=state.short_for + counted)
+    if state.notice is not None and gap > counted:
+        announced, at = state.notice
+        state = replace(state, notice=(announced, min(at + gap, now)))
     late = [
         each
         for each in pods
