@@ -47,6 +47,6 @@ def test_two_schedulers_of_one_name(release: Installation, upgrade: Callable[...
     release.kubectl.apply(lease(KOORD_SCHEDULER, age=-dt.timedelta(minutes=10)))
     with pytest.raises(AssertionError, match=r"scheduler\.name: a scheduler of that name runs: its Lease"):
         upgrade()
-    assert "schedulerName: other" in upgrade("scheduler.name=other")
+    assert 'schedulerName: "other"' in upgrade("scheduler.name=other")
     release.kubectl.apply(lease(KOORD_SCHEDULER, age=dt.timedelta(minutes=2)))
-    assert "schedulerName: koord-scheduler" in upgrade()
+    assert 'schedulerName: "koord-scheduler"' in upgrade()
