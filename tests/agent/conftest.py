@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.agent.cluster import Cluster
-from tests.agent.writing.machine import Machine, folders, lacking
+from tests.agent.worlds.machine import Machine, folders, lacking
 from tests.kube.fakeapi import FakeApi
 from tests.lacking import stop_if_lacking
 from tests.waiting import until

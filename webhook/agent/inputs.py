@@ -53,7 +53,7 @@ def inputs_of(
         replace(
             settings,
             kubelet_static=kubelet is not None and kubelet.policy == STATIC,
-            counted=counts_shares(node),
+            shares_counted=counts_shares(node),
             memory=memory_for_pods(node),
             reserved=reserved_cpu(node, topology),
         ),

@@ -37,13 +37,13 @@ def test_best_effort_pods_become_idle():
 def test_shares_that_would_count_as_requested_are_left_to_the_kubelet():
     """Those of the pod's own cgroup; it has none to leave while it is idle."""
     pod = a_pod("be", "BE", containers=[batch()])
-    plan = plan_of(pod, idle=False, counted=True)
+    plan = plan_of(pod, idle=False, shares_counted=True)
     (each,) = plan.pods
     assert Knob.SHARES not in values(each.at_pod)
     assert Knob.QUOTA in values(each.at_pod)
     assert values(each.at_containers["main"])[Knob.SHARES] == 512
     assert "shop/be: its cgroup keeps the shares that the kubelet gave it" in plan.findings[0]
-    assert not plan_of(pod, counted=True).findings
+    assert not plan_of(pod, shares_counted=True).findings
 
 
 def test_a_pod_that_the_kubelet_may_resize_does_not_become_idle():

@@ -10,7 +10,7 @@ import pytest
 
 from tests.agent.plan.builders import batch
 from tests.agent.suppression.world import ON, SuppressedWorld
-from tests.agent.writing.machine import BURN, allowed, this_node
+from tests.agent.worlds.machine import BURN, allowed, this_node
 from tests.lacking import stop_if_lacking
 from webhook.agent.measuring.sampler import Sampler
 from webhook.agent.pods import read_pod

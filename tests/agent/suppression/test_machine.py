@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from tests.agent.plan.builders import batch
 from tests.agent.suppression import model
 from tests.agent.suppression.world import SuppressedWorld
-from tests.agent.writing.world import KINDS
+from tests.agent.worlds.world import KINDS
 from webhook.agent.suppression.decision import LEAST_QUOTA
 from webhook.agent.suppression.overlay import SUPPRESSION
 from webhook.cpuset.cpulist import format_cpulist, parse_cpulist

@@ -5,7 +5,7 @@ import pytest
 from tests.agent.plan.builders import batch
 from tests.agent.suppression.world import ON, SuppressedWorld
 from tests.agent.tree import write
-from tests.agent.writing.world import KINDS
+from tests.agent.worlds.world import KINDS
 from webhook.agent.suppression.decision import Options
 from webhook.agent.suppression.overlay import SUPPRESSION
 from webhook.cpuset.cpulist import format_cpulist, parse_cpulist

@@ -4,7 +4,7 @@ from dataclasses import replace
 from threading import Lock
 
 from tests.agent.plan.builders import a_node
-from tests.agent.writing.world import World
+from tests.agent.worlds.world import World
 from webhook.agent.findings import Findings
 from webhook.agent.measuring.usage import Loads
 from webhook.agent.plan.agentpod import read_agent_pod

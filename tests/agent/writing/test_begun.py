@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent.writing.world import World, seed_004
+from tests.agent.worlds.world import World, seed_004
 
 LATE = "f" * 64
 """A container that starts when the agent has written."""

@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from tests.agent.writing.world import KINDS, World
+from tests.agent.worlds.world import KINDS, World
 from webhook.slo.nodeslo import read_nodeslo
 
 SLO = read_nodeslo({"cpuBurstStrategy": {"policy": "cpuBurstOnly"}})

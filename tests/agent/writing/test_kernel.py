@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.agent.plan.builders import batch
-from tests.agent.writing.kernel import FakeKernel
-from tests.agent.writing.machine import ALLOCATE, BURN, TOP, Machine, allowed, ended_by, lacking, this_node
-from tests.agent.writing.world import World
+from tests.agent.worlds.kernel import FakeKernel
+from tests.agent.worlds.machine import ALLOCATE, BURN, TOP, Machine, allowed, ended_by, lacking, this_node
+from tests.agent.worlds.world import World
 from tests.lacking import stop_if_lacking
 from webhook.agent.plan.settings import Settings
 from webhook.cpuset.cpulist import format_cpulist, parse_cpulist

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.agent.tree import v1_tree, v2_tree, write
-from tests.agent.writing.machine import Machine, remove_group
+from tests.agent.worlds.machine import Machine, remove_group
 from tests.lacking import stop_if_lacking
 from tests.waiting import until
 from webhook.agent.machine.hierarchy import find_hierarchy

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from tests.agent.plan.builders import batch
-from tests.agent.writing.world import World
+from tests.agent.worlds.world import World
 from webhook.slo.nodeslo import read_nodeslo
 
 FILES = ("memory.min", "memory.low", "memory.high")

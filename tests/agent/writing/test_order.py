@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.agent.writing.kernel import FakeKernel
+from tests.agent.worlds.kernel import FakeKernel
 from webhook.agent.plan.target import Knob, Why
 from webhook.agent.writing.files import file_of, parse
 from webhook.agent.writing.order import Difference, ordered

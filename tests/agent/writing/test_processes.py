@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent.writing.kernel import FakeKernel
-from tests.agent.writing.world import World
+from tests.agent.worlds.kernel import FakeKernel
+from tests.agent.worlds.world import World
 from tests.lacking import stop_if_lacking
 from tests.waiting import until
 from webhook.agent.plan.target import Knob

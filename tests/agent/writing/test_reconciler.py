@@ -5,7 +5,7 @@ import errno
 import pytest
 
 from tests.agent.plan.builders import batch
-from tests.agent.writing.world import KINDS, World, seed_004, sets
+from tests.agent.worlds.world import KINDS, World, seed_004, sets
 from webhook.agent.plan.target import Knob
 from webhook.agent.writing.files import file_of, parse
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from tests.agent.plan.builders import a_node, batch
-from tests.agent.writing.world import KINDS, World
+from tests.agent.worlds.world import KINDS, World
 from webhook.agent.plan.target import Knob
 from webhook.cpuset.cpulist import parse_cpulist
 from webhook.slo.nodeslo import read_nodeslo

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.agent.plan.builders import batch
-from tests.agent.writing.world import KINDS, World, seed_004
+from tests.agent.worlds.world import KINDS, World, seed_004
 from webhook.agent.plan.settings import Settings
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.agent.plan.builders import batch
-from tests.agent.writing.world import World
+from tests.agent.worlds.world import World
 
 
 @pytest.mark.parametrize(("weight", "expected"), [("39", "20"), ("100", "59"), ("77", "20")])

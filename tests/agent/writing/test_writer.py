@@ -6,7 +6,7 @@ import os
 import pytest
 
 from tests.agent.plan.builders import batch
-from tests.agent.writing.world import World, seed_004, sets
+from tests.agent.worlds.world import World, seed_004, sets
 from webhook.agent.plan.target import Why
 from webhook.agent.writing.begun import unwritten
 from webhook.agent.writing.order import ordered

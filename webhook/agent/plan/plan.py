@@ -165,7 +165,7 @@ def _pod_plan(pod: AgentPod, placement: Placement | None, settings: Settings, fi
                 f"{pod.name}: of class {pod.qos} and {pod.kube_qos}: it does not become idle, for the "
                 "kubelet could not resize it any more"
             )
-    if settings.counted and any(each.knob is Knob.SHARES for each in at_pod):
+    if settings.shares_counted and any(each.knob is Knob.SHARES for each in at_pod):
         at_pod = [each for each in at_pod if each.knob is not Knob.SHARES]
         findings.append(
             f"{pod.name}: its cgroup keeps the shares that the kubelet gave it: from Kubernetes 1.36 on "

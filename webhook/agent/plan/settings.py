@@ -24,7 +24,7 @@ class Settings:
     Attributes:
         cpusets: whether CPU sets are written.
         limits: whether batch and mid resources become shares, quotas and limits of memory.
-        counted: scheduler and kubelet count the shares of a pod's cgroup as CPU that it requests.
+        shares_counted: scheduler and kubelet count the shares of a pod's cgroup as CPU that it requests.
         idle: whether BE pods run only where nothing else wants to (``cpu.idle``).
         kubelet_static: the kubelet's CPU manager has the policy static.
         ratio: CPU normalization of the node, in billionths.
@@ -41,7 +41,7 @@ class Settings:
 
     cpusets: bool = True
     limits: bool = True
-    counted: bool = False
+    shares_counted: bool = False
     idle: bool = True
     kubelet_static: bool = False
     ratio: int = NANO

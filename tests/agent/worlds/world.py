@@ -4,7 +4,7 @@ import datetime as dt
 import hashlib
 
 from tests.agent.plan.builders import a_node, batch, raw_pod
-from tests.agent.writing.kernel import FakeKernel
+from tests.agent.worlds.kernel import FakeKernel
 from webhook.agent.plan.agentpod import read_agent_pod
 from webhook.agent.plan.settings import Settings
 from webhook.agent.writing.cgroupfiles import KernelFiles

@@ -1,0 +1,1 @@
+"""A kernel that is made up, the real one, and an agent in either, for tests of writing and suppression."""
