@@ -15,6 +15,7 @@ from tests.admission.reviews.randompods import PRIORITY_CLASSES, RandomPods
 from tests.builders import DEFAULTS, after, priority_class, read, review, view_of
 from tests.e2e.cluster.apiclient import ApiClient, message
 from tests.e2e.cluster.controlplane import ControlPlane
+from tests.e2e.cluster.processes import eventually
 from tests.e2e.conftest import make_namespace
 from webhook.admission.decision import decide
 from webhook.admission.review import Webhook
@@ -48,6 +49,12 @@ class Judge:
         stored: Json = json.loads(body)
         return stored if status == 201 else message(body)
 
+    def knows(self, priority_class: str) -> bool:
+        """Whether a pod may have this class yet: admission reads them from a cache that is filled later."""
+        spec = {"containers": [{"name": "c", "image": "none"}], "priorityClassName": priority_class}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "probe"}, "spec": spec}
+        return not isinstance(self.take(pod), str)
+
 
 def difference(judge: Judge, seed: int) -> str | None:
     """Return one word on what became of a pod, or a text on how the API server and we differ."""
@@ -77,6 +84,8 @@ def test_what_profiles_make_is_taken_or_refused_by_name(control_plane: ControlPl
     for each in CLASSES:
         client.call("POST", "/apis/scheduling.k8s.io/v1/priorityclasses", each)
     judge = Judge(client, namespace)
+    names = [each["metadata"]["name"] for each in CLASSES]
+    eventually(lambda: all(judge.knows(name) for name in names), what="classes that the API server knows")
     print(f"seeds {SEED} to {SEED + PODS - 1}")
     found = [difference(judge, seed) for seed in range(SEED, SEED + PODS)]
     for each in CLASSES:
