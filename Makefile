@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PORT ?= 8443
 ADMIN_PORT ?= 8081
 
-.PHONY: run test test-long lint bench bench-bind bench-scheduler control-plane e2e node-e2e vm-e2e soak storm scale wheel image image-test clean
+.PHONY: run test test-long lint bench bench-bind bench-scheduler control-plane e2e plane-e2e node-e2e scheduling-e2e vm-e2e soak storm scale wheel image image-test clean
 
 run: $(VENV)/installed
 	$(BIN)/colocation-webhook serve --objects examples/objects --bind 127.0.0.1:$(PORT) --admin-bind 127.0.0.1:$(ADMIN_PORT)
@@ -37,14 +37,20 @@ control-plane:
 	tests/e2e/control-plane/cert-manager.sh
 	tests/e2e/control-plane/kwok.sh
 
-# In two runs: another scheduler has a control plane of its own. Its storm is a proof of its own: make storm EXTENDER=1.
+# Two of three at a time, each with control planes of its own: what one prints comes when it ends.
 e2e: $(VENV)/e2e control-plane
+	$(MAKE) --jobs=2 --output-sync=target plane-e2e node-e2e scheduling-e2e
+
+plane-e2e: $(VENV)/e2e control-plane
 	$(BIN)/pytest tests/e2e --ignore tests/e2e/scheduling --ignore tests/e2e/node --ignore tests/e2e/vm
-	$(BIN)/pytest tests/e2e/scheduling --ignore tests/e2e/scheduling/test_storm.py
 
 # A real kubelet with containerd on this machine, which is as before afterwards; twenty minutes or so.
 node-e2e: $(VENV)/e2e control-plane
 	$(BIN)/pytest tests/e2e/node
+
+# Another scheduler has a control plane of its own. Its storm is a proof of its own: make storm EXTENDER=1.
+scheduling-e2e: $(VENV)/e2e control-plane
+	$(BIN)/pytest tests/e2e/scheduling --ignore tests/e2e/scheduling/test_storm.py
 
 # A node of 16 CPUs in a virtual machine by software emulation: cgroup v2, systemd; the first run makes its disk.
 vm-e2e: $(VENV)/e2e control-plane
