@@ -3,7 +3,9 @@
 import pytest
 
 from tests.agent.plan.builders import a_node
-from webhook.agent.inputs import counts_shares, memory_for_pods, reserved_cpu
+from webhook.agent.inputs import counts_shares, inputs_of, memory_for_pods, reserved_cpu
+from webhook.agent.plan.settings import DEFAULTS
+from webhook.pods.quantities import NANO
 
 
 def test_memory_of_a_node():
@@ -21,6 +23,20 @@ def test_cpu_that_is_kept_from_pods(capacity, allocatable, reserved):
     """By the kubelet or by the node's reservation, of two CPUs here, whichever is more."""
     status = {"capacity": {"cpu": capacity}, "allocatable": {"cpu": allocatable} if allocatable else {}}
     assert reserved_cpu({"status": status}, a_node(reserved={14, 15})) == reserved
+
+
+@pytest.mark.parametrize(
+    ("stated", "ratio", "problems"),
+    [({}, NANO, 0), ("1.2", NANO * 12 // 10, 0), ("0.5", NANO, 0), ("fast", NANO, 1)],
+    ids=["none", "faster", "slower", "no ratio"],
+)
+def test_how_much_faster_the_cpus_are(stated, ratio, problems):
+    """By the node's annotation, as capacity reads it; one that is no ratio is ignored, with a finding."""
+    noted = {"node.koordinator.sh/cpu-normalization-ratio": stated} if stated else {}
+    node = {"metadata": {"name": "n", "annotations": noted}}
+    made = inputs_of(node, a_node().cpu_topology, None, [], DEFAULTS)
+    assert made.settings.ratio == ratio
+    assert len([each for each in made.node.problems if "is no ratio from 1 to 5" in each]) == problems
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,12 @@ def test_pods_are_watched_by_their_node_and_nothing_else(cluster: Cluster) -> No
 
 def test_the_node_with_what_it_has_for_pods(cluster: Cluster) -> None:
     """Cores and bytes; annotations as far as they are of use."""
-    cluster.node(**{"node.koordinator.sh/reservation": "{}", "other": "long"})
-    cluster.heard()
+    mine = {
+        "node.koordinator.sh/reservation": "{}",
+        "node.koordinator.sh/cpu-normalization-ratio": "1.2",
+    }
+    cluster.node(**mine, other="long")
+    until(lambda: (node := cluster.watched.node) and node.object["metadata"]["annotations"] == mine)
     node = cluster.watched.node
     assert node is not None
     assert node.allocatable == Use(4.0, 32 * 2.0**30)

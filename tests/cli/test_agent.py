@@ -124,6 +124,19 @@ def test_the_same_for_machines(run, machine, form, load):
     assert found["notBuilt"] == ["cpuBurstStrategy: bursts by more quota (auto): not built"]
 
 
+def test_the_quota_of_faster_cpus(run, machine):
+    """A node whose CPUs count for more than they are offers more batch-cpu, each of which is less quota."""
+    noted = {"node.koordinator.sh/cpu-normalization-ratio": "1.25"}
+    node = {"kind": "Node", "metadata": {"name": "n", "annotations": noted}}
+    listed = list(yaml.safe_load_all((machine / "pods.yaml").read_text()))
+    (machine / "pods.yaml").write_text(yaml.safe_dump_all([*listed, node]))
+    found = json.loads(dry_run(run, machine, "-o", "json").output)
+    be = next(each for each in found["pods"] if each["pod"] == "shop/be")
+    quotas = [each for each in be["writes"] if each["file"] == "cpu.cfs_quota_us"]
+    assert [each["new"] for each in quotas] == ["40000", "40000"]
+    assert quotas[0]["why"]["inputs"] == {"kubernetes.io/batch-cpu": "500", "normalization": "1.25"}
+
+
 def test_bursts(run, machine):
     """Where the kernel can; what is planned is at most the quota that the kubelet has written."""
     group = "kubepods/burstable/podu-ls"

@@ -11,7 +11,8 @@ from webhook.agent.plan.settings import Settings
 from webhook.agent.publishing.topology import read_node
 from webhook.cpuset.topology import Topology
 from webhook.pods.nodetopology import NodeTopology
-from webhook.pods.pod import mapping
+from webhook.pods.normalization import normalization_ratio
+from webhook.pods.pod import annotations, mapping
 from webhook.pods.quantities import QuantityError, milli, text_of, units
 from webhook.protocol import CPU, MEMORY
 
@@ -48,12 +49,15 @@ def inputs_of(
         settings: what is switched on, and what the NodeSLO asks for.
     """
     topology = read_node(node, cpus, kubelet, pods)
+    findings: list[str] = []
+    ratio = normalization_ratio(annotations(node), findings)
     return Inputs(
-        topology,
+        replace(topology, problems=(*topology.problems, *findings)) if findings else topology,
         replace(
             settings,
             kubelet_static=kubelet is not None and kubelet.policy == STATIC,
             shares_counted=counts_shares(node),
+            ratio=ratio,
             memory=memory_for_pods(node),
             reserved=reserved_cpu(node, topology),
         ),

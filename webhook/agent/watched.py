@@ -21,6 +21,7 @@ from webhook.pods.quantities import NANO, QuantityError, parse, text_of
 from webhook.protocol import (
     AGENT_MANAGER,
     ANNOTATION_CAPACITY,
+    ANNOTATION_CPU_NORMALIZATION_RATIO,
     COLOCATION_RESOURCES,
     CPU,
     MEMORY,
@@ -37,6 +38,7 @@ NODEMETRICS: Final = collection(NODEMETRIC_API_VERSION, NODEMETRIC_RESOURCE)
 NODESLOS: Final = collection(NODESLO_API_VERSION, NODESLO_RESOURCE)
 TOPOLOGIES: Final = collection(TOPOLOGY_API_VERSION, TOPOLOGY_RESOURCE)
 
+_ANNOTATIONS: Final = frozenset({*NODE_ANNOTATIONS, ANNOTATION_CPU_NORMALIZATION_RATIO})
 _log = logging.getLogger(__name__)
 
 
@@ -172,7 +174,7 @@ def _known_node(name: str, raw: Mapping[str, Any], _old: object) -> KnownNode:
         "name": name,
         "uid": metadata.get("uid", ""),
         "labels": dict(labels(raw)),
-        "annotations": {key: text for key, text in annotations(raw).items() if key in NODE_ANNOTATIONS},
+        "annotations": {key: text for key, text in annotations(raw).items() if key in _ANNOTATIONS},
     }
     status = raw.get("status") or {}
     allocatable = status.get("allocatable") or {}

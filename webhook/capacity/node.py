@@ -1,20 +1,19 @@
 """A Node, as far as its capacity for batch work depends on it."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
 from webhook.capacity.amounts import NOTHING, Amounts, Reading, amounts
 from webhook.cpuset.cpulist import parse_cpulist
 from webhook.cpuset.errors import CpuSetError
+from webhook.pods.normalization import normalization_ratio
 from webhook.pods.pod import annotations, labels
 from webhook.pods.quantities import NANO
 from webhook.pods.text import shown
 from webhook.protocol import (
-    ANNOTATION_CPU_NORMALIZATION_RATIO,
     ANNOTATION_NODE_RESERVATION,
     ANNOTATION_THIRD_PARTY,
     BATCH,
@@ -22,8 +21,6 @@ from webhook.protocol import (
     CPU,
     TRANSLATION,
 )
-
-_GREATEST_RATIO: Final = 5.0  # Koordinator's own bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +93,7 @@ def read_node(obj: Mapping[str, Any]) -> Node:
         annotation_reserved=_reservation(noted, reading),
         third_party=third_party,
         third_party_read=third_party_read,
-        ratio=_ratio(noted, reading),
+        ratio=normalization_ratio(noted, reading.findings),
         published=published,
         labels=labels(obj),
         annotations=noted,
@@ -136,23 +133,6 @@ def _third_party(noted: Mapping[str, str], reading: Reading) -> Amounts:
                 amount = reading.quantity(raw, f"{at}[{i}].resources[{name}]") or 0
                 held[native] += amount // 1000 if native == CPU else amount
     return amounts(held)
-
-
-def _ratio(noted: Mapping[str, str], reading: Reading) -> int:
-    """Return the normalization ratio; one that is not above 1 changes nothing."""
-    if not (text := noted.get(ANNOTATION_CPU_NORMALIZATION_RATIO)):
-        return NANO
-    try:
-        ratio = float(text)
-    except ValueError:
-        ratio = math.nan
-    if not 0 <= ratio <= _GREATEST_RATIO:
-        reading.findings.append(
-            f"annotation {ANNOTATION_CPU_NORMALIZATION_RATIO}: {shown(text)} is no ratio from 1 to "
-            f"{_GREATEST_RATIO:g}; it is ignored"
-        )
-        return NANO
-    return max(NANO, round(ratio * NANO))
 
 
 def _json(noted: Mapping[str, str], key: str, reading: Reading) -> Mapping[str, Any]:
