@@ -23,6 +23,7 @@ from webhook.agent.writing.cgroupfiles import KernelFiles
 from webhook.agent.writing.comparison import Comparison
 from webhook.agent.writing.present import Present
 from webhook.agent.writing.reconciler import possible
+from webhook.agent.writing.weights import runtime_weights
 from webhook.cpuset.topology import Topology
 from webhook.slo.nodeslo import read_nodeslo
 
@@ -72,7 +73,8 @@ def dry_run(  # noqa: PLR0913 — what a plan is made of
     comparison = Comparison(hierarchy, files, None)
     present = Present(hierarchy, files)
     now = {each.pod.uid: _cpus_now(present, each.pod, cpus) for each in plan.pods}
-    differences = {each.pod.uid: tuple(comparison.differences(each)) for each in plan.pods}
+    weights = runtime_weights(plan.all_pods, hierarchy, files) or settings.weights
+    differences = {each.pod.uid: tuple(comparison.differences(each, weights)) for each in plan.pods}
     above = tuple(each for above in plan.classes for each in comparison.of_class(above))
     return DryRun(
         plan=plan,
