@@ -21,6 +21,8 @@ from webhook.agent.suppression.overlay import unlike_koordlet
 from webhook.agent.suppression.suppressor import Suppressor
 from webhook.agent.writing.cgroupfiles import KernelFiles
 from webhook.agent.writing.comparison import Comparison
+from webhook.agent.writing.order import Difference
+from webhook.agent.writing.own import left_alone, refused_folder
 from webhook.agent.writing.present import Present
 from webhook.agent.writing.reconciler import possible
 from webhook.agent.writing.weights import runtime_weights
@@ -70,23 +72,34 @@ def dry_run(  # noqa: PLR0913 — what a plan is made of
         plan = suppressor.adjust(plan, settings)
         state = suppressor.state
         unlike = unlike_koordlet(plan, settings.slo.threshold.cpu_suppress_policy)
+    findings = []
     comparison = Comparison(hierarchy, files, None)
     present = Present(hierarchy, files)
     now = {each.pod.uid: _cpus_now(present, each.pod, cpus) for each in plan.pods}
     weights = runtime_weights(plan.all_pods, hierarchy, files) or settings.weights
     differences = {each.pod.uid: tuple(comparison.differences(each, weights)) for each in plan.pods}
+    folders = dict.fromkeys(_folder(each) for of in differences.values() for each in of)
+    if hierarchy.version != 1 and (own := refused_folder(folders, files, root / "proc")):
+        findings.append(left_alone(own))
+        differences = {
+            uid: tuple(each for each in of if _folder(each) != own) for uid, of in differences.items()
+        }
     above = tuple(each for above in plan.classes for each in comparison.of_class(above))
     return DryRun(
         plan=plan,
         differences=differences,
         above=above,
-        findings=(*plan.findings, *comparison.problems.values()),
+        findings=(*plan.findings, *comparison.problems.values(), *findings),
         now={uid: found for uid, found in now.items() if found is not None},
         cgroups=f"cgroup v{hierarchy.version}, driver {hierarchy.driver}",
         unbuilt=unbuilt(slo or {}, suppressed=suppression is not None),
         suppression=state,
         unlike_koordlet=unlike,
     )
+
+
+def _folder(difference: Difference) -> str:
+    return difference.path.rpartition("/")[0]
 
 
 def _cpus_now(present: Present, pod: AgentPod, cpus: Topology) -> frozenset[int] | None:

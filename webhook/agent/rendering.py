@@ -59,7 +59,10 @@ def _plain(text: str, _mark: str) -> str:
 
 def lines_of(run: DryRun, topology: Topology, *, width: int = _WIDTH, paint: Paint = _plain) -> list[str]:
     """Return the lines of a report, none wider than ``width`` where no name or value is too long."""
-    count = sum(len(each) for each in run.differences.values()) + len(run.above)
+    counted = [
+        run.differences.get(each.pod.uid, ()) for each in run.plan.pods if each.pod.mode is Mode.ENFORCE
+    ]
+    count = sum(map(len, counted)) + len(run.above)
     found = [f"{run.cgroups}: {len(run.plan.pods)} pods, {count} files would be written; nothing was"]
     if run.plan.pods or run.above:
         found.append("")

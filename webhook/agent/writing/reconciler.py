@@ -19,6 +19,7 @@ from webhook.agent.writing.cgroupfiles import CgroupFiles
 from webhook.agent.writing.comparison import Comparison
 from webhook.agent.writing.ledger import RESTORE, ActionLedger
 from webhook.agent.writing.order import Difference, ordered
+from webhook.agent.writing.own import left_alone
 from webhook.agent.writing.processes import Processes
 from webhook.agent.writing.restore import Restored, restore
 from webhook.agent.writing.weights import runtime_weights
@@ -151,8 +152,7 @@ class Reconciler:
         read = self._comparison.files_read - before
         problems = tuple(self._comparison.problems.values())
         if own := self._writer.own:
-            why = "the kernel refuses writes from within it, so it is left as it is"
-            problems += (f"{own}: this is the agent's own container: {why}",)
+            problems += (left_alone(own),)
         return Round(plan, len(due), read, tuple(found), written, stopped, problems)
 
     def give_back(self, pod: str | None = None, *, changed: bool = True) -> Restored:

@@ -4,10 +4,8 @@ ENOENT and ENODEV: the cgroup is gone. EBUSY: the next round, five times; so doe
 above or below, which may change meanwhile. Anything else: this kernel does not take it; one report, and
 again after ten minutes. EROFS: nothing at all is written for ten minutes.
 
-In version 2 EPERM is the answer, too, to whoever writes to the cgroup at the root of their own namespace
-where cgroups are mounted with ``nsdelegate``: an agent in a container cannot write to that container's. That
-is no refusal that anybody could do something about. Source: the kernel's documentation, cgroup-v2,
-"Delegation Containment".
+In version 2 EPERM is the answer, too, to an agent that writes to its own container's cgroup: no refusal that
+anybody could do something about, see ``webhook.agent.writing.own``.
 """
 
 import datetime as dt
@@ -26,6 +24,7 @@ from webhook.agent.writing.cgroupfiles import CgroupFiles
 from webhook.agent.writing.files import file_of, parse, same
 from webhook.agent.writing.ledger import RESTORE, ActionLedger
 from webhook.agent.writing.order import Step
+from webhook.agent.writing.own import holds_us
 
 AGAIN_SECONDS: Final = 600.0
 """After this long what the kernel refused is tried again."""
@@ -177,22 +176,15 @@ class Writer:
             self.stopped = f"{step.difference.path}: is read-only: mount cgroups writable"
             self._stopped_until = self._clock() + AGAIN_SECONDS
             return Outcome.WITHHELD
-        if number == errno.EPERM and self._holds_us(step.difference.path):
-            self.own = step.difference.path.rpartition("/")[0]
+        folder = step.difference.path.rpartition("/")[0]
+        if number == errno.EPERM and self._version != 1 and holds_us(folder, self._files):
+            self.own = folder
             return Outcome.WITHHELD
         others = _BY_OTHERS[self._version].get(step.difference.knob, frozenset())
         text = os.strerror(number)
         if number in _BUSY or number in others:
             return self._busy_again(step, text, done)
         return self._refused(step, number, text, done)
-
-    def _holds_us(self, path: str) -> bool:
-        """Whether this process is in the cgroup of a file; the ids of others mean nothing here."""
-        try:
-            processes = self._files.read(f"{path.rpartition('/')[0]}/cgroup.procs")
-        except OSError:
-            return False
-        return self._version != 1 and str(os.getpid()) in processes.split()
 
     def _busy_again(self, step: Step, text: str, done: Written) -> Outcome:
         path = step.difference.path
