@@ -137,6 +137,26 @@ def test_the_quota_of_faster_cpus(run, machine):
     assert quotas[0]["why"]["inputs"] == {"kubernetes.io/batch-cpu": "500", "normalization": "1.25"}
 
 
+def test_processes(run, machine):
+    """Each file of theirs that would be written is printed; nice values are in no recording."""
+    (be, lse, slo) = yaml.safe_load_all((machine / "pods.yaml").read_text())
+    be["metadata"]["annotations"] = {"koordinator.sh/oom-score-adj": "900"}
+    (machine / "pods.yaml").write_text(yaml.safe_dump_all([be, lse, slo]))
+    proc = machine / "root/proc"
+    for number, group, score in ((7, CONTAINER, 0), (8, CONTAINER, 900), (9, "b" * 64, 0)):
+        write(proc / str(number), {"cgroup": f"4:cpu:/{POD}/{group}\n", "oom_score_adj": f"{score}\n"})
+        write(proc / str(number), {"stat": f"{number} (x) S {' '.join(['0'] * 40)}\n"})
+    assert "oom_score_adj" not in dry_run(run, machine).output
+    flags = ("--oom-score-adj", "--nice", "BE=19")
+    result = dry_run(run, machine, *flags)
+    told = " ".join(result.output.split())
+    assert told.count("oom_score_adj") == 1
+    assert "oom_score_adj 0 -> 900 oom-score-adj, process 7 " in told
+    assert "nice values are in no recording: ask for them on the node itself" in told
+    elsewhere = json.loads(dry_run(run, machine, *flags, "--host-proc", machine, "-o", "json").output)
+    assert not [w for each in elsewhere["pods"] for w in each["writes"] if w["file"] == "oom_score_adj"]
+
+
 def test_bursts(run, machine):
     """Where the kernel can; what is planned is at most the quota that the kubelet has written."""
     group = "kubepods/burstable/podu-ls"

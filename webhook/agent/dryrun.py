@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +13,8 @@ from webhook.agent.machine.kubelet import Kubelet
 from webhook.agent.measuring.sampler import Sampler
 from webhook.agent.plan.agentpod import AgentPod
 from webhook.agent.plan.plan import make_plan
-from webhook.agent.plan.settings import Settings
+from webhook.agent.plan.settings import DEFAULTS, Settings
+from webhook.agent.plan.target import Knob
 from webhook.agent.plan.unbuilt import unbuilt
 from webhook.agent.pods import read_pod
 from webhook.agent.rendering import DryRun
@@ -24,11 +26,13 @@ from webhook.agent.writing.comparison import Comparison
 from webhook.agent.writing.order import Difference
 from webhook.agent.writing.own import left_alone, refused_folder
 from webhook.agent.writing.present import Present
+from webhook.agent.writing.processes import Processes
 from webhook.agent.writing.reconciler import possible
 from webhook.agent.writing.weights import runtime_weights
 from webhook.cpuset.topology import Topology
 from webhook.slo.nodeslo import read_nodeslo
 
+_HERE: Final = Path("/")
 _SECOND: Final = 1.0
 
 
@@ -41,7 +45,9 @@ def dry_run(  # noqa: PLR0913 — what a plan is made of
     kubelet: Kubelet | None = None,
     slo: Mapping[str, Any] | None = None,
     suppression: Options | None = None,
-    root: Path = Path("/"),
+    root: Path = _HERE,
+    asked: Settings = DEFAULTS,
+    proc: Path = Path("/proc"),
 ) -> DryRun:
     """Compare a plan with what cgroups hold.
 
@@ -54,11 +60,13 @@ def dry_run(  # noqa: PLR0913 — what a plan is made of
         slo: the spec of the node's NodeSLO.
         suppression: of BE pods, by what is used in a second from now on; None: they are not suppressed.
         root: of the machine's files.
+        asked: what is switched on.
+        proc: the host's /proc, where processes are looked for if the settings ask for something of them.
     """
     read = [read_pod(pod) for pod in pods]
     files = KernelFiles()
     planned = [pod.planned for pod in read]
-    topology, wanted = inputs_of(node, cpus, kubelet, planned, Settings(slo=read_nodeslo(slo)))
+    topology, wanted = inputs_of(node, cpus, kubelet, planned, replace(asked, slo=read_nodeslo(slo)))
     settings = possible(wanted, hierarchy, files)
     plan = make_plan(planned, topology, settings)
     state: State | None = None
@@ -72,8 +80,11 @@ def dry_run(  # noqa: PLR0913 — what a plan is made of
         plan = suppressor.adjust(plan, settings)
         state = suppressor.state
         unlike = unlike_koordlet(plan, settings.slo.threshold.cpu_suppress_policy)
-    findings = []
-    comparison = Comparison(hierarchy, files, None)
+    knobs, findings = settings.for_processes, []
+    if Knob.NICE in knobs and root != _HERE:
+        knobs -= {Knob.NICE}
+        findings.append("nice values are in no recording: ask for them on the node itself")
+    comparison = Comparison(hierarchy, files, None, Processes(proc, knobs) if knobs else None)
     present = Present(hierarchy, files)
     now = {each.pod.uid: _cpus_now(present, each.pod, cpus) for each in plan.pods}
     weights = runtime_weights(plan.all_pods, hierarchy, files) or settings.weights

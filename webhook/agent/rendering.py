@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from webhook.agent.plan.agentpod import Mode
 from webhook.agent.plan.plan import Plan, PodPlan
+from webhook.agent.plan.target import Knob
 from webhook.agent.suppression.decision import State
 from webhook.agent.writing.order import Difference
 from webhook.cpuset.cpulist import format_cpulist
@@ -17,6 +18,7 @@ _WIDTH: Final = 80
 _FILE: Final = 22
 _VALUES: Final = 34
 _TERM: Final = 12
+_OF_PROCESSES: Final = {Knob.OOM_SCORE_ADJ: "process", Knob.NICE: "thread"}
 _BESIDES_LSE: Final = "LSE pods are not alone on"
 
 
@@ -165,7 +167,10 @@ def _pod_lines(plan: PodPlan, differences: Sequence[Difference], now: frozenset[
         folder, _, name = each.path.rpartition("/")
         last = folder.rpartition("/")[2]
         number = last.removesuffix(".scope").rpartition("-")[2]
-        where = (pod.containers.get(number) or number[:12]) if each.below else "the pod"
+        if each.knob in _OF_PROCESSES:
+            where = f"{_OF_PROCESSES[each.knob]} {last}"
+        else:
+            where = (pod.containers.get(number) or number[:12]) if each.below else "the pod"
         values = f"{each.text or 'nothing'} -> {each.wanted_text}"
         yield f"  {name:<{_FILE}}{values:<{_VALUES}}{each.why.rule}, {where}"
 

@@ -135,7 +135,7 @@ def agent(  # noqa: PLR0913 — one parameter an option
         restore_all(place, pod)
         return
     if dry_run:
-        print_plan(objects_of(pods, cluster, node_name, slo), place, output, suppression)
+        print_plan(objects_of(pods, cluster, node_name, slo), place, output, processes, suppression)
         return
     if node_name is None:
         raise click.UsageError("nothing says which node this is: give --node-name NAME")

@@ -7,19 +7,23 @@ import click
 
 from webhook.cli.agent.objects import Objects
 from webhook.cli.agent.place import Place
+from webhook.cli.agent.processes import ProcessFlags
 from webhook.cli.options.output import echo_data
 
 if TYPE_CHECKING:
     from webhook.agent.suppression.decision import Options
 
 
-def print_plan(objects: Objects, place: Place, output: str, suppression: "Options | None" = None) -> None:
+def print_plan(
+    objects: Objects, place: Place, output: str, processes: ProcessFlags, suppression: "Options | None" = None
+) -> None:
     """Print what would be written for these objects; nothing is.
 
     Args:
         objects: of which the plan is made.
         place: whose cgroups are looked at.
         output: text, json or yaml.
+        processes: what is to hold for them.
         suppression: of BE pods; None: they are not suppressed.
     """
     from webhook.agent.dryrun import dry_run
@@ -37,6 +41,8 @@ def print_plan(objects: Objects, place: Place, output: str, suppression: "Option
         slo=objects.slo,
         suppression=suppression,
         root=place.root,
+        asked=processes.settings(),
+        proc=processes.proc(place.root),
     )
     if output != "text":
         echo_data(data_of(run), output)

@@ -13,6 +13,7 @@ from webhook.protocol import QOS_CLASSES
 if TYPE_CHECKING:
     from webhook.agent.plan.settings import Settings
 
+_PROC = Path("/proc")
 _NICE = re.compile(r"-(20|1?\d)|1?\d", re.ASCII)
 
 
@@ -44,6 +45,10 @@ class ProcessFlags(NamedTuple):
     nice: tuple[tuple[str, int], ...]
     host_proc: Path
 
+    def proc(self, root: Path) -> Path:
+        """Return where processes are looked for: unless it is said, that of a recorded machine is its own."""
+        return root / "proc" if self.host_proc == _PROC else self.host_proc
+
     def settings(self) -> "Settings":
         """Return the settings of an agent, with what these switch on."""
         from webhook.agent.plan.settings import Settings
@@ -70,7 +75,7 @@ process_options = grouped(
         "--host-proc",
         metavar="DIR",
         type=FOLDER,
-        default="/proc",
+        default=_PROC,
         show_default=True,
         help="Where the host's /proc is, for --oom-score-adj and --nice.",
     ),
