@@ -7,6 +7,7 @@ import pytest
 from tests.agent.plan.builders import batch
 from tests.agent.worlds.world import KINDS, World, seed_004, sets
 from webhook.agent.plan.target import Knob
+from webhook.agent.writing import reconciler
 from webhook.agent.writing.files import file_of, parse
 
 
@@ -155,6 +156,39 @@ def test_pods_that_come_change_the_sets_of_others_at_once(tmp_path):
     assert sets(world) == {"ls": "2-15", "be": "2-15", "lse": "0-1"}
     late = world.kernel.make(world.container(world.group("ls"), "f" * 64))
     assert world.kernel.text(late, "cpuset.cpus") == "2-15"
+
+
+@pytest.mark.parametrize("most", [5, 1])
+@pytest.mark.parametrize(("version", "driver"), KINDS)
+def test_no_round_writes_more_than_a_bound(tmp_path, monkeypatch, version, driver, most):
+    """What is left over follows in the next rounds, each right after the one before, until all is at rest."""
+    monkeypatch.setattr(reconciler, "MOST_WRITES", most)
+    world = World(tmp_path, version, driver)
+    seed_004(world)
+    world.rounds(10)
+
+    def come_to_rest():
+        """How many writes the rounds did."""
+        counts = []
+        for _ in range(200):
+            before = len(world.kernel.writes)
+            world.round()
+            counts.append(len(world.kernel.writes) - before)
+        busy = counts[: next(i for i in range(len(counts)) if not any(counts[i:]))]
+        assert max(counts) == most
+        assert counts[0] == most
+        assert all(busy), "without a pause"
+        return sum(busy)
+
+    assert come_to_rest() > 20
+    assert hold(world)
+    assert sets(world) == {"lse": "0-1", "lsr": "2-3", "ls": "4-15", "be": "2-15", "plain": "2-15"}
+    world.end("lse")
+    world.add("lse", "LSE", cpus=2, set_="8-9", uid="another")
+    assert come_to_rest() > 5
+    assert hold(world)
+    assert sets(world)["lse"] == "8-9"
+    assert sets(world)["be"] == "0-7,10-15"
 
 
 def test_a_kernel_without_idle_gets_shares(tmp_path):
