@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # base.sh FOLDER: makes there, from Debian 12, the two bases that stand in for python:3.11 and python:3.11-slim, where
-# they are not there yet, and prints the file that tells buildah where they are. As root it installs what it needs for
-# that, and for running the image. The first run takes about two minutes, a second one none. The caller sees to it that
-# nobody else uses FOLDER meanwhile: what a run left there that was ended goes.
+# they are not there yet, and prints the two files that tell buildah where it works, and the names of the bases. As root
+# it installs what it needs for that, and for running the image. The first run takes about two minutes, a second one
+# none. The caller sees to it that nobody else uses FOLDER meanwhile: what a run left there that was ended goes.
 set -euo pipefail
 . "$(dirname "$0")/../debian.sh"
 folder=$1
-export CONTAINERS_STORAGE_CONF="$folder/storage.conf"
+export CONTAINERS_STORAGE_CONF="$folder/storage.conf" CONTAINERS_CONF="$folder/containers.conf"
 
 say() { printf 'image: %s\n' "$*" >&2; }
 
@@ -18,6 +18,8 @@ install_packages "${packages[@]}"
 
 printf '[storage]\ndriver = "overlay"\ngraphroot = "%s"\nrunroot = "%s"\n' "$folder/storage" "$folder/run" \
   > "$CONTAINERS_STORAGE_CONF"
+# Otherwise buildah makes /etc/cni on this machine.
+printf '[network]\nnetwork_config_dir = "%s"\n' "$folder/networks" > "$CONTAINERS_CONF"
 buildah rm --all >&2
 buildah rmi --prune >&2
 
@@ -46,4 +48,4 @@ version=$(sha256sum "$0" | cut -c1-12)
 cd "$folder"
 build=$(base build python3 python3-dev python3-venv gcc libc6-dev)
 slim=$(base slim python3)
-printf '%s\n' "$CONTAINERS_STORAGE_CONF" "$build" "$slim"
+printf '%s\n' "$CONTAINERS_STORAGE_CONF" "$CONTAINERS_CONF" "$build" "$slim"

@@ -42,11 +42,17 @@ def command(*arguments: str | Path, env: dict[str, str] | None = None, keeps: Se
 
 
 class Bases(NamedTuple):
-    """What base.sh made."""
+    """What base.sh printed."""
 
     storage: str
+    network: str
     build: str
     slim: str
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What keeps buildah to its folder."""
+        return {"CONTAINERS_STORAGE_CONF": self.storage, "CONTAINERS_CONF": self.network}
 
 
 class Image:
@@ -54,7 +60,7 @@ class Image:
 
     def __init__(self, bases: Bases) -> None:
         self.bases = bases
-        self._env = {"CONTAINERS_STORAGE_CONF": bases.storage}
+        self._env = bases.env
         described = json.loads(self.buildah("inspect", "--type", "image", NAME))
         self.config: dict[str, Any] = described["Docker"]["config"]
         self.history: list[dict[str, Any]] = described["OCIv1"]["history"]
@@ -104,7 +110,7 @@ def _build(folder: Path, bases: Bases, lock: int) -> Image:
         NAME,
         *flags,
         *_secrets(folder),
-        env={"CONTAINERS_STORAGE_CONF": bases.storage, "PATH": _without_docker(folder)},
+        env={**bases.env, "PATH": _without_docker(folder)},
         keeps=[lock],
     )
     return Image(bases)

@@ -12,10 +12,14 @@ def test_what_a_run_left_that_was_ended_goes(tmp_path: Path, image: Image) -> No
     """A container on an image that lost its name to a later one: both go, the bases stay."""
     del image  # buildah is there
     # Where it points is what base.sh writes, too; it is asked for by the first bases.
-    environment = {"CONTAINERS_STORAGE_CONF": str(tmp_path / "storage.conf")}
+    environment = {
+        "CONTAINERS_STORAGE_CONF": str(tmp_path / "storage.conf"),
+        "CONTAINERS_CONF": str(tmp_path / "containers.conf"),
+    }
     (tmp_path / "storage.conf").write_text(
         f'[storage]\ndriver = "overlay"\ngraphroot = "{tmp_path}/storage"\nrunroot = "{tmp_path}/run"\n'
     )
+    (tmp_path / "containers.conf").write_text(f'[network]\nnetwork_config_dir = "{tmp_path}/networks"\n')
 
     def buildah(*arguments: str) -> str:
         return command("buildah", *arguments, env=environment).strip()
@@ -29,7 +33,8 @@ def test_what_a_run_left_that_was_ended_goes(tmp_path: Path, image: Image) -> No
     try:
         assert len(buildah("containers", "--quiet").split()) == 2
         printed = command(HERE / "base.sh", tmp_path).split()
-        assert printed == [environment["CONTAINERS_STORAGE_CONF"], *bases]
+        assert printed == [*environment.values(), *bases]
+        assert (tmp_path / "networks").is_dir()  # in place of /etc/cni of this machine
         assert buildah("containers", "--quiet") == ""
         left = set(buildah("images", "--all", "--format", "{{.Name}}").split())
         assert left == {name.rpartition(":")[0] for name in [*bases, "localhost/colocation-webhook:test"]}

@@ -139,6 +139,8 @@ class ControlPlane:
             "--leader-elect=false",
             "--bind-address=127.0.0.1",
             f"--secure-port={free_ports(1)[0]}",
+            # It would make its folder for plugins below /usr/libexec.
+            f"--flex-volume-plugin-dir={self._folder / 'volume-plugins'}",
             # Most nodes here have no kubelet and so no heart beat.
             *([] if self._heartbeats else ["--controllers=*,-node-lifecycle-controller"]),
         )
