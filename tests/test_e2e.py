@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.order import FOLDER, ORDER, place
 from tests.e2e.scheduling.storm import outcome
-from tests.e2e.scheduling.test_attempts import Attempts
+from tests.e2e.scheduling.test_attempts import Attempts, milliseconds
 
 FILES = sorted(FOLDER.rglob("test_*.py"))
 
@@ -71,23 +71,28 @@ def test_what_a_scheduler_did_is_read_of_its_log() -> None:
     assert found.in_vain == ["s/a on n16"]
 
 
-def test_quantiles_of_attempts() -> None:
-    """Interpolated within the bucket, of what came since; other profiles and results do not count."""
+def test_one_attempt_is_what_was_added() -> None:
+    """Other profiles and results do not count; a search for nodes is part of the attempt."""
     labels = 'profile="koord-scheduler",result="scheduled"'
     other = labels.replace("scheduled", "unschedulable")
-    name = "scheduler_scheduling_attempt_duration_seconds"
+    attempts, searches = (
+        f"scheduler_scheduling_{each}_duration_seconds" for each in ("attempt", "algorithm")
+    )
 
-    def page(*numbers: int) -> str:
-        rows = [
-            f'{name}_bucket{{{labels},le="{limit}"}} {n}'
-            for limit, n in zip(("0.001", "0.002", "+Inf"), numbers, strict=True)
-        ]
-        return "\n".join(
-            [*rows, f'{name}_bucket{{{other},le="0.001"}} 900', f"{name}_sum{{{labels}}} {numbers[-1]}"]
+    def page(number: int, seconds: float, searching: float) -> str:
+        return (
+            f'{attempts}_bucket{{{labels},le="0.001"}} 900\n'
+            f"{attempts}_sum{{{labels}}} {seconds}\n{attempts}_count{{{labels}}} {number}\n"
+            f"{attempts}_sum{{{other}}} {7 * number}\n{attempts}_count{{{other}}} {7 * number}\n"
+            f"{searches}_sum {searching}\n{searches}_count {8 * number}\n"
         )
 
-    found = Attempts.read(page(60, 110, 110)).since(Attempts.read(page(50, 10, 10)))
-    assert found.number == 100
-    assert found.seconds == 100
-    assert found.quantile(0.05) == (0.0005, 0.0, 0.001)
-    assert found.quantile(0.55) == pytest.approx((0.0015, 0.001, 0.002))
+    assert Attempts.read("") == (0, 0.0, 0.0)
+    found = Attempts.read(page(4, 3.5, 1.25)).since(Attempts.read(page(3, 3.0, 1.0)))
+    assert found == (1, 0.5, 0.25)
+
+
+def test_quantiles_of_attempts() -> None:
+    """The attempt that so many are not longer than."""
+    assert milliseconds([each / 1000 for each in range(1, 201)]) == {"mean": 100.5, "p50": 100, "p99": 198}
+    assert milliseconds([0.002]) == {"mean": 2, "p50": 2, "p99": 2}
