@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 
 from webhook.protocol import BATCH, FREE, LABEL_PRIORITY_CLASS, PROD
 from webhook.scheduling.loadaware.loadsettings import LoadSettingsError, read_load_settings
-from webhook.scheduling.loadaware.nodeload import EXPIRED, judge, passing, read_shape, scores, why_not
+from webhook.scheduling.loadaware.nodeload import EXPIRED, judge, passing, scores, why_not
+from webhook.scheduling.loadaware.nodeshape import read_shape
 from webhook.scheduling.loadaware.nodeusage import read_usage
 from webhook.scheduling.loadaware.podload import read_assigned, read_pod
 
 NOW = dt.datetime(2026, 1, 31, 8, tzinfo=dt.UTC)
 CPU = "cpu"
+HOT = "node(s) cpu usage exceed threshold"
 
 
 def moment(seconds: int) -> str:
@@ -124,7 +126,7 @@ def test_model(place, of, asked):
     if limit and args.get("filterExpiredNodeMetrics", True) and age >= 180:
         want = EXPIRED
     elif limit and floor(100 * (use + mine) / has + Fraction(1, 2)) > limit:
-        want = "node(s) cpu usage exceed threshold"
+        want = HOT
     by_prod = of == PROD and args.get("scoreAccordingProdUsage", False)
     left = has - (prod if by_prod else every) - mine
     cpu_score = floor(100 * left / has) if left > 0 else 0
@@ -177,7 +179,62 @@ def test_raw_allocatable_counts_where_more_is_advertised():
     }
     assert answered(pod("new", 1000), metric(3000), [], {})[0] == ""
     reason, _ = answered(pod("new", 1000), metric(3000), [], {}, amplified)
-    assert reason == "node(s) cpu usage exceed threshold"
+    assert reason == HOT
+
+
+def thresholds(text: str) -> dict:
+    """The node with such an annotation."""
+    return {**NODE, "metadata": {"annotations": {"scheduling.koordinator.sh/usage-thresholds": text}}}
+
+
+def test_thresholds_of_a_node_hold_there():
+    """They replace those that hold for all nodes, and an empty object replaces nothing."""
+    for text, fits in (
+        ('{"usageThresholds": {"cpu": 90}}', True),
+        ('{"usageThresholds": {"cpu": 0}}', True),
+        ('{"usageThresholds": {}}', False),
+        ('{"usageThresholds": null, "prodUsageThresholds": {}}', False),
+    ):
+        assert answered(pod("new", 1000), metric(7000), [], {}, thresholds(text))[0] == ("" if fits else HOT)
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ('{"usageThresholds": {"cpu": "65"}}', "usageThresholds[cpu]: '65'"),
+        ('{"usageThresholds": {"cpu": -5}}', "usageThresholds[cpu]: -5"),
+        ('{"usageThresholds": {"cpu": 65.5}}', "usageThresholds[cpu]: 65.5"),
+        ('{"usageThresholds": {"cpu": true}}', "usageThresholds[cpu]: True"),
+        ('{"usageThresholds": {"cpu": null}}', "usageThresholds[cpu]: null"),
+        ('{"usageThresholds": {"cpu": 99999999999999999999}}', "usageThresholds[cpu]: 9"),
+        ('{"usageThresholds": {"cpu": 90, "memory": "95"}}', "usageThresholds[memory]: '95'"),
+        ('{"usageThresholds": {"cpu": 90}, "prodUsageThresholds": [1]}', "prodUsageThresholds: [1]"),
+        ('{"usageThresholds": {"cpu": 90}, "aggregatedUsage": 3}', "aggregatedUsage: 3"),
+        (
+            '{"aggregatedUsage": {"usageThresholds": {"cpu": -1}, "usageAggregationType": "p95"}}',
+            "aggregatedUsage.usageThresholds[cpu]: -1",
+        ),
+        (
+            '{"usageThresholds": {"cpu": 90}, "aggregatedUsage": {"usageAggregationType": 7}}',
+            "aggregatedUsage.usageAggregationType: 7",
+        ),
+        (
+            '{"aggregatedUsage": {"usageAggregationType": "p95", "usageAggregatedDuration": "soon"}}',
+            "aggregatedUsage.usageAggregatedDuration: 'soon'",
+        ),
+        ("[65]", "'[65]': write an object"),
+        ("{", "'{': write an object"),
+    ],
+)
+def test_broken_thresholds_of_a_node_switch_nothing_off(text, field):
+    """One value that cannot be meant, and the annotation is not there: what holds for all nodes does here."""
+    broken = thresholds(text)
+    assert answered(pod("new", 1000), metric(7000), [], {}, broken)[0] == HOT
+    assert answered(pod("new", 1000), metric(1000), [], {}, broken)[0] == ""
+    problem = read_shape(broken, ("cpu", "memory")).thresholds.problem
+    assert problem.startswith("annotation scheduling.koordinator.sh/usage-thresholds counts as absent: ")
+    assert field in problem
+    assert ": write " in problem
 
 
 @pytest.mark.parametrize(

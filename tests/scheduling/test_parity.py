@@ -18,7 +18,8 @@ from webhook.pods.qosclass import priority_class
 from webhook.pods.requests import pod_limit, pod_request
 from webhook.protocol import MID, MID_CPU, MID_MEMORY
 from webhook.scheduling.loadaware.loadsettings import read_load_settings
-from webhook.scheduling.loadaware.nodeload import judge, read_shape, scores, why_not
+from webhook.scheduling.loadaware.nodeload import judge, scores, why_not
+from webhook.scheduling.loadaware.nodeshape import read_shape
 from webhook.scheduling.loadaware.nodeusage import read_usage
 from webhook.scheduling.loadaware.podload import is_of_daemonset, read_assigned, read_pod
 

@@ -53,6 +53,7 @@ class NodeVerdict(NamedTuple):
         set_score: 0 to 100; None: the pod gets no CPU set there.
         uses: of each resource; none where load is not looked at.
         cpus: that the pod would get, as a list; "": none.
+        notes: what of the Node cannot be meant, and counts as absent.
     """
 
     node: str
@@ -63,6 +64,7 @@ class NodeVerdict(NamedTuple):
     set_score: int | None
     uses: tuple[ResourceUse, ...]
     cpus: str
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return it in names of an API."""
@@ -75,6 +77,7 @@ class NodeVerdict(NamedTuple):
             "scores": {"loadAware": self.load_score, "cpuSets": self.set_score},
             "load": [each._asdict() for each in self.uses],
             "cpuset": self.cpus,
+            "notes": list(self.notes),
         }
 
 
@@ -111,7 +114,17 @@ def _verdict(visit: Visit, node: str) -> NodeVerdict:
         elif fit.entry is not None:
             set_score, cpus = fit.score, format_cpulist(fit.entry.cpus)
     points = 0 if reasons else prioritize(visit.asked, [node], visit, settings, now)[node]
-    return NodeVerdict(node, tuple(reasons), tuple(remedies), points, load_score, set_score, uses, cpus)
+    notes = tuple(_notes(visit, node))
+    return NodeVerdict(
+        node, tuple(reasons), tuple(remedies), points, load_score, set_score, uses, cpus, notes
+    )
+
+
+def _notes(visit: Visit, node: str) -> Iterator[str]:
+    loads = visit.cluster.loads
+    shape = loads.nodes.values.get(("", node)) if loads is not None else None
+    if shape is not None and shape.thresholds.problem:
+        yield shape.thresholds.problem
 
 
 def _uses(visit: Visit, load: NodeLoad) -> Iterator[ResourceUse]:

@@ -69,6 +69,29 @@ def test_every_node_has_its_reason_and_remedy(run, folder):
     assert found["bare"]["reasons"] == ["no NodeResourceTopology"]
 
 
+def test_a_broken_annotation_is_said(run, tmp_path):
+    """Where a Node's own thresholds cannot be meant, field and remedy stand with the node, fit or not."""
+    objects = written("odd", 2_000)
+    objects[0]["metadata"]["annotations"] = {
+        "scheduling.koordinator.sh/usage-thresholds": '{"usageThresholds": {"cpu": "65"}}'
+    }
+    objects += [
+        *written("even", 2_000),
+        namespace(),
+        {"apiVersion": "v1", "kind": "Pod", **waiting("cart", "4")},
+    ]
+    (tmp_path / "cluster.json").write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+    result = run("scheduler", "explain", "d/cart", "--objects", str(tmp_path), "-o", "json")
+    found = {each["node"]: each["notes"] for each in json.loads(result.stdout)["nodes"]}
+    assert found["even"] == []
+    (note,) = found["odd"]
+    assert "usageThresholds[cpu]: '65': write a whole number" in note
+    text = run("scheduler", "explain", "d/cart", "--objects", str(tmp_path)).stdout
+    assert "! annotation scheduling.koordinator.sh/usage-thresholds counts as absent" in " ".join(
+        text.split()
+    )
+
+
 def test_text_has_eighty_columns(run, folder):
     """No line is longer, and every node is named."""
     result = run("scheduler", "explain", "d/cart", "--objects", str(folder))

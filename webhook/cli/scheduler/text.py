@@ -27,6 +27,8 @@ def explanation_text(pod: str, verdicts: Sequence[NodeVerdict]) -> Iterator[str]
                 yield muted(line)
         for remedy in each.remedies:
             yield from _indented(f"→ {remedy}")
+        for note in each.notes:
+            yield from _indented(f"! {note}")
 
 
 def _use(use: ResourceUse) -> str:

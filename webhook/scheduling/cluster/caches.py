@@ -12,7 +12,8 @@ from typing import Any
 from webhook.kube.cache.indexer import Indexer
 from webhook.kube.cache.store import Store
 from webhook.scheduling.loadaware.loadsettings import LoadSettings
-from webhook.scheduling.loadaware.nodeload import NodeLoad, NodeShape, judge, read_shape
+from webhook.scheduling.loadaware.nodeload import NodeLoad, judge
+from webhook.scheduling.loadaware.nodeshape import NodeShape, read_shape
 from webhook.scheduling.loadaware.nodeusage import NodeUsage, read_usage
 from webhook.scheduling.loadaware.podload import PodLoad, read_assigned
 

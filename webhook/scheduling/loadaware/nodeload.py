@@ -5,41 +5,17 @@ expected to use beyond. All of it but the pod in question is known beforehand, s
 for many pods: see ``Side``. Source: Koordinator's plugin LoadAwareScheduling, whose answers these are.
 """
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
 from operator import le
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from webhook.pods.pod import annotations, mapping
-from webhook.protocol import ANNOTATION_RAW_ALLOCATABLE, ANNOTATION_USAGE_THRESHOLDS
-from webhook.scheduling.loadaware.loadsettings import (
-    PERCENT,
-    Aggregated,
-    Aggregation,
-    LoadSettings,
-    aggregation,
-)
-from webhook.scheduling.loadaware.nodeusage import NodeUsage, amount
+from webhook.scheduling.loadaware.loadsettings import PERCENT, Aggregation, LoadSettings
+from webhook.scheduling.loadaware.nodeshape import NodeShape
+from webhook.scheduling.loadaware.nodeusage import NodeUsage
 from webhook.scheduling.loadaware.podload import PodLoad, Vector
 
 EXPIRED: Final = "node(s) nodeMetric expired"
-
-
-class NodeShape(NamedTuple):
-    """What a Node itself says.
-
-    Attributes:
-        allocatable: how much it has of each resource; the raw amount where more is advertised.
-        thresholds: the plain ones of its annotation, in percent; None: it states none.
-        prod_thresholds, aggregated: likewise.
-    """
-
-    allocatable: Vector
-    thresholds: Mapping[str, int] | None = None
-    prod_thresholds: Mapping[str, int] | None = None
-    aggregated: Aggregated | None = None
 
 
 class Side(NamedTuple):
@@ -81,23 +57,6 @@ class NodeLoad(NamedTuple):
         return self.prod if prod else self.other
 
 
-def read_shape(node: Mapping[str, Any], resources: tuple[str, ...]) -> NodeShape:
-    """Read a v1 Node; broken annotations are not there."""
-    of = mapping(mapping(node.get("status")).get("allocatable"))
-    noted = annotations(node)
-    raw = _object(noted.get(ANNOTATION_RAW_ALLOCATABLE) or "")
-    allocatable = tuple(amount(raw, each) or amount(of, each) for each in resources)
-    stated = _object(noted.get(ANNOTATION_USAGE_THRESHOLDS) or "")
-    inner = stated.get("aggregatedUsage")
-    aggregated = _aggregated(inner) if isinstance(inner, dict) else None
-    return NodeShape(
-        allocatable,
-        _percentages(stated.get("usageThresholds")),
-        _percentages(stated.get("prodUsageThresholds")),
-        aggregated,
-    )
-
-
 def judge(
     shape: NodeShape, usage: NodeUsage | None, pods: Iterable[PodLoad], settings: LoadSettings
 ) -> NodeLoad:
@@ -122,7 +81,7 @@ def judge(
     filter_use = mean_use if over is None else _use(usage, over, assigned)
     other = _side(shape, thresholds, filter_use, score_use, aggregated=over is not None)
     prod = other
-    prod_limits = _vector(_stated(shape.prod_thresholds, settings.prod_thresholds), settings)
+    prod_limits = _vector(_stated(shape.thresholds.prod, settings.prod_thresholds), settings)
     if settings.score_by_prod or any(prod_limits):
         prod_use = _prod_use(usage, assigned, with_system=settings.with_system)
         if any(prod_limits):
@@ -264,10 +223,10 @@ def _sum(parts: list[Vector], size: int) -> Vector:
 
 def _thresholds(shape: NodeShape, settings: LoadSettings) -> tuple[Vector, Aggregation | None]:
     """Return the limits of pods that are not prod, or have no limits of their own, and of which usage."""
-    aggregated = shape.aggregated or settings.aggregated
+    aggregated = shape.thresholds.aggregated or settings.aggregated
     if aggregated is not None:
         return _vector(aggregated.thresholds, settings), aggregated.usage
-    return _vector(_stated(shape.thresholds, settings.thresholds), settings), None
+    return _vector(_stated(shape.thresholds.plain, settings.thresholds), settings), None
 
 
 def _stated(of_node: Mapping[str, int] | None, otherwise: Mapping[str, int]) -> Mapping[str, int]:
@@ -276,28 +235,3 @@ def _stated(of_node: Mapping[str, int] | None, otherwise: Mapping[str, int]) -> 
 
 def _vector(thresholds: Mapping[str, int], settings: LoadSettings) -> Vector:
     return tuple(thresholds.get(each, 0) for each in settings.resources)
-
-
-def _aggregated(of: Mapping[str, Any]) -> Aggregated | None:
-    """Return the aggregated thresholds of an annotation; they need a type."""
-    thresholds = _percentages(of.get("usageThresholds"))
-    try:
-        usage = aggregation(of.get("usageAggregationType"), of.get("usageAggregatedDuration"))
-    except ValueError:
-        return None
-    return Aggregated(thresholds, usage) if thresholds and usage is not None else None
-
-
-def _percentages(raw: object) -> Mapping[str, int] | None:
-    if not isinstance(raw, dict):
-        return None
-    return {name: value for name, value in raw.items() if type(value) is int and value >= 0}
-
-
-@lru_cache(maxsize=8192)
-def _object(text: str) -> Mapping[str, Any]:
-    try:
-        value = json.loads(text) if text else None
-    except (ValueError, RecursionError):
-        value = None
-    return value if isinstance(value, dict) else {}
