@@ -27,14 +27,22 @@ from webhook.scheduling.settings import (
 UIDLESS = waiting()
 UIDLESS["metadata"].pop("uid")
 
+
+def victims(pods, **more):
+    """A preempt call about a node where the pod fits, with whatever stands in ``Pods``."""
+    by_node = {"node-1": {"Pods": pods, "NumPDBViolations": 0, **more}}
+    return json.dumps({"Pod": waiting(), "NodeNameToMetaVictims": by_node}).encode()
+
+
+NO_QUESTION = {"no JSON": (b"{", "no JSON"), "a list": (b"[]", "must be an object")}
+
 WRONG = {
-    "no JSON": ("filter", b"{", "no JSON"),
-    "a list": ("filter", b"[]", "must be an object"),
-    "no pod": ("filter", b'{"NodeNames": []}', "Pod: must be an object"),
-    "a pod without uid": ("filter", args(UIDLESS, "node-1"), "Pod.metadata.uid"),
-    "spec is a text": ("filter", args({**waiting(), "spec": "x"}, "node-1"), "Pod.spec"),
-    "status is a list": ("filter", args({**waiting(), "status": []}, "node-1"), "Pod.status"),
-    "names are numbers": ("filter", args(waiting(), NodeNames=[1]), "NodeNames"),
+    "no pod": ("filter", b'{"NodeNames": []}', "Pod: must be an object, not null"),
+    "a pod without uid": ("filter", args(UIDLESS, "node-1"), "Pod.metadata.uid: must be a text, not null"),
+    "spec is a text": ("filter", args({**waiting(), "spec": "x"}, "node-1"), "Pod.spec: must be"),
+    "status is a list": ("filter", args({**waiting(), "status": []}, "node-1"), "Pod.status: must be"),
+    "names are numbers": ("filter", args(waiting(), NodeNames=[1]), "NodeNames: must be a list of names"),
+    "no nodes at all": ("filter", args(waiting(), NodeNames=None), "Nodes, NodeNames: both are absent"),
     "neither names nor nodes": ("prioritize", args(waiting(), NodeNames=None), "Nodes, NodeNames"),
     "nodes without names": ("prioritize", args(waiting(), NodeNames=None, Nodes={"items": [3]}), "items"),
     "no victims": ("preempt", args(waiting()), "NodeNameToVictims"),
@@ -44,15 +52,56 @@ WRONG = {
         "NodeNameToMetaVictims",
     ),
     "a victim without uid": ("preempt", evictions(waiting(), n=[""]), "UID"),
+    "pods are a text": (
+        "preempt",
+        victims("a"),
+        "[node-1]: must be an object with Pods",
+    ),
+    **{
+        f"violations are {value!r}": (
+            "preempt",
+            victims([{"UID": "a"}], NumPDBViolations=value),
+            "NodeNameToMetaVictims[node-1].NumPDBViolations: must be a whole number from 0, not ",
+        )
+        for value in (True, "1", 1.5, -1, [])
+    },
 }
 
 
-@pytest.mark.parametrize(("verb", "body", "message"), WRONG.values(), ids=WRONG)
-def test_bodies_of_the_wrong_shape_are_refused(told, verb, body, message):
-    """A body that no scheduler sends is a 400 that names the field."""
+@pytest.mark.parametrize("verb", ["filter", "prioritize", "preempt"])
+@pytest.mark.parametrize(("body", "message"), NO_QUESTION.values(), ids=NO_QUESTION)
+def test_what_is_no_question_is_refused(told, verb, body, message):
+    """A body that is no object of JSON is a 400 of any verb."""
     status, answer = call(told, verb, body)
     assert status == HTTPStatus.BAD_REQUEST
     assert message in json.loads(answer)["message"]
+
+
+@pytest.mark.parametrize(("verb", "body", "message"), WRONG.values(), ids=WRONG)
+def test_wrong_questions_are_refused(told, verb, body, message):
+    """A scheduler reads no body of a 4xx, so filter says in a 200 what is wrong, as the others cannot."""
+    status, answer = call(told, verb, body)
+    found = json.loads(answer)
+    if verb == "filter":
+        assert status == HTTPStatus.OK
+        assert message in found["Error"]
+        assert (found["NodeNames"], found["Nodes"]) == (None, None)
+        assert not found["FailedNodes"]
+        assert not found["FailedAndUnresolvableNodes"]
+    else:
+        assert status == HTTPStatus.BAD_REQUEST
+        assert message in found["message"]
+
+
+@pytest.mark.parametrize("pods", [None, []])
+def test_a_node_without_victims_is_no_candidate(told, pods):
+    """A scheduler takes an empty list for an error and ends its try: the node is left out."""
+    synced(told)
+    assert json.loads(call(told, "preempt", victims([{"UID": "a"}])).body)["NodeNameToMetaVictims"] == {
+        "node-1": {"Pods": [{"UID": "a"}], "NumPDBViolations": 0}
+    }
+    status, answer = call(told, "preempt", victims(pods))
+    assert (status, json.loads(answer)) == (HTTPStatus.OK, {"NodeNameToMetaVictims": {}})
 
 
 WORDS = [

@@ -2,7 +2,8 @@
 
 A call is answered in one thread of its own, one after another as the scheduler makes them, and never in the
 event loop that answers reviews. While caches fill the answer is a 503: a pod is then tried again, where "no
-node" would be believed.
+node" would be believed. A scheduler reads no body but that of a 200, and of anything else shows the status
+at the pod. So what is wrong in a filter call stands in the answer's ``Error``; others have no such field.
 """
 
 import logging
@@ -20,7 +21,7 @@ from webhook.admission.review import ReviewError
 from webhook.process.workqueue import WorkQueue
 from webhook.scheduling.cluster.state import Cluster, NotKnownError
 from webhook.scheduling.metrics import SchedulingMetrics
-from webhook.scheduling.question import read_candidates, read_evictions
+from webhook.scheduling.question import QuestionError, read_candidates, read_evictions
 from webhook.scheduling.verbs import preempt
 
 _THREAD: Final = "scheduler"
@@ -35,6 +36,7 @@ class VerbEndpoint:
     Attributes:
         verb: as metrics and logs name it.
         act: makes the answer to a body; raises ReviewError and NotKnownError.
+        wrong: makes the answer that says what is wrong in a call; None: that is a 4xx.
         cluster: gives the time.
         queue: of one thread, which all verbs share.
         metrics: count.
@@ -45,6 +47,7 @@ class VerbEndpoint:
     cluster: Cluster
     queue: WorkQueue[Answer]
     metrics: SchedulingMetrics
+    wrong: Callable[[str], object] | None = None
 
     def begin(self, body: bytes, seconds: float) -> Answer | Future[Answer]:
         """Answer a call when it is its turn."""
@@ -67,7 +70,7 @@ class VerbEndpoint:
         try:
             answer = Answer(HTTPStatus.OK, orjson.dumps(self.act(body)))
         except ReviewError as error:
-            outcome, answer = "refused", errored(error.status, error.message)
+            outcome, answer = "refused", self._refused(error)
         except NotKnownError as error:
             _log.warning("%s is not answered: %s", self.verb, error)
             outcome, answer = "unanswered", errored(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
@@ -78,6 +81,12 @@ class VerbEndpoint:
             answer = errored(HTTPStatus.INTERNAL_SERVER_ERROR, text)
         self.metrics.answered(self.verb, outcome, self.cluster.clock() - started)
         return answer
+
+    def _refused(self, error: ReviewError) -> Answer:
+        if self.wrong is None or not isinstance(error, QuestionError):
+            return errored(error.status, error.message)
+        _log.warning("%s: %s", self.verb, error.message)
+        return Answer(HTTPStatus.OK, orjson.dumps(self.wrong(error.message)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,3 +152,15 @@ class Extender:
         if missing := self.missing():
             raise NotKnownError(f"not synced yet: {missing}")
         return self.cluster
+
+
+def wrong_filter_call(message: str) -> dict[str, object]:
+    """Return the ``ExtenderFilterResult`` that has a scheduler show a message at the pod."""
+    error = f"colocation-webhook cannot answer the filter call: {message}"
+    return {
+        "Nodes": None,
+        "NodeNames": None,
+        "FailedNodes": {},
+        "FailedAndUnresolvableNodes": {},
+        "Error": error,
+    }

@@ -16,6 +16,10 @@ Object = Mapping[str, Any]
 Victims = Mapping[str, list[str]]
 
 
+class QuestionError(ReviewError):
+    """A scheduler's call in which a field is wrong; the message names it, its value and the remedy."""
+
+
 class Candidates(NamedTuple):
     """A pod and the nodes in question, of ``ExtenderArgs``.
 
@@ -35,7 +39,7 @@ class Evictions(NamedTuple):
 
     Attributes:
         pod: as in ``Candidates``.
-        victims: the uids of pods by node.
+        victims: the uids of pods by node; no node without any.
         violations: of PodDisruptionBudgets, by node.
     """
 
@@ -45,23 +49,23 @@ class Evictions(NamedTuple):
 
 
 def read_candidates(body: bytes) -> Candidates:
-    """Read ``ExtenderArgs``; raises ReviewError."""
+    """Read ``ExtenderArgs``; raises ReviewError, QuestionError where a field is wrong."""
     of = _object(body)
     pod = _pod(of)
     names, nodes = of.get("NodeNames"), of.get("Nodes")
     if names is not None:
         if not isinstance(names, list) or not set(map(type, names)) <= {str}:
-            raise ReviewError(f"NodeNames: must be a list of names, not {shown(names)}")
+            raise QuestionError(f"NodeNames: must be a list of names, not {shown(names)}")
         return Candidates(pod, names, None)
     items = nodes.get("items") if isinstance(nodes, dict) else None
     if nodes is None or not isinstance(items, (list, type(None))):
-        raise ReviewError("Nodes, NodeNames: both are absent: the scheduler names the nodes in one of them")
+        raise QuestionError("Nodes, NodeNames: both are absent: the scheduler names the nodes in one of them")
     found = {_name(item, f"Nodes.items[{i}]"): item for i, item in enumerate(items or ())}
     return Candidates(pod, list(found), found)
 
 
 def read_evictions(body: bytes) -> Evictions:
-    """Read ``ExtenderPreemptionArgs``; raises ReviewError."""
+    """Read ``ExtenderPreemptionArgs``; raises ReviewError, QuestionError where a field is wrong."""
     of = _object(body)
     pod = _pod(of)
     for field, uid_of in (("NodeNameToMetaVictims", _meta_uid), ("NodeNameToVictims", _pod_uid)):
@@ -69,18 +73,17 @@ def read_evictions(body: bytes) -> Evictions:
         if by_node is None:
             continue
         if not isinstance(by_node, dict):
-            raise ReviewError(f"{field}: must be an object of nodes, not {shown(by_node)}")
+            raise QuestionError(f"{field}: must be an object of nodes, not {shown(by_node)}")
         victims, violations = {}, {}
         for node, value in by_node.items():
             at = f"{field}[{node[:64]}]"
             pods = value.get("Pods") if isinstance(value, dict) else None
             if not isinstance(value, dict) or not isinstance(pods, (list, type(None))):
-                raise ReviewError(f"{at}: must be an object with Pods, not {shown(value)}")
+                raise QuestionError(f"{at}: must be an object with Pods, not {shown(value)}")
             victims[node] = [uid_of(each, f"{at}.Pods[{i}]") for i, each in enumerate(pods or ())]
-            count = value.get("NumPDBViolations")
-            violations[node] = count if isinstance(count, int) else 0
+            violations[node] = _count(value.get("NumPDBViolations"), f"{at}.NumPDBViolations")
         return Evictions(pod, victims, violations)
-    raise ReviewError("NodeNameToVictims, NodeNameToMetaVictims: both are absent: one names the candidates")
+    raise QuestionError("NodeNameToVictims, NodeNameToMetaVictims: both are absent: one names the candidates")
 
 
 def _object(body: bytes) -> dict[str, Any]:
@@ -96,18 +99,18 @@ def _object(body: bytes) -> dict[str, Any]:
 def _pod(of: Mapping[str, Any]) -> Object:
     pod = of.get("Pod")
     if not isinstance(pod, dict):
-        raise ReviewError(f"Pod: must be an object, not {shown(pod)}")
+        raise QuestionError(f"Pod: must be an object, not {shown(pod)}")
     try:
         check_shape(pod)
     except Denied as error:
-        raise ReviewError(f"Pod.{error}") from None
+        raise QuestionError(f"Pod.{error}") from None
     metadata = pod.get("metadata") or {}
     for field in ("uid", "name", "namespace"):
         value = metadata.get(field)
         if not isinstance(value, str) or not value:
-            raise ReviewError(f"Pod.metadata.{field}: must be a text, not {shown(value)}")
+            raise QuestionError(f"Pod.metadata.{field}: must be a text, not {shown(value)}")
     if not isinstance(pod.get("status"), (dict, type(None))):
-        raise ReviewError(f"Pod.status: must be an object, not {shown(pod['status'])}")
+        raise QuestionError(f"Pod.status: must be an object, not {shown(pod['status'])}")
     return pod
 
 
@@ -115,7 +118,7 @@ def _name(item: object, at: str) -> str:
     metadata = item.get("metadata") if isinstance(item, dict) else None
     name = metadata.get("name") if isinstance(metadata, dict) else None
     if not isinstance(name, str) or not name:
-        raise ReviewError(f"{at}.metadata.name: must be a text, not {shown(name)}")
+        raise QuestionError(f"{at}.metadata.name: must be a text, not {shown(name)}")
     return name
 
 
@@ -130,5 +133,14 @@ def _pod_uid(each: object, at: str) -> str:
 
 def _text(value: object, at: str) -> str:
     if not isinstance(value, str) or not value:
-        raise ReviewError(f"{at}: must be a text, not {shown(value)}")
+        raise QuestionError(f"{at}: must be a text, not {shown(value)}")
+    return value
+
+
+def _count(value: object, at: str) -> int:
+    """Return a number of what may be left out; none is 0."""
+    if value is None:
+        return 0
+    if type(value) is not int or value < 0:
+        raise QuestionError(f"{at}: must be a whole number from 0, not {shown(value)}")
     return value

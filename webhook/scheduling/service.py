@@ -16,7 +16,7 @@ from webhook.process.workqueue import WorkQueue
 from webhook.protocol import NODEMETRIC_API_VERSION, NODEMETRIC_RESOURCE
 from webhook.scheduling.cluster.caches import Loads
 from webhook.scheduling.cluster.state import Cluster
-from webhook.scheduling.endpoint import Extender, VerbEndpoint
+from webhook.scheduling.endpoint import Extender, VerbEndpoint, wrong_filter_call
 from webhook.scheduling.metrics import SchedulingMetrics
 from webhook.scheduling.settings import SchedulingSettings
 from webhook.scheduling.upkeep import Upkeep
@@ -75,8 +75,9 @@ class Scheduling:
         self.upkeep = Upkeep(cluster, self.missing, self._queue, api, metrics)
         extender = Extender(cluster, self.missing, metrics)
         verbs = {"filter": extender.filter, "prioritize": extender.prioritize, "preempt": extender.preempt}
+        wrong = {"filter": wrong_filter_call}
         self.endpoints = {
-            f"{PREFIX}/{verb}": VerbEndpoint(verb, act, cluster, self._queue, metrics)
+            f"{PREFIX}/{verb}": VerbEndpoint(verb, act, cluster, self._queue, metrics, wrong.get(verb))
             for verb, act in verbs.items()
         }
         self._reflectors: dict[str, Reflector] = {}

@@ -123,12 +123,13 @@ def preempt(
 ) -> list[str]:
     """Return the nodes where the pod could go once the victims are gone.
 
-    What they use is still in use a moment later, so load gives no credit for it.
+    What they use is still in use a moment later, so load gives no credit for it. A node without victims is
+    left out: a scheduler takes it for an error.
     """
     return [
         name
         for name, uids in victims.items()
-        if not _why_not(asked, name, place, settings, now, without=frozenset(uids))
+        if uids and not _why_not(asked, name, place, settings, now, without=frozenset(uids))
     ]
 
 

@@ -88,7 +88,11 @@ def test_what_is_refused_before_it_is_read(tmp_path, cluster, settings):
     """Content type and form are checked as for the other paths; without the flag there is no path."""
     with ClusterService(tmp_path, cluster, *CPUSETS, "--scheduler", settings) as service:
         assert service.post("/scheduler/filter", b"{}", {"Content-Type": "text/plain"})[0] == 415
+        status, answer = service.post("/scheduler/filter", b"[]")
+        assert (status, "must be an object" in answer["message"]) == (400, True)
         status, answer = service.post("/scheduler/filter", b"{}")
+        assert (status, "Pod: must be an object" in answer["Error"]) == (200, True)
+        status, answer = service.post("/scheduler/prioritize", b"{}")
         assert (status, "Pod: must be an object" in answer["message"]) == (400, True)
         assert service.post("/scheduler/bind", b"{}")[0] == 404
     with ClusterService(tmp_path, cluster) as service:
