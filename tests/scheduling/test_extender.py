@@ -19,6 +19,7 @@ from webhook.scheduling.settings import (
 
 CORES = "too few whole CPU cores for FullPCPUs"
 REQUIRED = {"scheduling.koordinator.sh/resource-spec": '{"requiredCPUBindPolicy": "FullPCPUs"}'}
+DAEMONSET = [{"kind": "DaemonSet", "name": "d"}]
 HOT = "node(s) cpu usage exceed threshold"
 
 
@@ -122,8 +123,23 @@ def test_expired_metrics_close_a_node(told):
 def test_daemonset_pods_are_not_kept_out(told):
     """They have one node to go to."""
     told.tell(nodes=[loaded("node-1")], metrics=[measured(told, "node-1", 16_000)])
-    of = waiting(qos="LS", ownerReferences=[{"kind": "DaemonSet", "name": "d"}])
+    of = waiting(qos="LS", ownerReferences=DAEMONSET)
     assert told.filter(of, "node-1") == (["node-1"], {})
+    assert told.filter(waiting("other", qos="LS"), "node-1") == ([], {"node-1": HOT})
+
+
+def test_daemonset_pods_are_scored_and_held(told):
+    """Load counts for them as for others, but that it keeps them from no node."""
+    names = ["node-1", "node-2"]
+    told.tell(
+        nodes=[loaded(name) for name in names],
+        metrics=[measured(told, "node-1", 15_000), measured(told, "node-2", 4_000)],
+    )
+    first = told.scores(waiting("a", "8", "LS", ownerReferences=DAEMONSET), *names)
+    assert first["node-2"] > first["node-1"] > 0
+    assert told.filter(waiting("b", "4", "LS"), "node-2")[1] == {"node-2": HOT}
+    told.clock.seconds += 2.5
+    assert told.filter(waiting("b", "4", "LS"), "node-2")[0] == ["node-2"]
 
 
 def test_sets_that_fit_best_are_preferred(told):

@@ -16,12 +16,10 @@ from tests.reference import reference
 from webhook.pods.moments import read_moment
 from webhook.pods.qosclass import priority_class
 from webhook.pods.requests import pod_limit, pod_request
-from webhook.protocol import MID, MID_CPU, MID_MEMORY
-from webhook.scheduling.loadaware.loadsettings import read_load_settings
-from webhook.scheduling.loadaware.nodeload import judge, scores, why_not
-from webhook.scheduling.loadaware.nodeshape import read_shape
-from webhook.scheduling.loadaware.nodeusage import read_usage
-from webhook.scheduling.loadaware.podload import is_of_daemonset, read_assigned, read_pod
+from webhook.protocol import MID, MID_CPU, MID_MEMORY, NODEMETRIC_KIND
+from webhook.scheduling.cluster.snapshot import KINDS, cluster_of
+from webhook.scheduling.loadaware.nodeload import scores
+from webhook.scheduling.settings import read_settings
 
 DATA = Path(__file__).parents[1] / "data"
 LISTED = DATA / "scheduling_differences.txt"
@@ -37,23 +35,30 @@ def cases(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def ours(case: dict[str, Any]) -> dict[str, Any]:
-    """Our answer to a recorded case, in the form of its ``expected``."""
-    settings, now = read_load_settings(case["args"]), read_moment(case["now"]).timestamp()
-    usage = read_usage(case["nodeMetric"], settings.resources) if case["nodeMetric"] else None
-    assigned = [pod for each in case["pods"] if (pod := read_assigned(each, settings, now))]
-    load = judge(read_shape(case["node"], settings.resources), usage, assigned, settings)
-    incoming = read_pod(case["pod"], settings, now)
-    reason = "" if is_of_daemonset(case["pod"]) else why_not(load, incoming, settings, now)
+    """Our answer to a recorded case, in the form of its ``expected``: asked as the endpoints ask."""
+    now, node = read_moment(case["now"]), case["node"]["metadata"]["name"]
+    settings = read_settings({"loadAware": case["args"], "cpuSets": False})
+    metrics = [{**case["nodeMetric"], "metadata": {"name": node}}] if case["nodeMetric"] else []
+    objects: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
+    objects |= {"Node": [case["node"]], "Pod": case["pods"], NODEMETRIC_KIND: metrics}
+    cluster = cluster_of(objects, settings, lambda: now)
+    visit = cluster.visit(case["pod"])
+    found = cluster.rankings.filter(visit, [node], now.timestamp())
+    loads, pod = visit.loads(), visit.asked.load
+    score = next(scores(loads, [node], pod, settings.load, now.timestamp()))
+    points = cluster.rankings.prioritize(visit, [node], now.timestamp())[node]
+    assert points == (score + 5) // 10, "what the scheduler gets is this score"
     answer = {
-        "filter": reason or "ok",
-        "score": next(scores({"n": load}, ["n"], incoming, settings, now)),
-        "estimatedPod": dict(zip(settings.resources, incoming.estimate, strict=True)),
+        "filter": found.unresolvable.get(node, "ok"),
+        "score": score,
+        "estimatedPod": dict(zip(settings.load.resources, pod.estimate, strict=True)),
     }
+    usage = cluster.loads.metrics.values.get(("", node))
     if usage is not None and usage.measured:
-        side = load.side(prod=incoming.prod)
+        side = loads[node].side(prod=pod.prod)
         uses = {"filter": side.filter_use, "score": side.score_use}
         answer["estimatedNode"] = {
-            name: dict(zip(settings.resources, use, strict=True)) for name, use in uses.items()
+            name: dict(zip(settings.load.resources, use, strict=True)) for name, use in uses.items()
         }
     return answer
 

@@ -103,7 +103,7 @@ def _verdict(visit: Visit, node: str) -> NodeVerdict:
         uses = tuple(_uses(visit, load))
         measured = now < load.score_until
         load_score = next(scores({node: load}, [node], pod, settings.load, now)) if measured else None
-        if reason := why_not(load, pod, settings.load, now):
+        if not visit.asked.everywhere and (reason := why_not(load, pod, settings.load, now)):
             reasons.append(reason)
             remedies += _of_load(reason, uses)
     if visit.claim is not None:

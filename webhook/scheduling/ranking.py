@@ -68,7 +68,7 @@ class Rankings:
         """Begin empty; the journal names what changes."""
         self._settings = settings
         self._journal = journal
-        self._kinds: dict[tuple[tuple[bool, Vector] | None, object], _Ranking] = {}
+        self._kinds: dict[tuple[tuple[bool, Vector, bool] | None, object], _Ranking] = {}
 
     def filter(self, visit: Visitor, names: list[str], now: float) -> Filtered:
         """Say which nodes a pod may go to; see ``verbs.filter_nodes``."""
@@ -114,7 +114,7 @@ class Rankings:
     def _of(self, visit: Visitor, names: Iterable[str], now: float) -> tuple[_Ranking, list[str]]:
         """Return the ranking of a pod, with all of these nodes that exist, and the ones it may not go to."""
         load = visit.asked.load
-        kind = (None if load is None else (load.prod, load.estimate), visit.request)
+        kind = (None if load is None else (load.prod, load.estimate, visit.asked.everywhere), visit.request)
         ranking = self._kinds.pop(kind, None)
         if ranking is None:
             ranking = _Ranking(visit.alike(), self._journal.read())

@@ -23,14 +23,16 @@ class Asked(NamedTuple):
     """The pod in question.
 
     Attributes:
-        load: what it is expected to use; None: load is not looked at, or not for this pod.
+        load: what it is expected to use; None: load is not looked at.
         wants_set: whether it gets a CPU set at binding.
         nominated: the node that pods were evicted from for it; "": none.
+        everywhere: whether load keeps it from no node, though it counts in the score: the pod of a DaemonSet.
     """
 
     load: PodLoad | None
     wants_set: bool
     nominated: str = ""
+    everywhere: bool = False
 
 
 class Place(Protocol):
@@ -91,12 +93,12 @@ def answer(
 ) -> Filtered:
     """Return the answer to filter, where these reasons keep a pod from nodes."""
     passed = [name for name in names if name not in out] if out else names
-    waits = {}
+    out, waits = _few_kinds(out), {}  # a scheduler counts the kinds of both maps together
     if asked.wants_set and asked.nominated in out:
         leaving = place.leaving(asked.nominated)
         if leaving and not _why_not(asked, asked.nominated, place, settings, now, without=leaving):
             waits[asked.nominated] = out.pop(asked.nominated)
-    return Filtered(passed, _few_kinds(out), waits)
+    return Filtered(passed, out, waits)
 
 
 def prioritize(

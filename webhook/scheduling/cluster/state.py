@@ -79,12 +79,11 @@ class Cluster:
             self.fits.ask_namespaces()
             request = self._request(pod)
             claim = claim_of(pod, request) if isinstance(request, CPUSetRequest) else request
-        load = None
-        if self.loads is not None and not is_of_daemonset(pod):
-            load = read_pod(pod, self.loads.settings, self.wall())
+        load = read_pod(pod, self.loads.settings, self.wall()) if self.loads is not None else None
         nominated = (pod.get("status") or {}).get("nominatedNodeName") or ""
         priority = (pod.get("spec") or {}).get("priority") or 0
-        return Visit(self, pod, claim, Asked(load, claim is not None, str(nominated)), priority)
+        asked = Asked(load, claim is not None, str(nominated), is_of_daemonset(pod))
+        return Visit(self, pod, claim, asked, priority)
 
     def look_again(self) -> bool:
         """Look at some of the nodes that have changed before a pod asks, and say whether some are left."""
