@@ -182,6 +182,56 @@ def test_what_is_bound_is_not_held_twice(told):
     assert told.filter(waiting("b", "6"), "node-1")[0] == ["node-1"]
 
 
+def other_node(told, of):
+    """The better one of two nodes is held for a pod; the name of that one, and of the other."""
+    with_node(told, "node-2")
+    names = ["node-1", "node-2"]
+    told.tell(nodes=[loaded(name) for name in names], metrics=[measured(told, name, 100) for name in names])
+    scores = told.scores(of, *names)
+    held = max(names, key=scores.__getitem__)
+    assert told.filter(waiting("b", "12", of["metadata"]["labels"]["koordinator.sh/qosClass"]), held)[0] == []
+    return held, *(name for name in names if name != held)
+
+
+@pytest.mark.parametrize("watch", ["load", "sets"])
+def test_a_pod_that_is_bound_elsewhere_holds_nothing(told, watch):
+    """Its scheduler decided otherwise: once either watch sees it there, the node that was held is free."""
+    of = waiting("a", "8", "LSR")
+    held, other = other_node(told, of)
+    bound = {**of, "spec": {**of["spec"], "nodeName": other}}
+    if watch == "load":
+        told.tell(nodes=[loaded(held)], pods=[bound])
+    else:
+        store(told.replica.fake, PODS, bound)
+        told.replica.hear()
+    assert told.filter(waiting("b", "12"), held)[0] == [held]
+
+
+def test_a_pod_without_a_set_that_is_bound_elsewhere_holds_no_load(told):
+    """Its estimate counts where it is."""
+    of = waiting("a", "8", "LS")
+    held, other = other_node(told, of)
+    told.tell(
+        nodes=[loaded(held)],
+        metrics=[measured(told, held, 100)],
+        pods=[{**of, "spec": {**of["spec"], "nodeName": other}}],
+    )
+    assert told.filter(waiting("b", "12", "LS"), held)[0] == [held]
+
+
+def test_a_pod_that_another_ledger_has_holds_nothing(told):
+    """Binding comes before the watch of pods; what an earlier binding left in a ledger ends nothing."""
+    of = waiting("a", "8", "LSR")
+    held, other = other_node(told, of)
+    store(told.replica.fake, PODS, of)
+    told.replica.hear(PODS)
+    assert told.replica.cpuset(of, to=other)
+    assert told.filter(waiting("b", "12"), held)[0] == [held]
+    told.clock.seconds += 2.5
+    assert told.filter(of, held)[0] == [held]
+    assert told.filter(waiting("b", "12"), held)[0] == [], "the entry is older than what is held"
+
+
 def test_load_of_a_burst_is_held_too(told):
     """The estimate of a pod that is about to be bound counts, and is not lost when a CPU set is known."""
     told.tell(nodes=[loaded("node-1"), loaded("node-2")], metrics=[

@@ -71,6 +71,13 @@ class Reservations:
             self._held = left
             self._arrange(gone)
 
+    def granted(self, uid: str, node: str) -> None:
+        """Drop what is held for a pod on any other node than the one whose ledger has its CPUs by now."""
+        held = self._held.get(uid)
+        if held is not None and held.node != node:
+            del self._held[uid]
+            self._arrange({held.node})
+
     def loads(self, node: str) -> tuple[PodLoad, ...]:
         """Return the loads that are held on a node; the same tuple as long as they are the same."""
         return self._loads.get(node, ())

@@ -2,11 +2,14 @@
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from webhook.binding.grant import Claim, Refusal
+from webhook.binding.ledger import Ledger
+from webhook.binding.recovery import node_of
 from webhook.cpuset.allocation import BindPolicy
 from webhook.pods.resourcespec import CPUSetRequest, ResourceSpecError, read_resource_spec
 from webhook.scheduling.cluster.caches import Loads
@@ -25,6 +28,9 @@ Object = Mapping[str, Any]
 
 _SLICE: Final = 20
 """So many nodes are looked at between two calls: about a millisecond."""
+
+_MOST_GRANTED: Final = 10_000
+"""So many CPU sets that were given are remembered until the next call; what is held ends by itself."""
 
 
 class NotKnownError(Exception):
@@ -56,6 +62,7 @@ class Cluster:
     fits: Fits | None = field(init=False)
     rankings: Rankings = field(init=False)
     waking: "Waking[Visit]" = field(init=False)
+    _granted: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=_MOST_GRANTED), init=False)
 
     def __post_init__(self) -> None:
         """Hold nothing."""
@@ -66,6 +73,8 @@ class Cluster:
         if self.loads is not None:
             self.loads.held = held.loads
             self.loads.changed = journal.note
+        if self.sets is not None:
+            self.sets.ledgers.store.observers.append(self._ledger_changed)
         self.fits = (
             Fits(self.sets, held.entries, self.default, self.opted_in, journal.note) if self.sets else None
         )
@@ -73,6 +82,8 @@ class Cluster:
     def visit(self, pod: Object) -> "Visit":
         """Return the cluster as a pod finds it, without what was held for it before; raises NotKnownError."""
         metadata = pod["metadata"]
+        while self._granted:
+            self.reservations.granted(*self._granted.popleft())
         self.reservations.release(metadata["uid"])
         claim: Claim | Refusal | None = None
         if self.fits is not None:
@@ -125,8 +136,16 @@ class Cluster:
         if self.fits is not None:
             self.fits.note(node)
 
+    def _ledger_changed(self, key: tuple[str, str], old: Ledger | None, new: Ledger | None) -> None:
+        """Note who got CPUs; called by whoever watches or writes ledgers."""
+        before = old.entries if old is not None else {}
+        after = new.entries if new is not None else {}
+        self._granted.extend((uid, key[1]) for uid, entry in after.items() if before.get(uid) != entry)
+
     def _is_bound(self, held: Reservation) -> bool:
         """Whether a pod counts by what is watched: it is bound, or a ledger has its CPUs."""
+        if any(node != held.node for node in self._seen_on(held)):
+            return True
         if held.entry is not None and self.sets is not None:
             ledger = self.sets.ledgers.known(held.node)
             if ledger is None or held.uid not in ledger.entries:
@@ -135,6 +154,17 @@ class Cluster:
             pod = self.loads.pods.values.get(held.load.key)
             return pod is not None and pod.uid == held.uid
         return held.entry is not None
+
+    def _seen_on(self, held: Reservation) -> Iterator[str]:
+        """Yield the nodes to which a pod is bound by what is watched."""
+        if held.load is not None and self.loads is not None:
+            load = self.loads.pods.values.get(held.load.key)
+            if load is not None and load.uid == held.uid:
+                yield load.node
+        if held.entry is not None and self.sets is not None:
+            pod = self.sets.pods.values.get((held.entry.namespace, held.entry.name))
+            if pod is not None and pod["metadata"]["uid"] == held.uid and (node := node_of(pod)):
+                yield node
 
 
 @dataclass(frozen=True, slots=True)
