@@ -139,7 +139,7 @@ def _cool(
     asked: Asked, names: list[str], place: Place, settings: SchedulingSettings, now: float
 ) -> list[str]:
     """Return the nodes that load certainly does not keep a pod from."""
-    if asked.load is None or settings.load is None:
+    if asked.load is None or asked.everywhere or settings.load is None:
         return names
     return passing(place.loads(), names, asked.load, now)
 
@@ -155,6 +155,7 @@ def _why_not(  # noqa: PLR0913 — what the three verbs have in common
     without: frozenset[str] = frozenset(),
 ) -> str:
     """Say why a pod may not go to a node, "" where it may; ``looked``: load does not keep it from there."""
+    looked = looked or asked.everywhere
     if not looked and asked.load is not None and settings.load is not None:
         load = place.loads().get(name)
         if load is not None and (reason := why_not(load, asked.load, settings.load, now)):
