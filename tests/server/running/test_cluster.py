@@ -31,8 +31,8 @@ METRICS = ReviewMetrics(new_registry())
 class ClusterService(Service):
     """One ``serve`` process that watches ``fake``."""
 
-    def __init__(self, folder, fake, *flags):
-        super().__init__(folder, *flags, tls=False)
+    def __init__(self, folder, fake, *flags, prelude=""):
+        super().__init__(folder, *flags, tls=False, prelude=prelude)
         config = {
             "current-context": "x",
             "contexts": [{"name": "x", "context": {"cluster": "c", "namespace": "home"}}],

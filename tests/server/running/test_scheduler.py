@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from click.testing import CliRunner
 from tests.binding.builders import EVENTS, node, nrt, store
 from tests.kube.fakeapi import NAMESPACES
 from tests.scheduling.builders import args, evictions, waiting
-from tests.server.running.test_cluster import ClusterService
+from tests.server.running.test_cluster import ClusterService, in_namespace
 from tests.server.running.test_cluster import fake as fake  # noqa: PLC0414 — a fixture
 from webhook.binding.caches import TOPOLOGIES
 from webhook.binding.ledgers import LEDGERS
@@ -74,6 +75,37 @@ def test_large_calls(tmp_path, cluster, settings):
         status, answer = service.post("/scheduler/filter", args(waiting("p", "4"), *names))
         assert (status, answer["NodeNames"]) == (200, ["cool"])
         assert len(answer["FailedAndUnresolvableNodes"]) == 10_000
+
+
+HELD = """
+import pathlib, time
+from webhook.scheduling.endpoint import Extender
+answer = Extender.filter
+def late(self, body):
+    while not pathlib.Path("go").exists():
+        time.sleep(0.01)
+    return answer(self, body)
+Extender.filter = late
+"""
+
+
+def test_reviews_are_answered_while_a_call_is_computed(tmp_path, cluster, settings):
+    """However long it takes: a call has a thread of its own, and the next one waits for it."""
+    flags = (*CPUSETS, "--scheduler", settings)
+    with (
+        ClusterService(tmp_path, cluster, *flags, prelude=HELD) as service,
+        ThreadPoolExecutor(2) as threads,
+    ):
+        calls = [
+            threads.submit(service.post, f"/scheduler/{verb}", args(waiting(verb, "4", "LS"), "cool", "hot"))
+            for verb in ("filter", "prioritize")
+        ]
+        for _ in range(20):
+            status, answer = service.post(body=in_namespace("known"))
+            assert (status, answer["response"]["allowed"]) == (200, True)
+        assert not any(call.done() for call in calls)
+        (tmp_path / "go").touch()
+        assert [call.result(10)[0] for call in calls] == [200, 200]
 
 
 def test_without_definitions_of_metrics_pods_are_placed(tmp_path, cluster, settings):
