@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.binding.builders import bind, node, nrt, pod, server, store
-from tests.scheduling.builders import Told, args, call, loaded, sample, synced, waiting
+from tests.scheduling.builders import Told, args, call, evictions, loaded, sample, synced, waiting
 from tests.scheduling.test_nodeload import metric
 from webhook.binding.caches import TOPOLOGIES
 from webhook.kube.paths import NODES, PODS
@@ -151,6 +151,24 @@ def test_sets_that_fit_best_are_preferred(told):
     assert scores["node-2"] > scores["node-1"]
 
 
+def test_each_part_of_the_score_has_its_weight(fake):
+    """Load and CPU set have 0 to 10 points each, times what an administrator chose."""
+    of, names = waiting(cpu="4"), ["node-1", "node-2"]
+
+    def scored(load, sets):
+        told = Told(fake, read_settings({"weights": {"loadAware": load, "cpuSets": sets}}))
+        with_node(told, "node-2", "1x1x1x8")
+        told.tell(nodes=[loaded(name) for name in names], metrics=[measured(told, "node-1", 8_000)])
+        found = told.scores(of, *names)
+        told.replica.endpoint.close()
+        return found
+
+    by_load, by_set, both = scored(1, 0), scored(0, 1), scored(3, 5)
+    assert by_load["node-1"] > by_load["node-2"] == 0
+    assert by_set["node-1"] > by_set["node-2"] > 0
+    assert both == {name: 3 * by_load[name] + 5 * by_set[name] for name in names}
+
+
 def test_a_burst_does_not_go_to_one_node(told):
     """What was scored highest counts as held: the next pod finds it taken, and a moment later free again."""
     with_node(told, "node-2")
@@ -255,6 +273,14 @@ def test_preempt_keeps_nodes_where_eviction_helps(told):
     assert told.preempt(of, node_2=[]) == []
 
 
+def test_violations_of_budgets_come_back(told):
+    """A scheduler takes the node where the fewest budgets are broken: the count is its own."""
+    question = json.loads(evictions(waiting(), node_1=["a"]))
+    question["NodeNameToMetaVictims"]["node-1"]["NumPDBViolations"] = 3
+    found = told.extender.preempt(json.dumps(question).encode())["NodeNameToMetaVictims"]
+    assert found == {"node-1": {"Pods": [{"UID": "a"}], "NumPDBViolations": 3}}
+
+
 def test_preempt_looks_at_load(told):
     """A node over its threshold is no candidate: what victims use is still in use when the pod comes back."""
     told.tell(nodes=[loaded("node-1")], metrics=[measured(told, "node-1", 15_000)])
@@ -324,13 +350,15 @@ def test_switched_off_checks_say_nothing(fake):
     assert off.scores(waiting(), "node-1", "node-9") == {"node-1": 0, "node-9": 0}
 
 
-def test_nothing_is_answered_while_caches_fill(told):
+@pytest.mark.parametrize("verb", ["filter", "prioritize", "preempt"])
+def test_nothing_is_answered_while_caches_fill(told, verb):
     """Not knowing is a 503, for which the scheduler tries again, and never "no node"."""
-    status, body = call(told, "filter", args(waiting(), "node-1"))
+    question = evictions(waiting(), node_1=["a"]) if verb == "preempt" else args(waiting(), "node-1")
+    status, body = call(told, verb, question)
     assert status == HTTPStatus.SERVICE_UNAVAILABLE
     assert "not synced yet" in json.loads(body)["message"]
     synced(told)
-    assert call(told, "filter", args(waiting(), "node-1")).status == HTTPStatus.OK
+    assert call(told, verb, question).status == HTTPStatus.OK
 
 
 SAMPLED = ("filter", "filter-again", "filter-nominated", "filter-not-node-cache-capable")

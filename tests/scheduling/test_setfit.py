@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.binding.builders import NOW, claim, ledger, node_topology
 from webhook.binding.grant import Refusal, grant
 from webhook.binding.ledger import Entry
-from webhook.cpuset.allocation import BindPolicy, Exclusive
+from webhook.cpuset.allocation import BindPolicy, Exclusive, Strategy
 from webhook.cpuset.cpulist import parse_cpulist
 from webhook.cpuset.hints import NumaPolicy
 from webhook.scheduling.setfit import fit
@@ -37,7 +37,10 @@ def questions(draw):
         numa_policy=draw(NUMA),
     )
     on = node_topology(
-        bind_policy=draw(DEMANDED), numa_policy=draw(NUMA), max_bindable=draw(st.sampled_from([None, 4]))
+        bind_policy=draw(DEMANDED),
+        numa_policy=draw(NUMA),
+        max_bindable=draw(st.sampled_from([None, 4])),
+        strategy=draw(st.sampled_from(Strategy)),
     )
     entries = [entry("other", cpus)] if (cpus := draw(HELD)) else []
     if draw(st.booleans()):
@@ -56,6 +59,36 @@ def test_a_reason_has_no_figures_and_no_names(question):
         event(decided.reason)
         assert not re.search(r"[0-9,;:]|node-|\.$", reason), reason
         assert fit(wanted, replace(on, name="node-2"), book, now=NOW).reason == reason
+
+
+def points(cpus, held, *, emptier):
+    """50 for one NUMA node, 30 for whole cores, 20 for the node that is the fuller, or the emptier, by then.
+
+    CPUs 8 apart are a core, and four cores a NUMA node.
+    """
+    nodes = {cpu % 8 // 4 for cpu in cpus}
+    cores = {cpu % 8 for cpu in cpus}
+    broken = {
+        core for core in cores if not {core, core + 8} <= cpus and not {core, core + 8} & held
+    }  # of a core that another pod has a part of nothing is lost
+    there = {cpu for cpu in range(16) if cpu % 8 // 4 in nodes}
+    used = len(there & (cpus | held))
+    full = len(there) - used if emptier else used
+    return 50 // len(nodes) + 30 * len(cores - broken) // len(cores) + 20 * full // len(there)
+
+
+@given(questions())
+def test_a_set_is_as_good_as_it_is_whole(question):
+    """The score of a set is that of a second reckoning, from its CPUs and those of other pods."""
+    wanted, on, book = question
+    found = fit(wanted, on, book, now=NOW)
+    if found.entry is None:
+        assert found.score == 0
+        return
+    held = {cpu for each in book.entries.values() if each.uid != wanted.uid for cpu in each.cpus}
+    want = points(set(found.entry.cpus), held, emptier=on.strategy is Strategy.LEAST_ALLOCATED)
+    event(f"{want // 10 * 10}")
+    assert found.score == want
 
 
 def test_cpus_of_an_earlier_binding():

@@ -2,9 +2,10 @@
 
 import pytest
 
-from tests.binding.builders import store
+from tests.binding.builders import nrt, store
 from tests.scheduling.builders import Told, loaded, synced, waiting
 from tests.scheduling.test_extender import measured
+from webhook.binding.caches import TOPOLOGIES
 from webhook.kube.paths import PODS
 from webhook.protocol import ANNOTATION_WOKEN
 from webhook.scheduling.settings import read_settings
@@ -104,6 +105,19 @@ def test_nobody_is_woken_where_that_is_switched_off(fake):
     assert told.filter(of, "node-1")[0] == []
     at(told, 1_000)
     assert woken(told, SETTLED_SECONDS) is None
+
+
+def test_a_pod_that_waits_for_a_set_is_woken_where_load_is_off(fake):
+    """A topology that comes wakes nobody by itself."""
+    told = synced(Told(fake, read_settings({"loadAware": False})))
+    store(fake, PODS, waiting())
+    fake.objects[TOPOLOGIES].clear()
+    told.replica.hear()
+    assert told.filter(waiting(), "node-1")[0] == []
+    assert woken(told, SETTLED_SECONDS) is None
+    store(fake, TOPOLOGIES, nrt())
+    told.replica.hear()
+    assert woken(told, SETTLED_SECONDS) is not None
 
 
 def test_a_namespace_that_opts_out_wakes_its_pods(fake):
