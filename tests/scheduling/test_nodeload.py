@@ -1,28 +1,18 @@
 """Load awareness against a second reading of the specification, with fractions and one pod at a time."""
 
-import datetime as dt
-from fractions import Fraction
-from math import floor
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import event, given
 
-from webhook.protocol import BATCH, FREE, LABEL_PRIORITY_CLASS, PROD
+from tests.scheduling.load_model import NOW, PLACES, moment, works
+from webhook.protocol import BATCH, LABEL_PRIORITY_CLASS, PROD
 from webhook.scheduling.loadaware.loadsettings import LoadSettingsError, read_load_settings
-from webhook.scheduling.loadaware.nodeload import EXPIRED, judge, passing, scores, why_not
+from webhook.scheduling.loadaware.nodeload import judge, passing, scores, why_not
 from webhook.scheduling.loadaware.nodeshape import read_shape
 from webhook.scheduling.loadaware.nodeusage import read_usage
 from webhook.scheduling.loadaware.podload import read_assigned, read_pod
 
-NOW = dt.datetime(2026, 1, 31, 8, tzinfo=dt.UTC)
 CPU = "cpu"
 HOT = "node(s) cpu usage exceed threshold"
-
-
-def moment(seconds: int) -> str:
-    """A time so many seconds before NOW."""
-    return (NOW - dt.timedelta(seconds=seconds)).isoformat().replace("+00:00", "Z")
 
 
 def pod(name: str, milli: int, *, of: str = PROD, scheduled: int = 3600, phase: str = "Running") -> dict:
@@ -55,94 +45,52 @@ def metric(usage: int, age: int = 10, pods: dict[str, tuple[int, str]] | None = 
 NODE = {"metadata": {"name": "node-1"}, "status": {"allocatable": {CPU: "10", "memory": "64Gi"}}}
 
 
-def answered(incoming: dict, nodemetric: dict | None, pods: list[dict], args: dict, node: dict = NODE):
-    """Our reason and score."""
+def judged(incoming: dict, nodemetric: dict | None, pods: list[dict], args: dict, node: dict = NODE):
+    """How we judge the node, and read the pod, by these settings."""
     settings, now = read_load_settings(args), NOW.timestamp()
     usage = read_usage(nodemetric, settings.resources) if nodemetric is not None else None
     assigned = [each for p in pods if (each := read_assigned(p, settings, now))]
     load = judge(read_shape(node, settings.resources), usage, assigned, settings)
-    mine = read_pod(incoming, settings, now)
+    return load, read_pod(incoming, settings, now), settings
+
+
+def answered(*of):
+    """Our reason and score; see ``judged``."""
+    load, mine, settings = judged(*of)
+    now = NOW.timestamp()
     reason = why_not(load, mine, settings, now)
     quick = passing({"n": load}, ["n"], mine, now)
-    assert bool(quick) == (not reason), "the quick way for many nodes says the same"
+    more = settings.schedule_when_expired and not reason
+    assert more or bool(quick) == (not reason), "the quick way for many nodes says the same"
     return reason, next(scores({"n": load}, ["n"], mine, settings, now))
 
 
-CLASSES = st.sampled_from([PROD, BATCH, FREE])
-MILLI = st.integers(0, 6000)
+@given(PLACES, works("new"))
+def test_model(place, new):
+    """Filter, score and what is in use are what the specification says, reckoned anew with fractions."""
+    node, nodemetric = place.written()
+    of = new.written(), nodemetric, [each.written() for each in place.pods], place.args, node
+    reason, score = place.answers(new)
+    event(reason or "fits")
+    event(f"score {'0' if not score else 'above 0'}")
+    assert answered(*of) == (reason, score)
+    load, mine, _ = judged(*of)
+    side = load.side(prod=mine.prod)
+    assert (side.filter_use, side.score_use, mine.estimate) == place.uses(new)
 
 
-@st.composite
-def places(draw):
-    """A node's pods, what was measured of them, a metric's age, thresholds, and a pod to come."""
-    pods, measured, model = [], {}, []
-    for i in range(draw(st.integers(0, 4))):
-        of, asked, seconds = draw(CLASSES), draw(MILLI), draw(st.integers(0, 200))
-        phase = draw(st.sampled_from(["Running", "Pending", "Succeeded"]))
-        pods.append(pod(f"pod-{i}", asked, of=of, scheduled=seconds, phase=phase))
-        used = draw(st.none() | MILLI)
-        reported = draw(CLASSES)
-        if used is not None:
-            measured[f"pod-{i}"] = (used, reported)
-        model.append((of, asked, seconds, phase, used, reported))
-    args = {"usageThresholds": {CPU: draw(st.integers(0, 100))}}
-    if draw(st.booleans()):
-        args["prodUsageThresholds"] = {CPU: draw(st.integers(0, 100))}
-    if draw(st.booleans()):
-        args["scoreAccordingProdUsage"] = True
-    if draw(st.booleans()):
-        args["filterExpiredNodeMetrics"] = draw(st.booleans())
-    return pods, measured, model, args, draw(st.integers(0, 12_000)), draw(st.integers(0, 300))
-
-
-def expected(asked: int, of: str) -> Fraction:
-    """A pod's estimate, in milli-cores."""
-    if of == FREE:
-        return Fraction(0)
-    if asked == 0:
-        return Fraction(250)
-    return Fraction(floor(Fraction(asked * 85, 100) + Fraction(1, 2)))
-
-
-@given(places(), CLASSES, MILLI)
-def test_model(place, of, asked):
-    """Filter and score are what the specification says, reckoned with fractions, a pod at a time."""
-    pods, measured, model, args, usage, age = place
-    every, prod = Fraction(usage), Fraction(0)
-    for its, request, seconds, phase, used, reported in model:
-        if its == FREE or phase == "Succeeded":
-            continue
-        estimate = expected(request, its)
-        late = seconds < age + 60
-        beyond = max(Fraction(0), estimate - used) if used is not None and late else Fraction(0)
-        every += estimate if used is None else beyond
-        if its == PROD:
-            prod += estimate if used is None or reported != PROD else used + beyond
-    mine, has = expected(asked, of), Fraction(10_000)
-    limit, use = args["usageThresholds"][CPU], every
-    if of == PROD and args.get("prodUsageThresholds", {}).get(CPU):
-        limit, use = args["prodUsageThresholds"][CPU], prod
-    want = ""
-    if limit and args.get("filterExpiredNodeMetrics", True) and age >= 180:
-        want = EXPIRED
-    elif limit and floor(100 * (use + mine) / has + Fraction(1, 2)) > limit:
-        want = HOT
-    by_prod = of == PROD and args.get("scoreAccordingProdUsage", False)
-    left = has - (prod if by_prod else every) - mine
-    cpu_score = floor(100 * left / has) if left > 0 else 0
-    reason, points = answered(pod("new", asked, of=of), metric(usage, age, measured), pods, args)
-    assert reason == want
-    # The memory that is free is not in question here: the score is the mean of cpu's and memory's.
-    if age >= 180:
-        assert points == 0
-    else:
-        memory = read_memory_score(pod("new", asked, of=of), metric(usage, age, measured), pods, args)
-        assert points == (cpu_score + memory) // 2
-
-
-def read_memory_score(incoming: dict, nodemetric: dict, pods: list[dict], args: dict) -> int:
-    """The score of memory alone, by giving cpu no weight."""
-    return answered(incoming, nodemetric, pods, {**args, "resourceWeights": {"memory": 1}})[1]
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("30", 30), ("0", None), ("-5", 120), ("soon", 120), ("1.5", 120)]
+)
+def test_seconds_that_a_pod_states(text, seconds):
+    """They replace those that hold for all pods; none counts of what is negative or no whole number."""
+    noted = pod("new", 1000, scheduled=600)
+    noted["metadata"]["annotations"] = {
+        "scheduling.koordinator.sh/load-estimated-seconds-after-pod-scheduled": text
+    }
+    args = {"allowCustomizeEstimation": True, "estimatedSecondsAfterPodScheduled": 120}
+    _, read, _ = judged(noted, None, [], args)
+    assert read.estimated_until == (0.0 if seconds is None else NOW.timestamp() - 600 + seconds)
 
 
 def test_no_metric_takes_any_pod():
