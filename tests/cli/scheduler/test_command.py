@@ -96,7 +96,8 @@ def test_plugins_of_nobody_are_named(run, tmp_path):
         "schedulerName": "mine",
         "pluginConfig": [{"name": "Mine", "args": {}}, {"name": "NodeNUMAResource", "args": {
             "defaultCPUBindPolicy": "SpreadByPCPUs", "numaScoringStrategy": {"type": "LeastAllocated"}}}],
-        "plugins": {"filter": {"enabled": [{"name": "Theirs"}, {"name": "NodeName"}]}},
+        "plugins": {"filter": {"enabled": [{"name": "Theirs"}, {"name": "NodeName"}]},
+                    "multiPoint": {"enabled": [{"name": "NodeNUMAResource"}]}},
     }  # fmt: skip
     whole = {"kind": "KubeSchedulerConfiguration", "apiVersion": f"{API}/v1beta3", "profiles": [profile]}
     file.write_text(json.dumps(whole))
@@ -133,22 +134,28 @@ def test_what_the_chart_would_refuse_is_said(run, tmp_path):
     file = tmp_path / "config.yaml"
     file.write_text(json.dumps(whole))
     found = translated(run, file)
-    assert found["values"] == {"scheduler": {"enabled": True}, "cpusets": {"enabled": True}}
-    name, weight = found["withoutCounterpart"]
+    assert found["values"]["cpusets"] == {"enabled": True}
+    assert not {"name", "weights"} & found["values"]["scheduler"].keys()
+    name, alone, weight = found["withoutCounterpart"]
+    assert alone.startswith("NodeNUMAResource, at score alone: ")
     assert name.startswith("schedulerName default-scheduler: the cluster's own scheduler has that name")
     assert weight.startswith("LoadAwareScheduling, weight 5000: scheduler.weights.loadAware is 1 to 100")
 
 
 def test_what_is_switched_off_is_not_done(run, tmp_path):
-    """A plugin of Koordinator's that a profile disables is neither taken over nor missed."""
+    """A plugin of Koordinator's that a profile disables is neither taken over nor missed: load is off."""
     off = [{"name": "LoadAwareScheduling", "weight": 3}, {"name": "Coscheduling"}, {"name": "NodeName"}]
     profile = {"schedulerName": "mine", "plugins": {"filter": {"disabled": off}}}
     whole = {"kind": "KubeSchedulerConfiguration", "apiVersion": f"{API}/v1", "profiles": [profile]}
     file = tmp_path / "config.yaml"
     file.write_text(json.dumps(whole))
     found = translated(run, file)
-    assert found["values"] == {"scheduler": {"enabled": True, "name": "mine"}}
-    assert found["withoutCounterpart"] == []
+    default = {"type": "LeastAllocated", "resources": []}
+    assert found["values"] == {
+        "scheduler": {"enabled": True, "name": "mine", "checks": {"load": False}, "scoringStrategy": default}
+    }
+    (line,) = found["withoutCounterpart"]
+    assert line.startswith("NodeName, disabled at filter: only in the configuration")
     assert found["configuration"]["profiles"][0]["plugins"] == {
         "filter": {"disabled": [{"name": "NodeName"}]}
     }

@@ -69,8 +69,13 @@ def pool(release: Installation, new_namespace: Callable[..., str]) -> Iterator[P
 @pytest.fixture(scope="session")
 def translated() -> Object:
     """What ``scheduler translate`` prints of the seed's ConfigMap."""
+    return translation(SEED)
+
+
+def translation(file: Path) -> Object:
+    """What ``scheduler translate`` prints of a file."""
     program = Path(sys.executable).parent / "colocation-webhook"
-    command = [program, "scheduler", "translate", SEED, "-o", "json"]
+    command = [program, "scheduler", "translate", file, "-o", "json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)  # noqa: S603 — ours
     found: Object = json.loads(done.stdout)
     return found

@@ -14,7 +14,11 @@ import yaml
 from tests.e2e.cluster.binaries import find
 from tests.e2e.cluster.kubectl import Object
 from tests.e2e.release.rendering import SCHEDULER, Helm
-from tests.e2e.scheduling.conftest import SEED
+from tests.e2e.scheduling.conftest import SEED, translation
+from webhook.scheduling.translation.stockplugins import ALL, MULTI_POINT, OPTIONAL, POINTS, STOCK
+from webhook.scheduling.translation.translate import API_VERSION, KIND
+
+OLD = Path(__file__).parents[2] / "data" / "old-scheduler-configuration.yaml"
 
 
 def completed(cache: Path, folder: Path, configuration: dict[str, Any]) -> dict[str, Any]:
@@ -74,3 +78,57 @@ def test_the_translated_configuration(translated: Object, cache: Path, tmp_path:
     (original,) = yaml.safe_load(SEED.read_text())["data"].values()
     with pytest.raises(AssertionError, match="v1beta2"):
         completed(cache, tmp_path, yaml.safe_load(original))
+
+
+def test_an_old_configuration(cache: Path, tmp_path: Path) -> None:
+    """One with a lock, fields and plugins that are gone, and plugins where they cannot stand, is read."""
+    found = completed(cache, tmp_path, translation(OLD)["configuration"])
+    assert found["leaderElection"]["resourceLock"] == "leases"
+    assert found["podMaxBackoffSeconds"] == 3
+    (profile,) = found["profiles"]
+    (weight,) = [
+        each["weight"]
+        for each in profile["plugins"]["score"]["enabled"]
+        if each["name"] == "NodeResourcesFit"
+    ]
+    assert weight == 20
+    with pytest.raises(AssertionError, match="v1beta2"):
+        completed(cache, tmp_path, yaml.safe_load(OLD.read_text()))
+
+
+def test_only_plugins_of_koordinators(cache: Path, tmp_path: Path) -> None:
+    """What orders and binds pods is there, although a profile had nothing of a stock scheduler for it."""
+    everywhere = {
+        "enabled": [{"name": "Coscheduling"}, {"name": "NodeResourcesFit"}],
+        "disabled": [{"name": "*"}],
+    }
+    old = tmp_path / "old.yaml"
+    profile = {
+        "schedulerName": "mine",
+        "plugins": {"multiPoint": everywhere, "score": {"disabled": [{"name": "*"}]}},
+    }
+    old.write_text(json.dumps({"kind": KIND, "apiVersion": API_VERSION, "profiles": [profile]}))
+    completed(cache, tmp_path, translation(old)["configuration"])
+
+
+def test_the_plugins_that_a_stock_scheduler_has(cache: Path, tmp_path: Path) -> None:
+    """The table of plugins and points is the real one's: it starts with all of them, and has no other."""
+
+    def read(plugins: dict[str, Any]) -> Any:
+        profile = {"schedulerName": "mine", "plugins": plugins}
+        whole = {"kind": KIND, "apiVersion": API_VERSION, "profiles": [profile]}
+        return completed(cache, tmp_path, whole)["profiles"][0]["plugins"]
+
+    read({
+        point: {
+            "disabled": [{"name": ALL}],
+            "enabled": [{"name": name} for name, points in STOCK.items() if point in points],
+        }
+        for point in POINTS
+        if point != MULTI_POINT
+    })  # fmt: skip
+    default = {each["name"] for each in read({})[MULTI_POINT]["enabled"]}
+    assert default <= STOCK.keys()
+    assert STOCK.keys() - default <= OPTIONAL
+    with pytest.raises(AssertionError, match="does not extend"):
+        read({"filter": {"enabled": [{"name": "GangScheduling"}]}})

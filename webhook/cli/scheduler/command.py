@@ -16,7 +16,7 @@ from webhook.kube.files import read_all, read_file
 
 if TYPE_CHECKING:
     from webhook.scheduling.explanation import NodeVerdict
-    from webhook.scheduling.translation import Translation
+    from webhook.scheduling.translation.translation import Translation
 
 _PODS_NAMED: Final = 5
 
@@ -48,7 +48,7 @@ def translate(*, config: Path, output: str, color: str) -> None:
       kubectl get cm koord-scheduler-config -o yaml | colocation-webhook scheduler translate -
     """  # noqa: D301 — see main
     from webhook.pods.documents import DocumentError
-    from webhook.scheduling.translation import TranslationError
+    from webhook.scheduling.translation.translation import TranslationError
 
     name = "standard input" if str(config) == "-" else str(config)
     try:
@@ -144,7 +144,8 @@ def _namespace(pod: Mapping[str, Any]) -> str:
 
 def _translated(data: bytes, name: str) -> "Translation":
     from webhook.pods.documents import read_documents
-    from webhook.scheduling.translation import KIND, TranslationError, translate
+    from webhook.scheduling.translation.translate import KIND, translate
+    from webhook.scheduling.translation.translation import TranslationError
 
     documents = [each.value for each in read_documents(data, name)]
     if len(documents) != 1:
