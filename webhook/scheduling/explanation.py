@@ -1,17 +1,21 @@
 """Where a pod may go and why, node by node, with the figures that reasons leave out."""
 
-from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
 
 from webhook.cpuset.cpulist import format_cpulist
-from webhook.protocol import CPU
+from webhook.pods.resourcespec import ResourceSpecError, read_resource_spec
+from webhook.protocol import CPU, CPUSET_ENABLED, LABEL_CPUSET
 from webhook.scheduling.cluster.state import Visit
 from webhook.scheduling.loadaware.loadsettings import PERCENT
 from webhook.scheduling.loadaware.nodeload import EXPIRED, NodeLoad, greatest_use, scores, why_not
 from webhook.scheduling.loadaware.podload import rounded
 from webhook.scheduling.verbs import prioritize
 
-_GI = 2**30
+_GI: Final = 2**30
+LOAD: Final = "loadAware"
+SETS: Final = "cpuSets"
+"""The checks, in the names of the settings."""
 
 
 class ResourceUse(NamedTuple):
@@ -46,23 +50,25 @@ class NodeVerdict(NamedTuple):
 
     Attributes:
         node: its name.
-        reasons: why the pod may not go there, of each check; none: it may.
+        reasons: why the pod may not go there, by check; none: it may.
         remedies: what would make it fit.
         score: what the scheduler would get; 0 where the pod does not fit.
         load_score: 0 to 100; None: load is not looked at, or nothing was measured.
         set_score: 0 to 100; None: the pod gets no CPU set there.
-        uses: of each resource; none where load is not looked at.
+        uses: of each resource; none where load is not looked at, or nothing was measured.
+        measured: whether there is a NodeMetric with what is in use; None: load is not looked at.
         cpus: that the pod would get, as a list; "": none.
         notes: what of the Node cannot be meant, and counts as absent.
     """
 
     node: str
-    reasons: tuple[str, ...]
+    reasons: Mapping[str, str]
     remedies: tuple[str, ...]
     score: int
     load_score: int | None
     set_score: int | None
     uses: tuple[ResourceUse, ...]
+    measured: bool | None
     cpus: str
     notes: tuple[str, ...] = ()
 
@@ -71,10 +77,11 @@ class NodeVerdict(NamedTuple):
         return {
             "node": self.node,
             "fits": not self.reasons,
-            "reasons": list(self.reasons),
+            "reasons": [{"check": check, "reason": reason} for check, reason in self.reasons.items()],
             "remedies": list(self.remedies),
             "score": self.score,
-            "scores": {"loadAware": self.load_score, "cpuSets": self.set_score},
+            "scores": {LOAD: self.load_score, SETS: self.set_score},
+            "measured": self.measured,
             "load": [each._asdict() for each in self.uses],
             "cpuset": self.cpus,
             "notes": list(self.notes),
@@ -87,6 +94,24 @@ def explain(visit: Visit, nodes: Iterable[str]) -> list[NodeVerdict]:
     return sorted(found, key=lambda each: (bool(each.reasons), -each.score, each.node))
 
 
+def remarks(visit: Visit) -> Iterator[str]:
+    """Yield what holds for a pod on every node: which checks do not look at it, and why."""
+    cluster = visit.cluster
+    if cluster.loads is None:
+        yield "load is not looked at: the settings switch it off"
+    elif visit.asked.load is None:
+        yield "a pod of a DaemonSet: load keeps it from no node"
+    try:
+        wanted = read_resource_spec(visit.pod, cluster.default) is not None
+    except ResourceSpecError:
+        return  # a reason of every node
+    if wanted and cluster.fits is None:
+        yield "CPU sets are not looked at: the settings switch them off"
+    elif wanted and visit.claim is None:
+        namespace = visit.pod["metadata"]["namespace"]
+        yield f"no CPU set: the namespace {namespace} has no label {LABEL_CPUSET}={CPUSET_ENABLED}"
+
+
 def amount(resource: str, value: int) -> str:
     """Return an amount as people read it: ``1.5`` cores, ``2.0Gi``."""
     return f"{value / 1000:g}" if resource == CPU else f"{value / _GI:.1f}Gi"
@@ -95,29 +120,29 @@ def amount(resource: str, value: int) -> str:
 def _verdict(visit: Visit, node: str) -> NodeVerdict:
     settings, now = visit.cluster.settings, visit.cluster.wall()
     pod, load = visit.asked.load, visit.loads().get(node)
-    reasons: list[str] = []
+    reasons: dict[str, str] = {}
     remedies: list[str] = []
     uses: tuple[ResourceUse, ...] = ()
-    cpus, load_score, set_score = "", None, None
+    cpus, load_score, set_score, measured = "", None, None, None
     if pod is not None and load is not None and settings.load is not None:
-        uses = tuple(_uses(visit, load))
-        measured = now < load.score_until
-        load_score = next(scores({node: load}, [node], pod, settings.load, now)) if measured else None
+        measured = _is_measured(visit, node)
+        uses = tuple(_uses(visit, load)) if measured else ()
+        if now < load.score_until:
+            load_score = next(scores({node: load}, [node], pod, settings.load, now))
         if not visit.asked.everywhere and (reason := why_not(load, pod, settings.load, now)):
-            reasons.append(reason)
+            reasons[LOAD] = reason
             remedies += _of_load(reason, uses)
     if visit.claim is not None:
         fit = visit.exactly(node)
         if fit.reason:
-            reasons.append(fit.reason)
+            reasons[SETS] = fit.reason
             remedies.append(fit.message)
         elif fit.entry is not None:
             set_score, cpus = fit.score, format_cpulist(fit.entry.cpus)
     points = 0 if reasons else prioritize(visit.asked, [node], visit, settings, now)[node]
+    scored = (points, load_score, set_score)
     notes = tuple(_notes(visit, node))
-    return NodeVerdict(
-        node, tuple(reasons), tuple(remedies), points, load_score, set_score, uses, cpus, notes
-    )
+    return NodeVerdict(node, reasons, tuple(remedies), *scored, uses, measured, cpus, notes)
 
 
 def _notes(visit: Visit, node: str) -> Iterator[str]:
@@ -125,6 +150,12 @@ def _notes(visit: Visit, node: str) -> Iterator[str]:
     shape = loads.nodes.values.get(("", node)) if loads is not None else None
     if shape is not None and shape.thresholds.problem:
         yield shape.thresholds.problem
+
+
+def _is_measured(visit: Visit, node: str) -> bool:
+    loads = visit.cluster.loads
+    usage = loads.metrics.values.get(("", node)) if loads is not None else None
+    return usage is not None and usage.measured
 
 
 def _uses(visit: Visit, load: NodeLoad) -> Iterator[ResourceUse]:
@@ -145,5 +176,15 @@ def _of_load(reason: str, uses: tuple[ResourceUse, ...]) -> Iterator[str]:
         yield "a newer NodeMetric: look why nothing measures the node"
     for use in uses:
         if use.excess:
-            less = amount(use.resource, use.excess)
-            yield f"{less} less {use.resource} in use, or a threshold of {use.percent} %"
+            yield ", or ".join(_ways_out(use))
+
+
+def _ways_out(use: ResourceUse) -> Iterator[str]:
+    """Yield what would let a pod in that a threshold keeps out, as far as that can be."""
+    if use.excess <= use.used:
+        yield f"{amount(use.resource, use.excess)} less {use.resource} in use"
+    else:
+        most = amount(use.resource, greatest_use(use.limit, use.allocatable))
+        yield f"a pod that is expected to use at most {most} {use.resource}"
+    if use.percent is not None and use.percent <= PERCENT:
+        yield f"a threshold of {use.percent} %"

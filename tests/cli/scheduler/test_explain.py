@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.binding.builders import node, nrt
+from tests.binding.builders import node, nrt, store
+from tests.kube.fakeapi import NAMESPACES, FakeApi
 from tests.scheduling.builders import waiting
 from tests.scheduling.test_nodeload import metric
+from webhook.binding.caches import TOPOLOGIES
+from webhook.kube.paths import NODES, PODS
+from webhook.scheduling.service import NODEMETRICS
 
 NOW = "2026-01-31T08:00:00Z"
 ROOT = Path(__file__).parents[3]
@@ -34,6 +38,25 @@ def namespace(name="d", **labels):
     """A namespace that opted in."""
     given = {"colocation-webhook.io/cpuset": "enabled", **labels}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": given}}
+
+
+def of(check, reason):
+    """A reason, as JSON has it."""
+    return {"check": check, "reason": reason}
+
+
+def stored(folder, *objects):
+    """A folder with these objects."""
+    (folder / "cluster.json").write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+    return folder
+
+
+def explained(run, pod, folder, *flags):
+    """What is said of a pod: remarks, and of each node."""
+    result = run("scheduler", "explain", pod, "--objects", str(folder), "-o", "json", *flags)
+    assert result.exit_code in (0, 1), result.output
+    found = json.loads(result.stdout)
+    return found["remarks"], {each["node"]: each for each in found["nodes"]}
 
 
 @pytest.fixture
@@ -61,12 +84,13 @@ def test_every_node_has_its_reason_and_remedy(run, folder):
     assert found["cool"]["fits"] is True
     assert len(found["cool"]["cpuset"].split(",")) <= 4
     assert found["cool"]["cpuset"]
-    assert found["hot"]["reasons"] == ["node(s) cpu usage exceed threshold"]
-    # 15 in use and 85 % of 4 are 18.4 cores; 65 % of 16, rounded, are 10.479.
-    assert found["hot"]["remedies"] == ["7.921 less cpu in use, or a threshold of 115 %"]
-    assert found["small"]["reasons"] == ["too few free CPUs for a CPU set"]
+    assert found["cool"]["reasons"] == []
+    assert found["hot"]["reasons"] == [of("loadAware", "node(s) cpu usage exceed threshold")]
+    # 15 in use and 85 % of 4 are 18.4 cores; 65 % of 16, rounded, are 10.479; there is no threshold of 115 %.
+    assert found["hot"]["remedies"] == ["7.921 less cpu in use"]
+    assert found["small"]["reasons"] == [of("cpuSets", "too few free CPUs for a CPU set")]
     assert "needs 4 CPUs; small has" in found["small"]["remedies"][0]
-    assert found["bare"]["reasons"] == ["no NodeResourceTopology"]
+    assert found["bare"]["reasons"] == [of("cpuSets", "no NodeResourceTopology")]
 
 
 def test_a_broken_annotation_is_said(run, tmp_path):
@@ -152,3 +176,116 @@ def test_time_is_that_of_the_newest_metric(run, folder):
     assert dt.datetime.fromisoformat(NOW) < dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
     result = run("scheduler", "explain", "d/cart", "--objects", str(folder))
     assert "expired" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("flags", "cpus"),
+    [
+        ((), "5-6,13-14"),
+        (("--cpusets-policy", "SpreadByPCPUs"), "0-3"),
+        (("--cpusets-strategy", "LeastAllocated"), "0-1,8-9"),
+        (("--cpusets-share-pool", "13"), ""),
+    ],
+)
+def test_cpu_sets_are_given_as_serve_gives_them(run, tmp_path, flags, cpus):
+    """The flags of ``serve`` change what a pod would get, and whether it would get anything."""
+    other = {"apiVersion": "v1", "kind": "Pod", **waiting("other", "4")}
+    other["spec"]["nodeName"] = "n"
+    other["metadata"]["annotations"] = {"scheduling.koordinator.sh/resource-status": '{"cpuset": "4,12"}'}
+    pod = {"apiVersion": "v1", "kind": "Pod", **waiting("cart", "4")}
+    stored(tmp_path, *written("n", 0, "2x1x4x2"), namespace(), pod, other)
+    _, found = explained(run, "d/cart", tmp_path, *flags)
+    assert found["n"]["cpuset"] == cpus
+    assert found["n"]["fits"] is bool(cpus)
+
+
+def test_a_share_pool_that_cannot_be_meant(run, folder):
+    """It is refused by the flag's name."""
+    result = run("scheduler", "explain", "d/cart", "--objects", str(folder), "--cpusets-share-pool", "x")
+    assert result.exit_code == 2
+    assert "--cpusets-share-pool" in result.output
+
+
+def test_remedies_are_possible(run, tmp_path):
+    """A threshold is named up to 100 %, and no less use than there is."""
+    small, large = (
+        {"apiVersion": "v1", "kind": "Pod", **waiting(name, cpu)} for name, cpu in (("a", "2"), ("b", "16"))
+    )
+    stored(tmp_path, *written("warm", 10_000), *written("idle", 0), namespace(), small, large)
+    _, found = explained(run, "d/a", tmp_path)
+    assert found["warm"]["remedies"] == ["1.221 less cpu in use, or a threshold of 73 %"]
+    _, found = explained(run, "d/b", tmp_path)
+    assert found["idle"]["remedies"][0] == (
+        "a pod that is expected to use at most 10.479 cpu, or a threshold of 85 %"
+    )
+
+
+def test_a_node_without_a_metric_is_said(run, tmp_path):
+    """Nothing is known of what it uses, which is not nothing in use."""
+    pod = {"apiVersion": "v1", "kind": "Pod", **waiting("cart", "4")}
+    stored(tmp_path, *written("known", 0), *written("unknown"), namespace(), pod)
+    _, found = explained(run, "d/cart", tmp_path)
+    assert (found["known"]["measured"], found["unknown"]["measured"]) == (True, False)
+    assert found["known"]["load"]
+    assert found["unknown"]["load"] == []
+    result = run("scheduler", "explain", "d/cart", "--objects", str(tmp_path))
+    known, unknown = result.stdout.split("✓ unknown")
+    assert "cpu: 0 in use" in known
+    assert "in use +" not in unknown
+    assert "no NodeMetric says what is in use: no pod is kept from it by load" in unknown
+
+
+@pytest.mark.parametrize(
+    ("given", "labels", "settings", "said"),
+    [
+        ({}, {}, "{}", []),
+        ({"ownerReferences": [{"kind": "DaemonSet", "name": "d", "apiVersion": "apps/v1", "uid": "u"}]},
+         {}, "{}", ["a pod of a DaemonSet: load keeps it from no node"]),
+        ({}, {"colocation-webhook.io/cpuset": "no"}, "{}",
+         ["no CPU set: the namespace d has no label colocation-webhook.io/cpuset=enabled"]),
+        ({"qos": "LS"}, {"colocation-webhook.io/cpuset": "no"}, "{}", []),
+        ({}, {}, "{loadAware: false, cpuSets: false}",
+         ["load is not looked at: the settings switch it off",
+          "CPU sets are not looked at: the settings switch them off"]),
+    ],
+)  # fmt: skip
+def test_checks_that_do_not_look_at_a_pod_are_said(run, tmp_path, given, labels, settings, said):
+    """A node fits such a pod for another cause than that there is room."""
+    pod = {"apiVersion": "v1", "kind": "Pod", **waiting("cart", "4", **given)}
+    stored(tmp_path, *written("n", 0), namespace(**labels), pod)
+    file = tmp_path / "settings"
+    file.write_text(settings)
+    remarks, found = explained(run, "d/cart", tmp_path, "--settings", str(file))
+    assert remarks == said
+    assert found["n"]["fits"]
+    text = run("scheduler", "explain", "d/cart", "--objects", str(tmp_path), "--settings", str(file)).stdout
+    assert all(line in " ".join(text.split()) for line in said)
+
+
+def test_a_cluster(run, tmp_path, folder):
+    """From an API server it says the same as from files, also where kinds are not defined there."""
+    now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+    kinds = {"Node": NODES, "Pod": PODS, "Namespace": NAMESPACES, "NodeMetric": NODEMETRICS,
+             "NodeResourceTopology": TOPOLOGIES}  # fmt: skip
+    with FakeApi() as api:
+        kubeconfig = tmp_path / "kubeconfig"
+        cluster = {"name": "c", "cluster": {"server": f"http://127.0.0.1:{api.port}"}}
+        context = {"name": "x", "context": {"cluster": "c"}}
+        kubeconfig.write_text(
+            json.dumps({"current-context": "x", "contexts": [context], "clusters": [cluster]})
+        )
+        api.objects.update({path: {} for path in kinds.values()})
+        for each in json.loads((folder / "cluster.json").read_text())["items"]:
+            if each["kind"] == "NodeMetric":
+                each["status"]["updateTime"] = now
+            store(api, kinds[each["kind"]], each)
+        asked = ("scheduler", "explain", "d/cart", "-o", "json")
+        live = run(*asked, "--kubeconfig", str(kubeconfig))
+        assert live.exit_code == 0, live.output
+        assert json.loads(live.stdout) == json.loads(run(*asked, "--objects", str(folder)).stdout)
+        del api.objects[TOPOLOGIES], api.objects[NODEMETRICS]
+        bare = run(*asked, "--kubeconfig", str(kubeconfig))
+        assert bare.exit_code == 1
+        for each in json.loads(bare.stdout)["nodes"]:
+            assert each["reasons"] == [of("cpuSets", "no NodeResourceTopology")]
+            assert each["measured"] is False

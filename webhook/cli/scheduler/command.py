@@ -10,12 +10,13 @@ import click
 from webhook.cli.options.clock import Clock, pass_clock
 from webhook.cli.options.declarations import NamespacedName
 from webhook.cli.options.output import echo_data, output_option
+from webhook.cli.options.setterms import SetTermFlags, set_term_options
 from webhook.cli.scheduler.source import SourceFlags, source_options
 from webhook.cli.terminal import color_option, echo_lines, first_of, good, heading, warning
 from webhook.kube.files import read_all, read_file
 
 if TYPE_CHECKING:
-    from webhook.scheduling.explanation import NodeVerdict
+    from webhook.scheduling.cluster.state import Visit
     from webhook.scheduling.translation.translation import Translation
 
 _PODS_NAMED: Final = 5
@@ -69,6 +70,7 @@ def translate(*, config: Path, output: str, color: str) -> None:
 @scheduler.command()
 @click.argument("pod", metavar="NAMESPACE/POD", type=NamespacedName())
 @source_options
+@set_term_options
 @click.option(
     "--settings",
     metavar="FILE",
@@ -78,11 +80,12 @@ def translate(*, config: Path, output: str, color: str) -> None:
 @output_option
 @color_option
 @pass_clock
-def explain(
+def explain(  # noqa: PLR0913 — its options
     clock: Clock,
     *,
     pod: tuple[str, str],
     source: SourceFlags,
+    terms: SetTermFlags,
     settings: Path | None,
     output: str,
     color: str,
@@ -91,7 +94,7 @@ def explain(
 
     What the extender would answer now, with figures: load, CPU sets, scores, and what would make a node fit.
     What kube-scheduler checks itself (requests, taints, affinity) is not looked at. With --objects, now is
-    the time of the newest NodeMetric.
+    the time of the newest NodeMetric. Give --cpusets-policy and the like as serve has them.
 
     Exit status: 1 if there is no such pod, no node fits, or the input cannot be read, else 0.
 
@@ -101,26 +104,30 @@ def explain(
       colocation-webhook scheduler explain shop/web-0 --objects examples/capacity
     """  # noqa: D301 — see main
     from webhook.cli.scheduler.text import explanation_text
+    from webhook.scheduling.explanation import explain as explained
+    from webhook.scheduling.explanation import remarks
 
-    verdicts = _verdicts(pod, source, settings, clock)
+    visit, nodes = _visit(pod, source, terms, settings, clock)
+    verdicts, said = explained(visit, nodes), list(remarks(visit))
     name = "/".join(pod)
     if output == "text":
-        echo_lines(explanation_text(name, verdicts), color)
+        echo_lines(explanation_text(name, verdicts, said), color)
     else:
-        echo_data({"pod": name, "nodes": [each.to_json() for each in verdicts]}, output)
+        echo_data({"pod": name, "remarks": said, "nodes": [each.to_json() for each in verdicts]}, output)
     if all(each.reasons for each in verdicts):
         raise click.exceptions.Exit(1)
 
 
-def _verdicts(
-    pod: tuple[str, str], source: SourceFlags, settings: Path | None, clock: Clock
-) -> "list[NodeVerdict]":
+def _visit(
+    pod: tuple[str, str], source: SourceFlags, terms: SetTermFlags, settings: Path | None, clock: Clock
+) -> "tuple[Visit, list[str]]":
+    """Return the cluster as a pod finds it, and the names of its nodes."""
     from webhook.admission.podedit import Denied, check_shape
     from webhook.scheduling.cluster.snapshot import cluster_of
     from webhook.scheduling.cluster.state import NotKnownError
-    from webhook.scheduling.explanation import explain
     from webhook.scheduling.settings import SchedulingSettings, SchedulingSettingsError, read_settings_file
 
+    sets = terms.read()
     found = source.read()
     named = [each for each in found["Pod"] if (_namespace(each), each["metadata"]["name"]) == pod]
     if not named:
@@ -132,10 +139,10 @@ def _verdicts(
     try:
         check_shape(named[0])
         chosen = read_settings_file(settings) if settings is not None else SchedulingSettings()
-        visit = cluster_of(found, chosen, lambda: moment).visit({**named[0], "metadata": metadata})
+        visit = cluster_of(found, chosen, lambda: moment, sets).visit({**named[0], "metadata": metadata})
     except (Denied, SchedulingSettingsError, NotKnownError) as error:
         raise click.ClickException(str(error)) from None
-    return explain(visit, sorted(each["metadata"]["name"] for each in found["Node"]))
+    return visit, sorted(each["metadata"]["name"] for each in found["Node"])
 
 
 def _namespace(pod: Mapping[str, Any]) -> str:

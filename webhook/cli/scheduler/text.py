@@ -1,27 +1,32 @@
 """What ``scheduler explain`` prints for people: lines of at most 80 columns."""
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from webhook.cli.terminal import bad, good, heading, muted
-from webhook.scheduling.explanation import NodeVerdict, ResourceUse, amount
+from webhook.scheduling.explanation import LOAD, NodeVerdict, ResourceUse, amount
 
 _WIDTH = 80
 
 
-def explanation_text(pod: str, verdicts: Sequence[NodeVerdict]) -> Iterator[str]:
-    """Yield the lines for a pod, named by namespace and name."""
+def explanation_text(pod: str, verdicts: Sequence[NodeVerdict], said: Iterable[str] = ()) -> Iterator[str]:
+    """Yield the lines for a pod, named by namespace and name; ``said``: what holds on every node."""
     fits = sum(not each.reasons for each in verdicts)
     yield heading(f"{pod}: {fits} of {len(verdicts)} nodes {'fits' if fits == 1 else 'fit'}")
+    for remark in said:
+        yield from _indented(remark)
     for each in verdicts:
         yield ""
         yield f"✗ {bad(each.node)}" if each.reasons else f"✓ {good(each.node)}  score {each.score}"
-        for reason in each.reasons:
+        for reason in each.reasons.values():
             yield from _indented(reason)
         if each.cpus:
             yield from _indented(f"CPU set: {each.cpus}, {each.set_score} of 100 points")
         if each.load_score is not None:
             yield from _indented(f"load: {each.load_score} of 100 points")
+        if each.measured is False:
+            so = "" if LOAD in each.reasons else ": no pod is kept from it by load"
+            yield from _indented(f"load: no NodeMetric says what is in use{so}")
         for use in each.uses:
             for line in _indented(_use(use)):
                 yield muted(line)
@@ -39,4 +44,6 @@ def _use(use: ResourceUse) -> str:
 
 
 def _indented(text: str) -> list[str]:
-    return textwrap.wrap(text, _WIDTH, initial_indent="    ", subsequent_indent="      ")
+    return textwrap.wrap(
+        text, _WIDTH, initial_indent="    ", subsequent_indent="      ", break_on_hyphens=False
+    )

@@ -7,6 +7,7 @@ from typing import Any, Final
 from webhook.binding.caches import Nodes, opts_in, pod_store
 from webhook.binding.ledger import Ledger
 from webhook.binding.ledgers import LedgerStore
+from webhook.binding.service import BindingSettings
 from webhook.kube.cache.indexer import Indexer
 from webhook.kube.cache.store import Store
 from webhook.pods.pod import labels, spec
@@ -29,10 +30,12 @@ KINDS: Final = ("Node", "Pod", "Namespace", NODEMETRIC_KIND, TOPOLOGY_KIND, LEDG
 class Snapshot:
     """What binding watches, as it was at one moment; see ``fits.Watched``."""
 
-    def __init__(self, objects: Mapping[str, list[Object]], now: Callable[[], dt.datetime]) -> None:
+    def __init__(
+        self, objects: Mapping[str, list[Object]], terms: BindingSettings, now: Callable[[], dt.datetime]
+    ) -> None:
         """Take objects by kind."""
         self.now = now
-        self.nodes = Nodes()
+        self.nodes = Nodes(terms.strategy, terms.pool_limit)
         self.pods: Indexer[Object] = pod_store()
         self.store = LedgerStore()
         bound = [each for each in objects["Pod"] if labels(each).get(LABEL_QOS_CLASS) in BOUND_CLASSES]
@@ -52,7 +55,10 @@ class Snapshot:
 
 
 def cluster_of(
-    objects: Mapping[str, list[Object]], settings: SchedulingSettings, now: Callable[[], dt.datetime]
+    objects: Mapping[str, list[Object]],
+    settings: SchedulingSettings,
+    now: Callable[[], dt.datetime],
+    terms: BindingSettings | None = None,
 ) -> Cluster:
     """Return the cluster that objects describe.
 
@@ -60,7 +66,9 @@ def cluster_of(
         objects: by kind; see ``KINDS``.
         settings: in force.
         now: the time that is asked about.
+        terms: by which CPU sets are given; None: the defaults.
     """
+    terms = terms or BindingSettings()
 
     def wall() -> float:
         return now().timestamp()
@@ -77,8 +85,8 @@ def cluster_of(
         of = namespaces.get(namespace)
         return None if of is None else opts_in(of)
 
-    sets = Snapshot(objects, now) if settings.cpu_sets else None
-    return Cluster(settings, loads, sets, opted_in, clock=lambda: 0.0, wall=wall)
+    sets = Snapshot(objects, terms, now) if settings.cpu_sets else None
+    return Cluster(settings, loads, sets, opted_in, terms.default, clock=lambda: 0.0, wall=wall)
 
 
 def _fill(store: Store[Any], objects: Iterable[Object]) -> None:
