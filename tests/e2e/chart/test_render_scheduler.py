@@ -44,7 +44,8 @@ def test_scheduler(helm: Helm) -> None:
     assert "--feature-gates=SchedulerPopFromBackoffQ=false" in container["command"]
     (profile,) = configuration["profiles"]
     assert profile["schedulerName"] == "koord-scheduler"
-    (fit, _) = profile["pluginConfig"]
+    (fit, preemption) = profile["pluginConfig"]
+    assert preemption == {"name": "DefaultPreemption", "args": {"minCandidateNodesPercentage": 100}}
     counted = [each["name"] for each in fit["args"]["scoringStrategy"]["resources"]]
     assert counted == ["cpu", "memory", "kubernetes.io/batch-cpu", "kubernetes.io/batch-memory"]
     assert configuration["percentageOfNodesToScore"] == 100
@@ -55,6 +56,26 @@ def test_scheduler(helm: Helm) -> None:
     assert extender["ignorable"] is True
     older, _ = scheduler_of(helm.render(SCHEDULER, "1.32.1"))
     assert not any("feature-gates" in each for each in older["containers"][0]["command"]), "not known there"
+
+
+@pytest.mark.parametrize(
+    ("cluster", "tag", "known"),
+    [
+        ("1.32.1", "v1.33.0", True),
+        ("1.33.5", "v1.32.9", False),
+        ("1.33.5", "v1.33.0-rc.1", True),
+        ("1.33.5", "v1.32.9-gke.1", False),
+        ("1.33.5", "mine", True),
+        ("1.32.1", "mine", False),
+    ],
+)
+def test_flags_are_of_the_version_that_runs(helm: Helm, cluster: str, tag: str, *, known: bool) -> None:
+    """That of the image's tag, where it says one: a scheduler does not start with a gate that it has not."""
+    values = {**SCHEDULER, "scheduler": {**SCHEDULER["scheduler"], "image": {"tag": tag}}}
+    pod, _ = scheduler_of(helm.render(values, cluster))
+    (container,) = pod["containers"]
+    assert container["image"].endswith(f":{tag}")
+    assert any("SchedulerPopFromBackoffQ" in each for each in container["command"]) is known
 
 
 @pytest.mark.parametrize("name", ["1e3", "123", "true"])
