@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from tests.cli.doctor.builders import CONFIGMAPS, DEPLOYMENTS, MUTATING, NOW
+from tests.cli.doctor.builders import CONFIGMAPS, DEPLOYMENTS, LEASES, MUTATING, NOW, PODS, lease
+from tests.kube.fakeapi import PROFILES
 from webhook.certificates.issuing import make_authority
 
 URL = "https://hook.home.svc:443/scheduler"
@@ -15,9 +16,12 @@ FILE = "/etc/kube-scheduler/ca/ca.crt"
 def install(cluster, authority=None, **extender):
     """A scheduler's Deployment and configuration, as the chart makes them; ``extender``: other fields."""
     asked = {"urlPrefix": URL, "enableHTTPS": True, "tlsConfig": {"caFile": FILE}} | extender
-    text = json.dumps({"kind": "KubeSchedulerConfiguration", "extenders": [asked]})
+    profiles = [{"schedulerName": "of-the-chart"}]
+    configuration = {"kind": "KubeSchedulerConfiguration", "extenders": [asked], "profiles": profiles}
+    text = json.dumps(configuration)
     cluster.put(CONFIGMAPS, "scheduler", data={"scheduler.yaml": text})
-    cluster.put(CONFIGMAPS, "another", data={"scheduler.yaml": "kind: KubeSchedulerConfiguration", "x": "{"})
+    others = "{kind: KubeSchedulerConfiguration, profiles: [{schedulerName: of-others}]}"
+    cluster.put(CONFIGMAPS, "another", data={"scheduler.yaml": others, "x": "{"})
     mounts = [
         {"name": "configuration", "mountPath": "/etc/kube-scheduler/configuration"},
         {"name": "ca", "mountPath": "/etc/kube-scheduler/ca"},
@@ -30,6 +34,8 @@ def install(cluster, authority=None, **extender):
     cluster.put(DEPLOYMENTS, "scheduler", spec={"template": {"spec": pod}})
     if authority is not None:
         cluster.put(CONFIGMAPS, "authority", data={"ca.crt": authority.decode()})
+    if "urlPrefix" not in extender:
+        cluster.put(LEASES, "of-the-chart", spec=lease())
 
 
 def test_the_ca_that_is_in_use(doctor, cluster, authority):
@@ -80,3 +86,22 @@ def test_what_cannot_be_seen_is_no_error(doctor, cluster, authority):
     code, found = doctor()
     assert code == 0
     assert "no kube-scheduler in its namespace asks the webhook" in found["ok"]
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_scheduler_that_asks_the_webhook_and_does_not_run(doctor, cluster, authority, named):
+    """Pods name it themselves, and no profile does: that they wait for it is an error all the same."""
+    install(cluster, authority[0].certificate)
+    if not named:
+        for name in list(cluster.objects[PROFILES]):
+            del cluster.objects[PROFILES][name]
+    assert "of-the-chart: it renews its Lease" in doctor()[1]["ok"]
+    cluster.put(LEASES, "of-the-chart", spec=lease(seconds=900))
+    assert "of-the-chart (named by ConfigMap scheduler): no sign of it" in doctor()[1]["error"]
+    old = {"creationTimestamp": "2026-01-01T00:00:00Z"}
+    cluster.put(PODS, "p", "a", metadata=old, spec={"schedulerName": "of-the-chart"})
+    code, found = doctor()
+    assert code == 1
+    assert "of-the-chart (named by ConfigMap scheduler): 1 pods wait for it" in found["error"]
+    assert "look why its pods do not run: its Deployment" in found["error"]
+    assert "of-others" not in found["error"]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from webhook.cli.doctor.diagnosis import PROFILES, Cluster, Finding, Object, fail, ok, readyz, warn
+from webhook.cli.doctor.extender import scheduler_names
 from webhook.cli.terminal import first_of
 from webhook.cluster.conditions import CONFLICTING, READY
 from webhook.kube import paths
@@ -19,6 +20,9 @@ _SHOWN: Final = 5
 _SETTLING: Final = 120.0
 _DEFAULT_SCHEDULER: Final = "default-scheduler"
 _DEFAULT_LEASE: Final = "kube-scheduler"
+_NOT_RUNNING: Final = (
+    "look why its pods do not run: its Deployment, their Events and their log; see docs/scheduling.md"
+)
 _PUBLISHERS: Final = (
     "Koordinator's koord-manager (slo-controller) publishes them, together with koordlet on each node: "
     "install it with Helm and enable colocation in the ConfigMap slo-controller-config; without Koordinator, "
@@ -95,7 +99,7 @@ def profiles(cluster: Cluster) -> Iterator[Finding]:
 
 
 def schedulers(cluster: Cluster) -> Iterator[Finding]:
-    """Yield whether the schedulers that profiles name run, as far as that can be known.
+    """Yield whether the schedulers run that profiles name, or that ask the webhook, as far as can be known.
 
     Kubernetes has no list of schedulers. The evidence for one is a pod that it has bound, or
     a Lease with its name (a scheduler may name its Lease otherwise).
@@ -108,15 +112,25 @@ def schedulers(cluster: Cluster) -> Iterator[Finding]:
             named.setdefault(str(name), []).append(profile["metadata"]["name"])
     if not named:
         yield ok("no profile names one: pods keep their own")
-        return
     leases: dict[str, list[Object]] = {}
     for lease in cluster.items(paths.collection("coordination.k8s.io/v1", "leases")):
         leases.setdefault(lease["metadata"]["name"], []).append(lease)
-    for scheduler, named_by in sorted(named.items()):
-        yield _scheduler(cluster, scheduler, first_of(named_by, _SHOWN), leases)
+    for scheduler, profiles in sorted(named.items()):
+        named_by = first_of(profiles, _SHOWN)
+        remedy = (
+            f"upgrade this chart with --set scheduler.enabled=true,scheduler.name={scheduler}, see "
+            f"docs/scheduling.md, or install Koordinator's; or remove schedulerName from {named_by}: "
+            "kube-scheduler handles batch resources as well"
+        )
+        yield _scheduler(cluster, scheduler, named_by, leases, remedy)
+    for scheduler, configmap in sorted(dict(scheduler_names(cluster)).items()):
+        if scheduler not in named:
+            yield _scheduler(cluster, scheduler, f"ConfigMap {configmap}", leases, _NOT_RUNNING)
 
 
-def _scheduler(cluster: Cluster, scheduler: str, named_by: str, leases: dict[str, list[Object]]) -> Finding:
+def _scheduler(
+    cluster: Cluster, scheduler: str, named_by: str, leases: dict[str, list[Object]], remedy: str
+) -> Finding:
     pods = cluster.items(paths.PODS, fieldSelector=f"spec.schedulerName={scheduler}")
     bound = sum(bool(pod["spec"].get("nodeName")) for pod in pods)
     waiting = sum(
@@ -126,11 +140,6 @@ def _scheduler(cluster: Cluster, scheduler: str, named_by: str, leases: dict[str
     )
     named = leases.get(_DEFAULT_LEASE if scheduler == _DEFAULT_SCHEDULER else scheduler, [])
     renewed = [lease for lease in named if _renewed(cluster, lease)]
-    remedy = (
-        f"upgrade this chart with --set scheduler.enabled=true,scheduler.name={scheduler}, see "
-        f"docs/scheduling.md, or install Koordinator's; or remove schedulerName from {named_by}: "
-        "kube-scheduler handles batch resources as well"
-    )
     if len(renewed) > 1:
         places = ", ".join(sorted(str(lease["metadata"].get("namespace")) for lease in renewed))
         message = f"{scheduler}: {len(renewed)} schedulers renew a Lease of this name, in {places}"

@@ -34,8 +34,8 @@ def doctor(
     """Diagnose an installation in a cluster, with a remedy for every finding.
 
     Examines the webhook configurations, the serving certificate, the view of each replica,
-    the profiles and the schedulers they name, whether a scheduler that asks the webhook knows
-    its CA, the nodes' batch resources and who publishes them, who may ask for CPU sets,
+    the profiles and the schedulers they name, whether a scheduler that asks the webhook runs and
+    knows its CA, the nodes' batch resources and who publishes them, who may ask for CPU sets,
     Koordinator's own webhook, and how often the API server proceeded without an answer.
     Changes nothing. Without --kubeconfig and --in-cluster, it reads KUBECONFIG or
     ~/.kube/config. Where rights are missing, it says which, examines the rest, and looks at

@@ -10,6 +10,7 @@ from webhook.certificates.verifying import CertificateError, split
 from webhook.cli.doctor.diagnosis import Cluster, Finding, Object, fail, ok
 from webhook.kube.paths import collection
 from webhook.pods.documents import DocumentError, read_documents
+from webhook.pods.pod import mappings
 
 _KIND: Final = "KubeSchedulerConfiguration"
 _VERBS: Final = "/scheduler"
@@ -25,20 +26,39 @@ def trust(cluster: Cluster) -> Iterator[Finding]:
 
     A kube-scheduler without a CA trusts anybody, and does not say so.
     """
-    where = cluster.service()
-    namespace = cluster.namespace or (where[0] if where else "")
-    maps: dict[str, Object] = {}
-    if namespace:
-        listed = cluster.items(collection("v1", "configmaps", namespace))
-        maps = {each["metadata"]["name"]: each for each in listed}
+    namespace, maps = _home(cluster)
     nobody = True
-    for name, configmap in sorted(maps.items()):
-        for configuration in _configurations(configmap):
-            for extender in _ours(configuration):
-                nobody = False
-                yield _examined(cluster, namespace, name, extender, maps)
+    for name, _, extenders in _asking(maps):
+        for extender in extenders:
+            nobody = False
+            yield _examined(cluster, namespace, name, extender, maps)
     if nobody:
         yield ok("no kube-scheduler in its namespace asks the webhook")
+
+
+def scheduler_names(cluster: Cluster) -> Iterator[tuple[str, str]]:
+    """Yield the names of the schedulers that ask the webhook, each with the ConfigMap that says so."""
+    _, maps = _home(cluster)
+    for configmap, configuration, _ in _asking(maps):
+        for profile in mappings(configuration.get("profiles")):
+            if name := profile.get("schedulerName"):
+                yield str(name), configmap
+
+
+def _home(cluster: Cluster) -> tuple[str, Mapping[str, Object]]:
+    """Return the webhook's namespace, "" where it has none, and the ConfigMaps there."""
+    where = cluster.service()
+    namespace = cluster.namespace or (where[0] if where else "")
+    listed = cluster.items(collection("v1", "configmaps", namespace)) if namespace else ()
+    return namespace, {each["metadata"]["name"]: each for each in listed}
+
+
+def _asking(maps: Mapping[str, Object]) -> Iterator[tuple[str, Object, list[Object]]]:
+    """Yield each configuration with the webhook as its extender: the ConfigMap's name, it, the extenders."""
+    for name, configmap in sorted(maps.items()):
+        for configuration in _configurations(configmap):
+            if extenders := list(_ours(configuration)):
+                yield name, configuration, extenders
 
 
 def _configurations(configmap: Object) -> Iterator[Object]:
