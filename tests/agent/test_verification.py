@@ -189,8 +189,10 @@ def test_cpus_that_the_kubelet_chose(tmp_path, pinned, agrees):
     plain["status"]["containerStatuses"].append(twin)
     _, by_name = look(hierarchy, [plain], kubelet=kubelet)
     assert (by_name["plain"].owed.rule, by_name["plain"].agrees) == ("left alone", None)
-    _, by_name = look(hierarchy, [plain])
+    _, by_name = look(hierarchy, [plain], kubelet=kubelet._replace(policy="none", pinned={}))
     assert (by_name["plain"].owed.rule, by_name["plain"].agrees) == ("share-pool", False)
+    _, by_name = look(hierarchy, [plain])
+    assert (by_name["plain"].owed.rule, by_name["plain"].agrees) == ("left alone", None), "nobody knows"
 
 
 def test_one_pod_of_many(tmp_path):

@@ -25,6 +25,7 @@ from webhook.agent.writing.cgroupfiles import KernelFiles
 from webhook.agent.writing.comparison import Comparison
 from webhook.agent.writing.order import Difference
 from webhook.agent.writing.own import left_alone, refused_folder
+from webhook.agent.writing.pinned import Pinned
 from webhook.agent.writing.present import Present
 from webhook.agent.writing.processes import Processes
 from webhook.agent.writing.reconciler import possible
@@ -68,7 +69,7 @@ def dry_run(  # noqa: PLR0913 — what a plan is made of
     planned = [pod.planned for pod in read]
     topology, wanted = inputs_of(node, cpus, kubelet, planned, replace(asked, slo=read_nodeslo(slo)))
     settings = possible(wanted, hierarchy, files)
-    plan = make_plan(planned, topology, settings)
+    plan = make_plan(planned, Pinned(hierarchy, files).on(topology, planned, settings), settings)
     state: State | None = None
     unlike: list[str] = []
     if suppression is not None and settings.slo.threshold.enable:

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from webhook.agent.machine.kubelet import STATIC, Kubelet
 from webhook.agent.plan.agentpod import AgentPod
-from webhook.agent.plan.settings import Settings
+from webhook.agent.plan.settings import CPUManager, Settings
 from webhook.agent.publishing.topology import read_node
 from webhook.cpuset.topology import Topology
 from webhook.pods.nodetopology import NodeTopology
@@ -55,13 +55,20 @@ def inputs_of(
         replace(topology, problems=(*topology.problems, *findings)) if findings else topology,
         replace(
             settings,
-            kubelet_static=kubelet is not None and kubelet.policy == STATIC,
+            cpu_manager=cpu_manager(kubelet),
             shares_counted=counts_shares(node),
             ratio=ratio,
             memory=memory_for_pods(node),
             reserved=reserved_cpu(node, topology),
         ),
     )
+
+
+def cpu_manager(kubelet: Kubelet | None) -> CPUManager:
+    """Return the policy of the kubelet's CPU manager, by what its files say; None where they are not read."""
+    if kubelet is None:
+        return CPUManager.UNKNOWN
+    return CPUManager.STATIC if kubelet.policy == STATIC else CPUManager.NONE
 
 
 def counts_shares(node: Mapping[str, Any]) -> bool:

@@ -17,6 +17,7 @@ from webhook.agent.plan.settings import Settings
 from webhook.agent.plan.target import Knob
 from webhook.agent.suppression.overlay import SUPPRESSION, suppressible
 from webhook.agent.writing.cgroupfiles import CgroupFiles
+from webhook.agent.writing.pinned import Pinned
 from webhook.agent.writing.present import Present
 from webhook.cpuset.cpulist import format_cpulist
 from webhook.cpuset.topology import Topology
@@ -140,7 +141,7 @@ def verify(  # noqa: PLR0913 — as of a dry run
     """
     read = [read_agent_pod(pod) for pod in pods]
     topology, settings = inputs_of(node, cpus, kubelet, read, Settings(slo=read_nodeslo(slo)))
-    plan = make_plan(read, topology, settings)
+    plan = make_plan(read, Pinned(hierarchy, files).on(topology, read, settings), settings)
     threshold = settings.slo.threshold
     may_have_less = threshold.enable and threshold.cpu_suppress_policy == CPUSET
     suppressed = suppressible(plan, CPUSET) if may_have_less else frozenset[str]()

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from tests.agent.plan.builders import a_node, a_pod
 from webhook.agent.plan.placement import BE_POOL, OWN_CPUS, SHARE_POOL, SYSTEM_CPUS, cpu_sets
+from webhook.agent.plan.settings import CPUManager
 from webhook.cpuset.allocation import BindPolicy
 from webhook.cpuset.cpulist import format_cpulist, parse_cpulist
 
@@ -38,20 +39,59 @@ def test_the_four_classes_of_seed_004():
 
 
 @pytest.mark.parametrize(
-    ("kube", "static", "expected"),
+    ("kube", "policy", "expected"),
     [
-        ("Guaranteed", False, (SHARE_POOL, "4-15")),
-        ("Burstable", False, (SHARE_POOL, "4-15")),
-        ("BestEffort", False, (BE_POOL, "2-15")),
-        ("Guaranteed", True, None),
-        ("Burstable", True, None),
-        ("BestEffort", True, (BE_POOL, "2-15")),
+        ("Guaranteed", "none", (SHARE_POOL, "4-15")),
+        ("Burstable", "none", (SHARE_POOL, "4-15")),
+        ("BestEffort", "none", (BE_POOL, "2-15")),
+        ("Guaranteed", "static", None),
+        ("Burstable", "static", None),
+        ("BestEffort", "static", (BE_POOL, "2-15")),
+        ("Guaranteed", "unknown", None),
+        ("Burstable", "unknown", (SHARE_POOL, "4-15")),
+        ("BestEffort", "unknown", (BE_POOL, "2-15")),
     ],
 )
-def test_pods_without_a_class_go_by_the_kubelets_policy(kube, static, expected):
-    """Under the policy static the kubelet places them, but for BestEffort ones."""
-    found, _ = placed([*SEED, a_pod("plain", kube=kube)], kubelet_static=static)
+def test_pods_without_a_class_go_by_the_kubelets_policy(kube, policy, expected):
+    """Under the policy static it places them, but for BestEffort ones; it may while nobody knows it."""
+    cpus = None if kube == "BestEffort" else 2
+    found, _ = placed([*SEED, a_pod("plain", kube=kube, cpus=cpus)], cpu_manager=CPUManager(policy))
     assert found.get("plain") == expected
+
+
+def of_cpu(**amounts):
+    """Containers that request and are limited to so much."""
+    return [
+        {"name": name, "resources": {kind: {"cpu": cpu} for kind in ("requests", "limits")}}
+        for name, cpu in amounts.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pod", "alone"),
+    [
+        (a_pod("x", kube="Guaranteed", containers=of_cpu(a="1500m", b="2")), True),
+        (a_pod("x", kube="Guaranteed", containers=of_cpu(a="2000m")), True),
+        (
+            a_pod("x", kube="Guaranteed", containers=[{"name": "a", "resources": {"limits": {"cpu": 1}}}]),
+            True,
+        ),
+        (a_pod("x", kube="Guaranteed", containers=of_cpu(a="1500m", b="500m")), False),
+        (a_pod("x", kube="Guaranteed", containers=of_cpu(a="0")), False),
+        (a_pod("x", kube="Guaranteed", containers=of_cpu(a="2x")), False),
+        (a_pod("x", kube="Burstable", cpus=2), False),
+        (a_pod("x", "LS", kube="Guaranteed", cpus=2), False),
+    ],
+    ids=["a container", "milli", "limits", "parts", "none", "unread", "burstable", "labelled"],
+)
+def test_while_the_kubelets_policy_is_unknown(pod, alone):
+    """What it may have pinned is left alone, with one finding; what it pins under no policy is placed."""
+    other = a_pod("other", kube="Guaranteed", cpus=1) if alone else a_pod("other")
+    found, findings = placed([pod, other], cpu_manager=CPUManager.UNKNOWN)
+    assert found.get("x") == (None if alone else (SHARE_POOL, "0-15"))
+    said = [each for each in findings if "the kubelet's CPU policy is unknown" in each]
+    assert len(said) == alone
+    assert all("set agent.kubeletDir" in each for each in said)
 
 
 def test_what_is_reserved_is_in_no_pool():
@@ -140,15 +180,15 @@ PODS = st.lists(
 FEW = st.frozensets(st.integers(0, 15), max_size=3)
 
 
-@given(PODS, FEW, FEW, FEW, st.booleans())
-def test_nobody_runs_on_an_lse_pods_cpus(pods, reserved, system, pinned, static):
+@given(PODS, FEW, FEW, FEW, st.sampled_from(CPUManager))
+def test_nobody_runs_on_an_lse_pods_cpus(pods, reserved, system, pinned, policy):
     """Whatever annotations say; LSR CPUs are shared with BE only; no other CPUs than the machine's."""
     read = [
         a_pod(f"p{i}", qos, cpus=len(parse_cpulist(text)) if text else 1, set_=text, kube="Burstable")
         for i, (qos, text) in enumerate(pods)
     ]
     node = a_node(reserved=reserved, system=system, kubelet_pinned=pinned)
-    sets = cpu_sets(read, node, kubelet_static=static)
+    sets = cpu_sets(read, node, cpu_manager=policy)
     own = {"LSE": frozenset(), "LSR": frozenset()}
     for pod in read:
         placement = sets.placements.get(pod.uid)

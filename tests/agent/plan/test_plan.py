@@ -2,6 +2,7 @@
 
 from tests.agent.plan.builders import a_node, a_pod, batch, one, plan_of, values
 from webhook.agent.plan.plan import changed
+from webhook.agent.plan.settings import CPUManager
 from webhook.agent.plan.target import UNLIMITED, Knob
 
 LSE = a_pod("lse", "LSE", cpus=2, set_="0-1")
@@ -18,7 +19,7 @@ def test_a_pinned_pod_has_its_set_everywhere_and_no_quota():
 def test_under_the_policy_static_no_pods_cgroup_is_narrowed():
     """The kubelet starts containers on CPUs that the pod's cgroup has to contain."""
     for pod in (LSE, a_pod("ls", "LS"), a_pod("be", "BE")):
-        plan = one(pod, kubelet_static=True)
+        plan = one(pod, cpu_manager=CPUManager.STATIC)
         assert Knob.CPUS not in values(plan.at_pod)
         assert Knob.CPUS in values(plan.at_others)
 

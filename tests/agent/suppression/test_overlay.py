@@ -4,6 +4,7 @@ import pytest
 
 from tests.agent.plan.builders import a_node, a_pod, batch, plan_of, values
 from tests.agent.suppression.builders import cpus, on
+from webhook.agent.plan.settings import CPUManager
 from webhook.agent.plan.target import Knob
 from webhook.agent.suppression.decision import Decision
 from webhook.agent.suppression.overlay import SUPPRESSION, suppressed, suppressible
@@ -54,7 +55,7 @@ def test_cpus_at_pod_container_and_sandbox():
 
 def test_the_kubelets_static_policy():
     """The pod's group has to contain what the kubelet gives its containers."""
-    (after,) = suppressed(plan_of(be(), kubelet_static=True), on("4-5"), kubelet_static=True).pods
+    (after,) = suppressed(plan_of(be(), cpu_manager=CPUManager.STATIC), on("4-5"), kubelet_static=True).pods
     assert Knob.CPUS not in values(after.at_pod)
     assert values(after.at_containers["main"])[Knob.CPUS] == cpus("4-5")
 

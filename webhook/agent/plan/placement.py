@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from webhook.agent.plan.agentpod import AgentPod
+from webhook.agent.plan.settings import CPUManager
 from webhook.cpuset.allocation import BindPolicy
 from webhook.cpuset.cpulist import format_cpulist
 from webhook.cpuset.qos import QoS
 from webhook.cpuset.sharing import NodeState, Pod
 from webhook.pods.nodetopology import NodeTopology
-from webhook.pods.quantities import QuantityError
+from webhook.pods.pod import containers
+from webhook.pods.quantities import QuantityError, milli, text_of
 from webhook.pods.requests import pod_request
 from webhook.pods.resourcespec import ResourceSpecError, read_resource_spec
 from webhook.pods.resourcestatus import StatusError, believed_cpus, excess, numa_nodes
@@ -31,6 +33,12 @@ OWN_CPUS: Final = "own-cpus"
 SHARE_POOL: Final = "share-pool"
 BE_POOL: Final = "be-pool"
 SYSTEM_CPUS: Final = "system-cpus"
+
+_UNKNOWN: Final = (
+    "the kubelet's CPU policy is unknown: Guaranteed pods without a class that request whole CPUs are left "
+    "as they are, and CPUs that seem to be pinned to them are in no pool: set agent.kubeletDir"
+)
+_CPU: Final = 1000  # milli-cores
 
 
 class Placement(NamedTuple):
@@ -62,14 +70,15 @@ class CPUSets:
     findings: tuple[str, ...]
 
 
-def cpu_sets(pods: Sequence[AgentPod], node: NodeTopology, *, kubelet_static: bool = False) -> CPUSets:
+def cpu_sets(
+    pods: Sequence[AgentPod], node: NodeTopology, *, cpu_manager: CPUManager = CPUManager.NONE
+) -> CPUSets:
     """Share out the CPUs of a node.
 
     Args:
         pods: of the node, that have not finished.
         node: its CPUs, reservations and policies.
-        kubelet_static: whether the kubelet's CPU manager has the policy static, by which it places pods
-            without a class itself.
+        cpu_manager: the policy of the kubelet, which places pods without a class itself under some.
     """
     findings: list[str] = []
     own = _own_sets(pods, node, findings)
@@ -78,7 +87,7 @@ def cpu_sets(pods: Sequence[AgentPod], node: NodeTopology, *, kubelet_static: bo
         (Pod(pod.uid, QoS.LSE if pod.qos == QoSClass.LSE else QoS.LSR, len(cpus) * 1000), cpus)
         for pod, cpus in own.values()
     )
-    pools = _Pools(state, node, kubelet_static)
+    pools = _Pools(state, node, cpu_manager)
     placements = {}
     for pod in pods:
         if pod.uid in own:
@@ -89,6 +98,25 @@ def cpu_sets(pods: Sequence[AgentPod], node: NodeTopology, *, kubelet_static: bo
         elif placement := pools.place(pod, findings):
             placements[pod.uid] = placement
     return CPUSets(state, placements, tuple(findings))
+
+
+def whole_cpus(pod: AgentPod) -> Mapping[str, int]:
+    """Return how many CPUs a kubelet of the policy static gives each container of a pod for itself alone.
+
+    None of a pod that is not Guaranteed, and none to a container that requests a part of a CPU.
+    """
+    if pod.kube_qos is not KubeQoS.GUARANTEED:
+        return {}
+    found = {}
+    for each in containers(pod.value):
+        stated = each.quantities("requests").get(CPU, each.quantities("limits").get(CPU))
+        try:
+            amount = milli(text_of(stated)) if stated is not None else 0
+        except QuantityError:
+            continue
+        if amount > 0 and amount % _CPU == 0:
+            found[each.name] = amount // _CPU
+    return found
 
 
 def _own_sets(
@@ -145,10 +173,10 @@ def _forbidden(pod: AgentPod, node: NodeTopology) -> str:
 class _Pools:
     """The CPUs of pods that have none of their own."""
 
-    def __init__(self, state: NodeState, node: NodeTopology, kubelet_static: bool) -> None:  # noqa: FBT001
+    def __init__(self, state: NodeState, node: NodeTopology, cpu_manager: CPUManager) -> None:
         self._topology = node.cpu_topology
         self._system = node.reservations.system
-        self._static = kubelet_static
+        self._manager = cpu_manager
         self._shared = state.shared_pool()
         self._be = state.be_pool()
 
@@ -160,7 +188,11 @@ class _Pools:
             return Placement(SYSTEM_CPUS, self._system, inputs) if self._system else None
         if pod.qos == QoSClass.BE or (not pod.qos and best_effort):
             return self._found(pod, BE_POOL, self._be, findings)
-        if not pod.qos and self._static:
+        if not pod.qos and self._manager is CPUManager.STATIC:
+            return None
+        if not pod.qos and self._manager is CPUManager.UNKNOWN and whole_cpus(pod):
+            if _UNKNOWN not in findings:
+                findings.append(_UNKNOWN)
             return None
         return self._found(pod, SHARE_POOL, self._near(pod, findings), findings)
 

@@ -117,7 +117,7 @@ def make_plan(pods: Iterable[AgentPod], node: NodeTopology, settings: Settings =
         (pod for pod in pods if not pod.finished),
         key=lambda pod: (pod.name, pod.uid),
     )
-    sets = cpu_sets(alive, node, kubelet_static=settings.kubelet_static)
+    sets = cpu_sets(alive, node, cpu_manager=settings.cpu_manager)
     findings = [*node.problems, *(f"NodeSLO: {each}" for each in settings.slo.findings), *missing(settings)]
     findings += missing_burst(settings)
     findings += [*(each for pod in alive for each in pod.findings), *sets.findings]

@@ -17,6 +17,14 @@ class Weights(StrEnum):
     LOGARITHMIC = "logarithmic"  # runc from 1.3.2 and crun from 1.23 on
 
 
+class CPUManager(StrEnum):
+    """By which policy a kubelet gives containers CPUs."""
+
+    NONE = "none"  # all of them run on what their cgroups have
+    STATIC = "static"  # those of Guaranteed pods that request whole CPUs have some for themselves
+    UNKNOWN = "unknown"  # its files are not read
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What holds for one node.
@@ -26,7 +34,7 @@ class Settings:
         limits: whether batch and mid resources become shares, quotas and limits of memory.
         shares_counted: scheduler and kubelet count the shares of a pod's cgroup as CPU that it requests.
         idle: whether BE pods run only where nothing else wants to (``cpu.idle``).
-        kubelet_static: the kubelet's CPU manager has the policy static.
+        cpu_manager: the policy of the kubelet's CPU manager.
         ratio: CPU normalization of the node, in billionths.
         weights: the formula of the node's container runtime.
         memory_qos: the kernel can protect and throttle memory, as the NodeSLO asks for.
@@ -43,7 +51,7 @@ class Settings:
     limits: bool = True
     shares_counted: bool = False
     idle: bool = True
-    kubelet_static: bool = False
+    cpu_manager: CPUManager = CPUManager.NONE
     ratio: int = NANO
     weights: Weights = Weights.LINEAR
     memory_qos: bool = True
@@ -54,6 +62,11 @@ class Settings:
     nice: Mapping[str, int] = field(default_factory=dict)
     page: int = 4096
     slo: NodeSLO = DEFAULT_SLO
+
+    @property
+    def kubelet_static(self) -> bool:
+        """Return whether the kubelet is known to place pods without a class itself."""
+        return self.cpu_manager is CPUManager.STATIC
 
     @property
     def for_processes(self) -> frozenset[Knob]:

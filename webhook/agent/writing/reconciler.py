@@ -20,6 +20,7 @@ from webhook.agent.writing.comparison import Comparison
 from webhook.agent.writing.ledger import RESTORE, ActionLedger
 from webhook.agent.writing.order import Difference, ordered
 from webhook.agent.writing.own import left_alone
+from webhook.agent.writing.pinned import Pinned
 from webhook.agent.writing.processes import Processes
 from webhook.agent.writing.restore import Restored, restore
 from webhook.agent.writing.weights import runtime_weights
@@ -86,6 +87,7 @@ class Reconciler:
         self._hierarchy, self._files, self._ledger, self._clock = hierarchy, files, ledger, clock
         self._writer = Writer(files, ledger, hierarchy.version, clock=clock, now=now)
         self._comparison = Comparison(hierarchy, files, ledger, processes)
+        self._pinned = Pinned(hierarchy, files, ledger, clock)
         self._inputs: tuple[object, ...] = ()
         self._lasting: Plan | None = None
         self._plan: Plan | None = None
@@ -162,6 +164,7 @@ class Reconciler:
 
     def _planned(self, pods: Sequence[AgentPod], node: NodeTopology, settings: Settings) -> Plan:
         """Return the plan; made again where anything changed that it depends on."""
+        node = self._pinned.on(node, pods, settings)
         inputs = (tuple(pods), node, settings)
         if self._lasting is None or inputs != self._inputs:
             self._inputs = inputs

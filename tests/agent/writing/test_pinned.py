@@ -1,0 +1,103 @@
+"""While nobody says the kubelet's policy, what a kubelet of the policy static wrote is nobody else's."""
+
+import dataclasses
+
+import pytest
+
+from tests.agent.worlds.world import KINDS, World, sets
+from webhook.agent.plan.settings import CPUManager
+
+UNKNOWN = "the kubelet's CPU policy is unknown"
+
+
+def unknown(root, version=1, driver="cgroupfs"):
+    """A node of 16 CPUs, whose kubelet's files are not read."""
+    world = World(root, version, driver)
+    world.settings = dataclasses.replace(world.settings, cpu_manager=CPUManager.UNKNOWN)
+    return world
+
+
+def pinned(world, name, cpus, text, container="main", **fields):
+    """A Guaranteed pod without a class, to whose container a kubelet of the policy static gave CPUs."""
+    world.add(name, "", kube="Guaranteed", cpus=cpus, **fields)
+    assert world.kernel.foreign(world.group(name, container), "cpuset.cpus", text)
+
+
+@pytest.mark.parametrize(("version", "driver"), KINDS)
+def test_a_set_of_the_kubelets_stays_and_is_in_no_pool(tmp_path, version, driver):
+    """Not a file of that pod is written; LS and BE pods, those that come later among them, run beside it."""
+    world = unknown(tmp_path, version, driver)
+    pinned(world, "db", 2, "2-3")
+    group = world.group("db")
+    before = {key: text for key, text in world.kernel.snapshot().items() if group in key[0]}
+    world.add("ls", "LS")
+    world.add("be", "BE")
+    world.add("plain", "")
+    done = world.rounds()
+    world.add("late", "LS")
+    world.rounds()
+    rest = "0-1,4-15"
+    assert sets(world) == {"db": "2-3", "ls": rest, "be": rest, "plain": rest, "late": rest}
+    assert {key: text for key, text in world.kernel.snapshot().items() if group in key[0]} == before
+    assert not [path for path, _ in world.kernel.writes if group in path]
+    assert len([each for each in done.plan.findings if UNKNOWN in each]) == 1
+    world.end("db")
+    world.rounds()
+    assert sets(world)["ls"] == "0-15"
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_without_a_set_of_its_own_a_container_pins_nothing(tmp_path, version):
+    """As under the policy none: the pod runs where it did, and so do all others."""
+    world = unknown(tmp_path, version)
+    world.add("db", "", kube="Guaranteed", cpus=2)
+    world.add("ls", "LS")
+    world.rounds()
+    assert sets(world) == {"db": "0-15" if version == 1 else "", "ls": "0-15"}
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_what_is_no_pinned_set(tmp_path, version):
+    """A set larger than the request is a pool; a container that requests a part of a CPU has none."""
+    world = unknown(tmp_path, version)
+    pinned(world, "pool", 2, "0-5")
+    parts = {kind: {"cpu": "1500m"} for kind in ("requests", "limits")}
+    world.add("part", "", kube="Guaranteed", containers=[{"name": "main", "resources": parts}])
+    world.kernel.foreign(world.group("part", "main"), "cpuset.cpus", "7")
+    world.add("ls", "LS")
+    world.rounds()
+    assert sets(world) == {"pool": "0-5", "part": "0-15", "ls": "0-15"}
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_what_the_agent_wrote_before_is_given_back_and_pins_nothing(tmp_path, version):
+    """Its policy was known until now, and a set was the agent's."""
+    world = unknown(tmp_path, version)
+    world.settings = dataclasses.replace(world.settings, cpu_manager=CPUManager.NONE)
+    world.add("lse", "LSE", cpus=14, set_="0-13")
+    world.add("db", "", kube="Guaranteed", cpus=2)
+    world.rounds()
+    assert sets(world)["db"] == "14-15"
+    world.settings = dataclasses.replace(world.settings, cpu_manager=CPUManager.UNKNOWN)
+    world.end("lse")
+    world.add("ls", "LS")
+    world.rounds()
+    assert sets(world) == {"db": "0-15" if version == 1 else "", "ls": "0-15"}
+
+
+def test_a_set_that_comes_later_is_seen(tmp_path):
+    """Within ten seconds; an LSE pod whose set is given away by the kubelet has none."""
+    world = unknown(tmp_path)
+    world.add("db", "", kube="Guaranteed", cpus=2)
+    world.add("lse", "LSE", cpus=2, set_="2-3")
+    world.add("ls", "LS")
+    world.rounds()
+    assert sets(world) == {"db": "0-15", "lse": "2-3", "ls": "0-1,4-15"}
+    world.kernel.foreign(world.group("db", "main"), "cpuset.cpus", "4-5")
+    world.rounds(10)
+    assert sets(world) == {"db": "4-5", "lse": "2-3", "ls": "0-1,6-15"}
+    world.kernel.foreign(world.group("db", "main"), "cpuset.cpus", "3-4")
+    done = world.rounds(10)
+    assert sets(world)["db"] == "3-4"
+    assert sets(world)["ls"] == "0-2,5-15"
+    assert "shop/lse: CPUs 3 of its set are reserved: it gets no CPUs of its own" in done.plan.findings
