@@ -313,12 +313,23 @@ def test_restore_writes_back_and_names_what_somebody_else_changed(run, written):
 
 
 def test_restore_while_an_agent_runs(run, written):
-    """It would write again: exit status 1, with what to do."""
-    ledger = ActionLedger(written / "state" / LEDGER, boot="one", identity=KernelFiles().identity)
-    result = run("agent", "--restore", "--root", written / "root", "--state-dir", written / "state")
+    """It would write again: exit status 1, with what to do. One that only observes is in nobody's way."""
+    folder = written / "state" / LEDGER
+    restoring = ("agent", "--restore", "--root", written / "root", "--state-dir", written / "state")
+    ledger = ActionLedger(folder, boot="one", identity=KernelFiles().identity)
+    result = run(*restoring)
     ledger.close()
     assert result.exit_code == 1
-    assert "is used by an agent that runs" in result.output
+    said = " ".join(result.output.split())
+    assert f"{folder}: is in use: an agent in the mode enforce runs here, which would write again" in said
+    assert "One pod has its files back with the annotation colocation-webhook.io/agent: ignore" in said
+    assert "all with agent.mode=observe" in said
+    observing = ActionLedger(folder, boot="one", identity=KernelFiles().identity, writable=False)
+    assert len(observing.originals) == 2
+    result = run(*restoring)
+    assert (result.exit_code, result.stdout) == (0, "2 files are as they were before the agent\n")
+    observing.look_again()
+    assert observing.originals == {}
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,8 @@ class Enforcer:
         hardware, kubelet = self._host.hardware(), self._host.kubelet()
         if known is None or hardware is None:
             return
+        if not self.enforce:
+            self.ledger.look_again()
         if not self.enforce and self.ledger.originals:
             self._findings.say(
                 f"{len(self.ledger.originals)} files hold what an agent in the mode {Mode.ENFORCE} wrote and "

@@ -201,7 +201,7 @@ class AgentService:
             self.host,
             self.folder,
             self._findings,
-            open_ledger(self.folder.path, self.root, self._files.identity),
+            open_ledger(self.folder.path, self.root, self._files.identity, writable=self.enforce),
             self.registry,
             self.enforce,
             settings=self.settings,

@@ -165,10 +165,32 @@ def test_a_full_disk_loses_nothing(tmp_path, monkeypatch, caplog):
 def test_one_agent_at_a_time(tmp_path):
     """A second one is refused, and the message says what to do."""
     first = open_ledger(tmp_path)
-    with pytest.raises(LedgerError, match="is used by an agent that runs"):
+    with pytest.raises(LedgerError, match="is in use: an agent in the mode enforce runs here"):
         open_ledger(tmp_path)
     first.close()
     open_ledger(tmp_path).close()
+
+
+def test_one_that_only_reads_is_in_nobodys_way(tmp_path):
+    """It sees what stands there, and what somebody gives back meanwhile; it makes and changes no file."""
+    folder = tmp_path / "ledger"
+    assert open_ledger(folder, writable=False).originals == {}
+    assert not folder.exists()
+    first = open_ledger(folder)
+    first.append(line(old="1", new="2"))
+    first.close()
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    reading = open_ledger(folder, writable=False)
+    assert originals(reading) == {"podu-0/cpu.shares": ("1", "2")}
+    assert open_ledger(folder, boot="two", writable=False).originals == {}
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    other = open_ledger(folder)
+    other.append(line(old="2", new="1", rule=RESTORE))
+    reading.look_again()
+    assert reading.originals == {}
+    reading.close()
+    with pytest.raises(LedgerError):
+        open_ledger(folder)
 
 
 def test_a_folder_that_cannot_be_used(tmp_path):

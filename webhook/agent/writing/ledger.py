@@ -16,6 +16,8 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from webhook.protocol import ANNOTATION_AGENT
+
 LIMIT: Final = 64 * 2**20
 """Bytes of both files together."""
 
@@ -63,7 +65,7 @@ class Original(NamedTuple):
 
 
 class ActionLedger:
-    """The ledger, open for writing; one at a time.
+    """The ledger, open for writing, one at a time; or only read, whoever writes it.
 
     Attributes:
         originals: by path of a file.
@@ -77,14 +79,16 @@ class ActionLedger:
         boot: str,
         identity: Callable[[str], int],
         limit: int = LIMIT,
+        writable: bool = True,
     ) -> None:
-        """Open the ledger of a folder, which is made where there is none.
+        """Open the ledger of a folder, which is made where there is none and it is to be written.
 
         Args:
             folder: of its files.
             boot: the kernel's boot id: cgroups of another boot are gone.
             identity: see ``CgroupFiles``.
             limit: bytes of both files together.
+            writable: whether lines will be added.
 
         Raises:
             LedgerError: another process has it open, or the folder cannot be used.
@@ -93,7 +97,10 @@ class ActionLedger:
         self.problem = ""
         self._folder, self._boot, self._identity, self._half = folder, boot, identity, limit // 2
         self._waiting: deque[bytes] = deque()
-        self._size = 0
+        self._size, self._lock, self._seen = 0, -1, (0, 0)
+        if not writable:
+            self.look_again()
+            return
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -101,7 +108,10 @@ class ActionLedger:
         except BlockingIOError:
             os.close(self._lock)
             raise LedgerError(
-                errno.EBUSY, "is used by an agent that runs: end it first, or ask it to restore", str(folder)
+                errno.EBUSY,
+                "is in use: an agent in the mode enforce runs here, which would write again. One pod has "
+                f"its files back with the annotation {ANNOTATION_AGENT}: ignore, all with agent.mode=observe",
+                str(folder),
             ) from None
         except OSError as error:
             raise LedgerError(
@@ -142,6 +152,17 @@ class ActionLedger:
             if not self._exists(path, original):
                 del self.originals[path]
 
+    def look_again(self) -> None:
+        """Read what somebody else has written meanwhile, into a ledger that is only read itself."""
+        try:
+            found = (self._folder / _CURRENT).stat()
+        except OSError:
+            return
+        if self._lock < 0 and self._seen != (found.st_ino, found.st_size):
+            self._seen = found.st_ino, found.st_size
+            self.originals.clear()
+            self._read()
+
     def close(self) -> None:
         """Let go of the files; a second time does nothing."""
         if self._lock >= 0:
@@ -155,6 +176,18 @@ class ActionLedger:
         if following.exists() and not current.exists():
             following.replace(current)  # a rotation was interrupted after the first of its two renames
         following.unlink(missing_ok=True)
+        boot = self._read()
+        self._handle = os.open(current, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+        self._size = os.fstat(self._handle).st_size
+        if self._size and os.pread(self._handle, 1, self._size - 1) != b"\n":
+            _log.warning("ledger of actions: the last line of %s is torn: it is passed over", current)
+            self._waiting.append(b"\n")
+        if boot != self._boot:
+            self._waiting.append(self._header())
+        self.flush()
+
+    def _read(self) -> str:
+        """Read the lines; return the last boot of which there are any."""
         boot = ""
         for line in read_lines(self._folder):
             if "boot" in line:
@@ -166,14 +199,7 @@ class ActionLedger:
         if boot != self._boot:
             self.originals.clear()
         self.forget_gone()
-        self._handle = os.open(current, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
-        self._size = os.fstat(self._handle).st_size
-        if self._size and os.pread(self._handle, 1, self._size - 1) != b"\n":
-            _log.warning("ledger of actions: the last line of %s is torn: it is passed over", current)
-            self._waiting.append(b"\n")
-        if boot != self._boot:
-            self._waiting.append(self._header())
-        self.flush()
+        return boot
 
     def _remember(self, line: Mapping[str, Any]) -> None:
         if line["why"]["rule"] == LAST_RESORT:
@@ -226,19 +252,22 @@ class ActionLedger:
             return False
 
 
-def open_ledger(state: Path, root: Path, identity: Callable[[str], int]) -> ActionLedger:
+def open_ledger(
+    state: Path, root: Path, identity: Callable[[str], int], *, writable: bool = True
+) -> ActionLedger:
     """Open the ledger of an agent, as ``ActionLedger`` does.
 
     Args:
         state: the agent's state folder.
         root: of the machine's files; a recorded one may not say its boot.
         identity: see ``CgroupFiles``.
+        writable: whether lines will be added.
     """
     try:
         boot = (root / _BOOT).read_text().strip()
     except OSError:
         boot = ""
-    return ActionLedger(state / LEDGER, boot=boot, identity=identity)
+    return ActionLedger(state / LEDGER, boot=boot, identity=identity, writable=writable)
 
 
 def read_lines(folder: Path) -> Iterator[Mapping[str, Any]]:

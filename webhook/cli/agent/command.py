@@ -113,7 +113,7 @@ def agent(  # noqa: PLR0913 — one parameter an option
     Where koordlet runs on the node, the agent stands by.
 
     Exit status: 1 if there are no cgroups, another agent has --state-dir, or --restore left a
-    file as it is.
+    file as it is; it refuses while an agent in the mode enforce has --state-dir.
 
     \b
     Examples:
