@@ -116,6 +116,17 @@ def test_the_second_agent_of_a_node_ends(place: Place) -> None:
         assert first.poll() is None
 
 
+def test_an_agent_of_another_release_ends_as_well(place: Place, tmp_path: Path) -> None:
+    """Its state is in another folder, and the pods are the same."""
+    with place.running() as first:
+        until(lambda: ("", "n1") in place.api.objects[TOPOLOGIES])
+        other = place.command("--state-dir", str(tmp_path / "another"))
+        second = subprocess.run(other, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
+        assert second.returncode == 1
+        assert "another agent of this node works on these pods" in second.stderr
+        assert first.poll() is None
+
+
 def test_the_api_server_may_be_away(place: Place) -> None:
     """The agent stays, measures, and publishes again when it is back."""
     soon = "import webhook.agent.publishing.publisher as p; p.FIRST_SECONDS = 3.0"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from webhook.agent.statefolder import AnotherAgentError, StateFolder
+from webhook.agent.statefolder import AnotherAgentError, StateFolder, alone
 
 
 def test_the_second_agent_of_a_node_ends_with_a_clear_word(tmp_path: Path) -> None:
@@ -37,6 +37,18 @@ with StateFolder(pathlib.Path({str(tmp_path)!r})).held():
         other.kill()
     with StateFolder(tmp_path).held():
         pass
+
+
+def test_one_agent_has_the_pods_of_a_node(tmp_path: Path) -> None:
+    """Whatever folders their state is in; what goes wrong meanwhile is no second agent."""
+    refused = pytest.raises(AnotherAgentError, match=f"{tmp_path}: another agent of this node works on these")
+    with alone(tmp_path), refused, alone(tmp_path):
+        pass
+    with pytest.raises(BlockingIOError, match="mine"), alone(tmp_path):
+        raise BlockingIOError("mine")
+    with alone(tmp_path):
+        pass
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:

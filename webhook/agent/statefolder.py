@@ -1,4 +1,4 @@
-"""The folder in which an agent keeps what has to survive a restart; one agent at a time has it."""
+"""A folder for what has to survive a restart of an agent; one agent at a time has it, and the node."""
 
 import contextlib
 import fcntl
@@ -17,7 +17,32 @@ _log = logging.getLogger(__name__)
 
 
 class AnotherAgentError(Exception):
-    """Another process has the folder; the message says which."""
+    """Another process has the folder, or the node; the message says which."""
+
+
+@contextlib.contextmanager
+def alone(cgroup: Path) -> Iterator[None]:
+    """Be the only agent that works on the pods of a kubelet, whatever folder others keep their state in.
+
+    Args:
+        cgroup: the folder of all its pods, which every agent of the node sees; it is locked, not written.
+
+    Raises:
+        AnotherAgentError: another agent works there.
+        OSError: it cannot be opened.
+    """
+    folder = os.open(cgroup, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AnotherAgentError(
+                f"{cgroup}: another agent of this node works on these pods, with another --state-dir: end "
+                "one of them, for each would undo what the other writes"
+            ) from None
+        yield
+    finally:
+        os.close(folder)
 
 
 class StateFolder:

@@ -68,6 +68,11 @@ class Hierarchy:
         """Return the controllers that this machine does not have."""
         return tuple(each for each in CONTROLLERS if each not in self.mounts)
 
+    @property
+    def all_pods(self) -> Path:
+        """Return the directory of the group of all pods, in the hierarchy of the first controller."""
+        return next(iter(self.mounts.values())) / self.kubepods
+
     def file(self, controller: str, group: str, name: str) -> str | None:
         """Return the path of a controller's file of a group; None where the machine has no such controller.
 

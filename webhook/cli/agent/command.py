@@ -186,13 +186,14 @@ def _check(*, dry_run: bool, restore: bool, pods: Path | None, pod: str | None) 
 def _held(place: AgentPlace) -> "Iterator[tuple[Hierarchy, StateFolder]]":
     """Find the cgroups, and have the state folder meanwhile."""
     from webhook.agent.machine.hierarchy import HierarchyError, find_hierarchy
-    from webhook.agent.statefolder import AnotherAgentError, StateFolder
+    from webhook.agent.statefolder import AnotherAgentError, StateFolder, alone
 
     with contextlib.ExitStack() as stack:
         folder = StateFolder(place.state_dir)
         try:
             hierarchy = find_hierarchy(place.root, place.kubepods)
             stack.enter_context(folder.held())
+            stack.enter_context(alone(hierarchy.all_pods))
         except (HierarchyError, AnotherAgentError) as error:
             raise click.ClickException(str(error)) from None
         except OSError as error:
