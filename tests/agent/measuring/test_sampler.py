@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.agent.builders import GI, MI, Tree, node_pod
+from tests.agent.tree import write
+from webhook.agent.measuring.counters import Pressure
 from webhook.agent.measuring.keptfile import KeptFile
 from webhook.agent.measuring.sampler import PODS, SLICES, Policy, Sampler
 from webhook.agent.measuring.usage import Use
@@ -56,6 +58,20 @@ def test_node_system_classes_and_pods(tree: Tree) -> None:
     assert scopes["system"].seconds == pytest.approx(28.0, abs=2)
     assert scopes["besteffort"].seconds == 0.0
     assert sampler.pods()["uid-b"].seconds == pytest.approx(15.0)
+    assert sampler.failures == 0
+
+
+def test_pressure_of_the_system(tree: Tree) -> None:
+    """That of the node's services, where systemd starts them; without such a group there is none."""
+    sampler = _sampler(tree)
+    _work(tree, sampler, 12)
+    assert sampler.scopes()["system"].pressure == {}
+    some = "some avg10=0 avg60=0 avg300=0 total=2500\n"
+    top = tree.hierarchy.unified
+    assert top is not None
+    write(top, {"system.slice/cpu.pressure": some + some.replace("some", "full").replace("25", "5")})
+    _work(tree, sampler, 10)
+    assert sampler.scopes()["system"].pressure == {"cpu": Pressure(2500, 500)}
     assert sampler.failures == 0
 
 

@@ -44,6 +44,8 @@ _log = logging.getLogger(__name__)
 PODS: Final = "pods"
 """The scope of all pods together."""
 
+_SERVICES: Final = "system.slice"  # no group holds all that is no pod's
+
 _CLASSES: Final = {
     "burstable": KubeQoS.BURSTABLE,
     "besteffort": KubeQoS.BEST_EFFORT,
@@ -119,6 +121,8 @@ class Sampler:
         self._meminfo = KeptFile(f"{Path(root)}/proc/meminfo")
         self._pressure_files = {each: KeptFile(f"{Path(root)}/proc/pressure/{each}") for each in PRESSURES}
         self._pressure: dict[str, Pressure] = {}
+        self._system_files = GroupFiles(hierarchy, _SERVICES)
+        self._system_pressure: Mapping[str, Pressure] = {}
         self._cpu = CpuMeter()
         self._system_seconds = 0.0
         self._cpus = 0
@@ -173,7 +177,7 @@ class Sampler:
         """Return what the node, its system, all pods and the QoS classes used. ``lock`` is held."""
         last = self.node.last
         node = Totals(self._cpu.seconds, int(last.node.memory) if last else 0, self._pressure)
-        system = Totals(self._system_seconds, int(last.system.memory) if last else 0, {})
+        system = Totals(self._system_seconds, int(last.system.memory) if last else 0, self._system_pressure)
         return {"node": node, "system": system} | {name: each.totals for name, each in self._scopes.items()}
 
     def pods(self) -> dict[str, Totals]:
@@ -188,6 +192,7 @@ class Sampler:
                 file.close()
             for scope in (*self._scopes.values(), *self._pods.values()):
                 scope.files.close()
+            self._system_files.close()
             self._pods.clear()
             self._last = None
 
@@ -227,6 +232,8 @@ class Sampler:
                 found = self._read(file.path, partial(_pressure, file))
                 if found is not None:
                     self._pressure[resource] = found
+            files = self._system_files
+            self._system_pressure = self._read(files.group, files.pressure) or {}
         pods = self._scopes[PODS].history
         if stat is None or memory is None or self._cpu.cores is None or pods.cpu.cores is None:
             return
