@@ -10,7 +10,7 @@ work on the machine meets all of them.
     python -m benchmarks.agent [--pods N] [--seconds S]
 
 It needs the right to make cgroups. The exit status is 1 if the agent that enforces misses a target: 1 % of a
-core, 60 MiB.
+core, 60 MB. With as many pods as koordlet was measured with, its figures are a row of the table.
 """
 
 from __future__ import annotations
@@ -38,7 +38,11 @@ SECONDS: Final = 60
 WARM_UP: Final = 25
 MODES: Final = ("observe", "enforce")
 MOST_PERCENT: Final = 1.0
-MOST_MIB: Final = 60.0
+MOST_BYTES: Final = 60_000_000
+KOORDLET_PODS: Final = 3
+KOORDLET: Final = ("koordlet 1.8, recorded", "0.4-0.6", f"{118e6 / 2**20:.0f}-{122e6 / 2**20:.0f}")
+"""With three pods at rest, on a node of the same kind: percent of a core, RSS in MiB."""
+
 BOOKMARK_SECONDS: Final = 60  # as the API server
 _TOP: Final = Path("/sys/fs/cgroup")
 _CONTROLLERS: Final = ("cpu", "cpuacct", "cpuset", "memory", "unified")
@@ -156,14 +160,17 @@ def main() -> None:
         if wrong:
             sys.exit(f"benchmarks.agent: {len(wrong)} files are not as planned, among them {wrong[0]}")
     print(
-        f"{options.pods} pods, {options.seconds} s; targets {MOST_PERCENT:g} % of a core, {MOST_MIB:g} MiB\n"
+        f"{options.pods} pods, {options.seconds} s; targets {MOST_PERCENT:g} % of a core, "
+        f"{MOST_BYTES / 2**20:.1f} MiB ({MOST_BYTES // 10**6} MB)\n"
     )
     print(f"{'':<28}{'% of a core':>14}{'RSS MiB':>10}{'PSS MiB':>10}")
     names = (*(f"agent, mode {mode}" for mode in MODES), "naive: opens each file")
     for name, (percent, rss, pss) in zip(names, figures, strict=True):
         print(f"{name:<28}{percent:>14.2f}{rss:>10.1f}{pss:>10.1f}")
+    if options.pods == KOORDLET_PODS:
+        print("{:<28}{:>14}{:>10}{:>10}".format(*KOORDLET, "-"))
     percent, rss, _ = figures[MODES.index("enforce")]
-    sys.exit(percent > MOST_PERCENT or rss > MOST_MIB)
+    sys.exit(percent > MOST_PERCENT or rss * 2**20 > MOST_BYTES)
 
 
 def _uid(number: int) -> str:
