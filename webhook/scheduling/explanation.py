@@ -99,7 +99,7 @@ def remarks(visit: Visit) -> Iterator[str]:
     cluster = visit.cluster
     if cluster.loads is None:
         yield "load is not looked at: the settings switch it off"
-    elif visit.asked.load is None:
+    elif visit.asked.everywhere:
         yield "a pod of a DaemonSet: load keeps it from no node"
     try:
         wanted = read_resource_spec(visit.pod, cluster.default) is not None

@@ -18,22 +18,24 @@ def explanation_text(pod: str, verdicts: Sequence[NodeVerdict], said: Iterable[s
     for each in verdicts:
         yield ""
         yield f"✗ {bad(each.node)}" if each.reasons else f"✓ {good(each.node)}  score {each.score}"
-        for reason in each.reasons.values():
-            yield from _indented(reason)
-        if each.cpus:
-            yield from _indented(f"CPU set: {each.cpus}, {each.set_score} of 100 points")
-        if each.load_score is not None:
-            yield from _indented(f"load: {each.load_score} of 100 points")
-        if each.measured is False:
-            so = "" if LOAD in each.reasons else ": no pod is kept from it by load"
-            yield from _indented(f"load: no NodeMetric says what is in use{so}")
+        for line in _of_node(each):
+            yield from _indented(line)
         for use in each.uses:
             for line in _indented(_use(use)):
                 yield muted(line)
-        for remedy in each.remedies:
-            yield from _indented(f"→ {remedy}")
-        for note in each.notes:
-            yield from _indented(f"! {note}")
+        for line in (*(f"→ {remedy}" for remedy in each.remedies), *(f"! {note}" for note in each.notes)):
+            yield from _indented(line)
+
+
+def _of_node(verdict: NodeVerdict) -> Iterator[str]:
+    yield from verdict.reasons.values()
+    if verdict.cpus:
+        yield f"CPU set: {verdict.cpus}, {verdict.set_score} of 100 points"
+    if verdict.load_score is not None:
+        yield f"load: {verdict.load_score} of 100 points"
+    if verdict.measured is False:
+        so = "" if LOAD in verdict.reasons else ": no pod is kept from it by load"
+        yield f"load: no NodeMetric says what is in use{so}"
 
 
 def _use(use: ResourceUse) -> str:
