@@ -6,15 +6,19 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from tests.agent.bursting.world import container as limited
 from tests.agent.cluster import PODS, Cluster
 from tests.agent.plan.builders import batch, raw_pod
 from tests.agent.tree import write
 from tests.kube.fakeapi import FakeApi
 from tests.waiting import until
+from webhook.agent.bursting.burster import Burster
+from webhook.agent.bursting.metrics import BurstCollector
 from webhook.agent.enforcer import Enforcer, Known
 from webhook.agent.findings import Findings
 from webhook.agent.machine.host import Host
 from webhook.agent.measuring.sampler import Sampler
+from webhook.agent.measuring.throttling import Throttling
 from webhook.agent.plan.agentpod import read_agent_pod
 from webhook.agent.statefolder import StateFolder
 from webhook.agent.suppression.decision import Options
@@ -158,6 +162,71 @@ def test_be_pods_give_way(node):
     assert not list(SuppressionCollector(suppressor).collect())
 
 
+def test_online_pods_burst(node):
+    """By the counters of a second and the NodeSLO; a scrape says so, and switched off all is as before."""
+    group = f"kubepods/burstable/podu-web/{'c' * 64}"
+    web = raw_pod("web", "LS", uid="u-web", containers=[limited("500m")])
+    web["status"]["containerStatuses"][0]["containerID"] = f"containerd://{'c' * 64}"
+    web["spec"]["nodeName"] = "n1"
+    tree = node.cluster.tree
+    for each in (group.rpartition("/")[0], group):
+        for controller, files in FILES.items():
+            write(tree.root / "sys/fs/cgroup" / controller / each, {k: f"{v}\n" for k, v in files.items()})
+        write(tree.root / "sys/fs/cgroup/cpu" / each, {"cpu.cfs_quota_us": "50000\n"})
+    node.cluster.api.put(PODS, "web", namespace="shop", **web)
+    sampler = Sampler(tree.hierarchy, tree.root, lambda: node.time)
+    throttling = Throttling(tree.hierarchy, lambda: node.time)
+    burster = node.enforcer.burster = Burster(
+        tree.hierarchy,
+        KernelFiles(),
+        sampler,
+        Findings(),
+        throttling,
+        node.ledger.originals,
+        lambda: node.time,
+    )
+    registry = CollectorRegistry()
+    registry.register(BurstCollector(burster))
+    prefix = "colocation_webhook_agent_burst_"
+    throttled = 0
+
+    def seconds(count, machine, periods):
+        nonlocal throttled
+        for _ in range(count):
+            throttled += periods
+            write(tree.root / "sys/fs/cgroup/cpu", {f"{group}/cpu.stat": f"nr_throttled {throttled}\n"})
+            tree.machine(machine, 2**30)
+            tree.group("kubepods", 0.0, 0)
+            sampler.look(node.cluster.watched.pods_now())
+            node.look(1)
+
+    def text(where):
+        return (tree.root / "sys/fs/cgroup/cpu" / where / "cpu.cfs_quota_us").read_text().strip()
+
+    node.cluster.slo(cpuBurstStrategy={"policy": "auto"})
+    with watching(node.cluster.watched.reflectors, node.cluster.service._stop):
+        until(lambda: node.cluster.watched.synced)
+        seconds(14, 0.4, 0)
+        assert registry.get_sample_value(f"{prefix}pool_used_cores") == pytest.approx(0.4)
+        assert registry.get_sample_value(f"{prefix}pool_cores") == 3
+        assert registry.get_sample_value(f"{prefix}raised_quotas") == 0
+        seconds(2, 0.4, 3)
+        assert (text(group), text(group.rpartition("/")[0])) == ("72000", "72000")
+        assert registry.get_sample_value(f"{prefix}raised_quotas") == 1
+        assert registry.get_sample_value(f"{prefix}raised_cores") == pytest.approx(0.22)
+        assert node.enforcer.report()["bursts"]["raised"] == {"shop/web": {"main": 72000}}
+        seconds(1, 2.0, 3)
+        assert text(group) == "57600"
+        assert registry.get_sample_value(f"{prefix}pool_used_cores") == pytest.approx(2.0)
+        node.cluster.slo(cpuBurstStrategy={"policy": "none"})
+        until(lambda: node.cluster.watched.slo["cpuBurstStrategy"]["policy"] == "none")
+        seconds(1, 0.4, 3)
+        assert (text(group), text(group.rpartition("/")[0])) == ("50000", "50000")
+        assert not list(BurstCollector(burster).collect())
+        assert node.enforcer.report()["bursts"] == {"on": False}
+        node.cluster.service._stop.set()
+
+
 def test_an_agent_that_starts_without_the_api_server_goes_on(node):
     """With the pods that were known last: what somebody changed meanwhile is right again."""
     with watching(node.cluster.watched.reflectors, node.cluster.service._stop):
@@ -190,12 +259,14 @@ def test_what_the_kubelet_pinned_is_known_without_the_api_server(node):
 def test_what_a_nodeslo_asks_for(node, caplog):
     """It becomes settings, also after a restart without the API server; nonsense and wishes are findings."""
     used = {"enable": True, "cpuSuppressThresholdPercent": 50}
-    node.cluster.slo(resourceUsedThresholdWithBE=used, cpuBurstStrategy={"policy": "auto"})
+    system = {"minFreeKbytesFactor": 100}
+    node.cluster.slo(resourceUsedThresholdWithBE=used, systemStrategy=system)
     with watching(node.cluster.watched.reflectors, node.cluster.service._stop):
         until(lambda: node.cluster.watched.synced)
         node.look(22)
         assert node.enforcer.settings.slo.threshold.cpu_suppress_threshold_percent == 50
-        assert "NodeSLO n1: cpuBurstStrategy: bursts by more quota (auto): not built" in caplog.messages
+        said = "NodeSLO n1: systemStrategy: settings of the whole machine (sysctl): not built"
+        assert said in caplog.messages
         node.cluster.slo(resourceUsedThresholdWithBE={"enable": 1})
         until(lambda: node.cluster.watched.slo == {"resourceUsedThresholdWithBE": {"enable": 1}})
         node.look(1)

@@ -50,7 +50,8 @@ def machine(tmp_path):
     be = raw_pod("be", "BE", containers=[batch("500", "64Mi")], uid="u-be")
     be["status"]["containerStatuses"][0]["containerID"] = f"containerd://{CONTAINER}"
     lse = raw_pod("lse", "LSE", cpus=1, set_="0", uid="u-lse")
-    slo = {"kind": "NodeSLO", "metadata": {"name": "n"}, "spec": {"cpuBurstStrategy": {"policy": "auto"}}}
+    spec = {"systemStrategy": {"minFreeKbytesFactor": 100}, "cpuBurstStrategy": {"policy": "auto"}}
+    slo = {"kind": "NodeSLO", "metadata": {"name": "n"}, "spec": spec}
     pods = [{"kind": "Pod", "apiVersion": "v1", **each} for each in (be, lse)]
     (tmp_path / "pods.yaml").write_text(yaml.safe_dump_all([*pods, slo]))
     return tmp_path
@@ -84,7 +85,8 @@ def test_a_dry_run_prints_what_would_be_written(run, machine):
     after = result.output.partition("CPUs as planned")[2]
     assert "0E" in after
     assert "1L+" in after
-    assert "cpuBurstStrategy: bursts by more quota (auto): not built" in result.output
+    assert "systemStrategy: settings of the whole machine (sysctl): not built" in result.output
+    assert "cpuBurstStrategy: bursts" not in result.output
 
 
 @pytest.mark.parametrize(
@@ -121,7 +123,7 @@ def test_the_same_for_machines(run, machine, form, load):
     be = next(each for each in found["pods"] if each["pod"] == "shop/be")
     quota = next(each for each in be["writes"] if each["file"] == "cpu.cfs_quota_us")
     assert quota["why"] == {"rule": "limits", "pod": "shop/be", "inputs": {"kubernetes.io/batch-cpu": "500"}}
-    assert found["notBuilt"] == ["cpuBurstStrategy: bursts by more quota (auto): not built"]
+    assert found["notBuilt"] == ["systemStrategy: settings of the whole machine (sysctl): not built"]
 
 
 def test_the_quota_of_faster_cpus(run, machine):
@@ -178,6 +180,50 @@ def test_bursts(run, machine):
     ]
     assert not [each for each in (*found["findings"], *found["notBuilt"]) if "Burst" in each]
     assert "cfs_burst" not in dry_run(run, machine).output
+
+
+def test_quotas_that_are_raised(run, machine, monkeypatch):
+    """By what happens in a second: the share pool, what is throttled, and what would be written next."""
+    group = f"kubepods/burstable/podu-ls/{CONTAINER}"
+    cgroups = machine / "root/sys/fs/cgroup"
+    for each in (group.rpartition("/")[0], group):
+        for controller in ("cpu", "cpuset", "memory", "cpuacct"):
+            (cgroups / controller / each).mkdir(parents=True, exist_ok=True)
+        write(cgroups, {name.format(each): f"{text}\n" for name, text in FILES.items()})
+        write(cgroups / "cpu" / each, {"cpu.cfs_quota_us": "100000\n"})
+    write(cgroups / "cpu" / group, {"cpu.stat": "nr_throttled 4\n"})
+    write(cgroups / "cpuacct/kubepods", {"cpuacct.usage": "0\n"})
+    cpus = "".join(f"cpu{i} 0 0 0 0 0 0 0\n" for i in range(4))
+    (machine / "root/proc/stat").write_text(f"cpu  0 0 0 0 0 0 0\n{cpus}")
+    (machine / "root/proc/meminfo").write_text("MemTotal: 9 kB\nMemFree: 9 kB\nMemAvailable: 9 kB\n")
+    limited = {"name": "main", "resources": {"limits": {"cpu": "1"}}}
+    pod = {"kind": "Pod", **raw_pod("ls", "LS", containers=[limited], uid="u-ls")}
+    pod["status"]["containerStatuses"][0]["containerID"] = f"containerd://{CONTAINER}"
+    (machine / "pods.yaml").write_text(yaml.safe_dump(pod))
+    policy = ("--node-slo", '{"cpuBurstStrategy": {"policy": "cfsQuotaBurstOnly"}}')
+    calm = json.loads(dry_run(run, machine, *policy, "-o", "json").output)
+    assert calm["bursts"] == {"pool": {"pool": "0 of 4000", "threshold": "50%"}, "raised": {}}
+    assert not [each for each in calm["pods"][0]["writes"] if "quota" in each["file"]]
+    assert "nothing is raised" in dry_run(run, machine, *policy).output
+    counts = iter(range(5, 9))
+    monkeypatch.setattr(
+        "webhook.agent.dryrun.time.sleep",
+        lambda _: write(cgroups / "cpu" / group, {"cpu.stat": f"nr_throttled {next(counts)}\n"}),
+    )
+    found = json.loads(dry_run(run, machine, *policy, "-o", "json").output)
+    assert found["bursts"]["raised"] == {"shop/ls": {"main": 120000}}
+    writes = [each for each in found["pods"][0]["writes"] if "quota" in each["file"]]
+    assert [(each["old"], each["new"], each["why"]["rule"]) for each in writes] == [
+        ("100000", "120000", "quota-burst")
+    ] * 2
+    assert writes[1]["why"]["inputs"]["throttled"] == "1 periods"
+    told = dry_run(run, machine, *policy).output.partition("Quotas raised while pods are throttled")[2]
+    assert [line.split() for line in told.splitlines()[1:4]] == [
+        ["-", "pool", "0", "of", "4000"],
+        ["-", "threshold", "50%"],
+        ["-", "shop/ls,", "main:", "100000", "->", "120000"],
+    ]
+    assert dry_run(run, machine).output.count("Quotas raised") == 0
 
 
 def test_a_nodeslo_for_nodes_that_have_none(run, machine):

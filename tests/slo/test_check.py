@@ -106,6 +106,9 @@ def test_values(data: dict[str, Any], reason: Reason, message: str) -> None:
         (qos(beClass={"egressLimit": "fast"}), "egressLimit: "),
         (qos(beClass={"egressLimit": 101}), "egressLimit: 101 is out of range"),
         (cluster("cpu-burst-config", cpuBurstPercent=10_001), "10001 is out of range: write a number from"),
+        (cluster("cpu-burst-config", cfsQuotaBurstPercent=99), "99 is out of range: write a number from 100"),
+        (cluster("cpu-burst-config", cfsQuotaBurstPeriodSeconds=-2), "-2 is out of range: write a number"),
+        (cluster("cpu-burst-config", sharePoolThresholdPercent=101), "101 is out of range: write a number"),
         (cluster("system-config", watermarkScaleFactor=401), "401 is out of range: write a number from 1"),
         (cluster("system-config", totalNetworkBandwidth="-1"), "totalNetworkBandwidth: "),
         (

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webhook.protocol import QoSClass
-from webhook.slo.keys import CFS_QUOTA, CPUSET, MEMORY_QOS, THRESHOLD
+from webhook.slo.keys import BURST_CONFIG, CFS_QUOTA, CPUSET, KEYS, MEMORY_QOS, THRESHOLD
 from webhook.slo.nodeslo import DEFAULT_SLO, CPUBurst, MemoryQoS, UsedThreshold, read_nodeslo
 from webhook.slo.strategies import read_strategies, spec_of
 
@@ -155,27 +155,60 @@ def test_nothing_of_it_has_to_be_right(given_: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("raw", "burst", "by_kernel"),
+    ("raw", "burst", "by"),
     [
-        (None, CPUBurst(), False),
-        ({"policy": "none"}, CPUBurst(), False),
-        ({"policy": "cfsQuotaBurstOnly"}, CPUBurst(policy="cfsQuotaBurstOnly"), False),
+        (None, CPUBurst(), ""),
+        ({"policy": "none"}, CPUBurst(), ""),
+        ({"policy": "cfsQuotaBurstOnly"}, CPUBurst(policy="cfsQuotaBurstOnly"), "quota"),
         (
             {"policy": "cpuBurstOnly", "cpuBurstPercent": 50},
             CPUBurst(policy=ONLY, cpu_burst_percent=50),
-            True,
+            "kernel",
         ),
-        ({"policy": "auto", "sharePoolThresholdPercent": 1}, CPUBurst(policy="auto"), True),
+        (
+            {
+                "policy": "auto",
+                "cfsQuotaBurstPercent": 150,
+                "cfsQuotaBurstPeriodSeconds": 60,
+                "sharePoolThresholdPercent": 1,
+            },
+            CPUBurst(
+                policy="auto",
+                cfs_quota_burst_percent=150,
+                cfs_quota_burst_period_seconds=60,
+                share_pool_threshold_percent=1,
+            ),
+            "kernel, quota",
+        ),
     ],
 )
-def test_bursts(raw: Any, burst: CPUBurst, by_kernel: bool) -> None:  # noqa: FBT001 — a parameter of the test
+def test_bursts(raw: Any, burst: CPUBurst, by: str) -> None:
     """Off unless a policy says otherwise, with Koordinator's defaults."""
     found = read_nodeslo({"cpuBurstStrategy": raw})
     assert (found.burst, found.findings) == (burst, ())
-    assert found.burst.by_kernel is by_kernel
+    assert found.burst.by_kernel is ("kernel" in by)
+    assert found.burst.by_quota is ("quota" in by)
+    assert found.burst.is_on is bool(by)
 
 
-@pytest.mark.parametrize("raw", [{"policy": "both"}, {"policy": ONLY, "cpuBurstPercent": 0}, [ONLY]])
+def test_koordinators_defaults_of_bursts() -> None:
+    """What an agent reads without a NodeSLO is what the controller writes."""
+    by_controller = read_nodeslo({"cpuBurstStrategy": KEYS[BURST_CONFIG].defaults})
+    assert by_controller.burst == CPUBurst()
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"policy": "both"},
+        {"policy": ONLY, "cpuBurstPercent": 0},
+        {"policy": ONLY, "cpuBurstPercent": 10_001},
+        {"policy": ONLY, "cfsQuotaBurstPercent": 99},
+        {"policy": ONLY, "cfsQuotaBurstPeriodSeconds": -2},
+        {"policy": ONLY, "sharePoolThresholdPercent": 101},
+        [ONLY],
+    ],
+)
 def test_bursts_that_cannot_be_meant(raw: Any) -> None:
     """They count as absent, with a finding, and nothing else does."""
     found = read_nodeslo({"cpuBurstStrategy": raw, USED: {"enable": True}})

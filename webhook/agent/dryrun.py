@@ -6,11 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from webhook.agent.bursting.burster import Burster
 from webhook.agent.findings import Findings
 from webhook.agent.inputs import inputs_of
 from webhook.agent.machine.hierarchy import Hierarchy
 from webhook.agent.machine.kubelet import Kubelet
 from webhook.agent.measuring.sampler import Sampler
+from webhook.agent.measuring.throttling import Throttling
 from webhook.agent.plan.agentpod import AgentPod
 from webhook.agent.plan.plan import make_plan
 from webhook.agent.plan.settings import DEFAULTS, Settings
@@ -18,7 +20,7 @@ from webhook.agent.plan.target import Knob
 from webhook.agent.plan.unbuilt import unbuilt
 from webhook.agent.pods import read_pod
 from webhook.agent.rendering import DryRun
-from webhook.agent.suppression.decision import Options, State
+from webhook.agent.suppression.decision import Options
 from webhook.agent.suppression.overlay import unlike_koordlet
 from webhook.agent.suppression.suppressor import Suppressor
 from webhook.agent.writing.cgroupfiles import KernelFiles
@@ -70,17 +72,25 @@ def dry_run(  # noqa: PLR0913 — what a plan is made of
     topology, wanted = inputs_of(node, cpus, kubelet, planned, replace(asked, slo=read_nodeslo(slo)))
     settings = possible(wanted, hierarchy, files)
     plan = make_plan(planned, Pinned(hierarchy, files).on(topology, planned, settings), settings)
-    state: State | None = None
-    unlike: list[str] = []
+    suppressor = burster = None
+    sampler = Sampler(hierarchy, root)
     if suppression is not None and settings.slo.threshold.enable:
-        sampler = Sampler(hierarchy, root)
         suppressor = Suppressor(hierarchy, files, sampler, Findings(), suppression)
+    if any(each.quotas is not None for each in plan.pods):
+        throttling = Throttling(hierarchy, time.monotonic)
+        burster = Burster(hierarchy, files, sampler, Findings(), throttling)
+    unlike: list[str] = []
+    if suppressor is not None or burster is not None:
         sampler.look(read)
+        if burster is not None:
+            burster.adjust(plan, settings)
         time.sleep(_SECOND)
         sampler.look(read)
+    if suppressor is not None:
         plan = suppressor.adjust(plan, settings)
-        state = suppressor.state
         unlike = unlike_koordlet(plan, settings.slo.threshold.cpu_suppress_policy)
+    if burster is not None:
+        plan = burster.adjust(plan, settings)
     knobs, findings = settings.for_processes, []
     if Knob.NICE in knobs and root != _HERE:
         knobs -= {Knob.NICE}
@@ -105,7 +115,8 @@ def dry_run(  # noqa: PLR0913 — what a plan is made of
         now={uid: found for uid, found in now.items() if found is not None},
         cgroups=f"cgroup v{hierarchy.version}, driver {hierarchy.driver}",
         unbuilt=unbuilt(slo or {}, suppressed=suppression is not None),
-        suppression=state,
+        suppression=suppressor.state if suppressor is not None else None,
+        bursts=burster.state if burster is not None else None,
         unlike_koordlet=unlike,
     )
 

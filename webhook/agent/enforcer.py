@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from webhook.agent.bursting.burster import Burster
 from webhook.agent.findings import Findings
 from webhook.agent.inputs import Inputs, inputs_of
 from webhook.agent.machine.hierarchy import Hierarchy
@@ -67,6 +68,7 @@ class Enforcer:
         proc: the host's /proc, where processes are looked for if the settings ask for something of them.
         events: where refusals are reported; None: nowhere.
         suppressor: of BE pods; None: they are never suppressed.
+        burster: of online pods' quotas; None: they are never raised.
         clock: seconds that never go back.
         sleep: waits.
         last: what the last round did; None before the first one.
@@ -84,6 +86,7 @@ class Enforcer:
     proc: Path = Path("/proc")
     events: EventRecorder | None = None
     suppressor: Suppressor | None = None
+    burster: Burster | None = None
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     last: Round | None = field(default=None, init=False)
@@ -137,7 +140,7 @@ class Enforcer:
                 f"did not give back: set the mode {Mode.ENFORCE}, then {Mode.OBSERVE} again"
             )
         node, settings = self._inputs(known, hardware.cpus, kubelet)
-        adjust = partial(self._suppressed, settings=settings)
+        adjust = partial(self._adjusted, settings=settings)
         done = self.last = self._reconciler.round(known.pods, node, settings, adjust)
         for outcome, count in done.written.counts.items():
             self._writes.labels(outcome).inc(count)
@@ -161,8 +164,9 @@ class Enforcer:
         self._forget()
 
     def _forget(self) -> None:
-        if self.suppressor is not None:
-            self.suppressor.forget()
+        for each in (self.suppressor, self.burster):
+            if each is not None:
+                each.forget()
         if self._known is not None or self._kept is not None:
             self._known, self._kept = None, None
             self._folder.write(_KNOWN, None)
@@ -203,10 +207,14 @@ class Enforcer:
             "ledger": self.ledger.problem,
             "filesWritten": len(self.ledger.originals),
             "suppression": self.suppressor.report() if self.suppressor is not None else {"on": False},
+            "bursts": self.burster.report() if self.burster is not None else {"on": False},
         }
 
-    def _suppressed(self, plan: Plan, *, settings: Settings) -> Plan:
-        return plan if self.suppressor is None else self.suppressor.adjust(plan, settings)
+    def _adjusted(self, plan: Plan, *, settings: Settings) -> Plan:
+        """Return what the plan is at this moment."""
+        for each in (self.suppressor, self.burster):
+            plan = plan if each is None else each.adjust(plan, settings)
+        return plan
 
     def _current(self) -> Known | None:
         """Return node, pods and NodeSLO, as watched; before that, as they were known last."""

@@ -56,6 +56,7 @@ def inputs_of(
         replace(
             settings,
             cpu_manager=cpu_manager(kubelet),
+            pinned=frozenset(kubelet.pinned if kubelet is not None else ()),
             shares_counted=counts_shares(node),
             ratio=ratio,
             memory=memory_for_pods(node),

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from webhook.agent.bursting.decision import State as Bursts
 from webhook.agent.plan.agentpod import Mode
 from webhook.agent.plan.plan import Plan, PodPlan
 from webhook.agent.plan.target import Knob
@@ -33,6 +34,7 @@ class DryRun:
         cgroups: version and driver, as text.
         unbuilt: what a NodeSLO asks for that is not built.
         suppression: what BE pods get; None: they are not suppressed.
+        bursts: the quotas that are raised; None: no pod's may be.
         unlike_koordlet: whom koordlet would suppress, and this agent does not, or the other way round.
         above: as ``differences``, of the groups above pods.
         findings: what could not be done as it was asked, or be read, and why.
@@ -44,6 +46,7 @@ class DryRun:
     cgroups: str
     unbuilt: Sequence[str] = ()
     suppression: State | None = None
+    bursts: Bursts | None = None
     unlike_koordlet: Sequence[str] = ()
     above: Sequence[Difference] = ()
     findings: Sequence[str] = ()
@@ -79,6 +82,7 @@ def lines_of(run: DryRun, topology: Topology, *, width: int = _WIDTH, paint: Pai
     found += ["", "CPUs as planned", *draw_node(state, run.be_cpus, width=width, paint=paint).split("\n")]
     sections: list[tuple[str, Sequence[str]]] = [
         ("Suppression of BE pods", _suppression(run.suppression)),
+        ("Quotas raised while pods are throttled", _bursts(run.bursts)),
         ("Koordlet would do otherwise", run.unlike_koordlet),
         ("Findings", run.findings),
         ("Asked for by the NodeSLO", run.unbuilt),
@@ -111,6 +115,7 @@ def data_of(run: DryRun) -> dict[str, Any]:
         "findings": list(run.findings),
         "notBuilt": list(run.unbuilt),
         "suppression": _inputs(run.suppression),
+        "bursts": run.bursts.report() if run.bursts is not None else None,
         "unlikeKoordlet": list(run.unlike_koordlet),
     }
 
@@ -125,6 +130,18 @@ def _inputs(state: State | None) -> dict[str, str] | None:
 
 def _suppression(state: State | None) -> list[str]:
     return [f"{name:<{_TERM}}{text}" for name, text in (_inputs(state) or {}).items()]
+
+
+def _bursts(state: Bursts | None) -> list[str]:
+    if state is None:
+        return []
+    terms = state.pool.terms() if state.pool is not None else {"pool": "nothing is known of its use"}
+    raised = [
+        f"{pod}, {name or 'the pod'}: {each.inputs['from']} -> {each.quota}"
+        for pod, raises in state.raised.items()
+        for name, each in raises.items()
+    ]
+    return [*(f"{name:<{_TERM}}{text}" for name, text in terms.items()), *(raised or ["nothing is raised"])]
 
 
 def action_line(line: Mapping[str, Any]) -> str:

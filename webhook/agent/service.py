@@ -12,6 +12,8 @@ from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry
 
+from webhook.agent.bursting.burster import Burster
+from webhook.agent.bursting.metrics import BurstCollector
 from webhook.agent.enforcer import Enforcer
 from webhook.agent.eviction.asker import Asker
 from webhook.agent.eviction.figures import Figures
@@ -22,6 +24,7 @@ from webhook.agent.machine.hierarchy import Hierarchy
 from webhook.agent.machine.host import Host
 from webhook.agent.measuring.history import History
 from webhook.agent.measuring.sampler import Sampler
+from webhook.agent.measuring.throttling import Throttling
 from webhook.agent.metrics import Publications, UsageCollector, platform_series
 from webhook.agent.plan.settings import DEFAULTS, Settings
 from webhook.agent.publishing.applier import Applier
@@ -195,19 +198,30 @@ class AgentService:
                 self.hierarchy, self._files, self.sampler, self._findings, self.suppression
             )
             self.registry.register(SuppressionCollector(suppressor))
+        ledger = open_ledger(self.folder.path, self.root, self._files.identity, writable=self.enforce)
+        burster = Burster(
+            self.hierarchy,
+            self._files,
+            self.sampler,
+            self._findings,
+            Throttling(self.hierarchy, time.monotonic),
+            ledger.originals,
+        )
+        self.registry.register(BurstCollector(burster))
         return Enforcer(
             self.watched,
             self.hierarchy,
             self.host,
             self.folder,
             self._findings,
-            open_ledger(self.folder.path, self.root, self._files.identity, writable=self.enforce),
+            ledger,
             self.registry,
             self.enforce,
             settings=self.settings,
             proc=self.proc,
             events=self._events,
             suppressor=suppressor,
+            burster=burster,
         )
 
     def _killer(self, enforcer: Enforcer) -> Killer | None:

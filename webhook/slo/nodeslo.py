@@ -1,7 +1,7 @@
 """A NodeSLO's spec as an agent reads it: typed, with defaults, and with a word for what cannot be meant.
 
 A strategy with a value that cannot be meant counts as absent, as a whole: half of one might do what nobody
-wants. Strategies that our agent does not carry out, such as bursts by more quota, are not read.
+wants. Strategies that our agent does not carry out are not read.
 """
 
 import re
@@ -16,6 +16,7 @@ from webhook.slo.keys import (
     AUTO,
     BURST,
     BURST_CONFIG,
+    CFS_QUOTA_BURST_ONLY,
     CPU_BURST_ONLY,
     KEYS,
     MEMORY_QOS,
@@ -103,20 +104,38 @@ class MemoryQoS:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CPUBurst:
-    """How far online pods may exceed their quota: ``cpuBurstStrategy``, as far as the kernel does it.
+    """How far online pods may exceed their quota: ``cpuBurstStrategy``.
 
     Attributes:
         policy: one of ``keys``.
         cpu_burst_percent: of the limit: what a group may save up.
+        cfs_quota_burst_percent: of the limit: up to which a quota is raised.
+        cfs_quota_burst_period_seconds: how long a group may use the most of that before it has to use less
+            than its limit; -1: without an end.
+        share_pool_threshold_percent: of the share pool: with so much of it in use quotas fall. Of the node;
+            no pod has one of its own.
     """
 
     policy: str = NO_BURST
     cpu_burst_percent: int = 1000
+    cfs_quota_burst_percent: int = 300
+    cfs_quota_burst_period_seconds: int = -1
+    share_pool_threshold_percent: int = 50
+
+    @property
+    def is_on(self) -> bool:
+        """Whether pods may burst at all."""
+        return self.policy != NO_BURST
 
     @property
     def by_kernel(self) -> bool:
         """Whether the kernel is to keep unused quota."""
         return self.policy in (CPU_BURST_ONLY, AUTO)
+
+    @property
+    def by_quota(self) -> bool:
+        """Whether quotas are raised while a pod is throttled."""
+        return self.policy in (CFS_QUOTA_BURST_ONLY, AUTO)
 
 
 _NO_CPU_BURST: Final = CPUBurst()

@@ -29,6 +29,12 @@ def bursts(plan):
     return of(plan.at_pod), {name: of(targets) for name, targets in plan.at_containers.items()}
 
 
+def quotas(pod, policy="cfsQuotaBurstOnly", **fields):
+    """What may be raised of a pod: its own quota, those of its containers, and whether it has a limit."""
+    found = one(pod, slo=slo(policy), **fields).quotas
+    return found and (found.pod, dict(found.containers), found.whole)
+
+
 def test_as_much_as_the_quota():
     """Ten times the limit is Koordinator's default, and the kernel takes no more than the quota."""
     pod = a_pod("x", "LS", containers=[container("500m"), container("2", "side"), container(None, "free")])
@@ -114,3 +120,57 @@ def test_a_limit_that_cannot_be_read():
     plan = plan_of(a_pod("x", "LS", containers=[container("many")]), slo=slo())
     assert bursts(plan.pods[0]) == (None, {"main": None})
     assert any(each.startswith("shop/x: ") for each in plan.findings)
+
+
+def test_quotas_that_may_be_raised():
+    """As the kubelet writes them: at the pod only where all that stay have one; and not below a thousand."""
+    pod = a_pod("x", "LS", containers=[container("500m"), container("1m", "side")])
+    assert quotas(pod) == quotas(pod, "auto") == (50_100, {"main": 50_000, "side": 1000}, False)
+    pod = a_pod("x", "LS", containers=[container("500m"), container(None, "free")])
+    assert quotas(pod) == (None, {"main": 50_000}, False)
+    assert quotas(a_pod("x", "LS", containers=[container(None)])) is None
+    assert quotas(pod, burst=False) == (None, {"main": 50_000}, False), "the kernel need not have bursts"
+
+
+def test_quotas_of_a_pod_that_starts():
+    """What only has to end before the others needs no limit; its own counts where it is more."""
+    pod = a_pod("x", "LS", containers=[container("500m")])
+    pod.value["spec"]["initContainers"] = [container(None, "first")]
+    assert quotas(pod) == (50_000, {"main": 50_000}, False)
+    pod.value["spec"]["initContainers"] = [container("2", "first")]
+    assert quotas(pod) == (200_000, {"first": 200_000, "main": 50_000}, False)
+    pod.value["spec"]["initContainers"] = [container(None, "first") | {"restartPolicy": "Always"}]
+    assert quotas(pod) == (None, {"main": 50_000}, False)
+
+
+def test_quotas_below_a_limit_of_the_pod():
+    """It is the pod's, and that of each container without one."""
+    pod = a_pod("x", "LS", containers=[container("500m"), container(None, "free")])
+    pod.value["spec"]["resources"] = {"limits": {"cpu": "1500m"}}
+    assert quotas(pod) == (150_000, {"main": 50_000, "free": 150_000}, True)
+    pod.value["spec"]["resources"] = {"limits": {"cpu": "many"}}
+    plan = plan_of(pod, slo=slo("auto"))
+    assert plan.pods[0].quotas is None
+    assert any(each.startswith("shop/x: ") for each in plan.findings)
+
+
+@pytest.mark.parametrize("policy", ["none", "cpuBurstOnly"])
+def test_quotas_that_stay(policy):
+    """By the policy; of LSE, LSR and BE; of pods with CPUs of their own; and where batch or mid decides."""
+    assert quotas(a_pod("x", "LS", containers=[container("1")]), policy) is None
+    for qos in ("LSE", "LSR", "BE"):
+        assert quotas(a_pod("x", qos, containers=[container("1")])) is None
+    own = a_pod("own", "LS", cpus=2, set_="0-1")
+    assert quotas(own) is not None
+    assert quotas(own, node=a_node(bind_policy=BindPolicy.FULL_PCPUS)) is None
+    mid = a_pod("mid", "LS", containers=[batch("500", None, kind="mid"), container("1", "side")])
+    assert quotas(mid) is None
+    assert plan_of(mid, slo=slo("cfsQuotaBurstOnly")).findings == ()
+
+
+def test_a_pod_s_own_policy_on_a_node_with_another():
+    """It counts wherever the node has bursts: this one by what it did not use, in place of more quota."""
+    text = json.dumps({"policy": "cpuBurstOnly", "cpuBurstPercent": 20})
+    pod = a_pod("x", "LS", containers=[container("1")], annotations={ANNOTATION_CPU_BURST: text})
+    assert quotas(pod) is None
+    assert bursts(one(pod, slo=slo("cfsQuotaBurstOnly")))[0] == 20_000

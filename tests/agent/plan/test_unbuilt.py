@@ -44,8 +44,6 @@ from webhook.agent.plan.unbuilt import unbuilt
             "beClass.cpuQOS",
             "core scheduling",
         ),
-        ({"cpuBurstStrategy": {"policy": "auto"}}, "cpuBurstStrategy", "more quota (auto)"),
-        ({"cpuBurstStrategy": {"policy": "cfsQuotaBurstOnly"}}, "cpuBurstStrategy", "more quota"),
         ({"systemStrategy": {"minFreeKbytesFactor": 100}}, "systemStrategy", "sysctl"),
         ({"hostApplications": [{"name": "x"}]}, "hostApplications", "no pods"),
     ],
@@ -64,6 +62,8 @@ def test_what_is_asked_for_is_named(slo, field, word):
         {"resourceQOSStrategy": None, "cpuBurstStrategy": {"policy": "none"}, "systemStrategy": {}},
         {"resourceQOSStrategy": {"beClass": {"cpuQOS": {"enable": False}, "resctrlQOS": {"enable": "yes"}}}},
         {"resourceQOSStrategy": {"lsClass": {"memoryQOS": {"enable": True, "lowLimitPercent": 5}}}},
+        {"cpuBurstStrategy": {"policy": "auto"}},
+        {"cpuBurstStrategy": {"policy": "cfsQuotaBurstOnly"}},
         {
             "systemStrategy": {"minFreeKbytesFactor": None, "totalNetworkBandwidth": "0"},
             "hostApplications": [],
@@ -71,7 +71,7 @@ def test_what_is_asked_for_is_named(slo, field, word):
     ],
 )
 def test_what_is_off_is_not(slo):
-    """Nor what cannot be read."""
+    """Nor what is built, nor what cannot be read."""
     assert unbuilt(slo) == []
 
 

@@ -41,3 +41,23 @@ def test_quotas_of_any_period(tmp_path, version, quota, period, found):
     assert machine.quota("kubepods/gone") is None
     assert machine.cpus("kubepods") == {0, 1, 2}
     assert machine.cpus("kubepods/gone") is None
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize(
+    ("quota", "period", "wanted", "has"),
+    [
+        ("50000", "100000", 50_000, True),
+        ("50000", "100000", 50_001, False),
+        ("50000", "50000", 50_000, False),
+        ("25000", "50000", 50_000, False),
+        ("-1", "100000", UNLIMITED, True),
+        ("-1", "100000", 50_000, False),
+        ("x", "100000", 50_000, False),
+    ],
+)
+def test_just_this_quota(tmp_path, version, quota, period, wanted, has):
+    """Of 100 ms: another period is another limit, though it comes to as much."""
+    machine = present(tmp_path, version, quota, period)
+    assert machine.has_quota("kubepods", wanted) is has
+    assert not machine.has_quota("kubepods/gone", wanted)

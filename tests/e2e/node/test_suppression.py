@@ -1,4 +1,8 @@
-"""BE work gives way on a real node: online load rises and it shrinks, falls and it grows by the step."""
+"""On a real node BE work gives way, and online work has more: each within bounds, by what is in use.
+
+Online load rises and BE work shrinks, falls and it grows by the step; an online pod that is throttled gets
+more than its limit while nobody needs the CPUs.
+"""
 
 from __future__ import annotations
 
@@ -54,10 +58,10 @@ class Groups(PodGroups):
         return {frozenset(parse_cpulist(text)) for text in self.allowed(self.container)}
 
 
-def told(kubectl, namespace, rule="suppression"):
-    """What the ledger says of the BE pod by this rule."""
+def told(kubectl, namespace, rule="suppression", pod="be"):
+    """What the ledger says of the BE pod, or another one, by this rule."""
     agent = ["exec", "daemonset/release-colocation-webhook-agent", "--", "colocation-webhook", "agent"]
-    said = kubectl.run("-n", NAMESPACE, *agent, "log", "--pod", f"{namespace}/be", "-o", "json").stdout
+    said = kubectl.run("-n", NAMESPACE, *agent, "log", "--pod", f"{namespace}/{pod}", "-o", "json").stdout
     lines = [json.loads(line) for line in said.splitlines()]
     return [each for each in lines if each["why"]["rule"] == rule]
 
@@ -183,3 +187,29 @@ def test_by_quota(kubectl, node, namespace):
     )
     ask(kubectl, {"enable": False})
     eventually(lambda: not metrics() and groups.quota() == own, seconds=60, what="what it had")
+
+
+def test_an_online_pod_bursts(kubectl, node, namespace):
+    """Up to three times its limit, by a fifth; when a kubelet resizes it, its new limit counts."""
+    key = "cpu-burst-config"
+    ask(kubectl, {"policy": "cfsQuotaBurstOnly", "sharePoolThresholdPercent": 80}, key)
+    pod = online(namespace, "online", "--cpu", "1")
+    pod["spec"]["containers"][0]["resources"]["limits"] = {"cpu": "200m"}
+    kubectl.create(pod)
+    groups = Groups(node, running(kubectl, namespace, "online"))
+
+    def quotas():
+        return [int(groups.text(each, "cpu.cfs_quota_us")) for each in (groups.pod, groups.container)]
+
+    eventually(lambda: quotas() == [60_000, 60_000], seconds=60, what="three times its limit")
+    limits = {"name": "main", "resources": {"limits": {"cpu": "300m"}}}
+    patch = json.dumps({"spec": {"containers": [limits]}})
+    kubectl.run("-n", namespace, "patch", "pod", "online", "--subresource=resize", "-p", patch)
+    eventually(lambda: quotas()[1] > 60_000, seconds=60, what="more than three times what its limit was")
+    lines = [each for each in told(kubectl, namespace, "quota-burst", "online") if each["new"] != each["old"]]
+    assert all(int(each["new"]) * 5 <= int(each["old"]) * 6 for each in lines)
+    own = [each for each in lines if each["path"].endswith(groups.container.rpartition("/")[2])]
+    limited = {each["old"] for each in own if each["old"] == each["why"]["inputs"]["limit"]}
+    assert limited == {"20000", "30000"}, "what the kubelet wrote, and from there it rose"
+    ask(kubectl, {"policy": "none"}, key)
+    eventually(lambda: quotas() == [30_000, 30_000], seconds=30, what="its limit")

@@ -17,6 +17,7 @@ _MEMORY: Final = {
     )
     for prefix in (b"", b"total_")
 }
+_THROTTLED: Final = re.compile(rb"^nr_throttled ([0-9]+)$", re.MULTILINE)
 _USAGE_USEC: Final = re.compile(rb"^usage_usec ([0-9]+)$", re.MULTILINE)
 _MEMINFO: Final = re.compile(
     rb"^(?:Node [0-9]+ )?(MemTotal|MemFree|MemAvailable): +([0-9]+) kB$", re.MULTILINE
@@ -90,6 +91,12 @@ def cpu_stat(text: bytes, what: str) -> int:
     if found is None:
         raise CounterError(what, text)
     return int(found[1]) * 1000
+
+
+def nr_throttled(text: bytes) -> int | None:
+    """Return how often a group was throttled, by cpu.stat of either version; None where it does not say."""
+    found = _THROTTLED.search(text)
+    return None if found is None else int(found[1])
 
 
 def memory_stat(text: bytes, what: str, *, version: int) -> Memory:

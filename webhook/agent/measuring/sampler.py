@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from webhook.agent.machine.hierarchy import Hierarchy
 from webhook.agent.measuring.counters import (
@@ -93,6 +93,15 @@ class _Scope:
     @property
     def totals(self) -> Totals:
         return Totals(self.history.cpu.seconds, self.history.memory, self.pressure)
+
+
+class Measures(Protocol):
+    """What whoever decides each second needs of a sampler."""
+
+    lock: Lock
+
+    def loads(self) -> Loads | None:
+        """Return what is used at this moment; None: that is not known. ``lock`` is held."""
 
 
 class Sampler:

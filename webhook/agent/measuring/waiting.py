@@ -5,18 +5,16 @@ date every two seconds, so what counts is the last four. Source: Documentation/a
 ``nr_throttled`` of ``cpu.stat``.
 """
 
-import re
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from webhook.agent.machine.hierarchy import Hierarchy
-from webhook.agent.measuring.counters import CounterError, pressure
+from webhook.agent.measuring.counters import CounterError, nr_throttled, pressure
 from webhook.agent.measuring.keptfile import GoneError, KeptFile
 from webhook.agent.plan.agentpod import AgentPod
 
 SECONDS: Final = 4.0
-_THROTTLED: Final = re.compile(rb"^nr_throttled ([0-9]+)$", re.MULTILINE)
 _MICROSECONDS: Final = 10**6
 _PERCENT: Final = 100
 
@@ -77,10 +75,9 @@ class _Pod:
 def _throttled(stat: KeptFile) -> int:
     """Return how often a group was throttled; 0 for a container that has ended."""
     try:
-        found = _THROTTLED.search(stat.read())
+        return nr_throttled(stat.read()) or 0
     except GoneError:
         return 0
-    return int(found[1]) if found is not None else 0
 
 
 class Waiting:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from webhook.agent.plan.agentpod import AgentPod, Mode
-from webhook.agent.plan.burst import PodBurst, missing_burst, pod_burst
+from webhook.agent.plan.burst import PodBurst, Quotas, missing_burst, pod_burst
 from webhook.agent.plan.limits import LEAST_SHARES, LimitsError, PodLimits, pod_limits
 from webhook.agent.plan.memoryqos import (
     UNPROTECTED,
@@ -47,6 +47,7 @@ class PodPlan:
         of_processes: of each process of its containers.
         protection: of its memory, of which the groups above have the sums.
         shares: its weight among others of its class, also while it is idle.
+        quotas: that the kubelet writes, and that may be raised while it is throttled; None: none.
     """
 
     pod: AgentPod
@@ -56,6 +57,7 @@ class PodPlan:
     of_processes: Targets = ()
     protection: Protection = UNPROTECTED
     shares: int = LEAST_SHARES
+    quotas: Quotas | None = None
 
     def of_container(self, container_id: str) -> Targets:
         """Return the targets of the cgroup that the runtime named by this id."""
@@ -187,6 +189,7 @@ def _pod_plan(pod: AgentPod, placement: Placement | None, settings: Settings, fi
         of_processes(pod, settings, findings),
         memory.protection,
         shares if isinstance(shares, int) else LEAST_SHARES,
+        None if limits.containers else burst.quotas,  # these quotas are by another rule
     )
 
 

@@ -35,6 +35,7 @@ class Settings:
         shares_counted: scheduler and kubelet count the shares of a pod's cgroup as CPU that it requests.
         idle: whether BE pods run only where nothing else wants to (``cpu.idle``).
         cpu_manager: the policy of the kubelet's CPU manager.
+        pinned: the uids of the pods to which it has given CPUs.
         ratio: CPU normalization of the node, in billionths.
         weights: the formula of the node's container runtime.
         memory_qos: the kernel can protect and throttle memory, as the NodeSLO asks for.
@@ -52,6 +53,7 @@ class Settings:
     shares_counted: bool = False
     idle: bool = True
     cpu_manager: CPUManager = CPUManager.NONE
+    pinned: frozenset[str] = frozenset()
     ratio: int = NANO
     weights: Weights = Weights.LINEAR
     memory_qos: bool = True

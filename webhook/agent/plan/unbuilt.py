@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from webhook.pods.pod import mapping
-from webhook.slo.keys import AUTO, CFS_QUOTA_BURST_ONLY, KEYS, QOS_CONFIG, SHARING, THRESHOLD_CONFIG
+from webhook.slo.keys import KEYS, QOS_CONFIG, SHARING, THRESHOLD_CONFIG
 
 _CLASSES: Final = (*SHARING, "systemClass", "cgroupRoot")
 _QOS: Final = {
@@ -53,9 +53,6 @@ def _asked(slo: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         more = sorted(key for key, value in memory.items() if value and key not in known)
         if memory.get("enable") is True and more:
             yield f"{at}.memoryQOS", ", ".join(more)
-    burst = str(mapping(slo.get("cpuBurstStrategy")).get("policy") or "")
-    if burst in (AUTO, CFS_QUOTA_BURST_ONLY):
-        yield "cpuBurstStrategy", f"bursts by more quota ({burst})"
     if any(value not in (None, "0", 0) for value in mapping(slo.get("systemStrategy")).values()):
         yield "systemStrategy", "settings of the whole machine (sysctl)"
     if slo.get("hostApplications"):

@@ -6,11 +6,11 @@ Where nothing is known of this second, or the NodeSLO cannot be read, BE pods ke
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from threading import Lock
-from typing import Final, Protocol
+from typing import Final
 
 from webhook.agent.findings import Findings
 from webhook.agent.machine.hierarchy import Hierarchy
+from webhook.agent.measuring.sampler import Measures
 from webhook.agent.measuring.usage import Loads
 from webhook.agent.measuring.waiting import Waiting
 from webhook.agent.plan.plan import Plan
@@ -26,15 +26,6 @@ from webhook.slo.nodeslo import NodeSLO, UsedThreshold
 
 HELD_SECONDS: Final = 10.0
 """After so long without figures a finding says so."""
-
-
-class Measures(Protocol):
-    """What suppression needs of a sampler."""
-
-    lock: Lock
-
-    def loads(self) -> Loads | None:
-        """Return what is used at this moment; None: that is not known. ``lock`` is held."""
 
 
 @dataclass(eq=False)

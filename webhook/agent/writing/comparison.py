@@ -5,6 +5,7 @@ from typing import Final
 
 from webhook.agent.machine.hierarchy import GONE, Hierarchy
 from webhook.agent.plan.agentpod import Mode
+from webhook.agent.plan.burst import QUOTA_BURST
 from webhook.agent.plan.plan import ClassPlan, PodPlan, Targets
 from webhook.agent.plan.settings import Weights
 from webhook.agent.plan.target import Knob, Target, Why
@@ -12,7 +13,7 @@ from webhook.agent.writing.begun import as_known, begun_with, is_to_be_given_bac
 from webhook.agent.writing.cgroupfiles import CgroupFiles
 from webhook.agent.writing.files import file_of, most_burst, parse, render, same, stored
 from webhook.agent.writing.ledger import RESTORE, ActionLedger, Original
-from webhook.agent.writing.order import Difference
+from webhook.agent.writing.order import Difference, left
 from webhook.agent.writing.processes import Processes
 
 _WRITTEN_TO: Final = ("cpu", "cpuset", "memory")
@@ -169,7 +170,8 @@ class Comparison:
         original = self._written.get(path)
         if original is None or not self._is(path, original):
             return None
-        return self._difference(path, knob, original.old, Why(RESTORE, whose, _no_more(mode)), below=below)
+        found = self._difference(path, knob, original.old, Why(RESTORE, whose, _no_more(mode)), below=below)
+        return left(found) if found is not None and found.expected and original.is_lent else found
 
     @property
     def _written(self) -> Mapping[str, Original]:
@@ -204,6 +206,8 @@ class Comparison:
         original = self._written.get(path)
         if original is not None and original.last != text and self._is(path, original):
             expected = original.last
+            if why.rule == QUOTA_BURST:
+                return None  # it is his: the next second's plan says so
         return Difference(path, knob, below, text, wanted, current, value, why, expected)
 
     def _left_alone(self, path: str, reason: str, why: str) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from webhook.agent.plan.burst import QUOTA_BURST
 from webhook.protocol import ANNOTATION_AGENT
 
 LIMIT: Final = 64 * 2**20
@@ -62,6 +63,11 @@ class Original(NamedTuple):
     cgroup: int
     line: Mapping[str, Any]
     previous: str | None = None
+
+    @property
+    def is_lent(self) -> bool:
+        """Whether whoever changes the file has it: a quota that was raised is the kubelet's."""
+        return bool(self.line["why"]["rule"] == QUOTA_BURST)
 
 
 class ActionLedger:

@@ -64,6 +64,12 @@ class Difference(NamedTuple):
         return self.text == self.wanted_text
 
 
+def left(difference: Difference) -> Difference:
+    """Return what lets a file be as somebody else made it: only the ledger is to know."""
+    why = difference.why._replace(inputs={**difference.why.inputs, "left": "to whoever changed it"})
+    return difference._replace(wanted_text=difference.text, wanted=difference.current, why=why)
+
+
 class Step(NamedTuple):
     """One write, which may be only a part of the difference."""
 

@@ -4,7 +4,7 @@ from webhook.agent.machine.hierarchy import Hierarchy
 from webhook.agent.plan.agentpod import AgentPod
 from webhook.agent.plan.target import PERIOD, UNLIMITED, Knob, Value
 from webhook.agent.writing.cgroupfiles import CgroupFiles
-from webhook.agent.writing.files import file_of, parse
+from webhook.agent.writing.files import file_of, parse, render, same
 from webhook.cpuset.cpulist import parse_cpulist
 
 
@@ -50,6 +50,18 @@ class Present:
             return quota if isinstance(quota, int) else None
         period = self.value(Knob.PERIOD, group)
         return quota * PERIOD // period if isinstance(period, int) and period > 0 else None
+
+    def has_quota(self, group: str, quota: int) -> bool:
+        """Whether just this quota, of ``PERIOD``, stands there."""
+        version = self._hierarchy.version
+        file = file_of(Knob.QUOTA, version)
+        if file is None or (version == 1 and self.value(Knob.PERIOD, group) != PERIOD):
+            return False
+        try:
+            text = self._read(file.controller, group, file.name)
+        except OSError:
+            return False
+        return same(Knob.QUOTA, text, render(Knob.QUOTA, quota, version), version)
 
     def _read(self, controller: str, group: str, name: str) -> str:
         path = self._hierarchy.file(controller, group, name)

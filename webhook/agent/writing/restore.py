@@ -12,7 +12,7 @@ from webhook.agent.writing.begun import as_known, begun_with, is_to_be_given_bac
 from webhook.agent.writing.cgroupfiles import CgroupFiles
 from webhook.agent.writing.files import knob_of, parse
 from webhook.agent.writing.ledger import RESTORE, ActionLedger, Original, is_of_pod
-from webhook.agent.writing.order import Difference, ordered
+from webhook.agent.writing.order import Difference, left, ordered
 from webhook.agent.writing.writer import Writer, Written
 
 _log = logging.getLogger(__name__)
@@ -50,7 +50,8 @@ def restore(
         writer: that writes them.
         version: of cgroups.
         pod: only its files: namespace/name, name or uid; None: all.
-        changed: also files that somebody else has changed since; otherwise they stay, and are his.
+        changed: also files that somebody else has changed since; otherwise they stay, and are his, as are
+            quotas that were raised.
     """
     ledger.forget_gone()
     chosen = {
@@ -61,8 +62,8 @@ def restore(
     begun = dict(_begun(chosen, ledger.originals, files)) if version == 1 else {}
     differences = list(_differences(chosen | begun, files, version))
     foreign = tuple((each.path, each.expected, each.text) for each in differences if each.expected)
-    if not changed:
-        differences = [_left(each) if each.expected else each for each in differences]
+    stays = {path for path, original in chosen.items() if original.is_lent or not changed}
+    differences = [left(each) if each.expected and each.path in stays else each for each in differences]
     written = writer.apply(ordered([*(as_known(*each) for each in begun.items()), *differences]))
     return Restored(written, tuple(each.path for each in differences if not each.settled), foreign)
 
@@ -119,9 +120,3 @@ def _differences(originals: dict[str, Original], files: CgroupFiles, version: in
 def _of_pod(folder: str) -> bool:
     """Whether it is the group of a pod, not one above or below."""
     return _OF_POD.fullmatch(folder.rpartition("/")[2]) is not None
-
-
-def _left(difference: Difference) -> Difference:
-    """Return what lets a file be as somebody else made it."""
-    why = difference.why._replace(inputs={**difference.why.inputs, "left": "to whoever changed it"})
-    return difference._replace(wanted_text=difference.text, wanted=difference.current, why=why)

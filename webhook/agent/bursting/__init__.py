@@ -1,0 +1,1 @@
+"""Quotas of online pods are raised while these are throttled and their CPUs are not needed."""
