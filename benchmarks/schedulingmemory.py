@@ -2,6 +2,8 @@
 
 Each size is filled in a process of its own, object by object as a watch brings them, and then asked about
 pods of 16 sizes. Names are as long as those of a Deployment's pods; a NodeMetric has three durations.
+Then whole processes: the proportional set size of `serve --cpusets` with the extender, some seconds after it
+has answered, less that without, of the nodes and pods of ``benchmarks.scheduling``.
 
     python -m benchmarks.schedulingmemory
 
@@ -22,7 +24,9 @@ from typing import Any, Final
 
 import orjson
 
+from benchmarks.beside import serving
 from benchmarks.scheduling import pod
+from benchmarks.server import workplace
 from webhook.kube.cache.store import Store
 from webhook.protocol import PROD
 from webhook.scheduling.cluster.caches import Loads
@@ -35,6 +39,8 @@ Json = dict[str, Any]
 TARGETS: Final = {200: 25, 5_000: 250}
 PODS: Final = 30
 SIZES: Final = 16
+SERVED: Final = 200
+SETTLED_SECONDS: Final = 8.0
 _PAGE: Final = 4096
 
 
@@ -100,6 +106,13 @@ def resident() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE / 2**20
 
 
+def served(nodes: int, *, extender: bool) -> float:
+    """MiB of the processes of the service, some seconds after it knows so many nodes."""
+    with workplace() as folder, serving(folder, nodes, extender=extender) as (running, _):
+        time.sleep(SETTLED_SECONDS)
+        return running.server.proportional_mib()
+
+
 def main() -> int:
     """Measure and print."""
     missed = False
@@ -111,6 +124,12 @@ def main() -> int:
         process.join()
         missed |= took > target
         print(f"{nodes:>5,} nodes of {PODS} pods: {took:.0f} MiB (target {target})")
+    alone, beside = (served(SERVED, extender=extender) for extender in (False, True))
+    missed |= beside - alone > TARGETS[SERVED]
+    print(
+        f"{SERVED:>5,} nodes: serve has {alone:.1f} MiB without the extender, {beside:.1f} with it "
+        f"(target {TARGETS[SERVED]} more)"
+    )
     return int(missed)
 
 
