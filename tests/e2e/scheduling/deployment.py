@@ -75,7 +75,7 @@ class Deployment(threading.Thread):
                 self._end(name)
                 self._kubectl("delete", "pod", name, "--grace-period=0", "--force", "--ignore-not-found")
             elif name not in self.running:
-                self.running[name] = process = start(self._release, self._cache, self._folder / name)
+                self.running[name] = process = start(self._release, self._cache, self._folder / name, "-v=3")
                 waits = lambda each=process: "leader lease" in each.log()  # noqa: E731 — asked again
                 eventually(waits, seconds=60, what="a scheduler that wants to lead")
                 self._ready(name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-import time
 from pathlib import Path
 
 import pytest
@@ -24,6 +23,7 @@ SETTLE, OVERLAP = 2, 5
 UNTRUSTED = ("x509:", "certificate signed by unknown authority", "Skipping extender as it returned error")
 """What a scheduler writes where it does not trust the webhook, or got no answer."""
 LEFT = "Requested to terminate, exiting"
+HEARD = "Add event for unscheduled pod"
 BOUND = "Successfully bound pod to node"
 _HEAD = re.compile(r"[IWE](\d{4} [\d:.]+) ")
 _POD = re.compile(r' pod="[^"/]*/([^"]+)"')
@@ -43,28 +43,28 @@ def trusted(release: Installation) -> str:
 
 
 def moments(log: str, text: str) -> dict[str, float]:
-    """When lines with a text were written, in seconds since the epoch, by the pod that they name, or ""."""
-    found = {}
+    """When a line with a text was first written, in seconds since the epoch, by the pod it names, or ""."""
+    found: dict[str, float] = {}
     for line in log.splitlines():
         if text in line and (head := _HEAD.match(line)):
             year = dt.datetime.now(dt.UTC).year
             written = dt.datetime.strptime(f"{year}{head[1]}", "%Y%m%d %H:%M:%S.%f").astimezone()
             named = _POD.search(line)
-            found[named[1] if named else ""] = written.timestamp()
+            found.setdefault(named[1] if named else "", written.timestamp())
     return found
 
 
-def no_longer_than_without_leader(made: dict[str, float], old: str, new: str) -> dict[str, object]:
+def no_longer_than_without_leader(names: list[str], old: str, new: str) -> dict[str, object]:
     """Assert that no pod waited longer than nobody led, plus what pods wait that find a leader.
 
-    Pods that have gathered meanwhile go one after another. Times are those of both leaders' logs, for objects
-    have whole seconds; ``made``: when each pod was sent.
+    Pods that have gathered meanwhile go one after another. Times are those of both leaders' logs, from when a
+    pod is heard of to its binding; objects have whole seconds.
     """
     left, led = moments(old, LEFT)[""], moments(new, LEADS)[""]
-    bound = {**moments(old, BOUND), **moments(new, BOUND)}
-    waits = {name: bound[name] - sent for name, sent in made.items()}
-    gathered = {name for name, sent in made.items() if sent < led and bound[name] > left}
-    usual = max(waits[name] for name in made.keys() - gathered)
+    heard, bound = ({**moments(new, text), **moments(old, text)} for text in (HEARD, BOUND))
+    waits = {name: bound[name] - heard[name] for name in names}
+    gathered = {name for name in names if heard[name] < led and bound[name] > left}
+    usual = max(waits[name] for name in waits.keys() - gathered)
     longest = max(waits.values())
     assert longest <= led - left + (len(gathered) + 1) * usual
     return {
@@ -90,12 +90,8 @@ def test_a_ca_is_replaced_under_load(
         pool.bound("before", seconds=60)
         eventually(kept.settled, what="no rotation under way")
         authority, led = kept.secret()["ca.crt"], transitions(release)
-        made: dict[str, float] = {}
-
-        def send(name: str, number: int) -> None:
-            made[name] = time.time()
-            pool.send(name, *(("LS", "100m") if number % 4 else ("LSR", "2")))  # some need a CPU set
-
+        # Some need a CPU set.
+        send = lambda name, number: pool.send(name, *(("LS", "100m") if number % 4 else ("LSR", "2")))  # noqa: E731
         with Stream(send) as sent:
             sent.more()
             kept.certs("rotate", "--ca")
@@ -113,7 +109,7 @@ def test_a_ca_is_replaced_under_load(
         assert trusted(release) == told != "", "an upgrade keeps what the rotation wrote"
     assert changes == 1
     assert len(ran) == 2, "one rollout"
-    figures = {"pods": len(sent.names), **no_longer_than_without_leader(made, *logs)}
+    figures = {"pods": len(sent.names), **no_longer_than_without_leader(sent.names, *logs)}
     show("the scheduler's CA replaced", figures)
     said = [line for log in logs for line in log.splitlines()]
     assert [line for line in said if any(each in line for each in UNTRUSTED)] == []
