@@ -3,6 +3,7 @@
 from tests.agent.plan.builders import a_node, a_pod, batch, plan_of
 from webhook.agent.bursting.pool import Pool, members_of, pool_of
 from webhook.agent.measuring.usage import Loads
+from webhook.agent.plan.settings import CPUManager
 
 PODS = (
     a_pod("lse", "LSE", cpus=2, set_="0-1"),
@@ -42,7 +43,7 @@ def test_what_the_kubelet_has_given_away():
     node = a_node(kubelet_pinned=[8, 9])
     pinned = a_pod("pinned", "", cpus=2, kube="Guaranteed")
     uids = frozenset({"uid-pinned", "uid-ls"})
-    plan = plan_of(*PODS, pinned, node=node, kubelet_static=True)
+    plan = plan_of(*PODS, pinned, node=node, cpu_manager=CPUManager.STATIC)
     assert pool_of(loads(pinned=2.0), members_of(plan, uids), 50) == Pool(10_000, 2_375, 50)
     assert pool_of(loads(pinned=2.0), members_of(plan), 50).used == 4_375
 
