@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
@@ -14,6 +13,7 @@ import pytest
 
 from tests.e2e.cluster.processes import eventually
 from tests.e2e.figures import show
+from tests.e2e.node.chart.ledger import actions
 from tests.e2e.node.chart.release import NAMESPACE
 from tests.e2e.node.machine.node import FIGURES, NAME
 from tests.e2e.node.workloads.colocated import ALL, NAMES, planned
@@ -66,14 +66,6 @@ def ended(pod):
     """How often the container of a pod has ended."""
     (status,) = pod["status"]["containerStatuses"]
     return status["restartCount"]
-
-
-def actions(kubectl, pod):
-    """What the ledger says of a pod; a kubelet that has just started does not know its pods yet."""
-    command = ["colocation-webhook", "agent", "log", "--pod", pod, "-o", "json"]
-    where = ("-n", NAMESPACE, "exec", agent(kubectl)["metadata"]["name"], "--")
-    said = eventually(lambda: kubectl.run(*where, *command).stdout, seconds=90, what="the ledger")
-    return [json.loads(line) for line in said.splitlines()]
 
 
 def changed(colocated, pod):

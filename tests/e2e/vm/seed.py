@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,9 +28,14 @@ _UNLIMITED = {1: ("cpu.cfs_quota_us", "-1"), 2: ("cpu.max", "max 100000")}
 
 def enforce(agent: Release, **values: object) -> None:
     """Let the agent enforce and suppress, with further values of the chart's ``agent``."""
+    set_mode(agent, "enforce", **{"suppression": {"enabled": True}, **values})
+
+
+def set_mode(agent: Release, mode: str, **values: object) -> None:
+    """Let the agent observe or enforce; by default it does not read of the kubelet, as in the chart."""
 
     def works() -> bool:
-        agent.set_mode("enforce", **{"kubeletDir": "", "suppression": {"enabled": True}, **values})
+        agent.set_mode(mode, **{"kubeletDir": "", **values})
         return True
 
     eventually(works, seconds=SECONDS, what="the agent")
@@ -39,17 +43,24 @@ def enforce(agent: Release, **values: object) -> None:
 
 def deploy(kubectl: Kubectl, namespace: str) -> dict[str, Object]:
     """Make the four, each when the one before has its node; return their running pods by these names."""
+    names = {
+        each["metadata"]["name"]: bound(kubectl, namespace, each)
+        for each in yaml.safe_load_all(FOUR.read_text())
+    }
+    return {name: running(kubectl, namespace, pod, seconds=SECONDS) for name, pod in names.items()}
 
-    def bound(name: str) -> list[str]:
+
+def bound(kubectl: Kubectl, namespace: str, deployment: Object) -> str:
+    """Make one of them, and return the name of its pod when that has a node."""
+    kubectl.run("-n", namespace, "create", "-f", "-", stdin=json.dumps(deployment))
+    name = deployment["metadata"]["name"]
+
+    def placed() -> list[str]:
         pods = kubectl.items("pods", namespace=namespace, selector=f"app={name}")
         return [each["metadata"]["name"] for each in pods if each["spec"].get("nodeName")]
 
-    names = {}
-    for each in yaml.safe_load_all(FOUR.read_text()):
-        kubectl.run("-n", namespace, "create", "-f", "-", stdin=json.dumps(each))
-        name = each["metadata"]["name"]
-        (names[name],) = eventually(functools.partial(bound, name), seconds=SECONDS, what=f"{name} bound")
-    return {name: running(kubectl, namespace, pod, seconds=SECONDS) for name, pod in names.items()}
+    (found,) = eventually(placed, seconds=SECONDS, what=f"{name} bound")
+    return found
 
 
 def wait_for_sets(guest: Guest, pods: Mapping[str, Object], expected: Mapping[str, str]) -> None:

@@ -14,7 +14,7 @@ from tests.e2e.node.chart.release import Release
 from tests.e2e.node.machine.node import NAME
 from tests.e2e.node.workloads.pods import burner, running
 from tests.e2e.vm.machine.guest import SECONDS, Guest
-from tests.e2e.vm.seed import assert_said, deploy, enforce, wait_for_sets
+from tests.e2e.vm.seed import assert_said, assert_shown, deploy, enforce, wait_for_sets
 
 FOLDER: Final = "/var/lib/kubelet"
 PINNED: Final = {"pinned": "1-2"}
@@ -53,7 +53,9 @@ def test_the_four_beside_a_guaranteed_pod_of_the_kubelets(
     eventually(lambda: _told(kubectl, pinned), seconds=SECONDS, what="the kubelet's CPUs in the topology")
     pods = {"pinned": pinned, **deploy(kubectl, namespace)}
     wait_for_sets(guest, pods, PINNED | EXPECTED)
+    assert_shown(guest, {"pinned": pinned}, PINNED)
     assert_said(kubectl, pods, PINNED | EXPECTED, f"--kubelet-dir={FOLDER}")
     guest.run("systemctl", "daemon-reload")
     wait_for_sets(guest, pods, PINNED | EXPECTED)
+    assert_shown(guest, {"pinned": pinned}, PINNED)
     assert_said(kubectl, pods, PINNED | EXPECTED, f"--kubelet-dir={FOLDER}")

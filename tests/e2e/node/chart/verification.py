@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import Final
 
 from tests.e2e.cluster.kubectl import Kubectl, Object
 from tests.e2e.node.chart.release import NAMESPACE
 
-_AGENT = ("daemonset/release-colocation-webhook-agent", "--", "colocation-webhook", "agent")
+AGENT: Final = ("daemonset/release-colocation-webhook-agent", "--", "colocation-webhook", "agent")
+"""Runs a command of the agent in its pod."""
 
 
 def verified(kubectl: Kubectl, *arguments: str) -> dict[str, Object]:
@@ -17,6 +19,6 @@ def verified(kubectl: Kubectl, *arguments: str) -> dict[str, Object]:
         kubectl: the administrator's.
         arguments: further ones, such as one pod's name.
     """
-    command = ("exec", *_AGENT, "cpusets", "--in-cluster", "-o", "json", *arguments)
+    command = ("exec", *AGENT, "cpusets", "--in-cluster", "-o", "json", *arguments)
     said = kubectl.run("-n", NAMESPACE, *command).stdout
     return {each["pod"]: each for each in json.loads(said)["pods"]}

@@ -26,7 +26,7 @@ OWN: Final = format_cpulist(frozenset(_CPUS[:1]))
 REST: Final = format_cpulist(frozenset(_CPUS[1:]))
 ALL: Final = format_cpulist(frozenset(_CPUS))
 # What counts, what acts when it is written, and lists of processes: everything but settings.
-_NO_SETTING = re.compile(
+NO_SETTING = re.compile(
     r"tasks|cgroup\..*|cpuacct\..*|.*(usage|failcnt|stat|pressure|force_empty|oom_control).*", re.ASCII
 )
 
@@ -86,7 +86,7 @@ class Colocated:
                         if (
                             path.is_file()
                             and path.stat().st_mode & 0o200
-                            and not _NO_SETTING.fullmatch(path.name)
+                            and not NO_SETTING.fullmatch(path.name)
                         ):
                             found[f"{name} {part} {path.name}"] = path
         return found
