@@ -12,7 +12,8 @@ from tests.e2e.cluster.kubectl import Kubectl, Object
 from tests.e2e.cluster.processes import eventually
 from tests.e2e.node.chart.release import Release
 from tests.e2e.node.machine.node import NAME
-from tests.e2e.node.workloads.pods import burner, running
+from tests.e2e.node.workloads.pods import batch, burner, running
+from tests.e2e.vm.groups import read
 from tests.e2e.vm.machine.guest import SECONDS, Guest
 from tests.e2e.vm.seed import assert_said, assert_shown, deploy, enforce, wait_for_sets
 
@@ -44,9 +45,12 @@ def _told(kubectl: Kubectl, pod: Object) -> bool:
 
 @pytest.mark.usefixtures("_static")
 def test_the_four_beside_a_guaranteed_pod_of_the_kubelets(
-    guest: Guest, kubectl: Kubectl, namespace: str
+    guest: Guest, kubectl: Kubectl, agent: Release, namespace: str
 ) -> None:
-    """It has no class and keeps what the kubelet gave it; also when systemd has reloaded."""
+    """It has no class and keeps what the kubelet gave it.
+
+    Also when systemd has reloaded, and where the agent does not read what the kubelet gave.
+    """
     kubectl.create(burner(namespace, "pinned", figures={"cpu": "2", "memory": "32Mi"}))
     pinned = running(kubectl, namespace, "pinned", seconds=SECONDS)
     assert pinned["status"]["qosClass"] == "Guaranteed"
@@ -59,3 +63,11 @@ def test_the_four_beside_a_guaranteed_pod_of_the_kubelets(
     wait_for_sets(guest, pods, PINNED | EXPECTED)
     assert_shown(guest, {"pinned": pinned}, PINNED)
     assert_said(kubectl, pods, PINNED | EXPECTED, f"--kubelet-dir={FOLDER}")
+    # As by default in the chart: nothing of the kubelet's is read, and its pod has its CPUs all the same.
+    enforce(agent)
+    kubectl.create(batch(namespace, "later", cpu="100"))
+    later = running(kubectl, namespace, "later", seconds=SECONDS)
+    written = lambda: read(guest, later, "cpu.max", "cpu") == "10000 100000"  # noqa: E731
+    eventually(written, seconds=SECONDS, what="a write of the agent that has just started")
+    wait_for_sets(guest, pods, PINNED | EXPECTED)
+    assert_shown(guest, {"pinned": pinned}, PINNED)
