@@ -24,7 +24,8 @@ NAMESPACE = "somewhere"
 
 CONFIG = f"{NAMESPACE}/slo-controller-config"
 CONTROLLER = "release-colocation-webhook-controller"
-QUICK = {"colocation-webhook.io": {"holdSeconds": 1, "stepPercent": 100}}
+OURS = "colocation-webhook.io"
+QUICK = {OURS: {"holdSeconds": 1, "stepPercent": 100}}
 VALUES: dict[str, Any] = {
     "capacity": {
         "enabled": True,

@@ -143,8 +143,8 @@ def _offers_end(kubectl: Kubectl, node: Node) -> Iterator[None]:
 
 @pytest.fixture
 def opted_in(kubectl: Kubectl, namespace: str, release: Release) -> str:
-    """A namespace that opted in to colocation; the webhook answers, the agent only observes."""
-    release.set_mode("observe")
+    """A namespace that opted in to colocation; the webhook answers."""
+    del release
     kubectl.run("label", "namespace", namespace, "koordinator.sh/enable-colocation=true")
     asked = burner(namespace, "asked", figures={"cpu": "1", "memory": "1Gi"}, labels=DRIVER)
 

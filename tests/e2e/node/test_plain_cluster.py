@@ -58,17 +58,17 @@ def told(kubectl, pod):
     return kubectl.run("-n", NAMESPACE, *command, "--pod", f"{SPARK}/{pod}").stdout
 
 
-def test_spark_pi(kubectl, chart, shell):
+def test_spark_pi(kubectl, node, chart, shell):
     """Each command as it stands, to the end of the job; the agent says what it wrote and why."""
     commands = chart.commands
     shell(commands.opting_in)
     eventually(lambda: offered(kubectl) >= 1500, seconds=120, what="room for three pods")
     assert NAME in shell(commands.showing)
     assert DRIVER in shell(commands.submitting)
-    reported = spark.Reported(kubectl, SPARK)
+    seen = spark.Seen(kubectl, node, SPARK, NAMESPACE, {"driver": 500, "executor": 500})
 
     def limited():
-        reported.look()
+        seen.look()
         said = shell(commands.looking)
         assert LIMITED in said, said
         return said
@@ -77,7 +77,7 @@ def test_spark_pi(kubectl, chart, shell):
     assert f"Node {NAME}: applied" in said
 
     def ended():
-        reported.look()
+        seen.look()
         (driver,) = spark.pods(kubectl, SPARK, "driver")
         assert driver["status"]["phase"] in {"Succeeded", "Failed"}, json.dumps(driver["status"])
         return True
@@ -87,7 +87,7 @@ def test_spark_pi(kubectl, chart, shell):
     spark.assert_colocated(kubectl, SPARK, ("500", "500", "500"))
     for executor in spark.pods(kubectl, SPARK, "executor"):
         assert LIMITED in told(kubectl, executor["metadata"]["name"])
-    assert DRIVER in reported.names
+    seen.assert_all()
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,9 @@ from webhook.protocol import KubeQoS
 FIGURES = {"cpu": "200m", "memory": "64Mi"}
 
 
-def test_what_the_kubelet_makes_of_ls_and_be(kubectl, node, opted_in):
+def test_what_the_kubelet_makes_of_ls_and_be(kubectl, node, release, opted_in):
     """LS keeps its CPU and is limited by it; BE has batch resources, and the kubelet limits nothing."""
+    release.set_mode("observe")
     online = burner(opted_in, "online", figures=FIGURES, labels={"koordinator.sh/qosClass": "LS"})
     kubectl.create(online, burner(opted_in, "batch", figures=FIGURES, labels=DRIVER))
     hierarchy = find_hierarchy(kubepods=f"{node.cgroup}/kubepods")

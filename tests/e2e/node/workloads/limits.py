@@ -29,14 +29,15 @@ def wait_for(groups: PodGroups, wanted: Mapping[str, int]) -> None:
     """Wait until the files are as planned."""
 
     def as_planned() -> bool:
-        found = _standing(groups)
+        found = standing(groups)
         assert found == wanted, found
         return True
 
     eventually(as_planned, seconds=90, what="the files as planned")
 
 
-def _standing(groups: PodGroups) -> dict[str, int]:
+def standing(groups: PodGroups) -> dict[str, int]:
+    """What stands there."""
     files = {
         "pod idle": (groups.pod, "cpu.idle"),
         "pod quota": (groups.pod, "cpu.cfs_quota_us"),

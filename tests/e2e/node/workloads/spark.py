@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,9 @@ import pyspark
 from tests.e2e.cluster.kubectl import Kubectl, Object
 from tests.e2e.cluster.objects import assert_be
 from tests.e2e.node.machine.images import SOURCES, write
-from tests.e2e.node.machine.node import NAME
+from tests.e2e.node.machine.node import NAME, Node
+from tests.e2e.node.workloads.groups import PodGroups
+from tests.e2e.node.workloads.limits import limits, standing
 from tests.e2e.node.workloads.pods import BATCH_CPU, BATCH_MEMORY
 from tests.ports import free_ports
 
@@ -27,6 +30,9 @@ HOME: Final = Path(pyspark.__file__).parent
 PI: Final = "local://" + str(HOME / "examples" / "src" / "main" / "python" / "pi.py")
 MEMORY: Final = "896Mi"
 """Of a pod with 512 MiB: 384 MiB more, which Spark adds."""
+_BYTES: Final = 896 << 20
+_ROLE: Final = "spark-role"
+_PODS: Final = 3
 _USERS = b"root:x:0:0:root:/root:/bin/sh\n"
 
 
@@ -129,7 +135,7 @@ def submit(
 
 def pods(kubectl: Kubectl, namespace: str, role: str) -> list[Object]:
     """The pods of an application."""
-    return kubectl.items("pods", namespace=namespace, selector=f"spark-role={role}")
+    return kubectl.items("pods", namespace=namespace, selector=f"{_ROLE}={role}")
 
 
 def assert_colocated(kubectl: Kubectl, namespace: str, cpus: Sequence[str]) -> None:
@@ -142,17 +148,74 @@ def assert_colocated(kubectl: Kubectl, namespace: str, cpus: Sequence[str]) -> N
         assert each["spec"]["nodeName"] == NAME
 
 
-class Reported:
-    """Pods that the NodeMetric has named as batch pods of a namespace."""
+class Seen:
+    """What is seen of an application's driver and two executors while they run.
 
-    def __init__(self, kubectl: Kubectl, namespace: str) -> None:
-        """Begin with none."""
-        self._kubectl, self._namespace = kubectl, namespace
-        self.names: set[str] = set()
+    Attributes:
+        reported: the names of those that the NodeMetric has as batch pods.
+        limited: of those in whose cgroups stands what their batch resources come to.
+        explained: milli-cores of batch CPU, requested and used, as `capacity explain` has them at a moment
+            when all three run and have been seen; nothing before.
+    """
+
+    def __init__(
+        self, kubectl: Kubectl, node: Node, namespace: str, release: str, cpus: Mapping[str, int]
+    ) -> None:
+        """Begin with nothing.
+
+        Args:
+            kubectl: the administrator's.
+            node: where they run, and no other batch pod.
+            namespace: the application's.
+            release: the chart's namespace.
+            cpus: milli-cores of a pod, by its role.
+        """
+        self._kubectl, self._node, self._namespace = kubectl, node, namespace
+        self._cpus = cpus
+        self._config = f"{release}/slo-controller-config"
+        self.reported: set[str] = set()
+        self.limited: set[str] = set()
+        self.explained: tuple[int, float] = (0, 0.0)
 
     def look(self) -> None:
         """Look once."""
         wanted = (self._namespace, "BE", "koord-batch")
         for each in self._kubectl.get("nodemetric", NAME)["status"]["podsMetric"]:
             if (each["namespace"], each["qos"], each["priority"]) == wanted:
-                self.names.add(each["name"])
+                self.reported.add(each["name"])
+        run = {_name(each): each for each in self._pods() if each["status"]["phase"] == "Running"}
+        self.limited |= {name for name in run.keys() - self.limited if self._is_limited(run[name])}
+        if len(run.keys() & self.reported & self.limited) == _PODS and not all(self.explained):
+            self.explained = self._explain()
+
+    def assert_all(self) -> None:
+        """Each of the three was reported and limited, and all were counted together."""
+        names = {_name(each) for each in self._pods()}
+        assert self.limited == names
+        assert self.reported >= names
+        requested, used = self.explained
+        assert requested == self._cpus["driver"] + 2 * self._cpus["executor"]
+        assert used > 0
+
+    def _pods(self) -> list[Object]:
+        return self._kubectl.items("pods", namespace=self._namespace, selector=_ROLE)
+
+    def _is_limited(self, pod: Object) -> bool:
+        planned = limits(self._cpus[pod["metadata"]["labels"][_ROLE]], _BYTES)
+        try:
+            return standing(PodGroups(self._node, pod)) == planned
+        except (LookupError, OSError, ValueError):  # its container begins or ends at this moment
+            return False
+
+    def _explain(self) -> tuple[int, float]:
+        program = str(Path(sys.executable).with_name("colocation-webhook"))
+        where = ["--kubeconfig", str(self._kubectl.kubeconfig), "--config", self._config]
+        command = [program, "capacity", "explain", NAME, *where, "-o", "json"]
+        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603 — our own
+        (cpu,) = [each for each in json.loads(said)["resources"] if each["resource"] == BATCH_CPU]
+        return cpu["requested"], cpu["used"]
+
+
+def _name(pod: Object) -> str:
+    found: str = pod["metadata"]["name"]
+    return found
