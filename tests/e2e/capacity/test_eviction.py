@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
 import secrets
-import shlex
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +12,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.capacity.controller import CONTROLLER, NAMESPACE
+from tests.e2e.capacity.evicting import protect, replica
 from tests.e2e.capacity.switching import Switch, everything, node_objects
-from tests.e2e.cluster.binaries import ROOT
 from tests.e2e.cluster.kubectl import Kubectl, Object
 from tests.e2e.cluster.processes import eventually, stopping
 from tests.e2e.conftest import make_namespace
@@ -25,7 +22,6 @@ from tests.e2e.release.installation import NAMESPACE as INSTALLED
 from tests.e2e.release.rendering import Helm
 from tests.e2e.release.replicas import Replica
 from tests.eviction.builders import GI, memory_ask
-from tests.ports import free_ports
 from webhook.eviction.candidates import Use
 from webhook.eviction.request import request_body
 from webhook.kube.apply import apply
@@ -131,28 +127,6 @@ def agent(kubectl: Kubectl, installed: None, nodes: list[str], tmp_path: Path) -
     kubectl.delete("pod", name, namespace=NAMESPACE)
 
 
-def replica(kubectl: Kubectl, rendered: list[Object], folder: Path, name: str, *flags: str) -> Replica:
-    """A replica with the chart's flags; its account is the chart's unless a flag names a kubeconfig."""
-    (deployment,) = [
-        each for each in rendered if each["kind"] == "Deployment" and each["metadata"]["name"] == CONTROLLER
-    ]
-    args = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
-    kubeconfig = folder / f"{name}-kubeconfig"
-    kubectl.account(CONTROLLER, namespace=NAMESPACE, kubeconfig=kubeconfig)
-    (port,) = free_ports(1)
-    moved = {
-        "--in-cluster": f"--kubeconfig={kubeconfig}",
-        "--admin-bind=:8082": f"--admin-bind=localhost:{port}",
-    }
-    env = {
-        **os.environ,
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-        "PYTHONPATH": str(ROOT),
-    }
-    command = shlex.join(["colocation-webhook", *(moved.get(each, each) for each in args), *flags])
-    return Replica(name, command, port, port, env=env, folder=folder)
-
-
 @pytest.fixture
 def replicas(
     kubectl: Kubectl, installed: None, rendered: list[Object], tmp_path: Path
@@ -204,23 +178,6 @@ def run_pod(kubectl: Kubectl, namespace: str, name: str, node: str, **labels: st
     kubectl.run("-n", namespace, "patch", "pod", name, "--subresource=status", "--type=merge", "-p", patch)
     uid: str = kubectl.get("pod", name, namespace=namespace)["metadata"]["uid"]
     return uid
-
-
-def protect(kubectl: Kubectl, namespace: str, name: str) -> None:
-    """Forbid the eviction of a pod, and wait until that holds."""
-    budget = {
-        "apiVersion": "policy/v1",
-        "kind": "PodDisruptionBudget",
-        "metadata": {"name": name},
-        "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": name}}},
-    }
-    kubectl.run("-n", namespace, "create", "-f", "-", stdin=json.dumps(budget))
-
-    def holds() -> bool:
-        status = kubectl.get("poddisruptionbudget", name, namespace=namespace).get("status", {})
-        return bool(status.get("currentHealthy") == 1 and status.get("disruptionsAllowed") == 0)
-
-    eventually(holds, seconds=60, what="the budget of disruption")
 
 
 def test_eviction(
