@@ -105,6 +105,8 @@ def test_pods_that_are_watched_get_what_they_were_given(node):
     assert node.text("cpu", "cpu.cfs_quota_us") == "50000"
     assert node.text("cpuset", "cpuset.cpus") == "1-3"
     assert node.enforcer.report()["mode"] == "enforce"
+    rounds = "colocation_webhook_agent_cgroup_rounds_total"
+    assert node.enforcer.registry.get_sample_value(rounds) == 21
     lines = [line for line in read_lines(node.folder / "ledger-folder" / LEDGER) if "path" in line]
     assert {line["why"]["pod"] for line in lines} == {"shop/be"}
     node.enforcer.leave("the end")

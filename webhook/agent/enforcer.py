@@ -108,6 +108,11 @@ class Enforcer:
             processes=Processes(self.proc, knobs, self.clock) if knobs else None,
             clock=self.clock,
         )
+        self._rounds = Counter(
+            f"{PREFIX}_cgroup_rounds",
+            "Rounds in which cgroups were compared with what is planned.",
+            registry=self.registry,
+        )
         self._writes = Counter(
             f"{PREFIX}_cgroup_writes", "Writes to cgroups, by outcome.", ["outcome"], registry=self.registry
         )
@@ -139,6 +144,7 @@ class Enforcer:
                 f"{len(self.ledger.originals)} files hold what an agent in the mode {Mode.ENFORCE} wrote and "
                 f"did not give back: set the mode {Mode.ENFORCE}, then {Mode.OBSERVE} again"
             )
+        self._rounds.inc()
         node, settings = self._inputs(known, hardware.cpus, kubelet)
         adjust = partial(self._adjusted, settings=settings)
         done = self.last = self._reconciler.round(known.pods, node, settings, adjust)

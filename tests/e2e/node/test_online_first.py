@@ -18,8 +18,8 @@ import pytest
 
 from tests.e2e.cluster.processes import eventually
 from tests.e2e.figures import show
+from tests.e2e.node.chart.metrics import metrics
 from tests.e2e.node.chart.strategy import ask
-from tests.e2e.node.chart.suppressing import metrics
 from tests.e2e.node.machine.images import WEB
 from tests.e2e.node.machine.node import FIGURES
 from tests.e2e.node.workloads.groups import PodGroups

@@ -9,21 +9,22 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import itertools
-import json
 import math
 import os
 import time
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.cluster.processes import eventually
-from tests.e2e.node.chart.release import NAMESPACE
+from tests.e2e.node.chart.ledger import actions
+from tests.e2e.node.chart.metrics import metrics
 from tests.e2e.node.chart.strategy import ask
-from tests.e2e.node.chart.suppressing import metrics
-from tests.e2e.node.workloads.groups import PodGroups
+from tests.e2e.node.workloads.groups import PodGroups, hierarchy
 from tests.e2e.node.workloads.pods import batch, online, running
 from tests.e2e.repeating import repeating
 from webhook.cpuset.cpulist import parse_cpulist
+from webhook.protocol import KubeQoS
 
 PERIOD = 100_000
 STEP = len(os.sched_getaffinity(0)) * PERIOD // 10
@@ -32,8 +33,12 @@ STEP = len(os.sched_getaffinity(0)) * PERIOD // 10
 FLOOR = 2000
 """Microseconds that BE pods keep."""
 
-LOAD = 0.35
-"""Cores of an online pod that leave BE pods one CPU of two, at 65 percent, whatever else runs here."""
+LOAD, MORE_LOAD = 0.35, 0.55
+"""Cores of an online pod that leave BE pods one CPU of two, at 65 percent, whatever else runs here; and by
+more than a step less than a core's quota."""
+
+MOST_ROUNDS = 2
+"""Of the agent, one a second: from the first that may know of risen load to the file that says so."""
 
 pytestmark = pytest.mark.usefixtures("suppressing")
 
@@ -58,37 +63,51 @@ class Groups(PodGroups):
         return {frozenset(parse_cpulist(text)) for text in self.allowed(self.container)}
 
 
-def told(kubectl, namespace, rule="suppression", pod="be"):
-    """What the ledger says of the BE pod, or another one, by this rule."""
-    agent = ["exec", "daemonset/release-colocation-webhook-agent", "--", "colocation-webhook", "agent"]
-    said = kubectl.run("-n", NAMESPACE, *agent, "log", "--pod", f"{namespace}/{pod}", "-o", "json").stdout
-    lines = [json.loads(line) for line in said.splitlines()]
-    return [each for each in lines if each["why"]["rule"] == rule]
-
-
 class Rounds:
-    """What the agent's metrics say of each round."""
+    """What is seen of each of the agent's rounds: its metrics, a BE pod's file, an online pod's CPU time."""
 
-    def __init__(self):
-        self.seen = {}
+    def __init__(self, read):
+        self.load = None
+        """The kernel's counter of that."""
+        self.seen, self._used, self._texts, self._read = {}, {}, [], read
 
     def look(self):
-        """Read them, if the agent answers."""
+        """Read all that, if the agent answers."""
         with contextlib.suppress(OSError):
             found = metrics()
             if "budget_cores" in found:
-                self.seen[int(found["rounds_total"])] = found
+                number = int(found["rounds_total"])
+                self.seen[number] = found
+                used = int(self.load.read_text()) if self.load is not None and self.load.exists() else 0
+                self._used.setdefault(number, (time.monotonic_ns(), used))
+                self._texts.append((number, self._read()))
 
     def ordered(self):
         """The rounds, the earliest first."""
         return [self.seen[number] for number in sorted(self.seen)]
 
+    def until(self, less, load):
+        """How many rounds after load had risen the file held less.
 
-def rise(kubectl, node, namespace, *arguments):
+        It has risen in the first of two rounds before each of which the kernel has counted so much.
+        """
+        looks = sorted(self._used.items())
+        high = [
+            (number, used - before >= load * (now - since))
+            for (_, (since, before)), (number, (now, used)) in itertools.pairwise(looks)
+        ]
+        both = [number for (number, first), (_, second) in itertools.pairwise(high) if first and second]
+        assert both, f"never so much load: {looks}"
+        return next(number for number, value in self._texts if number >= both[0] and less(value)) - both[0]
+
+
+def rise(kubectl, node, namespace, rounds, *arguments):
     """Start online load, wait until the kernel has counted some, and return when its container began."""
     pod = online(namespace, "online", *arguments)
     pod["spec"]["restartPolicy"] = "Never"
-    kubectl.create(pod)
+    uid = kubectl.create(pod)["metadata"]["uid"]
+    where = hierarchy(node)
+    rounds.load = Path(where.file("cpuacct", where.pod(KubeQoS.BURSTABLE, uid), "cpuacct.usage"))
     stored = running(kubectl, namespace, "online")
     groups = Groups(node, stored)
     (status,) = stored["status"]["containerStatuses"]
@@ -120,9 +139,9 @@ def test_by_cpus(kubectl, node, namespace):
     groups = Groups(node, running(kubectl, namespace, "be"))
     eventually(lambda: metrics().get("cpus") == 2, seconds=60, what="two CPUs decided")
     eventually(lambda: len(groups.cpus()) == 2, what="two CPUs")
-    rounds = Rounds()
+    rounds = Rounds(groups.cpus)
     with repeating(rounds.look):
-        begun = rise(kubectl, node, namespace, "--cpu", "2")
+        begun = rise(kubectl, node, namespace, rounds, "--cpu", "2")
 
         def narrowed():
             assert groups.running_on() == {frozenset(groups.cpus())}
@@ -133,14 +152,20 @@ def test_by_cpus(kubectl, node, namespace):
         eventually(lambda: len(groups.cpus()) == 2, seconds=60, what="two CPUs again")
     for each in rounds.ordered():
         assert each["cpus"] <= max(1, math.ceil(each["budget_cores"])), each
-    lines = [each for each in told(kubectl, namespace) if each["file"] == "cpuset.cpus"]
+    said = actions(kubectl, f"{namespace}/be", "suppression")
+    lines = [each for each in said if each["file"] == "cpuset.cpus"]
     narrow = [each for each in lines if len(parse_cpulist(each["new"])) == 1]
     wide = [each for each in lines if len(parse_cpulist(each["new"])) > 1]
     assert narrow
     assert wide
     assert all(int(each["why"]["inputs"]["budget"]) <= 1000 for each in narrow)
     assert all(int(each["why"]["inputs"]["budget"]) > 1000 for each in wide)
-    print(f"\n  one CPU {seconds_until(narrow[0], begun):.1f} s after the online pod began, to a second")
+    most = rounds.until(lambda cpus: len(cpus) == 1, LOAD)
+    assert most <= MOST_ROUNDS
+    seconds = seconds_until(narrow[0], begun)
+    print(
+        f"\n  one CPU {seconds:.1f} s after the online pod began, to a second, {most} rounds after its load"
+    )
     ask(kubectl, {"enable": False})
     eventually(lambda: not metrics(), seconds=30, what="nothing suppressed")
 
@@ -153,9 +178,9 @@ def test_by_quota(kubectl, node, namespace):
     own = PERIOD  # of 1000 milli-cores
     eventually(lambda: metrics().get("quota_cores", 0) >= 1, seconds=60, what="a core's quota decided")
     eventually(lambda: groups.quota() == own, seconds=60, what="its own quota")
-    rounds = Rounds()
+    rounds = Rounds(groups.quota)
     with repeating(rounds.look):
-        begun = rise(kubectl, node, namespace, "--cpu", "2")
+        begun = rise(kubectl, node, namespace, rounds, "--cpu", "2")
         eventually(lambda: FLOOR <= groups.quota() < own - STEP, seconds=60, what="less")
         before, periods, most = groups.used(groups.pod), groups.periods(), groups.quota()
         for _ in range(50):
@@ -174,7 +199,7 @@ def test_by_quota(kubectl, node, namespace):
         assert grown <= (after[0] - each[0]) * STEP / PERIOD + 1e-9
     lines = [
         each
-        for each in told(kubectl, namespace)
+        for each in actions(kubectl, f"{namespace}/be", "suppression")
         if each["file"] == "cpu.cfs_quota_us" and each["path"].endswith(groups.pod.rpartition("/")[2])
     ]
     fallen = [each for each in lines if int(each["new"]) < int(each["old"])]
@@ -182,9 +207,10 @@ def test_by_quota(kubectl, node, namespace):
     assert fallen
     assert len(risen) > 1
     assert all(int(each["new"]) - int(each["old"]) <= STEP for each in risen)
-    print(
-        f"\n  a smaller quota {seconds_until(fallen[0], begun):.1f} s after the online pod began, to a second"
-    )
+    most = rounds.until(lambda quota: quota < own - STEP, MORE_LOAD)
+    assert most <= MOST_ROUNDS
+    seconds = seconds_until(fallen[0], begun)
+    print(f"\n  less {seconds:.1f} s after the online pod began, to a second; rounds after its load: {most}")
     ask(kubectl, {"enable": False})
     eventually(lambda: not metrics() and groups.quota() == own, seconds=60, what="what it had")
 

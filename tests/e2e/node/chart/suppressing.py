@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -21,7 +20,6 @@ from tests.e2e.node.workloads.pods import wait_for_room
 from tests.e2e.repeating import repeating
 
 _STAT: Final = "var/lib/machine-stat"
-_METRICS: Final = "http://127.0.0.1:8083/metrics"
 
 
 @contextlib.contextmanager
@@ -34,15 +32,6 @@ def suppressing(release: Release, kubectl: Kubectl, node: Node) -> Iterator[None
         yield
         ask(kubectl, {"enable": False})
         release.set_mode("observe")
-
-
-def metrics() -> dict[str, float]:
-    """The agent's metrics of suppression, by their short names."""
-    with urllib.request.urlopen(_METRICS, timeout=5) as answer:
-        text = answer.read().decode()
-    prefix = "colocation_webhook_agent_suppression_"
-    lines = (line.removeprefix(prefix).split() for line in text.splitlines() if line.startswith(prefix))
-    return {name: float(value) for name, value in lines}
 
 
 @contextlib.contextmanager
