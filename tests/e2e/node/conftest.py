@@ -110,7 +110,7 @@ def namespace(kubectl: Kubectl, node: Node) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def colocated(kubectl: Kubectl, node: Node, release: Release) -> Iterator[Colocated]:
-    """Pods of three kinds, made while the agent only observes."""
+    """Pods of five kinds, made while the agent only observes."""
     release.set_mode("observe")
     # The webhook lets nobody but a scheduler give a CPU set: this one has been given.
     namespace = make_namespace(kubectl, {"colocation-webhook.io/ignore": "true"})

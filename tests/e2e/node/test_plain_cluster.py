@@ -92,7 +92,7 @@ def test_spark_pi(kubectl, node, chart, shell):
 
 @pytest.fixture(scope="module")
 def colocated(kubectl, node, chart):
-    """Pods of three kinds, made while the agent only observes."""
+    """Pods of five kinds, made while the agent only observes."""
     chart.upgrade("--set=agent.mode=observe")
     namespace = make_namespace(kubectl, {"colocation-webhook.io/ignore": "true"})
     yield Colocated(kubectl, node, namespace)

@@ -31,6 +31,13 @@ FOREIGN = {
     "batch container memory.limit_in_bytes": str(32 << 20),
     "batch container cpu.shares": "100",
     "batch pod cpu.idle": "0",
+    "mid pod cpu.cfs_quota_us": "-1",
+    "mid container cpu.cfs_quota_us": "20000",
+    "mid pod memory.limit_in_bytes": str(128 << 20),
+    "mid container memory.limit_in_bytes": str(32 << 20),
+    "mid container cpu.shares": "100",
+    "online pod cpu.cfs_burst_us": "1000",
+    "online container cpu.cfs_burst_us": "2000",
 }
 """What is written behind the agent's back; to each ``cpuset.cpus`` all CPUs."""
 

@@ -31,6 +31,7 @@ VALUES: Final[dict[str, Any]] = {
     "capacity": {
         "enabled": True,
         "replicaCount": 1,
+        "agentConfig": {"cpu-burst-config": {"clusterStrategy": {"policy": "cpuBurstOnly"}}},
         "colocationConfig": {
             "enable": True,
             # The machine runs the control plane and the tests, too: what they use is offered all the same.

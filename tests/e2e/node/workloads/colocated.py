@@ -1,4 +1,4 @@
-"""Three pods on a node and every setting of their cgroups, as the kubelet makes them and as an agent does."""
+"""Pods of five kinds on a node and every setting of their cgroups, the kubelet's and as an agent makes it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,24 @@ from typing import Final
 
 from tests.e2e.cluster.kubectl import Kubectl, Object
 from tests.e2e.cluster.processes import eventually
-from tests.e2e.node.machine.node import Node
+from tests.e2e.node.machine.node import NAME, Node
 from tests.e2e.node.workloads.groups import hierarchy
 from tests.e2e.node.workloads.pods import batch, burner, container, running, wait_for_room
 from webhook.cpuset.cpulist import format_cpulist
-from webhook.protocol import KubeQoS
+from webhook.protocol import ANNOTATION_EXTENDED_RESOURCE_SPEC, MID_CPU, MID_MEMORY, KubeQoS
 
-NAMES: Final = {"own": KubeQoS.GUARANTEED, "batch": KubeQoS.BEST_EFFORT, "plain": KubeQoS.BEST_EFFORT}
-"""An LSE pod with a CPU of its own, a batch pod, and one without a class."""
+NAMES: Final = {
+    "own": KubeQoS.GUARANTEED,
+    "online": KubeQoS.GUARANTEED,
+    "mid": KubeQoS.BEST_EFFORT,
+    "batch": KubeQoS.BEST_EFFORT,
+    "plain": KubeQoS.BEST_EFFORT,
+}
+"""An LSE pod with a CPU of its own, an LS pod with a quota, which may burst, one with mid resources, a batch
+pod, and one without a class."""
 
 MEMORY: Final = 64 << 20
+_LS: Final = {"koordinator.sh/qosClass": "LS"}
 _CPUS = sorted(os.sched_getaffinity(0))
 OWN: Final = format_cpulist(frozenset(_CPUS[:1]))
 REST: Final = format_cpulist(frozenset(_CPUS[1:]))
@@ -32,7 +40,7 @@ NO_SETTING = re.compile(
 
 
 def planned() -> dict[str, str]:
-    """What an agent writes for the three pods, by ``POD PART FILE``."""
+    """What an agent writes for these pods, by ``POD PART FILE``."""
     sets = {
         f"{name} {part} cpuset.cpus": OWN if name == "own" else REST
         for name in NAMES
@@ -41,6 +49,13 @@ def planned() -> dict[str, str]:
     return sets | {
         "own pod cpu.cfs_quota_us": "-1",
         "own container cpu.cfs_quota_us": "-1",
+        "online pod cpu.cfs_burst_us": "10000",
+        "online container cpu.cfs_burst_us": "10000",
+        "mid pod cpu.cfs_quota_us": "30000",
+        "mid container cpu.cfs_quota_us": "30000",
+        "mid pod memory.limit_in_bytes": str(MEMORY),
+        "mid container memory.limit_in_bytes": str(MEMORY),
+        "mid container cpu.shares": "307",
         "batch pod cpu.cfs_quota_us": "50000",
         "batch container cpu.cfs_quota_us": "50000",
         "batch pod memory.limit_in_bytes": str(MEMORY),
@@ -65,12 +80,16 @@ class Colocated:
         own["metadata"]["annotations"] = {"scheduling.koordinator.sh/resource-status": status}
         own["spec"]["priorityClassName"] = "koord-prod"
         wait_for_room(kubectl, 1000)
-        kubectl.create(own, batch(namespace, "batch", cpu="500", memory="64Mi"), burner(namespace, "plain"))
+        online = burner(namespace, "online", figures={"cpu": "100m", "memory": "32Mi"}, labels=_LS)
+        best_effort = batch(namespace, "batch", cpu="500", memory="64Mi"), burner(namespace, "plain")
+        kubectl.create(own, online, _mid(namespace), *best_effort)
         self.pods = {name: running(kubectl, namespace, name) for name in NAMES}
         self.before = self.settings()
         """What the kubelet and the runtime made."""
         self.after = {**self.before, **planned()}
         """What an agent makes of it: nothing else changes."""
+        bursts = kubectl.get("nodeslo", NAME)["spec"]["cpuBurstStrategy"]
+        assert bursts["policy"] == "cpuBurstOnly", bursts
 
     def pod(self, name: str) -> Object:
         """One of the pods, as it is stored now."""
@@ -97,16 +116,16 @@ class Colocated:
 
     def wait_for(self, wanted: Mapping[str, str], *names: str) -> None:
         """Wait until every setting is as it should be, of the pods named or of all."""
+        eventually(lambda: self.assert_as(wanted, *names), seconds=90, what="the settings")
 
-        def as_wanted() -> bool:
-            found = {at: text for at, text in self.settings().items() if at.split()[0] in (names or NAMES)}
-            otherwise = {
-                at: f"{text} for {wanted.get(at)}" for at, text in found.items() if wanted.get(at) != text
-            }
-            assert not otherwise, otherwise
-            return True
-
-        eventually(as_wanted, seconds=90, what="the settings")
+    def assert_as(self, wanted: Mapping[str, str], *names: str) -> bool:
+        """Demand that."""
+        found = {at: text for at, text in self.settings().items() if at.split()[0] in (names or NAMES)}
+        otherwise = {
+            at: f"{text} for {wanted.get(at)}" for at, text in found.items() if wanted.get(at) != text
+        }
+        assert not otherwise, otherwise
+        return True
 
     def written(self, name: str) -> None:
         """Make another batch pod, and wait until an agent has written to it."""
@@ -127,6 +146,16 @@ class Colocated:
         if len(others) != 1:
             raise LookupError(f"{name}: cgroups beside the container's: {sorted(others)}")
         return {"pod": group, "container": below[own], "sandbox": below[others.pop()]}
+
+
+def _mid(namespace: str) -> Object:
+    """A pod whose mid resources its annotation names, as that of a pod that a webhook has translated does."""
+    figures = {MID_CPU: "300", MID_MEMORY: "64Mi"}
+    resources = {"containers": {"main": {"requests": figures, "limits": figures}}}
+    pod = burner(namespace, "mid", labels=_LS)
+    pod["metadata"]["annotations"] = {ANNOTATION_EXTENDED_RESOURCE_SPEC: json.dumps(resources)}
+    pod["spec"]["priorityClassName"] = "koord-mid"
+    return pod
 
 
 def _text(path: Path) -> str | None:
