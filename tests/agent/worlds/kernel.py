@@ -1,7 +1,8 @@
 """A kernel's cgroups in memory, as strict as the real ones: what it refuses there it refuses here.
 
 The rules were tried on a kernel 6.18 for version 1 (tests/agent/writing/test_kernel.py tries them again);
-those of version 2 are from the kernel's documentation (admin-guide/cgroup-v2).
+those of version 2 are from the kernel's documentation (admin-guide/cgroup-v2), and one of its sets was seen on a
+kernel 6.1: while processes run in a group, its set cannot be emptied.
 """
 
 import errno
@@ -17,6 +18,8 @@ from webhook.cpuset.cpulist import format_cpulist, parse_cpulist
 ENDLESS = 9223372036854771712
 PAGE = 4096
 CLASSES = ("burstable", "besteffort")
+CPUS = "cpuset.cpus"
+EFFECTIVE = ".effective"
 
 
 def refuse(number):
@@ -70,8 +73,20 @@ class FakeKernel:
         return self.texts[group][name]
 
     def snapshot(self):
-        """Every file of every group."""
-        return {(group, name): text for group, texts in self.texts.items() for name, text in texts.items()}
+        """Every file of every group; a set of version 2 that is the group's above counts as none of its own."""
+        found = {(group, name): text for group, texts in self.texts.items() for name, text in texts.items()}
+        if self.version != 1:
+            for group, texts in self.texts.items():
+                if group and parse_cpulist(texts[CPUS]) == self.effective(group.rpartition("/")[0]):
+                    found[group, CPUS] = ""
+        return found
+
+    def effective(self, group):
+        """The CPUs that processes of a group of version 2 may run on."""
+        if not group:
+            return self.cpus
+        above = self.effective(group.rpartition("/")[0])
+        return parse_cpulist(self.texts[group][CPUS]) & above or above
 
     def foreign(self, group, name, text):
         """Somebody else writes; False where the kernel refuses it."""
@@ -85,8 +100,8 @@ class FakeKernel:
 
     def read(self, path):
         """What a file holds."""
-        group, name = self._at(path)
-        return self.texts[group][name]
+        group, name = self._at(path.removesuffix(EFFECTIVE))
+        return format_cpulist(self.effective(group)) if path.endswith(EFFECTIVE) else self.texts[group][name]
 
     def write(self, path, text):
         """Write, unless the rules or a fault are against it."""
@@ -195,7 +210,9 @@ class FakeKernel:
                 parse_cpulist(self.texts[each]["cpuset.cpus"]) <= cpus for each in self.children(group)
             ):
                 refuse(errno.EBUSY)
-        self.texts[group]["cpuset.cpus"] = format_cpulist(cpus)
+        elif not cpus and self.texts[group][CPUS] and "pod" in group.rpartition("kubepods")[2]:
+            refuse(errno.ENOSPC)  # processes run there
+        self.texts[group][CPUS] = format_cpulist(cpus)
 
     def bandwidth(self, group):
         """Quota per period; None: unlimited."""

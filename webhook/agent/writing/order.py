@@ -97,7 +97,7 @@ def _steps(difference: Difference) -> list[tuple[int, int, str, Step]]:
     whole = Step(difference, difference.wanted_text)
     if not _wider(knob, wanted, current):
         return [(_NARROW, rank, difference.path, whole)]
-    if isinstance(wanted, frozenset) and isinstance(current, frozenset) and not current <= wanted:
+    if isinstance(wanted, frozenset) and isinstance(current, frozenset) and wanted and not current <= wanted:
         both = Step(difference, format_cpulist(wanted | current))
         return [(_WIDEN, rank, difference.path, both), (_NARROW, rank, difference.path, whole)]
     return [(_WIDEN, rank, difference.path, whole)]
@@ -106,7 +106,7 @@ def _steps(difference: Difference) -> list[tuple[int, int, str, Step]]:
 def _wider(knob: Knob, wanted: Value, current: Value) -> bool:
     """Whether a value allows something that another one does not."""
     if isinstance(wanted, frozenset) and isinstance(current, frozenset):
-        return not wanted <= current
+        return not wanted <= current if wanted else bool(current)  # empty: the group's above, in version 2
     if isinstance(wanted, frozenset) or isinstance(current, frozenset):
         raise TypeError(f"{knob}: a set of CPUs and a number")
     if knob is Knob.PERIOD:

@@ -143,8 +143,9 @@ class Writer:
             cgroup = self._files.identity(path)
             shares = self._shares_of_idle(knob, path)
             before = after = self._files.read(path)
+            text = step.text
             if before != step.text and not step.difference.before:
-                self._files.write(path, step.text)
+                text = self._write(knob, path, step.text)
                 after = self._files.read(path)
             elif before != step.text or (step.difference.why.rule != RESTORE and not step.difference.before):
                 return Outcome.WRITTEN  # by somebody else, a moment ago
@@ -153,9 +154,22 @@ class Writer:
         self._busy.pop(path, None)
         self._account(path, step.difference.before or before, after, step, cgroup)
         self._account_shares(shares, step, cgroup)
-        if not same(knob, after, step.text, self._version):
+        if not same(knob, after, text, self._version):
             return self._refused(step, 0, f"the kernel made {after!r} of it", done)
         return Outcome.WRITTEN
+
+    def _write(self, knob: Knob, path: str, text: str) -> str:
+        """Write; return what the file is to hold now."""
+        try:
+            self._files.write(path, text)
+        except OSError as error:
+            if knob is not Knob.CPUS or text or error.errno != errno.ENOSPC:
+                raise
+            # Version 2 empties no set while processes run there. The CPUs of the group above are the same to them.
+            above = path.rsplit("/", 2)[0]
+            text = self._files.read(f"{above}/cpuset.cpus.effective")
+            self._files.write(path, text)
+        return text
 
     def _may_not_write(self) -> bool:
         if self._ledger.full:
