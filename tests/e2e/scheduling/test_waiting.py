@@ -69,7 +69,7 @@ def test_a_pod_is_woken(
         gone = time.monotonic()
         pool.bound(name, seconds=60.0)
         seconds = round(time.monotonic() - gone, 1)
-        woken = WOKEN in pool.stored(name)["metadata"]["annotations"]
+        woken = WOKEN in pool.stored(name)["metadata"].get("annotations", {})
         show("a waiting pod woken", {"cause": cause.__name__, "seconds": seconds, "by us": woken})
         if woken:
             return

@@ -13,6 +13,7 @@ from tests.kube.fakeapi import NAMESPACES
 from tests.scheduling.builders import args, evictions, waiting
 from tests.server.running.test_cluster import ClusterService, in_namespace
 from tests.server.running.test_cluster import fake as fake  # noqa: PLC0414 — a fixture
+from tests.waiting import until
 from webhook.binding.caches import TOPOLOGIES
 from webhook.binding.ledgers import LEDGERS
 from webhook.cli.main import main
@@ -82,6 +83,7 @@ import pathlib, time
 from webhook.scheduling.endpoint import Extender
 answer = Extender.filter
 def late(self, body):
+    pathlib.Path("begun").touch()
     while not pathlib.Path("go").exists():
         time.sleep(0.01)
     return answer(self, body)
@@ -96,10 +98,14 @@ def test_reviews_are_answered_while_a_call_is_computed(tmp_path, cluster, settin
         ClusterService(tmp_path, cluster, *flags, prelude=HELD) as service,
         ThreadPoolExecutor(2) as threads,
     ):
-        calls = [
-            threads.submit(service.post, f"/scheduler/{verb}", args(waiting(verb, "4", "LS"), "cool", "hot"))
-            for verb in ("filter", "prioritize")
-        ]
+
+        def call(verb):
+            wanted = args(waiting(verb, "4", "LS"), "cool", "hot")
+            return threads.submit(service.post, f"/scheduler/{verb}", wanted)
+
+        calls = [call("filter")]
+        until((tmp_path / "begun").exists)
+        calls.append(call("prioritize"))
         for _ in range(20):
             status, answer = service.post(body=in_namespace("known"))
             assert (status, answer["response"]["allowed"]) == (200, True)

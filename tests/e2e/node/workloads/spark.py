@@ -32,7 +32,6 @@ MEMORY: Final = "896Mi"
 """Of a pod with 512 MiB: 384 MiB more, which Spark adds."""
 _BYTES: Final = 896 << 20
 _ROLE: Final = "spark-role"
-_PODS: Final = 3
 _USERS = b"root:x:0:0:root:/root:/bin/sh\n"
 
 
@@ -154,8 +153,8 @@ class Seen:
     Attributes:
         reported: the names of those that the NodeMetric has as batch pods.
         limited: of those in whose cgroups stands what their batch resources come to.
-        explained: milli-cores of batch CPU, requested and used, as `capacity explain` has them at a moment
-            when all three run and have been seen; nothing before.
+        explained: milli-cores of batch CPU, requested and used, as `capacity explain` has them while those run
+            that are named, and no other begins or ends; of the most that were met so.
     """
 
     def __init__(
@@ -175,7 +174,7 @@ class Seen:
         self._config = f"{release}/slo-controller-config"
         self.reported: set[str] = set()
         self.limited: set[str] = set()
-        self.explained: tuple[int, float] = (0, 0.0)
+        self.explained: tuple[int, float, frozenset[str]] = (0, 0.0, frozenset())
 
     def look(self) -> None:
         """Look once."""
@@ -183,19 +182,28 @@ class Seen:
         for each in self._kubectl.get("nodemetric", NAME)["status"]["podsMetric"]:
             if (each["namespace"], each["qos"], each["priority"]) == wanted:
                 self.reported.add(each["name"])
-        run = {_name(each): each for each in self._pods() if each["status"]["phase"] == "Running"}
+        run = self._running()
         self.limited |= {name for name in run.keys() - self.limited if self._is_limited(run[name])}
-        if len(run.keys() & self.reported & self.limited) == _PODS and not all(self.explained):
-            self.explained = self._explain()
+        if len(run.keys() & self.reported) > len(self.explained[2]) and run.keys() <= self.reported:
+            requested, used = self._explain()
+            if used and self._running().keys() == run.keys():
+                self.explained = requested, used, frozenset(run)
 
     def assert_all(self) -> None:
-        """Each of the three was reported and limited, and all were counted together."""
-        names = {_name(each) for each in self._pods()}
-        assert self.limited == names
-        assert self.reported >= names
-        requested, used = self.explained
-        assert requested == self._cpus["driver"] + 2 * self._cpus["executor"]
+        """Each of the three was reported and limited, and those that ran at one time were counted together."""
+        roles = {_name(each): each["metadata"]["labels"][_ROLE] for each in self._pods()}
+        assert self.limited == roles.keys()
+        assert self.reported >= roles.keys()
+        requested, used, counted = self.explained
+        assert requested == sum(self._cpus[roles[name]] for name in counted)
+        assert "driver" in {roles[name] for name in counted}
         assert used > 0
+
+    def _running(self) -> dict[str, Object]:
+        """Those that have a node and have not ended, by name; none while one only begins."""
+        pods = [each for each in self._pods() if each["status"]["phase"] not in {"Succeeded", "Failed"}]
+        run = [each for each in pods if each["status"]["phase"] == "Running"]
+        return {_name(each): each for each in run} if len(run) == len(pods) else {}
 
     def _pods(self) -> list[Object]:
         return self._kubectl.items("pods", namespace=self._namespace, selector=_ROLE)
