@@ -1,8 +1,8 @@
 """A kernel's cgroups in memory, as strict as the real ones: what it refuses there it refuses here.
 
 The rules were tried on a kernel 6.18 for version 1 (tests/agent/writing/test_kernel.py tries them again);
-those of version 2 are from the kernel's documentation (admin-guide/cgroup-v2), and one of its sets was seen on a
-kernel 6.1: while processes run in a group, its set cannot be emptied.
+those of version 2 are from the kernel's documentation (admin-guide/cgroup-v2), but for one that was seen
+on a kernel 6.1: while processes run in a group, its set cannot be emptied.
 """
 
 import errno
@@ -73,7 +73,7 @@ class FakeKernel:
         return self.texts[group][name]
 
     def snapshot(self):
-        """Every file of every group; a set of version 2 that is the group's above counts as none of its own."""
+        """Every file of every group; in version 2 a set like that of the group above counts as none."""
         found = {(group, name): text for group, texts in self.texts.items() for name, text in texts.items()}
         if self.version != 1:
             for group, texts in self.texts.items():

@@ -165,7 +165,7 @@ class Writer:
         except OSError as error:
             if knob is not Knob.CPUS or text or error.errno != errno.ENOSPC:
                 raise
-            # Version 2 empties no set while processes run there. The CPUs of the group above are the same to them.
+            # Version 2 empties no set in use. The CPUs of the group above are the same to processes.
             above = path.rsplit("/", 2)[0]
             text = self._files.read(f"{above}/cpuset.cpus.effective")
             self._files.write(path, text)

@@ -153,8 +153,8 @@ class Seen:
     Attributes:
         reported: the names of those that the NodeMetric has as batch pods.
         limited: of those in whose cgroups stands what their batch resources come to.
-        explained: milli-cores of batch CPU, requested and used, as `capacity explain` has them while those run
-            that are named, and no other begins or ends; of the most that were met so.
+        explained: milli-cores of batch CPU, requested and used, as `capacity explain` has them while those
+            run that are named, and no other begins or ends; of the most that were met so.
     """
 
     def __init__(
@@ -190,7 +190,7 @@ class Seen:
                 self.explained = requested, used, frozenset(run)
 
     def assert_all(self) -> None:
-        """Each of the three was reported and limited, and those that ran at one time were counted together."""
+        """Each of the three was reported and limited, and those that ran together were counted so."""
         roles = {_name(each): each["metadata"]["labels"][_ROLE] for each in self._pods()}
         assert self.limited == roles.keys()
         assert self.reported >= roles.keys()
