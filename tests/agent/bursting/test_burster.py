@@ -274,6 +274,25 @@ def test_a_resize(node, limit, first):
     assert node.quotas("web") == bases
 
 
+@pytest.mark.parametrize(("rounds", "limit"), [(1, "600m"), (8, "1500m")])
+@pytest.mark.parametrize("first", ["agent", "kubelet"])
+def test_a_resize_to_what_stands(node, rounds, limit, first):
+    """What is raised is just the kubelet's new quota, which it writes once: it is his, and stays."""
+    node.throttle("web")
+    node.rounds(rounds)
+    node.resize("web", limit)
+    bases = list(node.bases("web").values())
+    assert node.quotas("web") == bases
+    if first == "kubelet":
+        node.kubelet_resizes("web")
+    node.throttle("web", periods=0)
+    node.rounds(1)
+    assert node.quotas("web") == bases
+    assert node.kubelet_resizes("web")
+    node.agent.give_back()
+    assert node.quotas("web") == bases
+
+
 def test_a_resize_that_the_kubelet_does_not_do(node):
     """It cannot, or not yet: what stands is its quota, and it is not raised from there."""
     node.throttle("web")

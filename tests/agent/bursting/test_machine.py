@@ -164,9 +164,15 @@ class Bursts(RuleBasedStateMachine):
 
     @rule(name=NAMES, which=st.sampled_from([None, "main"]), percent=st.sampled_from([50, 100, 120, 250]))
     def meddle(self, name, which, percent):
-        """Somebody else writes a quota."""
-        if name in self.world.pods and (base := self.world.bases(name)[which]) > 0:
-            self.world.kubelet_writes(name, which, max(1000, base * percent // 100))
+        """Somebody else writes a quota, of a container no more than he gave its pod.
+
+        Not what stands there already: nobody can see that.
+        """
+        world = self.world
+        if name in world.pods and (base := world.bases(name)[which]) > 0:
+            quota, above = max(1000, base * percent // 100), world.kubelet[world.group(name)]
+            if quota != world.quota(name, which) and (not which or not -1 < above < quota):
+                world.kubelet_writes(name, which, quota)
             self.second()
 
     @rule(name=NAMES, mode=st.sampled_from(["observe", "ignore"]), seconds=st.integers(1, 3))
@@ -202,7 +208,7 @@ class Bursts(RuleBasedStateMachine):
     def restart(self):
         """The agent starts anew."""
         self.world.restart()
-        self.started = self.world.time
+        self.started = None
 
     @rule(seconds=st.sampled_from([1.0, 30.0, 900.0]))
     def late(self, seconds):
@@ -222,6 +228,7 @@ class Bursts(RuleBasedStateMachine):
     def second(self):
         """One round, and every promise."""
         world = self.world
+        self.started = world.time if self.started is None else self.started
         mine = [(name, each) for name in PODS if name in world.pods for each in world.bases(name)]
         before = {at: world.quota(*at) for at in mine}
         world.round()

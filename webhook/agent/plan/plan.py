@@ -64,6 +64,11 @@ class PodPlan:
         name = self.pod.containers.get(container_id)
         return self.at_others if name is None else self.at_containers.get(name, self.at_others)
 
+    def quota_of_container(self, container_id: str) -> int | None:
+        """Return the quota of that cgroup as the kubelet writes it, if it may be raised."""
+        name = self.pod.containers.get(container_id, "")
+        return None if self.quotas is None else self.quotas.containers.get(name)
+
 
 @dataclass(frozen=True, slots=True)
 class ClassPlan:

@@ -60,12 +60,14 @@ class Comparison:
         if not pod.has_cgroup or (pod.mode is Mode.IGNORE and not self._written):
             return
         group = self._hierarchy.pod(pod.kube_qos, pod.uid)
-        at_pod = list(self._of_group(plan, group, plan.at_pod, below=False, weights=Weights.LINEAR))
+        quota = plan.quotas.pod if plan.quotas is not None else None
+        at_pod = list(self._of_group(plan, group, plan.at_pod, quota, below=False, weights=Weights.LINEAR))
         yield from at_pod
         first = any(each.knob is Knob.CPUS and each.path not in self._written for each in at_pod)
         for number, below in self._hierarchy.containers(group).items():
             yield from self._unwritten(plan, number, below, first=first)
-            yield from self._of_group(plan, below, plan.of_container(number), below=True, weights=weights)
+            targets, quota = plan.of_container(number), plan.quota_of_container(number)
+            yield from self._of_group(plan, below, targets, quota, below=True, weights=weights)
             if number in pod.containers and self._processes is not None:
                 yield from self._of_processes(plan, number, self._processes)
 
@@ -125,12 +127,20 @@ class Comparison:
         yield from self._no_longer(plan.name, group, plan.targets, Mode.ENFORCE, below=False)
 
     def _of_group(
-        self, plan: PodPlan, group: str, targets: Targets, *, below: bool, weights: Weights
+        self,
+        plan: PodPlan,
+        group: str,
+        targets: Targets,
+        quota: int | None,
+        *,
+        below: bool,
+        weights: Weights,
     ) -> Iterator[Difference]:
         for target in targets:
             if found := self._of_target(target, group, below=below, weights=weights):
                 yield found
-        yield from self._no_longer(plan.pod.name, group, targets, plan.pod.mode, below=below)
+        for each in self._no_longer(plan.pod.name, group, targets, plan.pod.mode, below=below):
+            yield left(each) if self._is_the_kubelets(each, quota) else each
 
     def _of_target(self, target: Target, group: str, *, below: bool, weights: Weights) -> Difference | None:
         path, version = self._path(target.knob, group), self._hierarchy.version
@@ -172,6 +182,11 @@ class Comparison:
             return None
         found = self._difference(path, knob, original.old, Why(RESTORE, whose, _no_more(mode)), below=below)
         return left(found) if found is not None and found.expected and original.is_lent else found
+
+    def _is_the_kubelets(self, found: Difference, quota: int | None) -> bool:
+        """Whether a quota that was raised is just what its limit comes to by now: the limit has changed."""
+        original = self._written.get(found.path)
+        return found.knob is Knob.QUOTA and found.current == quota and bool(original and original.is_lent)
 
     @property
     def _written(self) -> Mapping[str, Original]:
