@@ -322,6 +322,23 @@ def test_somebody_else_writes(node):
     assert node.quotas("web") == [400_000, HALF, WHOLE]
 
 
+def test_a_pod_that_somebody_else_keeps(tmp_path):
+    """While a container's quota cannot fall, for the kernel refuses it, his stays: version 2 takes any."""
+    node = BurstWorld(tmp_path, 2)
+    node.add("web", containers=[container("500m")])
+    node.rounds()
+    node.throttle("web")
+    node.rounds(2)
+    node.kernel.fault(f"{node.group('web', 'main')}/cpu.max", errno.EPERM)
+    node.rounds(1)
+    assert node.kubelet_writes("web", None, 25_000)
+    node.rounds(20)
+    assert node.quotas("web") == [25_000, 72_000]
+    node.time += 600
+    node.rounds(2)
+    assert node.quotas("web") == [25_000, HALF]
+
+
 def test_a_container_that_somebody_else_keeps(node):
     """What he wrote stays, and others of the pod are raised."""
     node.kubelet_writes("web", "side", 70_000)

@@ -197,7 +197,7 @@ class Burster:
         looks = {name: self._look(place, pod.saves) for name, place in pod.places.items()}
         if not self._concerns(pod, looks.values()):
             return {}
-        if self._stands(pod.own) is None:
+        if self._stands(pod.own) is None or self._is_given_up(pod):
             return {}  # somebody else has written the pod's quota
         now = {
             name: stands for name, place in pod.places.items() if (stands := self._stands(place)) is not None
@@ -210,6 +210,15 @@ class Burster:
         wanted |= {name: Raised(now[name]) for name in self._held_back(pod, now, rising)}
         return self._lasting(
             pod, {name: each for name, each in wanted.items() if each.quota > pod.places[name].bounds.base}
+        )
+
+    def _is_given_up(self, pod: _Pod) -> bool:
+        """Whether a pod's quota was left to somebody else before those of its containers could fall."""
+        return (
+            pod.quotas.pod is not None
+            and not known(pod.own.path, self.originals, self._files)
+            and any(known(place.path, self.originals, self._files) for place in pod.places.values())
+            and not self._present.has_quota(pod.own.group, pod.quotas.pod)
         )
 
     def _lasting(self, pod: _Pod, raises: Raises) -> Raises:
