@@ -4,11 +4,13 @@ import errno
 
 import pytest
 
-from tests.agent.bursting.world import BurstWorld, container
+from tests.agent.bursting.world import FILES, BurstWorld, container
 from tests.agent.plan.builders import batch
 from tests.agent.worlds.world import KINDS
 from webhook.agent.measuring.throttling import Throttled
 from webhook.agent.plan.burst import QUOTA_BURST
+from webhook.agent.plan.target import Knob
+from webhook.agent.writing.files import render
 from webhook.protocol import ANNOTATION_AGENT, ANNOTATION_CPU_BURST
 
 HALF, WHOLE = 50_000, 100_000
@@ -367,6 +369,54 @@ def test_somebody_else_writes_between_decision_and_write(node):
     assert node.quota("web", "main") == HALF
     node.rounds(12)
     assert node.quotas("web") == [HALF + WHOLE, HALF, WHOLE]
+
+
+@pytest.mark.parametrize("falls", [True, False])
+@pytest.mark.parametrize("written", [HALF, 55_000, 65_000])
+def test_somebody_else_writes_between_look_and_write(node, falls, written):
+    """What the round has read is not there any more: his quota stays, whether it was to rise or to fall."""
+    node.throttle("web")
+    node.rounds(2)
+    node.used.known = not falls
+    if falls:
+        node.rounds(1)
+    apply = node.agent._writer.apply
+
+    def and_before(steps):
+        assert any(each.difference.path.endswith(f"{main}/{file}") for each in steps)
+        node.kernel.foreign(main, file, render(Knob.QUOTA, written, node.kernel.version))
+        node.agent._writer.apply = apply
+        return apply(steps)
+
+    main, file = node.group("web", "main"), FILES[node.kernel.version]
+    node.agent._writer.apply = and_before
+    node.throttle("web", periods=0 if falls else 5)
+    node.rounds(1)
+    assert node.quota("web", "main") == written
+    node.used.known = True
+    node.throttle("web", periods=0)
+    node.rounds(12)
+    assert node.quota("web", "main") == written
+
+
+@pytest.mark.parametrize("changed", [True, False])
+def test_somebody_else_writes_while_all_is_given_back(node, changed):
+    """Of a raised quota, too, only what was read is overwritten; the next try knows that it is his."""
+    node.throttle("web")
+    node.rounds(2)
+    apply = node.agent._writer.apply
+
+    def and_before(steps):
+        node.kubelet_writes("web", "main", 65_000)
+        return apply(steps)
+
+    node.agent._writer.apply = and_before
+    (again,) = node.agent.give_back(changed=changed).written.again
+    assert again in node.ledger.originals
+    node.agent._writer.apply = apply
+    node.agent.give_back(changed=changed)
+    assert node.quota("web", "main") == 65_000
+    assert again not in node.ledger.originals
 
 
 def test_a_container_starts_again(node):

@@ -18,6 +18,7 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from webhook.agent.machine.hierarchy import GONE
+from webhook.agent.plan.burst import QUOTA_BURST
 from webhook.agent.plan.plan import IDLE
 from webhook.agent.plan.target import UNLIMITED, Knob, Why
 from webhook.agent.writing.cgroupfiles import CgroupFiles
@@ -138,11 +139,11 @@ class Writer:
             return Outcome.WITHHELD
         knob = step.difference.knob
         try:
-            if self._would_kill(knob, step):
-                return self._busy_again(step, "uses more memory than that", done)
             cgroup = self._files.identity(path)
             shares = self._shares_of_idle(knob, path)
             before = after = self._files.read(path)
+            if reason := self._not_yet(knob, step, before):
+                return self._busy_again(step, reason, done)
             text = step.text
             if before != step.text and not step.difference.before:
                 text = self._write(knob, path, step.text)
@@ -157,6 +158,20 @@ class Writer:
         if not same(knob, after, text, self._version):
             return self._refused(step, 0, f"the kernel made {after!r} of it", done)
         return Outcome.WRITTEN
+
+    def _not_yet(self, knob: Knob, step: Step, found: str) -> str:
+        """Return why a write has to wait for the next round; "" where it has not."""
+        if self._would_kill(knob, step):
+            return "uses more memory than that"
+        changed = found != step.difference.text and self._is_lent(step)
+        return "is being changed by somebody else" if changed else ""
+
+    def _is_lent(self, step: Step) -> bool:
+        """Whether a file is whoever's changes it, also since it was looked at."""
+        difference = step.difference
+        original = self._ledger.originals.get(difference.path)
+        of_another = original is not None and original.is_lent and difference.why.rule == RESTORE
+        return of_another or difference.why.rule == QUOTA_BURST
 
     def _write(self, knob: Knob, path: str, text: str) -> str:
         """Write; return what the file is to hold now."""
