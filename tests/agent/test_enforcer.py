@@ -184,7 +184,7 @@ def test_online_pods_burst(node):
         sampler,
         Findings(),
         throttling,
-        node.ledger.originals,
+        node.ledger,
         lambda: node.time,
     )
     registry = CollectorRegistry()

@@ -205,7 +205,7 @@ class AgentService:
             self.sampler,
             self._findings,
             Throttling(self.hierarchy, time.monotonic),
-            ledger.originals,
+            ledger,
         )
         self.registry.register(BurstCollector(burster))
         return Enforcer(

@@ -1,6 +1,7 @@
 """Quotas in cgroups of both versions: raised while a pod is throttled, and the kubelet's again."""
 
 import errno
+import os
 
 import pytest
 
@@ -10,6 +11,7 @@ from tests.agent.worlds.world import KINDS
 from webhook.agent.measuring.throttling import Throttled
 from webhook.agent.plan.burst import QUOTA_BURST
 from webhook.agent.plan.target import Knob
+from webhook.agent.writing import ledger
 from webhook.agent.writing.files import render
 from webhook.protocol import ANNOTATION_AGENT, ANNOTATION_CPU_BURST
 
@@ -397,6 +399,37 @@ def test_somebody_else_writes_between_look_and_write(node, falls, written):
     node.throttle("web", periods=0)
     node.rounds(12)
     assert node.quota("web", "main") == written
+
+
+def test_a_ledger_that_cannot_be_written(node, monkeypatch):
+    """With the first line that waits nothing rises any more; it falls all the same, and goes on with room."""
+    node.throttle("web")
+    node.throttle("web", "side")
+    node.rounds(2)
+    real, full = os.write, [True]
+
+    def write(handle, data):
+        if full[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(handle, data)
+
+    monkeypatch.setattr(ledger.os, "write", write)
+    node.rounds(1)
+    raised = node.quotas("web")
+    assert raised == [259_200, 72_000, 144_000], "the pod's was the first"
+    node.rounds(20)
+    assert node.quotas("web") == [216_000, 72_000, 144_000]
+    assert "2 lines wait" in node.ledger.problem
+    node.used.system = 16.0
+    node.rounds(12)
+    assert node.quotas("web") == [HALF + WHOLE, HALF, WHOLE]
+    full[0], node.used.system = False, 0.0
+    node.rounds(2)
+    assert node.ledger.problem == ""
+    assert node.quota("web", "main") > HALF
+    node.restart()
+    node.agent.give_back()
+    assert node.quotas("web") == [HALF + WHOLE, HALF, WHOLE]
 
 
 @pytest.mark.parametrize("changed", [True, False])

@@ -56,7 +56,7 @@ class BurstWorld(World):
             self.used,
             self.findings,
             self.throttled,
-            self.ledger.originals,
+            self.ledger,
             clock=lambda: self.time,
         )
 

@@ -27,7 +27,7 @@ from webhook.agent.plan.target import PERIOD, UNLIMITED, Knob
 from webhook.agent.writing.begun import known
 from webhook.agent.writing.cgroupfiles import CgroupFiles
 from webhook.agent.writing.files import file_of, parse, render, same
-from webhook.agent.writing.ledger import Original
+from webhook.agent.writing.ledger import ActionLedger, Original
 from webhook.agent.writing.present import Present
 
 UNMET_ROUNDS: Final = 10
@@ -84,7 +84,8 @@ class Burster:
 
     Attributes:
         throttling: the groups' counters.
-        originals: of the ledger: what was written, and what stood there before.
+        ledger: what was written, and what stood there before; while its lines wait for the disk, nothing
+            rises; None: nothing was.
         clock: seconds that never go back.
         state: what the last round came to; None: no pod's quota may be raised.
     """
@@ -94,7 +95,7 @@ class Burster:
     _sampler: Measures
     _findings: Findings
     throttling: Throttles
-    originals: Mapping[str, Original] = field(default_factory=dict)
+    ledger: ActionLedger | None = None
     clock: Callable[[], float] = time.monotonic
     state: State | None = field(default=None, init=False)
     _pods: dict[str, _Pod] = field(default_factory=dict, init=False)
@@ -108,6 +109,11 @@ class Burster:
     def __post_init__(self) -> None:
         """Put it together."""
         self._present = Present(self._hierarchy, self._files)
+
+    @property
+    def originals(self) -> Mapping[str, Original]:
+        """Return what was written."""
+        return self.ledger.originals if self.ledger is not None else {}
 
     def adjust(self, plan: Plan, settings: Settings) -> Plan:
         """Return the plan of this second.
@@ -246,9 +252,12 @@ class Burster:
         return throttled, bucket
 
     def _held_back(self, pod: _Pod, now: Mapping[str, int], rising: Collection[str]) -> Collection[str]:
-        """Return which of the quotas that are to rise may not: what stands does not follow from limits."""
-        if not rising:
-            return ()
+        """Return which of the quotas that are to rise may not.
+
+        What stands does not follow from limits; or the ledger cannot be written, by which they fall again.
+        """
+        if not rising or (self.ledger is not None and self.ledger.problem):
+            return rising
         raised = {name: Raised(each) for name, each in now.items() if each > pod.places[name].bounds.base}
         above = of_pod(pod.quotas, raised)
         whole = above.quota if above is not None else pod.quotas.pod

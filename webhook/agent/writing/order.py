@@ -63,6 +63,11 @@ class Difference(NamedTuple):
         """Return whether the file holds it already: only the ledger is to know."""
         return self.text == self.wanted_text
 
+    @property
+    def widens(self) -> bool:
+        """Return whether it allows something that was not before."""
+        return _wider(self.knob, self.wanted, self.current)
+
 
 def left(difference: Difference) -> Difference:
     """Return what lets a file be as somebody else made it: only the ledger is to know."""

@@ -135,7 +135,7 @@ class Writer:
 
     def _one(self, step: Step, done: Written) -> Outcome:
         path = step.difference.path
-        if self.withheld(path) or self._may_not_write():
+        if self.withheld(path) or self._may_not_write() or self._would_be_lost(step):
             return Outcome.WITHHELD
         knob = step.difference.knob
         try:
@@ -192,6 +192,11 @@ class Writer:
         elif self._stopped_until <= self._clock():
             self.stopped = ""
         return bool(self.stopped)
+
+    def _would_be_lost(self, step: Step) -> bool:
+        """Whether a quota is to be raised of which an agent that starts again might know nothing."""
+        difference = step.difference
+        return bool(self._ledger.problem) and difference.why.rule == QUOTA_BURST and difference.widens
 
     def _failed(self, step: Step, error: OSError, done: Written) -> Outcome:
         number = error.errno or 0
