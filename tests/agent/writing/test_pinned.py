@@ -82,7 +82,7 @@ def test_what_the_agent_wrote_before_is_given_back_and_pins_nothing(tmp_path, ve
     world.end("lse")
     world.add("ls", "LS")
     world.rounds()
-    assert sets(world) == {"db": "0-15" if version == 1 else "", "ls": "0-15"}
+    assert sets(world) == {"db": "0-15", "ls": "0-15"}
 
 
 def test_a_set_that_comes_later_is_seen(tmp_path):

@@ -160,9 +160,10 @@ class Node(RuleBasedStateMachine):
             for name, raw in world.pods.items()
             if raw["metadata"]["annotations"]["colocation-webhook.io/agent"] != "enforce"
         ]
+        now = world.kernel.snapshot()
         for (group, file), text in self.before.items():
             if f"{group}/".startswith(tuple(left_alone)):
-                assert world.kernel.text(group, file) == text, (group, file)
+                assert now[group, file] == text, (group, file)
         world.agent.give_back()
         after = world.kernel.snapshot()
         assert {at: after[at] for at in self.before} == self.before
