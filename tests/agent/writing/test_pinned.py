@@ -86,7 +86,7 @@ def test_what_the_agent_wrote_before_is_given_back_and_pins_nothing(tmp_path, ve
 
 
 def test_a_set_that_comes_later_is_seen(tmp_path):
-    """Within ten seconds; an LSE pod whose set is given away by the kubelet has none."""
+    """Within ten seconds; one with a CPU that is granted to a pod is not the kubelet's."""
     world = unknown(tmp_path)
     world.add("db", "", kube="Guaranteed", cpus=2)
     world.add("lse", "LSE", cpus=2, set_="2-3")
@@ -97,7 +97,63 @@ def test_a_set_that_comes_later_is_seen(tmp_path):
     world.rounds(10)
     assert sets(world) == {"db": "4-5", "lse": "2-3", "ls": "0-1,6-15"}
     world.kernel.foreign(world.group("db", "main"), "cpuset.cpus", "3-4")
-    done = world.rounds(10)
-    assert sets(world)["db"] == "3-4"
-    assert sets(world)["ls"] == "0-2,5-15"
-    assert "shop/lse: CPUs 3 of its set are reserved: it gets no CPUs of its own" in done.plan.findings
+    world.rounds(10)
+    assert sets(world) == {"db": "3-4", "lse": "2-3", "ls": "0-1,4-15"}
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_pool_that_somebody_left_is_no_pinned_set(tmp_path, version):
+    """A share pool of koordlet's, on a plain pod, too, which requests as many CPUs."""
+    world = unknown(tmp_path, version)
+    world.add("lsr", "LSR", cpus=12, set_="0-11")
+    pinned(world, "db", 4, "12-15")
+    for name in ("ls", "web"):
+        world.add(name, "LS")
+        world.kernel.foreign(world.group(name, "main"), "cpuset.cpus", "12-15")
+    done = world.rounds()
+    assert sets(world) == {"lsr": "0-11", "db": "12-15", "ls": "12-15", "web": "12-15"}
+    assert not [each for each in done.plan.findings if "is empty" in each]
+    world.end("lsr")
+    world.rounds()
+    assert sets(world) == {"db": "12-15", "ls": "0-15", "web": "0-15"}
+    world.restart()
+    world.rounds()
+    assert sets(world) == {"db": "12-15", "ls": "0-15", "web": "0-15"}
+    world.add("late", "LSR", cpus=4, set_="12-15")
+    world.rounds()
+    assert sets(world) == {"db": "12-15", "ls": "0-11", "web": "0-11", "late": "12-15"}
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_one_set_of_two_containers_is_no_pinned_set(tmp_path, version):
+    """Not of two such pods either; a set that only one has is."""
+    world = unknown(tmp_path, version)
+    pinned(world, "db", 4, "12-15")
+    pinned(world, "cache", 4, "12-15")
+    pinned(world, "queue", 2, "2-3")
+    world.add("ls", "LS")
+    world.rounds()
+    assert sets(world)["ls"] == "0-1,4-15"
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_set_as_wide_as_the_group_above_is_no_pinned_set(tmp_path, version):
+    """Nobody chose it, whatever its container requests; so it is given back in version 2."""
+    world = unknown(tmp_path, version)
+    pinned(world, "db", 16, "0-15")
+    world.add("ls", "LS")
+    done = world.rounds()
+    assert sets(world)["ls"] == "0-15"
+    assert not [each for each in done.plan.findings if "is empty" in each]
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_granted_set_is_no_pinned_set(tmp_path, version):
+    """An annotation that gives its pod no CPUs, as of this LS pod, makes no difference."""
+    world = unknown(tmp_path, version)
+    pinned(world, "db", 4, "4-7")
+    pinned(world, "cache", 2, "2-3")
+    world.add("lsr", "LSR", cpus=2, set_="6-7")
+    world.add("ls", "LS", cpus=2, set_="2-3")
+    world.rounds()
+    assert sets(world) == {"db": "4-7", "cache": "2-3", "lsr": "6-7", "ls": "0-1,4-5,8-15"}

@@ -81,7 +81,7 @@ def cpu_sets(
         cpu_manager: the policy of the kubelet, which places pods without a class itself under some.
     """
     findings: list[str] = []
-    own = _own_sets(pods, node, findings)
+    own = own_sets(pods, node, findings)
     state = NodeState(node.cpu_topology, node.reservations)
     state.hold(
         (Pod(pod.uid, QoS.LSE if pod.qos == QoSClass.LSE else QoS.LSR, len(cpus) * 1000), cpus)
@@ -119,7 +119,7 @@ def whole_cpus(pod: AgentPod) -> Mapping[str, int]:
     return found
 
 
-def _own_sets(
+def own_sets(
     pods: Iterable[AgentPod], node: NodeTopology, findings: list[str]
 ) -> dict[str, tuple[AgentPod, frozenset[int]]]:
     """Return the pods that run on CPUs of their own, and these CPUs; of two that name one, the older one."""

@@ -2,35 +2,45 @@
 
 Such a kubelet gives a container of a Guaranteed pod as many CPUs as it requests, for itself alone. So a set
 of such a container is taken for the kubelet's if it is narrower than what the container would have by itself,
-no larger than its request, and not in the agent's ledger.
+no larger than its request, not in the agent's ledger, and nobody else's: no CPU of it is granted to a pod, or
+in another container's own set.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from webhook.agent.machine.hierarchy import Hierarchy
 from webhook.agent.plan.agentpod import AgentPod
-from webhook.agent.plan.placement import whole_cpus
+from webhook.agent.plan.placement import own_sets, whole_cpus
 from webhook.agent.plan.settings import CPUManager, Settings
 from webhook.agent.plan.target import Knob
 from webhook.agent.writing.begun import known
 from webhook.agent.writing.cgroupfiles import CgroupFiles
-from webhook.agent.writing.files import file_of
+from webhook.agent.writing.files import file_of, parse
 from webhook.agent.writing.ledger import ActionLedger
 from webhook.agent.writing.present import Present
 from webhook.pods.nodetopology import NodeTopology
 
 _AGAIN_SECONDS: Final = 5.0
+CPUs = frozenset[int]
 
 
 class _Looked(NamedTuple):
-    """What was found of a pod, until when it holds, and of which containers."""
+    """What may be the kubelet's, by a container's group; until when it holds, and of which containers."""
 
-    cpus: frozenset[int]
+    sets: Mapping[str, CPUs]
     until: float
     containers: Mapping[str, str]
+
+
+class _Found(NamedTuple):
+    """The CPUs that nobody else has a part of; until when they hold, and of what they were made."""
+
+    cpus: CPUs
+    until: float
+    of: tuple[object, ...]
 
 
 @dataclass(eq=False)
@@ -42,7 +52,8 @@ class Pinned:
     _ledger: ActionLedger | None = None
     _clock: Callable[[], float] = time.monotonic
     _looked: dict[str, _Looked] = field(default_factory=dict, init=False)
-    _made: tuple[NodeTopology, frozenset[int], NodeTopology] | None = field(default=None, init=False)
+    _found: _Found | None = field(default=None, init=False)
+    _made: tuple[NodeTopology, CPUs, NodeTopology] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         """Put it together."""
@@ -61,8 +72,8 @@ class Pinned:
             if requested := whole_cpus(pod):
                 looked[pod.uid] = self._look(pod, requested, now)
         self._looked = looked
-        found = frozenset[int]().union(*(each.cpus for each in looked.values()))
-        found &= node.cpu_topology.position.keys()
+        sets = {group: cpus for each in looked.values() for group, cpus in each.sets.items()}
+        found = self._exclusive(sets, node, pods, now) & node.cpu_topology.position.keys()
         if not found:
             return node
         if self._made is None or self._made[0] is not node or self._made[1] != found:
@@ -75,26 +86,61 @@ class Pinned:
         before = self._looked.get(pod.uid)
         if before is not None and now < before.until and before.containers == pod.containers:
             return before
-        cpus = frozenset[int]().union(*self._sets(pod, requested))
-        return _Looked(cpus, now + _AGAIN_SECONDS, pod.containers)
+        return _Looked(dict(self._sets(pod, requested)), now + _AGAIN_SECONDS, pod.containers)
 
-    def _sets(self, pod: AgentPod, requested: Mapping[str, int]) -> Iterator[frozenset[int]]:
-        group = self._present.group(pod)
-        default = self._cpus(group)
-        for number, below in self._hierarchy.containers(group).items():
+    def _sets(self, pod: AgentPod, requested: Mapping[str, int]) -> Iterator[tuple[str, CPUs]]:
+        for number, group, cpus, narrower in self._containers(pod):
             most = requested.get(pod.containers.get(number, ""), 0)
-            cpus = self._cpus(below)
-            # In version 2 a container has no set of its own by itself, in version 1 that of its pod.
-            narrower = self._hierarchy.version != 1 or cpus < default
-            if 0 < len(cpus) <= most and narrower and not self._is_ours(below):
-                yield cpus
+            if narrower and len(cpus) <= most and self._before(group) is None:
+                yield group, cpus
 
-    def _cpus(self, group: str) -> frozenset[int]:
-        found = self._present.value(Knob.CPUS, group)
-        return found if isinstance(found, frozenset) else frozenset()
+    def _exclusive(
+        self, sets: Mapping[str, CPUs], node: NodeTopology, pods: Sequence[AgentPod], now: float
+    ) -> CPUs:
+        """Return the CPUs of those sets of which nobody else has a part."""
+        if not sets:
+            return frozenset()
+        of = sets, node, tuple(pods)
+        if self._found is None or self._found.until <= now or self._found.of != of:
+            there = [pod for pod in pods if not pod.finished]
+            granted = frozenset[int]().union(*(cpus for _, cpus in own_sets(there, node, []).values()))
+            others = list(self._own(there, sets.values()))
+            alone = (
+                cpus
+                for group, cpus in sets.items()
+                if not cpus & granted and not any(cpus & each for other, each in others if other != group)
+            )
+            self._found = _Found(frozenset[int]().union(*alone), now + _AGAIN_SECONDS, of)
+        return self._found.cpus
 
-    def _is_ours(self, group: str) -> bool:
+    def _own(self, pods: Sequence[AgentPod], sets: Collection[CPUs]) -> Iterator[tuple[str, CPUs]]:
+        """Return the containers' own sets; of those that the agent wrote, what was there before.
+
+        That only where it is one of ``sets``: somebody had written a pool to both.
+        """
+        for pod in pods:
+            for _, group, cpus, narrower in self._containers(pod) if pod.has_cgroup else ():
+                before = self._before(group)
+                if before is None and narrower:
+                    yield group, cpus
+                elif before is not None and before in sets:
+                    yield group, before
+
+    def _containers(self, pod: AgentPod) -> Iterator[tuple[str, str, CPUs, bool]]:
+        """Return ids, groups and sets of a pod's containers, and which have fewer CPUs than by themselves."""
+        above = self._present.group(pod)
+        default = self._present.cpus(above) or frozenset()
+        for number, group in self._hierarchy.containers(above).items():
+            cpus = self._present.value(Knob.CPUS, group)
+            if isinstance(cpus, frozenset):
+                yield number, group, cpus, frozenset() < cpus < default
+
+    def _before(self, group: str) -> CPUs | None:
+        """Return what a container's set held before the agent; None where the agent has not written it."""
         file = file_of(Knob.CPUS, self._hierarchy.version)
         path = self._hierarchy.file(file.controller, group, file.name) if file is not None else None
         originals = self._ledger.originals if self._ledger is not None else {}
-        return path is not None and known(path, originals, self._files)
+        if path is None or not known(path, originals, self._files):
+            return None
+        value = parse(Knob.CPUS, originals[path].old, self._hierarchy.version)
+        return value if isinstance(value, frozenset) else None
