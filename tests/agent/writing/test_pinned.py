@@ -5,7 +5,10 @@ import dataclasses
 import pytest
 
 from tests.agent.worlds.world import KINDS, World, sets
+from webhook.agent.plan.agentpod import read_agent_pod
 from webhook.agent.plan.settings import CPUManager
+from webhook.agent.writing.pinned import Pinned
+from webhook.cpuset.allocation import BindPolicy
 
 UNKNOWN = "the kubelet's CPU policy is unknown"
 
@@ -157,3 +160,15 @@ def test_a_granted_set_is_no_pinned_set(tmp_path, version):
     world.add("ls", "LS", cpus=2, set_="2-3")
     world.rounds()
     assert sets(world) == {"db": "4-7", "cache": "2-3", "lsr": "6-7", "ls": "0-1,4-5,8-15"}
+
+
+@pytest.mark.parametrize("policy", [BindPolicy.FULL_PCPUS, BindPolicy.NONE])
+@pytest.mark.parametrize("version", [1, 2])
+def test_without_a_ledger_a_pod_with_cpus_by_its_annotation_pins_none(tmp_path, version, policy):
+    """By the node's bind policy a pod without a class has some; its set stays when the policy is dropped."""
+    world = unknown(tmp_path, version)
+    world.node = dataclasses.replace(world.node, bind_policy=policy)
+    pinned(world, "db", 2, "2-3", set_="2-3")
+    pinned(world, "old", 2, "4-5", set_="4-5")
+    read = [read_agent_pod(raw) for raw in world.pods.values()]
+    assert Pinned(world.hierarchy, world.kernel).on(world.node, read, world.settings) is world.node

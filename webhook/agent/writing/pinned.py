@@ -22,6 +22,8 @@ from webhook.agent.writing.files import file_of, parse
 from webhook.agent.writing.ledger import ActionLedger
 from webhook.agent.writing.present import Present
 from webhook.pods.nodetopology import NodeTopology
+from webhook.pods.quantities import QuantityError
+from webhook.pods.resourcestatus import StatusError, believed_cpus
 
 _AGAIN_SECONDS: Final = 5.0
 CPUs = frozenset[int]
@@ -67,7 +69,7 @@ class Pinned:
         now = self._clock()
         looked = {}
         for pod in pods:
-            if pod.finished or not pod.has_cgroup or pod.qos:
+            if pod.finished or not pod.has_cgroup or pod.qos or _names_cpus(pod):
                 continue
             if requested := whole_cpus(pod):
                 looked[pod.uid] = self._look(pod, requested, now)
@@ -144,3 +146,11 @@ class Pinned:
             return None
         value = parse(Knob.CPUS, originals[path].old, self._hierarchy.version)
         return value if isinstance(value, frozenset) else None
+
+
+def _names_cpus(pod: AgentPod) -> bool:
+    """Whether a pod's annotation names CPUs: an agent wrote its set, whether a ledger is here or not."""
+    try:
+        return bool(believed_cpus(pod.value))
+    except (StatusError, QuantityError):
+        return False
