@@ -1,6 +1,7 @@
 """While nobody says the kubelet's policy, what a kubelet of the policy static wrote is nobody else's."""
 
 import dataclasses
+import hashlib
 
 import pytest
 
@@ -172,3 +173,37 @@ def test_without_a_ledger_a_pod_with_cpus_by_its_annotation_pins_none(tmp_path, 
     pinned(world, "old", 2, "4-5", set_="4-5")
     read = [read_agent_pod(raw) for raw in world.pods.values()]
     assert Pinned(world.hierarchy, world.kernel).on(world.node, read, world.settings) is world.node
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_container_that_waits_to_start_again_keeps_its_cpus(tmp_path, version):
+    """Until the group with which it starts again says something else, or its pod is gone."""
+    world = unknown(tmp_path, version)
+    pinned(world, "db", 2, "2-3")
+    world.add("ls", "LS")
+    world.rounds()
+
+    def of_ls():
+        return world.kernel.text(world.group("ls", "main"), "cpuset.cpus")
+
+    world.kernel.remove(world.group("db", "main"))
+    world.rounds(60)
+    assert of_ls() == "0-1,4-15"
+    number = hashlib.sha256(b"again").hexdigest()
+    group = world.kernel.make(world.container(world.group("db"), number))
+    assert world.kernel.foreign(group, "cpuset.cpus", "2-3")
+    world.rounds()
+    assert of_ls() == "0-1,4-15", "no status names it yet"
+    status = [{"name": "main", "containerID": f"containerd://{number}"}]
+    world.pods["db"]["status"]["containerStatuses"] = status
+    world.rounds()
+    assert of_ls() == "0-1,4-15"
+    assert world.kernel.foreign(group, "cpuset.cpus", "4-5")
+    world.rounds()
+    assert of_ls() == "0-3,6-15"
+    world.kernel.remove(group)
+    world.rounds()
+    assert of_ls() == "0-3,6-15"
+    world.end("db")
+    world.rounds()
+    assert of_ls() == "0-15"

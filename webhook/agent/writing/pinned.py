@@ -3,7 +3,7 @@
 Such a kubelet gives a container of a Guaranteed pod as many CPUs as it requests, for itself alone. So a set
 of such a container is taken for the kubelet's if it is narrower than what the container would have by itself,
 no larger than its request, not in the agent's ledger, and nobody else's: no CPU of it is granted to a pod, or
-in another container's own set.
+in another container's own set. It stays the container's while that waits to start again.
 """
 
 import time
@@ -22,6 +22,7 @@ from webhook.agent.writing.files import file_of, parse
 from webhook.agent.writing.ledger import ActionLedger
 from webhook.agent.writing.present import Present
 from webhook.pods.nodetopology import NodeTopology
+from webhook.pods.pod import containers
 from webhook.pods.quantities import QuantityError
 from webhook.pods.resourcestatus import StatusError, believed_cpus
 
@@ -30,9 +31,9 @@ CPUs = frozenset[int]
 
 
 class _Looked(NamedTuple):
-    """What may be the kubelet's, by a container's group; until when it holds, and of which containers."""
+    """What may be the kubelet's, by a container's name, with its group; until when it holds, and of which."""
 
-    sets: Mapping[str, CPUs]
+    sets: Mapping[str, tuple[str, CPUs]]
     until: float
     containers: Mapping[str, str]
 
@@ -74,7 +75,7 @@ class Pinned:
             if requested := whole_cpus(pod):
                 looked[pod.uid] = self._look(pod, requested, now)
         self._looked = looked
-        sets = {group: cpus for each in looked.values() for group, cpus in each.sets.items()}
+        sets = dict(found for each in looked.values() for found in each.sets.values())
         found = self._exclusive(sets, node, pods, now) & node.cpu_topology.position.keys()
         if not found:
             return node
@@ -88,13 +89,15 @@ class Pinned:
         before = self._looked.get(pod.uid)
         if before is not None and now < before.until and before.containers == pod.containers:
             return before
-        return _Looked(dict(self._sets(pod, requested)), now + _AGAIN_SECONDS, pod.containers)
-
-    def _sets(self, pod: AgentPod, requested: Mapping[str, int]) -> Iterator[tuple[str, CPUs]]:
-        for number, group, cpus, narrower in self._containers(pod):
-            most = requested.get(pod.containers.get(number, ""), 0)
-            if narrower and len(cpus) <= most and self._before(group) is None:
-                yield group, cpus
+        sets = dict(before.sets) if before is not None else {}
+        for each in containers(pod.value):
+            if each.kind == "initContainers" and not each.sidecar:
+                sets.pop(each.name, None)  # it does not start again
+        for name, group, cpus, narrower in self._containers(pod):
+            sets.pop(name, None)
+            if narrower and len(cpus) <= requested.get(name, 0) and self._before(group) is None:
+                sets[name] = group, cpus
+        return _Looked(sets, now + _AGAIN_SECONDS, pod.containers)
 
     def _exclusive(
         self, sets: Mapping[str, CPUs], node: NodeTopology, pods: Sequence[AgentPod], now: float
@@ -129,13 +132,16 @@ class Pinned:
                     yield group, before
 
     def _containers(self, pod: AgentPod) -> Iterator[tuple[str, str, CPUs, bool]]:
-        """Return ids, groups and sets of a pod's containers, and which have fewer CPUs than by themselves."""
+        """Return names, groups and sets of a pod's containers, and which have fewer CPUs than by themselves.
+
+        One that has just begun and is in no status yet is passed over.
+        """
         above = self._present.group(pod)
         default = self._present.cpus(above) or frozenset()
         for number, group in self._hierarchy.containers(above).items():
             cpus = self._present.value(Knob.CPUS, group)
-            if isinstance(cpus, frozenset):
-                yield number, group, cpus, frozenset() < cpus < default
+            if isinstance(cpus, frozenset) and number in pod.containers:
+                yield pod.containers[number], group, cpus, frozenset() < cpus < default
 
     def _before(self, group: str) -> CPUs | None:
         """Return what a container's set held before the agent; None where the agent has not written it."""
