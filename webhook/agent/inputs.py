@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
-from webhook.agent.machine.kubelet import STATIC, Kubelet
+from webhook.agent.machine.kubelet import STATIC, UNKNOWN, Kubelet
 from webhook.agent.plan.agentpod import AgentPod
 from webhook.agent.plan.settings import CPUManager, Settings
 from webhook.agent.publishing.topology import read_node
@@ -67,7 +67,7 @@ def inputs_of(
 
 def cpu_manager(kubelet: Kubelet | None) -> CPUManager:
     """Return the policy of the kubelet's CPU manager, by what its files say; None where they are not read."""
-    if kubelet is None:
+    if kubelet is None or kubelet.policy == UNKNOWN:
         return CPUManager.UNKNOWN
     return CPUManager.STATIC if kubelet.policy == STATIC else CPUManager.NONE
 

@@ -3,8 +3,12 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.agent.tree import write
+from webhook.agent.inputs import cpu_manager
 from webhook.agent.machine.kubelet import read_kubelet
+from webhook.agent.plan.settings import CPUManager
 
 CHECKPOINT = {
     "policyName": "static",
@@ -36,11 +40,11 @@ def test_the_static_policy_with_pinned_pods(tmp_path: Path) -> None:
 
 
 def test_a_kubelet_without_files_has_its_defaults(tmp_path: Path) -> None:
-    """No policy, nothing pinned, nothing reserved."""
+    """Nothing pinned, nothing reserved; but flags may have said another policy than none."""
     found = read_kubelet(tmp_path / "not" / "there")
-    assert (found.policy, found.options, found.reserved_count, found.pinned) == ("none", {}, 0, {})
+    assert (found.policy, found.options, found.reserved_count, found.pinned) == ("unknown", {}, 0, {})
     assert found.topology_policy == "None"
-    assert found.findings == ()
+    assert len(found.findings) == 1
 
 
 def test_the_checkpoint_says_which_policy_is_at_work(tmp_path: Path) -> None:
@@ -68,6 +72,21 @@ def test_broken_files_are_named(tmp_path: Path) -> None:
     assert len(found.findings) == 2
     write(tmp_path, {"cpu_manager_state": "[1", "config.yaml": "a: [}"})
     found = read_kubelet(tmp_path)
-    assert found.pinned == {}
-    assert len(found.findings) == 2
+    assert (found.policy, found.pinned) == ("unknown", {})
+    assert len(found.findings) == 3
     assert all(str(tmp_path) in finding for finding in found.findings)
+
+
+@pytest.mark.parametrize("stated", ["none", "static"])
+@pytest.mark.parametrize("checkpoint", ['{"policyName": "sta', "", "{}"])
+def test_a_checkpoint_that_says_no_policy_leaves_it_unknown(
+    tmp_path: Path, checkpoint: str, stated: str
+) -> None:
+    """Whatever the configuration says: the kubelet began with another one, perhaps."""
+    config = json.dumps({"cpuManagerPolicy": stated})
+    write(tmp_path, {"config.yaml": config})
+    assert read_kubelet(tmp_path).policy == stated
+    write(tmp_path, {"cpu_manager_state": checkpoint, "config.yaml": config})
+    found = read_kubelet(tmp_path)
+    assert (found.policy, cpu_manager(found)) == ("unknown", CPUManager.UNKNOWN)
+    assert any("do not say" in each for each in found.findings)

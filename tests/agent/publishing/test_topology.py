@@ -138,10 +138,11 @@ def test_an_amount_that_the_kubelet_keeps_is_the_first_cpus() -> None:
 
 
 def test_of_a_kubelet_that_is_not_read_nothing_is_said() -> None:
-    """Rather than that it has no policy."""
-    stated = _stated(describe(_node(), HARDWARE, None, []).body)
-    assert "cpu-manager-policy" not in stated
-    assert "pod-cpu-allocs" not in stated
+    """Rather than that it has no policy; so it is where its files say none."""
+    for kubelet in (None, NONE._replace(policy="unknown")):
+        stated = _stated(describe(_node(), HARDWARE, kubelet, []).body)
+        assert "cpu-manager-policy" not in stated
+        assert "pod-cpu-allocs" not in stated
 
 
 def test_zones_caches_and_the_owner() -> None:

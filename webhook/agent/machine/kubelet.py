@@ -20,6 +20,7 @@ from webhook.protocol import BEST_EFFORT, CPU, POLICY_NONE, RESTRICTED, SINGLE_N
 CHECKPOINT: Final = "cpu_manager_state"
 CONFIGURATION: Final = "config.yaml"
 STATIC: Final = "static"
+UNKNOWN: Final = "unknown"
 _TOPOLOGY_POLICIES: Final = {
     "best-effort": BEST_EFFORT,
     "restricted": RESTRICTED,
@@ -31,7 +32,7 @@ class Kubelet(NamedTuple):
     """What a node's kubelet does with CPUs.
 
     Attributes:
-        policy: of its CPU manager: ``none`` or ``static``.
+        policy: of its CPU manager: ``none`` or ``static``; UNKNOWN where its files do not say.
         options: of that policy.
         reserved_cpus: what it keeps for itself, by number.
         reserved_count: how many it keeps, where it chooses them itself.
@@ -66,12 +67,18 @@ class KubeletFiles:
 
 
 def read_kubelet(folder: Path) -> Kubelet:
-    """Read the kubelet's folder, ``/var/lib/kubelet``; what is not there is as its defaults have it."""
+    """Read the kubelet's folder, ``/var/lib/kubelet``.
+
+    What is not there is as its defaults have it, but for the policy: a flag may have said another one.
+    """
     findings: list[str] = []
     checkpoint = _mapping(folder / CHECKPOINT, findings)
-    configuration = _mapping(folder / CONFIGURATION, findings)
-    stated = configuration.get("cpuManagerPolicy")
-    policy = str(checkpoint.get("policyName") or stated or "none")
+    configuration = _mapping(folder / CONFIGURATION, findings) or {}
+    # The checkpoint says what is at work. The configuration may have changed since, also if that is torn.
+    named = configuration.get("cpuManagerPolicy") if checkpoint is None else checkpoint.get("policyName")
+    policy = str(named or UNKNOWN)
+    if policy == UNKNOWN:
+        findings.append(f"{folder}: {CHECKPOINT} and {CONFIGURATION} do not say the kubelet's CPU policy")
     options = configuration.get("cpuManagerPolicyOptions")
     reserved, count = _reserved(configuration, findings)
     return Kubelet(
@@ -79,7 +86,7 @@ def read_kubelet(folder: Path) -> Kubelet:
         {str(key): str(value) for key, value in options.items()} if isinstance(options, Mapping) else {},
         reserved if policy == STATIC else frozenset(),
         count if policy == STATIC else 0,
-        dict(_pinned(checkpoint, findings)),
+        dict(_pinned(checkpoint or {}, findings)),
         _topology_policy(configuration),
         tuple(findings),
     )
@@ -133,12 +140,12 @@ def _written(path: Path) -> object:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _mapping(path: Path, findings: list[str]) -> Mapping[str, Any]:
-    """Return the object in a file of JSON or YAML; an empty one where there is no such file."""
+def _mapping(path: Path, findings: list[str]) -> Mapping[str, Any] | None:
+    """Return the object in a file of JSON or YAML, empty where it cannot be read; None: there is no file."""
     try:
         data = read_file(path)
     except FileNotFoundError:
-        return {}
+        return None
     except OSError as error:
         findings.append(f"{path}: {error.strerror or error}")
         return {}

@@ -22,7 +22,7 @@ class CPUManager(StrEnum):
 
     NONE = "none"  # all of them run on what their cgroups have
     STATIC = "static"  # those of Guaranteed pods that request whole CPUs have some for themselves
-    UNKNOWN = "unknown"  # its files are not read
+    UNKNOWN = "unknown"  # its files are not read, or do not say
 
 
 @dataclass(frozen=True, slots=True)

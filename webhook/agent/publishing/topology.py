@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Any, Final, NamedTuple
 
 from webhook.agent.machine.hardware import Hardware
-from webhook.agent.machine.kubelet import Kubelet
+from webhook.agent.machine.kubelet import UNKNOWN, Kubelet
 from webhook.agent.plan.agentpod import AgentPod
 from webhook.agent.plan.placement import cpu_sets
 from webhook.agent.pods import NodePod
@@ -66,7 +66,8 @@ def describe(
     Args:
         node: the v1 Node: name, uid and annotations are read.
         hardware: of the machine.
-        kubelet: None where its files are not to be read: nothing is said of it then.
+        kubelet: None where its files are not to be read; nothing is said of it then, or if its policy is
+            unknown.
         pods: of the node.
     """
     cpus = hardware.cpus
@@ -110,7 +111,9 @@ def describe(
 
 def _machine(cpus: Topology, kubelet: Kubelet | None, pods: Iterable[AgentPod]) -> dict[str, Any]:
     """Return of a NodeResourceTopology what machine and kubelet say, from which the rest of it follows."""
-    stated = _of_kubelet(kubelet, cpus, pods) if kubelet is not None else {}
+    stated = {}
+    if kubelet is not None and kubelet.policy != UNKNOWN:
+        stated = _of_kubelet(kubelet, cpus, pods)
     stated[ANNOTATION_CPU_TOPOLOGY] = topology_annotation(cpus)
     return {
         "metadata": {"annotations": stated},
