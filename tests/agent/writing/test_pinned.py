@@ -207,3 +207,20 @@ def test_a_container_that_waits_to_start_again_keeps_its_cpus(tmp_path, version)
     world.end("db")
     world.rounds()
     assert of_ls() == "0-15"
+
+
+def test_a_recording_without_the_effective_cpus_of_version_2(tmp_path, monkeypatch):
+    """Each set counts as a narrower one there."""
+    world = unknown(tmp_path, 2)
+    pinned(world, "db", 2, "2-3")
+    read = world.kernel.read
+
+    def recorded(path):
+        if path.endswith(".effective"):
+            raise FileNotFoundError(path)
+        return read(path)
+
+    monkeypatch.setattr(world.kernel, "read", recorded)
+    pods = [read_agent_pod(raw) for raw in world.pods.values()]
+    node = Pinned(world.hierarchy, world.kernel).on(world.node, pods, world.settings)
+    assert node.reservations.kubelet_pinned == {2, 3}

@@ -134,14 +134,15 @@ class Pinned:
     def _containers(self, pod: AgentPod) -> Iterator[tuple[str, str, CPUs, bool]]:
         """Return names, groups and sets of a pod's containers, and which have fewer CPUs than by themselves.
 
-        One that has just begun and is in no status yet is passed over.
+        One that has just begun and is in no status yet is passed over. A recording may lack what a pod has.
         """
         above = self._present.group(pod)
-        default = self._present.cpus(above) or frozenset()
+        default = self._present.cpus(above)
         for number, group in self._hierarchy.containers(above).items():
             cpus = self._present.value(Knob.CPUS, group)
             if isinstance(cpus, frozenset) and number in pod.containers:
-                yield pod.containers[number], group, cpus, frozenset() < cpus < default
+                narrower = bool(cpus) and (default is None or cpus < default)
+                yield pod.containers[number], group, cpus, narrower
 
     def _before(self, group: str) -> CPUs | None:
         """Return what a container's set held before the agent; None where the agent has not written it."""
