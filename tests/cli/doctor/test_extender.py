@@ -13,11 +13,12 @@ URL = "https://hook.home.svc:443/scheduler"
 FILE = "/etc/kube-scheduler/ca/ca.crt"
 
 
-def install(cluster, authority=None, **extender):
+def install(cluster, authority=None, election=None, **extender):
     """A scheduler's Deployment and configuration, as the chart makes them; ``extender``: other fields."""
     asked = {"urlPrefix": URL, "enableHTTPS": True, "tlsConfig": {"caFile": FILE}} | extender
     profiles = [{"schedulerName": "of-the-chart"}]
     configuration = {"kind": "KubeSchedulerConfiguration", "extenders": [asked], "profiles": profiles}
+    configuration["leaderElection"] = election
     text = json.dumps(configuration)
     cluster.put(CONFIGMAPS, "scheduler", data={"scheduler.yaml": text})
     others = "{kind: KubeSchedulerConfiguration, profiles: [{schedulerName: of-others}]}"
@@ -34,7 +35,7 @@ def install(cluster, authority=None, **extender):
     cluster.put(DEPLOYMENTS, "scheduler", spec={"template": {"spec": pod}})
     if authority is not None:
         cluster.put(CONFIGMAPS, "authority", data={"ca.crt": authority.decode()})
-    if "urlPrefix" not in extender:
+    if "urlPrefix" not in extender and election is None:
         cluster.put(LEASES, "of-the-chart", spec=lease())
 
 
@@ -105,3 +106,43 @@ def test_a_scheduler_that_asks_the_webhook_and_does_not_run(doctor, cluster, aut
     assert "of-the-chart (named by ConfigMap scheduler): 1 pods wait for it" in found["error"]
     assert "look why its pods do not run: its Deployment" in found["error"]
     assert "of-others" not in found["error"]
+
+
+@pytest.mark.parametrize(
+    ("election", "namespace"),
+    [
+        ({"leaderElect": True, "resourceName": "of-the-chart-stock"}, "kube-system"),
+        ({"resourceName": "of-the-chart-stock", "resourceNamespace": "home"}, "home"),
+    ],
+)
+@pytest.mark.parametrize("named", [True, False])
+def test_the_lease_that_a_configuration_names(doctor, cluster, authority, election, namespace, named):
+    """Its scheduler runs as long as that one is renewed, in the namespace that holds for it."""
+    install(cluster, authority[0].certificate, election)
+    if named:
+        cluster.objects[PROFILES]["", "spark"]["spec"]["schedulerName"] = "of-the-chart"
+    lacks = "of-the-chart (named by {}): no sign of it".format("spark" if named else "ConfigMap scheduler")
+    assert lacks in doctor()[1]["error"]
+    cluster.put(LEASES, "of-the-chart-stock", "elsewhere", metadata={"namespace": "elsewhere"}, spec=lease())
+    assert lacks in doctor()[1]["error"], "of another scheduler"
+    cluster.put(LEASES, "of-the-chart-stock", namespace, metadata={"namespace": namespace}, spec=lease())
+    code, found = doctor()
+    assert (code, found["error"]) == (0, "")
+    assert "of-the-chart: it renews its Lease" in found["ok"]
+    cluster.put(LEASES, "of-the-chart", "other", metadata={"namespace": "other"}, spec=lease())
+    both = sorted(["other/of-the-chart", f"{namespace}/of-the-chart-stock"])
+    assert f"2 schedulers renew a Lease: {', '.join(both)}" in doctor()[1]["error"]
+
+
+def test_a_scheduler_without_a_lease(doctor, cluster, authority):
+    """It is not missed for want of one; pods say whether it runs."""
+    install(cluster, authority[0].certificate, {"leaderElect": False, "resourceName": "x"})
+    code, found = doctor()
+    assert (code, found["error"]) == (0, "")
+    assert "of-the-chart: without a Lease (leaderElect: false) and pods, it cannot be seen" in found["ok"]
+    old = {"creationTimestamp": "2026-01-01T00:00:00Z"}
+    cluster.put(PODS, "p", "a", metadata=old, spec={"schedulerName": "of-the-chart"})
+    assert "1 pods wait for it and none was bound" in doctor()[1]["error"]
+    cluster.put(PODS, "q", "a", metadata=old, spec={"schedulerName": "of-the-chart", "nodeName": "n-1"})
+    code, found = doctor()
+    assert (code, found["warning"]) == (0, "")

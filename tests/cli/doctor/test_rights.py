@@ -1,6 +1,6 @@
 """The doctor with few rights, or none."""
 
-from tests.cli.doctor.builders import LEASES, MUTATING, NODES, PODS, VALIDATING, refused
+from tests.cli.doctor.builders import CONFIGMAPS, LEASES, MUTATING, NODES, PODS, VALIDATING, refused
 from tests.kube.fakeapi import PROFILES
 
 
@@ -13,10 +13,28 @@ def test_what_may_not_be_read_costs_one_line(doctor, cluster):
     assert found["error"].count("not checked") == 1
     assert (
         "rights: not checked: webhook configurations, serving certificate, view of the cluster, schedulers, "
-        "extender, nodes, publishers, bindings, Koordinator's webhook: may not "
+        "schedulers that ask, extender, nodes, publishers, bindings, Koordinator's webhook: may not "
         "list mutatingwebhookconfigurations, list leases"
     ) in found["error"]
     assert "profiles: 1 of 1 are ready" in found["ok"]
+
+
+def test_schedulers_are_judged_without_the_right_to_read_configmaps(doctor, cluster):
+    """Only who asks the webhook stays unknown: profiles and Leases say the rest."""
+    cluster.failures["GET", CONFIGMAPS] = [refused(CONFIGMAPS)] * 9
+    code, found = doctor()
+    assert code == 1
+    assert "schedulers: koord-scheduler: it renews its Lease" in found["ok"]
+    assert "not checked: schedulers that ask, extender: may not list configmaps" in found["error"]
+
+
+def test_what_was_found_before_a_refusal_is_kept(doctor, cluster):
+    """A check that ends in the middle has said something already."""
+    cluster.objects[MUTATING].clear()
+    cluster.failures["GET", VALIDATING] = [refused(VALIDATING)] * 9
+    found = doctor()[1]["error"]
+    assert "webhook configurations: there is no mutating webhook" in found
+    assert "not checked: webhook configurations" in found
 
 
 PENDING = "0/3 nodes are available: 3 Insufficient kubernetes.io/batch-cpu."

@@ -1,5 +1,6 @@
 """Checks of what colocation needs besides webhook configurations: views, profiles, schedulers, nodes."""
 
+import contextlib
 import datetime as dt
 import http.client
 import math
@@ -7,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from webhook.cli.doctor.diagnosis import PROFILES, Cluster, Finding, Object, fail, ok, readyz, warn
-from webhook.cli.doctor.extender import scheduler_names
+from webhook.cli.doctor.extender import Asker, askers
 from webhook.cli.terminal import first_of
 from webhook.cluster.conditions import CONFLICTING, READY
 from webhook.kube import paths
@@ -99,22 +100,17 @@ def profiles(cluster: Cluster) -> Iterator[Finding]:
 
 
 def schedulers(cluster: Cluster) -> Iterator[Finding]:
-    """Yield whether the schedulers run that profiles name, or that ask the webhook, as far as can be known.
+    """Yield whether the schedulers run that profiles name, as far as can be known.
 
     Kubernetes has no list of schedulers. The evidence for one is a pod that it has bound, or
-    a Lease with its name (a scheduler may name its Lease otherwise).
+    a Lease with its name, or with the name that its configuration says.
     """
-    named: dict[str, list[str]] = {}
-    for profile in cluster.items(PROFILES):
-        spec = profile.get("spec") or {}
-        patched = ((spec.get("patch") or {}).get("spec") or {}).get("schedulerName")
-        if name := spec.get("schedulerName") or patched:
-            named.setdefault(str(name), []).append(profile["metadata"]["name"])
+    named = _named(cluster)
     if not named:
         yield ok("no profile names one: pods keep their own")
-    leases: dict[str, list[Object]] = {}
-    for lease in cluster.items(paths.collection("coordination.k8s.io/v1", "leases")):
-        leases.setdefault(lease["metadata"]["name"], []).append(lease)
+    asking: dict[str, Asker] = {}
+    with contextlib.suppress(ApiError):  # the next check says so
+        asking = askers(cluster)
     for scheduler, profiles in sorted(named.items()):
         named_by = first_of(profiles, _SHOWN)
         remedy = (
@@ -122,15 +118,29 @@ def schedulers(cluster: Cluster) -> Iterator[Finding]:
             f"docs/scheduling.md, or install Koordinator's; or remove schedulerName from {named_by}: "
             "kube-scheduler handles batch resources as well"
         )
-        yield _scheduler(cluster, scheduler, named_by, leases, remedy)
-    for scheduler, configmap in sorted(dict(scheduler_names(cluster)).items()):
+        yield _scheduler(cluster, scheduler, named_by, asking.get(scheduler), remedy)
+
+
+def asking_schedulers(cluster: Cluster) -> Iterator[Finding]:
+    """Yield whether the schedulers run that ask the webhook, and that no profile names."""
+    named = _named(cluster)
+    for scheduler, asker in sorted(askers(cluster).items()):
         if scheduler not in named:
-            yield _scheduler(cluster, scheduler, f"ConfigMap {configmap}", leases, _NOT_RUNNING)
+            yield _scheduler(cluster, scheduler, f"ConfigMap {asker.configmap}", asker, _NOT_RUNNING)
 
 
-def _scheduler(
-    cluster: Cluster, scheduler: str, named_by: str, leases: dict[str, list[Object]], remedy: str
-) -> Finding:
+def _named(cluster: Cluster) -> dict[str, list[str]]:
+    """Return the schedulers that profiles name, each with those profiles."""
+    named: dict[str, list[str]] = {}
+    for profile in cluster.items(PROFILES):
+        spec = profile.get("spec") or {}
+        patched = ((spec.get("patch") or {}).get("spec") or {}).get("schedulerName")
+        if name := spec.get("schedulerName") or patched:
+            named.setdefault(str(name), []).append(profile["metadata"]["name"])
+    return named
+
+
+def _scheduler(cluster: Cluster, scheduler: str, named_by: str, asker: Asker | None, remedy: str) -> Finding:
     pods = cluster.items(paths.PODS, fieldSelector=f"spec.schedulerName={scheduler}")
     bound = sum(bool(pod["spec"].get("nodeName")) for pod in pods)
     waiting = sum(
@@ -138,25 +148,44 @@ def _scheduler(
         for pod in pods
         if not pod["spec"].get("nodeName")
     )
-    named = leases.get(_DEFAULT_LEASE if scheduler == _DEFAULT_SCHEDULER else scheduler, [])
-    renewed = [lease for lease in named if _renewed(cluster, lease)]
+    renewed = [lease for lease in _leases(cluster, scheduler, asker) if _renewed(cluster, lease)]
+    more = f", {waiting} pods wait for it" if waiting else ""
     if len(renewed) > 1:
-        places = ", ".join(sorted(str(lease["metadata"].get("namespace")) for lease in renewed))
-        message = f"{scheduler}: {len(renewed)} schedulers renew a Lease of this name, in {places}"
+        places = ", ".join(sorted(_place(lease) for lease in renewed))
+        message = f"{scheduler}: {len(renewed)} schedulers renew a Lease: {places}"
         return fail(message, "both place the same pods: give one another name (scheduler.name), or remove it")
     if renewed:
-        more = f", {waiting} pods wait for it" if waiting else ""
         return ok(f"{scheduler}: it renews its Lease{more}")
-    if bound and not waiting:
-        return ok(f"{scheduler}: it has bound {bound} pods")
-    if waiting and not bound:
-        sign = f"{waiting} pods wait for it and none was bound"
-        return fail(f"{scheduler} (named by {named_by}): {sign}", remedy)
+    leaseless = asker is not None and not asker.elects
+    if bound and (leaseless or not waiting):
+        return ok(f"{scheduler}: it has bound {bound} pods{more}")
     if bound:
         message = f"{scheduler}: it has bound {bound} pods, {waiting} wait, and no Lease has its name"
         return warn(message, "check its pods, and a waiting one with kubectl describe")
-    sign = "no sign of it: no Lease has its name, and it has bound no pod"
+    if leaseless and not waiting:
+        return ok(f"{scheduler}: without a Lease (leaderElect: false) and pods, it cannot be seen to run")
+    sign = (
+        f"{waiting} pods wait for it and none was bound"
+        if waiting
+        else "no sign of it: no Lease has its name, and it has bound no pod"
+    )
     return fail(f"{scheduler} (named by {named_by}): {sign}", remedy)
+
+
+def _leases(cluster: Cluster, scheduler: str, asker: Asker | None) -> list[Object]:
+    """Return the Leases by which a scheduler may be seen: those of its name, and the one that it says."""
+    own = _DEFAULT_LEASE if scheduler == _DEFAULT_SCHEDULER else scheduler
+    stated = asker.lease if asker is not None else None
+    return [
+        lease
+        for lease in cluster.items(paths.collection("coordination.k8s.io/v1", "leases"))
+        if lease["metadata"]["name"] == own
+        or (lease["metadata"].get("namespace"), lease["metadata"]["name"]) == stated
+    ]
+
+
+def _place(lease: Object) -> str:
+    return f"{lease['metadata'].get('namespace')}/{lease['metadata']['name']}"
 
 
 def nodes(cluster: Cluster) -> Iterator[Finding]:

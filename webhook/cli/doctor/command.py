@@ -59,6 +59,7 @@ def doctor(
         "view of the cluster": colocation.view,
         "profiles": colocation.profiles,
         "schedulers": colocation.schedulers,
+        "schedulers that ask": colocation.asking_schedulers,
         "extender": extender.trust,
         "nodes": colocation.nodes,
         "publishers": capacity.publishers,

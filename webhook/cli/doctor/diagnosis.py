@@ -161,7 +161,8 @@ Check = Callable[[Cluster], Iterator[Finding]]
 def examine(cluster: Cluster, checks: Mapping[str, Check], few_rights: Check) -> list[tuple[str, Finding]]:
     """Return subject and finding of all checks.
 
-    A read that fails ends its check only; what could not be seen is an error, one for each cause.
+    A read that fails ends its check only, and what that found before is kept; what could not be seen is an
+    error, one for each cause.
     An API server that does not answer the first call is not called again.
 
     Args:
@@ -173,7 +174,8 @@ def examine(cluster: Cluster, checks: Mapping[str, Check], few_rights: Check) ->
     unseen: dict[str, list[tuple[str, ApiError]]] = {}
     for subject, check in checks.items():
         try:
-            found += [(subject, finding) for finding in check(cluster)]
+            for finding in check(cluster):
+                found.append((subject, finding))  # noqa: PERF401 — those before a refusal are kept
         except ApiError as error:
             cause = "rights" if error.status == HTTPStatus.FORBIDDEN else str(error)
             unseen.setdefault(cause, []).append((subject, error))

@@ -4,13 +4,13 @@ import base64
 import binascii
 import posixpath
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from webhook.certificates.verifying import CertificateError, split
 from webhook.cli.doctor.diagnosis import Cluster, Finding, Object, fail, ok
 from webhook.kube.paths import collection
 from webhook.pods.documents import DocumentError, read_documents
-from webhook.pods.pod import mappings
+from webhook.pods.pod import mapping, mappings
 
 _KIND: Final = "KubeSchedulerConfiguration"
 _VERBS: Final = "/scheduler"
@@ -19,6 +19,21 @@ _REMEDY: Final = (
     "upgrade the chart with scheduler.enabled=true, which gives it the CA, or set enableHTTPS and "
     "tlsConfig.caFile in the configuration; see docs/scheduling.md"
 )
+_NAMESPACE_OF_LEASES: Final = "kube-system"
+
+
+class Asker(NamedTuple):
+    """A scheduler that asks the webhook.
+
+    Attributes:
+        configmap: with its configuration.
+        elects: whether it holds a Lease at all.
+        lease: that the configuration names, by namespace and name; None: it names none.
+    """
+
+    configmap: str
+    elects: bool
+    lease: tuple[str, str] | None
 
 
 def trust(cluster: Cluster) -> Iterator[Finding]:
@@ -36,13 +51,19 @@ def trust(cluster: Cluster) -> Iterator[Finding]:
         yield ok("no kube-scheduler in its namespace asks the webhook")
 
 
-def scheduler_names(cluster: Cluster) -> Iterator[tuple[str, str]]:
-    """Yield the names of the schedulers that ask the webhook, each with the ConfigMap that says so."""
+def askers(cluster: Cluster) -> dict[str, Asker]:
+    """Return the schedulers that ask the webhook, by name; raises ApiError."""
     _, maps = _home(cluster)
+    found: dict[str, Asker] = {}
     for configmap, configuration, _ in _asking(maps):
+        election = mapping(configuration.get("leaderElection"))
+        where = str(election.get("resourceNamespace") or _NAMESPACE_OF_LEASES)
+        lease = (where, str(election["resourceName"])) if election.get("resourceName") else None
+        asker = Asker(configmap, election.get("leaderElect") is not False, lease)
         for profile in mappings(configuration.get("profiles")):
             if name := profile.get("schedulerName"):
-                yield str(name), configmap
+                found[str(name)] = asker
+    return found
 
 
 def _home(cluster: Cluster) -> tuple[str, Mapping[str, Object]]:
