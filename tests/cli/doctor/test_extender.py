@@ -51,6 +51,7 @@ def test_the_ca_that_is_in_use(doctor, cluster, authority):
     ("extender", "message"),
     [
         ({"tlsConfig": None}, "has no CA: the scheduler trusts anybody"),
+        ({"tlsConfig": "x"}, "has no CA: the scheduler trusts anybody"),
         ({"tlsConfig": {"serverName": "hook.home.svc"}}, "has no CA: the scheduler trusts anybody"),
         ({"tlsConfig": {"insecure": True, "caFile": FILE}}, "has no CA: the scheduler trusts anybody"),
         ({"enableHTTPS": False}, "is asked without TLS"),
@@ -146,3 +147,13 @@ def test_a_scheduler_without_a_lease(doctor, cluster, authority):
     cluster.put(PODS, "q", "a", metadata=old, spec={"schedulerName": "of-the-chart", "nodeName": "n-1"})
     code, found = doctor()
     assert (code, found["warning"]) == (0, "")
+
+
+@pytest.mark.parametrize("extenders", ["5", "{a: 1}", "[7, null]", "text"])
+def test_extenders_that_are_none(doctor, cluster, extenders):
+    """No scheduler starts with them, so nobody asks the webhook."""
+    text = f"{{kind: KubeSchedulerConfiguration, extenders: {extenders}}}"
+    cluster.put(CONFIGMAPS, "scheduler", data={"scheduler.yaml": text})
+    code, found = doctor()
+    assert code == 0
+    assert "no kube-scheduler in its namespace asks the webhook" in found["ok"]

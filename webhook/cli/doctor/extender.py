@@ -94,15 +94,15 @@ def _configurations(configmap: Object) -> Iterator[Object]:
 
 
 def _ours(configuration: Object) -> Iterator[Object]:
-    for extender in configuration.get("extenders") or ():
-        if isinstance(extender, dict) and str(extender.get("urlPrefix")).rstrip("/").endswith(_VERBS):
+    for extender in mappings(configuration.get("extenders")):
+        if str(extender.get("urlPrefix")).rstrip("/").endswith(_VERBS):
             yield extender
 
 
 def _examined(
     cluster: Cluster, namespace: str, name: str, extender: Object, maps: Mapping[str, Object]
 ) -> Finding:
-    tls = extender.get("tlsConfig") or {}
+    tls = mapping(extender.get("tlsConfig"))
     if not extender.get("enableHTTPS") or str(extender["urlPrefix"]).startswith("http:"):
         return fail(f"ConfigMap {name}: the extender is asked without TLS: anybody may answer", _REMEDY)
     if tls.get("insecure") or not (tls.get("caFile") or tls.get("caData")):
@@ -113,7 +113,7 @@ def _examined(
     if authority not in maps:
         message = f"ConfigMap {authority} with the CA does not exist: no scheduler starts"
         return fail(message, f"{_OF_MANAGED} make it")
-    key = posixpath.basename(tls["caFile"])
+    key = posixpath.basename(str(tls["caFile"]))
     held = _certificates((maps[authority].get("data") or {}).get(key, "").encode())
     if lacking := _trusted(cluster) - held:
         message = f"ConfigMap {authority}: {key} lacks {len(lacking)} of the CAs that caBundle has"
