@@ -139,6 +139,8 @@ def test_the_chart_takes_the_values(name, args, load, plugins, fields, connectio
         ({"multiPoint": {"enabled": [{"name": LOAD_AWARE, "weight": 3}, {"name": NUMA_RESOURCE}]},
           "score": {"enabled": [{"name": NUMA_RESOURCE, "weight": 2}]}},
          {"weights": {"loadAware": 3, "cpuSets": 2}}, ""),
+        ({"multiPoint": {"enabled": [{"name": each, "weight": 5} for each in (LOAD_AWARE, NUMA_RESOURCE)]},
+          "score": {"enabled": [{"name": LOAD_AWARE}, {"name": NUMA_RESOURCE, "weight": 0}]}}, {}, ""),
         ({"filter": {"enabled": [{"name": LOAD_AWARE, "weight": 3}, {"name": NUMA_RESOURCE}]}},
          {"weights": {"loadAware": 0, "cpuSets": 0}}, ""),
     ],

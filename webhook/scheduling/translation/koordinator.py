@@ -174,12 +174,15 @@ def _numa(args: Mapping[str, Any] | None, points: frozenset[str], done: Translat
 
 
 def _weigh(plugins: Mapping[str, Any], done: Translation) -> None:
-    """Take over how much our plugins count in the score; 0 is not stated, and counts 1."""
+    """Take over how much our plugins count in the score; 0 is not stated, and counts 1.
+
+    A plugin that ``score`` lists counts by what that says, whatever ``multiPoint`` does.
+    """
     weights: dict[str, object] = {}
     for point in (MULTI_POINT, _SCORE):
         weights |= dict(_weights(plugins.get(point)))
     for plugin, weight in weights.items():
-        if _SCORE not in _where(plugins, plugin):
+        if weight in (None, 0) or _SCORE not in _where(plugins, plugin):
             continue
         if is_weight(weight, 1):
             _set_weight(plugin, weight, done)
@@ -192,9 +195,8 @@ def _weigh(plugins: Mapping[str, Any], done: Translation) -> None:
 
 def _weights(of: object) -> Iterator[tuple[str, object]]:
     for each in mappings(of.get("enabled") if isinstance(of, Mapping) else None):
-        plugin, weight = str(each.get("name")), each.get("weight")
-        if plugin in _WEIGHTS and weight not in (None, 0):
-            yield plugin, weight
+        if (plugin := str(each.get("name"))) in _WEIGHTS:
+            yield plugin, each.get("weight")
 
 
 def _set_weight(plugin: str, weight: object, done: Translation) -> None:
