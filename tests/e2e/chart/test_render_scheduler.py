@@ -67,6 +67,10 @@ def test_scheduler(helm: Helm) -> None:
         ("1.33.5", "v1.32.9-gke.1", False),
         ("1.33.5", "mine", True),
         ("1.32.1", "mine", False),
+        ("1.32.1", "2.1.0", False),
+        ("1.32.1", "2025.01.15", False),
+        ("1.32.1", "v2.0.0-k8s1.33", False),
+        ("1.33.5", "v0.30.3", True),
     ],
 )
 def test_flags_are_of_the_version_that_runs(helm: Helm, cluster: str, tag: str, *, known: bool) -> None:
