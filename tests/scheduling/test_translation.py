@@ -1,13 +1,14 @@
 """What comes out of a translation as the chart's values is such as the chart takes, whatever came in."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jsonschema import Draft7Validator
+from jsonschema import Draft7Validator, ValidationError
 
 from webhook.scheduling.loadaware.loadsettings import AGGREGATIONS
 from webhook.scheduling.translation.stockplugins import POINTS, STOCK
@@ -76,7 +77,10 @@ TOP = {"apiVersion", "kind", "parallelism", "leaderElection", "clientConnection"
        "enableContentionProfiling", "percentageOfNodesToScore", "podInitialBackoffSeconds",
        "podMaxBackoffSeconds", "profiles", "extenders", "delayCacheUntilActive"}  # fmt: skip
 FIELDS = st.dictionaries(st.sampled_from([*sorted(TOP - {"apiVersion", "kind", "profiles"}), "other"]), ODD)
-CONNECTION = st.dictionaries(st.sampled_from(["qps", "burst", "kubeconfig", "other"]), ODD)
+CONNECTION = st.dictionaries(
+    st.sampled_from(["qps", "burst", "kubeconfig", "other"]),
+    st.one_of(ODD, st.integers(), st.floats(), st.sampled_from([2**31 - 1, 2**31, 3.4e38, 1e39, 10**39])),
+)
 LOAD_AWARE = "LoadAwareScheduling"
 NUMA_RESOURCE = "NodeNUMAResource"
 BOTH = {"enabled": [{"name": LOAD_AWARE}, {"name": NUMA_RESOURCE}]}
@@ -306,6 +310,30 @@ def test_what_every_scheduler_needs_stays():
     assert kept["bind"] == {"enabled": [{"name": "DefaultBinder"}]}
     queue = {"disabled": [{"name": "*"}], "enabled": [{"name": "Coscheduling"}]}
     assert "plugins" not in translated({"plugins": {"queueSort": queue}}).configuration["profiles"][0]
+
+
+@pytest.mark.parametrize(
+    ("field", "most", "refused"),
+    [
+        ("burst", 2**31 - 1, [2**31, -1, 1.5, "5", True, math.nan]),
+        ("qps", 3.4028234663852886e38, [1e39, 10**39, -1e39, math.inf, math.nan, "5", False]),
+    ],
+)
+def test_a_number_of_calls_that_no_scheduler_takes_is_left_out(field, most, refused):
+    """Of an int32 and a float32: neither the configuration has it nor the values, and that is said."""
+    done = translated(clientConnection={field: most})
+    assert done.scheduler["clientConnection"] == done.configuration["clientConnection"] == {field: most}
+    SCHEMA.validate(done.values)
+    for number in refused:
+        done = translated(clientConnection={field: number})
+        assert "clientConnection" not in done.scheduler
+        assert "clientConnection" not in done.configuration
+        (line,) = done.without_counterpart
+        assert line.startswith(
+            f"clientConnection.{field} {number!r}: left out: a kube-scheduler does not start"
+        )
+    with pytest.raises(ValidationError):
+        SCHEMA.validate({"scheduler": {"clientConnection": {field: refused[0]}}})
 
 
 @pytest.mark.parametrize("name", ["Koord_Scheduler", "a" * 64, "a..b", "a\n", 5, True])

@@ -6,7 +6,6 @@ ignores the arguments of plugins that it does not have, and does not start with 
 that v1 does not have: all three go.
 """
 
-import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -33,6 +32,8 @@ _KEPT: Final = (
 _OF_LEASE: Final = ("leaderElect", "resourceLock", "resourceName", "resourceNamespace")
 _TIMES_OF_LEASE: Final = ("leaseDuration", "renewDeadline", "retryPeriod")
 _OF_CONNECTION: Final = ("qps", "burst", "kubeconfig", "acceptContentTypes", "contentType")
+_RATES: Final = {"qps": 3.4028234663852886e38, "burst": 2**31 - 1}
+"""The most that a kube-scheduler takes: the greatest float32 and int32."""
 _SERVED_ELSEWHERE: Final = "; a scheduler serves health and metrics at --secure-port"
 _GONE: Final[Mapping[str, str]] = {
     "healthzBindAddress": _SERVED_ELSEWHERE,
@@ -96,24 +97,25 @@ def _known(stated: object, name: str, fields: tuple[str, ...], done: Translation
 
 def _connection(configuration: Mapping[str, Any], done: Translation) -> dict[str, Any]:
     name = "clientConnection"
-    found = _known(configuration.get(name), name, _OF_CONNECTION, done)
-    taken = {each: value for each, value in found.items() if _is_rate(each, value)}
+    stated = _known(configuration.get(name), name, _OF_CONNECTION, done)
+    found = {each: value for each, value in stated.items() if each not in _RATES or _is_rate(each, value)}
+    taken = {each: value for each, value in found.items() if each in _RATES and value > 0}
     if taken:
         done.scheduler[name] = taken
         done.taken_over.append(f"{name}: the chart has {' and '.join(taken)} as scheduler.{name}")
-    for each in found:
-        if each not in taken:
+    for each, value in stated.items():
+        if each not in found:
+            done.lacks(f"{name}.{each} {shown(value)}: left out: a kube-scheduler does not start with it")
+        elif each not in taken:
             done.only_configured(f"{name}.{each}")
     return {name: found} if found else {}
 
 
 def _is_rate(name: str, value: object) -> bool:
-    """Return whether the chart takes a number of calls."""
-    if isinstance(value, bool):
+    """Return whether a kube-scheduler takes a number of calls: a negative ``qps`` is no limit."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _RATES[name]:
         return False
-    if name == "burst":
-        return isinstance(value, int) and value >= 1
-    return name == "qps" and isinstance(value, int | float) and 0 < value < math.inf
+    return name == "qps" or (isinstance(value, int) and value >= 0)
 
 
 def _lease(configuration: Mapping[str, Any], done: Translation) -> dict[str, Any]:
