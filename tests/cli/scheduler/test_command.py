@@ -56,6 +56,15 @@ def test_the_configuration_alone(run, tmp_path):
     assert translated(run, plain) == translated(run, SEED)
 
 
+def test_the_document_that_fits_is_translated(run, tmp_path):
+    """Other documents of a ConfigMap, in the same key or another, are no configuration."""
+    (text,) = yaml.safe_load(SEED.read_text())["data"].values()
+    data = {"a": f"---\nkind: Other\n---\n{text}\n---\n", "b": "kind: Other # KubeSchedulerConfiguration"}
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"kind": "ConfigMap", "data": data}))
+    assert translated(run, file) == translated(run, SEED)
+
+
 def test_text(run):
     """People get values, configuration, and both lists."""
     result = run("scheduler", "translate", str(SEED))
@@ -75,7 +84,16 @@ def test_text(run):
             LOADED,
             "usageThresholds[cpu]: 650: write a whole number from 0 to 100",
         ),
-        ("kind: ConfigMap\ndata: {a: b}", "data: 0 keys have a KubeSchedulerConfiguration"),
+        ("kind: ConfigMap\ndata: {a: b}", "data: 0 documents are a KubeSchedulerConfiguration"),
+        ("kind: ConfigMap\ndata: {a: '# KubeSchedulerConfiguration'}", "data: 0 documents are a KubeSched"),
+        ("kind: ConfigMap\ndata: {a: 'kind: Other # KubeSchedulerConfiguration'}", "data: 0 documents are"),
+        (
+            json.dumps({"kind": "ConfigMap", "data": {"a": f"{LOADED}\n---\n{LOADED}"}}),
+            "data: 2 documents are",
+        ),
+        (json.dumps({"kind": "ConfigMap", "data": {"a": LOADED, "b": LOADED}}), "data: 2 documents are"),
+        (json.dumps({"kind": "ConfigMap", "data": {"a": LOADED, "b": 3}}), "usageThresholds[cpu]: 650"),
+        ("kind: ConfigMap\ndata: {a: '{ # KubeSchedulerConfiguration'}", "data[a]:2:1: not YAML"),
         ("a: 1\n---\nb: 2", "2 documents"),
         ("{", "config.yaml"),
     ],

@@ -161,12 +161,16 @@ def _translated(data: bytes, name: str) -> "Translation":
     if not isinstance(value, dict) or value.get("kind") != "ConfigMap":
         return translate(value)
     texts = value.get("data")
-    found = texts.values() if isinstance(texts, dict) else ()
-    inner = [text for text in found if isinstance(text, str) and KIND in text]
+    inner = [
+        each.value
+        for key, text in (texts.items() if isinstance(texts, dict) else ())
+        if isinstance(text, str) and KIND in text
+        for each in read_documents(text.encode(), f"{name} data[{key}]")
+        if isinstance(each.value, dict) and each.value.get("kind") == KIND
+    ]
     if len(inner) != 1:
-        raise TranslationError(f"data: {len(inner)} keys have a {KIND}: give a ConfigMap with one")
-    (document,) = read_documents(inner[0].encode(), f"{name} data")
-    return translate(document.value)
+        raise TranslationError(f"data: {len(inner)} documents are a {KIND}: give a ConfigMap with one")
+    return translate(inner[0])
 
 
 def _text(done: "Translation") -> Iterator[str]:
