@@ -107,6 +107,27 @@ def test_wrong_configurations_are_refused(run, tmp_path, text, message):
     assert message in result.output
 
 
+@pytest.mark.parametrize(
+    ("field", "place"),
+    [
+        ("parallelism: !!binary aGVsbG8=", "parallelism: b'hello'"),
+        ("extenders: [{urlPrefix: !!set {a, b}}]", "extenders[0].urlPrefix: {"),
+        ("leaderElection: {leaseDuration: !!timestamp 2026-01-01}", "leaderElection.leaseDuration: datetime"),
+        ("clientConnection: {? !!binary aGVsbG8= : 1}", "clientConnection, key b'hello'"),
+        ("? !!binary aGVsbG8=\n: 1", "KubeSchedulerConfiguration, key b'hello'"),
+    ],
+)
+@pytest.mark.parametrize("output", ["text", "json", "yaml"])
+def test_what_no_json_has_is_refused(run, tmp_path, field, place, output):
+    """YAML has more types than a configuration; the field is named, in whatever form it was to be printed."""
+    file = tmp_path / "config.yaml"
+    file.write_text(f"kind: KubeSchedulerConfiguration\napiVersion: {API}/v1\nprofiles: [{{}}]\n{field}\n")
+    result = run("scheduler", "translate", str(file), "-o", output)
+    assert result.exit_code == 1
+    assert place in result.output
+    assert "no JSON has this" in result.output
+
+
 def test_plugins_of_nobody_are_named(run, tmp_path):
     """What neither side knows is left out, and said."""
     file = tmp_path / "config.yaml"

@@ -6,7 +6,7 @@ ignores the arguments of plugins that it does not have, and does not start with 
 that v1 does not have: all three go.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from webhook.pods.pod import mappings
@@ -34,6 +34,7 @@ _TIMES_OF_LEASE: Final = ("leaseDuration", "renewDeadline", "retryPeriod")
 _OF_CONNECTION: Final = ("qps", "burst", "kubeconfig", "acceptContentTypes", "contentType")
 _RATES: Final = {"qps": 3.4028234663852886e38, "burst": 2**31 - 1}
 """The most that a kube-scheduler takes: the greatest float32 and int32."""
+_SCALARS: Final = (str, int, float, type(None))
 _SERVED_ELSEWHERE: Final = "; a scheduler serves health and metrics at --secure-port"
 _GONE: Final[Mapping[str, str]] = {
     "healthzBindAddress": _SERVED_ELSEWHERE,
@@ -50,6 +51,8 @@ def translate(configuration: object) -> Translation:
     if group != _GROUP or version not in _VERSIONS:
         stated = shown(configuration.get("apiVersion"))
         raise TranslationError(f"apiVersion: {stated}: give {_GROUP}/ {', '.join(_VERSIONS)}")
+    for place in _not_json(configuration, ""):
+        raise TranslationError(f"{place}: no JSON has this: write a text, a number, a list or an object")
     profiles = mappings(configuration.get("profiles"))
     if len(profiles) != 1:
         raise TranslationError(
@@ -73,6 +76,20 @@ def translate(configuration: object) -> Translation:
             "other extender; a scheduler of your own can have both"
         )
     return done
+
+
+def _not_json(value: object, at: str) -> Iterator[str]:
+    """Yield where something stands that JSON cannot say, such as YAML's ``!!binary`` and ``!!set``."""
+    if isinstance(value, Mapping):
+        for name, each in value.items():
+            yield from _not_json(each, f"{at}.{name}" if at else str(name))
+            if not isinstance(name, _SCALARS):
+                yield f"{at or KIND}, key {shown(name)}"
+    elif isinstance(value, list | tuple):
+        for i, each in enumerate(value):
+            yield from _not_json(each, f"{at}[{i}]")
+    elif not isinstance(value, _SCALARS):
+        yield f"{at}: {shown(value)}"
 
 
 def _kept(configuration: Mapping[str, Any], done: Translation) -> dict[str, Any]:
