@@ -149,18 +149,19 @@ def test_thresholds_of_a_node_hold_there():
 @pytest.mark.parametrize(
     ("text", "field"),
     [
-        ('{"usageThresholds": {"cpu": "65"}}', "usageThresholds[cpu]: '65'"),
-        ('{"usageThresholds": {"cpu": -5}}', "usageThresholds[cpu]: -5"),
-        ('{"usageThresholds": {"cpu": 65.5}}', "usageThresholds[cpu]: 65.5"),
-        ('{"usageThresholds": {"cpu": true}}', "usageThresholds[cpu]: True"),
-        ('{"usageThresholds": {"cpu": null}}', "usageThresholds[cpu]: null"),
-        ('{"usageThresholds": {"cpu": 99999999999999999999}}', "usageThresholds[cpu]: 9"),
-        ('{"usageThresholds": {"cpu": 90, "memory": "95"}}', "usageThresholds[memory]: '95'"),
+        ('{"usageThresholds": {"cpu": "65"}}', "usageThresholds['cpu']: '65'"),
+        ('{"usageThresholds": {"cpu": -5}}', "usageThresholds['cpu']: -5"),
+        ('{"usageThresholds": {"cpu": 65.5}}', "usageThresholds['cpu']: 65.5"),
+        ('{"usageThresholds": {"cpu": true}}', "usageThresholds['cpu']: True"),
+        ('{"usageThresholds": {"cpu": null}}', "usageThresholds['cpu']: null"),
+        ('{"usageThresholds": {"cpu": 99999999999999999999}}', "usageThresholds['cpu']: 9"),
+        ('{"usageThresholds": {"cpu": 90, "memory": "95"}}', "usageThresholds['memory']: '95'"),
+        (r'{"usageThresholds": {"\ud800": "65"}}', r"usageThresholds['\ud800']: '65'"),
         ('{"usageThresholds": {"cpu": 90}, "prodUsageThresholds": [1]}', "prodUsageThresholds: [1]"),
         ('{"usageThresholds": {"cpu": 90}, "aggregatedUsage": 3}', "aggregatedUsage: 3"),
         (
             '{"aggregatedUsage": {"usageThresholds": {"cpu": -1}, "usageAggregationType": "p95"}}',
-            "aggregatedUsage.usageThresholds[cpu]: -1",
+            "aggregatedUsage.usageThresholds['cpu']: -1",
         ),
         (
             '{"usageThresholds": {"cpu": 90}, "aggregatedUsage": {"usageAggregationType": 7}}',

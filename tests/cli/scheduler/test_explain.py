@@ -109,11 +109,24 @@ def test_a_broken_annotation_is_said(run, tmp_path):
     found = {each["node"]: each["notes"] for each in json.loads(result.stdout)["nodes"]}
     assert found["even"] == []
     (note,) = found["odd"]
-    assert "usageThresholds[cpu]: '65': write a whole number" in note
+    assert "usageThresholds['cpu']: '65': write a whole number" in note
     text = run("scheduler", "explain", "d/cart", "--objects", str(tmp_path)).stdout
     assert "! annotation scheduling.koordinator.sh/usage-thresholds counts as absent" in " ".join(
         text.split()
     )
+
+
+@pytest.mark.parametrize("output", ["text", "json", "yaml"])
+def test_half_a_character_in_an_annotation_is_said(run, tmp_path, output):
+    """JSON can name a resource by what no encoding has; it is printed as JSON writes it."""
+    objects = written("odd", 2_000)
+    objects[0]["metadata"]["annotations"] = {
+        "scheduling.koordinator.sh/usage-thresholds": r'{"usageThresholds": {"\ud800": "65"}}'
+    }
+    stored(tmp_path, *objects, namespace(), {"apiVersion": "v1", "kind": "Pod", **waiting("cart", "4")})
+    result = run("scheduler", "explain", "d/cart", "--objects", str(tmp_path), "-o", output)
+    assert result.exit_code == 0, result.output
+    assert r"\ud800'" in result.stdout
 
 
 def test_text_has_eighty_columns(run, folder):

@@ -95,7 +95,7 @@ def _percentages(of: Mapping[str, Any], at: str, name: str) -> Mapping[str, int]
     for resource, value in stated.items():
         if type(value) is not int or not 0 <= value <= _MOST:
             raise _MeaninglessError(
-                f"{at}{name}[{resource[:64]}]: {shown(value)}: write a whole number of percent from 0, "
+                f"{at}{name}[{shown(resource)}]: {shown(value)}: write a whole number of percent from 0, "
                 "without quotes"
             )
     return stated or None
