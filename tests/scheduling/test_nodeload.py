@@ -140,6 +140,10 @@ def test_thresholds_of_a_node_hold_there():
     for text, fits in (
         ('{"usageThresholds": {"cpu": 90}}', True),
         ('{"usageThresholds": {"cpu": 0}}', True),
+        ('{"usageThresholds": {"cpu": null}}', True),
+        ('{"usageThresholds": {"cpu": null, "memory": 80}}', True),
+        ('{"usageThresholds": {"memory": null, "cpu": 60}}', False),
+        ('{"usageThresholds": {"cpu": 90}, "aggregatedUsage": {"usageAggregatedDuration": null}}', True),
         ('{"usageThresholds": {}}', False),
         ('{"usageThresholds": null, "prodUsageThresholds": {}}', False),
     ):
@@ -153,7 +157,7 @@ def test_thresholds_of_a_node_hold_there():
         ('{"usageThresholds": {"cpu": -5}}', "usageThresholds['cpu']: -5"),
         ('{"usageThresholds": {"cpu": 65.5}}', "usageThresholds['cpu']: 65.5"),
         ('{"usageThresholds": {"cpu": true}}', "usageThresholds['cpu']: True"),
-        ('{"usageThresholds": {"cpu": null}}', "usageThresholds['cpu']: null"),
+        ('{"usageThresholds": {"cpu": null, "memory": "1"}}', "usageThresholds['memory']: '1'"),
         ('{"usageThresholds": {"cpu": 99999999999999999999}}', "usageThresholds['cpu']: 9"),
         ('{"usageThresholds": {"cpu": 90, "memory": "95"}}', "usageThresholds['memory']: '95'"),
         (r'{"usageThresholds": {"\ud800": "65"}}', r"usageThresholds['\ud800']: '65'"),
@@ -170,6 +174,14 @@ def test_thresholds_of_a_node_hold_there():
         (
             '{"aggregatedUsage": {"usageAggregationType": "p95", "usageAggregatedDuration": "soon"}}',
             "aggregatedUsage.usageAggregatedDuration: 'soon'",
+        ),
+        (
+            '{"usageThresholds": {"cpu": 90}, "aggregatedUsage": {"usageAggregatedDuration": ""}}',
+            "aggregatedUsage.usageAggregatedDuration: ''",
+        ),
+        (
+            '{"usageThresholds": {"cpu": 90}, "aggregatedUsage": {"usageAggregatedDuration": 300}}',
+            "aggregatedUsage.usageAggregatedDuration: 300",
         ),
         ("[65]", "'[65]': write an object"),
         ("{", "'{': write an object"),

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
+from webhook.pods.durations import parse_duration
 from webhook.pods.pod import annotations, mapping
 from webhook.pods.text import shown
 from webhook.protocol import ANNOTATION_RAW_ALLOCATABLE, ANNOTATION_USAGE_THRESHOLDS
@@ -79,19 +80,20 @@ def _aggregated(stated: Mapping[str, Any]) -> Aggregated | None:
     at = "aggregatedUsage."
     of = _inner(stated, "", "aggregatedUsage")
     thresholds = _percentages(of, at, "usageThresholds")
-    for name in ("usageAggregationType", "usageAggregatedDuration"):
-        if not isinstance(of.get(name), (str, type(None))):
-            raise _MeaninglessError(f"{at}{name}: {shown(of[name])}: write a text, or leave it out")
-    try:
-        usage = aggregation(of.get("usageAggregationType"), of.get("usageAggregatedDuration"))
-    except ValueError as error:
-        raise _MeaninglessError(f"{at}usageAggregatedDuration: {error}") from None
+    kind, over = of.get("usageAggregationType"), of.get("usageAggregatedDuration")
+    if not isinstance(kind, (str, type(None))):
+        raise _MeaninglessError(f"{at}usageAggregationType: {shown(kind)}: write a text, or leave it out")
+    if over is not None and parse_duration(over) is None:
+        raise _MeaninglessError(
+            f"{at}usageAggregatedDuration: {shown(over)}: write a duration such as 10m, or leave it out"
+        )
+    usage = aggregation(kind, over)
     return Aggregated(thresholds, usage) if thresholds and usage is not None else None
 
 
 def _percentages(of: Mapping[str, Any], at: str, name: str) -> Mapping[str, int] | None:
-    """Return thresholds by resource; None: none are stated."""
-    stated = _inner(of, at, name)
+    """Return thresholds by resource, 0 for null, as Go reads it; None: none are stated."""
+    stated = {resource: 0 if value is None else value for resource, value in _inner(of, at, name).items()}
     for resource, value in stated.items():
         if type(value) is not int or not 0 <= value <= _MOST:
             raise _MeaninglessError(
