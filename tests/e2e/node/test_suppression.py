@@ -13,7 +13,6 @@ import json
 import math
 import os
 import time
-from pathlib import Path
 
 import pytest
 
@@ -21,11 +20,10 @@ from tests.e2e.cluster.processes import eventually
 from tests.e2e.node.chart.ledger import actions
 from tests.e2e.node.chart.metrics import metrics
 from tests.e2e.node.chart.strategy import ask
-from tests.e2e.node.workloads.groups import PodGroups, hierarchy
+from tests.e2e.node.workloads.groups import PodGroups
 from tests.e2e.node.workloads.pods import batch, online, running
 from tests.e2e.repeating import repeating
 from webhook.cpuset.cpulist import parse_cpulist
-from webhook.protocol import KubeQoS
 
 PERIOD = 100_000
 STEP = len(os.sched_getaffinity(0)) * PERIOD // 10
@@ -34,12 +32,11 @@ STEP = len(os.sched_getaffinity(0)) * PERIOD // 10
 FLOOR = 2000
 """Microseconds that BE pods keep."""
 
-LOAD, MORE_LOAD = 0.35, 0.55
-"""Cores of an online pod that leave BE pods one CPU of two, at 65 percent, whatever else runs here; and by
-more than a step less than a core's quota."""
+LOAD = 0.35
+"""Cores of an online pod that leave BE pods one CPU of two, at 65 percent, whatever else runs here."""
 
 MOST_ROUNDS = 2
-"""Of the agent, one a second: from the first that may know of risen load to the file that says so."""
+"""Of the agent, one a second: from the first that knows of risen load to the file that says so."""
 
 pytestmark = pytest.mark.usefixtures("suppressing")
 
@@ -65,12 +62,10 @@ class Groups(PodGroups):
 
 
 class Rounds:
-    """What is seen of each of the agent's rounds: its metrics, a BE pod's file, an online pod's CPU time."""
+    """What is seen of each of the agent's rounds: its metrics, and a BE pod's file."""
 
     def __init__(self, read):
-        self.load = None
-        """The kernel's counter of that."""
-        self.seen, self._used, self._texts, self._read = {}, {}, [], read
+        self.seen, self._texts, self._read = {}, [], read
 
     def look(self):
         """Read all that, if the agent answers."""
@@ -79,36 +74,23 @@ class Rounds:
             if "budget_cores" in found:
                 number = int(found["rounds_total"])
                 self.seen[number] = found
-                used = int(self.load.read_text()) if self.load is not None and self.load.exists() else 0
-                self._used.setdefault(number, (time.monotonic_ns(), used))
                 self._texts.append((number, self._read()))
 
     def ordered(self):
         """The rounds, the earliest first."""
         return [self.seen[number] for number in sorted(self.seen)]
 
-    def until(self, less, load):
-        """How many rounds after load had risen the file held less.
-
-        It has risen in the first of two rounds before each of which the kernel has counted so much.
-        """
-        looks = sorted(self._used.items())
-        high = [
-            (number, used - before >= load * (now - since))
-            for (_, (since, before)), (number, (now, used)) in itertools.pairwise(looks)
-        ]
-        both = [number for (number, first), (_, second) in itertools.pairwise(high) if first and second]
-        assert both, f"never so much load: {looks}"
-        return next(number for number, value in self._texts if number >= both[0] and less(value)) - both[0]
+    def until(self, less, cores):
+        """How many rounds after the budget had fallen below so many cores the file held less."""
+        fallen = next(number for number, found in sorted(self.seen.items()) if found["budget_cores"] < cores)
+        return next(number for number, value in self._texts if number >= fallen and less(value)) - fallen
 
 
-def rise(kubectl, node, namespace, rounds, *arguments):
+def rise(kubectl, node, namespace, *arguments):
     """Start online load, wait until the kernel has counted some, and return when its container began."""
     pod = online(namespace, "online", *arguments)
     pod["spec"]["restartPolicy"] = "Never"
-    uid = kubectl.create(pod)["metadata"]["uid"]
-    where = hierarchy(node)
-    rounds.load = Path(where.file("cpuacct", where.pod(KubeQoS.BURSTABLE, uid), "cpuacct.usage"))
+    kubectl.create(pod)
     stored = running(kubectl, namespace, "online")
     groups = Groups(node, stored)
     (status,) = stored["status"]["containerStatuses"]
@@ -142,7 +124,7 @@ def test_by_cpus(kubectl, node, namespace):
     eventually(lambda: len(groups.cpus()) == 2, what="two CPUs")
     rounds = Rounds(groups.cpus)
     with repeating(rounds.look):
-        begun = rise(kubectl, node, namespace, rounds, "--cpu", "2")
+        begun = rise(kubectl, node, namespace, "--cpu", "2")
 
         def narrowed():
             assert groups.running_on() == {frozenset(groups.cpus())}
@@ -161,7 +143,7 @@ def test_by_cpus(kubectl, node, namespace):
     assert wide
     assert all(int(each["why"]["inputs"]["budget"]) <= 1000 for each in narrow)
     assert all(int(each["why"]["inputs"]["budget"]) > 1000 for each in wide)
-    most = rounds.until(lambda cpus: len(cpus) == 1, LOAD)
+    most = rounds.until(lambda cpus: len(cpus) == 1, 1.0)
     assert most <= MOST_ROUNDS
     seconds = seconds_until(narrow[0], begun)
     print(
@@ -181,7 +163,7 @@ def test_by_quota(kubectl, node, namespace):
     eventually(lambda: groups.quota() == own, seconds=60, what="its own quota")
     rounds = Rounds(groups.quota)
     with repeating(rounds.look):
-        begun = rise(kubectl, node, namespace, rounds, "--cpu", "2")
+        begun = rise(kubectl, node, namespace, "--cpu", "2")
         eventually(lambda: FLOOR <= groups.quota() < own - STEP, seconds=60, what="less")
         before, periods, most = groups.used(groups.pod), groups.periods(), groups.quota()
         for _ in range(50):
@@ -208,7 +190,7 @@ def test_by_quota(kubectl, node, namespace):
     assert fallen
     assert len(risen) > 1
     assert all(int(each["new"]) - int(each["old"]) <= STEP for each in risen)
-    most = rounds.until(lambda quota: quota < own - STEP, MORE_LOAD)
+    most = rounds.until(lambda quota: quota < own - STEP, (own - STEP) / PERIOD)
     assert most <= MOST_ROUNDS
     seconds = seconds_until(fallen[0], begun)
     print(f"\n  less {seconds:.1f} s after the online pod began, to a second; rounds after its load: {most}")
