@@ -184,6 +184,87 @@ def test_what_is_missing_is_said(run, folder):
     assert "namespace d" in result.output
 
 
+def other():
+    """A pod that runs on the node n, with all of what is read of it."""
+    made = {"apiVersion": "v1", "kind": "Pod", **waiting("other", "4")}
+    made["spec"] |= {"nodeName": "n", "priority": 9000}
+    made["metadata"]["annotations"] = {"scheduling.koordinator.sh/resource-status": '{"cpuset": "4,12"}'}
+    scheduled = {"type": "PodScheduled", "status": "True", "lastTransitionTime": NOW}
+    made["status"] = {"phase": "Running", "conditions": [scheduled]}
+    return made
+
+
+def whole():
+    """A small cluster with an object of each kind."""
+    made, topology, measured = written("n", 2_000)
+    made["spec"] = {"taints": [{"key": "a"}]}
+    made["metadata"]["annotations"] = {"scheduling.koordinator.sh/usage-thresholds": "{}"}
+    made["metadata"]["labels"] = {"a": "b"}
+    ledger = {"kind": "NodeCPUAllocation", "metadata": {"name": "n", "uid": "u"}, "spec": {"allocations": []}}
+    pod = {"apiVersion": "v1", "kind": "Pod", **waiting("cart", "4"), "status": {"phase": "Pending"}}
+    return [made, topology, measured, namespace(), other(), ledger, pod]
+
+
+def places(value, at=()):
+    """The paths of all that stands in an object."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, each in inner:
+        yield (*at, key)
+        yield from places(each, (*at, key))
+
+
+@pytest.mark.parametrize("odd", [5, "x", True, None, 1.5, [1], [{"a": 1}], {"a": {"b": [1]}}], ids=str)
+def test_odd_files_are_answered(run, tmp_path, odd):
+    """Whatever stands wherever in a file, nodes are explained, or its place is said."""
+    for i, of in enumerate(whole()):
+        for path in places(of):
+            objects = whole()
+            at = objects[i]
+            for key in path[:-1]:
+                at = at[key]
+            at[path[-1]] = odd
+            result = run("scheduler", "explain", "d/cart", "--objects", str(stored(tmp_path, *objects)))
+            assert result.exit_code in (0, 1), (of["kind"], path, result.output)
+            if result.output.startswith("Error: "):
+                said = (f"items[{i}]: ", "there is no pod d/cart", "the namespace d has not been listed")
+                assert any(each in result.output for each in said), (of["kind"], path, result.output)
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "odd", "said"),
+    [
+        ("Pod", "status", "Running", "status: 'Running': write an object"),
+        ("Pod", "spec", 5, "spec: 5: write an object"),
+        ("Pod", "spec", {"containers": {"name": "c"}}, "spec.containers: must be a list, not {'name': 'c'}"),
+        ("Pod", "spec", {"priority": "9000"}, "spec.priority: must be an integer, not '9000'"),
+        ("Pod", "spec", {"nodeName": 7}, "spec.nodeName: 7: write a text, in quotes"),
+        (
+            "Node",
+            "metadata",
+            {"name": "n", "annotations": {"a": 5}},
+            "metadata.annotations.a: 5: write a text",
+        ),
+        ("Node", "spec", {"taints": {"key": "a"}}, "spec.taints: {'key': 'a'}: write a list of objects"),
+        ("NodeMetric", "status", [1], "status: [1]: write an object"),
+        ("Namespace", "metadata", {"name": "d", "labels": "a=b"}, "metadata.labels: 'a=b': write an object"),
+        (
+            "Namespace",
+            "metadata",
+            {"name": "d", "labels": {"a": True}},
+            "metadata.labels.a: True: write a text",
+        ),
+    ],
+)
+def test_a_wrong_type_is_said_with_its_place(run, tmp_path, kind, field, odd, said):
+    """Of any object, also of one that is not asked about."""
+    objects = whole()
+    i = next(i for i, each in enumerate(objects) if each["kind"] == kind)
+    objects[i][field] = odd
+    result = run("scheduler", "explain", "d/cart", "--objects", str(stored(tmp_path, *objects)))
+    assert result.exit_code == 1
+    assert f"cluster.json items[{i}]: {said}" in result.output
+
+
 def test_time_is_that_of_the_newest_metric(run, folder):
     """Recorded objects do not age: a metric in a file is as old as it was then."""
     assert dt.datetime.fromisoformat(NOW) < dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)

@@ -122,7 +122,6 @@ def _visit(
     pod: tuple[str, str], source: SourceFlags, terms: SetTermFlags, settings: Path | None, clock: Clock
 ) -> "tuple[Visit, list[str]]":
     """Return the cluster as a pod finds it, and the names of its nodes."""
-    from webhook.admission.podedit import Denied, check_shape
     from webhook.scheduling.cluster.snapshot import cluster_of
     from webhook.scheduling.cluster.state import NotKnownError
     from webhook.scheduling.settings import SchedulingSettings, SchedulingSettingsError, read_settings_file
@@ -137,10 +136,9 @@ def _visit(
     moment = source.moment(found, clock.now)
     metadata = {"uid": "", **named[0]["metadata"], "namespace": pod[0]}
     try:
-        check_shape(named[0])
         chosen = read_settings_file(settings) if settings is not None else SchedulingSettings()
         visit = cluster_of(found, chosen, lambda: moment, sets).visit({**named[0], "metadata": metadata})
-    except (Denied, SchedulingSettingsError, NotKnownError) as error:
+    except (SchedulingSettingsError, NotKnownError) as error:
         raise click.ClickException(str(error)) from None
     return visit, sorted(each["metadata"]["name"] for each in found["Node"])
 

@@ -79,15 +79,17 @@ source_options: Final = grouped(
 
 
 def _from_files(folder: Path) -> dict[str, list[Object]]:
+    from webhook.cli.scheduler.shapes import ShapeError, check
     from webhook.pods.documents import DocumentError
     from webhook.scheduling.cluster.snapshot import KINDS
 
     found: dict[str, list[Object]] = {kind: [] for kind in KINDS}
     for place, each in placed_objects(folder):
-        kind, metadata = each.get("kind"), each.get("metadata")
-        if kind not in found:
+        if (kind := each.get("kind")) not in KINDS:
             continue
-        if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
-            raise DocumentError(f"{place}: metadata.name: every object needs a name")
+        try:
+            check(each)
+        except ShapeError as error:
+            raise DocumentError(f"{place}: {error}") from None
         found[kind].append(each)
     return found
