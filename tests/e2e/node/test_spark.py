@@ -36,8 +36,8 @@ SETTINGS = {
     "spark.dynamicAllocation.maxExecutors": "2",
     "spark.dynamicAllocation.schedulerBacklogTimeout": "1s",
 }
-PARTITIONS = "24"
-"""More than one executor has done before the other one comes."""
+PARTITIONS = "150"
+"""More than one executor has done before the other one comes, and than both have done before the next metric."""
 
 
 @pytest.fixture
@@ -73,3 +73,5 @@ def test_spark_pi_with_dynamic_allocation(kubectl, node, node_control_plane, acc
     assert "Pi is roughly 3.1" in said
     spark.assert_colocated(kubectl, account, ("900", "500", "500"))
     seen.assert_all()
+    executors = spark.pods(kubectl, account, "executor")
+    assert seen.reported >= {each["metadata"]["name"] for each in executors}
