@@ -37,7 +37,7 @@ SETTINGS = {
     "spark.dynamicAllocation.schedulerBacklogTimeout": "1s",
 }
 PARTITIONS = "150"
-"""More than one executor has done before the other one comes, and than both have done before the next metric."""
+"""More than one executor has done before the other comes, and than both have done before the next metric."""
 
 
 @pytest.fixture
