@@ -149,11 +149,17 @@ class Bursts(RuleBasedStateMachine):
             self.second()
         self.world.used.known = True
 
-    @rule(name=NAMES, which=CONTAINERS, limit=st.sampled_from(["50m", "400m", "1", "3"]), first=st.booleans())
+    @rule(
+        name=NAMES,
+        which=CONTAINERS,
+        limit=st.sampled_from(["50m", "400m", "1", "3", "as raised"]),
+        first=st.booleans(),
+    )
     def resize(self, name, which, limit, first):
-        """A pod is resized, which the kubelet does before the agent sees it, or later."""
+        """A pod is resized, also to what is raised: by the kubelet before the agent sees it, or later."""
         if name in self.world.pods and which in self.world.bases(name) and self.world.bases(name)[which] > 0:
-            self.world.resize(name, limit, which)
+            stands = max(10, self.world.quota(name, which) // 100)
+            self.world.resize(name, f"{stands}m" if limit == "as raised" else limit, which)
             self.pending.add(name)
             if first:
                 self._kubelet()
