@@ -168,6 +168,12 @@ class Bursts(RuleBasedStateMachine):
             works = self.world.time - self.started > 15 and not self.faulty
             assert name not in self.pending or not works, "nothing keeps the kubelet from it"
 
+    @rule(name=NAMES, which=CONTAINERS, seconds=st.integers(1, 6), first=st.booleans())
+    def grow(self, name, which, seconds, first):
+        """A pod that is throttled is resized just to what is raised."""
+        self.throttle(name, which, 5, 0.0, seconds)
+        self.resize(name, which, "as raised", first)
+
     @rule(name=NAMES, which=st.sampled_from([None, "main"]), percent=st.sampled_from([50, 100, 120, 250]))
     def meddle(self, name, which, percent):
         """Somebody else writes a quota, of a container no more than he gave its pod.
