@@ -121,7 +121,8 @@ def test_by_cpus(kubectl, node, namespace):
     kubectl.create(batch(namespace, "be", "--cpu", "1", cpu="1000", memory="64Mi"))
     groups = Groups(node, running(kubectl, namespace, "be"))
     eventually(lambda: metrics().get("cpus") == 2, seconds=60, what="two CPUs decided")
-    eventually(lambda: len(groups.cpus()) == 2, what="two CPUs")
+    eventually(lambda: groups.quota() == PERIOD, seconds=60, what="its limit, by an agent that writes")
+    assert len(groups.cpus()) == 2
     rounds = Rounds(groups.cpus)
     with repeating(rounds.look):
         begun = rise(kubectl, node, namespace, "--cpu", "2")
