@@ -184,7 +184,7 @@ class Seen:
                 self.reported.add(each["name"])
         run = self._running()
         self.limited |= {name for name in run.keys() - self.limited if self._is_limited(run[name])}
-        if len(run.keys() & self.reported) > len(self.explained[2]) and run.keys() <= self.reported:
+        if len(run) > len(self.explained[2]):
             requested, used = self._explain()
             if used and self._running().keys() == run.keys():
                 self.explained = requested, used, frozenset(run)
