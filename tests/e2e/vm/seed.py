@@ -94,11 +94,19 @@ def assert_shown(guest: Guest, pods: Mapping[str, Object], expected: Mapping[str
 def assert_said(
     kubectl: Kubectl, pods: Mapping[str, Object], expected: Mapping[str, str], *arguments: str
 ) -> None:
-    """Demand that ``agent cpusets`` with these arguments says the same, and finds none that differs."""
-    said = verified(kubectl, *arguments)
-    for name, stored in pods.items():
-        (container,) = said[name_of(stored)]["containers"]
-        assert (container["cpuset"], container["agrees"]) == (expected[name], True), container
+    """Demand that ``agent cpusets`` with these arguments comes to say the same, and finds none that differs.
+
+    A kubelet of the policy static writes sets of its own to containers that are new to it, some seconds later.
+    """
+
+    def says() -> bool:
+        said = verified(kubectl, *arguments)
+        for name, stored in pods.items():
+            (container,) = said[name_of(stored)]["containers"]
+            assert (container["cpuset"], container["agrees"]) == (expected[name], True), container
+        return True
+
+    eventually(says, seconds=SECONDS, what="the sets that agent cpusets says")
 
 
 def name_of(stored: Object) -> str:
