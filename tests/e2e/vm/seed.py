@@ -96,7 +96,7 @@ def assert_said(
 ) -> None:
     """Demand that ``agent cpusets`` with these arguments comes to say the same, and finds none that differs.
 
-    A kubelet of the policy static writes sets of its own to containers that are new to it, some seconds later.
+    A kubelet of the policy static writes sets of its own to containers that are new to it, seconds later.
     """
 
     def says() -> bool:
