@@ -21,7 +21,7 @@ from webhook.cpuset.discovery import parse_shape
 from webhook.cpuset.qos import QoS
 from webhook.kube.lease import Lease
 from webhook.kube.paths import NODES, PODS
-from webhook.pods.nodetopology import NodeTopology
+from webhook.pods.nodes.nodetopology import NodeTopology
 from webhook.pods.resourcespec import BOUND_CLASSES, CPUSetRequest
 
 EVENTS = "/api/v1/events"

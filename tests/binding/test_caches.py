@@ -7,7 +7,7 @@ import pytest
 
 from tests.binding.builders import node, nrt, pod
 from webhook.binding.caches import Nodes, awaits_binding, pod_store, trim_node, trim_pod
-from webhook.pods.nodetopology import NodeTopologyError
+from webhook.pods.nodes.nodetopology import NodeTopologyError
 
 
 def names(store, node):

@@ -40,7 +40,7 @@ FORMER_MODULES = {
     "judgement": "binding/audit",
     "overview": "binding/metrics",
     "keeper": "certificates/rotator",
-    "machine": "pods/nodetopology",
+    "machine": "pods/nodes/nodetopology",
     "making": "certificates/issuing",
     "managed": "cli/serve/certificateflags",
     "picture": "cluster/cache, binding/rendering or cpuset/rendering",

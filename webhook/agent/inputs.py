@@ -10,8 +10,8 @@ from webhook.agent.plan.agentpod import AgentPod
 from webhook.agent.plan.settings import CPUManager, Settings
 from webhook.agent.publishing.topology import read_node
 from webhook.cpuset.topology import Topology
-from webhook.pods.nodetopology import NodeTopology
-from webhook.pods.normalization import normalization_ratio
+from webhook.pods.nodes.nodetopology import NodeTopology
+from webhook.pods.nodes.normalization import normalization_ratio
 from webhook.pods.pod import annotations, mapping
 from webhook.pods.quantities import QuantityError, milli, text_of, units
 from webhook.protocol import CPU, MEMORY

@@ -15,7 +15,7 @@ from webhook.kube.cache.store import Store
 from webhook.kube.client import Client
 from webhook.kube.paths import NODES, PODS, collection
 from webhook.kube.timestamps import utc_now
-from webhook.pods.nodetopology import NODE_ANNOTATIONS
+from webhook.pods.nodes.nodetopology import NODE_ANNOTATIONS
 from webhook.pods.pod import annotations, labels, mapping
 from webhook.pods.quantities import NANO, QuantityError, parse, text_of
 from webhook.protocol import (

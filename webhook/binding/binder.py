@@ -27,7 +27,7 @@ from webhook.binding.recovery import (
 )
 from webhook.binding.state import Deadline, OutOfTimeError, State
 from webhook.kube.client import ApiError
-from webhook.pods.nodetopology import NodeTopology, NodeTopologyError
+from webhook.pods.nodes.nodetopology import NodeTopology, NodeTopologyError
 
 _TRIES: Final = 50
 

@@ -15,7 +15,7 @@ from webhook.cpuset.sharing import PoolLimit
 from webhook.kube.cache.indexer import Indexer
 from webhook.kube.cache.store import Store
 from webhook.kube.paths import collection
-from webhook.pods.nodetopology import (
+from webhook.pods.nodes.nodetopology import (
     NODE_ANNOTATIONS,
     NodeTopology,
     NodeTopologyError,

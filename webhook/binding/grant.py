@@ -21,7 +21,7 @@ from webhook.cpuset.hints import NumaPolicy
 from webhook.cpuset.qos import QoS
 from webhook.cpuset.sharing import NodeState, Pod, Reservations
 from webhook.kube.timestamps import timestamp
-from webhook.pods.nodetopology import NodeTopology
+from webhook.pods.nodes.nodetopology import NodeTopology
 from webhook.pods.resourcespec import CPUSetRequest
 
 

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Gauge, Histogram
 from webhook.binding.grant import counts_of
 from webhook.binding.ledger import Ledger
 from webhook.binding.state import State
-from webhook.pods.nodetopology import NodeTopology, NodeTopologyError
+from webhook.pods.nodes.nodetopology import NodeTopology, NodeTopologyError
 from webhook.process.metrics import NAMESPACE
 from webhook.protocol import QoSClass
 

@@ -20,7 +20,7 @@ from webhook.binding.recovery import node_of
 from webhook.binding.state import Deadline, OutOfTimeError, State
 from webhook.kube.client import ApiError
 from webhook.kube.loop import run_loop
-from webhook.pods.nodetopology import NodeTopology, NodeTopologyError
+from webhook.pods.nodes.nodetopology import NodeTopology, NodeTopologyError
 
 UNDER_WAY: Final = dt.timedelta(seconds=2)
 """A bind ends milliseconds after our answer; the time of an entry is that of the second which it is in."""

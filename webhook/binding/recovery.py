@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from webhook.binding.ledger import Entry, Ledger
 from webhook.cpuset.allocation import BindPolicy, Exclusive
-from webhook.pods.nodetopology import NodeTopology
+from webhook.pods.nodes.nodetopology import NodeTopology
 from webhook.pods.pod import FINISHED, labels, spec
 from webhook.pods.quantities import QuantityError
 from webhook.pods.resourcespec import CPUSetRequest, ResourceSpecError, read_resource_spec

@@ -5,7 +5,7 @@ from webhook.binding.ledger import READY, Entry, Ledger
 from webhook.binding.reconciling.audit import overlaps
 from webhook.cpuset.cpulist import format_cpulist
 from webhook.cpuset.rendering import Paint, draw_node
-from webhook.pods.nodetopology import NodeTopology
+from webhook.pods.nodes.nodetopology import NodeTopology
 
 _WIDEST_NAME = 30
 _WIDEST_SET = 20

@@ -16,7 +16,7 @@ from webhook.binding.reconciling.audit import wrongs
 from webhook.binding.recovery import entry_of, node_of
 from webhook.binding.state import State
 from webhook.cpuset.allocation import BindPolicy
-from webhook.pods.nodetopology import NodeTopologyError
+from webhook.pods.nodes.nodetopology import NodeTopologyError
 from webhook.pods.resourcespec import ResourceSpecError, read_resource_spec
 from webhook.pods.resourcestatus import StatusError, given_cpus
 

@@ -13,8 +13,8 @@ from webhook.kube.cache.store import Store
 from webhook.kube.client import Client
 from webhook.kube.paths import NODES, PODS, member, pod
 from webhook.kube.timestamps import utc_now
-from webhook.pods.nodefit import misfit
-from webhook.pods.nodetopology import NodeTopology, NodeTopologyError
+from webhook.pods.nodes.nodefit import misfit
+from webhook.pods.nodes.nodetopology import NodeTopology, NodeTopologyError
 
 _LEAST_SECONDS: Final = 0.05
 

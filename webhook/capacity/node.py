@@ -9,7 +9,7 @@ import orjson
 from webhook.capacity.amounts import NOTHING, Amounts, Reading, amounts
 from webhook.cpuset.cpulist import parse_cpulist
 from webhook.cpuset.errors import CpuSetError
-from webhook.pods.normalization import normalization_ratio
+from webhook.pods.nodes.normalization import normalization_ratio
 from webhook.pods.pod import annotations, labels
 from webhook.pods.quantities import NANO
 from webhook.pods.text import shown

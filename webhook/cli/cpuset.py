@@ -255,7 +255,7 @@ def _show_node(node: str, cluster: ClusterFlags, output: str) -> None:
     from webhook.binding.rendering import draw_ledger
     from webhook.kube.client import ApiError
     from webhook.kube.paths import NODES, member
-    from webhook.pods.nodetopology import NodeTopologyError, read_node_topology
+    from webhook.pods.nodes.nodetopology import NodeTopologyError, read_node_topology
 
     api = cluster.open_or_home()
     try:

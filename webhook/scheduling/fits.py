@@ -21,7 +21,7 @@ from webhook.binding.ledgers import LedgerStore
 from webhook.binding.recovery import is_finished, node_of, with_unknown
 from webhook.cpuset.allocation import BindPolicy
 from webhook.kube.cache.indexer import Indexer
-from webhook.pods.nodetopology import NodeTopology, NodeTopologyError
+from webhook.pods.nodes.nodetopology import NodeTopology, NodeTopologyError
 from webhook.pods.pod import spec
 from webhook.pods.resourcespec import CPUSetRequest, ResourceSpecError, read_resource_spec
 from webhook.pods.resourcestatus import StatusError, given_cpus

@@ -8,7 +8,7 @@ from webhook.binding.grant import Claim, Grant, Refusal, agreed_terms, grant
 from webhook.binding.ledger import Entry, Ledger
 from webhook.cpuset.allocation import BindPolicy, Strategy
 from webhook.cpuset.hints import NumaPolicy
-from webhook.pods.nodetopology import NodeTopology
+from webhook.pods.nodes.nodetopology import NodeTopology
 
 NO_TOPOLOGY: Final = "no NodeResourceTopology"
 UNREADABLE: Final = "CPU set request of the pod cannot be read"

@@ -8,7 +8,7 @@ from webhook.agent.plan.settings import Settings
 from webhook.agent.plan.target import Knob
 from webhook.cpuset.discovery import parse_shape
 from webhook.cpuset.sharing import Reservations
-from webhook.pods.nodetopology import NodeTopology
+from webhook.pods.nodes.nodetopology import NodeTopology
 from webhook.protocol import ANNOTATION_RESOURCE_STATUS, LABEL_QOS_CLASS
 
 KUBE = {"LSE": "Guaranteed", "LSR": "Guaranteed", "LS": "Burstable", "BE": "BestEffort", "": "Burstable"}

@@ -10,7 +10,7 @@ from webhook.agent.plan.plan import make_plan
 from webhook.agent.publishing.topology import describe, read_node
 from webhook.cpuset.allocation import BindPolicy
 from webhook.cpuset.topology import Topology
-from webhook.pods.nodetopology import read_node_topology
+from webhook.pods.nodes.nodetopology import read_node_topology
 from webhook.protocol import ANNOTATION_RESOURCE_STATUS
 
 CPUS = Topology.regular(2, 1, 4, 2)  # 16 CPUs, siblings 2n and 2n+1, sockets 0-7 and 8-15

@@ -11,7 +11,7 @@ from webhook.agent.machine.hierarchy import CONTROLLERS, find_hierarchy
 from webhook.cpuset.cpulist import parse_cpulist
 from webhook.cpuset.discovery import topology_from_sysfs
 from webhook.cpuset.sharing import Reservations
-from webhook.pods.nodetopology import NodeTopology
+from webhook.pods.nodes.nodetopology import NodeTopology
 
 TOP = Path("/sys/fs/cgroup")
 BURN = "while True: pass"

@@ -15,7 +15,7 @@ from webhook.cpuset.allocation import BindPolicy
 from webhook.cpuset.cpulist import format_cpulist
 from webhook.cpuset.qos import QoS
 from webhook.cpuset.sharing import NodeState, Pod
-from webhook.pods.nodetopology import NodeTopology
+from webhook.pods.nodes.nodetopology import NodeTopology
 from webhook.pods.pod import containers
 from webhook.pods.quantities import QuantityError, milli, text_of
 from webhook.pods.requests import pod_request

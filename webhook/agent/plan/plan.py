@@ -24,7 +24,7 @@ from webhook.agent.plan.placement import OWN_CPUS, CPUSets, Placement, cpu_sets
 from webhook.agent.plan.processes import of_processes
 from webhook.agent.plan.settings import DEFAULTS, Settings
 from webhook.agent.plan.target import UNLIMITED, Knob, Target, Why
-from webhook.pods.nodetopology import NodeTopology
+from webhook.pods.nodes.nodetopology import NodeTopology
 from webhook.pods.pod import containers
 from webhook.protocol import KubeQoS, QoSClass
 

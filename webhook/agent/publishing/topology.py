@@ -20,7 +20,7 @@ from webhook.cpuset.discovery import topology_annotation
 from webhook.cpuset.qos import QoS
 from webhook.cpuset.topology import Place, Topology
 from webhook.kube.ownerreferences import owned_by_node
-from webhook.pods.nodetopology import NodeTopology, read_node_topology
+from webhook.pods.nodes.nodetopology import NodeTopology, read_node_topology
 from webhook.pods.pod import annotations
 from webhook.pods.resourcestatus import StatusError, given_cpus
 from webhook.protocol import (

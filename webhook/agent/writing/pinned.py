@@ -21,7 +21,7 @@ from webhook.agent.writing.cgroupfiles import CgroupFiles
 from webhook.agent.writing.files import file_of, parse
 from webhook.agent.writing.ledger import ActionLedger
 from webhook.agent.writing.present import Present
-from webhook.pods.nodetopology import NodeTopology
+from webhook.pods.nodes.nodetopology import NodeTopology
 from webhook.pods.pod import containers
 from webhook.pods.quantities import QuantityError
 from webhook.pods.resourcestatus import StatusError, believed_cpus

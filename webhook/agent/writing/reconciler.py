@@ -26,7 +26,7 @@ from webhook.agent.writing.restore import Restored, restore
 from webhook.agent.writing.weights import runtime_weights
 from webhook.agent.writing.writer import Writer, Written
 from webhook.kube.timestamps import utc_now
-from webhook.pods.nodetopology import NodeTopology
+from webhook.pods.nodes.nodetopology import NodeTopology
 
 PERIOD_SECONDS: Final = 10.0
 """All files are looked at within this long; in the mode enforce so long nothing is written at first."""

@@ -18,7 +18,7 @@ from webhook.cpuset.cpulist import format_cpulist
 from webhook.cpuset.errors import NotEnoughCpusError
 from webhook.cpuset.hints import NumaPolicy
 from webhook.cpuset.topology import Topology
-from webhook.pods.nodetopology import NodeTopology
+from webhook.pods.nodes.nodetopology import NodeTopology
 from webhook.pods.requests import pod_request
 from webhook.protocol import CPU
 

@@ -10,7 +10,7 @@ from webhook.cpuset.cpulist import format_cpulist
 from webhook.cpuset.qos import QoS
 from webhook.cpuset.topology import Topology
 from webhook.kube.conditions import Condition
-from webhook.pods.nodetopology import NodeTopology
+from webhook.pods.nodes.nodetopology import NodeTopology
 from webhook.pods.pod import is_mirror
 
 _SHOWN: Final = 5

@@ -27,7 +27,7 @@ from webhook.kube.client import ApiError
 from webhook.kube.conditions import with_conditions
 from webhook.kube.lease import Lease
 from webhook.kube.loop import run_loop
-from webhook.pods.nodetopology import NodeTopology, NodeTopologyError
+from webhook.pods.nodes.nodetopology import NodeTopology, NodeTopologyError
 from webhook.pods.pod import is_mirror
 from webhook.pods.resourcespec import BOUND_CLASSES
 

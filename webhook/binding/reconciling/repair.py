@@ -24,7 +24,7 @@ from webhook.cpuset.cpulist import format_cpulist
 from webhook.kube.client import MERGE_PATCH, ApiError
 from webhook.kube.events import NORMAL, WARNING, Event, EventRecorder
 from webhook.kube.paths import pod as pod_path
-from webhook.pods.nodetopology import NodeTopology, NodeTopologyError
+from webhook.pods.nodes.nodetopology import NodeTopology, NodeTopologyError
 from webhook.pods.quantities import QuantityError
 from webhook.pods.requests import pod_request
 from webhook.pods.resourcespec import BOUND_CLASSES, CPUSetRequest, ResourceSpecError, read_resource_spec

@@ -2,7 +2,7 @@
 
 import pytest
 
-from webhook.pods.normalization import normalization_ratio
+from webhook.pods.nodes.normalization import normalization_ratio
 from webhook.pods.quantities import NANO
 from webhook.protocol import ANNOTATION_CPU_NORMALIZATION_RATIO
 

@@ -7,7 +7,7 @@ import pytest
 from tests.binding.builders import node, nrt
 from webhook.cpuset.allocation import BindPolicy, Strategy
 from webhook.cpuset.hints import NumaPolicy
-from webhook.pods.nodetopology import NodeTopologyError, read_node_topology
+from webhook.pods.nodes.nodetopology import NodeTopologyError, read_node_topology
 
 RESERVATION = "node.koordinator.sh/reservation"
 KUBELET = "kubelet.koordinator.sh/cpu-manager-policy"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from webhook.pods.nodefit import misfit
+from webhook.pods.nodes.nodefit import misfit
 
 NODE = {
     "metadata": {"name": "node-1", "labels": {"zone": "a", "cores": "16", "empty": "", "name": "x"}},
