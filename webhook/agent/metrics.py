@@ -20,6 +20,14 @@ PREFIX: Final = f"{NAMESPACE}_agent"
 _MICROSECONDS: Final = 1e6
 
 
+def gauges(values: Mapping[str, tuple[str, float]]) -> Iterator[Metric]:
+    """Yield metrics of this moment, of texts and values by their names after the prefix."""
+    for name, (text, value) in values.items():
+        metric = GaugeMetricFamily(f"{PREFIX}_{name}", text)
+        metric.add_metric((), float(value))
+        yield metric
+
+
 class Publications:
     """What was published, and what was refused."""
 

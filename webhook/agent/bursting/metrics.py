@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from webhook.agent.bursting.burster import Burster
-from webhook.agent.metrics import PREFIX
+from webhook.agent.metrics import gauges
 
 
 class BurstCollector(Collector):
@@ -28,7 +28,4 @@ class BurstCollector(Collector):
         if state.pool is not None:
             values["pool_used_cores"] = ("What is in use of the share pool.", state.pool.used / 1000)
             values["pool_cores"] = ("The share pool.", state.pool.size / 1000)
-        for name, (text, value) in values.items():
-            metric = GaugeMetricFamily(f"{PREFIX}_burst_{name}", text)
-            metric.add_metric((), float(value))
-            yield metric
+        yield from gauges({f"burst_{name}": each for name, each in values.items()})

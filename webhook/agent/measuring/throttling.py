@@ -53,8 +53,9 @@ class _Group:
             return None
         if self.throttled < throttled:
             return None  # another group
-        known = used is not None and self.used is not None and self.used >= used
-        cores = (self.used - used) / NANOSECONDS / seconds if known else None  # type: ignore[operator]
+        cores = None
+        if used is not None and self.used is not None and self.used >= used:
+            cores = (self.used - used) / NANOSECONDS / seconds
         return Throttled(self.throttled - throttled, seconds, cores)
 
     def close(self) -> None:

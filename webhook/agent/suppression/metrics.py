@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from webhook.agent.metrics import PREFIX
+from webhook.agent.metrics import PREFIX, gauges
 from webhook.agent.plan.target import PERIOD
 from webhook.agent.suppression.suppressor import Suppressor
 from webhook.slo.keys import CPUSET
@@ -37,7 +37,4 @@ class SuppressionCollector(Collector):
             values["cpus"] = ("CPUs on which BE pods may run.", len(decision.cpus))
         elif decision is not None:
             values["quota_cores"] = ("The quota of all BE pods together.", decision.quota / PERIOD)
-        for name, (text, value) in values.items():
-            metric = GaugeMetricFamily(f"{PREFIX}_suppression_{name}", text)
-            metric.add_metric((), float(value))
-            yield metric
+        yield from gauges({f"suppression_{name}": each for name, each in values.items()})

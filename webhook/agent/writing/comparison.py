@@ -140,7 +140,9 @@ class Comparison:
             if found := self._of_target(target, group, below=below, weights=weights):
                 yield found
         for each in self._no_longer(plan.pod.name, group, targets, plan.pod.mode, below=below):
-            yield left(each) if self._is_the_kubelets(each, quota) else each
+            # A quota that was raised, and is just what its limit comes to by now: the limit has changed.
+            is_the_kubelets = each.lent and each.current == quota
+            yield left(each) if is_the_kubelets else each
 
     def _of_target(self, target: Target, group: str, *, below: bool, weights: Weights) -> Difference | None:
         path, version = self._path(target.knob, group), self._hierarchy.version
@@ -181,12 +183,7 @@ class Comparison:
         if original is None or not self._is(path, original):
             return None
         found = self._difference(path, knob, original.old, Why(RESTORE, whose, _no_more(mode)), below=below)
-        return left(found) if found is not None and found.expected and original.is_lent else found
-
-    def _is_the_kubelets(self, found: Difference, quota: int | None) -> bool:
-        """Whether a quota that was raised is just what its limit comes to by now: the limit has changed."""
-        original = self._written.get(found.path)
-        return found.knob is Knob.QUOTA and found.current == quota and bool(original and original.is_lent)
+        return left(found) if found is not None and found.expected and found.lent else found
 
     @property
     def _written(self) -> Mapping[str, Original]:
@@ -219,11 +216,13 @@ class Comparison:
             text, current = "", value  # this kernel has no such file: the writer reports it
         expected = ""
         original = self._written.get(path)
+        raises, gives_back = why.rule == QUOTA_BURST, why.rule == RESTORE
+        lent = raises or (gives_back and original is not None and original.is_lent)
         if original is not None and original.last != text and self._is(path, original):
             expected = original.last
-            if why.rule == QUOTA_BURST:
+            if raises:
                 return None  # it is his: the next second's plan says so
-        return Difference(path, knob, below, text, wanted, current, value, why, expected)
+        return Difference(path, knob, below, text, wanted, current, value, why, expected, lent=lent)
 
     def _left_alone(self, path: str, reason: str, why: str) -> None:
         self.problems.setdefault((path.rpartition("/")[2], reason), f"{path}: {why}: it is left as it is")

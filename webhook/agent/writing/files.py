@@ -66,6 +66,9 @@ _OF_VERSION: Final = {1: _V1, 2: _V2}
 _BY_NAME: Final = {
     version: {file.name: knob for knob, file in table.items()} for version, table in _OF_VERSION.items()
 }
+EFFECTIVE_CPUS: Final = "cpuset.cpus.effective"
+"""Of version 2: on which CPUs a group may run, also by the groups above it."""
+
 _MAX: Final = "max"
 _BYTES: Final = frozenset({Knob.MEMORY, *_PROTECTION})
 

@@ -45,6 +45,7 @@ class Difference(NamedTuple):
         expected: what the agent wrote there before, where somebody else changed that; else "".
         before: what the ledger is to name as ``old``, where the agent has not written it yet, but it is its
             all the same: nothing is written; else "", and what is found is.
+        lent: whether the file is whoever's changes it, also since it was looked at.
     """
 
     path: str
@@ -57,6 +58,7 @@ class Difference(NamedTuple):
     why: Why
     expected: str = ""
     before: str = ""
+    lent: bool = False
 
     @property
     def settled(self) -> bool:

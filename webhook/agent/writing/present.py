@@ -4,7 +4,7 @@ from webhook.agent.machine.hierarchy import Hierarchy
 from webhook.agent.plan.agentpod import AgentPod
 from webhook.agent.plan.target import PERIOD, UNLIMITED, Knob, Value
 from webhook.agent.writing.cgroupfiles import CgroupFiles
-from webhook.agent.writing.files import file_of, parse, render, same
+from webhook.agent.writing.files import EFFECTIVE_CPUS, file_of, parse, render, same
 from webhook.cpuset.cpulist import parse_cpulist
 
 
@@ -37,7 +37,7 @@ class Present:
 
     def cpus(self, group: str) -> frozenset[int] | None:
         """Return on which CPUs a group may run: in version 2 also by the groups above it."""
-        name = "cpuset.cpus" if self._hierarchy.version == 1 else "cpuset.cpus.effective"
+        name = "cpuset.cpus" if self._hierarchy.version == 1 else EFFECTIVE_CPUS
         try:
             return parse_cpulist(self._read("cpuset", group, name))
         except (OSError, ValueError):

@@ -62,8 +62,9 @@ def restore(
     begun = dict(_begun(chosen, ledger.originals, files)) if version == 1 else {}
     differences = list(_differences(chosen | begun, files, version))
     foreign = tuple((each.path, each.expected, each.text) for each in differences if each.expected)
-    stays = {path for path, original in chosen.items() if original.is_lent or not changed}
-    differences = [left(each) if each.expected and each.path in stays else each for each in differences]
+    differences = [
+        left(each) if each.expected and (each.lent or not changed) else each for each in differences
+    ]
     written = writer.apply(ordered([*(as_known(*each) for each in begun.items()), *differences]))
     return Restored(written, tuple(each.path for each in differences if not each.settled), foreign)
 
@@ -114,6 +115,7 @@ def _differences(originals: dict[str, Original], files: CgroupFiles, version: in
             wanted=wanted,
             why=why,
             expected=original.last if text != original.last else "",
+            lent=original.is_lent,
         )
 
 

@@ -18,11 +18,10 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from webhook.agent.machine.hierarchy import GONE
-from webhook.agent.plan.burst import QUOTA_BURST
 from webhook.agent.plan.plan import IDLE
 from webhook.agent.plan.target import UNLIMITED, Knob, Why
 from webhook.agent.writing.cgroupfiles import CgroupFiles
-from webhook.agent.writing.files import file_of, parse, same
+from webhook.agent.writing.files import EFFECTIVE_CPUS, file_of, parse, same
 from webhook.agent.writing.ledger import RESTORE, ActionLedger
 from webhook.agent.writing.order import Step
 from webhook.agent.writing.own import holds_us
@@ -163,15 +162,8 @@ class Writer:
         """Return why a write has to wait for the next round; "" where it has not."""
         if self._would_kill(knob, step):
             return "uses more memory than that"
-        changed = found != step.difference.text and self._is_lent(step)
+        changed = step.difference.lent and found != step.difference.text
         return "is being changed by somebody else" if changed else ""
-
-    def _is_lent(self, step: Step) -> bool:
-        """Whether a file is whoever's changes it, also since it was looked at."""
-        difference = step.difference
-        original = self._ledger.originals.get(difference.path)
-        of_another = original is not None and original.is_lent and difference.why.rule == RESTORE
-        return of_another or difference.why.rule == QUOTA_BURST
 
     def _write(self, knob: Knob, path: str, text: str) -> str:
         """Write; return what the file is to hold now."""
@@ -182,7 +174,7 @@ class Writer:
                 raise
             # Version 2 empties no set in use. The CPUs of the group above are the same to processes.
             above = path.rsplit("/", 2)[0]
-            text = self._files.read(f"{above}/cpuset.cpus.effective")
+            text = self._files.read(f"{above}/{EFFECTIVE_CPUS}")
             self._files.write(path, text)
         return text
 
@@ -194,9 +186,8 @@ class Writer:
         return bool(self.stopped)
 
     def _would_be_lost(self, step: Step) -> bool:
-        """Whether a quota is to be raised of which an agent that starts again might know nothing."""
-        difference = step.difference
-        return bool(self._ledger.problem) and difference.why.rule == QUOTA_BURST and difference.widens
+        """Whether a file is to be raised of which an agent that starts again might know nothing."""
+        return bool(self._ledger.problem) and step.difference.lent and step.difference.widens
 
     def _failed(self, step: Step, error: OSError, done: Written) -> Outcome:
         number = error.errno or 0
