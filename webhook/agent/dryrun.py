@@ -14,11 +14,11 @@ from webhook.agent.machine.kubelet import Kubelet
 from webhook.agent.measuring.sampler import Sampler
 from webhook.agent.measuring.throttling import Throttling
 from webhook.agent.plan.agentpod import AgentPod
-from webhook.agent.plan.plan import make_plan
+from webhook.agent.plan.plan import Plan, make_plan
 from webhook.agent.plan.settings import DEFAULTS, Settings
 from webhook.agent.plan.target import Knob
 from webhook.agent.plan.unbuilt import unbuilt
-from webhook.agent.pods import read_pod
+from webhook.agent.pods import NodePod, read_pod
 from webhook.agent.rendering import DryRun
 from webhook.agent.suppression.decision import Options
 from webhook.agent.suppression.overlay import unlike_koordlet
@@ -71,26 +71,15 @@ def dry_run(  # noqa: PLR0913 — what a plan is made of
     planned = [pod.planned for pod in read]
     topology, wanted = inputs_of(node, cpus, kubelet, planned, replace(asked, slo=read_nodeslo(slo)))
     settings = possible(wanted, hierarchy, files)
-    plan = make_plan(planned, Pinned(hierarchy, files).on(topology, planned, settings), settings)
-    suppressor = burster = None
+    lasting = make_plan(planned, Pinned(hierarchy, files).on(topology, planned, settings), settings)
     sampler = Sampler(hierarchy, root)
+    suppressor = burster = None
     if suppression is not None and settings.slo.threshold.enable:
         suppressor = Suppressor(hierarchy, files, sampler, Findings(), suppression)
-    if any(each.quotas is not None for each in plan.pods):
+    if any(each.quotas is not None for each in lasting.pods):
         throttling = Throttling(hierarchy, time.monotonic)
         burster = Burster(hierarchy, files, sampler, Findings(), throttling)
-    unlike: list[str] = []
-    if suppressor is not None or burster is not None:
-        sampler.look(read)
-        if burster is not None:
-            burster.adjust(plan, settings)
-        time.sleep(_SECOND)
-        sampler.look(read)
-    if suppressor is not None:
-        plan = suppressor.adjust(plan, settings)
-        unlike = unlike_koordlet(plan, settings.slo.threshold.cpu_suppress_policy)
-    if burster is not None:
-        plan = burster.adjust(plan, settings)
+    plan, unlike = _of_a_second(lasting, read, settings, sampler, suppressor, burster)
     knobs, findings = settings.for_processes, []
     if Knob.NICE in knobs and root != _HERE:
         knobs -= {Knob.NICE}
@@ -119,6 +108,31 @@ def dry_run(  # noqa: PLR0913 — what a plan is made of
         bursts=burster.state if burster is not None else None,
         unlike_koordlet=unlike,
     )
+
+
+def _of_a_second(
+    plan: Plan,
+    pods: Sequence[NodePod],
+    settings: Settings,
+    sampler: Sampler,
+    suppressor: Suppressor | None,
+    burster: Burster | None,
+) -> tuple[Plan, list[str]]:
+    """Return the plan by what is used in a second from now on, and where koordlet would do otherwise."""
+    unlike: list[str] = []
+    if suppressor is None and burster is None:
+        return plan, unlike
+    sampler.look(pods)
+    if burster is not None:
+        burster.adjust(plan, settings)
+    time.sleep(_SECOND)
+    sampler.look(pods)
+    if suppressor is not None:
+        plan = suppressor.adjust(plan, settings)
+        unlike = unlike_koordlet(plan, settings.slo.threshold.cpu_suppress_policy)
+    if burster is not None:
+        plan = burster.adjust(plan, settings)
+    return plan, unlike
 
 
 def _folder(difference: Difference) -> str:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import initialize, rule
 
 from tests.agent.bursting.world import FILES, BurstWorld, container
 from tests.agent.plan.builders import batch
+from tests.agent.worlds.seconds import Seconds
 from tests.agent.worlds.world import KINDS
 from webhook.protocol import ANNOTATION_AGENT, ANNOTATION_CPU_BURST
 
@@ -44,7 +45,7 @@ CORES = st.sampled_from([0.0, 0.0, 0.5, 1.0, 3.0, 6.29, 6.31, 7.0, 16.0]) | st.f
 )
 
 
-class Bursts(RuleBasedStateMachine):
+class Bursts(Seconds):
     """A node of 16 CPUs."""
 
     @initialize(kind=st.sampled_from(KINDS), strategy=STRATEGIES)
@@ -221,17 +222,6 @@ class Bursts(RuleBasedStateMachine):
         """The agent starts anew."""
         self.world.restart()
         self.started = None
-
-    @rule(seconds=st.sampled_from([1.0, 30.0, 900.0]))
-    def late(self, seconds):
-        """The next second comes late."""
-        self.world.time += seconds
-
-    @rule(seconds=st.integers(1, 12))
-    def seconds(self, seconds):
-        """Some seconds pass."""
-        for _ in range(seconds):
-            self.second()
 
     def _kubelet(self):
         """The kubelet tries what it has not done yet."""

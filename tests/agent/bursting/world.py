@@ -3,12 +3,11 @@
 import hashlib
 from dataclasses import replace
 
-from tests.agent.suppression.world import Said
+from tests.agent.worlds.said import Said
 from tests.agent.worlds.world import World
 from webhook.agent.bursting.burster import Burster
 from webhook.agent.findings import Findings
 from webhook.agent.measuring.throttling import Throttled
-from webhook.agent.plan.agentpod import read_agent_pod
 from webhook.agent.plan.target import Knob
 from webhook.agent.writing.files import parse, render
 from webhook.pods.pod import containers
@@ -142,16 +141,9 @@ class BurstWorld(World):
         found = None if periods is None else Throttled(periods, 1.0, cores)
         self.throttled.groups[self.group(name, container)] = found
 
-    def round(self):
-        """One round, and a second passes."""
-        done = self.agent.round(
-            [read_agent_pod(raw) for raw in self.pods.values()],
-            self.node,
-            self.settings,
-            lambda plan: self.burster.adjust(plan, self.settings),
-        )
-        self.time += 1
-        return done
+    def adjusted(self, plan):
+        """The plan with raised quotas."""
+        return self.burster.adjust(plan, self.settings)
 
     def quota(self, name, container=None):
         """What stands in the file of a quota."""

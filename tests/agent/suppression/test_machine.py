@@ -6,11 +6,12 @@ from pathlib import Path
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import initialize, rule
 
 from tests.agent.plan.builders import batch
 from tests.agent.suppression import model
 from tests.agent.suppression.world import SuppressedWorld
+from tests.agent.worlds.seconds import Seconds
 from tests.agent.worlds.world import KINDS
 from webhook.agent.suppression.decision import LEAST_QUOTA
 from webhook.agent.suppression.overlay import SUPPRESSION
@@ -44,7 +45,7 @@ HALF = st.sampled_from(
 )
 
 
-class Suppression(RuleBasedStateMachine):
+class Suppression(Seconds):
     """A node of 16 CPUs."""
 
     @initialize(kind=st.sampled_from(KINDS), least=st.integers(1, 3), slo=READABLE)
@@ -135,17 +136,6 @@ class Suppression(RuleBasedStateMachine):
         """The agent starts anew; what a NodeSLO said before it cannot know."""
         self.world.restart()
         self.in_force = None
-
-    @rule(seconds=st.sampled_from([0.5, 30.0, 900.0]))
-    def late(self, seconds):
-        """The next second comes late."""
-        self.world.time += seconds
-
-    @rule(seconds=st.integers(1, 4))
-    def seconds(self, seconds):
-        """Some seconds pass, each of which is judged."""
-        for _ in range(seconds):
-            self.second()
 
     def second(self):
         """One round, and every promise."""

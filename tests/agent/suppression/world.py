@@ -1,13 +1,11 @@
 """A node for tests whose BE pods are suppressed: what pods use is said by the test."""
 
 from dataclasses import replace
-from threading import Lock
 
 from tests.agent.plan.builders import a_node
+from tests.agent.worlds.said import Said
 from tests.agent.worlds.world import World
 from webhook.agent.findings import Findings
-from webhook.agent.measuring.usage import Loads
-from webhook.agent.plan.agentpod import read_agent_pod
 from webhook.agent.plan.target import Knob
 from webhook.agent.suppression.decision import Options
 from webhook.agent.suppression.suppressor import Suppressor
@@ -15,23 +13,6 @@ from webhook.agent.writing.files import parse
 from webhook.slo.nodeslo import read_nodeslo
 
 ON = {"enable": True}
-
-
-class Said:
-    """Implements Measures: what the test says that is used, in cores."""
-
-    def __init__(self):
-        self.lock = Lock()
-        self.known = True
-        self.system = 0.4
-        self.pods = {}
-
-    def loads(self):
-        """All of it, or nothing."""
-        if not self.known:
-            return None
-        pods = sum(self.pods.values())
-        return Loads(pods + self.system, pods, {f"uid-{name}": used for name, used in self.pods.items()})
 
 
 class SuppressedWorld(World):
@@ -71,16 +52,9 @@ class SuppressedWorld(World):
         self.written = fields
         self.settings = replace(self.settings, slo=read_nodeslo({"resourceUsedThresholdWithBE": fields}))
 
-    def round(self):
-        """One round, and a second passes."""
-        done = self.agent.round(
-            [read_agent_pod(raw) for raw in self.pods.values()],
-            self.node,
-            self.settings,
-            lambda plan: self.suppressor.adjust(plan, replace(self.settings, reserved=self.reserved)),
-        )
-        self.time += 1
-        return done
+    def adjusted(self, plan):
+        """What is left of it for BE pods."""
+        return self.suppressor.adjust(plan, replace(self.settings, reserved=self.reserved))
 
     @property
     def decision(self):

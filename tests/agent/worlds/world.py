@@ -82,9 +82,14 @@ class World:
             return group
         return self.container(group, hashlib.sha256(f"{name}/{container}".encode()).hexdigest())
 
+    def adjusted(self, plan):
+        """What it is this second."""
+        return plan
+
     def round(self):
         """One round, and a second passes."""
-        done = self.agent.round([read_agent_pod(raw) for raw in self.pods.values()], self.node, self.settings)
+        pods = [read_agent_pod(raw) for raw in self.pods.values()]
+        done = self.agent.round(pods, self.node, self.settings, self.adjusted)
         self.time += 1
         return done
 
