@@ -123,7 +123,9 @@ def test_the_lease_that_a_configuration_names(doctor, cluster, authority, electi
     if named:
         cluster.objects[PROFILES]["", "spark"]["spec"]["schedulerName"] = "of-the-chart"
     lacks = "of-the-chart (named by {}): no sign of it".format("spark" if named else "ConfigMap scheduler")
-    assert lacks in doctor()[1]["error"]
+    error = doctor()[1]["error"]
+    assert lacks in error
+    assert "look why its pods do not run" in error, "it is installed already, whoever names it"
     cluster.put(LEASES, "of-the-chart-stock", "elsewhere", metadata={"namespace": "elsewhere"}, spec=lease())
     assert lacks in doctor()[1]["error"], "of another scheduler"
     cluster.put(LEASES, "of-the-chart-stock", namespace, metadata={"namespace": namespace}, spec=lease())

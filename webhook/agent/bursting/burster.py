@@ -1,9 +1,8 @@
 """Quotas raised from second to second, as long as the NodeSLO switches it on.
 
 What is raised stands in the kernel's files, and what stood there before in the ledger: from there each
-second goes on, also after a restart. A quota that somebody else has changed is his, as of a kubelet that
-resizes the pod: it is raised again only from what the limit comes to. Where nothing is known of this second,
-quotas fall.
+second goes on, also after a restart. A quota that somebody else has changed is raised again only from what
+the limit comes to. Where nothing is known of this second, quotas fall.
 """
 
 import time
@@ -12,9 +11,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
-from webhook.agent.bursting.decision import Bounds, Bucket, Raised, Raises, State, next_quota
+from webhook.agent.bursting.decision import Bucket, Raised, Raises, State, next_quota
 from webhook.agent.bursting.overlay import WHOLE, base_of, of_pod, with_raised
 from webhook.agent.bursting.pool import Members, Pool, members_of, pool_of
+from webhook.agent.bursting.standing import Place, Standing
 from webhook.agent.findings import Findings
 from webhook.agent.machine.hierarchy import Hierarchy
 from webhook.agent.measuring.sampler import Measures
@@ -23,12 +23,9 @@ from webhook.agent.plan.agentpod import AgentPod
 from webhook.agent.plan.burst import Quotas
 from webhook.agent.plan.plan import Plan, PodPlan
 from webhook.agent.plan.settings import Settings
-from webhook.agent.plan.target import PERIOD, UNLIMITED, Knob
-from webhook.agent.writing.begun import known
+from webhook.agent.plan.target import PERIOD, UNLIMITED
 from webhook.agent.writing.cgroupfiles import CgroupFiles
-from webhook.agent.writing.files import file_of, parse, render, same
-from webhook.agent.writing.ledger import ActionLedger, Original
-from webhook.agent.writing.present import Present
+from webhook.agent.writing.ledger import ActionLedger
 
 UNMET_ROUNDS: Final = 10
 """After so many in a row without figures, or in which a quota could not be raised, a finding says so."""
@@ -49,14 +46,6 @@ class Throttles(Protocol):
         """Let go of all other groups."""
 
 
-class _Place(NamedTuple):
-    """A group, its file of the quota, and between what that may stand."""
-
-    group: str
-    path: str
-    bounds: Bounds
-
-
 class _Pod(NamedTuple):
     """A pod whose quotas may be raised.
 
@@ -73,8 +62,8 @@ class _Pod(NamedTuple):
     pod: AgentPod
     planned: Quotas
     quotas: Quotas
-    own: _Place
-    places: Mapping[str, _Place]
+    own: Place
+    places: Mapping[str, Place]
     saves: int | None
 
 
@@ -108,12 +97,7 @@ class Burster:
 
     def __post_init__(self) -> None:
         """Put it together."""
-        self._present = Present(self._hierarchy, self._files)
-
-    @property
-    def originals(self) -> Mapping[str, Original]:
-        """Return what was written."""
-        return self.ledger.originals if self.ledger is not None else {}
+        self._standing = Standing(self._hierarchy, self._files, self.ledger)
 
     def adjust(self, plan: Plan, settings: Settings) -> Plan:
         """Return the plan of this second.
@@ -178,35 +162,32 @@ class Burster:
         self._pods = kept
 
     def _places(self, pod: AgentPod, planned: Quotas) -> _Pod:
-        above, quotas = self._present.group(pod), planned
-        own = self._place(above, planned.pod or 0, planned)
-        ours = known(own.path, self.originals, self._files)
-        if planned.pod is not None and not ours and self._present.has_quota(above, UNLIMITED):
-            quotas, own = planned._replace(pod=None), self._place(above, 0, planned)
+        above, quotas = self._hierarchy.pod(pod.kube_qos, pod.uid), planned
+        own = self._standing.place(above, planned.pod or 0, planned)
+        ours = self._standing.is_ours(own)
+        if planned.pod is not None and not ours and self._standing.has(above, UNLIMITED):
+            quotas, own = planned._replace(pod=None), self._standing.place(above, 0, planned)
         found = {WHOLE: own} if quotas.whole and quotas.pod is not None else {}
         for number, group in self._hierarchy.containers(above).items():
             name = pod.containers.get(number, WHOLE)
             if name in quotas.containers:
-                found[name] = self._place(group, quotas.containers[name], quotas)
+                found[name] = self._standing.place(group, quotas.containers[name], quotas)
         strategy = planned.strategy
         seconds = strategy.cfs_quota_burst_period_seconds
         saves = Bucket.full(seconds, strategy.cfs_quota_burst_percent).most if seconds >= 0 else None
         return _Pod(pod, planned, quotas, own, found, saves)
-
-    def _place(self, group: str, base: int, quotas: Quotas) -> _Place:
-        file = file_of(Knob.QUOTA, self._hierarchy.version)
-        path = self._hierarchy.file(file.controller, group, file.name) if file is not None else None
-        return _Place(group, path or "", Bounds(base, quotas.most(base)))
 
     def _of_pod(self, pod: _Pod, pool: Pool | None) -> Raises:
         """Return the raised quotas of a pod."""
         looks = {name: self._look(place, pod.saves) for name, place in pod.places.items()}
         if not self._concerns(pod, looks.values()):
             return {}
-        if self._stands(pod.own) is None or self._is_given_up(pod):
+        if self._standing.at(pod.own) is None or self._is_given_up(pod):
             return {}  # somebody else has written the pod's quota
         now = {
-            name: stands for name, place in pod.places.items() if (stands := self._stands(place)) is not None
+            name: stands
+            for name, place in pod.places.items()
+            if (stands := self._standing.at(place)) is not None
         }
         wanted = {
             name: next_quota(stands, pod.places[name].bounds, pool, *looks[name])
@@ -222,9 +203,9 @@ class Burster:
         """Whether a pod's quota was left to somebody else before those of its containers could fall."""
         return (
             pod.quotas.pod is not None
-            and not known(pod.own.path, self.originals, self._files)
-            and any(known(place.path, self.originals, self._files) for place in pod.places.values())
-            and not self._present.has_quota(pod.own.group, pod.quotas.pod)
+            and not self._standing.is_ours(pod.own)
+            and any(self._standing.is_ours(place) for place in pod.places.values())
+            and not self._standing.has(pod.own.group, pod.quotas.pod)
         )
 
     def _lasting(self, pod: _Pod, raises: Raises) -> Raises:
@@ -235,10 +216,10 @@ class Burster:
     def _concerns(self, pod: _Pod, looks: Iterable[tuple[Throttled | None, object]]) -> bool:
         """Whether anything of a pod is raised, or is to be, as far as it depends on the pod."""
         return any(throttled is not None and throttled.periods for throttled, _ in looks) or any(
-            place.path in self.originals for place in (pod.own, *pod.places.values())
+            self._standing.is_named(place) for place in (pod.own, *pod.places.values())
         )
 
-    def _look(self, place: _Place, saves: int | None) -> tuple[Throttled | None, Bucket | None]:
+    def _look(self, place: Place, saves: int | None) -> tuple[Throttled | None, Bucket | None]:
         """Return what became of a group in the last second, and what it has saved."""
         if saves is None:
             return self.throttling.look(place.group, use=False), None
@@ -256,17 +237,15 @@ class Burster:
 
         What stands does not follow from limits; or the ledger cannot be written, by which they fall again.
         """
-        if not rising or (self.ledger is not None and self.ledger.problem):
+        if not rising or self._standing.waits:
             return rising
         raised = {name: Raised(each) for name, each in now.items() if each > pod.places[name].bounds.base}
         above = of_pod(pod.quotas, raised)
         whole = above.quota if above is not None else pod.quotas.pod
-        ours = known(pod.own.path, self.originals, self._files) and (self._stands(pod.own) or 0) >= (
-            whole or 0
-        )
+        ours = self._standing.is_ours(pod.own) and (self._standing.at(pod.own) or 0) >= (whole or 0)
         wanted = {pod.own.group: UNLIMITED if whole is None else whole} if not ours else {}
         wanted |= {pod.places[name].group: now[name] for name in rising if name != WHOLE}
-        unmet = {group: each for group, each in wanted.items() if not self._present.has_quota(group, each)}
+        unmet = {group: each for group, each in wanted.items() if not self._standing.has(group, each)}
         self._unmet[pod.pod.uid] = self._unmet[pod.pod.uid] + 1 if unmet else 0
         if self._unmet[pod.pod.uid] == UNMET_ROUNDS:
             group, quota = next(iter(unmet.items()))
@@ -276,25 +255,6 @@ class Burster:
                 f"follows from its limit, {text}"
             )
         return rising if pod.own.group in unmet else [n for n in rising if pod.places[n].group in unmet]
-
-    def _stands(self, place: _Place) -> int | None:
-        """Return what a quota is, as far as it was written; None where that is somebody else's by now.
-
-        It is also where it was raised from another base: its limit has changed.
-        """
-        if not known(place.path, self.originals, self._files):
-            return place.bounds.base
-        version, original = self._hierarchy.version, self.originals[place.path]
-        base = render(Knob.QUOTA, place.bounds.base, version)
-        if not original.is_lent or not same(Knob.QUOTA, original.old, base, version):
-            return None
-        try:
-            text = self._files.read(place.path)
-            found = parse(Knob.QUOTA, text, version)
-        except (OSError, ValueError):
-            return None
-        is_last = same(Knob.QUOTA, text, original.last, version)
-        return found if is_last and isinstance(found, int) else None
 
     def _members_of(self, plan: Plan, pinned: frozenset[str]) -> Members:
         """Return who belongs to the share pool, as long as nothing changes that it depends on."""

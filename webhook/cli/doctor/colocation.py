@@ -118,7 +118,8 @@ def schedulers(cluster: Cluster) -> Iterator[Finding]:
             f"docs/scheduling.md, or install Koordinator's; or remove schedulerName from {named_by}: "
             "kube-scheduler handles batch resources as well"
         )
-        yield _scheduler(cluster, scheduler, named_by, asking.get(scheduler), remedy)
+        asker = asking.get(scheduler)
+        yield _scheduler(cluster, scheduler, named_by, asker, remedy if asker is None else _NOT_RUNNING)
 
 
 def asking_schedulers(cluster: Cluster) -> Iterator[Finding]:
