@@ -80,7 +80,7 @@ def parse_review(body: bytes) -> Review:
     except orjson.JSONDecodeError as error:
         raise ReviewError(f"the body is not JSON: {error}") from None
     if not isinstance(document, dict):
-        raise ReviewError(f"the body must be a JSON object, not a {type(document).__name__}")
+        raise ReviewError(f"the body must be a JSON object, not {shown(document)}")
     kind, version = document.get("kind"), document.get("apiVersion")
     if kind != KIND:
         raise ReviewError(f"kind: {shown(kind)} is not {KIND!r}")

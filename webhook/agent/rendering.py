@@ -67,8 +67,8 @@ def lines_of(run: DryRun, topology: Topology, *, width: int = _WIDTH, paint: Pai
     counted = [
         run.differences.get(each.pod.uid, ()) for each in run.plan.pods if each.pod.mode is Mode.ENFORCE
     ]
-    count = sum(map(len, counted)) + len(run.above)
-    found = [f"{run.cgroups}: {len(run.plan.pods)} pods, {count} files would be written; nothing was"]
+    pods, count = len(run.plan.pods), sum(map(len, counted)) + len(run.above)
+    found = [f"{run.cgroups}: {pods} pod{'s' * (pods != 1)}, {count} files would be written; nothing was"]
     if run.plan.pods or run.above:
         found.append("")
     for each in run.plan.pods:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from webhook.cpuset.cpulist import format_cpulist
+from webhook.pods.pod import spec
 from webhook.pods.resourcespec import ResourceSpecError, read_resource_spec
 from webhook.protocol import CPU, CPUSET_ENABLED, LABEL_CPUSET
 from webhook.scheduling.cluster.state import Visit
@@ -97,6 +98,8 @@ def explain(visit: Visit, nodes: Iterable[str]) -> list[NodeVerdict]:
 def remarks(visit: Visit) -> Iterator[str]:
     """Yield what holds for a pod on every node: which checks do not look at it, and why."""
     cluster = visit.cluster
+    if node := spec(visit.pod).get("nodeName"):
+        yield f"it is on {node} already, and counts there: this is about another pod like it"
     if cluster.loads is None:
         yield "load is not looked at: the settings switch it off"
     elif visit.asked.everywhere:

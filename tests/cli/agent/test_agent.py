@@ -138,8 +138,9 @@ def test_a_folder_without_cpus(run, tmp_path):
 
 
 def test_a_node_without_pods(run, machine):
-    """One empty line stands between the sum and the CPUs."""
+    """It is said; one empty line stands between the sum and the CPUs."""
     result = run("agent", "--dry-run", "--root", machine / "root", "--pods", "-", stdin="")
+    assert "there is no pod of this node: give another --node-name, or --pods with pods" in result.output
     assert "0 pods, 0 files would be written; nothing was\n\nCPUs now\n" in result.output
 
 

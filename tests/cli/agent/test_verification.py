@@ -239,8 +239,13 @@ def test_nothing_to_judge(run, machine):
 
 def test_a_pod_of_the_wrong_shape(run, machine):
     """It is named, with the field."""
-    (machine / "pods.yaml").write_text("kind: Pod\nmetadata: {name: x}\nspec: s\n")
-    assert "--pods: pod x: spec: must be a map, not 's'" in cpusets(run, machine).output
+    for text, said in (
+        ("metadata: {name: x}\nspec: s", "spec: 's': write an object"),
+        ("metadata: {name: x, uid: 7}", "metadata.uid: 7: write a text, in quotes"),
+        ("metadata: {name: x}\nspec: {containers: {}}", "spec.containers: must be a list, not {}"),
+    ):
+        (machine / "pods.yaml").write_text(f"kind: Pod\n{text}\n")
+        assert f"--pods: pod x: {said}" in cpusets(run, machine).output
 
 
 def test_options_before_the_subcommand(run, machine):

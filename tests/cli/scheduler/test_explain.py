@@ -169,7 +169,7 @@ def test_no_node_fits(run, folder):
 
 
 def test_what_is_missing_is_said(run, folder):
-    """A pod or a namespace that is not there is named."""
+    """A pod that is not there is named; a namespace that no file describes has no labels."""
     result = run("scheduler", "explain", "d/nobody", "--objects", str(folder))
     assert (result.exit_code, "there is no pod d/nobody: namespace d has " in result.output) == (1, True)
     result = run("scheduler", "explain", "e/nobody", "--objects", str(folder))
@@ -180,8 +180,14 @@ def test_what_is_missing_is_said(run, folder):
     objects = [*written("cool"), {"apiVersion": "v1", "kind": "Pod", **waiting("alone")}]
     (folder / "cluster.json").write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
     result = run("scheduler", "explain", "d/alone", "--objects", str(folder))
-    assert result.exit_code == 1
-    assert "namespace d" in result.output
+    assert (result.exit_code, "alone: 1 of 1 nodes fits" in result.output) == (0, True)
+    said = " ".join(result.output.split())
+    assert "no CPU set: the namespace d has no label" in said
+    assert "already" not in said
+    objects[-1]["spec"]["nodeName"] = "cool"
+    (folder / "cluster.json").write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+    result = run("scheduler", "explain", "d/alone", "--objects", str(folder))
+    assert "it is on cool already, and counts there" in result.output
 
 
 def other():
@@ -324,8 +330,8 @@ def test_a_node_without_a_metric_is_said(run, tmp_path):
     assert found["unknown"]["load"] == []
     result = run("scheduler", "explain", "d/cart", "--objects", str(tmp_path))
     known, unknown = result.stdout.split("✓ unknown")
-    assert "cpu: 0 in use" in known
-    assert "in use +" not in unknown
+    assert "cpu: 0 there +" in known
+    assert "there +" not in unknown
     assert "no NodeMetric says what is in use: no pod is kept from it by load" in unknown
 
 

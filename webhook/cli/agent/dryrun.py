@@ -31,6 +31,8 @@ def print_plan(
     from webhook.cli.cpuset import paint
     from webhook.cli.terminal import wrapped
 
+    if not objects.pods:
+        click.echo("there is no pod of this node: give another --node-name, or --pods with pods", err=True)
     hierarchy, cpus, kubelet = place.find()
     run = dry_run(
         hierarchy,

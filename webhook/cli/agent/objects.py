@@ -143,9 +143,9 @@ def _namespace(each: Mapping[str, Any]) -> object:
 
 
 def _check(pod: Mapping[str, Any], name: object) -> None:
-    from webhook.admission.podedit import Denied, check_shape
+    from webhook.cli.options.shapes import ShapeError, check
 
     try:
-        check_shape(pod)
-    except Denied as error:
+        check(pod)
+    except ShapeError as error:
         raise click.ClickException(f"--pods: pod {name}: {error}: correct it") from None

@@ -79,7 +79,7 @@ source_options: Final = grouped(
 
 
 def _from_files(folder: Path) -> dict[str, list[Object]]:
-    from webhook.cli.scheduler.shapes import ShapeError, check
+    from webhook.cli.options.shapes import ShapeError, check
     from webhook.pods.documents import DocumentError
     from webhook.scheduling.cluster.snapshot import KINDS
 

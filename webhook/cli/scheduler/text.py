@@ -39,10 +39,10 @@ def _of_node(verdict: NodeVerdict) -> Iterator[str]:
 
 
 def _use(use: ResourceUse) -> str:
-    share = f" = {use.percent} %" if use.percent is not None else ""
-    limit = f", at most {use.limit} %" if use.limit else ""
     used, expected, has = (amount(use.resource, each) for each in (use.used, use.expected, use.allocatable))
-    return f"{use.resource}: {used} in use + {expected} expected of {has}{share}{limit}"
+    share = f" = {use.percent} % of {has}" if use.percent is not None else f" of {has}"
+    limit = f", at most {use.limit} %" if use.limit else ""
+    return f"{use.resource}: {used} there + {expected} for this pod{share}{limit}"
 
 
 def _indented(text: str) -> list[str]:

@@ -81,9 +81,8 @@ def cluster_of(
         _fill(loads.pods, [each for each in objects["Pod"] if spec(each).get("nodeName")])
     namespaces = {each["metadata"]["name"]: labels(each) for each in objects["Namespace"]}
 
-    def opted_in(namespace: str) -> bool | None:
-        of = namespaces.get(namespace)
-        return None if of is None else opts_in(of)
+    def opted_in(namespace: str) -> bool:
+        return opts_in(namespaces.get(namespace) or {})  # one that is not described has no labels of ours
 
     sets = Snapshot(objects, terms, now) if settings.cpu_sets else None
     return Cluster(settings, loads, sets, opted_in, terms.default, clock=lambda: 0.0, wall=wall)

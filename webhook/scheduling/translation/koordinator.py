@@ -104,7 +104,8 @@ def _load_aware(args: Mapping[str, Any] | None, points: frozenset[str], done: Tr
     try:
         read_load_settings(args or {})
     except LoadSettingsError as error:
-        raise TranslationError(f"profiles[0].pluginConfig[{_LOAD}].args: {error}") from None
+        field = str(error).removeprefix("loadAware.")  # the chart's name for them
+        raise TranslationError(f"profiles[0].pluginConfig[{_LOAD}].args.{field}") from None
     filters, scores = _FILTER in points, _SCORE in points
     if not filters and not scores:
         done.scheduler["checks"] = {"load": False}
