@@ -71,7 +71,8 @@ def dry_run(  # noqa: PLR0913 — what a plan is made of
     planned = [pod.planned for pod in read]
     topology, wanted = inputs_of(node, cpus, kubelet, planned, replace(asked, slo=read_nodeslo(slo)))
     settings = possible(wanted, hierarchy, files)
-    lasting = make_plan(planned, Pinned(hierarchy, files).on(topology, planned, settings), settings)
+    pinned = Pinned(hierarchy, files)
+    lasting = make_plan(planned, pinned.on(topology, planned, settings), settings)
     sampler = Sampler(hierarchy, root)
     suppressor = burster = None
     if suppression is not None and settings.slo.threshold.enable:
@@ -100,7 +101,7 @@ def dry_run(  # noqa: PLR0913 — what a plan is made of
         plan=plan,
         differences=differences,
         above=above,
-        findings=(*plan.findings, *comparison.problems.values(), *findings),
+        findings=(*plan.findings, *pinned.problems, *comparison.problems.values(), *findings),
         now={uid: found for uid, found in now.items() if found is not None},
         cgroups=f"cgroup v{hierarchy.version}, driver {hierarchy.driver}",
         unbuilt=unbuilt(slo or {}, suppressed=suppression is not None),

@@ -160,6 +160,10 @@ class Enforcer:
             _log.warning("cgroup write refused: %s", refusal.message)
             self._report(refusal.pod, refusal.message, done)
 
+    def pinned(self) -> Mapping[str, frozenset[int]] | None:
+        """Return what the kubelet seems to have given to pods, by uid; None before the first round."""
+        return self._reconciler.pinned.sets if self.last is not None else None
+
     def stand_by(self) -> None:
         """Give back what was written and nobody has changed since, then forget node and pods.
 

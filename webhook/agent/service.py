@@ -123,6 +123,7 @@ class AgentService:
             self.applier,
             self.host,
             self._findings,
+            lambda: self.enforcer.pinned() if self.enforcer is not None else {},
         )
         self._events = EventRecorder(self.watched.api, "colocation-webhook-agent")
         self.registry.register(UsageCollector(self.sampler, self.watched.pods_now))

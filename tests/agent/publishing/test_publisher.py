@@ -11,11 +11,13 @@ from tests.agent.tree import write
 from tests.waiting import until
 from webhook.agent.publishing.publisher import AGAIN_SECONDS
 from webhook.agent.watched import NODEMETRICS, TOPOLOGIES
+from webhook.cpuset.cpulist import format_cpulist
 from webhook.kube.apply import CONFLICT_SECONDS
 from webhook.protocol import (
     AGENT_MANAGER,
     ANNOTATION_CPU_SHARED_POOLS,
     ANNOTATION_NODE_RESERVATION,
+    ANNOTATION_POD_CPU_ALLOCS,
     ANNOTATION_RESOURCE_STATUS,
 )
 
@@ -167,6 +169,20 @@ def test_the_topology_is_written_when_something_changed(cluster: Cluster) -> Non
     assert _writes(cluster, TOPOLOGY) == before
     cluster.wait(2)
     assert _writes(cluster, TOPOLOGY) == before + 1
+
+
+def test_what_seems_pinned_is_in_the_topology_from_the_first_time(cluster: Cluster) -> None:
+    """Nothing is written before it was looked for; what comes later is written then."""
+    found: list[dict[str, frozenset[int]] | None] = [None]
+    cluster.service.publisher._pinned = lambda: found[-1]
+    cluster.work(3)
+    assert cluster.topology == {}
+    for cpus in ({2}, {2, 3}):
+        found.append({"gone": frozenset(cpus)})
+        cluster.work(2)
+        (given,) = json.loads(cluster.topology["metadata"]["annotations"][ANNOTATION_POD_CPU_ALLOCS])
+        assert given == {"uid": "gone", "cpuset": format_cpulist(cpus), "managedByKubelet": True}
+    assert _writes(cluster, TOPOLOGY) == 2
 
 
 def test_an_offline_cpu_leaves_the_topology(cluster: Cluster) -> None:

@@ -145,6 +145,20 @@ def test_of_a_kubelet_that_is_not_read_nothing_is_said() -> None:
         assert "pod-cpu-allocs" not in stated
 
 
+def test_what_such_a_kubelet_seems_to_have_pinned() -> None:
+    """It is in no pool, and binding gives it to nobody; of its policy nothing is said."""
+    for kubelet in (None, NONE._replace(policy="unknown")):
+        seen = {"uid-k": frozenset({4, 5})}
+        found = describe(_node(), HARDWARE, kubelet, [node_pod("k", "Guaranteed")], seen)
+        stated = _stated(found.body)
+        assert "cpu-manager-policy" not in stated
+        assert stated["pod-cpu-allocs"] == [
+            {"namespace": "shop", "name": "k", "uid": "uid-k", "cpuset": "4-5", "managedByKubelet": True}
+        ]
+        assert [pool["cpuset"] for pool in stated["cpu-shared-pools"]] == ["0-3,6-7", "8-15"]
+        assert read_node_topology(_node(), found.body).reservations.kubelet_pinned == {4, 5}
+
+
 def test_zones_caches_and_the_owner() -> None:
     """A zone for each NUMA node with CPUs and bytes; deleted together with its node."""
     body = describe(_node(), HARDWARE, NONE, []).body

@@ -101,8 +101,9 @@ def test_a_set_that_comes_later_is_seen(tmp_path):
     world.rounds(10)
     assert sets(world) == {"db": "4-5", "lse": "2-3", "ls": "0-1,6-15"}
     world.kernel.foreign(world.group("db", "main"), "cpuset.cpus", "3-4")
-    world.rounds(10)
+    done = world.rounds(10)
     assert sets(world) == {"db": "3-4", "lse": "2-3", "ls": "0-1,4-15"}
+    assert [each for each in done.problems if "CPUs 3 of its set are granted to" in each]
 
 
 @pytest.mark.parametrize("version", [1, 2])

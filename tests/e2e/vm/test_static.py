@@ -71,3 +71,4 @@ def test_the_four_beside_a_guaranteed_pod_of_the_kubelets(
     eventually(written, seconds=SECONDS, what="a write of the agent that has just started")
     wait_for_sets(guest, pods, PINNED | EXPECTED)
     assert_shown(guest, {"pinned": pinned}, PINNED)
+    eventually(lambda: _told(kubectl, pinned), seconds=SECONDS, what="what seems pinned in the topology")

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Any, Final
@@ -34,6 +34,9 @@ _log = logging.getLogger(__name__)
 class Publisher:
     """Publishes for one node; every refusal costs the object it is about, for a while.
 
+    What the kubelet seems to have pinned is published, where nobody says its policy; nothing before it was
+    looked for.
+
     Attributes:
         clock: seconds that never go back.
         standby: why nothing is measured and published; "" while it is.
@@ -46,6 +49,7 @@ class Publisher:
     _applier: Applier
     _host: Host
     _findings: Findings
+    _pinned: Callable[[], Mapping[str, frozenset[int]] | None]
     clock: Callable[[], float] = time.monotonic
     standby: str = field(default="", init=False)
     _described: tuple[object, ...] = field(default=(), init=False)
@@ -113,13 +117,14 @@ class Publisher:
 
     def _publish_topology(self, node: KnownNode, pods: tuple[NodePod, ...]) -> None:
         hardware, kubelet = self._host.hardware(), self._host.kubelet()
-        if hardware is None:
+        pinned = self._pinned()
+        if hardware is None or pinned is None:
             return
-        seen = (node.object, hardware, kubelet, self._watched.pods.revision)
+        seen = (node.object, hardware, kubelet, self._watched.pods.revision, pinned)
         clock = self.clock()
         if seen == self._described and clock - self._applied_at < AGAIN_SECONDS:
             return
-        described = describe(node.object, hardware, kubelet, pods)
+        described = describe(node.object, hardware, kubelet, pods, pinned)
         for finding in described.findings:
             self._findings.say(finding)
         if described.body == self._applied and clock - self._applied_at < AGAIN_SECONDS:

@@ -7,6 +7,7 @@ Source: Koordinator's agent (its NodeResourceTopology reporter). What it writes 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from webhook.agent.machine.hardware import Hardware
@@ -40,6 +41,7 @@ from webhook.protocol import (
     USER_AGENT,
 )
 
+_NOTHING: Final[Mapping[str, frozenset[int]]] = MappingProxyType({})
 _OWNED: Final = frozenset({QoS.LS, QoS.BE})
 """Labels of pods that the kubelet may have pinned, and that an agent puts into pools nevertheless."""
 
@@ -59,7 +61,11 @@ def read_node(
 
 
 def describe(
-    node: Mapping[str, Any], hardware: Hardware, kubelet: Kubelet | None, pods: Sequence[NodePod]
+    node: Mapping[str, Any],
+    hardware: Hardware,
+    kubelet: Kubelet | None,
+    pods: Sequence[NodePod],
+    pinned: Mapping[str, frozenset[int]] = _NOTHING,
 ) -> Described:
     """Return the NodeResourceTopology of a node.
 
@@ -69,10 +75,12 @@ def describe(
         kubelet: None where its files are not to be read; nothing is said of it then, or if its policy is
             unknown.
         pods: of the node.
+        pinned: what the kubelet seems to have given to pods, by uid, where it is not to be read or does
+            not say its policy.
     """
     cpus = hardware.cpus
     planned = [pod.planned for pod in pods]
-    machine = _machine(cpus, kubelet, planned)
+    machine = _machine(cpus, kubelet, planned, pinned)
     read = read_node_topology(node, machine)
     stated = machine["metadata"]["annotations"]
     # What is not allowed there, the agent that places pods by it says.
@@ -109,11 +117,18 @@ def describe(
     return Described(body, (*(kubelet.findings if kubelet is not None else ()), *read.problems))
 
 
-def _machine(cpus: Topology, kubelet: Kubelet | None, pods: Iterable[AgentPod]) -> dict[str, Any]:
+def _machine(
+    cpus: Topology,
+    kubelet: Kubelet | None,
+    pods: Iterable[AgentPod],
+    pinned: Mapping[str, frozenset[int]] = _NOTHING,
+) -> dict[str, Any]:
     """Return of a NodeResourceTopology what machine and kubelet say, from which the rest of it follows."""
     stated = {}
     if kubelet is not None and kubelet.policy != UNKNOWN:
         stated = _of_kubelet(kubelet, cpus, pods)
+    elif pinned:
+        stated = {ANNOTATION_POD_CPU_ALLOCS: _allocations(pinned, pods)}
     stated[ANNOTATION_CPU_TOPOLOGY] = topology_annotation(cpus)
     return {
         "metadata": {"annotations": stated},
@@ -134,18 +149,23 @@ def _of_kubelet(kubelet: Kubelet, cpus: Topology, pods: Iterable[AgentPod]) -> d
         policy["options"] = dict(kubelet.options)
     if reserved:
         policy["reservedCPUs"] = format_cpulist(reserved)
+    return {
+        ANNOTATION_CPU_MANAGER_POLICY: _json(policy),
+        ANNOTATION_POD_CPU_ALLOCS: _allocations(kubelet.pinned, pods),
+    }
+
+
+def _allocations(pinned: Mapping[str, frozenset[int]], pods: Iterable[AgentPod]) -> str:
+    """Return what a kubelet has given to pods, but for those that are placed by a label or a set."""
     by_uid = {pod.uid: pod for pod in pods}
-    pinned = []
-    for uid, given in sorted(kubelet.pinned.items()):
+    given = []
+    for uid, cpus in sorted(pinned.items()):
         pod = by_uid.get(uid)
         if pod is None or (pod.qos not in _OWNED and not _has_set(pod)):
             namespace, _, name = pod.name.partition("/") if pod is not None else ("", "", "")
             named = {"namespace": namespace, "name": name} if pod is not None else {}
-            pinned.append(named | {"uid": uid, "cpuset": format_cpulist(given), "managedByKubelet": True})
-    return {
-        ANNOTATION_CPU_MANAGER_POLICY: _json(policy),
-        ANNOTATION_POD_CPU_ALLOCS: _json(pinned or None),
-    }
+            given.append(named | {"uid": uid, "cpuset": format_cpulist(cpus), "managedByKubelet": True})
+    return _json(given or None)
 
 
 def _has_set(pod: AgentPod) -> bool:

@@ -21,6 +21,7 @@ from webhook.agent.writing.cgroupfiles import CgroupFiles
 from webhook.agent.writing.files import file_of, parse
 from webhook.agent.writing.ledger import ActionLedger
 from webhook.agent.writing.present import Present
+from webhook.cpuset.cpulist import format_cpulist
 from webhook.pods.nodes.nodetopology import NodeTopology
 from webhook.pods.pod import containers
 from webhook.pods.quantities import QuantityError
@@ -39,21 +40,29 @@ class _Looked(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """The CPUs that nobody else has a part of; until when they hold, and of what they were made."""
+    """Sets of which nobody else has a part, by uid, and problems; until when, and of what they were made."""
 
-    cpus: CPUs
+    sets: Mapping[str, CPUs]
+    problems: tuple[str, ...]
     until: float
     of: tuple[object, ...]
 
 
 @dataclass(eq=False)
 class Pinned:
-    """Looks at the sets of such containers; not for use from several threads."""
+    """Looks at the sets of such containers; not for use from several threads.
+
+    Attributes:
+        sets: by the pod's uid, as the last look found them; a mapping that is replaced, never changed.
+        problems: CPUs that seem to be the kubelet's and are granted to another pod.
+    """
 
     _hierarchy: Hierarchy
     _files: CgroupFiles
     _ledger: ActionLedger | None = None
     _clock: Callable[[], float] = time.monotonic
+    sets: Mapping[str, CPUs] = field(default_factory=dict, init=False)
+    problems: tuple[str, ...] = field(default=(), init=False)
     _looked: dict[str, _Looked] = field(default_factory=dict, init=False)
     _found: _Found | None = field(default=None, init=False)
     _made: tuple[NodeTopology, CPUs, NodeTopology] | None = field(default=None, init=False)
@@ -66,6 +75,7 @@ class Pinned:
         """Return the node with these CPUs as the kubelet's; the same object as long as nothing changes."""
         if settings.cpu_manager is not CPUManager.UNKNOWN:
             self._looked.clear()
+            self.sets, self.problems = {}, ()
             return node
         now = self._clock()
         looked = {}
@@ -75,8 +85,8 @@ class Pinned:
             if requested := whole_cpus(pod):
                 looked[pod.uid] = self._look(pod, requested, now)
         self._looked = looked
-        sets = dict(found for each in looked.values() for found in each.sets.values())
-        found = self._exclusive(sets, node, pods, now) & node.cpu_topology.position.keys()
+        self.sets, self.problems = self._exclusive(node, pods, now)
+        found = frozenset[int]().union(*self.sets.values())
         if not found:
             return node
         if self._made is None or self._made[0] is not node or self._made[1] != found:
@@ -100,23 +110,37 @@ class Pinned:
         return _Looked(sets, now + _AGAIN_SECONDS, pod.containers)
 
     def _exclusive(
-        self, sets: Mapping[str, CPUs], node: NodeTopology, pods: Sequence[AgentPod], now: float
-    ) -> CPUs:
-        """Return the CPUs of those sets of which nobody else has a part."""
+        self, node: NodeTopology, pods: Sequence[AgentPod], now: float
+    ) -> tuple[Mapping[str, CPUs], tuple[str, ...]]:
+        """Return of the sets that were looked at those of which nobody else has a part, and problems."""
+        sets = dict(found for each in self._looked.values() for found in each.sets.values())
         if not sets:
-            return frozenset()
+            return {}, ()
         of = sets, node, tuple(pods)
         if self._found is None or self._found.until <= now or self._found.of != of:
             there = [pod for pod in pods if not pod.finished]
-            granted = frozenset[int]().union(*(cpus for _, cpus in own_sets(there, node, []).values()))
             others = list(self._own(there, sets.values()))
-            alone = (
-                cpus
+            alone = {
+                group
                 for group, cpus in sets.items()
-                if not cpus & granted and not any(cpus & each for other, each in others if other != group)
-            )
-            self._found = _Found(frozenset[int]().union(*alone), now + _AGAIN_SECONDS, of)
-        return self._found.cpus
+                if not any(cpus & each for other, each in others if other != group)
+            }
+            given = [(pod.name, cpus) for pod, cpus in own_sets(there, node, []).values()]
+            granted = frozenset[int]().union(*(cpus for _, cpus in given))
+            found: dict[str, CPUs] = {}
+            problems = []
+            for pod in there:
+                looked = self._looked.get(pod.uid)
+                for group, cpus in looked.sets.values() if looked is not None else ():
+                    if group in alone and not cpus & granted:
+                        found[pod.uid] = found.get(pod.uid, frozenset()) | cpus
+                    elif group in alone:
+                        holder, taken = next((name, cpus & each) for name, each in given if cpus & each)
+                        problems.append(_granted(pod.name, holder, taken))
+            here = node.cpu_topology.position.keys()
+            shown = {uid: cpus & here for uid, cpus in found.items() if cpus & here}
+            self._found = _Found(shown, tuple(problems), now + _AGAIN_SECONDS, of)
+        return self._found.sets, self._found.problems
 
     def _own(self, pods: Sequence[AgentPod], sets: Collection[CPUs]) -> Iterator[tuple[str, CPUs]]:
         """Return the containers' own sets; of those that the agent wrote, what was there before.
@@ -153,6 +177,13 @@ class Pinned:
             return None
         value = parse(Knob.CPUS, originals[path].old, self._hierarchy.version)
         return value if isinstance(value, frozenset) else None
+
+
+def _granted(pod: str, holder: str, cpus: CPUs) -> str:
+    return (
+        f"{pod}: CPUs {format_cpulist(cpus)} of its set are granted to {holder}: a kubelet of the policy "
+        "static may have given them to it alone: set agent.kubeletDir, and start one of the two again"
+    )
 
 
 def _names_cpus(pod: AgentPod) -> bool:

@@ -66,6 +66,7 @@ class Reconciler:
 
     Attributes:
         enforce: whether anything is written; may be changed between rounds.
+        pinned: what the kubelet seems to have given away, where nobody says its policy.
     """
 
     def __init__(  # noqa: PLR0913 — a machine, and two clocks
@@ -87,7 +88,7 @@ class Reconciler:
         self._hierarchy, self._files, self._ledger, self._clock = hierarchy, files, ledger, clock
         self._writer = Writer(files, ledger, hierarchy.version, clock=clock, now=now)
         self._comparison = Comparison(hierarchy, files, ledger, processes)
-        self._pinned = Pinned(hierarchy, files, ledger, clock)
+        self.pinned = Pinned(hierarchy, files, ledger, clock)
         self._inputs: tuple[object, ...] = ()
         self._lasting: Plan | None = None
         self._plan: Plan | None = None
@@ -152,7 +153,7 @@ class Reconciler:
             written = self._write(mine, now)
             stopped = self._writer.stopped
         read = self._comparison.files_read - before
-        problems = tuple(self._comparison.problems.values())
+        problems = (*self._comparison.problems.values(), *self.pinned.problems)
         if own := self._writer.own:
             problems += (left_alone(own),)
         return Round(plan, len(due), read, tuple(found), written, stopped, problems)
@@ -164,7 +165,7 @@ class Reconciler:
 
     def _planned(self, pods: Sequence[AgentPod], node: NodeTopology, settings: Settings) -> Plan:
         """Return the plan; made again where anything changed that it depends on."""
-        node = self._pinned.on(node, pods, settings)
+        node = self.pinned.on(node, pods, settings)
         inputs = (tuple(pods), node, settings)
         if self._lasting is None or inputs != self._inputs:
             self._inputs = inputs
