@@ -13,7 +13,7 @@ from tests.server.running.service import JSON, REVIEW, Service, ask
 from tests.waiting import until
 
 HEAD = b"POST /mutate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
-# Who makes room goes by order alone: on a busy machine a client may be silent for longer than a head may take.
+# Who makes room goes by order alone: on a busy machine a client may be silent for longer than a head may.
 PATIENT = "import webhook.server.worker as w; w.HEADER_SECONDS = w.HANDSHAKE_SECONDS = 600.0; "
 FEW = PATIENT + "import webhook.server.run as r; r.MAX_CONNECTIONS = 20; "
 
