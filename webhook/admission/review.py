@@ -14,6 +14,7 @@ from webhook.pods.text import shown
 
 API_VERSION: Final = "admission.k8s.io/v1"
 KIND: Final = "AdmissionReview"
+_LOOKED_FOR: Final = (b"hugepages-", b"resourceFieldRef", b"matchLabelKeys")
 _DNS_LABEL: Final = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 
 
@@ -52,8 +53,8 @@ class Review(NamedTuple):
         object: the new object; {} on DELETE.
         old_object: the existing object; {} on CREATE.
         username: of the user who made the request.
-        plain: nothing in it has huge pages or reads its own resources (``resourceFieldRef``), so
-            nobody needs to look for these.
+        plain: nothing in it has huge pages, reads its own resources (``resourceFieldRef``) or has
+            selectors that its own labels narrow (``matchLabelKeys``), so nobody needs to look for these.
     """
 
     uid: str
@@ -109,7 +110,7 @@ def parse_review(body: bytes) -> Review:
         old_object=_field(request, "oldObject", dict, uid),
         dry_run=_field(request, "dryRun", bool, uid),
         username=_field(_field(request, "userInfo", dict, uid), "username", str, uid, "request.userInfo."),
-        plain=b"hugepages-" not in body and b"resourceFieldRef" not in body,
+        plain=not any(word in body for word in _LOOKED_FOR),
     )
 
 

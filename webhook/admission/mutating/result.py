@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Any, Final
 
 from webhook.admission.podedit import PodEdit
-from webhook.admission.profiles.objectrules import MAX_ANNOTATIONS
+from webhook.admission.profiles.demands.annotations import MAX_ANNOTATIONS
 from webhook.admission.profiles.profile import Profile
 from webhook.admission.profiles.validity import Fault, faults
 from webhook.admission.review import Review

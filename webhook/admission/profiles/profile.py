@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from webhook.admission.profiles.demands.annotations import has_meaning
 from webhook.admission.profiles.podpatch import RETAIN_KEYS, check_patch
 from webhook.admission.profiles.podschema import DIRECTIVE
 from webhook.admission.profiles.unknownfield import UnknownField, note_unknown_field
@@ -300,7 +301,7 @@ def _judged(profile: Profile) -> Profile:
         profile,
         refused=tuple(refused),
         incomplete=tuple(f"{f.at}: the patch {f.problem}" for f in found if not f.certain),
-        checked=bool(refused) or merges_objects(patch),
+        checked=bool(refused) or merges_objects(patch) or any(map(has_meaning, profile.written_annotations)),
     )
 
 

@@ -5,31 +5,21 @@ merge is right, and the API server refuses the pod without naming the profile. W
 wrong before the change is its author's, and not reported.
 """
 
-import re
-from collections.abc import Callable, Iterator, Mapping
-from ipaddress import ip_address
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from webhook.admission.profiles.objectrules import CHECKS
+from webhook.admission.profiles.demands.annotations import annotation_problem
+from webhook.admission.profiles.demands.forms import entry_problem, form_problem
+from webhook.admission.profiles.demands.objects import CHECKS
+from webhook.admission.profiles.demands.podspec import CROSS_CHECKED
 from webhook.admission.profiles.podschema import DIRECTIVE, POD, Field, object_types, required_fields
-from webhook.pods.labels import key_problem, value_problem
 from webhook.pods.pod import mappings
-from webhook.pods.quantities import NANO, QuantityError, parse, text_of
-from webhook.pods.text import shown
-from webhook.protocol import HUGEPAGES_PREFIX, NATIVE_RESOURCES
 
 _Object = Mapping[str, Any]
 
-_RESOURCES: Final = {*NATIVE_RESOURCES, "ephemeral-storage", "storage"}
-_DNS_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
-_DNS_SUBDOMAIN = re.compile(
-    r"(?=.{1,253}$)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*"
-)
-_PORT_NAME = re.compile(r"(?=.{1,15}$)(?=.*[a-z])[a-z0-9]+(?:-[a-z0-9]+)*")
-_ENV_NAME = re.compile(r"[ -<>-~]+")
-_MAX_PORT: Final = 65535
 _REMEDY: Final = ": correct the profile"
 _EPHEMERAL: Final = "EphemeralContainer"  # a new pod has none
+_ANNOTATIONS: Final = ("metadata", "annotations")
 
 
 class Fault(NamedTuple):
@@ -80,13 +70,7 @@ def merges_objects(patch: _Object) -> bool:
         for part, fields in (("metadata", types["ObjectMeta"]), ("spec", types["PodSpec"]))
         for name in patch.get(part) or ()
         if name in fields
-    ) or not _CROSS_CHECKED.isdisjoint(patch.get("spec") or ())
-
-
-# Single values of a spec that are checked against others.
-_CROSS_CHECKED: Final = frozenset(
-    {"dnsPolicy", "hostNetwork", "hostPID", "nodeName", "restartPolicy", "shareProcessNamespace"}
-)
+    ) or not CROSS_CHECKED.isdisjoint(patch.get("spec") or ())
 
 
 def _object(before: _Object | None, after: _Object, type_name: str, place: _Place) -> Iterator[Fault]:
@@ -151,92 +135,17 @@ def _values(old: object, new: object, field: Field, place: _Place) -> Iterator[F
         known = old if isinstance(old, Mapping) else {}
         for key, value in new.items():
             if value is not None and value != known.get(key) and not key.startswith("$"):
-                found[key] = _entry_problem(field, key, value)
+                found[key] = entry_problem(field.form, key, value)
+                if place.steps == _ANNOTATIONS:
+                    found[key] = found[key] or annotation_problem(key, str(value))
     elif field.container == "[]" and isinstance(new, list):
-        found = {str(i): _form_problem(field.form, value) for i, value in enumerate(new)}
-    elif problem := _form_problem(field.form, new):
+        before = old if isinstance(old, list) else []
+        found = {
+            str(i): form_problem(field.form, value) for i, value in enumerate(new) if value not in before
+        }
+    elif (new != "" or not (field.empty or field.required)) and (problem := form_problem(field.form, new)):
         yield Fault(place.at, (place.steps,), f"writes what is not valid: {problem}{_REMEDY}", certain=True)
     for key, problem in found.items():
         if problem:
             text = f"writes what is not valid: {problem}{_REMEDY}"
             yield Fault(f"{place.at}[{key}]", ((*place.steps, key),), text, certain=True)
-
-
-def _entry_problem(field: Field, key: str, value: object) -> str | None:
-    """Return what is wrong with an entry of a map."""
-    if field.form == "label":
-        return key_problem(key) or value_problem(str(value))
-    if field.form == "annotation":
-        return key_problem(key.lower())
-    return _resource_problem(key, value) if field.type == "quantity" else None
-
-
-def _resource_problem(name: str, quantity: object) -> str | None:
-    """Return what is wrong with the name of a resource, or with how much of it there is."""
-    if "/" in name:
-        if problem := key_problem(name):
-            return problem
-        of = None if "kubernetes.io/" in name else NANO
-    elif name.startswith(HUGEPAGES_PREFIX):
-        of = _amount(name.removeprefix(HUGEPAGES_PREFIX))
-    elif name in _RESOURCES:
-        return None
-    else:
-        return f"{shown(name)} is no resource of Kubernetes: name its domain, as in example.com/NAME"
-    amount = _amount(quantity)
-    if of and amount and amount % of:
-        return f"{shown(quantity)} of {name} is no whole number of them"
-    return None
-
-
-def _amount(quantity: object) -> int | None:
-    try:
-        return parse(text_of(quantity))
-    except QuantityError:
-        return None  # the check of types says so
-
-
-def _form_problem(form: str, value: object) -> str | None:
-    """Return why a value has not the form that the API server demands, or None."""
-    if not form:
-        return None
-    if ".." in form:
-        low, _, high = form.partition("..")
-        outside = isinstance(value, int) and not int(low) <= value <= int(high)
-        return f"{shown(value)} is not from {low} to {high}" if outside else None
-    if value == "":
-        return None  # as if it were not there
-    choices = form.split("|")
-    if len(choices) > 1:
-        return None if value in choices else f"{shown(value)} is not one of {', '.join(choices)}"
-    valid = _FORM_CHECKS[form](value)
-    return None if valid else f"{shown(value)} is no {form}"
-
-
-def _is_port(value: object) -> bool:
-    return 1 <= value <= _MAX_PORT if isinstance(value, int) else bool(_PORT_NAME.fullmatch(str(value)))
-
-
-def _is_below(value: object) -> bool:
-    """Whether a path is relative and stays below where it begins."""
-    return not str(value).startswith("/") and ".." not in str(value).split("/")
-
-
-def _is_address(value: object) -> bool:
-    try:
-        return "%" not in str(value) and bool(ip_address(str(value)))
-    except ValueError:
-        return False
-
-
-_FORM_CHECKS: Final[Mapping[str, Callable[[object], object]]] = {
-    "DNS label": lambda value: _DNS_LABEL.fullmatch(str(value)),
-    "DNS subdomain": lambda value: _DNS_SUBDOMAIN.fullmatch(str(value)),
-    "IP address": _is_address,
-    "environment variable name": lambda value: _ENV_NAME.fullmatch(str(value)),
-    "image": lambda value: str(value) == str(value).strip(),
-    "path below": _is_below,
-    "port": _is_port,
-    "port name": lambda value: _PORT_NAME.fullmatch(str(value)),
-    "qualified name": lambda value: not key_problem(str(value)),
-}

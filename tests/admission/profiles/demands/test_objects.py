@@ -69,11 +69,6 @@ PAIRS = {
         ),
         "spec.volumes[v].downwardAPI.items[0]",
     ),
-    "a path of the node that goes up": (
-        pod(volumes=[{"name": "v", "hostPath": {"path": "/x/../y"}}]),
-        pod(volumes=[{"name": "v", "hostPath": {"path": "/x/..y"}}]),
-        "spec.volumes[v].hostPath",
-    ),
     "two files of a projection on a path": (
         pod(volumes=projected({"secret": "a/b", "configMap": "a/b"})),
         pod(volumes=projected({"secret": "a/b", "configMap": "a/c"})),
