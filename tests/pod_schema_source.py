@@ -47,7 +47,7 @@ OPTIONAL = {
     "SleepAction.seconds",
     "Sysctl.value",
 }
-# The values that the API server takes; with a bar before them, the empty text, too, which is as nothing there.
+# The values that the API server takes; after a bar at the beginning, the empty text, which is as nothing.
 _SIZE, _ID, _PORT, _WEIGHT, _MODE = "0..2147483647", "0..2147483647", "1..65535", "1..100", "0..511"
 _BYTE = "0..255"
 _PROFILE = "Localhost|RuntimeDefault|Unconfined"

@@ -2,122 +2,60 @@
 
 Patches are drawn from the schema of a pod: any field that an API server without other
 objects can judge, values mostly valid and from small worlds, so that a patch meets what
-the pod has. The same seed gives the same pods.
+the pod has. Some patches change a field or two of the spec; others aim at one field, of any
+object, which is more often wrong, so that each field of each type is drawn often.
+The same seed gives the same pods.
 """
 
+from collections.abc import Collection
+from functools import cache
 from random import Random
 from typing import Any, Final
 
+from tests.admission.reviews.fitting import fit
+from tests.admission.reviews.randomvalues import (
+    LEFT_OUT,
+    MEANINGFUL,
+    ONE_OF,
+    QUANTITIES,
+    SIZES,
+    UNUSUAL,
+    VALUES,
+    VOLUMES,
+    WRONG_QUANTITIES,
+)
 from webhook.admission.profiles.podschema import Field, object_types
 
 Json = dict[str, Any]
 
-VOLUMES: Final = {
-    "data": {"emptyDir": {}},
-    "config": {"configMap": {"name": "c"}},
-    "secret": {"secret": {"secretName": "s"}},
-    "host": {"hostPath": {"path": "/x", "type": "Directory"}},
-    "figures": {
-        "downwardAPI": {"items": [{"path": "p", "fieldRef": {"fieldPath": "metadata.name"}}]},
-    },
-    "both": {"projected": {"sources": [{"configMap": {"name": "c"}}]}},
-}
 PRIORITY_CLASSES: Final = {"results-prod": 9500, "results-mid": 7500, "results-batch": 5500}
+WRONG: Final = 0.04  # of values, where wrong ones are known
 CONTAINERS: Final = ("main", "agent", "proxy", "init")
-# What only other objects of a cluster decide on, what a version of Kubernetes may not know
-# yet, and volumes of storage that is no part of it any more.
-LEFT_OUT: Final = {
-    "Pod": {"apiVersion", "kind"},
-    "ObjectMeta": {
-        "creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generateName", "generation",
-        "managedFields", "name", "namespace", "resourceVersion", "selfLink", "uid", "ownerReferences",
-    },
-    "PodSpec": {
-        "ephemeralContainers", "evictionResponders", "hostUsers", "hostnameOverride", "nodeName", "os",
-        "overhead", "priority", "priorityClassName", "preemptionPolicy", "resourceClaims", "runtimeClassName",
-        "schedulingGroup", "serviceAccount", "serviceAccountName", "resources",
-        "automountServiceAccountToken",
-    },
-    "Container": {"restartPolicyRules", "resizePolicy", "volumeDevices", "restartPolicy"},
-    "ResourceRequirements": {"claims"},
-    "Lifecycle": {"stopSignal"},
-    "Volume": set(object_types()["Volume"]) - {"name", *(name for v in VOLUMES.values() for name in v)},
-    "VolumeProjection": {"clusterTrustBundle", "podCertificate"},
-    "EnvVarSource": {"fileKeyRef"},
-    "SecurityContext": {"windowsOptions", "procMount", "seLinuxOptions"},
-    "PodSecurityContext": {"windowsOptions", "seLinuxChangePolicy", "seLinuxOptions"},
-    "VolumeMount": {"bindMountOptions", "recursiveReadOnly"},
-    "ConfigMapVolumeSource": {"defaultUser"},
-    "SecretVolumeSource": {"defaultUser"},
-    "DownwardAPIVolumeSource": {"defaultUser"},
-    "ProjectedVolumeSource": {"defaultUser"},
-    "KeyToPath": {"user"},
-    "DownwardAPIVolumeFile": {"user"},
-    "ServiceAccountTokenProjection": {"user"},
-}  # fmt: skip
-# Values by field, where any text or number will not do: most are valid, the last one or two are not.
-VALUES: Final[dict[str, list[Any]]] = {
-    "DNS label": ["data", "config", "x1", "A"],
-    "DNS subdomain": ["a.b", "a", "A"],
-    "IP address": ["10.0.0.1", "::1", "1.2.3"],
-    "environment variable name": ["A", "B", "c.d", "a=b"],
-    "image": ["busybox", "busybox:2", " busybox"],
-    "path below": ["a/b", "p", "../x"],
-    "port": [80, 8080, "http", 70000],
-    "port name": ["http", "web", "HTTP"],
-    "qualified name": ["example.com/a", "zone", "-a"],
-    "Volume.name": list(VOLUMES),
-    "VolumeMount.name": ["data", "config", "data", "none"],
-    "VolumeMount.mountPath": ["/data", "/cache", "/etc/x"],
-    "ContainerPort.containerPort": [80, 8080, 0],
-    "ContainerPort.hostPort": [80, 8080, 0],
-    "ContainerPort.hostIP": ["10.0.0.1"],
-    "ContainerPort.name": ["http", "web", "HTTP"],
-    "EnvVar.name": ["A", "B", "C", "a=b"],
-    "ObjectFieldSelector.fieldPath": ["metadata.name", "metadata.namespace", "metadata.uid", "status.x"],
-    "ObjectFieldSelector.apiVersion": ["v1"],
-    "ResourceFieldSelector.resource": ["limits.cpu", "requests.memory", "limits.disk"],
-    "ResourceFieldSelector.containerName": ["main"],
-    "ResourceFieldSelector.divisor": ["1"],
-    "SecretVolumeSource.secretName": ["s"],
-    "HostPathVolumeSource.path": ["/x", "/x/../y"],
-    "EmptyDirVolumeSource.medium": ["", "Memory"],
-    "EmptyDirVolumeSource.sizeLimit": ["1Gi"],
-    "HTTPGetAction.path": ["/"],
-    "HTTPHeader.name": ["X-A"],
-    "Sysctl.name": ["kernel.shm_rmid_forced"],
-    "Sysctl.value": ["1"],
-    "PodSpec.terminationGracePeriodSeconds": [30, 0],
-    "PodSpec.schedulerName": ["koord-scheduler"],
-    "Container.terminationMessagePath": ["/dev/log"],
-    "Probe.terminationGracePeriodSeconds": [10, 0],
-    "SecurityContext.privileged": [False],
-    "SleepAction.seconds": [1],
-    "Toleration.operator": ["Equal", "Exists", "junk"],
-    "Toleration.value": ["x"],
-    "Toleration.tolerationSeconds": [5],
-    "PodDNSConfig.nameservers": ["10.0.0.10"],
-    "PodDNSConfig.searches": ["a.b"],
-    "HostAlias.hostnames": ["a.b"],
-    "Capabilities.add": ["NET_ADMIN", "SYS_ADMIN"],
-    "Capabilities.drop": ["ALL"],
-    "ObjectMeta.finalizers": ["example.com/a"],
-    "NodeSelectorRequirement.key": ["zone", "example.com/a"],
-    "TopologySpreadConstraint.topologyKey": ["zone", "host"],
-    "PodAffinityTerm.topologyKey": ["zone", "host"],
-    "PodAffinityTerm.namespaces": ["default"],
-    "PodAffinityTerm.matchLabelKeys": ["app"],
-    "PodAffinityTerm.mismatchLabelKeys": ["tier"],
-    "ServiceAccountTokenProjection.expirationSeconds": [3600],
-}  # fmt: skip
-QUANTITIES: Final = {
-    "cpu": ["1", "500m", "2", "1500m"],
-    "memory": ["1Gi", "512Mi", "2Gi"],
-    "hugepages-2Mi": ["4Mi", "8Mi"],
-    "ephemeral-storage": ["1Gi", "2Gi"],
-    "example.com/fpga": ["1", "2"],
-    "kubernetes.io/batch-cpu": ["500", "1000"],
-}
+
+
+@cache
+def _parents() -> dict[str, list[tuple[str, str]]]:
+    """Return, by type below a pod, the types and fields of objects that hold objects of it."""
+    found: dict[str, list[tuple[str, str]]] = {"Pod": []}
+    ahead = ["Pod"]
+    for parent in ahead:
+        for name, field in object_types()[parent].items():
+            if field.type in object_types() and name not in LEFT_OUT[parent] | {"ephemeralContainers"}:
+                ahead += [field.type] if field.type not in found else []
+                found.setdefault(field.type, []).append((parent, name))
+    del found["Pod"]
+    return found
+
+
+@cache
+def _fields() -> list[tuple[str, str]]:
+    """Return the types below a pod with their fields, each as often as the other."""
+    return [
+        (name, field)
+        for name in sorted(_parents())
+        for field in object_types()[name]
+        if field not in LEFT_OUT[name]
+    ]
 
 
 class RandomPods:
@@ -126,6 +64,9 @@ class RandomPods:
     def __init__(self, seed: int) -> None:
         self._random = Random(seed)
         self._names = list(CONTAINERS)
+        self._wrong = WRONG
+        # Users of their own are of young rules beside the host's network and block devices.
+        self._without = {"hostNetwork", "volumeDevices"} if self._chance(0.15) else {"hostUsers"}
 
     def _chance(self, share: float) -> bool:
         return self._random.random() < share
@@ -147,27 +88,49 @@ class RandomPods:
                 section: {"cpu": "64", "memory": "64Gi"} for section in ("requests", "limits")
             }
         self._names = [each["name"] for each in spec["containers"]]
-        for field, value in (
-            ("nodeSelector", {"zone": "a"}),
-            ("hostNetwork", True),
-            ("shareProcessNamespace", True),
-            ("restartPolicy", "Never"),
-            ("tolerations", [{"key": "a", "operator": "Exists"}]),
-            ("topologySpreadConstraints", [
+        for field, share, value in (
+            ("nodeSelector", 0.15, {"zone": "a"}),
+            ("hostNetwork", 0.15, True),
+            ("hostIPC", 0.1, True),
+            ("hostPID", 0.05, True),
+            ("hostUsers", 0.6, False),
+            ("shareProcessNamespace", 0.1, True),
+            ("restartPolicy", 0.15, "Never"),
+            ("terminationGracePeriodSeconds", 0.1, 60),
+            ("dnsConfig", 0.1, {"nameservers": ["10.0.0.10", "10.0.0.11"], "searches": ["a.b"]}),
+            ("schedulingGates", 0.05, [{"name": "example.com/gate"}]),
+            ("os", 0.05, {"name": "linux"}),
+            ("os", 0.03, {"name": "windows"}),
+            ("setHostnameAsFQDN", 0.05, True),
+            ("hostnameOverride", 0.05, "a.b"),
+            ("resourceClaims", 0.1, [{"name": "gpu", "resourceClaimName": "c"}]),
+            ("tolerations", 0.15, [{"key": "a", "operator": "Exists"}]),
+            ("topologySpreadConstraints", 0.15, [
                 {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule",
                  "labelSelector": {"matchLabels": {"app": "web"}}}]),
-            ("securityContext", {"runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}}),
+            ("topologySpreadConstraints", 0.1, [
+                {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"},
+                {"maxSkew": 1, "topologyKey": "host", "whenUnsatisfiable": "DoNotSchedule",
+                 "labelSelector": {"matchLabels": {"team": "a"}}, "matchLabelKeys": ["team"]}]),
+            ("securityContext", 0.15, {"runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}}),
+            ("securityContext", 0.1, {"sysctls": [{"name": "kernel.shm_rmid_forced", "value": "1"}]}),
+            ("securityContext", 0.1, {"sysctls": [{"name": "net.core.somaxconn", "value": "1"}]}),
+            ("securityContext", 0.05, {"windowsOptions": {"runAsUserName": "u"}}),
         ):  # fmt: skip
-            if self._chance(0.15):
+            if self._chance(share) and field not in self._without:
                 spec[field] = value
         metadata: Json = {"name": name, "labels": {"app": "web"}, "annotations": {"note": "x"}}
         if self._chance(0.02):
             metadata["annotations"]["large"] = "x" * self._random.choice([262_000, 261_000])
+        if self._chance(0.05):
+            metadata["annotations"]["container.apparmor.security.beta.kubernetes.io/main"] = (
+                "localhost/a.json"
+            )
         return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
     def profiles(self) -> list[Json]:
         """Return one to three profiles that match every pod."""
-        return [self._profile(f"profile-{i}") for i in range(self._random.choice([1, 1, 2, 3]))]
+        return [self._profile(f"profile-{i}") for i in range(self._random.choice([1, 1, 1, 2, 3]))]
 
     def _profile(self, name: str) -> Json:
         spec: Json = {}
@@ -176,10 +139,12 @@ class RandomPods:
         if self._chance(0.3):
             spec["qosClass"] = self._random.choice(["BE", "LS", "LSR"])
         if self._chance(0.2):
-            spec["koordinatorPriority"] = self._likely([5, 0, 100, -1])
+            spec["koordinatorPriority"] = self._likely([5, 0, 100], [-1])
         if self._chance(0.2):
             spec["labels"] = {"team": "a", "zone": "b"}
-        if self._chance(0.7):
+        if self._chance(0.05):
+            spec["annotations"] = self._annotations()
+        if self._chance(0.9):
             spec["patch"] = self._patch()
         return {
             "apiVersion": "config.koordinator.sh/v1alpha1",
@@ -189,12 +154,14 @@ class RandomPods:
         }
 
     def _patch(self) -> Json:
+        if self._chance(0.6):
+            return self._aimed(*self._random.choice(_fields()))
         if self._chance(0.1):
             return {"metadata": self._object("ObjectMeta", 2)}
         spec: Json = {}
         if self._chance(0.6):
             kind = "initContainers" if self._chance(0.1) else "containers"
-            spec[kind] = [self._container_patch() for _ in range(self._random.choice([1, 1, 2]))]
+            spec[kind] = [self._container_patch(kind) for _ in range(self._random.choice([1, 1, 2]))]
         if not spec or self._chance(0.5):
             spec |= self._object(
                 "PodSpec", self._random.choice([1, 2]), without={"containers", "initContainers"}
@@ -203,21 +170,66 @@ class RandomPods:
             spec["resources"] = self._resources(["cpu", "memory"])
         return {"spec": spec}
 
-    def _container_patch(self) -> Json:
+    def _aimed(self, type_name: str, field: str) -> Json:
+        """Return a patch of a field of an object of a type, which is often wrong, and of a few others."""
+        schema = object_types()[type_name][field]
+        if {field, schema.type} & (self._without | {"Container"}) or field == "ephemeralContainers":
+            return self._patch()
+        if schema.type not in object_types():
+            self._wrong = 0.3
+        value = self._value(type_name, field, schema)
+        self._wrong = WRONG
+        beside = ONE_OF.get(type_name, set()) if field in ONE_OF.get(type_name, ()) else set()
+        made = {field: value}
+        if type_name == "Container":
+            kind = "initContainers" if self._chance(0.2) and field != "resizePolicy" else "containers"
+            return {"spec": {kind: [self._container_patch(kind, 1) | made]}}
+        without = {field, "containers", "initContainers"} | (beside if self._chance(0.95) else set())
+        made = self._object(type_name, self._random.choice([0, 2, 5]), without=without) | made
+        made = fit(type_name, made) if self._chance(0.7) else made
+        while type_name != "Pod":
+            parent, place = self._random.choice(_parents()[type_name])
+            made, type_name = self._around(parent, place, made), parent
+        return made
+
+    def _around(self, parent: str, field: str, value: Json) -> Json:
+        """Return an object that holds another one, and of the rest what it must have."""
+        schema = object_types()[parent][field]
+        made: Any = value
+        if schema.container == "[]":
+            if schema.merge_key and schema.merge_key not in value:
+                value = {schema.merge_key: self._merge_key(schema)} | value
+            made = [value]
+        if field == "initContainers" and self._chance(0.9):
+            made = [value | {"name": "init"}]
+        if parent == "Container":
+            kind = {"name": self._random.choice(self._names)}
+            return kind | ({"image": "busybox"} if self._chance(0.5) else {}) | {field: made}
+        others = ONE_OF.get(parent, set())
+        rest = {} if parent in ("Pod", "PodSpec") else self._object(parent, 0, without={field} | others)
+        return rest | {field: made}
+
+    def _container_patch(self, kind: str, most: int | None = None) -> Json:
         name = self._random.choice(self._names if self._chance(0.8) else CONTAINERS)
+        if kind == "initContainers" and self._chance(0.8):
+            name = "init"
+        without = {"name", "image"} | ({"resizePolicy"} if kind == "initContainers" else set())
         fields = self._object(
-            "Container", self._random.choice([1, 1, 2, 3]), without={"name", "image"}, complete=False
+            "Container", most or self._random.choice([1, 1, 2, 3]), without=without, complete=False
         )
         if name not in self._names or self._chance(0.2):
-            fields["image"] = self._likely(VALUES["image"])
+            fields["image"] = self._likely(*VALUES["image"])
         return {"name": name} | fields
 
     def _container(self, name: str, volumes: list[str]) -> Json:
         made: Json = {"name": name, "image": "busybox"}
-        if volumes and self._chance(0.6):
-            made["volumeMounts"] = [{"name": self._random.choice(volumes), "mountPath": "/data"}]
+        mounted = self._random.choice(volumes) if volumes else None
+        if mounted and self._chance(0.6):
+            made["volumeMounts"] = [{"name": mounted, "mountPath": "/data"}]
+        elif "claim" in volumes and "volumeDevices" not in self._without:
+            made["volumeDevices"] = [{"name": "claim", "devicePath": "/dev/a"}]
         if self._chance(0.8):
-            names = [name for name in QUANTITIES if name != "hugepages-2Mi" or self._chance(0.15)]
+            names = [name for name in QUANTITIES if name != "hugepages-2Mi" or self._chance(0.08)]
             made["resources"] = self._resources(names)
         if self._chance(0.4):
             made["env"] = [
@@ -228,6 +240,10 @@ class RandomPods:
             made["ports"] = [{"name": "http", "containerPort": 80 + CONTAINERS.index(name)}]
         if name != "init" and self._chance(0.3):
             made["livenessProbe"] = {"httpGet": {"path": "/", "port": 80}}
+        if name != "init" and self._chance(0.1):
+            made["lifecycle"] = {"preStop": {"sleep": {"seconds": 20}}}
+        if name != "init" and self._chance(0.05):
+            made["resizePolicy"] = [{"resourceName": "cpu", "restartPolicy": "RestartContainer"}]
         if self._chance(0.2):
             made["securityContext"] = {"allowPrivilegeEscalation": False}
         return made
@@ -245,74 +261,99 @@ class RandomPods:
             made["limits"].setdefault("cpu", "2")
         return made
 
+    def _annotations(self) -> Json:
+        keys = self._random.sample(sorted(MEANINGFUL), self._random.choice([1, 1, 2]))
+        return {key: self._random.choice(MEANINGFUL[key]) for key in keys}
+
     def _some(self, values: list[str]) -> list[str]:
         return self._random.sample(values, self._random.randint(1, len(values)))
 
     def _object(
-        self, type_name: str, most: int, *, without: set[str] = frozenset(), complete: bool = True
+        self, type_name: str, most: int, *, without: Collection[str] = (), complete: bool = True
     ) -> Json:
         """Return an object with its required fields, most of the time, and at most so many others."""
         fields = {
             name: field
             for name, field in object_types()[type_name].items()
-            if name not in LEFT_OUT.get(type_name, ()) and name not in without
+            if name not in LEFT_OUT[type_name] and name not in without and name not in self._without
         }
         chosen = [
             name for name, field in fields.items() if complete and field.required and self._chance(0.97)
         ]
-        others = [name for name in fields if name not in chosen]
+        one_of = [name for name in ONE_OF.get(type_name, ()) if name in fields and name not in chosen]
+        if one_of and self._chance(0.9):
+            one = [self._random.choice(sorted(one_of))] if self._chance(0.95) else []
+            chosen += one
+        else:
+            one_of = []
+        others = [name for name in fields if name not in chosen and name not in one_of]
         chosen += self._random.sample(
-            others, min(len(others), self._random.randint(0 if chosen else 1, most))
+            others, min(len(others), self._random.randint(0 if chosen else min(1, most), most))
         )
-        return {name: self._value(type_name, name, fields[name]) for name in chosen}
+        made = {name: self._value(type_name, name, fields[name]) for name in chosen}
+        return fit(type_name, made) if self._chance(0.9) else made
 
     def _value(self, type_name: str, name: str, field: Field) -> Any:
         if self._chance(0.03):
             return None
-        one = lambda: self._single(type_name, name, field)  # noqa: E731
         if field.container == "[]":
-            made = [one() for _ in range(self._random.choice([1, 1, 2]))]
-            if field.merge_key is None:
-                return made
+            made = [
+                self._single(type_name, name, field) for _ in range(self._random.choice([1, 1, 1, 2, 2, 4]))
+            ]
+            if field.merge_key is None or self._chance(0.03):
+                return made if self._chance(0.98) else []
             by_key = {
                 str(each.get(field.merge_key) if isinstance(each, dict) else each): each for each in made
             }
             return [each for key, each in by_key.items() if key != "None"]
         if field.container == "{}":
-            if field.type == "quantity":
-                names = self._some([*QUANTITIES, "disk"] if self._chance(0.05) else [*QUANTITIES])[:2]
-                return {each: self._random.choice([*QUANTITIES.get(each, ["1"]), "3"]) for each in names}
-            keys = ["zone", "example.com/a", "a b"] if self._chance(0.03) else ["zone", "app"]
+            return self._map(type_name, name, field)
+        return self._single(type_name, name, field)
+
+    def _map(self, type_name: str, name: str, field: Field) -> Json:
+        if field.form == "resource":
+            if self._chance(self._wrong * 2):
+                return dict([self._random.choice(sorted(WRONG_QUANTITIES.items()))])
             return {
-                self._random.choice(keys): self._random.choice(
-                    ["a", "b", "", "x y" if self._chance(0.03) else "c"]
-                )
+                each: self._random.choice([*QUANTITIES[each], "3"]) for each in self._some([*QUANTITIES])[:2]
             }
-        return one()
+        if field.type == "quantity":
+            return {each: self._random.choice(SIZES[each]) for each in self._some([*SIZES])}
+        if (type_name, name) == ("ObjectMeta", "annotations") and self._chance(0.5):
+            return self._annotations()
+        keys = (
+            ["zone", "example.com/a", "a b", "a.kubernetes.io/b"]
+            if self._chance(self._wrong)
+            else ["zone", "app"]
+        )
+        return {
+            self._random.choice(keys): self._random.choice(
+                ["a", "b", "", "x y" if self._chance(self._wrong) else "c"]
+            )
+        }
+
+    def _merge_key(self, field: Field) -> Any:
+        return self._likely(*VALUES.get(f"{field.type}.{field.merge_key}", (["a", "b"], [])))
 
     def _single(self, type_name: str, name: str, field: Field) -> Any:
         if field.type in object_types():
-            if field.merge_key:
-                key = VALUES.get(f"{field.type}.{field.merge_key}", ["a", "b"])
-                return {field.merge_key: self._likely(key)} | self._object(
-                    field.type, 2, without={field.merge_key}
-                )
-            return self._object(field.type, 2)
-        for known in (f"{type_name}.{name}", field.form):
-            if known in VALUES:
-                return self._likely(VALUES[known])
-        if ".." in field.form:
+            made = self._object(field.type, 2, without={field.merge_key or ""})
+            return ({field.merge_key: self._merge_key(field)} if field.merge_key else {}) | made
+        if field.type == "string" and self._chance(self._wrong / 3):
+            return ""
+        known = next((each for each in (f"{type_name}.{name}", field.form) if each in VALUES), None)
+        if known or "|" in field.form:
+            return self._likely(*(VALUES[known] if known else (field.form.split("|"), ["junk"])))
+        if field.form:
             low, _, high = field.form.partition("..")
-            return self._likely([int(low), min(int(low) + 3, int(high)), int(low) - 1])
-        if "|" in field.form:
-            return self._likely([*field.form.split("|"), "junk"])
+            return self._likely([int(low), min(int(low) + 3, int(high))], [int(low) - 1])
         return {
             "boolean": self._chance(0.5),
-            "integer": self._random.choice([1, 2, 5]),
+            "integer": self._likely([1, 2, 5], [0, -1, 2**40]),
             "intstr": 80,
             "quantity": "1",
-        }.get(field.type, self._random.choice(["a", "b"]))
+        }.get(field.type, self._likely(["a", "b"], UNUSUAL))
 
-    def _likely(self, values: list[Any]) -> Any:
-        """Return one of the values, the last one rarely."""
-        return values[-1] if self._chance(0.03) else self._random.choice(values[:-1] or values)
+    def _likely(self, values: list[Any], wrong: list[Any]) -> Any:
+        """Return one of the values, rarely a wrong one."""
+        return self._random.choice(wrong if wrong and self._chance(self._wrong) else values)

@@ -66,7 +66,7 @@ def merges_objects(patch: _Object) -> bool:
     """
     types = object_types()
     return any(
-        fields[name].type in types and (fields[name].merge_key is not None or not fields[name].container)
+        fields[name].merge_key is not None or (fields[name].type in types and not fields[name].container)
         for part, fields in (("metadata", types["ObjectMeta"]), ("spec", types["PodSpec"]))
         for name in patch.get(part) or ()
         if name in fields

@@ -3,6 +3,6 @@
 Its behaviour, of Kubernetes 1.30 and newer: where versions or feature gates differ, what one of them takes is
 not refused. A field is judged as by versions in which it works without a feature gate.
 
-Source: Kubernetes, ``pkg/apis/core/validation``; the end-to-end test ``admission/test_results.py`` compares random
-pods with a real API server.
+Source: Kubernetes, ``pkg/apis/core/validation``; the end-to-end test ``admission/test_results.py`` compares
+random pods with a real API server.
 """

@@ -55,7 +55,8 @@ def metadata(metadata: Object) -> Found:
 
 def profiles(pod: Object) -> Found:
     """Yield annotations that name no container, or another seccomp or AppArmor profile than a field does."""
-    found = mapping(mapping(pod.get("metadata")).get("annotations"))
+    texts = mapping(mapping(pod.get("metadata")).get("annotations"))
+    found = {key: text for key, text in texts.items() if text is not None}
     if not any(map(has_meaning, found)):
         return
     spec = mapping(pod.get("spec"))
@@ -64,7 +65,10 @@ def profiles(pod: Object) -> Found:
     names = {str(container.get("name")) for _, container in places}
     for key in found:
         if key.startswith(_APPARMOR) and key.removeprefix(_APPARMOR) not in names:
-            problem = f"leaves the annotation {key} without the container that it names: select only pods that have it"
+            problem = (
+                f"leaves the annotation {key} without the container that it names: "
+                "select only pods that have it"
+            )
             yield Flaw(key, problem, ("metadata/annotations", *CONTAINER_LISTS))
     yield from _differing(found, _SECCOMP_OF_POD, own.get("seccompProfile"), "spec/securityContext")
     for at, container in places:
@@ -92,10 +96,11 @@ def _read(text: object) -> tuple[str, str | None] | None:
 
 
 def _differing(found: Object, key: str, profile: object, at: str) -> Found:
-    if key in found and isinstance(profile, Mapping) and profile.get("type"):
-        if _read(found[key]) != (profile["type"], profile.get("localhostProfile")):
-            problem = (
-                f"leaves the annotation {key} {shown(found[key])} beside a field that says otherwise: "
-                "set the annotation to null"
-            )
-            yield Flaw(key, problem, ("metadata/annotations", at))
+    if key not in found or not isinstance(profile, Mapping) or not profile.get("type"):
+        return
+    if _read(found[key]) != (profile["type"], profile.get("localhostProfile")):
+        problem = (
+            f"leaves the annotation {key} {shown(found[key])} next to a field that says otherwise: "
+            "set the annotation to null"
+        )
+        yield Flaw(key, problem, ("metadata/annotations", at))

@@ -83,13 +83,13 @@ def _mounts(container: Object) -> Found:
 def mount(mount: Object) -> Found:
     """Yield two paths below a volume, and mounts that are to be read only with all below and are not."""
     yield from _one_sub_path(mount)
-    if mount.get("recursiveReadOnly") in ("Enabled", "IfPossible"):
-        if mount.get("readOnly") is not True or mount.get("mountPropagation") not in (None, "None"):
-            yield Flaw(
-                "recursive",
-                "leaves recursiveReadOnly to a mount that is not readOnly, or whose mountPropagation is not None: "
-                "set readOnly: true, or set recursiveReadOnly to null",
-            )
+    fits = mount.get("readOnly") is True and mount.get("mountPropagation") in (None, "None")
+    if mount.get("recursiveReadOnly") in ("Enabled", "IfPossible") and not fits:
+        yield Flaw(
+            "recursive",
+            "leaves recursiveReadOnly to a mount that is not readOnly, or whose mountPropagation is not "
+            "None: set readOnly: true, or set recursiveReadOnly to null",
+        )
 
 
 def restart_rule(rule: Object) -> Found:

@@ -1,4 +1,4 @@
-"""What the API server demands of a pod's spec as a whole: names, mounts, ports of the node, and what they need."""
+"""What the API server demands of a pod's spec as a whole: names, mounts, ports of the node."""
 
 from typing import Final
 
@@ -97,8 +97,8 @@ def _files(container: Object, volumes: dict[str, Object], at: str) -> Found:
         name = mapping(mapping(variable.get("valueFrom")).get("fileKeyRef")).get("volumeName")
         if name and not _is_empty(volumes.get(str(name))):
             problem = (
-                f"leaves the variable {shown(variable.get('name'))} of {shown(container.get('name'))} to a file of "
-                f"{shown(name)}, which is no emptyDir: add one, or select only pods that have it"
+                f"leaves the variable {shown(variable.get('name'))} of {shown(container.get('name'))} to a "
+                f"file of {shown(name)}, which is no emptyDir: add one, or select only pods that have it"
             )
             yield Flaw(f"{container.get('name')} file {name}", problem, (f"{at}/env", "volumes"))
 
@@ -115,8 +115,8 @@ def _sleeps(container: Object, grace: int, at: str) -> Found:
         seconds = mapping(mapping(mapping(container.get("lifecycle")).get(field)).get("sleep")).get("seconds")
         if isinstance(seconds, int) and seconds > grace:
             problem = (
-                f"leaves {field} of {shown(container.get('name'))} to sleep {seconds} seconds, of {grace} of grace: "
-                "raise terminationGracePeriodSeconds, or write fewer"
+                f"leaves {field} of {shown(container.get('name'))} to sleep {seconds} seconds, of {grace} "
+                "of grace: raise terminationGracePeriodSeconds, or write fewer"
             )
             fields = (f"{at}/lifecycle", "terminationGracePeriodSeconds")
             yield Flaw(f"{container.get('name')} {field}", problem, fields)

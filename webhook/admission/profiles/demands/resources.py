@@ -18,7 +18,7 @@ _NATIVE: Final = {new: old for table in TRANSLATION.values() for old, new in tab
 
 
 def resources(resources: Object) -> Found:
-    """Yield limits that are less than requests, resources that need others, and claims that are named twice."""
+    """Yield limits that are less than requests, resources that need others, and claims named twice."""
     requests, limits = (_quantities(resources, section) for section in SECTIONS)
     for name in requests:
         # Huge pages and resources of other domains cannot be overcommitted.
@@ -64,12 +64,15 @@ def claims(spec: Object) -> Found:
 
 
 def pod_level(spec: Object) -> Found:
-    """Yield resources at the pod's level that no pod may have, or that hold less than those of the containers."""
+    """Yield resources at the pod's level that none may have, or that hold less than the containers'."""
     level = mapping(spec.get("resources"))
     requests, limits = (_quantities(level, section) for section in SECTIONS)
     for name in sorted(requests.keys() | limits.keys()):
         if name not in NATIVE_RESOURCES and not name.startswith(HUGEPAGES_PREFIX):
-            problem = f"leaves {name} at the pod's level, where only cpu, memory and huge pages may be: set it to null"
+            problem = (
+                f"leaves {name} at the pod's level, where only cpu, memory and huge pages may be: "
+                "set it to null"
+            )
             yield Flaw(f"{name} of the pod", problem, ("resources",))
     if level.get("claims") is not None:
         yield Flaw("claims of the pod", "leaves claims at the pod's level: set them to null", ("resources",))

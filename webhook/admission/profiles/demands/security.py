@@ -13,16 +13,22 @@ _IPC_SYSCTLS: Final = {
     "kernel.sem", "kernel.shmall", "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced", "kernel.shm",
     "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.msg",
 }  # fmt: skip
-# What a pod of Windows cannot have: in its spec, and in the contexts of the pod and of containers.
-_NOT_ON_WINDOWS: Final = ("hostUsers", "resources", "shareProcessNamespace")
-_CONTEXT_NOT_ON_WINDOWS: Final = (
-    "appArmorProfile", "fsGroup", "fsGroupChangePolicy", "runAsGroup", "runAsUser", "seLinuxChangePolicy",
-    "seLinuxOptions", "seccompProfile", "supplementalGroups", "supplementalGroupsPolicy",
-)  # fmt: skip
-_CONTAINER_NOT_ON_WINDOWS: Final = (
-    "allowPrivilegeEscalation", "appArmorProfile", "capabilities", "privileged", "procMount",
-    "readOnlyRootFilesystem", "runAsGroup", "runAsUser", "seLinuxOptions", "seccompProfile",
-)  # fmt: skip
+_SPEC_NOT_ON_WINDOWS: Final = ("hostIPC", "hostPID", "hostUsers", "resources", "shareProcessNamespace")
+# What a pod of an operating system cannot have in the contexts of the pod and of containers.
+_NOT_ON: Final = {
+    "linux": (("windowsOptions",), ("windowsOptions",)),
+    "windows": (
+        (
+            "appArmorProfile", "fsGroup", "fsGroupChangePolicy", "runAsGroup", "runAsUser",
+            "seLinuxChangePolicy", "seLinuxOptions", "seccompProfile", "supplementalGroups",
+            "supplementalGroupsPolicy", "sysctls",
+        ),
+        (
+            "allowPrivilegeEscalation", "appArmorProfile", "capabilities", "privileged", "procMount",
+            "readOnlyRootFilesystem", "runAsGroup", "runAsUser", "seLinuxOptions", "seccompProfile",
+        ),
+    ),
+}  # fmt: skip
 
 
 def security_context(context: Object) -> Found:
@@ -80,6 +86,20 @@ def namespaces(spec: Object) -> Found:
                 "set the other to null, or select only pods without"
             )
             yield Flaw(f"sysctl {name}", problem, (shares, "securityContext"))
+    yield from _excluding(spec)
+    if spec.get("hostUsers") is False:
+        return
+    for at, container, own in _contexts(spec):
+        if own.get("procMount") == "Unmasked":
+            problem = (
+                f"leaves procMount Unmasked in {shown(container.get('name'))}, which needs hostUsers: false: "
+                "set both, or select only pods that have it"
+            )
+            yield Flaw(f"procMount {container.get('name')}", problem, (at, "hostUsers"))
+
+
+def _excluding(spec: Object) -> Found:
+    """Yield single fields of a spec that exclude each other."""
     excluding = [("hostPID", "shareProcessNamespace"), ("nodeName", "schedulingGates")]
     if spec.get("hostnameOverride") is not None:
         excluding += [("hostNetwork", "hostnameOverride"), ("setHostnameAsFQDN", "hostnameOverride")]
@@ -92,14 +112,6 @@ def namespaces(spec: Object) -> Found:
             if spec.get(field) is True:
                 problem = f"leaves {field} and hostUsers: false, which exclude each other: set one to null"
                 yield Flaw(field, problem, (field, "hostUsers"))
-    else:
-        for at, container, own in _contexts(spec):
-            if own.get("procMount") == "Unmasked":
-                problem = (
-                    f"leaves procMount Unmasked in {shown(container.get('name'))}, which needs hostUsers: false: "
-                    "set both, or select only pods that have it"
-                )
-                yield Flaw(f"procMount {container.get('name')}", problem, (at, "hostUsers"))
 
 
 def _sharing(sysctl: str) -> str | None:
@@ -115,31 +127,28 @@ def _sharing(sysctl: str) -> str | None:
 
 def systems(spec: Object) -> Found:
     """Yield what does not go with the pod's operating system."""
-    name = mapping(spec.get("os")).get("name")
-    own = mapping(spec.get("securityContext"))
-    found: list[tuple[str, str]] = []
-    if name == "linux":
-        found += [("securityContext", "windowsOptions")] if own.get("windowsOptions") is not None else []
-        found += [
-            (at, "windowsOptions")
-            for at, _, context in _contexts(spec)
-            if context.get("windowsOptions") is not None
-        ]
-    elif name == "windows":
-        found += [(field, field) for field in _NOT_ON_WINDOWS if spec.get(field) is not None]
-        found += [(field, field) for field in ("hostIPC", "hostPID") if spec.get(field) is True]
-        found += [
-            ("securityContext", field) for field in _CONTEXT_NOT_ON_WINDOWS if own.get(field) is not None
-        ]
-        found += [("securityContext", "sysctls")] if own.get("sysctls") else []
-        for at, _, context in _contexts(spec):
-            found += [(at, field) for field in _CONTAINER_NOT_ON_WINDOWS if context.get(field) is not None]
-    for at, field in found:
-        problem = (
-            f"leaves {field} in a pod of {name}, which cannot have it: set it to null, or select other pods"
-        )
-        yield Flaw(f"{at} {field}", problem, (at, "os"))
+    name, own = mapping(spec.get("os")).get("name"), mapping(spec.get("securityContext"))
+    of_pod, of_container = _NOT_ON.get(str(name), ((), ()))
+    if name == "windows":
+        shared = {field: spec.get(field) or None for field in ("hostIPC", "hostPID")}
+        yield from _unfit(name, _SPEC_NOT_ON_WINDOWS, {**spec, **shared}, "")
+        own = {**own, "sysctls": own.get("sysctls") or None}
+    yield from _unfit(name, of_pod, own, "securityContext")
+    for at, container, context in _contexts(spec):
+        yield from _unfit(name, of_container, context, at, container.get("name"))
     yield from _host_processes(spec, mapping(own.get("windowsOptions")).get("hostProcess"))
+
+
+def _unfit(system: object, fields: tuple[str, ...], value: Object, at: str, of: object = "") -> Found:
+    """Yield fields that are there and that a pod of an operating system cannot have."""
+    for field in fields:
+        if value.get(field) is not None:
+            where = f" of {shown(of)}" if of else ""
+            problem = (
+                f"leaves {field}{where} in a pod of {system}, which cannot have it: set it to null, or "
+                "select other pods"
+            )
+            yield Flaw(f"{at and 'context'} {of} {field}", problem, (at or field, "os"))
 
 
 def _host_processes(spec: Object, of_pod: object) -> Found:

@@ -17,7 +17,7 @@ _one_source = one_of()
 
 
 def volume(volume: Object) -> Found:
-    """Yield sources beside each other, and a name that is too long for iSCSI."""
+    """Yield two sources, and a name that is too long for iSCSI."""
     yield from _one_source(volume)
     iscsi = mapping(volume.get("iscsi"))
     names = f"{volume.get('name')}:{iscsi.get('targetPortal')}"
@@ -65,7 +65,7 @@ def claim(spec: Object) -> Found:
     """Yield access modes, sizes and sources that no claim may have."""
     modes = texts(spec.get("accessModes"))
     if "ReadWriteOncePod" in modes and set(modes) != {"ReadWriteOncePod"}:
-        yield Flaw("modes", "sets ReadWriteOncePod beside other accessModes, which exclude each other")
+        yield Flaw("modes", "sets ReadWriteOncePod and other accessModes, which exclude each other")
     storage = mapping(mapping(spec.get("resources")).get("requests")).get("storage")
     try:
         enough = storage is not None and parse(text_of(storage)) > 0
