@@ -167,7 +167,7 @@ def test_a_label_that_narrows_a_selector_twice(key, denied) -> None:
         "labelSelector": {"matchLabels": {"team": "a"}},
     }  # fmt: skip
     denial = mutate(pod(topologySpreadConstraints=[narrowed]), profile("a", labels={key: "a"})).denial or ""
-    assert ('profile "a" (labels) leaves \'team\' twice in matchLabelKeys' in denial) is denied
+    assert ("profile \"a\" (labels) leaves 'team' twice in matchLabelKeys" in denial) is denied
 
 
 @pytest.mark.parametrize("length", [261_900, 262_100])

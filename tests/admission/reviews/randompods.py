@@ -154,6 +154,13 @@ class RandomPods:
         }
 
     def _patch(self) -> Json:
+        """Return a patch; what init containers restart for, younger versions refuse."""
+        patch = self._any_patch()
+        for each in (patch.get("spec") or {}).get("initContainers") or ():
+            each.pop("resizePolicy", None)
+        return patch
+
+    def _any_patch(self) -> Json:
         if self._chance(0.6):
             return self._aimed(*self._random.choice(_fields()))
         if self._chance(0.1):
@@ -189,6 +196,8 @@ class RandomPods:
         made = fit(type_name, made) if self._chance(0.7) else made
         while type_name != "Pod":
             parent, place = self._random.choice(_parents()[type_name])
+            if place in self._without:
+                return self._patch()
             made, type_name = self._around(parent, place, made), parent
         return made
 

@@ -138,14 +138,19 @@ def _values(old: object, new: object, field: Field, place: _Place) -> Iterator[F
                 found[key] = entry_problem(field.form, key, value)
                 if place.steps == _ANNOTATIONS:
                     found[key] = found[key] or annotation_problem(key, str(value))
-    elif field.container == "[]" and isinstance(new, list):
-        before = old if isinstance(old, list) else []
-        found = {
-            str(i): form_problem(field.form, value) for i, value in enumerate(new) if value not in before
-        }
+    elif field.container == "[]" and isinstance(new, list) and field.form:
+        found = {str(i): form_problem(field.form, value) for i, value in _added(old, new)}
     elif (new != "" or not (field.empty or field.required)) and (problem := form_problem(field.form, new)):
         yield Fault(place.at, (place.steps,), f"writes what is not valid: {problem}{_REMEDY}", certain=True)
     for key, problem in found.items():
         if problem:
             text = f"writes what is not valid: {problem}{_REMEDY}"
             yield Fault(f"{place.at}[{key}]", ((*place.steps, key),), text, certain=True)
+
+
+def _added(old: object, new: list[Any]) -> Iterator[tuple[int, Any]]:
+    """Yield the texts and numbers of a list that were not in it before, and where they stand."""
+    before = {value for value in old if isinstance(value, (str, int))} if isinstance(old, list) else set()
+    for i, value in enumerate(new):
+        if isinstance(value, (str, int)) and value not in before:
+            yield i, value
