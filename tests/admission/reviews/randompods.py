@@ -228,6 +228,8 @@ class RandomPods:
         )
         if name not in self._names or self._chance(0.2):
             fields["image"] = self._likely(*VALUES["image"])
+        if self._chance(0.02):
+            fields = {"$patch": "delete"}
         return {"name": name} | fields
 
     def _container(self, name: str, volumes: list[str]) -> Json:
@@ -347,6 +349,8 @@ class RandomPods:
     def _single(self, type_name: str, name: str, field: Field) -> Any:
         if field.type in object_types():
             made = self._object(field.type, 2, without={field.merge_key or ""})
+            if self._chance(0.02) and (field.merge_key or not field.container):
+                made = {"$patch": "delete" if field.merge_key else "replace"}
             return ({field.merge_key: self._merge_key(field)} if field.merge_key else {}) | made
         if field.type == "string" and self._chance(self._wrong / 3):
             return ""

@@ -31,6 +31,14 @@ _NOT_ON: Final = {
 }  # fmt: skip
 
 
+_EXCLUDING: Final = (
+    ("hostPID", "shareProcessNamespace"),
+    ("hostNetwork", "hostnameOverride"),
+    ("nodeName", "schedulingGates"),
+    ("setHostnameAsFQDN", "hostnameOverride"),
+)
+
+
 def security_context(context: Object) -> Found:
     """Yield rights that a container may not gain and has."""
     grants = "CAP_SYS_ADMIN" in texts(mapping(context.get("capabilities")).get("add"))
@@ -49,18 +57,21 @@ def pod_security_context(context: Object) -> Found:
 
 def seccomp(profile: Object) -> Found:
     """Yield a path without the type that needs it, or the other way round."""
-    yield from _local(profile, profile.get("localhostProfile") is not None)
+    yield from _local(profile, named=profile.get("localhostProfile") is not None)
 
 
 def apparmor(profile: Object) -> Found:
     """Yield a name without the type that needs it, or the other way round; or one that is none."""
     name = profile.get("localhostProfile")
-    yield from _local(profile, bool(name) if profile.get("type") == "Localhost" else name is not None)
+    named = bool(name) if profile.get("type") == "Localhost" else name is not None
+    yield from _local(profile, named=named)
     if isinstance(name, str) and (name != name.strip() or len(name.encode()) > _MAX_PATH):
-        yield Flaw("name", "sets a localhostProfile with blanks around it, or of more than 4095 bytes")
+        yield Flaw(
+            "name", "sets a localhostProfile with blanks around it, or of more than 4095 bytes: write another"
+        )
 
 
-def _local(profile: Object, named: bool) -> Found:  # noqa: FBT001 — the second half of one question
+def _local(profile: Object, *, named: bool) -> Found:
     if (profile.get("type") == "Localhost") != named:
         yield Flaw(
             "local",
@@ -100,10 +111,7 @@ def namespaces(spec: Object) -> Found:
 
 def _excluding(spec: Object) -> Found:
     """Yield single fields of a spec that exclude each other."""
-    excluding = [("hostPID", "shareProcessNamespace"), ("nodeName", "schedulingGates")]
-    if spec.get("hostnameOverride") is not None:
-        excluding += [("hostNetwork", "hostnameOverride"), ("setHostnameAsFQDN", "hostnameOverride")]
-    for first, second in excluding:
+    for first, second in _EXCLUDING:
         if spec.get(first) and spec.get(second):
             problem = f"leaves {first} and {second}, of which there may be one: set the other to null"
             yield Flaw(f"{first} {second}", problem, (first, second))
