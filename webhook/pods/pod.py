@@ -8,6 +8,7 @@ from webhook.protocol import ANNOTATION_MIRROR_POD
 CONTAINER_LISTS: Final = ("initContainers", "containers")
 SECTIONS: Final = ("requests", "limits")
 FINISHED: Final = frozenset({"Succeeded", "Failed"})  # phases of a pod that runs on no CPU any more
+_OBJECT: Final = (dict, Mapping)  # a dict is told at once, other mappings by an abstract base class
 ALWAYS: Final = "Always"  # the restartPolicy by which an init container is a native sidecar
 
 
@@ -35,12 +36,12 @@ class Container(NamedTuple):
 
 def mapping(value: object) -> Mapping[str, Any]:
     """Return what should be an object, for fields of which no type was checked; {} where it is none."""
-    return value if isinstance(value, Mapping) else {}
+    return value if value is not None and isinstance(value, _OBJECT) else {}
 
 
 def mappings(value: object) -> list[Mapping[str, Any]]:
     """Return the objects in what should be a list of objects, for fields of which no type was checked."""
-    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+    return [item for item in value if isinstance(item, _OBJECT)] if isinstance(value, list) else []
 
 
 def labels(pod: Mapping[str, Any]) -> Mapping[str, str]:

@@ -77,9 +77,9 @@ def _object(before: _Object | None, after: _Object, type_name: str, place: _Plac
     fields = object_types()[type_name]
     if after.get(DIRECTIVE) != "delete":
         yield from _missing(before, after, type_name, place)
-    if check := CHECKS.get(type_name):
+    if (check := CHECKS.get(type_name)) and (flaws := list(check(after))):
         known = {flaw.key for flaw in check(before)} if before is not None else frozenset()
-        for flaw in check(after):
+        for flaw in flaws:
             if flaw.key not in known:
                 places = tuple((*place.steps, *field.split("/")) for field in flaw.fields)
                 yield Fault(place.at, places or (place.steps,), flaw.problem, place.whole)

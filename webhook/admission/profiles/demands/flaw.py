@@ -59,4 +59,7 @@ def texts(value: object) -> list[str]:
 
 def repeated(values: Iterable[str]) -> list[str]:
     """Return the values that are there more than once."""
-    return [value for value, count in Counter(values).items() if count > 1]
+    found = list(values)
+    if len(found) == len(set(found)):
+        return []
+    return [value for value, count in Counter(found).items() if count > 1]
