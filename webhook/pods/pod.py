@@ -8,7 +8,7 @@ from webhook.protocol import ANNOTATION_MIRROR_POD
 CONTAINER_LISTS: Final = ("initContainers", "containers")
 SECTIONS: Final = ("requests", "limits")
 FINISHED: Final = frozenset({"Succeeded", "Failed"})  # phases of a pod that runs on no CPU any more
-_OBJECT: Final = (dict, Mapping)  # a dict is told at once, other mappings by an abstract base class
+_OBJECT: Final = (dict, Mapping)  # a dict is seen at once, other mappings by an abstract base class
 ALWAYS: Final = "Always"  # the restartPolicy by which an init container is a native sidecar
 
 
