@@ -54,6 +54,15 @@ def test_what_comes_back_to_what_it_was_is_no_operation() -> None:
     assert patch(edit) == []
 
 
+def test_what_is_set_and_emptied_is_empty() -> None:
+    """Values are what the patch makes: an object that was set, opened and emptied is there, without fields."""
+    edit = ObjectEdit({})
+    edit.set("probe", {"port": 1}, ONE)
+    edit.open_object("probe").remove("port", TWO)
+    assert edit.value == {"probe": {}}
+    assert patch(edit) == [{"op": "add", "path": "/probe", "value": {}}]
+
+
 def test_parents_are_made_when_something_is_put_in() -> None:
     """A missing parent is added once, whole; one that was only opened is not."""
     edit = ObjectEdit({"null": None})

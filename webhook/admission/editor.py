@@ -147,8 +147,8 @@ class ObjectEdit:
                     into.append(Operation("remove", at, None, causes))
             elif (new := value[key]) != old or key not in source:
                 if child is not None:
-                    if not new:
-                        continue  # opened, but left empty
+                    if not new and not causes:
+                        continue  # opened, but left empty; what was set before it was emptied stays
                     causes = [*causes, *child.causes()]  # noqa: PLW2901 — with those of the child
                 op = "replace" if key in source else "add"
                 into.append(Operation(op, at, new, causes))

@@ -12,7 +12,7 @@ from functools import cache
 from random import Random
 from typing import Any, Final
 
-from tests.admission.reviews.fitting import fit
+from tests.admission.reviews.fitting import complete, fit, for_windows
 from tests.admission.reviews.randomvalues import (
     LEFT_OUT,
     MEANINGFUL,
@@ -29,7 +29,6 @@ from webhook.admission.profiles.podschema import Field, object_types
 Json = dict[str, Any]
 
 PRIORITY_CLASSES: Final = {"results-prod": 9500, "results-mid": 7500, "results-batch": 5500}
-WRONG: Final = 0.04  # of values, where wrong ones are known
 CONTAINERS: Final = ("main", "agent", "proxy", "init")
 
 
@@ -64,7 +63,11 @@ class RandomPods:
     def __init__(self, seed: int) -> None:
         self._random = Random(seed)
         self._names = list(CONTAINERS)
-        self._wrong = WRONG
+        self._spec: Json = {"volumes": []}
+        # Of most pods, one thing is wrong or none, so that it is seen whatever it is.
+        self._careful = self._chance(0.6)
+        self._careless = 0.003 if self._careful else 0.03
+        self._wrong = self._careless
         # Users of their own are of young rules beside the host's network and block devices.
         self._without = {"hostNetwork", "volumeDevices"} if self._chance(0.15) else {"hostUsers"}
 
@@ -100,7 +103,6 @@ class RandomPods:
             ("dnsConfig", 0.1, {"nameservers": ["10.0.0.10", "10.0.0.11"], "searches": ["a.b"]}),
             ("schedulingGates", 0.05, [{"name": "example.com/gate"}]),
             ("os", 0.05, {"name": "linux"}),
-            ("os", 0.03, {"name": "windows"}),
             ("setHostnameAsFQDN", 0.05, True),
             ("hostnameOverride", 0.05, "a.b"),
             ("resourceClaims", 0.1, [{"name": "gpu", "resourceClaimName": "c"}]),
@@ -119,6 +121,9 @@ class RandomPods:
         ):  # fmt: skip
             if self._chance(share) and field not in self._without:
                 spec[field] = value
+        if self._chance(0.06):
+            spec = for_windows(spec)
+        self._spec = spec
         metadata: Json = {"name": name, "labels": {"app": "web"}, "annotations": {"note": "x"}}
         if self._chance(0.02):
             metadata["annotations"]["large"] = "x" * self._random.choice([262_000, 261_000])
@@ -130,7 +135,10 @@ class RandomPods:
 
     def profiles(self) -> list[Json]:
         """Return one to three profiles that match every pod."""
-        return [self._profile(f"profile-{i}") for i in range(self._random.choice([1, 1, 1, 2, 3]))]
+        return [
+            self._profile(f"profile-{i}")
+            for i in range(1 if self._careful else self._random.choice([1, 1, 2, 3]))
+        ]
 
     def _profile(self, name: str) -> Json:
         spec: Json = {}
@@ -158,10 +166,10 @@ class RandomPods:
         patch = self._any_patch()
         for each in (patch.get("spec") or {}).get("initContainers") or ():
             each.pop("resizePolicy", None)
-        return patch
+        return patch if self._chance(0.1) else complete(patch, self._spec)
 
     def _any_patch(self) -> Json:
-        if self._chance(0.6):
+        if self._chance(0.9 if self._careful else 0.3):
             return self._aimed(*self._random.choice(_fields()))
         if self._chance(0.1):
             return {"metadata": self._object("ObjectMeta", 2)}
@@ -183,9 +191,9 @@ class RandomPods:
         if {field, schema.type} & (self._without | {"Container"}) or field == "ephemeralContainers":
             return self._patch()
         if schema.type not in object_types():
-            self._wrong = 0.3
+            self._wrong = 0.4
         value = self._value(type_name, field, schema)
-        self._wrong = WRONG
+        self._wrong = self._careless
         beside = ONE_OF.get(type_name, set()) if field in ONE_OF.get(type_name, ()) else set()
         made = {field: value}
         if type_name == "Container":
@@ -193,7 +201,7 @@ class RandomPods:
             return {"spec": {kind: [self._container_patch(kind, 1) | made]}}
         without = {field, "containers", "initContainers"} | (beside if self._chance(0.95) else set())
         made = self._object(type_name, self._random.choice([0, 2, 5]), without=without) | made
-        made = fit(type_name, made) if self._chance(0.7) else made
+        made = fit(type_name, made) if self._chance(0.5) else made
         while type_name != "Pod":
             parent, place = self._random.choice(_parents()[type_name])
             if place in self._without:
@@ -289,11 +297,13 @@ class RandomPods:
             if name not in LEFT_OUT[type_name] and name not in without and name not in self._without
         }
         chosen = [
-            name for name, field in fields.items() if complete and field.required and self._chance(0.97)
+            name
+            for name, field in fields.items()
+            if complete and field.required and not self._chance(self._careless)
         ]
         one_of = [name for name in ONE_OF.get(type_name, ()) if name in fields and name not in chosen]
-        if one_of and self._chance(0.9):
-            one = [self._random.choice(sorted(one_of))] if self._chance(0.95) else []
+        if one_of and not self._chance(3 * self._careless):
+            one = [self._random.choice(sorted(one_of))] if not self._chance(self._careless) else []
             chosen += one
         else:
             one_of = []
@@ -302,17 +312,17 @@ class RandomPods:
             others, min(len(others), self._random.randint(0 if chosen else min(1, most), most))
         )
         made = {name: self._value(type_name, name, fields[name]) for name in chosen}
-        return fit(type_name, made) if self._chance(0.9) else made
+        return made if self._chance(3 * self._careless) else fit(type_name, made)
 
     def _value(self, type_name: str, name: str, field: Field) -> Any:
-        if self._chance(0.03):
+        if self._chance(self._careless):
             return None
         if field.container == "[]":
             made = [
                 self._single(type_name, name, field) for _ in range(self._random.choice([1, 1, 1, 2, 2, 4]))
             ]
-            if field.merge_key is None or self._chance(0.03):
-                return made if self._chance(0.98) else []
+            if field.merge_key is None or self._chance(self._careless):
+                return made if not self._chance(self._careless) else []
             by_key = {
                 str(each.get(field.merge_key) if isinstance(each, dict) else each): each for each in made
             }

@@ -81,7 +81,7 @@ ONE_OF: Final = {
 }
 # By field or form: values that are valid, at least in some pod, and values that are valid in none.
 VALUES: Final[dict[str, tuple[list[Any], list[Any]]]] = {
-    "API version": (["apps/v1", "v1"], ["a/b/c", "/v1", "a/"]),
+    "API version": (["apps/v1", "v1", "/v1"], ["a/b/c", "a/"]),
     "CSI driver": (["csi.example.com", "CSI"], ["a_b", "x" * 64]),
     "DNS label": (["data", "config", "x1"], ["A", "a.b", "x" * 64, "-a"]),
     "DNS subdomain": (["a.b", "a"], ["A", "a..b", "a_b"]),

@@ -139,8 +139,8 @@ def _is_finalizer(value: object) -> bool:
 
 
 def _is_api_version(value: object) -> bool:
-    group, slash, version = str(value).rpartition("/")
-    return bool(version) and "/" not in group and (bool(group) or not slash)
+    group, _, version = str(value).rpartition("/")
+    return bool(version) and "/" not in group
 
 
 def _is_windows_user(value: object) -> bool:
