@@ -55,7 +55,7 @@ def test_what_comes_back_to_what_it_was_is_no_operation() -> None:
 
 
 def test_what_is_set_and_emptied_is_empty() -> None:
-    """Values are what the patch makes: an object that was set, opened and emptied is there, without fields."""
+    """The patch makes what the value says: an object that was set, opened and emptied has no fields."""
     edit = ObjectEdit({})
     edit.set("probe", {"port": 1}, ONE)
     edit.open_object("probe").remove("port", TWO)
