@@ -27,7 +27,7 @@ def _metadata(metadata: Object) -> Found:
 
 
 def _owner(reference: Object) -> Found:
-    if (reference.get("apiVersion"), reference.get("kind")) == ("v1", "Event"):
+    if reference.get("apiVersion") in ("v1", "/v1") and reference.get("kind") == "Event":
         yield Flaw("event", "makes an Event an owner, which none can be: name another object")
 
 
