@@ -110,7 +110,7 @@ def _named(made: Json) -> None:
             made[field]["name"] = "s"
 
 
-_FIT: Final[Mapping[str, Callable[[Json], None]]] = {
+_FIT: Final[Mapping[str, Callable[[Json], object]]] = {
     "AppArmorProfile": _profile,
     "AzureDiskVolumeSource": _azure,
     "CinderVolumeSource": _named,
@@ -120,7 +120,7 @@ _FIT: Final[Mapping[str, Callable[[Json], None]]] = {
         exitCodes=made.get("exitCodes") or {"operator": "In", "values": [1]}
     ),
     "DownwardAPIVolumeFile": _file,
-    "FCVolumeSource": lambda made: made.update(lun=5),
+    "FCVolumeSource": lambda made: made.setdefault("lun", 5),
     "ISCSIVolumeSource": lambda made: made.update(secretRef=made.get("secretRef") or {"name": "s"}),
     "LabelSelectorRequirement": _requirement,
     "NodeSelectorRequirement": _requirement,
