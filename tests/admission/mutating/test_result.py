@@ -170,6 +170,34 @@ def test_a_label_that_narrows_a_selector_twice(key, denied) -> None:
     assert ("profile \"a\" (labels) leaves 'team' twice in matchLabelKeys" in denial) is denied
 
 
+def test_a_number_of_thousands_of_digits() -> None:
+    """Admission §3.10: what an annotation of the user's becomes is refused by name, and nothing fails."""
+    cost = "controller.kubernetes.io/pod-deletion-cost"
+    mapping = profile("a", annotationKeysMapping={"cost": cost})
+    for text, denied in (("1" * 5000, True), ("-" + "0" * 5000 + "7", False)):
+        denial = mutate(pod(annotations={"cost": text}), mapping).denial
+        assert (denial is not None) is denied
+        assert denial is None or denial.startswith(f'metadata.annotations[{cost}]: profile "a" ')
+
+
+@pytest.mark.parametrize(
+    ("own", "more"),
+    [
+        (
+            {"ports": [{"containerPort": 53, "protocol": "UDP", "name": "BAD"}, {"containerPort": 53}]},
+            {"ports": [{"containerPort": 80}]},
+        ),
+        (
+            {"env": [{"name": "A", "valueFrom": {}}, {"name": "A", "value": "x"}]},
+            {"env": [{"name": "B", "value": "1"}]},
+        ),
+    ],
+)
+def test_what_was_wrong_before_among_several_of_one_key(own, more) -> None:
+    """Admission §3.10: it is its author's, whatever the profile adds to the list."""
+    assert mutate(pod(container(**own)), main(**more)).denial is None
+
+
 @pytest.mark.parametrize("length", [261_900, 262_100])
 @pytest.mark.parametrize("letter", ["x", "ä"])
 def test_annotations_beyond_what_a_pod_may_have(length, letter) -> None:
@@ -177,7 +205,7 @@ def test_annotations_beyond_what_a_pod_may_have(length, letter) -> None:
     own = {"note": letter * (length // len(letter.encode()))}
     denied = mutate(pod(annotations=own), batch_profile(annotations={"more": "y" * 100})).denial
     assert (denied is not None) is (length == 262_100)
-    assert denied is None or denied.startswith('metadata: profile "batch" (annotations) makes')
+    assert denied is None or denied.startswith('metadata.annotations: profile "batch" (annotations) makes')
     assert mutate(pod(annotations=own)).denial is None
 
 

@@ -5,6 +5,7 @@ merge is right, and the API server refuses the pod without naming the profile. W
 wrong before the change is its author's, and not reported.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -82,7 +83,9 @@ def _object(before: _Object | None, after: _Object, type_name: str, place: _Plac
         for flaw in flaws:
             if flaw.key not in known:
                 places = tuple((*place.steps, *field.split("/")) for field in flaw.fields)
-                yield Fault(place.at, places or (place.steps,), flaw.problem, place.whole)
+                single = len(places) == 1 and "/" not in flaw.fields[0]
+                where = place.field(flaw.fields[0]) if single else place
+                yield Fault(where.at, places or (place.steps,), flaw.problem, place.whole)
     for name, value in after.items():
         field = fields.get(name)
         old = before.get(name) if before else None
@@ -121,11 +124,18 @@ def _pairs(
             yield None, item, _Place(f"{at}[{i}]", (*steps, str(i)), whole=True)
     else:
         # By text: a pod may have anything in the place of a key.
-        known = {str(item.get(field.merge_key)): item for item in mappings(old)}
+        known: dict[str, list[_Object]] = {}
+        for item in mappings(old):
+            known.setdefault(str(item.get(field.merge_key)), []).append(item)
+        ranks: Counter[str] = Counter()
         for i, item in enumerate(mappings(new)):
             key = str(item.get(field.merge_key))
-            if DIRECTIVE not in item and item != known.get(key):
-                yield known.get(key), item, _Place(f"{at}[{key}]", (*steps, str(i)), whole)
+            had = known.get(key)
+            # Several may have one key, such as a port of UDP and of TCP: each is compared with its own.
+            was = had[min(ranks[key], len(had) - 1)] if had else None
+            ranks[key] += 1
+            if DIRECTIVE not in item and item != was:
+                yield was, item, _Place(f"{at}[{key}]", (*steps, str(i)), whole)
 
 
 def _values(old: object, new: object, field: Field, place: _Place) -> Iterator[Fault]:

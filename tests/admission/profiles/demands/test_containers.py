@@ -163,17 +163,17 @@ PAIRS = {
                 ]
             )
         ),
-        "spec.containers[main]",
+        "spec.containers[main].resizePolicy",
     ),
     "rules without a policy": (
         pod(container(restartPolicyRules=[RULE])),
         pod(container(restartPolicyRules=[RULE], restartPolicy="Never")),
-        "spec.containers[main]",
+        "spec.containers[main].restartPolicyRules",
     ),
     "too many rules": (
         pod(container(restartPolicyRules=[RULE] * 21, restartPolicy="Never")),
         pod(container(restartPolicyRules=[RULE] * 20, restartPolicy="Never")),
-        "spec.containers[main]",
+        "spec.containers[main].restartPolicyRules",
     ),
     "a rule without codes": (
         pod(container(restartPolicyRules=[{"action": "Restart"}], restartPolicy="Never")),

@@ -21,10 +21,14 @@ def test_values_of_each_form(form) -> None:
 @pytest.mark.parametrize(
     ("form", "taken", "refused"),
     [
-        ("IP address", ["010.0.0.1", "::ffff:1.2.3.4", "FE80::1"], ["1.2.3.4.5", "localhost", ""]),
+        (
+            "IP address",
+            ["010.0.0.1", "::ffff:1.2.3.4", "FE80::1", "::ffff:010.1.1.1", "2001:00db8::1"],
+            ["1.2.3.4.5", "localhost", ""],
+        ),
         ("Windows user", ["x" * 104, "a" * 15 + "\\u", "a-b.c.d.example.org\\u"], ["x" * 105, ".a\\u"]),
         ("absolute path", ["/", "/../a"], ["a", "./a"]),
-        ("image", ["a b"], ["a ", "\ta"]),
+        ("image", ["a b", "a\x1f"], ["a ", "\ta", "a\x85"]),
         ("search domain", ["a_b", "x" * 63 + ".", "_tcp._b"], ["__a", "a_", "..", ""]),
         ("iSCSI name", ["iqn.2001-04.a:b:c"], ["iqn.2001-04.a", "iqn.01-04.a:b", "naa.5", "IQN.2001-04.a:b"]),
         ("sysctl", ["a.b/c_d", "a-b"], ["a.", "a b", "_a"]),
@@ -46,6 +50,8 @@ def test_more_values(form, taken, refused) -> None:
         ("resource", "hugepages-2Mi", "4194303.5", True),
         ("resource", "hugepages-2Mi", "1", False),
         ("resource", "hugepages-x", "1", False),
+        ("resource", "hugepages--1m", "1", False),
+        ("resource", "hugepages-0", "1", False),
         ("resource", "example.com/a", "999999999n", True),
         ("resource", "example.com/a", "500m", False),
         ("resource", "a.kubernetes.io/b", "500m", True),
@@ -62,6 +68,12 @@ def test_more_values(form, taken, refused) -> None:
 def test_entries_of_maps(form, key, value, valid) -> None:
     """Names of resources with amounts, labels and annotations."""
     assert (entry_problem(form, key, value) is None) is valid
+
+
+def test_a_name_that_takes_long_to_match_is_left_to_the_api_server() -> None:
+    """As are all of more than a thousand characters."""
+    assert form_problem("iSCSI name", "iqn" + "iqn.2000-01.aaaa" * 60) is not None
+    assert form_problem("iSCSI name", "iqn" + "iqn.2000-01.aaaa" * 100_000) is None
 
 
 def test_each_form_is_that_of_a_field() -> None:

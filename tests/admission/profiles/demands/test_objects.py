@@ -20,12 +20,12 @@ PAIRS = {
     "finalizers that exclude each other": (
         described(finalizers=["orphan", "foregroundDeletion"]),
         described(finalizers=["orphan", "example.com/a"]),
-        "metadata",
+        "metadata.finalizers",
     ),
     "two controllers": (
         described(ownerReferences=[OWNER, OWNER | {"uid": "w"}]),
         described(ownerReferences=[OWNER, OWNER | {"uid": "w", "controller": False}]),
-        "metadata",
+        "metadata.ownerReferences",
     ),
     "an Event that owns": (
         described(ownerReferences=[OWNER | {"apiVersion": "v1", "kind": "Event"}]),

@@ -74,17 +74,17 @@ PAIRS = {
     "two volumes of a name": (
         pod(volumes=[{"name": "v"}, {"name": "v", "emptyDir": {}}]),
         pod(volumes=[{"name": "v"}, {"name": "w", "emptyDir": {}}]),
-        "spec",
+        "spec.volumes",
     ),
     "two gates of a name": (
         pod(schedulingGates=[{"name": "a"}, {"name": "a"}]),
         pod(schedulingGates=[{"name": "a"}, {"name": "b"}]),
-        "spec",
+        "spec.schedulingGates",
     ),
     "a container for debugging": (
         pod(ephemeralContainers=[container("debug")]),
         pod(ephemeralContainers=[]),
-        "spec",
+        "spec.ephemeralContainers",
     ),
     "a device that is none": (
         pod(DEVICE, volumes=[{"name": "v", "emptyDir": {}}]),
@@ -107,22 +107,22 @@ PAIRS = {
     "four name servers": (
         pod(dnsConfig={"nameservers": ["10.0.0.1"] * 4}),
         pod(dnsConfig={"nameservers": ["10.0.0.1"] * 3}),
-        "spec",
+        "spec.dnsConfig",
     ),
     "many search domains": (
         pod(dnsConfig={"searches": ["a.b"] * 33}),
         pod(dnsConfig={"searches": ["a.b"] * 32}),
-        "spec",
+        "spec.dnsConfig",
     ),
     "long search domains": (
         pod(dnsConfig={"searches": ["a" * 128] * 16}),
         pod(dnsConfig={"searches": ["a" * 127] * 16}),
-        "spec",
+        "spec.dnsConfig",
     ),
     "a long name of the host": (
         pod(hostnameOverride="a" * 65),
         pod(hostnameOverride="a" * 64),
-        "spec",
+        "spec.hostnameOverride",
     ),
 }
 

@@ -34,23 +34,38 @@ PAIRS = {
     "what no pod may have as a whole": (
         pod(resources={"requests": {"ephemeral-storage": "1"}}),
         pod(resources={"requests": {"cpu": "1"}}),
-        "spec",
+        "spec.resources",
     ),
     "claims of the pod": (
         pod(resources={"claims": [{"name": "gpu"}]}, resourceClaims=CLAIMS),
         claiming({"name": "gpu"}),
-        "spec",
+        "spec.resources",
     ),
     "a claim that the pod has not": (claiming({"name": "none"}), claiming({"name": "net"}), "spec"),
     "a claim twice": (
         claiming({"name": "gpu", "request": "a"}, {"name": "gpu"}),
         claiming({"name": "gpu", "request": "a"}, {"name": "gpu", "request": "b"}),
-        "spec.containers[main].resources",
+        "spec.containers[main].resources.claims",
     ),
     "a claim in two ways": (
         pod(resourceClaims=[CLAIMS[0] | {"resourceClaimTemplateName": "t"}]),
         pod(resourceClaims=[{"name": "gpu", "resourceClaimTemplateName": "t"}]),
         "spec.resourceClaims[gpu]",
+    ),
+    "huge pages of a container": (
+        pod(container(limits={"hugepages-2Mi": "4Mi"})),
+        pod(container(limits={"hugepages-2Mi": "4Mi", "memory": "1Gi"})),
+        "spec.containers[main].resources",
+    ),
+    "huge pages of a pod": (
+        pod(container(), resources={"limits": {"hugepages-2Mi": "4Mi"}}),
+        pod(container(requests={"cpu": "1"}), resources={"limits": {"hugepages-2Mi": "4Mi"}}),
+        "spec.resources",
+    ),
+    "more than the pod by a thousandth": (
+        pod(container(requests={"cpu": "1"}, limits={"cpu": "2001m"}), resources=POD_LEVEL),
+        pod(container(requests={"cpu": "1"}, limits={"cpu": "1999999u"}), resources=POD_LEVEL),
+        "spec",
     ),
     "less than a unit between limit and request": (
         pod(container(requests={"cpu": "1000100u"}, limits={"cpu": "1"})),

@@ -59,7 +59,7 @@ PAIRS = {
     "two constraints of one topology": (
         pod(topologySpreadConstraints=[SPREAD, SPREAD]),
         pod(topologySpreadConstraints=[SPREAD, SPREAD | {"whenUnsatisfiable": "ScheduleAnyway"}]),
-        "spec",
+        "spec.topologySpreadConstraints",
     ),
     "a topology of any name": (
         pod(topologySpreadConstraints=[SPREAD | {"topologyKey": ""}]),

@@ -15,7 +15,7 @@ _DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"
 _SECCOMP_OF_POD: Final = "seccomp.security.alpha.kubernetes.io/pod"
 _SECCOMP: Final = "container.seccomp.security.alpha.kubernetes.io/"
 _APPARMOR: Final = "container.apparmor.security.beta.kubernetes.io/"
-_COST: Final = re.compile(r"0|[1-9][0-9]*|-[0-9]+")
+_COST: Final = re.compile(r"(0|[1-9][0-9]{0,9})|-0*([0-9]{1,10})")
 _MAX_COST: Final = 2**31
 _LOCAL: Final = "localhost/"
 _TYPES: Final = {
@@ -31,7 +31,8 @@ def has_meaning(key: str) -> bool:
 def annotation_problem(key: str, value: str) -> str | None:
     """Return why the API server takes this value in no pod, or None."""
     if key == _DELETION_COST:
-        fits = _COST.fullmatch(value) and -_MAX_COST <= int(value) < _MAX_COST
+        number = _COST.fullmatch(value)
+        fits = number and (int(number[1]) < _MAX_COST if number[1] else int(number[2]) <= _MAX_COST)
         return None if fits else f"{shown(value)} is no integer of 32 bits"
     if not has_meaning(key):
         return None
@@ -90,7 +91,7 @@ def _containers(spec: Object) -> Iterator[tuple[str, Object]]:
 
 def _read(text: object) -> tuple[str, str | None] | None:
     """Return the type and the path of the profile that an annotation names, or None."""
-    if str(text).startswith(_LOCAL) and (path := str(text).removeprefix(_LOCAL).strip()):
+    if str(text).startswith(_LOCAL) and (path := str(text).removeprefix(_LOCAL)).strip():
         return "Localhost", path
     return (_TYPES[str(text)], None) if str(text) in _TYPES else None
 

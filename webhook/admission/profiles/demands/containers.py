@@ -4,6 +4,7 @@ import re
 from typing import Final
 
 from webhook.admission.profiles.demands.flaw import Flaw, Found, Object, one_of, present, repeated
+from webhook.admission.profiles.demands.resources import huge_pages
 from webhook.pods.labels import key_problem
 from webhook.pods.pod import mapping, mappings
 from webhook.pods.quantities import QuantityError, canonical, text_of
@@ -58,6 +59,7 @@ def container(container: Object) -> Found:
     if isinstance(rules, list) and len(rules) > _MOST_RULES:
         yield Flaw("many rules", f"sets more than {_MOST_RULES} restartPolicyRules", ("restartPolicyRules",))
     yield from _mounts(container)
+    yield from huge_pages(container, {})
 
 
 def _mounts(container: Object) -> Found:

@@ -31,7 +31,12 @@ _ISCSI: Final = re.compile(
     re.ASCII,
 )
 _HOST_PORT: Final = re.compile(r"(?:\[[^][]*]|[^][:]*):[^][:]*", re.DOTALL)
-_LEADING_ZEROS: Final = re.compile(r"(?<![0-9A-Fa-f:])0+(?=[0-9])")
+_LEADING_ZEROS: Final = re.compile(r"(?<![0-9A-Fa-f])0+(?=[0-9A-Fa-f])")
+_SPACES: Final = (
+    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+"""What Go takes for blanks."""
 _DOMAIN: Final = re.compile(
     r"(?:[^\\/:*?\"<>|.][^\\/:*?\"<>|]{0,14}|[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
     r"(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*)"
@@ -41,6 +46,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _MAX_DOMAIN: Final = 255  # bytes of a Windows domain
 _MAX_PORT: Final = 65535
 _MAX_DRIVER: Final = 63
+_LONG: Final = 1024  # a longer name is left to the API server: it takes too long to match
 _MILLI: Final = 1000
 _QUOTA_PREFIX: Final = "requests."  # a name must be valid with it, too
 
@@ -86,7 +92,7 @@ def _resource_problem(name: str, quantity: object) -> str | None:
         whole = native or amount is None or not milli(text_of(quantity)) % _MILLI
     elif name.startswith(HUGEPAGES_PREFIX):
         size = _amount(name.removeprefix(HUGEPAGES_PREFIX))
-        if not size:
+        if size is None or size <= 0:
             return f"{shown(name)} names no size of a huge page: write one, as in {HUGEPAGES_PREFIX}2Mi"
         whole = amount is None or not -(-amount // NANO) % -(-size // NANO)
     elif name in _RESOURCES:
@@ -167,8 +173,8 @@ _CHECKS: Final[Mapping[str, Callable[[object], object]]] = {
     "beginning of a DNS subdomain": _begins_subdomain,
     "environment variable name": lambda value: _ENV_NAME.fullmatch(str(value)),
     "finalizer": _is_finalizer,
-    "iSCSI name": lambda value: _ISCSI.fullmatch(str(value)),
-    "image": lambda value: str(value) == str(value).strip(),
+    "iSCSI name": lambda value: len(str(value)) > _LONG or _ISCSI.fullmatch(str(value)),
+    "image": lambda value: str(value) == str(value).strip(_SPACES),
     "key of a ConfigMap": lambda value: _KEY.fullmatch(str(value)),
     "label value": lambda value: not value_problem(str(value)),
     "list of host:port": lambda value: all(_HOST_PORT.fullmatch(each) for each in str(value).split(",")),

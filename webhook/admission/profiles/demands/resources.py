@@ -7,7 +7,7 @@ from typing import Any, Final
 from webhook.admission.profiles.demands.flaw import Flaw, Found, Object
 from webhook.pods.apiserver.defaulting import default_requests
 from webhook.pods.pod import CONTAINER_LISTS, SECTIONS, mapping, mappings
-from webhook.pods.quantities import milli, parse, text_of
+from webhook.pods.quantities import milli, text_of
 from webhook.pods.requests import pod_request
 from webhook.pods.text import shown
 from webhook.protocol import ANNOTATION_SKIP_UPDATE_RESOURCES, HUGEPAGES_PREFIX, NATIVE_RESOURCES, TRANSLATION
@@ -18,13 +18,13 @@ _NATIVE: Final = {new: old for table in TRANSLATION.values() for old, new in tab
 
 
 def resources(resources: Object) -> Found:
-    """Yield limits that are less than requests, resources that need others, and claims named twice."""
+    """Yield limits that are less than requests, or missing with them, and claims named twice."""
     requests, limits = (_quantities(resources, section) for section in SECTIONS)
     for name in requests:
         # Huge pages and resources of other domains cannot be overcommitted.
         exact = name.startswith(HUGEPAGES_PREFIX) or ("/" in name and "kubernetes.io/" not in name)
         if name in limits:
-            request, limit = parse(text_of(requests[name])), parse(text_of(limits[name]))
+            request, limit = milli(text_of(requests[name])), milli(text_of(limits[name]))
             if request > limit or (exact and request != limit):
                 yield Flaw(
                     _NATIVE.get(name, name),
@@ -33,19 +33,28 @@ def resources(resources: Object) -> Found:
                 )
         elif exact:
             yield Flaw(name, f"leaves a request of {name} without its limit: set both")
-    names = requests.keys() | limits.keys()
-    if any(name.startswith(HUGEPAGES_PREFIX) for name in names) and names.isdisjoint(NATIVE_RESOURCES):
-        yield Flaw(
-            HUGEPAGES_PREFIX,
-            "leaves huge pages without native cpu or memory, which they need: take the pod out of the "
-            f"profile, or annotate the profile with {ANNOTATION_SKIP_UPDATE_RESOURCES}",
-        )
     claims: dict[str, list[str]] = {}
     for claim in mappings(resources.get("claims")):
         claims.setdefault(str(claim.get("name")), []).append(str(claim.get("request") or ""))
     for name, wanted in claims.items():
         if len(wanted) > 1 and ("" in wanted or len(set(wanted)) < len(wanted)):
             yield Flaw(f"claim {name}", f"names the claim {shown(name)} twice: name it once", ("claims",))
+
+
+def huge_pages(holder: Object, others: Object) -> Found:
+    """Yield huge pages of a container, or of a pod, that has no native cpu or memory.
+
+    ``others``: amounts by name that count as its own, too.
+    """
+    resources = mapping(holder.get("resources"))
+    names = {*_quantities(resources, "requests"), *_quantities(resources, "limits"), *others}
+    if any(name.startswith(HUGEPAGES_PREFIX) for name in names) and names.isdisjoint(NATIVE_RESOURCES):
+        yield Flaw(
+            HUGEPAGES_PREFIX,
+            "leaves huge pages without native cpu or memory, which they need: take the pod out of the "
+            f"profile, or annotate the profile with {ANNOTATION_SKIP_UPDATE_RESOURCES}",
+            ("resources",),
+        )
 
 
 def claims(spec: Object) -> Found:
@@ -88,6 +97,9 @@ def pod_level(spec: Object) -> Found:
     }
     containers = {"spec": holders}
     default_requests(containers)
+    # The API server gives a pod the sums of its containers, where it states none.
+    sums = {name: total for name in NATIVE_RESOURCES if (total := pod_request(containers, name))}
+    yield from huge_pages(spec, sums)
     for name, quantity in islice({**limits, **requests}.items(), _MOST_LEVEL):
         total = pod_request(containers, name)
         if milli(text_of(quantity)) < total:
@@ -104,7 +116,7 @@ def _above(containers: list[dict[str, Any]], limits: Mapping[str, Any]) -> Found
     for name, quantity in islice(limits.items(), _MOST_LEVEL):
         for container in containers:
             limit = container["resources"]["limits"].get(name)
-            if limit is not None and parse(text_of(limit)) > parse(text_of(quantity)):
+            if limit is not None and milli(text_of(limit)) > milli(text_of(quantity)):
                 problem = (
                     f"leaves {quantity} of {name} as the pod's limit, where {shown(container['name'])} has "
                     f"{limit}: raise it, or select only pods of which no container has more"
