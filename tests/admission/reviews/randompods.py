@@ -65,7 +65,7 @@ class RandomPods:
         self._names = list(CONTAINERS)
         self._spec: Json = {"volumes": []}
         # Of most pods, one thing is wrong or none, so that it is seen whatever it is.
-        self._careful = self._chance(0.6)
+        self._careful = self._chance(0.75)
         self._careless = 0.003 if self._careful else 0.03
         self._wrong = self._careless
         # Users of their own are of young rules beside the host's network and block devices.
@@ -94,7 +94,7 @@ class RandomPods:
         for field, share, value in (
             ("nodeSelector", 0.15, {"zone": "a"}),
             ("hostNetwork", 0.15, True),
-            ("hostIPC", 0.1, True),
+            ("hostIPC", 0.15, True),
             ("hostPID", 0.05, True),
             ("hostUsers", 0.6, False),
             ("shareProcessNamespace", 0.1, True),
@@ -190,8 +190,10 @@ class RandomPods:
         schema = object_types()[type_name][field]
         if {field, schema.type} & (self._without | {"Container"}) or field == "ephemeralContainers":
             return self._patch()
+        if type_name != "PodSpec" and schema.type in ("boolean", *object_types()) and self._chance(0.6):
+            return self._patch()  # there is more to be wrong in texts and numbers
         if schema.type not in object_types():
-            self._wrong = 0.4
+            self._wrong = 0.5
         value = self._value(type_name, field, schema)
         self._wrong = self._careless
         beside = ONE_OF.get(type_name, set()) if field in ONE_OF.get(type_name, ()) else set()
