@@ -112,6 +112,24 @@ def test_what_another_run_does_meanwhile_is_its_own():
             each.rmdir()
 
 
+def test_pods_of_a_node_that_is_at_work_come_and_go():
+    """What an earlier test ended is gone a moment later; all else in the node's tree is seen."""
+    tree = Path("/sys/fs/cgroup/pids", f"colocation-test-{secrets.token_hex(4)}")
+    ends, begins, other = tree / "kubepods/pod-a", tree / "kubepods/pod-b", tree / "other"
+    ends.mkdir(parents=True)
+    before = Machine()
+    try:
+        ends.rmdir()
+        begins.mkdir()
+        other.mkdir()
+        said = before.differences(Machine(), f"{MARK}=1")
+        assert [each for each in said if str(tree) in each] == [f"cgroup {other} is new"]
+    finally:
+        for each in (ends, begins, other, tree / "kubepods", tree):
+            if each.exists():
+                each.rmdir()
+
+
 @pytest.mark.parametrize(
     ("otherwise", "said"),
     [

@@ -116,7 +116,7 @@ class Machine:
         theirs = self.inhabited.keys() | {
             cgroup for cgroup, pids in now.inhabited.items() if not pids & {each.pid for each in ours}
         }
-        theirs |= self._trees_of_others(now, theirs)
+        theirs |= self._trees_of_others(now, theirs) | self._pods_of_nodes(now)
         found = []
         for kind, before in self.state.items():
             passed_over = theirs if kind == "cgroup" else set()
@@ -132,6 +132,14 @@ class Machine:
         shared = {(before | after)[each] for each in inhabited - theirs}
         found = apart & others - shared
         return {cgroup for cgroup, tree in (before | after).items() if tree in found}
+
+    def _pods_of_nodes(self, now: Machine) -> set[str]:
+        """The cgroups of pods in trees that stay: a kubelet that is at work makes and removes them."""
+        before, after = self.state["cgroup"], now.state["cgroup"]
+        stay = set(before.values()) & set(after.values())
+        return {
+            cgroup for cgroup, tree in (before | after).items() if tree in stay and "/kubepods/" in cgroup
+        }
 
     def _is_ours(self, process: Process, mark: str) -> bool:
         parents = list(process.parents())
