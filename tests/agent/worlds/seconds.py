@@ -5,11 +5,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 
 
 class Seconds(RuleBasedStateMachine):
-    """Has a ``world``, and judges each ``second`` of it."""
-
-    def second(self):
-        """One round, and every promise."""
-        raise NotImplementedError
+    """Of a machine with a ``world`` and a method ``second``: one round of it, and every promise."""
 
     @rule(seconds=st.sampled_from([0.5, 1.0, 30.0, 900.0]))
     def late(self, seconds):

@@ -13,7 +13,7 @@ from webhook.admission.profiles.demands.annotations import has_meaning
 from webhook.admission.profiles.podpatch import RETAIN_KEYS, check_patch
 from webhook.admission.profiles.podschema import DIRECTIVE
 from webhook.admission.profiles.unknownfield import UnknownField, note_unknown_field
-from webhook.admission.profiles.validity import merges_objects, patch_faults
+from webhook.admission.profiles.validity import depends_on_pod, patch_faults
 from webhook.pods.labels import key_problem, value_problem
 from webhook.pods.selectors import (
     EVERYTHING,
@@ -301,7 +301,7 @@ def _judged(profile: Profile) -> Profile:
         profile,
         refused=tuple(refused),
         incomplete=tuple(f"{f.at}: the patch {f.problem}" for f in found if not f.certain),
-        checked=bool(refused) or merges_objects(patch) or any(map(has_meaning, profile.written_annotations)),
+        checked=bool(refused) or depends_on_pod(patch) or any(map(has_meaning, profile.written_annotations)),
     )
 
 

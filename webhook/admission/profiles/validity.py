@@ -60,7 +60,7 @@ def patch_faults(patch: _Object, at: str) -> Iterator[Fault]:
     return _object({"metadata": {}, "spec": {}}, patch, POD, _Place(at, ()))
 
 
-def merges_objects(patch: _Object) -> bool:
+def depends_on_pod(patch: _Object) -> bool:
     """Whether a pod can become invalid by a patch that is valid by itself.
 
     A patch of labels, annotations and single values cannot do so.

@@ -50,19 +50,12 @@ class _Found(NamedTuple):
 
 @dataclass(eq=False)
 class Pinned:
-    """Looks at the sets of such containers; not for use from several threads.
-
-    Attributes:
-        sets: by the pod's uid, as the last look found them; a mapping that is replaced, never changed.
-        problems: CPUs that seem to be the kubelet's and are granted to another pod.
-    """
+    """Looks at the sets of such containers; not for use from several threads."""
 
     _hierarchy: Hierarchy
     _files: CgroupFiles
     _ledger: ActionLedger | None = None
     _clock: Callable[[], float] = time.monotonic
-    sets: Mapping[str, CPUs] = field(default_factory=dict, init=False)
-    problems: tuple[str, ...] = field(default=(), init=False)
     _looked: dict[str, _Looked] = field(default_factory=dict, init=False)
     _found: _Found | None = field(default=None, init=False)
     _made: tuple[NodeTopology, CPUs, NodeTopology] | None = field(default=None, init=False)
@@ -71,11 +64,22 @@ class Pinned:
         """Put it together."""
         self._present = Present(self._hierarchy, self._files)
 
+    @property
+    def sets(self) -> Mapping[str, CPUs]:
+        """These CPUs, by the pod's uid; a mapping that is replaced, never changed: any thread may read it."""
+        found = self._found
+        return found.sets if found is not None else {}
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """CPUs that seem to be the kubelet's, and are granted to another pod."""
+        return self._found.problems if self._found is not None else ()
+
     def on(self, node: NodeTopology, pods: Sequence[AgentPod], settings: Settings) -> NodeTopology:
         """Return the node with these CPUs as the kubelet's; the same object as long as nothing changes."""
         if settings.cpu_manager is not CPUManager.UNKNOWN:
             self._looked.clear()
-            self.sets, self.problems = {}, ()
+            self._found = None
             return node
         now = self._clock()
         looked = {}
@@ -85,7 +89,7 @@ class Pinned:
             if requested := whole_cpus(pod):
                 looked[pod.uid] = self._look(pod, requested, now)
         self._looked = looked
-        self.sets, self.problems = self._exclusive(node, pods, now)
+        self._found = self._judged(node, pods, now)
         found = frozenset[int]().union(*self.sets.values())
         if not found:
             return node
@@ -109,38 +113,29 @@ class Pinned:
                 sets[name] = group, cpus
         return _Looked(sets, now + _AGAIN_SECONDS, pod.containers)
 
-    def _exclusive(
-        self, node: NodeTopology, pods: Sequence[AgentPod], now: float
-    ) -> tuple[Mapping[str, CPUs], tuple[str, ...]]:
-        """Return of the sets that were looked at those of which nobody else has a part, and problems."""
+    def _judged(self, node: NodeTopology, pods: Sequence[AgentPod], now: float) -> _Found | None:
+        """Judge the sets that were looked at; None: there is none."""
         sets = dict(found for each in self._looked.values() for found in each.sets.values())
         if not sets:
-            return {}, ()
-        of = sets, node, tuple(pods)
-        if self._found is None or self._found.until <= now or self._found.of != of:
-            there = [pod for pod in pods if not pod.finished]
-            others = list(self._own(there, sets.values()))
-            alone = {
-                group
-                for group, cpus in sets.items()
-                if not any(cpus & each for other, each in others if other != group)
-            }
-            given = [(pod.name, cpus) for pod, cpus in own_sets(there, node, []).values()]
-            granted = frozenset[int]().union(*(cpus for _, cpus in given))
-            found: dict[str, CPUs] = {}
-            problems = []
-            for pod in there:
-                looked = self._looked.get(pod.uid)
-                for group, cpus in looked.sets.values() if looked is not None else ():
-                    if group in alone and not cpus & granted:
-                        found[pod.uid] = found.get(pod.uid, frozenset()) | cpus
-                    elif group in alone:
-                        holder, taken = next((name, cpus & each) for name, each in given if cpus & each)
-                        problems.append(_granted(pod.name, holder, taken))
-            here = node.cpu_topology.position.keys()
-            shown = {uid: cpus & here for uid, cpus in found.items() if cpus & here}
-            self._found = _Found(shown, tuple(problems), now + _AGAIN_SECONDS, of)
-        return self._found.sets, self._found.problems
+            return None
+        of, before = (sets, node, tuple(pods)), self._found
+        if before is not None and now < before.until and before.of == of:
+            return before
+        there = [pod for pod in pods if not pod.finished]
+        others = list(self._own(there, sets.values()))
+        given = [(pod.name, cpus) for pod, cpus in own_sets(there, node, []).values()]
+        found: dict[str, CPUs] = {}
+        problems = []
+        for pod in there:
+            looked = self._looked.get(pod.uid)
+            for group, cpus in looked.sets.values() if looked is not None else ():
+                if any(cpus & each for other, each in others if other != group):
+                    continue
+                if granted := [(holder, cpus & each) for holder, each in given if cpus & each]:
+                    problems += [_granted(pod.name, *each) for each in granted]
+                elif here := cpus & node.cpu_topology.position.keys():
+                    found[pod.uid] = found.get(pod.uid, frozenset()) | here
+        return _Found(found, tuple(problems), now + _AGAIN_SECONDS, of)
 
     def _own(self, pods: Sequence[AgentPod], sets: Collection[CPUs]) -> Iterator[tuple[str, CPUs]]:
         """Return the containers' own sets; of those that the agent wrote, what was there before.

@@ -82,7 +82,8 @@ def cluster_of(
     namespaces = {each["metadata"]["name"]: labels(each) for each in objects["Namespace"]}
 
     def opted_in(namespace: str) -> bool:
-        return opts_in(namespaces.get(namespace) or {})  # one that is not described has no labels of ours
+        # A namespace that the objects do not describe has none of our labels.
+        return opts_in(namespaces.get(namespace, {}))
 
     sets = Snapshot(objects, terms, now) if settings.cpu_sets else None
     return Cluster(settings, loads, sets, opted_in, terms.default, clock=lambda: 0.0, wall=wall)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from webhook.admission.profiles.validity import Fault, faults, merges_objects, patch_faults
+from webhook.admission.profiles.validity import Fault, depends_on_pod, faults, patch_faults
 
 Json = dict[str, Any]
 
@@ -23,7 +23,7 @@ def _looked_at(before: Json, after: Json) -> bool:
         for part in ("metadata", "spec")
     }
     texts = patch["metadata"].keys() <= {"annotations", "labels", "name"} and not patch["spec"]
-    return texts or merges_objects(patch) or bool(_certain(patch))
+    return texts or depends_on_pod(patch) or bool(_certain(patch))
 
 
 def _certain(patch: Json) -> list[Fault]:

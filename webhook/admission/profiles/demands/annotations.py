@@ -1,12 +1,12 @@
 """Annotations that mean something to the API server, which are older ways to set fields."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final
 
-from webhook.admission.profiles.demands.flaw import Flaw, Found, Object
+from webhook.admission.profiles.demands.flaw import Flaw, Found, Object, containers
 from webhook.admission.profiles.demands.forms import is_below
-from webhook.pods.pod import CONTAINER_LISTS, mapping, mappings
+from webhook.pods.pod import CONTAINER_LISTS, mapping
 from webhook.pods.text import shown
 
 MAX_ANNOTATIONS: Final = 256 * 1024
@@ -62,7 +62,7 @@ def profiles(pod: Object) -> Found:
         return
     spec = mapping(pod.get("spec"))
     own = mapping(spec.get("securityContext"))
-    places = list(_containers(spec))
+    places = [(f"spec/{at}", container) for at, container in containers(spec)]
     names = {str(container.get("name")) for _, container in places}
     for key in found:
         if key.startswith(_APPARMOR) and key.removeprefix(_APPARMOR) not in names:
@@ -81,12 +81,6 @@ def profiles(pod: Object) -> Found:
             if profile is None and not _read(found.get(key)):
                 profile = own.get("appArmorProfile")  # what the annotation says becomes the field else
             yield from _differing(found, key, profile, at)
-
-
-def _containers(spec: Object) -> Iterator[tuple[str, Object]]:
-    for kind in CONTAINER_LISTS:
-        for i, container in enumerate(mappings(spec.get(kind))):
-            yield f"spec/{kind}/{i}", container
 
 
 def _read(text: object) -> tuple[str, str | None] | None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from webhook.admission.profiles.podschema import DIRECTIVE
-from webhook.pods.pod import mappings
+from webhook.pods.pod import CONTAINER_LISTS, mappings
 
 Object = Mapping[str, Any]
 
@@ -45,6 +45,13 @@ def one_of(*names: str, needed: bool = False) -> Check:
             yield Flaw("none", f"leaves none of {listed}: set one, or select only pods that have one")
 
     return check
+
+
+def containers(spec: Object) -> Iterator[tuple[str, Object]]:
+    """Yield the init containers, then the containers of a spec, and where each stands."""
+    for kind in CONTAINER_LISTS:
+        for i, container in enumerate(mappings(spec.get(kind))):
+            yield f"{kind}/{i}", container
 
 
 def present(value: object) -> list[Object]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any, Final
 
-from webhook.admission.profiles.demands.flaw import Flaw, Found, Object
+from webhook.admission.profiles.demands.flaw import Flaw, Found, Object, containers
 from webhook.pods.apiserver.defaulting import default_requests
 from webhook.pods.pod import CONTAINER_LISTS, SECTIONS, mapping, mappings
 from webhook.pods.quantities import milli, text_of
@@ -60,16 +60,15 @@ def huge_pages(holder: Object, others: Object) -> Found:
 def claims(spec: Object) -> Found:
     """Yield claims of containers that the pod does not have."""
     known = {str(claim.get("name")) for claim in mappings(spec.get("resourceClaims"))}
-    for kind in CONTAINER_LISTS:
-        for i, container in enumerate(mappings(spec.get(kind))):
-            for claim in mappings(mapping(container.get("resources")).get("claims")):
-                if (name := claim.get("name")) and str(name) not in known:
-                    problem = (
-                        f"leaves a claim {shown(name)} in {shown(container.get('name'))} that is none of "
-                        "resourceClaims: add it there, or select only pods that have it"
-                    )
-                    fields = (f"{kind}/{i}/resources/claims", "resourceClaims")
-                    yield Flaw(f"claim {container.get('name')} {name}", problem, fields)
+    for at, container in containers(spec):
+        for claim in mappings(mapping(container.get("resources")).get("claims")):
+            if (name := claim.get("name")) and str(name) not in known:
+                problem = (
+                    f"leaves a claim {shown(name)} in {shown(container.get('name'))} that is none of "
+                    "resourceClaims: add it there, or select only pods that have it"
+                )
+                fields = (f"{at}/resources/claims", "resourceClaims")
+                yield Flaw(f"claim {container.get('name')} {name}", problem, fields)
 
 
 def pod_level(spec: Object) -> Found:
@@ -95,13 +94,13 @@ def pod_level(spec: Object) -> Found:
         ]
         for kind in CONTAINER_LISTS
     }
-    containers = {"spec": holders}
-    default_requests(containers)
+    pod = {"spec": holders}
+    default_requests(pod)
     # The API server gives a pod the sums of its containers, where it states none.
-    sums = {name: total for name in NATIVE_RESOURCES if (total := pod_request(containers, name))}
+    sums = {name: total for name in NATIVE_RESOURCES if (total := pod_request(pod, name))}
     yield from huge_pages(spec, sums)
     for name, quantity in islice({**limits, **requests}.items(), _MOST_LEVEL):
-        total = pod_request(containers, name)
+        total = pod_request(pod, name)
         if milli(text_of(quantity)) < total:
             problem = (
                 f"leaves {quantity} of {name} for the pod, whose containers request {total / 1000:g}: raise "

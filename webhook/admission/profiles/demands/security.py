@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from webhook.admission.profiles.demands.flaw import Flaw, Found, Object, present, repeated, texts
+from webhook.admission.profiles.demands.flaw import Flaw, Found, Object, containers, present, repeated, texts
 from webhook.pods.pod import CONTAINER_LISTS, mapping, mappings
 from webhook.pods.text import shown
 
@@ -162,7 +162,7 @@ def _unfit(system: object, fields: tuple[str, ...], value: Object, at: str, of: 
 def _host_processes(spec: Object, of_pod: object) -> Found:
     """Yield containers that run on the host of Windows where others, or the pod, do not."""
     stated = [mapping(own.get("windowsOptions")).get("hostProcess") for _, _, own in _contexts(spec)]
-    total = sum(len(mappings(spec.get(kind))) for kind in CONTAINER_LISTS)
+    total = len(list(containers(spec)))
     fields = ("securityContext", "hostNetwork", *CONTAINER_LISTS)
     running = [each for each in stated if (of_pod if each is None else each) is True]
     hosted = len(running) + (total - len(stated) if of_pod is True else 0)
@@ -180,7 +180,6 @@ def _host_processes(spec: Object, of_pod: object) -> Found:
 
 def _contexts(spec: Object) -> Iterator[tuple[str, Object, Object]]:
     """Yield containers that have a security context: where it stands, the container, and it."""
-    for kind in CONTAINER_LISTS:
-        for i, container in enumerate(mappings(spec.get(kind))):
-            if isinstance(own := container.get("securityContext"), Mapping):
-                yield f"{kind}/{i}/securityContext", container, own
+    for at, container in containers(spec):
+        if isinstance(own := container.get("securityContext"), Mapping):
+            yield f"{at}/securityContext", container, own
